@@ -1,0 +1,26 @@
+"""Owns when each shard's connection is due for rotation. Pure: the caller brings the time.
+
+With lifetime T and S shards, shard i is due at origin + i·T/S (mod T). Every process computes the same
+slots from one shared origin, so two shards are never due together and nobody has to ask anybody. A shard
+that reconnected for another reason keeps its slot: its next rotation comes early rather than late.
+"""
+
+from __future__ import annotations
+
+HOUR_NS = 3_600_000_000_000
+VENUE_CUT_MARGIN_NS = 600_000_000_000
+"""How far below the venue's own age cut a lifetime must end: room for a grant, a warm-up and retries."""
+
+
+def effective_lifetime_ns(requested_ns: int, venue_max_age_ns: int) -> int:
+    """The lifetime to plan with: what was asked for, but always a margin below the venue's own cut.
+
+    The margin is ten minutes, and never more than a tenth of the venue's cut (short cuts exist in tests).
+    """
+    return min(requested_ns, venue_max_age_ns - min(VENUE_CUT_MARGIN_NS, venue_max_age_ns // 10))
+
+
+def next_due_ns(now_ns: int, *, shard: int, shards: int, lifetime_ns: int, origin_ns: int) -> int:
+    """The first slot of ``shard`` that is strictly later than ``now_ns`` (same clock as ``origin_ns``)."""
+    slot_ns = origin_ns + shard * lifetime_ns // shards
+    return slot_ns + ((now_ns - slot_ns) // lifetime_ns + 1) * lifetime_ns
