@@ -12,17 +12,20 @@ from __future__ import annotations
 class Overlap:
     """The book-keeping of one overlap; streams are the caller's integer keys."""
 
-    def __init__(self, opened_ns: int, min_overlap_ns: int) -> None:
-        self.opened_ns = opened_ns
-        self.duplicates = 0
-        self._earliest_end_ns = opened_ns + min_overlap_ns
+    def __init__(self, min_overlap_ns: int) -> None:
+        self._min_overlap_ns = min_overlap_ns
+        self._acknowledged_ns: int | None = None
         self._unproven: dict[int, int] = {}
         self._standby_first: dict[int, int] = {}
         self._proven: set[int] = set()
 
+    def acknowledged(self, now_ns: int) -> None:
+        """The venue acknowledged every subscription of the standby: from now on streams count as active."""
+        self._acknowledged_ns = now_ns
+
     def primary_delivered(self, stream: int, last_id: int) -> None:
         """The primary delivered up to ``last_id`` of this stream."""
-        if stream not in self._proven:
+        if self._acknowledged_ns is not None and stream not in self._proven:
             self._unproven[stream] = last_id
             self._judge(stream)
 
@@ -41,7 +44,12 @@ class Overlap:
 
     def complete(self, now_ns: int) -> bool:
         """Whether the standby may take over."""
-        return not self._unproven and now_ns >= self._earliest_end_ns
+        begun = self._acknowledged_ns
+        return begun is not None and not self._unproven and now_ns >= begun + self._min_overlap_ns
+
+    def standby_first_id(self, stream: int) -> int | None:
+        """The first id that the standby delivered of this stream, if any."""
+        return self._standby_first.get(stream)
 
     @property
     def proven(self) -> int:

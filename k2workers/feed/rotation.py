@@ -112,7 +112,7 @@ class RequestRotation(msgspec.Struct, frozen=True):
 
 
 class Promoted(msgspec.Struct, frozen=True):
-    """The standby ``line`` is the primary now. ``unproven`` tells that the overlap limit ran out first."""
+    """The standby ``line`` is the primary now; not ``complete`` if the old line ended before the proof."""
 
     line: int
     old_line: int
@@ -126,8 +126,8 @@ Action = OpenLine | CloseLine | AbandonLine | RequestRotation | Promoted
 class RotationPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of the machine, in nanoseconds.
 
-    ``connect_timeout_ns`` covers grant, handshake and subscription; ``overlap_limit_ns`` ends an overlap whose
-    quiet streams never prove themselves; ``grant_patience_ns`` is when an unanswered request is repeated;
+    ``connect_timeout_ns`` covers grant, handshake and subscription; ``overlap_limit_ns`` ends an overlap in
+    which an active stream never continued on the standby; ``grant_patience_ns`` is when an unanswered request is repeated;
     ``retry_rotation_ns`` is the pause after a standby that failed; a line that lived ``stable_ns`` resets the
     backoff.
     """
@@ -252,7 +252,12 @@ class RotationMachine:
         return self._promote(now_ns, complete=True, close_old=True)
 
     def _overlap_over(self, _given: Tick, now_ns: int) -> list[Action]:
-        return self._promote(now_ns, complete=False, close_old=True) if self._expired(now_ns) else []
+        # A stream that is active on the primary and silent on the standby for this long would be lost by
+        # promoting: the primary works, so it stays, and another standby is tried later.
+        if not self._expired(now_ns) or self.standby is None:
+            return []
+        silent = self.standby
+        return [CloseLine(silent, ROTATION_CLOSE_CODE, "Not proven"), *self._keep_primary(now_ns)]
 
     def _stop(self, _given: Stop, _now_ns: int) -> list[Action]:
         lines = [line for line in (self.standby, self.primary) if line is not None]

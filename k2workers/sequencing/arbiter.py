@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import enum
+import itertools
 from collections.abc import Callable
 
 from k2workers.errors import StateError
@@ -31,11 +32,12 @@ class Verdict(enum.Enum):
 class Lane:
     """One topic's place in the arbiter. ``last_id`` is the venue id of the newest accepted event."""
 
-    __slots__ = ("duplicates", "gaps", "last_id", "missing", "ready", "topic")
+    __slots__ = ("duplicates", "gaps", "last_id", "missing", "mixed", "ready", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.ready: list[Event] = []
+        self.mixed = False
         self.last_id: int | None = None
         self.duplicates = 0
         self.gaps = 0
@@ -53,6 +55,14 @@ class Lane:
     def deadline_ns(self) -> int | None:
         """When ``expire`` must be called; None while nothing is held."""
         return None
+
+    def take(self) -> list[list[Event]]:
+        """The accepted events since the last call, in order, as runs of one type each."""
+        events, self.ready = self.ready, []
+        if not self.mixed:
+            return [events]
+        self.mixed = False
+        return [list(run) for _, run in itertools.groupby(events, key=type)]
 
 
 class ChainLane(Lane):
@@ -132,7 +142,8 @@ class ChainLane(Lane):
         while self._held:
             assert self.last_id is not None
             first_missing, last_missing = self.last_id + 1, self._held[0].first_id - 1
-            self.ready.append(Gap(first_missing, last_missing, cause, now_ns))
+            self.ready.append(Gap(first_missing, last_missing, cause, _received_ns(self._held[0])))
+            self.mixed = True
             self.gaps += 1
             self.missing += last_missing - first_missing + 1
             self.last_id = last_missing
@@ -179,6 +190,11 @@ class BarLane(Lane):
             self._awaiting_final_ns = None
         self.ready.append(event)
         return Verdict.ACCEPTED
+
+
+def _received_ns(event: Event) -> int:
+    assert isinstance(event, Trade | AggTrade | DepthUpdate)
+    return event.received_ns
 
 
 def _id_range(event: Event) -> tuple[int, int]:

@@ -1,0 +1,420 @@
+"""Owns a shard's live connection: performs what the rotation machine decides, on real lines.
+
+The machine (``rotation.py``) holds the rules; this file holds sockets, timers and grants, and reports back what
+happened as inputs. Nothing here decides when to rotate, reconnect or promote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from k2workers.backoff import Backoff
+from k2workers.errors import VenueError
+from k2workers.feed import rotation, schedule
+from k2workers.feed.intake import Intake
+from k2workers.feed.line import Line
+from k2workers.feed.overlap import Overlap
+from k2workers.feed.record import Handover, RotationRecord
+from k2workers.feed.subscription import Subscription
+from k2workers.venues.venue import Codec, Continuity, Reply, StreamSpec, Venue
+
+TICK_S = 0.05
+"""How often deadlines are looked at. One timer for all of them costs less than keeping each one armed."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Grant(Protocol):
+    """A permission of the parent; ``done`` gives it back."""
+
+    def done(self) -> None:
+        """The connection or rotation it was for is over."""
+
+
+class Grants(Protocol):
+    """Where a driver asks before it connects. None means nobody answered in time: act alone."""
+
+    async def ask(self, purpose: str, starved_since_ns: int) -> Grant | None:
+        """``purpose`` is ``connect`` or ``rotate``; the time is monotonic, and 0 if the feed is not starved."""
+
+
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one shard's driver needs to know. Times in ns unless the name says otherwise."""
+
+    shard: int
+    shards: int
+    url: str
+    lifetime_ns: int
+    origin_ns: int
+    connect_timeout_s: float = 10.0
+    close_timeout_s: float = 2.0
+    stale_after_ns: int = 30_000_000_000
+    overlap_limit_ns: int = 30_000_000_000
+    min_overlap_ns: int = 1_000_000_000
+    hold_ns: int = 1_000_000_000
+    backoff_first_ns: int = 500_000_000
+    backoff_cap_ns: int = 30_000_000_000
+
+
+class _Rotating(msgspec.Struct):
+    """The rotation under way: what its record will say."""
+
+    reason: str
+    grant: Grant | None
+    started_ns: int
+    opened_ns: int = 0
+    opened_monotonic_ns: int = 0
+    duplicates_before: int = 0
+    missing_before: int = 0
+
+
+class Driver:
+    """One shard's feed. ``start`` it inside a running loop; ``stop`` returns when all lines are closed.
+
+    ``push`` takes one bundle of frames; ``on_record`` gets the record of every rotation.
+    """
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        venue: Venue,
+        specs: Sequence[StreamSpec],
+        *,
+        grants: Grants,
+        push: Callable[[list[bytes]], object],
+        on_record: Callable[[RotationRecord], None],
+        observe_latency: Callable[[int], None],
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.settings = settings
+        self.reconnects: Counter[str] = Counter()
+        self.rotations: Counter[str] = Counter({rotation.SCHEDULED: 0})
+        self._venue = venue
+        self._specs = specs
+        self._grants = grants
+        self._on_record = on_record
+        self._ssl = ssl_context
+        codec: Codec = venue.codec(specs)
+        self.intake = Intake(
+            codec,
+            push=push,
+            on_reply=self._on_reply,
+            on_notice=lambda line: self._input(rotation.Notice(line)),
+            observe_latency=observe_latency,
+        )
+        self.machine = rotation.RotationMachine(
+            rotation.RotationPolicy(
+                Backoff(settings.backoff_first_ns, settings.backoff_cap_ns),
+                connect_timeout_ns=int(settings.connect_timeout_s * 2e9),
+                overlap_limit_ns=settings.overlap_limit_ns,
+                retry_rotation_ns=min(30_000_000_000, max(1_000_000_000, settings.lifetime_ns // 8)),
+            ),
+            self._next_due_ns,
+            random.random,
+        )
+        self._lines: dict[int, Line] = {}
+        self._closing: dict[int, Line] = {}
+        self._subscriptions: dict[int, Subscription] = {}
+        self._bringing_up: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._requesting = False
+        self._rotating: _Rotating | None = None
+        self._primary_since_ns = 0
+        self._starved_since_ns = 0
+        self._retired_bytes = self._retired_frames = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._perform: dict[type[rotation.Action], Callable[[Any], None]] = {
+            rotation.OpenLine: self._open_line,
+            rotation.CloseLine: self._close_line,
+            rotation.AbandonLine: self._abandon_line,
+            rotation.RequestRotation: self._request_rotation,
+            rotation.Promoted: self._promoted,
+        }
+
+    # ── outside ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._starved_since_ns = time.monotonic_ns()
+        self._input(rotation.Start())
+        self._tick()
+
+    async def stop(self) -> None:
+        """Close every line with 1000 and push what arrives until the venue's close replies."""
+        self._input(rotation.Stop())
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._bringing_up.values():
+            task.cancel()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.intake.expire(2**63 - 1)
+
+    def rotate(self, reason: str) -> None:
+        """Ask for a rotation now, outside the schedule (an operator's wish)."""
+        if self.machine.state is rotation.State.LIVE:
+            self._request_rotation(rotation.RequestRotation(reason))
+
+    @property
+    def live(self) -> bool:
+        """Whether a primary carries the feed."""
+        return self.machine.state in {rotation.State.LIVE, rotation.State.WARMING, rotation.State.OVERLAP}
+
+    @property
+    def lifetime_s(self) -> float:
+        """How long the primary has carried the feed; 0 while there is none."""
+        return (time.monotonic_ns() - self._primary_since_ns) / 1e9 if self.live else 0.0
+
+    @property
+    def next_rotation_s(self) -> float:
+        """Time to the next planned rotation; 0 when it is due or there is no primary."""
+        return max(0.0, (self.machine.due_ns - time.monotonic_ns()) / 1e9) if self.live else 0.0
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """(bytes, messages) received on all lines so far."""
+        lines = [*self._lines.values(), *self._closing.values()]
+        return (
+            self._retired_bytes + sum(line.bytes_received for line in lines),
+            self._retired_frames + sum(line.frames_received for line in lines),
+        )
+
+    # ── time ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _next_due_ns(self, now_ns: int) -> int:
+        own = self.settings
+        return schedule.next_due_ns(
+            now_ns, shard=own.shard, shards=own.shards, lifetime_ns=own.lifetime_ns, origin_ns=own.origin_ns
+        )
+
+    def _tick(self) -> None:
+        now_ns = time.monotonic_ns()
+        self.intake.expire(now_ns)
+        overlap = self.intake.overlap
+        if self.machine.state is rotation.State.OVERLAP and overlap is not None and overlap.complete(now_ns):
+            self._input(rotation.Proven())
+        self._drop_stale(now_ns)
+        self._input(rotation.Tick())
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _drop_stale(self, now_ns: int) -> None:
+        primary = self.machine.primary
+        line = self._lines.get(primary) if primary is not None else None
+        if line is None or not line.opened_ns or now_ns - line.last_read_ns < self.settings.stale_after_ns:
+            return
+        self._ended(line.number, "stale")
+
+    def _input(self, given: rotation.Input) -> None:
+        before, primary = self.machine.state, self.machine.primary
+        for action in self.machine.handle(given, time.monotonic_ns()):
+            self._perform[type(action)](action)
+        after = self.machine.state
+        if after is before or after is not rotation.State.LIVE:
+            return
+        if before is rotation.State.CONNECTING:
+            self._now_live()
+        elif self.machine.primary == primary and self._rotating is not None:
+            _log.warning("connection_rotation_given_up", reason=self._rotating.reason, kept=primary)
+            self._end_rotation()
+
+    def _now_live(self) -> None:
+        self._end_rotation()
+        self._primary_since_ns = time.monotonic_ns()
+        self._starved_since_ns = 0
+        self.intake.primary = self.machine.primary
+        _log.info("connection_live", line=self.machine.primary, next_rotation_s=round(self.next_rotation_s, 1))
+
+    # ── actions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open_line(self, action: rotation.OpenLine) -> None:
+        task = self._spawn(self._bring_up(action))
+        self._bringing_up[action.line] = task
+        task.add_done_callback(lambda _: self._bringing_up.pop(action.line, None))
+
+    async def _bring_up(self, action: rotation.OpenLine) -> None:
+        number, own = action.line, self.settings
+        grant = await self._grants.ask("connect", self._starved_since_ns) if action.starved else None
+        line = Line(number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended)
+        try:
+            await line.open(
+                ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s
+            )
+            self._lines[number] = line
+            self._hold_while_several()
+            requests = self._venue.subscribe_messages([spec.name for spec in self._specs], 1)
+            subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
+            self._subscriptions[number] = subscription
+            await subscription.establish(line)
+        except VenueError as error:
+            _log.warning("connection_failed", line=number, error=str(error), attempt=self.machine.attempt)
+            self._forget(number)
+            self._input(rotation.Closed(number, "connect_failed"))
+            return
+        except asyncio.CancelledError:
+            line.abort()
+            raise
+        finally:
+            self._subscriptions.pop(number, None)
+            if grant is not None:
+                grant.done()
+        self._opened(number)
+
+    def _opened(self, number: int) -> None:
+        rotating, overlap = self._rotating, self.intake.overlap
+        if number == self.machine.standby and rotating is not None and overlap is not None:
+            rotating.opened_ns, rotating.opened_monotonic_ns = time.time_ns(), time.monotonic_ns()
+            overlap.acknowledged(rotating.opened_monotonic_ns)
+        self._input(rotation.Opened(number))
+
+    def _close_line(self, action: rotation.CloseLine) -> None:
+        line = self._lines.pop(action.line, None)
+        if line is None:
+            self._cancel_bring_up(action.line)
+            return
+        self._closing[action.line] = line
+        self._spawn(self._retire(line, action))
+
+    async def _retire(self, line: Line, action: rotation.CloseLine) -> None:
+        try:
+            await line.close(action.code, action.reason)
+        finally:
+            line.abort()
+            self._count_traffic(self._closing.pop(line.number, None))
+            self._hold_while_several()
+            if self._rotating is None or self.machine.standby is None:
+                self._end_rotation()
+
+    def _abandon_line(self, action: rotation.AbandonLine) -> None:
+        self._cancel_bring_up(action.line)
+        self._forget(action.line)
+
+    def _request_rotation(self, action: rotation.RequestRotation) -> None:
+        if not self._requesting:
+            self._requesting = True
+            self._spawn(self._ask_to_rotate(action.reason))
+
+    async def _ask_to_rotate(self, reason: str) -> None:
+        # A venue about to close lines will not wait for other shards' turns: such a rotation is only spaced.
+        urgent = reason == rotation.SERVER_SHUTDOWN
+        try:
+            grant = await self._grants.ask(
+                "connect" if urgent else "rotate", time.monotonic_ns() if urgent else 0
+            )
+        finally:
+            self._requesting = False
+        if self.machine.state is not rotation.State.LIVE or self._rotating is not None:
+            if grant is not None:
+                grant.done()
+            return
+        self._rotating = _Rotating(
+            reason,
+            grant,
+            time.time_ns(),
+            duplicates_before=self.intake.duplicates,
+            missing_before=self.intake.missing,
+        )
+        self.intake.overlap = Overlap(self.settings.min_overlap_ns)
+        _log.info(
+            f"{self._venue.name}_connection_rotation_triggered",
+            reason=reason,
+            line=self.machine.primary,
+            lifetime_s=round(self.lifetime_s, 3),
+        )
+        self._input(rotation.Rotate(reason))
+
+    def _promoted(self, action: rotation.Promoted) -> None:
+        rotating, overlap, now_ns = self._rotating, self.intake.overlap, time.monotonic_ns()
+        self.intake.overlap = None
+        self.intake.primary = action.line
+        lifetime_s, self._primary_since_ns = self.lifetime_s, now_ns
+        self.rotations[action.reason] += 1
+        if rotating is None or overlap is None:
+            return
+        handovers, lanes = [], self.intake.lanes
+        for stream, (topic, lane) in enumerate(zip(self.intake.topics, lanes, strict=False)):
+            first = overlap.standby_first_id(stream)
+            if topic.continuity is Continuity.CHAIN and first is not None and lane.last_id is not None:
+                handovers.append(Handover(topic.topic, lane.last_id, first))
+        record = RotationRecord(
+            shard=self.settings.shard,
+            reason=action.reason,
+            started_ns=rotating.started_ns,
+            opened_ns=rotating.opened_ns,
+            cut_ns=time.time_ns(),
+            overlap_ms=round((now_ns - rotating.opened_monotonic_ns) / 1e6, 3),
+            lifetime_s=round(lifetime_s, 3),
+            duplicates=self.intake.duplicates - rotating.duplicates_before,
+            gap=self.intake.missing - rotating.missing_before,
+            proven=overlap.proven,
+            unproven=overlap.unproven,
+            quiet=len(self._specs) - overlap.proven - overlap.unproven,
+            complete=action.complete,
+            handovers=handovers,
+        )
+        self._on_record(record)
+        if not action.complete:
+            self._end_rotation()
+
+    # ── what lines report ───────────────────────────────────────────────────────────────────────────────
+
+    def _ended(self, number: int, cause: str) -> None:
+        if number not in self._lines:
+            return  # we closed or dropped it ourselves
+        was_primary = number == self.machine.primary
+        if was_primary:
+            self._starved_since_ns = time.monotonic_ns()
+            self.reconnects[cause] += 1
+        _log.warning("connection_lost", line=number, cause=cause, primary=was_primary)
+        self._forget(number)
+        self._cancel_bring_up(number)
+        self._input(rotation.Closed(number, cause))
+
+    def _on_reply(self, number: int, reply: Reply) -> None:
+        subscription = self._subscriptions.get(number)
+        if subscription is not None:
+            subscription.on_reply(reply)
+
+    # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _end_rotation(self) -> None:
+        if self._rotating is not None and self._rotating.grant is not None:
+            self._rotating.grant.done()
+        self._rotating = None
+        self.intake.overlap = None
+
+    def _forget(self, number: int) -> None:
+        line = self._lines.pop(number, None)
+        if line is not None:
+            line.abort()
+            self._count_traffic(line)
+        self._hold_while_several()
+
+    def _count_traffic(self, line: Line | None) -> None:
+        if line is not None:
+            self._retired_bytes += line.bytes_received
+            self._retired_frames += line.frames_received
+
+    def _hold_while_several(self) -> None:
+        # With one line, nobody else can deliver what is missing: a hole is announced at once.
+        several = len(self._lines) + len(self._closing) > 1
+        self.intake.hold_ns = self.settings.hold_ns if several else 0
+
+    def _cancel_bring_up(self, number: int) -> None:
+        task = self._bringing_up.pop(number, None)
+        if task is not None:
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

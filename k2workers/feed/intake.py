@@ -1,0 +1,180 @@
+"""Owns the data path of a worker: messages → decoded events → arbitration → batches. No sockets, no tasks.
+
+Everything that arrived in one socket read leaves as one bundle: a batch for each topic touched.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from k2workers import wire
+from k2workers.events import Event
+from k2workers.feed.overlap import Overlap
+from k2workers.sequencing.arbiter import BarLane, ChainLane, Lane, MonotoneLane, Verdict
+from k2workers.venues.venue import Codec, Continuity, Outcome, Reply, Topic
+
+SAMPLE_EVERY_NS = 10_000_000_000
+"""Bad messages are all counted; at most one of each cause in this time is logged."""
+
+LANES: dict[Continuity, type[Lane]] = {
+    Continuity.CHAIN: ChainLane,
+    Continuity.MONOTONE: MonotoneLane,
+    Continuity.BAR: BarLane,
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class IntakeCounters(msgspec.Struct):
+    """Totals since start; plain ints because a metrics call for each event would cost more than the event."""
+
+    events: Counter[str] = msgspec.field(default_factory=Counter)
+    """Events accepted, by kind."""
+    trouble: Counter[str] = msgspec.field(default_factory=Counter)
+    """Messages dropped, by cause."""
+    bundles: int = 0
+
+
+class Intake:
+    """The data path of one shard. ``on_messages`` is the only hot entry.
+
+    ``push`` takes one bundle and must not block; ``on_reply`` and ``on_notice`` get what is not data, with the
+    line's number; ``observe_latency`` gets venue time → receive time in ns, once a batch.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        push: Callable[[list[bytes]], object],
+        on_reply: Callable[[int, Reply], None],
+        on_notice: Callable[[int], None],
+        observe_latency: Callable[[int], None],
+    ) -> None:
+        self.codec = codec
+        self.lanes: list[Lane] = []
+        self.counters = IntakeCounters()
+        self.overlap: Overlap | None = None
+        self.primary: int | None = None
+        self.hold_ns = 0
+        self._push = push
+        self._on_reply = on_reply
+        self._on_notice = on_notice
+        self._observe_latency = observe_latency
+        self._decoded: list[tuple[int, Event]] = []
+        self._dirty: dict[int, Lane] = {}
+        self._holding: set[int] = set()
+        self._sampled_ns: dict[str, int] = {}
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """The topics of this shard; position is the stream key."""
+        return self.codec.topics
+
+    def on_messages(self, line: int, messages: list[bytes], received_ns: int) -> None:
+        """Take the messages of one read of one line and push what they hold."""
+        decoded, decode = self._decoded, self.codec.decode
+        for message in messages:
+            outcome = decode(message, received_ns, decoded)
+            if outcome is not Outcome.EVENTS:
+                self._not_data(line, outcome, message)
+        if decoded:
+            self._arbitrate(line, decoded, time.monotonic_ns())
+            decoded.clear()
+            self.flush()
+
+    def expire(self, now_ns: int) -> None:
+        """Announce the holes whose hold time is up (monotonic time)."""
+        for stream in [s for s in self._holding if self.lanes[s].expire(now_ns)]:
+            self._dirty[stream] = self.lanes[stream]
+        self._holding = {s for s in self._holding if self.lanes[s].deadline_ns is not None}
+        self.flush()
+
+    def flush(self) -> None:
+        """Push every accepted event as one bundle."""
+        if not self._dirty:
+            return
+        bundle = []
+        topics, counted = self.codec.topics, self.counters.events
+        for stream, lane in self._dirty.items():
+            for events in lane.take():
+                bundle.append(wire.encode_batch(lane.topic, events))
+                counted[topics[stream].kind] += len(events)
+            venue_time_ns = getattr(events[-1], "venue_time_ns", None)
+            if venue_time_ns is not None:
+                self._observe_latency(events[-1].received_ns - venue_time_ns)  # type: ignore[attr-defined]
+        self._dirty.clear()
+        self.counters.bundles += 1
+        self._push(bundle)
+
+    @property
+    def duplicates(self) -> int:
+        """Copies dropped so far."""
+        return sum(lane.duplicates for lane in self.lanes)
+
+    @property
+    def gaps(self) -> int:
+        """Holes announced so far."""
+        return sum(lane.gaps for lane in self.lanes)
+
+    @property
+    def missing(self) -> int:
+        """Ids announced as missing so far."""
+        return sum(lane.missing for lane in self.lanes)
+
+    def duplicates_by_kind(self) -> dict[str, int]:
+        """Copies dropped so far, by kind."""
+        return self._by_kind(lambda lane: lane.duplicates)
+
+    def gaps_by_kind(self) -> dict[str, int]:
+        """Holes announced so far, by kind."""
+        return self._by_kind(lambda lane: lane.gaps)
+
+    def _by_kind(self, count: Callable[[Lane], int]) -> dict[str, int]:
+        totals: Counter[str] = Counter()
+        for topic, lane in zip(self.codec.topics, self.lanes, strict=False):
+            totals[topic.kind] += count(lane)
+        return dict(totals)
+
+    def _arbitrate(self, line: int, decoded: list[tuple[int, Event]], now_ns: int) -> None:
+        lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap
+        while len(lanes) < len(self.codec.topics):
+            topic = self.codec.topics[len(lanes)]
+            lanes.append(LANES[topic.continuity](topic.topic))
+        for stream, event in decoded:
+            lane = lanes[stream]
+            verdict = lane.offer(event, now_ns, hold_ns)
+            if verdict is Verdict.ACCEPTED:
+                dirty[stream] = lane
+            elif verdict is Verdict.HELD:
+                self._holding.add(stream)
+            if overlap is not None:
+                if line == self.primary:
+                    overlap.primary_delivered(stream, event.last_id)
+                else:
+                    overlap.standby_delivered(stream, event.first_id)
+
+    def _not_data(self, line: int, outcome: Outcome, message: bytes) -> None:
+        if outcome is Outcome.REPLY:
+            self._on_reply(line, self.codec.last_reply)
+        elif outcome is Outcome.SHUTDOWN_NOTICE:
+            self._on_notice(line)
+        else:
+            cause = outcome.name.lower()
+            self.counters.trouble[cause] += 1
+            now_ns = time.monotonic_ns()
+            if now_ns - self._sampled_ns.get(cause, -SAMPLE_EVERY_NS) >= SAMPLE_EVERY_NS:
+                self._sampled_ns[cause] = now_ns
+                _log.warning(
+                    "message_dropped",
+                    cause=cause,
+                    detail=self.codec.malformed_cause,
+                    bytes=len(message),
+                    sample=message[:200].decode(errors="replace"),
+                    total=self.counters.trouble[cause],
+                )

@@ -1,0 +1,149 @@
+"""Owns one WebSocket connection: bytes in, whole messages out. Holds no policy: it never reconnects.
+
+The ``websockets`` library does the handshake, TLS, proxies, ping replies, the closing handshake and all
+protocol errors. This file takes the frames that its Sans-I/O protocol parsed in one read and hands the
+messages on as one list, stamped with the time of that read. The client sends no keepalive pings: they cost message
+rate and cause false disconnects; liveness is data and the venue's own pings (``last_read_ns``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.frames import Frame
+from websockets.protocol import Event as ProtocolEvent
+from websockets.protocol import State
+
+from k2workers.errors import StateError, VenueError
+from k2workers.feed.framing import MessageAssembler
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""A larger message ends the connection with 1009; the venue's largest seen are 35 kB."""
+
+OnMessages = Callable[[int, list[bytes], int], None]
+"""Called once per read: line id, complete messages, wall-clock time of the read in ns."""
+
+OnClosed = Callable[[int, str], None]
+"""Called once when an opened line has ended: line id, cause (a label value such as ``closed_1006``)."""
+
+
+class _Connection(ClientConnection):
+    """The library's connection with our own exit for frames: no queue, no task per message."""
+
+    def __init__(self, line: Line, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._line = line
+        self._assembler = MessageAssembler()
+        self._messages: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        received_ns = time.time_ns()
+        line = self._line
+        line.last_read_ns = time.monotonic_ns()
+        line.bytes_received += len(data)
+        super().data_received(data)
+        if self._messages:
+            messages, self._messages = self._messages, []
+            line.frames_received += len(messages)
+            line.on_messages(line.number, messages, received_ns)
+
+    def process_event(self, event: ProtocolEvent) -> None:
+        if self.response is None or not isinstance(event, Frame):
+            super().process_event(event)
+            return
+        message = self._assembler.add(event)
+        if message is not None:
+            self._messages.append(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._line.lost(f"closed_{self.protocol.close_code}")
+
+
+class Line:
+    """One connection of a shard. Call ``open`` once; then ``send``, and ``close`` or ``abort``.
+
+    ``on_messages`` runs inside the socket's read callback and must not block.
+    """
+
+    def __init__(self, number: int, url: str, on_messages: OnMessages, on_closed: OnClosed) -> None:
+        self.number = number
+        self.url = url
+        self.on_messages = on_messages
+        self.bytes_received = 0
+        self.frames_received = 0
+        self.opened_ns = 0
+        self.last_read_ns = 0
+        self._on_closed = on_closed
+        self._connection: ClientConnection | None = None
+        self._ended = False
+
+    async def open(self, *, ssl_context: ssl.SSLContext | None, timeout_s: float, close_timeout_s: float) -> None:
+        """Connect and shake hands. Raises VenueError (always worth another try) with the reason in words."""
+        secure = self.url.startswith("wss:")
+        try:
+            self._connection = await connect(
+                self.url,
+                create_connection=self._make,  # type: ignore[arg-type]
+                compression=None,
+                ping_interval=None,
+                open_timeout=timeout_s,
+                close_timeout=close_timeout_s,
+                max_size=MAX_MESSAGE_BYTES,
+                ssl=ssl_context if secure else None,
+            )
+        except ssl.SSLError as error:
+            raise VenueError(f"TLS with {self.url} failed: {error.reason or error}") from error
+        except (OSError, websockets.WebSocketException, ImportError) as error:
+            # ImportError: a SOCKS proxy in the environment without its optional package; the words say so.
+            raise VenueError(f"cannot connect to {self.url}: {error or type(error).__name__}") from error
+        self.opened_ns = self.last_read_ns = time.monotonic_ns()
+
+    def _make(self, *args: Any, **kwargs: Any) -> _Connection:
+        return _Connection(self, *args, **kwargs)
+
+    def send(self, text: bytes) -> None:
+        """Send one UTF-8 text message. Does nothing on a connection that is closing."""
+        connection = self._connection
+        if connection is None:
+            raise StateError(f"line {self.number} is not open")
+        if connection.protocol.state is State.OPEN:
+            connection.protocol.send_text(text)
+            connection.send_data()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with a handshake; messages that arrive before the venue's close reply are still delivered."""
+        if self._connection is not None:
+            await self._connection.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection at once; nothing more is delivered."""
+        self.on_messages = _ignore
+        if self._connection is not None:
+            self._connection.transport.abort()
+
+    def lost(self, cause: str) -> None:
+        """The transport is gone (called by the connection itself)."""
+        if self._connection is not None and not self._ended:
+            self._ended = True
+            self._on_closed(self.number, cause)
+
+
+def _ignore(_line: int, _messages: list[bytes], _received_ns: int) -> None:
+    """An aborted line's late messages go nowhere."""
+
+
+async def close_all(lines: list[Line], code: int, reason: str, timeout_s: float) -> None:
+    """Close several lines at the same time; what has not ended after ``timeout_s`` is dropped."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await asyncio.gather(*(line.close(code, reason) for line in lines))
+    for line in lines:
+        line.abort()
