@@ -1,0 +1,36 @@
+"""k2workers keeps a market's live feed flowing: sharded workers, rotating connections, one published stream.
+
+Parts, in reading order:
+
+``events``, ``wire``    what a subscriber receives, and its bytes
+``sequencing``          pure: ids, gaps, which copy of an event goes on, our own sequence numbers
+``feed``                one shard's connection: schedule, rotation machine, line, driver
+``venues``              everything that is true of one exchange only
+``transport``           ZeroMQ: push, pull, publish, subscribe
+``supervision``         processes: children, restarts, budgets, the control channel
+``metrics``             every metric in one table, and the HTTP endpoint
+``worker``, ``aggregator``, ``topology``   the process mains, and how they are put together
+``simulator``           the embedded exchange
+``config``, ``cli``, ``log``   settings, commands, logs
+
+Imports point from the bottom of this list to its top, never back; ``scripts/check`` proves it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from k2workers.transport.subscriber import Lost, Message, Subscriber
+
+__version__ = "0.1.0"
+__all__ = ["Lost", "Message", "Subscriber", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy: a worker or a test of the pure core must not pay for ZeroMQ because the package has a public name.
+    if name in {"Lost", "Message", "Subscriber"}:
+        from k2workers.transport import subscriber
+
+        return getattr(subscriber, name)
+    raise AttributeError(f"module 'k2workers' has no attribute {name!r}")

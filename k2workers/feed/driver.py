@@ -99,7 +99,7 @@ class Driver:
         self.reconnects: Counter[str] = Counter()
         self.rotations: Counter[str] = Counter({rotation.SCHEDULED: 0})
         self._venue = venue
-        self._specs = specs
+        self.specs = specs
         self._grants = grants
         self._on_record = on_record
         self._ssl = ssl_context
@@ -250,7 +250,7 @@ class Driver:
             )
             self._lines[number] = line
             self._hold_while_several()
-            requests = self._venue.subscribe_messages([spec.name for spec in self._specs], 1)
+            requests = self._venue.subscribe_messages([spec.name for spec in self.specs], 1)
             subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
             self._subscriptions[number] = subscription
             await subscription.establish(line)
@@ -356,7 +356,7 @@ class Driver:
             gap=self.intake.missing - rotating.missing_before,
             proven=overlap.proven,
             unproven=overlap.unproven,
-            quiet=len(self._specs) - overlap.proven - overlap.unproven,
+            quiet=len(self.specs) - overlap.proven - overlap.unproven,
             complete=action.complete,
             handovers=handovers,
         )

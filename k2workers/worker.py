@@ -1,0 +1,202 @@
+"""Owns the worker process: one shard's driver, its push socket, its beats to the parent.
+
+A worker that loses its parent, or is told to drain, closes its lines with 1000, pushes what it received and exits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+import time
+from typing import Any
+
+import msgspec
+import structlog
+import uvloop
+
+from k2workers import log, wire
+from k2workers.events import Status
+from k2workers.feed.driver import Driver, FeedSettings
+from k2workers.feed.record import RotationRecord
+from k2workers.metrics.instruments import LatencyHistogram, WorkerCounters, WorkerInstruments
+from k2workers.supervision import control
+from k2workers.supervision.child import guard_parent
+from k2workers.transport.push import BatchPusher
+from k2workers.venues.binance import BinanceSpot
+
+BEAT_S = 0.5
+METRICS_S = 1.0
+DRAIN_S = 3.0
+GRANT_PATIENCE_S = 10.0
+"""A parent that does not answer within this time is not asked any longer: being late is worse."""
+
+_log = structlog.get_logger(__name__)
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one worker needs, sent once at its start."""
+
+    feed: FeedSettings
+    symbols: tuple[str, ...]
+    kinds: tuple[str, ...]
+    push_endpoint: str
+    ca_bundle: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+def tls_context(ca_bundle: str) -> ssl.SSLContext:
+    """TLS that verifies against certifi's roots, and a CA bundle of the user's own when one is set."""
+    import certifi
+
+    context = ssl.create_default_context(cafile=certifi.where())
+    if ca_bundle:
+        context.load_verify_locations(cafile=ca_bundle)
+    return context
+
+
+class ParentGrants:
+    """Asks the parent before every connection; acts alone if it does not answer in time."""
+
+    def __init__(self, client: control.ControlClient, shard: int) -> None:
+        self._client = client
+        self._shard = shard
+
+    async def ask(self, purpose: str, starved_since_ns: int) -> control.GrantHandle | None:
+        """See ``feed.driver.Grants``."""
+        patience_s = GRANT_PATIENCE_S if starved_since_ns else 10 * GRANT_PATIENCE_S
+        grant = await self._client.ask_grant(
+            self._shard, purpose, starved_since_ns=starved_since_ns, timeout_s=patience_s
+        )
+        if grant is None:
+            _log.warning("grant_not_answered", purpose=purpose, waited_s=patience_s)
+        return grant
+
+
+class Worker:
+    """One shard. ``run`` returns when the shard has drained."""
+
+    def __init__(self, name: str, control_endpoint: str, settings: WorkerSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self._control_endpoint = control_endpoint
+        self._stop = asyncio.Event()
+        self._latency = LatencyHistogram()
+        self._instruments = WorkerInstruments(settings.labels)
+
+    async def run(self) -> None:
+        """Serve until told to stop, then drain."""
+        settings, loop = self.settings, asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
+        client = control.ControlClient(self.name, self._control_endpoint)
+        await client.start(self._on_message)
+        pusher = BatchPusher(settings.push_endpoint)
+        venue = BinanceSpot()
+        driver = Driver(
+            settings.feed,
+            venue,
+            venue.stream_specs(settings.kinds, settings.symbols),
+            grants=ParentGrants(client, settings.feed.shard),
+            push=pusher.push,
+            on_record=lambda record: self._on_rotation(record, client, pusher),
+            observe_latency=self._latency.observe,
+            ssl_context=tls_context(settings.ca_bundle) if settings.feed.url.startswith("wss:") else None,
+        )
+        driver.start()
+        client.send(control.Ready(self.name))
+        beating = loop.create_task(self._beat(client, driver, pusher))
+        await self._stop.wait()
+        await driver.stop()
+        await pusher.drain(DRAIN_S)
+        beating.cancel()
+        self._flush_metrics(driver, pusher)
+        client.send(self._beat_message(driver, pusher))
+        pusher.close()
+        await client.close()
+
+    def _on_message(self, message: Any) -> None:
+        if isinstance(message, control.Drain | control.Stop):
+            self._stop.set()
+
+    def _on_rotation(
+        self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher
+    ) -> None:
+        data = msgspec.to_builtins(record)
+        handovers = data.pop("handovers")
+        _log.info("connection_rotated", **data)
+        topic = f"status.rotation.{record.shard}"
+        pusher.push([wire.encode_batch(topic, [Status("rotation", data, time.time_ns())])])
+        client.send(control.Record(self.name, "rotation", {**data, "handovers": handovers}))
+
+    async def _beat(self, client: control.ControlClient, driver: Driver, pusher: BatchPusher) -> None:
+        flushed_s = 0.0
+        while True:
+            client.send(self._beat_message(driver, pusher))
+            now_s = time.monotonic()
+            if now_s - flushed_s >= METRICS_S:
+                flushed_s = now_s
+                self._flush_metrics(driver, pusher)
+            await asyncio.sleep(BEAT_S)
+
+    def _beat_message(self, driver: Driver, pusher: BatchPusher) -> control.Beat:
+        intake = driver.intake
+        counters: dict[str, int | float] = {
+            "events_received": intake.counters.events.total(),
+            "duplicates": intake.duplicates,
+            "gaps": intake.gaps,
+            "missing": intake.missing,
+            "trouble": intake.counters.trouble.total(),
+            "bytes": driver.traffic[0],
+            "push_queue": pusher.queued,
+            "push_dropped": pusher.dropped,
+        }
+        status: dict[str, Any] = {
+            "shard": self.settings.feed.shard,
+            "state": driver.machine.state.value,
+            "symbols": len(self.settings.symbols),
+            "connection_age_s": round(driver.lifetime_s, 1),
+            "next_rotation_s": round(driver.next_rotation_s, 1),
+            "rotations": driver.rotations.total(),
+            "reconnects": driver.reconnects.total(),
+            "streams": len(driver.specs),
+            "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
+        }
+        return control.Beat(self.name, os.getpid(), counters, status)
+
+    def _flush_metrics(self, driver: Driver, pusher: BatchPusher) -> None:
+        intake = driver.intake
+        traffic_bytes, frames = driver.traffic
+        self._instruments.flush(
+            WorkerCounters(
+                events_received=dict(intake.counters.events),
+                duplicates_dropped=intake.duplicates_by_kind(),
+                gaps=intake.gaps_by_kind(),
+                malformed=dict(intake.counters.trouble),
+                bytes_received=traffic_bytes,
+                frames_received=frames,
+                rotations=dict(driver.rotations),
+                reconnects=dict(driver.reconnects),
+                connection_lifetime_s=driver.lifetime_s,
+                next_rotation_s=driver.next_rotation_s,
+                push_queue_depth=pusher.queued,
+                push_back_pressured=pusher.back_pressured,
+                topics=len(intake.lanes),
+                receive_latency=self._latency,
+            )
+        )
+
+
+def main(name: str, control_endpoint: str, settings: WorkerSettings) -> None:
+    """Entry of the worker process. Ctrl-C goes to the whole process group and is the parent's to act on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log.configure(settings.log_level, settings.log_format, process=name)
+    structlog.contextvars.bind_contextvars(shard=settings.feed.shard)
+    uvloop.run(_run(name, control_endpoint, settings))
+
+
+async def _run(name: str, control_endpoint: str, settings: WorkerSettings) -> None:
+    await Worker(name, control_endpoint, settings).run()
