@@ -1,0 +1,33 @@
+"""Binance spot, as the feed sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from k2workers.venues.binance import streams
+from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.limits import SPOT_LIMITS
+from k2workers.venues.venue import StreamSpec
+
+
+class BinanceSpot:
+    """Fulfils ``venues.venue.Venue`` for Binance spot."""
+
+    name = "binance"
+    limits = SPOT_LIMITS
+
+    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
+        """See ``streams.stream_specs``."""
+        return streams.stream_specs(kinds, symbols)
+
+    def subscribe_messages(self, names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
+        """See ``streams.subscribe_messages``."""
+        return streams.subscribe_messages(names, first_id)
+
+    def ws_url(self, base: str) -> str:
+        """See ``streams.ws_url``."""
+        return streams.ws_url(base)
+
+    def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
+        """A decoder for messages in microseconds, which ``ws_url`` asks for."""
+        return BinanceCodec(specs, time_unit_ns=1_000)

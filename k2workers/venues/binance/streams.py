@@ -1,0 +1,142 @@
+"""Owns Binance spot's streams: the table of kinds, their names on the wire, and the SUBSCRIBE requests."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import msgspec
+
+from k2workers.errors import ConfigError
+from k2workers.events import (
+    AggTrade,
+    AveragePrice,
+    BlockTrade,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Kline,
+    MiniTicker,
+    PartialDepth,
+    ReferencePrice,
+    Ticker,
+    Trade,
+)
+from k2workers.venues.binance.limits import SPOT_LIMITS
+from k2workers.venues.venue import Continuity, StreamSpec
+
+INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+"""Kline intervals; case matters (1m is a minute, 1M a month)."""
+
+SHUTDOWN_STREAM = "!serverShutdown"
+
+
+class StreamKind(msgspec.Struct, frozen=True):
+    """One kind of stream: ``suffix`` follows the lower-case symbol, or is the whole name of an all-market stream.
+
+    ``kind`` is the kind of the topics its events go to.
+    """
+
+    suffix: str
+    kind: str
+    event_type: type[Event]
+    continuity: Continuity
+    all_market: bool = False
+
+
+def _kinds() -> dict[str, StreamKind]:
+    chain, monotone, bar = Continuity.CHAIN, Continuity.MONOTONE, Continuity.BAR
+    kinds = {
+        "trade": StreamKind("@trade", "trade", Trade, chain),
+        "agg_trade": StreamKind("@aggTrade", "agg_trade", AggTrade, chain),
+        "block_trade": StreamKind("@blockTrade", "block_trade", BlockTrade, monotone),
+        "book_ticker": StreamKind("@bookTicker", "book_ticker", BookTicker, monotone),
+        # The two speeds cut the same id space into different windows: they are two topics and never mixed.
+        "depth": StreamKind("@depth@100ms", "depth", DepthUpdate, chain),
+        "depth_1s": StreamKind("@depth", "depth_1s", DepthUpdate, chain),
+        "mini_ticker": StreamKind("@miniTicker", "mini_ticker", MiniTicker, monotone),
+        "mini_ticker_all": StreamKind("!miniTicker@arr", "mini_ticker", MiniTicker, monotone, all_market=True),
+        # !ticker@arr was retired by the venue on 2026-03-26: there is no ticker_all.
+        "ticker": StreamKind("@ticker", "ticker", Ticker, monotone),
+        "avg_price": StreamKind("@avgPrice", "avg_price", AveragePrice, monotone),
+        "reference_price": StreamKind("@referencePrice", "reference_price", ReferencePrice, monotone),
+    }
+    for levels in (5, 10, 20):
+        for speed, suffix in (("", "@100ms"), ("_1s", "")):
+            kind = f"partial_depth_{levels}{speed}"
+            kinds[kind] = StreamKind(f"@depth{levels}{suffix}", kind, PartialDepth, monotone)
+    for window in ("1h", "4h", "1d"):
+        kind = f"ticker_{window}"
+        kinds[kind] = StreamKind(f"@ticker_{window}", kind, Ticker, monotone)
+        kinds[f"{kind}_all"] = StreamKind(f"!ticker_{window}@arr", kind, Ticker, monotone, all_market=True)
+    for interval in INTERVALS:
+        kind = f"kline_{interval}"
+        kinds[kind] = StreamKind(f"@kline_{interval}", kind, Kline, bar)
+        kinds[f"{kind}_utc8"] = StreamKind(f"@kline_{interval}@+08:00", f"{kind}_utc8", Kline, bar)
+    return kinds
+
+
+KINDS = _kinds()
+"""Every kind that can be asked for, by the name used in settings."""
+
+
+def parse_kind(name: str) -> StreamKind:
+    """The kind of this name. Raises ConfigError that names the nearest one."""
+    kind = KINDS.get(name)
+    if kind is None:
+        near = difflib.get_close_matches(name, KINDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(KINDS))}"
+        raise ConfigError(f"streams: {name!r} is not a kind of stream; {hint}")
+    return kind
+
+
+def stream_specs(kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
+    """The streams of these kinds for these (upper-case) symbols. Raises ConfigError for kinds that do not fit together."""
+    parsed = {name: parse_kind(name) for name in kinds}
+    for name, kind in parsed.items():
+        if kind.all_market and kind.kind in parsed:
+            raise ConfigError(f"streams: {name!r} already holds {kind.kind!r} of every symbol; choose one of them")
+    return [
+        StreamSpec(
+            kind.suffix if kind.all_market else symbol.lower() + kind.suffix,
+            kind.kind,
+            "" if kind.all_market else symbol,
+            kind.event_type,
+            kind.continuity,
+        )
+        for kind in parsed.values()
+        for symbol in (("",) if kind.all_market else symbols)
+    ]
+
+
+def streams_per_symbol(kinds: Sequence[str]) -> int:
+    """How many streams each symbol takes on its connection."""
+    return sum(1 for name in kinds if not parse_kind(name).all_market)
+
+
+def all_market_kinds(kinds: Sequence[str]) -> list[str]:
+    """The kinds among these that are one stream for the whole market."""
+    return [name for name in kinds if parse_kind(name).all_market]
+
+
+def subscribe_messages(names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
+    """SUBSCRIBE requests for all names, each at most ``SPOT_LIMITS.subscribe_bytes`` bytes of UTF-8."""
+    requests, chunk, size = [], [], 0
+    for name in names:
+        cost = len(name.encode()) + 3  # its quotes and comma
+        if chunk and size + cost > SPOT_LIMITS.subscribe_bytes - 60:
+            requests.append(chunk)
+            chunk, size = [], 0
+        chunk.append(name)
+        size += cost
+    if chunk:
+        requests.append(chunk)
+    return [
+        (number, msgspec.json.encode({"method": "SUBSCRIBE", "params": params, "id": number}))
+        for number, params in enumerate(requests, first_id)
+    ]
+
+
+def ws_url(base: str) -> str:
+    """The combined endpoint in microseconds: bookTicker and partial depth carry no type, so the wrapper is needed."""
+    return base.rstrip("/") + "/stream?timeUnit=MICROSECOND"

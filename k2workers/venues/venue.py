@@ -1,0 +1,109 @@
+"""Owns what the feed needs of any venue: words, limits, and the two protocols a venue fulfils.
+
+Knows no venue. Everything that is true of one exchange only stands in its own package beside this file.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from k2workers.events import Event
+
+
+class Continuity(enum.Enum):
+    """How the ids of one topic follow each other."""
+
+    CHAIN = "chain"
+    """Next first id == last id + 1, else something is missing."""
+    MONOTONE = "monotone"
+    """Ids only rise; a jump is not a gap; the latest value wins."""
+    BAR = "bar"
+    """Klines: identified by open time, replaced until final."""
+
+
+class Outcome(enum.IntEnum):
+    """What one message of the venue was."""
+
+    EVENTS = 0
+    REPLY = 1
+    SHUTDOWN_NOTICE = 2
+    UNKNOWN_STREAM = 3
+    MALFORMED = 4
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's documented limits that decide how a feed is built."""
+
+    streams_per_connection: int
+    messages_per_second: int
+    subscribe_rate: float
+    """Requests a second that we allow ourselves; below the venue's limit because pongs count in it."""
+    subscribe_bytes: int
+    connects_per_window: int
+    connect_window_ns: int
+    max_connection_age_ns: int
+    rest_weight_per_minute: int
+
+
+class StreamSpec(msgspec.Struct, frozen=True):
+    """One venue stream to subscribe: ``name`` as the venue spells it; ``symbol`` is empty for all-market streams."""
+
+    name: str
+    kind: str
+    symbol: str
+    event_type: type[Event]
+    continuity: Continuity
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One flow of events as subscribers see it."""
+
+    topic: str
+    kind: str
+    symbol: str
+    continuity: Continuity
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The venue's answer to a request of ours; ``code`` and ``message`` are set when it refused."""
+
+    id: int | None
+    ok: bool
+    code: int = 0
+    message: str = ""
+    result: Any = None
+
+
+class Codec(Protocol):
+    """Decodes the messages of one shard's lines. One object serves all lines of a shard."""
+
+    topics: list[Topic]
+    """Grows when an all-market stream shows a new symbol; positions never change."""
+    last_reply: Reply
+    malformed_cause: str
+
+    def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+        """Append (position in ``topics``, event) for every event in the message. Never raises, whatever the bytes."""
+
+
+class Venue(Protocol):
+    """One market of an exchange."""
+
+    name: str
+    limits: Limits
+
+    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
+        """The streams of these kinds for these symbols. Raises ConfigError for an unknown kind."""
+
+    def subscribe_messages(self, names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
+        """Requests (id, message) that subscribe all names, each within the venue's size limit."""
+
+    def ws_url(self, base: str) -> str:
+        """The address to connect to, from the configured base."""
+
+    def codec(self, specs: Sequence[StreamSpec]) -> Codec:
+        """A decoder for these streams."""
