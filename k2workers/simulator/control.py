@@ -1,0 +1,72 @@
+"""Owns the exchange's own control endpoints under /_exchange/: the truth, and faults on demand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from k2workers.simulator.exchange import Exchange
+
+
+def _reply(body: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        text=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        content_type="application/json",
+        status=status,
+    )
+
+
+def add_routes(app: web.Application, exchange: Exchange) -> None:
+    """Adds GET truth, status and POST stop_market, start_market, drop, shutdown_notice."""
+
+    async def truth(_: web.Request) -> web.Response:
+        return _reply(exchange.hub.truth_report())
+
+    async def status(_: web.Request) -> web.Response:
+        return _reply(
+            {
+                "finished": exchange.market.finished,
+                "replay": exchange.replay is not None,
+                "running": exchange.replay is not None
+                or (exchange.generated is not None and exchange.generated.running),
+                "connections": len(exchange.connections),
+                "connects_total": exchange.connects_total,
+                "streams": len(exchange.hub.wanted),
+                "emitted": exchange.hub.events,
+                "symbols": list(exchange.market.symbols),
+            }
+        )
+
+    def switch(running: bool) -> Any:
+        async def handler(_: web.Request) -> web.Response:
+            if exchange.generated is not None:
+                exchange.generated.running = running
+            if exchange.replay is not None:
+                exchange.replay.pause(not running)
+            return _reply({"running": running})
+
+        return handler
+
+    async def drop(request: web.Request) -> web.Response:
+        wanted = request.query.get("connections", "all")
+        if wanted != "all" and not wanted.isdecimal():
+            return _reply({"msg": f"connections = {wanted!r}: 'all' or a number"}, 400)
+        chosen = list(exchange.connections)[: None if wanted == "all" else int(wanted)]
+        for connection in chosen:
+            connection.drop()
+        return _reply({"dropped": len(chosen)})
+
+    async def shutdown_notice(_: web.Request) -> web.Response:
+        for connection in exchange.connections:
+            connection.notify_shutdown()
+        return _reply({"notified": len(exchange.connections)})
+
+    app.router.add_get("/_exchange/truth", truth)
+    app.router.add_get("/_exchange/status", status)
+    app.router.add_post("/_exchange/stop_market", switch(False))
+    app.router.add_post("/_exchange/start_market", switch(True))
+    app.router.add_post("/_exchange/drop", drop)
+    app.router.add_post("/_exchange/shutdown_notice", shutdown_notice)

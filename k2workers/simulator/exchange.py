@@ -1,0 +1,185 @@
+"""Owns the running exchange: listeners, the clock that drives the market, and the open connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import ssl
+import sys
+import time
+
+import uvloop
+from aiohttp import web
+
+from k2workers.errors import ConfigError
+from k2workers.simulator import control, rest
+from k2workers.simulator.hub import Hub
+from k2workers.simulator.limits import NS, SlidingWindow
+from k2workers.simulator.market import Market, MarketSource
+from k2workers.simulator.replay import ReplayMarket
+from k2workers.simulator.settings import SimulatorSettings
+from k2workers.simulator.ws import Connection, requested
+
+_BACK_PRESSURE_BYTES = 1 << 20
+"""A replay at "as fast as asked" pauses while any connection has more unsent bytes than this."""
+
+
+class Exchange:
+    """A stand-in for Binance spot on real sockets. ``await start()``, use it, ``await stop()``."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.hub = Hub()
+        self.connections: dict[Connection, None] = {}
+        self.market: MarketSource
+        self.generated: Market | None = None
+        self.replay: ReplayMarket | None = None
+        now_ns = time.time_ns()
+        if settings.replay:
+            self.market = self.replay = ReplayMarket(
+                settings.replay, settings.replay_speed, self.hub.wanted, settings.replay_settle_s
+            )
+        else:
+            self.market = self.generated = Market(
+                settings.symbols, settings.rate, settings.seed, now_ns, self.hub.wanted, settings.history
+            )
+        self._connects: dict[str, SlidingWindow] = {}
+        self._runner: web.AppRunner | None = None
+        self._pulse: asyncio.Task[None] | None = None
+        self.connects_total = 0
+
+    async def start(self) -> tuple[int, int]:
+        """Listens, starts the market, returns (WebSocket port, REST port); equal without ``rest_port``.
+
+        Raises ConfigError when a port is taken or a certificate cannot be read.
+        """
+        settings = self.settings
+        app = web.Application()
+        app.router.add_get("/ws", self._on_websocket)
+        app.router.add_get("/ws/{names:.*}", self._on_websocket)
+        app.router.add_get("/stream", self._on_websocket)
+        rest.add_routes(app, self)
+        control.add_routes(app, self)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            ws_port = await self._listen("port", settings.port)
+            rest_port = (
+                ws_port
+                if settings.rest_port is None
+                else await self._listen("rest_port", settings.rest_port)
+            )
+        except ConfigError:
+            await self._runner.cleanup()
+            raise
+        self._pulse = asyncio.create_task(self._run(), name="exchange pulse")
+        return ws_port, rest_port
+
+    async def _listen(self, name: str, port: int) -> int:
+        assert self._runner is not None
+        site = web.TCPSite(
+            self._runner, self.settings.host, port, ssl_context=self._tls(), backlog=1024
+        )
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"simulator {name} = {port}: cannot listen on {self.settings.host}:{port} ({error.strerror})"
+            ) from error
+        return int(self._runner.addresses[-1][1])
+
+    def _tls(self) -> ssl.SSLContext | None:
+        settings = self.settings
+        if not settings.tls_cert:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"simulator tls_cert = {settings.tls_cert!r}, tls_key = {settings.tls_key!r}: {error}"
+            ) from error
+        return context
+
+    async def stop(self) -> None:
+        """Closes every connection with 1001 and stops listening."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pulse
+        for connection in list(self.connections):
+            connection.close(1001, "Server stopping")
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _run(self) -> None:
+        """Advances the market every tick and delivers what happened; a late tick carries more events."""
+        tick = self.settings.tick_s
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + tick, loop.time())
+            await asyncio.sleep(due - loop.time())
+            if self.replay is not None and self.replay.unpaced and self._congested():
+                continue
+            emissions = self.market.advance(time.time_ns())
+            if emissions:
+                self.hub.deliver(emissions)
+
+    def _congested(self) -> bool:
+        return any(c.unsent_bytes > _BACK_PRESSURE_BYTES for c in self.connections)
+
+    async def _on_websocket(self, request: web.Request) -> web.StreamResponse:
+        settings = self.settings
+        address = request.remote or ""
+        window = self._connects.get(address)
+        if window is None:
+            window_ns = int(settings.connect_window_s * NS)
+            window = self._connects[address] = SlidingWindow(settings.connects_per_window, window_ns)
+        if not window.allow(time.monotonic_ns()):
+            retry = str(max(1, int(settings.connect_window_s)))
+            raise web.HTTPTooManyRequests(text="Too many connection attempts", headers={"Retry-After": retry})
+        combined, unit, names = requested(request)
+        if len(set(names)) > settings.streams_per_connection:
+            raise web.HTTPBadRequest(text='{"code":4,"msg":"Too many subscriptions"}')
+        connection = Connection(
+            settings, self.hub, combined=combined, unit=unit, on_subscribed=self._on_subscribed
+        )
+        self.connections[connection] = None
+        self.connects_total += 1
+        try:
+            return await connection.serve(request, names)
+        finally:
+            del self.connections[connection]
+
+    def _on_subscribed(self) -> None:
+        if self.replay is not None:
+            self.replay.subscribed(time.time_ns())
+
+
+def main(settings: SimulatorSettings) -> None:
+    """Runs the exchange until SIGTERM or SIGINT; prints one line with its addresses. Raises ConfigError."""
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: SimulatorSettings) -> None:
+    exchange = Exchange(settings)
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    ws_port, rest_port = await exchange.start()
+    # The market's long-lived objects never become garbage; without this, full collections scan them all.
+    gc.freeze()
+    secure = "s" if settings.tls_cert else ""
+    print(
+        f"embedded exchange: ws{secure}://{settings.host}:{ws_port} http{secure}://{settings.host}:{rest_port}",
+        flush=True,
+    )
+    try:
+        await stopping.wait()
+    finally:
+        await exchange.stop()
+        sys.stdout.flush()

@@ -1,0 +1,232 @@
+"""Owns the state of one symbol: ids, book, histories, bars. Pure: the caller gives the time and takes the events.
+
+One update id counter feeds bookTicker ``u``, the windows ``U``/``u`` of both diff-depth speeds and REST
+``lastUpdateId``; trade ids rise by one; aggregate ids rise by one and chain ``f``/``l`` over the trade ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import NamedTuple
+
+from k2workers.simulator import payloads
+from k2workers.simulator.bars import UTC8, Bar, Bars, Series
+from k2workers.simulator.book import Changes, Side
+from k2workers.simulator.payloads import SCALE
+from k2workers.simulator.streams import SymbolStreams
+
+Render = Callable[[int], str]
+"""Divisor of the connection's time unit → the payload's JSON text."""
+
+TradeRow = tuple[int, int, int, int, bool]
+"""(trade id, price, quantity, time in µs, buyer is maker)"""
+AggRow = tuple[int, int, int, int, int, int, bool]
+"""(aggregate id, price, quantity, first trade id, last trade id, time in µs, buyer is maker)"""
+
+
+class Emission(NamedTuple):
+    """One event of one stream, its ids and the way to its text; rendered only for connections that want it."""
+
+    stream: str
+    first_id: int
+    last_id: int
+    render: Render
+
+
+class SymbolMarket:
+    """One symbol. ``wanted`` is the live set of stream names with a subscriber: other streams make no events."""
+
+    def __init__(
+        self,
+        symbol: str,
+        base: str,
+        quote: str,
+        tick: int,
+        step: int,
+        price: int,
+        now_us: int,
+        wanted: Collection[str],
+        history: int = 20_000,
+        ids: tuple[int, int, int] = (0, 0, 0),
+    ) -> None:
+        self.symbol, self.base, self.quote = symbol, base, quote
+        self.tick, self.step = tick, step
+        self.streams = SymbolStreams(symbol)
+        self.wanted = wanted
+        self.update_id, self.trade_id, self.agg_id = ids
+        self.block_id = 0
+        self.bids, self.asks = Side(1), Side(-1)
+        self.fast = Changes(self.update_id + 1)
+        self.slow = Changes(self.update_id + 1)
+        self.trades: list[TradeRow] = []
+        self.aggs: list[AggRow] = []
+        self._history = history
+        self.bars = Bars(now_us, price)
+        self.last_price, self.last_qty, self.last_trade_us = price, 0, now_us
+        self._partial_id = self._slow_partial_id = -1
+
+    def set_level(self, side: Side, price: int, qty: int) -> None:
+        """One change of the book: takes the next update id."""
+        self.update_id += 1
+        side.set(price, qty)
+        changed = self.fast.bids if side is self.bids else self.fast.asks
+        changed[price] = qty
+
+    def add_trade(
+        self, price: int, qty: int, at_us: int, maker: bool, now_us: int, out: list[Emission]
+    ) -> None:
+        """Records the next trade; the caller closes the aggregate with ``add_agg``."""
+        self.trade_id += 1
+        number = self.trade_id
+        self.keep_trade((number, price, qty, at_us, maker))
+        name = self.streams.trade
+        if name in self.wanted:
+            out.append(
+                Emission(
+                    name,
+                    number,
+                    number,
+                    partial(payloads.trade, self.symbol, number, price, qty, at_us, now_us, maker),
+                )
+            )
+
+    def keep_trade(self, row: TradeRow) -> None:
+        """Puts a trade into the history and the bars; memory stays within twice the history setting."""
+        number, price, qty, at_us, maker = row
+        trades = self.trades
+        trades.append(row)
+        if len(trades) > 2 * self._history:
+            del trades[: self._history]
+        self.last_price, self.last_qty, self.last_trade_us = price, qty, at_us
+        self.bars.live.add(number, price, qty, price * qty // SCALE, maker)
+
+    def add_agg(self, row: AggRow, now_us: int, out: list[Emission]) -> None:
+        """Records one aggregate trade whose id is the next one."""
+        self.agg_id = row[0]
+        aggs = self.aggs
+        aggs.append(row)
+        if len(aggs) > 2 * self._history:
+            del aggs[: self._history]
+        name = self.streams.agg_trade
+        if name in self.wanted:
+            out.append(
+                Emission(name, row[0], row[0], partial(payloads.agg_trade, self.symbol, row, now_us))
+            )
+
+    def emit_book_ticker(self, out: list[Emission]) -> None:
+        """Best bid and ask as they stand; the caller calls it only when one of them changed."""
+        name = self.streams.book_ticker
+        if name in self.wanted:
+            number = self.update_id
+            render = partial(payloads.book_ticker, self.symbol, number, self.bids.best(), self.asks.best())
+            out.append(Emission(name, number, number, render))
+
+    def flush_fast(self, now_us: int, out: list[Emission]) -> None:
+        """Ends the 100 ms window: depth@100ms and the fast partial books. An empty window sends nothing."""
+        window = self.fast
+        if window.bids or window.asks:
+            self._emit_depth(self.streams.fast_depth, window, now_us, out)
+            self.slow.bids.update(window.bids)
+            self.slow.asks.update(window.asks)
+            self.fast = Changes(self.update_id + 1)
+        if self._partial_id != self.update_id:
+            self._partial_id = self.update_id
+            self._emit_partial(self.streams.fast_partial, out)
+
+    def _emit_depth(
+        self, names: tuple[str, ...], window: Changes, now_us: int, out: list[Emission]
+    ) -> None:
+        render: Render | None = None
+        for name in names:
+            if name in self.wanted:
+                if render is None:
+                    bids, asks = window.sorted_levels()
+                    first, last = window.first_id, self.update_id
+                    render = partial(payloads.depth_update, self.symbol, first, last, bids, asks, now_us)
+                out.append(Emission(name, window.first_id, self.update_id, render))
+
+    def _emit_partial(self, streams: tuple[tuple[str, int], ...], out: list[Emission]) -> None:
+        for name, count in streams:
+            if name in self.wanted:
+                number = self.update_id
+                render = partial(
+                    payloads.partial_depth, number, self.bids.top(count), self.asks.top(count)
+                )
+                out.append(Emission(name, number, number, render))
+
+    def flush_slow(self, now_us: int, out: list[Emission]) -> None:
+        """Ends the 1 s window, which is whole 100 ms windows; then the streams that are pushed each second."""
+        if self.slow.bids or self.slow.asks:
+            self._emit_depth(self.streams.slow_depth, self.slow, now_us, out)
+            self.slow = Changes(self.update_id + 1)
+        if self._slow_partial_id != self.update_id:
+            self._slow_partial_id = self.update_id
+            self._emit_partial(self.streams.slow_partial, out)
+        self._emit_tickers(now_us, out)
+
+    def _emit_tickers(self, now_us: int, out: list[Emission]) -> None:
+        streams, wanted, symbol = self.streams, self.wanted, self.symbol
+
+        def emit(name: str, render: Render) -> None:
+            out.append(Emission(name, now_us, now_us, render))
+
+        if streams.mini_ticker in wanted:
+            emit(streams.mini_ticker, partial(payloads.mini_ticker, symbol, self.bars.window(1440), now_us))
+        if streams.ticker in wanted:
+            best = self.bids.best(), self.asks.best()
+            bar = self.bars.window(1440)
+            emit(streams.ticker, partial(payloads.ticker, symbol, bar, self.last_qty, *best, now_us))
+        for name, window in streams.windows:
+            if name in wanted:
+                emit(name, self.window_render(window, now_us))
+        if streams.avg_price in wanted:
+            bar = self.bars.window(5)
+            average = bar.quote * SCALE // bar.volume if bar.volume else self.last_price
+            at = self.last_trade_us
+            emit(streams.avg_price, partial(payloads.average_price, symbol, average, at, now_us))
+        if streams.reference_price in wanted:
+            emit(
+                streams.reference_price,
+                partial(payloads.reference_price, symbol, self.last_price, now_us),
+            )
+
+    def window_render(self, window: str, now_us: int) -> Render:
+        """The payload of ticker_1h, ticker_4h or ticker_1d."""
+        minutes = {"1h": 60, "4h": 240, "1d": 1440}[window]
+        return partial(payloads.window_ticker, self.symbol, window, self.bars.window(minutes), now_us)
+
+    def push_klines(self, now_us: int, out: list[Emission]) -> None:
+        """The bars in progress, every two seconds; 1s bars are pushed once, when they close."""
+        for name, interval, shifted in self.streams.klines:
+            if interval != "1s" and name in self.wanted:
+                bar = self.bars.view(interval, UTC8 if shifted else 0)
+                render = partial(payloads.kline, self.symbol, interval, bar, False, now_us)
+                out.append(Emission(name, bar.open_us, bar.open_us, render))
+
+    def close_second(self, now_us: int, out: list[Emission]) -> None:
+        """Ends the live one-second bar and whatever ends with it; each final bar is emitted once, ``x`` true."""
+
+        def final(series: Series, bar: Bar) -> None:
+            if self.bars.series.get((series.interval, 0)) is series or series.interval == "1s":
+                self._emit_final(series.interval, "", bar, now_us, out)
+            if self.bars.series.get((series.interval, UTC8)) is series or series.interval == "1s":
+                self._emit_final(series.interval, "@+08:00", bar, now_us, out)
+
+        self.bars.close_second(final)
+
+    def _emit_final(self, interval: str, tail: str, bar: Bar, now_us: int, out: list[Emission]) -> None:
+        name = f"{self.streams.kline_base}{interval}{tail}"
+        if name in self.wanted:
+            render = partial(payloads.kline, self.symbol, interval, bar, True, now_us)
+            out.append(Emission(name, bar.open_us, bar.open_us, render))
+
+    def emit_block_trade(self, qty: int, at_us: int, out: list[Emission]) -> None:
+        """A block trade: its ids are a space of their own, and it is not part of the trade stream."""
+        self.block_id += 1
+        name = self.streams.block_trade
+        if name in self.wanted:
+            number = self.block_id
+            render = partial(payloads.block_trade, self.symbol, number, self.last_price, qty, at_us, True)
+            out.append(Emission(name, number, number, render))
+
