@@ -1,0 +1,238 @@
+"""Owns the control channel between the parent and its children: typed messages over one ZeroMQ DEALER/ROUTER pair.
+
+Low rate by design (a beat twice a second for each child), so it uses pyzmq's own asyncio sockets. Market data never
+travels here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+import zmq
+import zmq.asyncio
+
+_log = structlog.get_logger(__name__)
+
+
+class ControlMessage(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
+    """Anything that crosses between parent and child."""
+
+
+class Hello(ControlMessage, frozen=True):
+    """A child's first word: it exists."""
+
+    name: str
+    pid: int
+
+
+class Ready(ControlMessage, frozen=True):
+    """The child serves."""
+
+    name: str
+
+
+class Beat(ControlMessage, frozen=True):
+    """The child's loop turns. ``counters`` only rise; ``status`` is what an operator wants to see."""
+
+    name: str
+    pid: int
+    counters: dict[str, int | float]
+    status: dict[str, Any]
+
+
+class Record(ControlMessage, frozen=True):
+    """Something that happened, for the report."""
+
+    name: str
+    kind: str
+    data: dict[str, Any]
+
+
+class GrantAsk(ControlMessage, frozen=True):
+    """A child wants to connect (``purpose`` connect) or to rotate (rotate).
+
+    ``starved_since_ns`` is the monotonic time since which the shard has had no data; 0 if it has.
+    """
+
+    id: int
+    shard: int
+    purpose: str
+    starved_since_ns: int
+
+
+class GrantGiven(ControlMessage, frozen=True):
+    """The parent permits request ``id``."""
+
+    id: int
+
+
+class GrantDone(ControlMessage, frozen=True):
+    """The child has finished with, or no longer wants, request ``id``."""
+
+    id: int
+
+
+class Drain(ControlMessage, frozen=True):
+    """Finish what was received, then exit 0."""
+
+
+class Stop(ControlMessage, frozen=True):
+    """Exit now."""
+
+
+class Command(ControlMessage, frozen=True):
+    """An operator's wish, such as ``rotate``."""
+
+    name: str
+    args: dict[str, Any]
+
+
+Message = Hello | Ready | Beat | Record | GrantAsk | GrantGiven | GrantDone | Drain | Stop | Command
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+class ControlServer:
+    """The parent's end. ``on_message(child name, message)`` runs in the loop for every message."""
+
+    def __init__(self, endpoint: str, on_message: Callable[[str, Message], None]) -> None:
+        self.endpoint = endpoint
+        self._on_message = on_message
+        self._context = zmq.asyncio.Context()
+        self._socket: zmq.asyncio.Socket | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Bind and listen. Raises zmq.ZMQError if the endpoint cannot be bound."""
+        socket = self._context.socket(zmq.ROUTER)
+        socket.linger = 0
+        # A restarted child takes over its name from its dead predecessor.
+        socket.router_handover = True
+        socket.bind(self.endpoint)
+        self._socket = socket
+        self._task = asyncio.get_running_loop().create_task(self._listen(socket))
+
+    async def send(self, name: str, message: Message) -> None:
+        """Send to one child; a child that is not connected gets nothing."""
+        if self._socket is not None:
+            with contextlib.suppress(zmq.ZMQError):
+                await self._socket.send_multipart([name.encode(), _encode(message)])
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._socket is not None:
+            self._socket.close(0)
+        self._context.term()
+
+    async def _listen(self, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            name, *frames = await socket.recv_multipart()
+            try:
+                message = _decoder.decode(b"".join(frames))
+            except msgspec.MsgspecError as error:
+                _log.error("control_message_unreadable", child=name.decode(errors="replace"), error=str(error))
+                continue
+            self._on_message(name.decode(), message)
+
+
+class GrantHandle:
+    """A permission that was given. Call ``done`` when the connection attempt or rotation is over."""
+
+    def __init__(self, client: ControlClient, grant_id: int) -> None:
+        self._client = client
+        self._grant_id = grant_id
+
+    def done(self) -> None:
+        """Give it back; harmless if repeated."""
+        self._client.send(GrantDone(self._grant_id))
+
+
+class ControlClient:
+    """A child's end. ``start`` it in the child's loop; ``send`` never blocks."""
+
+    _ids = itertools.count(1)
+
+    def __init__(self, name: str, endpoint: str) -> None:
+        self.name = name
+        self._endpoint = endpoint
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self._reader: zmq.asyncio.Socket | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._on_message: Callable[[Message], None] = lambda _message: None
+
+    async def start(self, on_message: Callable[[Message], None]) -> None:
+        """Connect and say hello."""
+        import os
+
+        self._on_message = on_message
+        socket = self._context.socket(zmq.DEALER)
+        socket.linger = 500
+        socket.identity = self.name.encode()
+        socket.connect(self._endpoint)
+        self._socket = socket
+        self._reader = zmq.asyncio.Socket.from_socket(socket)
+        self._task = asyncio.get_running_loop().create_task(self._listen(self._reader))
+        self.send(Hello(self.name, os.getpid()))
+
+    def send(self, message: Message) -> None:
+        """Queue a message for the parent; dropped if the parent has not read for very long."""
+        if self._socket is not None:
+            with contextlib.suppress(zmq.Again):
+                self._socket.send(_encode(message), zmq.DONTWAIT)
+
+    async def ask_grant(
+        self, shard: int, purpose: str, *, starved_since_ns: int, timeout_s: float
+    ) -> GrantHandle | None:
+        """Ask and wait; None if no answer came in time (the request is then withdrawn)."""
+        grant_id = next(self._ids)
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[grant_id] = given
+        self.send(GrantAsk(grant_id, shard, purpose, starved_since_ns))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await given
+        except TimeoutError:
+            self.send(GrantDone(grant_id))
+            return None
+        except asyncio.CancelledError:
+            self.send(GrantDone(grant_id))
+            raise
+        finally:
+            self._waiting.pop(grant_id, None)
+        return GrantHandle(self, grant_id)
+
+    async def close(self) -> None:
+        """Flush what was sent and disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._context.term()
+
+    async def _listen(self, reader: zmq.asyncio.Socket) -> None:
+        while True:
+            message = _decoder.decode(await reader.recv())
+            if isinstance(message, GrantGiven):
+                waiter = self._waiting.get(message.id)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(None)
+                elif waiter is None:
+                    self.send(GrantDone(message.id))  # came too late; nobody uses it
+            else:
+                self._on_message(message)

@@ -1,0 +1,39 @@
+"""Owns whether a dead child is started again, and when. Pure.
+
+OTP's rule: more than ``intensity`` deaths within ``period_ns`` mean that restarting does not help.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from k2workers.backoff import Backoff
+
+
+class RestartPolicy(msgspec.Struct, frozen=True):
+    """``intensity`` restarts within ``period_ns`` are allowed; delays follow ``backoff``."""
+
+    intensity: int = 10
+    period_ns: int = 60_000_000_000
+    backoff: Backoff = Backoff(200_000_000, 10_000_000_000)
+
+
+class RestartTracker:
+    """The deaths of one child."""
+
+    def __init__(self, policy: RestartPolicy) -> None:
+        self.policy = policy
+        self.restarts = 0
+        self._deaths: deque[int] = deque()
+
+    def died(self, now_ns: int, jitter: float) -> int | None:
+        """The delay in ns before the next start, or None: give up."""
+        self._deaths.append(now_ns)
+        while self._deaths[0] <= now_ns - self.policy.period_ns:
+            self._deaths.popleft()
+        if len(self._deaths) > self.policy.intensity:
+            return None
+        self.restarts += 1
+        return self.policy.backoff.delay_ns(len(self._deaths) - 1, jitter)

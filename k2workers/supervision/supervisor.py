@@ -1,0 +1,270 @@
+"""Owns the care of child processes: ordered start, beats, restarts with backoff and a limit, ordered stop.
+
+Knows processes, not market data: beats and records pass through to hooks unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+
+from k2workers.errors import BootError
+from k2workers.supervision.budget import Ask, BudgetPolicy, ConnectBudget
+from k2workers.supervision.child import Child, ChildSpec
+from k2workers.supervision.control import (
+    Beat,
+    ControlServer,
+    Drain,
+    GrantAsk,
+    GrantDone,
+    GrantGiven,
+    Hello,
+    Message,
+    Ready,
+    Record,
+)
+from k2workers.supervision.restart import RestartTracker
+
+WATCH_S = 0.1
+"""How often beats are checked and budgets looked at."""
+
+_log = structlog.get_logger(__name__)
+
+
+class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """``boot_limit_s``: from start to Ready. ``beat_limit_s``: a child silent for longer is hung and is killed.
+
+    ``group_stop_s`` bounds the drain of each stop group.
+    """
+
+    boot_limit_s: float = 20.0
+    beat_limit_s: float = 10.0
+    group_stop_s: float = 3.0
+    budget: BudgetPolicy = BudgetPolicy()
+
+
+class _Ward:
+    """One child name under care, through all its lives."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self.spec = spec
+        self.child: Child | None = None
+        self.tracker = RestartTracker(spec.restart)
+        self.heard_ns = 0
+        self.ready = asyncio.Event()
+        self.served = False
+        self.restart_at_ns: int | None = None
+        self.beat: Beat | None = None
+
+
+class Supervisor:
+    """All children of one parent. Call ``start``, then ``add`` each child in order, at the end ``stop``.
+
+    Hooks: ``on_record(record)``; ``on_dead(name, pid)`` after each death; ``on_fatal(error)`` once when a child cannot
+    be kept alive. They run in the loop and must not block.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        policy: SupervisorPolicy,
+        *,
+        on_record: Callable[[Record], None],
+        on_dead: Callable[[str, int], None],
+        on_fatal: Callable[[BootError], None],
+    ) -> None:
+        self.policy = policy
+        self.budget = ConnectBudget(policy.budget)
+        self.stopping = False
+        self._on_record = on_record
+        self._on_dead = on_dead
+        self._on_fatal = on_fatal
+        self._server = ControlServer(endpoint, self._on_message)
+        self._wards: dict[str, _Ward] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Open the control channel and begin to watch."""
+        self._server.start()
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    def launch(self, spec: ChildSpec) -> None:
+        """Start a child; returns at once. ``wait_ready`` waits for it."""
+        ward = self._wards[spec.name] = _Ward(spec)
+        self._start(ward)
+
+    async def wait_ready(self, name: str) -> None:
+        """Wait until the child serves. Raises BootError with its exit code if it ends, or takes too long, before that."""
+        ward = self._wards[name]
+        deadline_s = time.monotonic() + self.policy.boot_limit_s
+        while not ward.ready.is_set():
+            child = ward.child
+            if child is None or not child.alive:
+                code = child.exit_code if child is not None else None
+                raise BootError(f"{name} ended with exit code {code} before it served; its log says why")
+            if time.monotonic() > deadline_s:
+                raise BootError(f"{name} did not serve within {self.policy.boot_limit_s:.0f} s")
+            await asyncio.sleep(0.02)
+
+    def send(self, name: str, message: Message) -> None:
+        """Send a control message to one child."""
+        task = asyncio.get_running_loop().create_task(self._server.send(name, message))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def pids(self) -> dict[str, int]:
+        """Name → pid of the children that run."""
+        return {n: w.child.pid for n, w in self._wards.items() if w.child is not None and w.child.alive}
+
+    def beat(self, name: str) -> Beat | None:
+        """The last beat of a child, from whichever of its lives."""
+        return self._wards[name].beat
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """What to show of every child: pid, alive, ready, restarts, seconds since its last beat."""
+        now_ns = time.monotonic_ns()
+        return {
+            name: {
+                "pid": ward.child.pid if ward.child is not None else None,
+                "alive": ward.child is not None and ward.child.alive,
+                "ready": ward.ready.is_set(),
+                "restarts": ward.tracker.restarts,
+                "last_beat_s": round((now_ns - ward.heard_ns) / 1e9, 1) if ward.heard_ns else None,
+            }
+            for name, ward in self._wards.items()
+        }
+
+    async def stop(self) -> bool:
+        """Drain and end all children, group after group; True if every one ended by itself with exit code 0."""
+        self.stopping = True
+        clean = True
+        for order in sorted({ward.spec.stop_order for ward in self._wards.values()}):
+            group = [w for w in self._wards.values() if w.spec.stop_order == order and w.child is not None]
+            clean = await self._stop_group(group) and clean
+        if self._watching is not None:
+            self._watching.cancel()
+        await self._server.close()
+        return clean
+
+    def kill_all(self) -> None:
+        """End every child now: a second stop signal, or the last resort."""
+        self.stopping = True
+        for ward in self._wards.values():
+            if ward.child is not None:
+                ward.child.signal(signal.SIGKILL)
+
+    # ── care ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, ward: _Ward) -> None:
+        ward.ready.clear()
+        ward.restart_at_ns = None
+        ward.heard_ns = time.monotonic_ns()
+        ward.child = Child(ward.spec, self._server.endpoint)
+        _log.debug("child_started", child=ward.spec.name, pid=ward.child.pid)
+
+    async def _stop_group(self, group: list[_Ward]) -> bool:
+        for ward in group:
+            self.send(ward.spec.name, Drain())
+        children = [ward.child for ward in group if ward.child is not None]
+        await self._wait_ended(children, self.policy.group_stop_s)
+        late = [child for child in children if child.alive]
+        for child in late:
+            _log.warning("child_killed", child=child.spec.name, reason="did not drain in time")
+            child.signal(signal.SIGKILL)
+        await self._wait_ended(late, 1.0)
+        for ward in group:
+            if ward.child is not None:
+                self._on_dead(ward.spec.name, ward.child.pid)
+        return not late and all(child.exit_code == 0 for child in children)
+
+    @staticmethod
+    async def _wait_ended(children: list[Child], limit_s: float) -> None:
+        deadline_s = time.monotonic() + limit_s
+        while any(child.alive for child in children) and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.02)
+
+    async def _watch(self) -> None:
+        while True:
+            now_ns = time.monotonic_ns()
+            if not self.stopping:
+                for ward in self._wards.values():
+                    self._look_after(ward, now_ns)
+            self._give_grants(now_ns)
+            await asyncio.sleep(WATCH_S)
+
+    def _look_after(self, ward: _Ward, now_ns: int) -> None:
+        child = ward.child
+        if child is None:
+            if ward.restart_at_ns is not None and now_ns >= ward.restart_at_ns:
+                self._start(ward)
+        elif not child.alive:
+            self._bury(ward, child, now_ns)
+        elif now_ns - ward.heard_ns > self._silence_limit_ns(ward):
+            _log.error("child_hung", child=ward.spec.name, pid=child.pid, silent_s=(now_ns - ward.heard_ns) / 1e9)
+            child.signal(signal.SIGKILL)
+            ward.heard_ns = now_ns
+
+    def _silence_limit_ns(self, ward: _Ward) -> int:
+        limit_s = self.policy.beat_limit_s if ward.ready.is_set() else self.policy.boot_limit_s
+        return int(limit_s * 1e9)
+
+    def _bury(self, ward: _Ward, child: Child, now_ns: int) -> None:
+        name = ward.spec.name
+        self.budget.release_child(name)
+        self._on_dead(name, child.pid)
+        if not ward.served:
+            return  # wait_ready reports a child that never served
+        delay_ns = ward.tracker.died(now_ns, random.random())
+        ward.child = None
+        if delay_ns is None:
+            policy = ward.tracker.policy
+            self.stopping = True
+            self._on_fatal(
+                BootError(
+                    f"{name} died {policy.intensity + 1} times within {policy.period_ns / 1e9:.0f} s "
+                    f"(last exit code {child.exit_code}); giving up"
+                )
+            )
+            return
+        _log.warning(
+            "child_died", child=name, pid=child.pid, exit_code=child.exit_code, restart_in_s=delay_ns / 1e9
+        )
+        ward.restart_at_ns = now_ns + delay_ns
+        ward.ready.clear()
+
+    # ── messages ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_message(self, name: str, message: Message) -> None:
+        ward = self._wards.get(name)
+        if ward is None:
+            return
+        ward.heard_ns = time.monotonic_ns()
+        if isinstance(message, Beat):
+            ward.beat = message
+        elif isinstance(message, Ready):
+            ward.served = True
+            ward.ready.set()
+        elif isinstance(message, Record):
+            self._on_record(message)
+        elif isinstance(message, GrantAsk):
+            self.budget.ask(
+                Ask((name, message.id), message.shard, message.purpose, message.starved_since_ns, ward.heard_ns)
+            )
+            self._give_grants(ward.heard_ns)
+        elif isinstance(message, GrantDone):
+            self.budget.release((name, message.id))
+            self._give_grants(ward.heard_ns)
+        elif isinstance(message, Hello):
+            _log.debug("child_connected", child=name, pid=message.pid)
+
+    def _give_grants(self, now_ns: int) -> None:
+        for ask in self.budget.due(now_ns):
+            self.send(ask.key[0], GrantGiven(ask.key[1]))
