@@ -20,7 +20,7 @@ from k2workers import log, wire
 from k2workers.events import Status
 from k2workers.feed.driver import Driver, FeedSettings
 from k2workers.feed.record import RotationRecord
-from k2workers.metrics.instruments import LatencyHistogram, WorkerCounters, WorkerInstruments
+from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
 from k2workers.transport.push import BatchPusher
@@ -43,7 +43,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     push_endpoint: str
     ca_bundle: str = ""
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"
 
@@ -85,7 +85,13 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
         self._latency = LatencyHistogram()
-        self._instruments = WorkerInstruments(settings.labels)
+        self._instruments = Instruments(
+            WORKER,
+            environment=settings.environment,
+            component="worker",
+            exchange=BinanceSpot.name,
+            shard=str(settings.feed.shard),
+        )
 
     async def run(self) -> None:
         """Serve until told to stop, then drain."""
@@ -106,6 +112,7 @@ class Worker:
             observe_latency=self._latency.observe,
             ssl_context=tls_context(settings.ca_bundle) if settings.feed.url.startswith("wss:") else None,
         )
+        pusher.start()
         driver.start()
         client.send(control.Ready(self.name))
         beating = loop.create_task(self._beat(client, driver, pusher))
@@ -151,8 +158,8 @@ class Worker:
             "missing": intake.missing,
             "trouble": intake.counters.trouble.total(),
             "bytes": driver.traffic[0],
-            "push_queue": pusher.queued,
-            "push_dropped": pusher.dropped,
+            "push_queue": pusher.counters.pending_bundles,
+            "push_refused": pusher.counters.bundles_refused,
         }
         status: dict[str, Any] = {
             "shard": self.settings.feed.shard,
@@ -171,22 +178,25 @@ class Worker:
         intake = driver.intake
         traffic_bytes, frames = driver.traffic
         self._instruments.flush(
-            WorkerCounters(
-                events_received=dict(intake.counters.events),
-                duplicates_dropped=intake.duplicates_by_kind(),
-                gaps=intake.gaps_by_kind(),
-                malformed=dict(intake.counters.trouble),
-                bytes_received=traffic_bytes,
-                frames_received=frames,
-                rotations=dict(driver.rotations),
-                reconnects=dict(driver.reconnects),
-                connection_lifetime_s=driver.lifetime_s,
-                next_rotation_s=driver.next_rotation_s,
-                push_queue_depth=pusher.queued,
-                push_back_pressured=pusher.back_pressured,
-                topics=len(intake.lanes),
-                receive_latency=self._latency,
-            )
+            {
+                "k2_binance_connection_rotations": driver.rotations,
+                "k2_binance_connection_lifetime_seconds": driver.lifetime_s,
+                "k2_binance_connection_next_rotation_seconds": driver.next_rotation_s,
+                "k2_binance_connection_up": float(driver.live),
+                "k2_binance_reconnects": driver.reconnects,
+                "k2_events_received": intake.counters.events,
+                "k2_duplicates_dropped": intake.duplicates_by_kind(),
+                "k2_gaps": intake.gaps_by_kind(),
+                "k2_missing_ids": intake.missing,
+                "k2_messages_dropped": intake.counters.trouble,
+                "k2_bytes_received": traffic_bytes,
+                "k2_frames_received": frames,
+                "k2_push_queue_bundles": pusher.counters.pending_bundles,
+                "k2_push_back_pressured": pusher.counters.back_pressured,
+                "k2_push_refused": pusher.counters.bundles_refused,
+                "k2_topics": len(intake.lanes),
+                "k2_receive_latency_seconds": self._latency,
+            }
         )
 
 

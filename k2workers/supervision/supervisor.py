@@ -217,11 +217,11 @@ class Supervisor:
         return int(limit_s * 1e9)
 
     def _bury(self, ward: _Ward, child: Child, now_ns: int) -> None:
+        if not ward.served:
+            return  # wait_ready reports a child that never served
         name = ward.spec.name
         self.budget.release_child(name)
         self._on_dead(name, child.pid)
-        if not ward.served:
-            return  # wait_ready reports a child that never served
         delay_ns = ward.tracker.died(now_ns, random.random())
         ward.child = None
         if delay_ns is None:

@@ -1,0 +1,167 @@
+"""Owns every metric: one table of names, and the instruments of each kind of process.
+
+The hot paths count in plain ints and hand over totals about once a second: in multiprocess mode each ``inc`` is a lock
+and a write to a mapped file. PROMETHEUS_MULTIPROC_DIR must be set before this module is imported.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+BASE_LABELS = ("service", "environment", "component", "exchange", "shard")
+SERVICE = "k2-binance-stream"
+
+LATENCY_BOUNDS_NS = (
+    50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000, 50_000_000,
+    100_000_000, 200_000_000, 500_000_000, 1_000_000_000, 2_000_000_000, 5_000_000_000,
+)  # fmt: skip
+"""Upper bounds of the latency buckets, in ns."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One metric: its kind, its meaning, and its label beside the base labels (or none)."""
+
+    type: type[Counter] | type[Gauge] | type[Histogram]
+    help: str
+    label: str = ""
+
+
+WORKER = {
+    "k2_binance_connection_rotations": Row(Counter, "Planned replacements of a connection", "reason"),
+    "k2_binance_connection_lifetime_seconds": Row(Gauge, "How long the primary has carried the feed"),
+    "k2_binance_connection_next_rotation_seconds": Row(Gauge, "Time to the next planned rotation"),
+    "k2_binance_connection_up": Row(Gauge, "1 while a primary carries the feed"),
+    "k2_binance_reconnects": Row(Counter, "Unplanned losses of the primary", "cause"),
+    "k2_events_received": Row(Counter, "Events accepted and pushed", "kind"),
+    "k2_duplicates_dropped": Row(Counter, "Copies dropped by the arbiter", "kind"),
+    "k2_gaps": Row(Counter, "Holes announced", "kind"),
+    "k2_missing_ids": Row(Counter, "Ids announced as missing"),
+    "k2_messages_dropped": Row(Counter, "Messages that were no event, reply or notice", "cause"),
+    "k2_bytes_received": Row(Counter, "Bytes read from connections"),
+    "k2_frames_received": Row(Counter, "Messages read from connections"),
+    "k2_push_queue_bundles": Row(Gauge, "Bundles waiting because the aggregator is behind"),
+    "k2_push_back_pressured": Row(Counter, "Bundles that had to wait"),
+    "k2_push_refused": Row(Counter, "Bundles refused because the queue was full"),
+    "k2_topics": Row(Gauge, "Topics with data"),
+    "k2_receive_latency_seconds": Row(Histogram, "Venue event time to our socket read (two clocks)"),
+}
+"""Metrics of a worker, by name (counters get ``_total``)."""
+
+AGGREGATOR = {
+    "k2_events_published": Row(Counter, "Events published to subscribers"),
+    "k2_batches_published": Row(Counter, "Batches published to subscribers"),
+    "k2_bytes_published": Row(Counter, "Bytes published to subscribers"),
+    "k2_sequence_gaps": Row(Counter, "Holes found between batches (such as after a worker's restart)"),
+    "k2_old_events_dropped": Row(Counter, "Events dropped because they were published before"),
+    "k2_published_topics": Row(Gauge, "Topics published so far"),
+    "k2_publish_latency_seconds": Row(Histogram, "Our socket read to publication"),
+}
+"""Metrics of the aggregator."""
+
+PARENT = {
+    "k2_process_resident_memory_bytes": Row(Gauge, "Resident memory", "process"),
+    "k2_process_cpu_seconds": Row(Gauge, "CPU time used by the process as it runs now", "process"),
+    "k2_child_restarts": Row(Counter, "Restarts of a child process", "child"),
+    "k2_connect_grants_in_window": Row(Gauge, "Connection attempts granted in the venue's window"),
+    "k2_connect_grants_waiting": Row(Gauge, "Connection attempts and rotations waiting for their turn"),
+}
+"""Metrics of the parent."""
+
+
+class LatencyHistogram:
+    """Latencies counted in plain ints; ``observe`` costs one bisection."""
+
+    __slots__ = ("counts", "sum_ns")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCY_BOUNDS_NS) + 1)
+        self.sum_ns = 0
+
+    def observe(self, latency_ns: int) -> None:
+        """Count one latency. A negative one (two clocks differ) counts as zero."""
+        latency_ns = max(latency_ns, 0)
+        self.counts[bisect_left(LATENCY_BOUNDS_NS, latency_ns)] += 1
+        self.sum_ns += latency_ns
+
+    def quantile_us(self, quantile: float) -> float | None:
+        """The upper bound, in µs, of the bucket that holds this quantile; None without data or beyond the last bound."""
+        wanted = quantile * sum(self.counts)
+        reached = 0
+        for bound_ns, count in zip(LATENCY_BOUNDS_NS, self.counts, strict=False):
+            reached += count
+            if count and reached >= wanted:
+                return bound_ns / 1000
+        return None
+
+
+class Instruments:
+    """The instruments of one process. ``flush`` takes totals since the process started."""
+
+    def __init__(
+        self,
+        rows: Mapping[str, Row],
+        *,
+        environment: str,
+        component: str,
+        exchange: str = "",
+        shard: str = "",
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._base = (SERVICE, environment, component, exchange, shard)
+        self._rows = rows
+        self._flushed: dict[tuple[str, str], float] = {}
+        self._flushed_buckets: dict[str, list[int]] = {}
+        registry = registry or CollectorRegistry()
+        self._metrics: dict[str, Any] = {
+            name: self._make(name, row, registry) for name, row in rows.items()
+        }
+
+    @staticmethod
+    def _make(name: str, row: Row, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+        labels = (*BASE_LABELS, row.label) if row.label else BASE_LABELS
+        if row.type is Gauge:
+            # Of one label set only the newest writer counts, and a dead process' value goes with it.
+            return Gauge(name, row.help, labels, registry=registry, multiprocess_mode="livemostrecent")
+        if row.type is Histogram:
+            bounds_s = [bound / 1e9 for bound in LATENCY_BOUNDS_NS]
+            return Histogram(name, row.help, labels, registry=registry, buckets=bounds_s)
+        return Counter(name, row.help, labels, registry=registry)
+
+    def flush(self, totals: Mapping[str, float | Mapping[str, float] | LatencyHistogram]) -> None:
+        """Bring the metrics up to these totals: name → number, or label value → number, or a histogram."""
+        for name, total in totals.items():
+            if isinstance(total, LatencyHistogram):
+                self._flush_histogram(name, total)
+            elif isinstance(total, Mapping):
+                for value, number in total.items():
+                    self._flush_number(name, value, number)
+            else:
+                self._flush_number(name, "", total)
+
+    def _flush_number(self, name: str, value: str, total: float) -> None:
+        labels = (*self._base, value) if self._rows[name].label else self._base
+        metric = self._metrics[name].labels(*labels)
+        if self._rows[name].type is Gauge:
+            metric.set(total)
+        else:
+            key = (name, value)
+            metric.inc(max(0.0, total - self._flushed.get(key, 0.0)))
+            self._flushed[key] = total
+
+    def _flush_histogram(self, name: str, histogram: LatencyHistogram) -> None:
+        # prometheus_client can only observe one value at a time; adding a second's worth to its bucket values at
+        # once is what its own observe() does for each.
+        metric = self._metrics[name].labels(*self._base)
+        before = self._flushed_buckets.get(name, [0] * len(histogram.counts))
+        for bucket, count, old in zip(metric._buckets, histogram.counts, before, strict=True):
+            if count != old:
+                bucket.inc(count - old)
+        self._flushed_buckets[name] = list(histogram.counts)
+        key = (name, "sum")
+        metric._sum.inc((histogram.sum_ns - self._flushed.get(key, 0.0)) / 1e9)
+        self._flushed[key] = histogram.sum_ns
