@@ -1,0 +1,205 @@
+"""Owns the settings: one model, filled from flags over environment (``K2_…``) over a TOML file over defaults.
+
+Every mistake is reported at once; each names the setting, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from k2workers.errors import ConfigError
+from k2workers.venues.binance import streams as binance_streams
+
+ENVIRONMENT_PREFIX = "K2_"
+DEFAULT_FILE = Path("config/k2workers.toml")
+DEMO_LIFETIME_S = 15.0
+
+Words = Annotated[list[str], NoDecode]
+"""A list that the environment and the command line give as words between commas."""
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told. The defaults feed Binance spot."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+
+    shards: int = Field(4, ge=1, le=256, description="worker processes, one connection each")
+    symbols: Words = Field(
+        default=["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LTCUSDT"],
+        min_length=1,
+        description="names, patterns such as *USDT, or file:PATH with one of these a line; with demo: * if not set",
+    )
+    streams: Words = Field(
+        default=["trade", "agg_trade", "book_ticker", "depth"], min_length=1, description="kinds of streams"
+    )
+    binance_connection_max_lifetime_hours: float = Field(
+        4.0, ge=1, le=24, description="hours after which a connection is replaced, make before break"
+    )
+    rotation_lifetime_s: float | None = Field(
+        None, ge=2, le=86_400, description="the lifetime in seconds, with demo only (15 if not set)"
+    )
+    overlap_limit_s: float = Field(30.0, gt=0, le=600, description="how long a standby may take to prove itself")
+    stale_after_s: float = Field(30.0, ge=5, le=600, description="a connection without a frame this long is dropped")
+    connect_timeout_s: float = Field(10.0, gt=0, le=120, description="for one connection attempt")
+    binance_websocket_url: str = Field("wss://stream.binance.com:9443", description="base of the stream address")
+    binance_rest_url: str = Field("https://api.binance.com", description="base of the REST address")
+    binance_ca_bundle: str = Field("", description="PEM file with further certificate authorities to trust")
+    demo: bool = Field(False, description="feed from the embedded exchange instead of the venue")
+    demo_rate: float = Field(4000.0, gt=0, le=200_000, description="events a second of the embedded exchange")
+    replay: Words = Field(default=[], description="recorded files for the embedded exchange, with demo only")
+    replay_speed: float = Field(1.0, ge=0, le=10_000, description="how much faster than recorded; 0: as fast as taken")
+    duration_s: float | None = Field(None, gt=0, description="stop after so many seconds")
+    report: str = Field("", description="write what happened to this JSON file at the end")
+    http_host: str = Field("127.0.0.1", min_length=1, description="address of /metrics, /healthz, /readyz, /status")
+    http_port: int = Field(9091, ge=0, le=65_535, description="its port; 0: any free one")
+    publish_endpoint: str = Field("tcp://127.0.0.1:5555", description="where subscribers connect")
+    snapshot_endpoint: str = Field("tcp://127.0.0.1:5556", description="where late joiners ask for last values")
+    run_dir: str = Field("", description="directory for sockets and metric files; a fresh temporary one if empty")
+    environment: str = Field("dev", min_length=1, description="label of all metrics")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+    log_format: str = Field("auto", pattern="^(auto|console|json)$", description="auto: console on a terminal, else json")
+
+    @field_validator("symbols", "streams", "replay", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+    @field_validator("streams")
+    @classmethod
+    def _known_streams(cls, value: list[str]) -> list[str]:
+        try:
+            binance_streams.stream_specs(value, ["BTCUSDT"])
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("streams: ")) from None
+        return value
+
+    @field_validator("publish_endpoint", "snapshot_endpoint")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        scheme, _, rest = value.partition("://")
+        port = rest.rpartition(":")[2]
+        if (scheme == "ipc" and rest) or (scheme == "tcp" and (port == "*" or (port.isdigit() and int(port) < 65_536))):
+            return value
+        raise ValueError("allowed: tcp://HOST:PORT or ipc://PATH")
+
+    @field_validator("binance_websocket_url")
+    @classmethod
+    def _websocket_url(cls, value: str) -> str:
+        return _url(value, ("ws", "wss"))
+
+    @field_validator("binance_rest_url")
+    @classmethod
+    def _rest_url(cls, value: str) -> str:
+        return _url(value, ("http", "https"))
+
+    @field_validator("binance_ca_bundle")
+    @classmethod
+    def _file_exists(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("no such file")
+        return value
+
+    @model_validator(mode="after")
+    def _demo_only(self) -> Settings:
+        for name in ("rotation_lifetime_s", "replay"):
+            if getattr(self, name) and not self.demo:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed only together with demo")
+        return self
+
+    @property
+    def lifetime_ns(self) -> int:
+        """The connection lifetime that was asked for, in ns."""
+        if self.demo:
+            return int((self.rotation_lifetime_s or DEMO_LIFETIME_S) * 1e9)
+        return int(self.binance_connection_max_lifetime_hours * 3.6e12)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment; ``load`` has put the file's values under both."""
+        return init_settings, env_settings
+
+
+def _url(value: str, schemes: tuple[str, ...]) -> str:
+    scheme, _, rest = value.partition("://")
+    if scheme not in schemes or not rest:
+        raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST[:PORT]' for scheme in schemes)}")
+    return value
+
+
+def load(flags: Mapping[str, Any], file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a run. ``flags`` holds only what was given; ``file`` None means the default file if it exists.
+
+    Raises ConfigError that lists every mistake.
+    """
+    from_file = _read(file)
+    from_environment = {
+        name for name in Settings.model_fields if f"{ENVIRONMENT_PREFIX}{name}".upper() in map(str.upper, environ)
+    }
+    given = {name: value for name, value in from_file.items() if name not in from_environment} | dict(flags)
+    if given.get("demo") and not ({"symbols"} & (given.keys() | from_environment)):
+        given["symbols"] = ["*"]
+    problems = [
+        f"{name} in {file or DEFAULT_FILE}: no such setting{_nearest(name)}"
+        for name in from_file
+        if name not in Settings.model_fields
+    ]
+    known = {name: value for name, value in given.items() if name in Settings.model_fields}
+    try:
+        settings = Settings(**known)
+    except ValidationError as error:
+        problems += [_explain(entry) for entry in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return settings
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    path = file or DEFAULT_FILE
+    if file is None and not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config = {str(path)!r}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config = {str(path)!r}: not valid TOML: {error}") from None
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _explain(entry: Any) -> str:
+    name = ".".join(str(part) for part in entry["loc"][:1])
+    allowed = entry["msg"].removeprefix("Value error, ")
+    if not name:
+        return str(allowed)
+    bounds = _bounds(name)
+    return f"{name} = {entry['input']!r}: {allowed}{bounds} (flag --{name.replace('_', '-')}, environment {ENVIRONMENT_PREFIX}{name.upper()})"
+
+
+def _bounds(name: str) -> str:
+    field = Settings.model_fields.get(name)
+    words = []
+    for meta in field.metadata if field is not None else []:
+        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+            value = getattr(meta, attribute, None)
+            if value is not None:
+                words.append(f"{sign} {value:g}" if isinstance(value, int | float) else f"{sign} {value}")
+    return f"; allowed: {' and '.join(words)}" if words else ""

@@ -1,0 +1,55 @@
+"""Owns the process of the embedded exchange under ``--demo``: starts it, tells its port, hands over its own count."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import msgspec
+import uvloop
+
+from k2workers import log
+from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers.supervision import control
+from k2workers.supervision.child import guard_parent
+
+
+class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's own settings, and how it logs."""
+
+    simulator: SimulatorSettings
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
+    """Entry of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log.configure(settings.log_level, settings.log_format, process=name)
+    uvloop.run(_serve(name, control_endpoint, settings))
+
+
+async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    client = control.ControlClient(name, control_endpoint)
+    await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)
+    exchange = Exchange(settings.simulator)
+    ws_port, rest_port = await exchange.start()
+    client.send(control.Record(name, "listening", {"ws_port": ws_port, "rest_port": rest_port}))
+    client.send(control.Ready(name))
+    beating = loop.create_task(_beat(client, name))
+    await stop.wait()
+    client.send(control.Record(name, "emitted", exchange.truth()))
+    beating.cancel()
+    await exchange.stop()
+    await client.close()
+
+
+async def _beat(client: control.ControlClient, name: str) -> None:
+    import os
+
+    while True:
+        client.send(control.Beat(name, os.getpid(), {}, {}))
+        await asyncio.sleep(1.0)

@@ -1,0 +1,75 @@
+"""Owns the shape of ``--report FILE``: stable keys, figures as counted, nothing estimated.
+
+Pure: the caller hands in what the processes reported. ``truth`` is there only when an embedded exchange ran; it
+compares the exchange's own count with an independent subscriber's and uses nothing the pipeline says of itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts, the most rotations under way at one moment, and the smallest distance between two starts.
+
+    A rotation is under way from its start (the grant) to its cut. ``min_spacing_s`` is None for fewer than two.
+    """
+    ordered = sorted(records, key=lambda record: int(record["started_ns"]))
+    edges = [(int(r["started_ns"]), 1) for r in ordered] + [(int(r["cut_ns"]), -1) for r in ordered]
+    under_way = most = 0
+    for _, step in sorted(edges):
+        under_way += step
+        most = max(most, under_way)
+    starts = [int(r["started_ns"]) for r in ordered if r["reason"] == "scheduled_rotation"]
+    spacings = [(later - earlier) / 1e9 for earlier, later in zip(starts, starts[1:], strict=False)]
+    return {
+        "count": len(ordered),
+        "by_reason": dict(Counter(str(r["reason"]) for r in ordered)),
+        "by_shard": dict(sorted(Counter(int(r["shard"]) for r in ordered).items())),
+        "max_concurrent": most,
+        "min_spacing_s": round(min(spacings), 3) if spacings else None,
+        "median_spacing_s": round(sorted(spacings)[len(spacings) // 2], 3) if spacings else None,
+        "records": list(ordered),
+    }
+
+
+def build(
+    *,
+    venue: str,
+    shards: int,
+    symbols: Sequence[str],
+    duration_s: float,
+    workers: Sequence[Mapping[str, Any]],
+    aggregator: Mapping[str, Any],
+    rotations: Sequence[Mapping[str, Any]],
+    truth: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The report. ``workers`` hold each shard's last beat, ``aggregator`` what it counted until its end."""
+    received = sum(int(worker["events_received"]) for worker in workers)
+    gaps = int(aggregator.get("gaps", 0)) + sum(int(worker["gaps"]) for worker in workers)
+    report: dict[str, Any] = {
+        "venue": venue,
+        "shards": shards,
+        "symbols": list(symbols),
+        "duration_s": round(duration_s, 3),
+        "events": {
+            "received": received,
+            "published": int(aggregator.get("events_published", 0)),
+            "duplicates_dropped": sum(int(worker["duplicates"]) for worker in workers),
+            "gaps": gaps,
+            "gaps_repaired": 0,
+            "gaps_open": gaps,
+            "void_ids": 0,
+        },
+        "rotations": rotations_summary(rotations),
+        "workers": [
+            {key: worker[key] for key in ("shard", "pid", "restarts", "rss_bytes", "cpu_s")} for worker in workers
+        ],
+        "latency_us": dict(aggregator.get("latency_us", {})),
+        "continuity": list(aggregator.get("continuity", [])),
+    }
+    if truth is not None:
+        report["truth"] = dict(truth)
+    return report
