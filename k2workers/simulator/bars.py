@@ -154,9 +154,7 @@ class Bars:
             if second.end_us >= bar.end_us:
                 series.closed.append(bar)
                 on_final(series, bar)
-                series.current = Bar(
-                    *bar_bounds(series.interval, second.end_us, series.offset_us), bar.close
-                )
+                series.current = Bar(*bar_bounds(series.interval, second.end_us, series.offset_us), bar.close)
         self.live = Bar(second.end_us, second.end_us + SECOND, second.close)
 
     def view(self, interval: str, offset_us: int = 0) -> Bar:

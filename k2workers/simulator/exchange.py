@@ -67,9 +67,7 @@ class Exchange:
         try:
             ws_port = await self._listen("port", settings.port)
             rest_port = (
-                ws_port
-                if settings.rest_port is None
-                else await self._listen("rest_port", settings.rest_port)
+                ws_port if settings.rest_port is None else await self._listen("rest_port", settings.rest_port)
             )
         except ConfigError:
             await self._runner.cleanup()
@@ -79,9 +77,7 @@ class Exchange:
 
     async def _listen(self, name: str, port: int) -> int:
         assert self._runner is not None
-        site = web.TCPSite(
-            self._runner, self.settings.host, port, ssl_context=self._tls(), backlog=1024
-        )
+        site = web.TCPSite(self._runner, self.settings.host, port, ssl_context=self._tls(), backlog=1024)
         try:
             await site.start()
         except OSError as error:

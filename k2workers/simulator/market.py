@@ -34,17 +34,21 @@ SLOTS_100MS = 20
 SLOTS_1S = 200
 TAKE, BEST = 0.35, 0.45
 """Shares of actions that take liquidity and that change the best level; the rest changes deeper levels."""
-EVENTS_PER_ACTION = TAKE * 3.9 + BEST
+EVENTS_PER_ACTION = TAKE * 3.55 + BEST
 """Mean number of trade, aggTrade and bookTicker events of an action, as the actions below make them."""
 DEPTH_LEVELS = 60
 BLOCK_TRADE_SHARE = 0.0002
+MOODS = (0.3, 0.5, 0.7, 1.0, 1.2, 2.3)
+"""How much busier than its mean the market is for a while, dealt like cards so that the mean is 1."""
 
 
 class MarketSource(Protocol):
     """What the exchange needs of a market: symbols for REST, and events as time passes."""
 
-    symbols: Mapping[str, SymbolMarket]
     finished: bool
+
+    @property
+    def symbols(self) -> Mapping[str, SymbolMarket]: ...
 
     def advance(self, now_ns: int) -> list[Emission]: ...
 
@@ -52,9 +56,7 @@ class MarketSource(Protocol):
 def symbol_names(count: int) -> list[tuple[str, str, float]]:
     """(symbol, base asset, price) of the first ``count`` symbols; beyond the known ones they are numbered."""
     named = [(base + "USDT", base, price) for base, price in KNOWN[:count]]
-    return named + [
-        (f"COIN{n}USDT", f"COIN{n}", 1.0 + n % 97) for n in range(len(KNOWN) + 1, count + 1)
-    ]
+    return named + [(f"COIN{n}USDT", f"COIN{n}", 1.0 + n % 97) for n in range(len(KNOWN) + 1, count + 1)]
 
 
 class Market:
@@ -68,10 +70,10 @@ class Market:
         self.finished = False
         self.running = True
         now_us = now_ns // 1000
-        self.symbols: dict[str, SymbolMarket] = {}
+        self._symbols: dict[str, SymbolMarket] = {}
         for symbol, base, price in symbol_names(count):
-            self.symbols[symbol] = self._list_symbol(symbol, base, price, now_us, history)
-        self._all = list(self.symbols.values())
+            self._symbols[symbol] = self._list_symbol(symbol, base, price, now_us, history)
+        self._all = list(self._symbols.values())
         weights = [1.0 / (rank + 1) ** 0.9 for rank in range(count)]
         self._actions_per_us = actions_per_second(rate, weights) / 1e6
         self._cumulative = list(accumulate(weights))
@@ -80,10 +82,13 @@ class Market:
         self._slot = now_us // SLOT_US
         self._next_second = now_us // SECOND * SECOND + SECOND
         self._pressure = 1.0
+        self._moods: list[float] = []
 
-    def _list_symbol(
-        self, symbol: str, base: str, price: float, now_us: int, history: int
-    ) -> SymbolMarket:
+    @property
+    def symbols(self) -> Mapping[str, SymbolMarket]:
+        return self._symbols
+
+    def _list_symbol(self, symbol: str, base: str, price: float, now_us: int, history: int) -> SymbolMarket:
         """A symbol with a filled book. Ids start high and apart, as on the venue, to catch mixed-up ids."""
         rng = self._random
         tick = 10 ** max(0, math.floor(math.log10(price)) - 5 + 8 - (1 if price > 10_000 else 0))
@@ -94,9 +99,7 @@ class Market:
             rng.randrange(10**8, 3 * 10**9),
             rng.randrange(10**7, 10**9),
         )
-        market = SymbolMarket(
-            symbol, base, "USDT", tick, step, middle, now_us, self._wanted, history, ids
-        )
+        market = SymbolMarket(symbol, base, "USDT", tick, step, middle, now_us, self._wanted, history, ids)
         for side, best in ((market.bids, middle), (market.asks, middle + tick)):
             level = best
             for _ in range(DEPTH_LEVELS):
@@ -124,9 +127,11 @@ class Market:
 
     def _act(self, now_us: int, out: list[Emission]) -> None:
         rng = self._random
-        if rng.random() < 0.02:
+        if rng.random() < 0.1:
             # Activity comes in bursts; the mean of the pressure is 1, so the rate holds over time.
-            self._pressure = rng.choice((0.3, 0.5, 0.7, 1.0, 1.2, 2.3))
+            if not self._moods:
+                self._moods = rng.sample(MOODS, len(MOODS))
+            self._pressure = self._moods.pop()
         elapsed = min(now_us - self._last_us, SECOND // 4)
         self._carry += self._actions_per_us * elapsed * self._pressure
         due = int(self._carry)

@@ -42,9 +42,7 @@ def trade(symbol: str, number: int, price: int, qty: int, at: int, event: int, m
     )
 
 
-def agg_trade(
-    symbol: str, row: tuple[int, int, int, int, int, int, bool], event: int, unit: int
-) -> str:
+def agg_trade(symbol: str, row: tuple[int, int, int, int, int, int, bool], event: int, unit: int) -> str:
     """``row`` is (agg id, price, quantity, first trade id, last trade id, time, buyer is maker)."""
     number, price, qty, first, last, at, maker = row
     return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -47,7 +47,7 @@ class Ids(msgspec.Struct):
     p: str = "0"
     q: str = "0"
     f: int = 0
-    l: int = 0  # noqa: E741 - the venue's name
+    l: int = 0
     T: int = 0
     m: bool = False
     U: int = 0
@@ -81,15 +81,13 @@ def read_lines(files: tuple[str, ...]) -> Iterator[tuple[int, Line]]:
         number = 0
         try:
             with gzip.open(path, "rb") as lines:
-                for number, text in enumerate(lines, 1):  # noqa: B007 - named in the error
+                for number, text in enumerate(lines, 1):
                     stamp, _, body = text.partition(b" ")
                     yield int(stamp), _decode_line(body)
         except (OSError, EOFError, zlib.error) as error:
             raise ConfigError(f"replay file {path!r}: cannot be read ({error})") from error
         except (ValueError, msgspec.MsgspecError) as error:
-            raise ConfigError(
-                f"replay file {path!r}, line {number}: not '<ns> <JSON>' ({error})"
-            ) from error
+            raise ConfigError(f"replay file {path!r}, line {number}: not '<ns> <JSON>' ({error})") from error
 
 
 class ReplayMarket:
@@ -101,11 +99,11 @@ class ReplayMarket:
         self._settle_ns = int(settle_s * NS)
         self.unpaced = speed <= 0
         self.finished = False
-        self.symbols: dict[str, SymbolMarket] = {}
+        self._symbols: dict[str, SymbolMarket] = {}
         self._markets: dict[str, SymbolMarket] = {}
         for path in files:
             self._prescan(path)
-        if not self.symbols:
+        if not self._symbols:
             raise ConfigError(f"replay = {files!r}: no stream message found in these files")
         self._lines = read_lines(files)
         self._next = next(self._lines, None)
@@ -114,6 +112,10 @@ class ReplayMarket:
         self._position_ns = self._next[0] if self._next else 0
         self._paused = False
 
+    @property
+    def symbols(self) -> Mapping[str, SymbolMarket]:
+        return self._symbols
+
     def _prescan(self, path: str) -> None:
         """Finds a file's symbols, first prices and first snapshot, so that REST can answer from the start."""
         symbol = ""
@@ -121,17 +123,15 @@ class ReplayMarket:
             if line.stream:
                 lower = line.stream.partition("@")[0]
                 symbol = lower.upper()
-                if symbol in self.symbols or not line.stream.endswith("@trade"):
+                if symbol in self._symbols or not line.stream.endswith("@trade"):
                     continue
                 event = _decode_ids(line.data)
                 price, at_us = parse_decimal(event.p), event.T * (1 if event.T >= 10**14 else 1000)
                 base = symbol.removesuffix("USDT")
-                market = SymbolMarket(
-                    symbol, base, "USDT", 10**6, 10**3, price, at_us, self._wanted, HISTORY
-                )
-                self.symbols[symbol] = self._markets[lower] = market
-            elif line.lastUpdateId and symbol in self.symbols:
-                _load_snapshot(self.symbols[symbol], line)
+                market = SymbolMarket(symbol, base, "USDT", 10**6, 10**3, price, at_us, self._wanted, HISTORY)
+                self._symbols[symbol] = self._markets[lower] = market
+            elif line.lastUpdateId and symbol in self._symbols:
+                _load_snapshot(self._symbols[symbol], line)
 
     def subscribed(self, now_ns: int) -> None:
         """A client subscribed; the market starts a moment after the first one, so that it misses nothing."""

@@ -50,9 +50,7 @@ class Query:
     def required(self, name: str) -> str:
         value = self._query.get(name)
         if not value:
-            raise ApiError(
-                -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-            )
+            raise ApiError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
         return value
 
     def integer(self, name: str) -> int | None:
@@ -151,7 +149,11 @@ def _symbol_info(market: SymbolMarket) -> dict[str, Any]:
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": decimal(market.tick), "tickSize": decimal(market.tick)},
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": decimal(market.tick),
+                "tickSize": decimal(market.tick),
+            },
             {"filterType": "LOT_SIZE", "minQty": decimal(market.step), "stepSize": decimal(market.step)},
         ],
         "permissions": [],
@@ -224,9 +226,7 @@ def _between(rows: list[Any], field: int, start: int | None, end: int | None, li
     if start is None and end is None:
         return rows[-limit:]
     kept = [
-        row
-        for row in rows
-        if (start is None or row[field] >= start) and (end is None or row[field] <= end)
+        row for row in rows if (start is None or row[field] >= start) and (end is None or row[field] <= end)
     ]
     return kept[:limit] if start is not None else kept[-limit:]
 

@@ -110,9 +110,7 @@ class SymbolMarket:
             del aggs[: self._history]
         name = self.streams.agg_trade
         if name in self.wanted:
-            out.append(
-                Emission(name, row[0], row[0], partial(payloads.agg_trade, self.symbol, row, now_us))
-            )
+            out.append(Emission(name, row[0], row[0], partial(payloads.agg_trade, self.symbol, row, now_us)))
 
     def emit_book_ticker(self, out: list[Emission]) -> None:
         """Best bid and ask as they stand; the caller calls it only when one of them changed."""
@@ -134,9 +132,7 @@ class SymbolMarket:
             self._partial_id = self.update_id
             self._emit_partial(self.streams.fast_partial, out)
 
-    def _emit_depth(
-        self, names: tuple[str, ...], window: Changes, now_us: int, out: list[Emission]
-    ) -> None:
+    def _emit_depth(self, names: tuple[str, ...], window: Changes, now_us: int, out: list[Emission]) -> None:
         render: Render | None = None
         for name in names:
             if name in self.wanted:
@@ -150,9 +146,7 @@ class SymbolMarket:
         for name, count in streams:
             if name in self.wanted:
                 number = self.update_id
-                render = partial(
-                    payloads.partial_depth, number, self.bids.top(count), self.asks.top(count)
-                )
+                render = partial(payloads.partial_depth, number, self.bids.top(count), self.asks.top(count))
                 out.append(Emission(name, number, number, render))
 
     def flush_slow(self, now_us: int, out: list[Emission]) -> None:
@@ -229,4 +223,3 @@ class SymbolMarket:
             number = self.block_id
             render = partial(payloads.block_trade, self.symbol, number, self.last_price, qty, at_us, True)
             out.append(Emission(name, number, number, render))
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import cast
 from urllib.parse import unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -78,8 +77,7 @@ class Connection:
         await self._ws.prepare(request)
         if request.transport is None:
             return self._ws
-        # uvloop's transports have the interface without being asyncio.Transport.
-        self._transport = cast(asyncio.Transport, request.transport)
+        self._transport = request.transport
         self._open = True
         self._start_timers()
         if names:
