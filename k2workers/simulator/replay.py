@@ -25,7 +25,7 @@ LINES_PER_TICK = 500
 """Bound of one tick's work, so that a fast replay never holds up the connections."""
 HISTORY = 100_000
 _PRESCAN_LINES = 5_000
-_TIME = re.compile(r'("[ET]":)(\d{13,16})(?=[,}])')
+_TIME = re.compile(r'("[ET]":\s*)(\d{13,16})(?=[,}])')
 
 
 class Line(msgspec.Struct):

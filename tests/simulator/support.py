@@ -58,9 +58,7 @@ async def ask(socket: aiohttp.ClientWebSocketResponse, request: Any) -> Any:
                 return message
 
 
-async def collect(
-    socket: aiohttp.ClientWebSocketResponse, enough: Callable[[list[Any]], bool]
-) -> list[Any]:
+async def collect(socket: aiohttp.ClientWebSocketResponse, enough: Callable[[list[Any]], bool]) -> list[Any]:
     """Events up to the one that makes ``enough`` true."""
     events: list[Any] = []
     async with asyncio.timeout(TIMEOUT_S):

@@ -27,9 +27,7 @@ def run(market: Market, ticks: int, start: int = 0) -> list[tuple[str, Any]]:
 
 
 def market_of(*suffixes: str, symbols: int = 3, rate: float = 3000.0, seed: int = 1) -> Market:
-    wanted = {
-        f"{name.lower()}@{suffix}" for name, _, _ in symbol_names(symbols) for suffix in suffixes
-    }
+    wanted = {f"{name.lower()}@{suffix}" for name, _, _ in symbol_names(symbols) for suffix in suffixes}
     return Market(symbols, rate, seed, START_NS, wanted)
 
 
@@ -143,6 +141,12 @@ def test_times_come_in_the_unit_asked_for() -> None:
 
 
 def test_stream_names_are_told_apart_from_nonsense() -> None:
-    good = ("btcusdt@trade", "币安人生usdt@depth20@100ms", "x@kline_1M@+08:00", "!ticker@arr", "!ticker_4h@arr")
+    good = (
+        "btcusdt@trade",
+        "币安人生usdt@depth20@100ms",
+        "x@kline_1M@+08:00",
+        "!ticker@arr",
+        "!ticker_4h@arr",
+    )
     bad = ("btcusdt", "btcusdt@nothing", "btc usdt@trade", "!bookTicker", "btcusdt@kline_7m", "@trade")
     assert all(map(is_valid, good)) and not any(map(is_valid, bad))
