@@ -89,3 +89,13 @@ def decode_events(frame: bytes, header: Header) -> list[Event]:
         return decoder.decode(memoryview(frame)[header.events_offset :])
     except msgspec.MsgspecError as error:
         raise WireError(f"damaged events on topic {header.topic}: {error}") from None
+
+
+def newest_received_ns(frame: bytes) -> int | None:
+    """When the last event of a batch was read from its socket, without decoding: its last field is a uint64 of ns.
+
+    Every event type ends with the time we learned of it, and MessagePack writes such a number in nine bytes.
+    """
+    if len(frame) < _HEADER.size or frame[-9] != _U64:
+        return None
+    return int.from_bytes(frame[-8:])

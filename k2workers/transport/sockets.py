@@ -1,0 +1,117 @@
+"""Owns what every ZeroMQ socket of ours shares: opening, plain errors for bad addresses, and the event loop.
+
+Knows nothing of batches. Plain ``zmq`` sockets are driven from the event loop through their file
+descriptor, because ``zmq.asyncio`` costs a future and a task switch a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+import zmq
+
+from k2workers.errors import ConfigError
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+
+HEARTBEAT_INTERVAL_MS = 5_000
+"""A silent TCP peer is pinged this often, and given up after three times as long."""
+
+_PLAIN_REASONS = {
+    zmq.EADDRINUSE: "the address is in use by another program",
+    zmq.EADDRNOTAVAIL: "this machine has no such address",
+    errno.ENODEV: "this machine has no such network interface",
+    zmq.EPROTONOSUPPORT: "the protocol is not one of tcp:// and ipc://",
+    zmq.EINVAL: "it is not an address like tcp://127.0.0.1:5555 or ipc:///run/k2/push",
+}
+
+
+def open_socket(
+    context: Context, kind: int, *, send_high_water_mark: int = 1_000, receive_high_water_mark: int = 1_000
+) -> Socket:
+    """A socket with our defaults: bounded both ways, dead peers noticed, no wait when it is closed."""
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, send_high_water_mark)
+    socket.setsockopt(zmq.RCVHWM, receive_high_water_mark)
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_INTERVAL_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
+    return socket
+
+
+def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
+    """Binds, and answers the actual endpoint (port 0 lets the system choose). ConfigError names ``setting``."""
+    try:
+        socket.bind(endpoint)
+    except (zmq.ZMQError, ValueError, TypeError) as error:
+        raise _refused(setting, endpoint, error) from None
+    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def connect(socket: Socket, endpoint: str, *, setting: str) -> None:
+    """Starts connecting; an absent peer is no error here, a malformed address is a ConfigError."""
+    try:
+        socket.connect(endpoint)
+    except (zmq.ZMQError, ValueError, TypeError) as error:
+        raise _refused(setting, endpoint, error) from None
+
+
+def _refused(setting: str, endpoint: str, error: Exception) -> ConfigError:
+    number = error.errno if isinstance(error, zmq.ZMQError) else None
+    reason = _PLAIN_REASONS.get(number, str(error)) if number is not None else str(error)
+    return ConfigError(f"{setting} = {endpoint!r} cannot be used: {reason}")
+
+
+class SocketWatcher:
+    """Calls ``turn`` on the event loop whenever the socket may have become readable or writable.
+
+    ZeroMQ's descriptor is edge-triggered: it tells of a change once. So ``turn`` must go on until the
+    socket says EAGAIN, or return True ("more may wait") to be called again in the next loop iteration,
+    which is how one busy socket leaves time for the others. Whoever sends or receives on the socket
+    outside of ``turn`` calls ``kick()`` afterwards, since that may swallow the edge.
+    """
+
+    def __init__(self, socket: Socket, turn: Callable[[], bool]) -> None:
+        self._socket = socket
+        self._turn = turn
+        self._fd = int(socket.getsockopt(zmq.FD))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._again: asyncio.Handle | None = None
+
+    def start(self) -> None:
+        """Begins watching on the running loop; call once, from inside it."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._fire)
+        self.kick()
+
+    def kick(self) -> None:
+        """Has ``turn`` called in the next loop iteration."""
+        if self._loop is not None and self._again is None:
+            self._again = self._loop.call_soon(self._fire)
+
+    def stop(self) -> None:
+        """Ends watching; call before the socket is closed. Safe to call twice."""
+        if self._loop is None:
+            return
+        self._loop.remove_reader(self._fd)
+        self._loop = None
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    def _fire(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        more = True  # also when ``turn`` raises: what waits behind the bad message has no edge of its own
+        try:
+            more = self._turn()
+        finally:
+            if more:
+                self.kick()
