@@ -55,7 +55,8 @@ class Connection:
 
     @property
     def open(self) -> bool:
-        return self._open and self._transport is not None and not self._transport.is_closing()
+        transport = self._transport
+        return self._open and transport is not None and not (transport.is_closing() or self._ws.closed)
 
     @property
     def names(self) -> list[str]:

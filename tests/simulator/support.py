@@ -23,8 +23,8 @@ class Client:
         self.port = port
         self.session = session
 
-    async def connect(self, path: str = "/stream", **options: Any) -> aiohttp.ClientWebSocketResponse:
-        return await self.session.ws_connect(f"ws://127.0.0.1:{self.port}{path}", **options)
+    async def connect(self, path: str = "/stream", autoping: bool = True) -> aiohttp.ClientWebSocketResponse:
+        return await self.session.ws_connect(f"ws://127.0.0.1:{self.port}{path}", autoping=autoping)
 
     async def get(self, path: str) -> Any:
         async with self.session.get(f"http://127.0.0.1:{self.port}{path}") as reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -44,10 +45,10 @@ def test_trade_ids_rise_by_one_and_aggregates_chain_over_them() -> None:
     events = run(market_of("trade", "aggTrade"), 600)
     trades, aggs = of(events, "btcusdt@trade"), of(events, "btcusdt@aggTrade")
     assert len(trades) > 500
-    assert all(b["t"] == a["t"] + 1 for a, b in zip(trades, trades[1:], strict=False))
-    assert all(b["a"] == a["a"] + 1 and b["f"] == a["l"] + 1 for a, b in zip(aggs, aggs[1:], strict=False))
+    assert all(b["t"] == a["t"] + 1 for a, b in itertools.pairwise(trades))
+    assert all(b["a"] == a["a"] + 1 and b["f"] == a["l"] + 1 for a, b in itertools.pairwise(aggs))
     assert (aggs[0]["f"], aggs[-1]["l"]) == (trades[0]["t"], trades[-1]["t"])
-    assert all(a["T"] <= b["T"] for a, b in zip(trades, trades[1:], strict=False))
+    assert all(a["T"] <= b["T"] for a, b in itertools.pairwise(trades))
     assert all(trade["E"] >= trade["T"] for trade in trades)
 
 
@@ -57,7 +58,8 @@ def test_diffs_chain_and_build_the_book_that_partial_depth_and_ticker_show(suffi
     symbol = market.symbols["ETHUSDT"]
     book = {"b": dict(symbol.bids.quantity), "a": dict(symbol.asks.quantity)}
     last = symbol.update_id
-    partial, tickers = {}, {}
+    partial: dict[int, Any] = {}
+    tickers: dict[int, Any] = {}
     compared = 0
     for stream, event in run(market, 1500):
         if stream.startswith("ethusdt@depth20"):
@@ -94,9 +96,9 @@ def test_every_bar_closes_once_and_follows_its_predecessor() -> None:
     events = run(market_of("kline_1s", "kline_1m", "kline_1d@+08:00", "trade"), 200 * 70)
     seconds = [event["k"] for event in of(events, "btcusdt@kline_1s")]
     assert len(seconds) == 70 and all(bar["x"] for bar in seconds)
-    assert all(b["t"] == a["T"] + 1 for a, b in zip(seconds, seconds[1:], strict=False))
+    assert all(b["t"] == a["T"] + 1 for a, b in itertools.pairwise(seconds))
     traded = [bar for bar in seconds if bar["n"]]
-    assert all(b["f"] == a["L"] + 1 for a, b in zip(traded, traded[1:], strict=False))
+    assert all(b["f"] == a["L"] + 1 for a, b in itertools.pairwise(traded))
     assert all(bar["n"] == bar["L"] - bar["f"] + 1 for bar in traded)
     minutes = [event["k"] for event in of(events, "btcusdt@kline_1m")]
     closed = [bar for bar in minutes if bar["x"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 from pathlib import Path
@@ -104,7 +105,8 @@ async def test_the_recordings_come_whole_and_in_order_at_full_speed() -> None:
     files = tuple(str(path) for path in RECORDINGS)
     async with running(replay=files, replay_speed=0.0, replay_settle_s=0.0) as client:
         socket = await client.connect("/stream?streams=btcusdt@trade/btcusdt@depth@100ms")
-        trades, diffs = [], []
+        trades: list[int] = []
+        diffs: list[tuple[int, int]] = []
         while len(trades) < 19_904 or len(diffs) < 6_495:
             event = json.loads(await socket.receive_str(timeout=10))["data"]
             if event["e"] == "trade":
@@ -112,6 +114,6 @@ async def test_the_recordings_come_whole_and_in_order_at_full_speed() -> None:
             else:
                 diffs.append((event["U"], event["u"]))
         assert trades == list(range(3735683259, 3735703162 + 1))
-        assert all(later[0] == earlier[1] + 1 for earlier, later in zip(diffs, diffs[1:], strict=False))
+        assert all(later[0] == earlier[1] + 1 for earlier, later in itertools.pairwise(diffs))
         assert len(diffs) == 6_495
         assert (await client.get("/api/v3/depth?symbol=BTCUSDT&limit=5"))["lastUpdateId"] == diffs[-1][1]

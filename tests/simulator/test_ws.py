@@ -187,7 +187,7 @@ async def test_a_client_that_never_answers_pings_is_closed_with_1008() -> None:
 
 async def test_a_slow_reader_is_cut_before_it_costs_memory() -> None:
     async with running(rate=20_000.0, write_buffer_limit=50_000) as client:
-        reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
+        _reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
         streams = "/".join(
             f"{s}@depth20@100ms/{s}@depth@100ms/{s}@bookTicker" for s in ("btcusdt", "ethusdt")
         )
