@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import ssl
 import time
 from typing import Any
 
@@ -23,6 +22,7 @@ from k2workers.feed.record import RotationRecord
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
+from k2workers.tls import client_context
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
 
@@ -46,16 +46,6 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"
-
-
-def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """TLS that verifies against certifi's roots, and a CA bundle of the user's own when one is set."""
-    import certifi
-
-    context = ssl.create_default_context(cafile=certifi.where())
-    if ca_bundle:
-        context.load_verify_locations(cafile=ca_bundle)
-    return context
 
 
 class ParentGrants:
@@ -110,7 +100,7 @@ class Worker:
             push=pusher.push,
             on_record=lambda record: self._on_rotation(record, client, pusher),
             observe_latency=self._latency.observe,
-            ssl_context=tls_context(settings.ca_bundle) if settings.feed.url.startswith("wss:") else None,
+            ssl_context=client_context(settings.ca_bundle) if settings.feed.url.startswith("wss:") else None,
         )
         pusher.start()
         driver.start()
@@ -164,6 +154,8 @@ class Worker:
         status: dict[str, Any] = {
             "shard": self.settings.feed.shard,
             "state": driver.machine.state.value,
+            "live": driver.live,
+            "fresh": driver.fresh,
             "symbols": len(self.settings.symbols),
             "connection_age_s": round(driver.lifetime_s, 1),
             "next_rotation_s": round(driver.next_rotation_s, 1),

@@ -113,7 +113,7 @@ class Driver:
         )
         self.machine = rotation.RotationMachine(
             rotation.RotationPolicy(
-                Backoff(settings.backoff_first_ns, settings.backoff_cap_ns),
+                backoff=Backoff(settings.backoff_first_ns, settings.backoff_cap_ns),
                 connect_timeout_ns=int(settings.connect_timeout_s * 2e9),
                 overlap_limit_ns=settings.overlap_limit_ns,
                 retry_rotation_ns=min(30_000_000_000, max(1_000_000_000, settings.lifetime_ns // 8)),
@@ -168,6 +168,12 @@ class Driver:
     def live(self) -> bool:
         """Whether a primary carries the feed."""
         return self.machine.state in {rotation.State.LIVE, rotation.State.WARMING, rotation.State.OVERLAP}
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the primary was heard from within half of the stale limit."""
+        line = self._lines.get(self.machine.primary) if self.machine.primary is not None else None
+        return line is not None and time.monotonic_ns() - line.last_read_ns < self.settings.stale_after_ns // 2
 
     @property
     def lifetime_s(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -62,7 +63,7 @@ class Rest:
         try:
             async with self._session.get(url, params=params, ssl=self._ssl or True) as response:
                 self.used_weight = int(response.headers.get(USED_WEIGHT_HEADER, "0") or 0)
-                body = await response.content.read(MAX_REPLY_BYTES)
+                body = b"".join([chunk async for chunk in _bounded(response)])
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
         except TimeoutError:
             raise VenueError(f"{url} did not answer in {self._timeout.total:g} s") from None
@@ -74,6 +75,15 @@ class Rest:
             return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, ValueError) as error:
             raise VenueError(f"{url} answered what is not {shape.__name__}: {error}") from None
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > MAX_REPLY_BYTES:
+            raise ValueError(f"more than {MAX_REPLY_BYTES} bytes")
+        yield chunk
 
 
 def _refused(url: str, status: int, body: bytes, retry_after: str) -> VenueError:

@@ -1,0 +1,181 @@
+"""Owns what runs where: endpoints, child specs, shards and symbols of one run. Starts nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from k2workers import sharding
+from k2workers.aggregator import AggregatorSettings
+from k2workers.config import Settings
+from k2workers.exchange import ExchangeSettings
+from k2workers.feed import schedule
+from k2workers.feed.driver import FeedSettings
+from k2workers.simulator import SimulatorSettings
+from k2workers.supervision.budget import BudgetPolicy
+from k2workers.supervision.child import ChildSpec
+from k2workers.tls import client_context
+from k2workers.venues.binance import BinanceSpot, streams
+from k2workers.venues.binance.rest import Rest
+from k2workers.venues.binance.symbols import choose
+from k2workers.witness import WitnessSettings
+from k2workers.worker import WorkerSettings
+
+AGGREGATOR = "aggregator"
+EXCHANGE = "exchange"
+WITNESS = "witness"
+
+PRELOAD = ["k2workers.worker", "k2workers.aggregator"]
+"""What every child needs; imported once, by the forkserver."""
+
+STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
+"""Children stop in the direction in which data flows, so that each can still hand on what it has."""
+
+CONNECT_RESERVE = 30
+"""Connection attempts of the venue's window that we leave to the user's other programs on this IP."""
+
+
+class Plan:
+    """One run's plan. ``origin_ns`` is the monotonic moment from which rotation slots count."""
+
+    venue = BinanceSpot()
+
+    def __init__(self, settings: Settings, run_dir: Path, origin_ns: int) -> None:
+        self.settings = settings
+        self.control_endpoint = f"ipc://{run_dir}/control"
+        self._push_endpoint = f"ipc://{run_dir}/push"
+        self._origin_ns = origin_ns
+        self._websocket_url = settings.binance_websocket_url
+        self._rest_url = settings.binance_rest_url
+        limits = self.venue.limits
+        self.budget = BudgetPolicy(
+            limit=limits.connects_per_window - CONNECT_RESERVE, window_ns=limits.connect_window_ns
+        )
+
+    def use_exchange(self, listening: Mapping[str, Any]) -> None:
+        """Point the workers to the embedded exchange instead of the venue."""
+        self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
+        self._rest_url = f"http://127.0.0.1:{listening['rest_port']}"
+
+    async def choose_symbols(self) -> list[str]:
+        """The symbols of this run, asked of the venue. Raises VenueError (worth another try) or ConfigError."""
+        selectors: list[str] = []
+        for word in self.settings.symbols:
+            selectors += _lines(word) if word.startswith("file:") else [word]
+        context = client_context(self.settings.binance_ca_bundle) if self._rest_url.startswith("https:") else None
+        async with Rest(self._rest_url, context, timeout_s=8.0) as rest:
+            info = await rest.exchange_info()
+        return choose(selectors, info.symbols)
+
+    # ── children ────────────────────────────────────────────────────────────────────────────────────────
+
+    def aggregator(self) -> ChildSpec:
+        """The aggregator's process."""
+        own = self.settings
+        settings = AggregatorSettings(
+            pull_endpoint=self._push_endpoint,
+            publish_endpoint=own.publish_endpoint,
+            snapshot_endpoint=own.snapshot_endpoint,
+            environment=own.environment,
+            log_level=own.log_level,
+            log_format=own.log_format,
+        )
+        return self._spec(AGGREGATOR, "k2workers.aggregator:main", settings)
+
+    def exchange(self) -> ChildSpec:
+        """The embedded exchange's process, on a free port."""
+        own = self.settings
+        # Rotations come in seconds here, and every one is a connection attempt: the venue's window would be
+        # used up by the demonstration itself.
+        simulator = SimulatorSettings(
+            port=0,
+            rate=own.demo_rate,
+            replay=tuple(own.replay),
+            replay_speed=own.replay_speed,
+            connects_per_window=100_000,
+        )
+        settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=own.log_format)
+        return self._spec(EXCHANGE, "k2workers.exchange:main", settings)
+
+    def witness(self, endpoint: str) -> ChildSpec:
+        """The independent subscriber's process."""
+        own = self.settings
+        settings = WitnessSettings(
+            endpoint=endpoint, prefix=f"{self.venue.name}.", log_level=own.log_level, log_format=own.log_format
+        )
+        return self._spec(WITNESS, "k2workers.witness:main", settings)
+
+    def workers(self, symbols: list[str]) -> list[ChildSpec]:
+        """One worker for each shard that has something to serve. Raises ConfigError if a shard's streams do not fit."""
+        own, kinds = self.settings, self.settings.streams
+        shards = sharding.assign(
+            symbols,
+            own.shards,
+            streams_per_symbol=streams.streams_per_symbol(kinds),
+            streams_per_connection=self.venue.limits.streams_per_connection,
+        )
+        everywhere = [kind for kind in kinds if kind not in streams.all_market_kinds(kinds)]
+        specs = []
+        for shard, names in enumerate(shards):
+            # A stream of the whole market is one stream: the first shard carries it.
+            shard_kinds = kinds if shard == 0 else everywhere
+            if names or shard == 0:
+                specs.append(self._worker(shard, names, shard_kinds))
+        return specs
+
+    def by_topic(self, emitted: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The exchange's count by stream name → by our topic, for the streams that are compared one to one."""
+        kind_of = {streams.KINDS[name].suffix: streams.KINDS[name].kind for name in self.settings.streams}
+        topics = {}
+        for name, count in emitted.items():
+            symbol, at, suffix = name.partition("@")
+            kind = kind_of.get(at + suffix)
+            if kind is not None and not name.startswith("!"):
+                topics[f"{self.venue.name}.{kind}.{symbol.upper()}"] = count
+        return topics
+
+    def _worker(self, shard: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
+        own = self.settings
+        limits = self.venue.limits
+        lifetime_ns = schedule.effective_lifetime_ns(own.lifetime_ns, limits.max_connection_age_ns)
+        slot_s = lifetime_ns / own.shards / 1e9
+        feed = FeedSettings(
+            shard=shard,
+            shards=own.shards,
+            url=self._websocket_url,
+            lifetime_ns=lifetime_ns,
+            origin_ns=self._origin_ns,
+            connect_timeout_s=own.connect_timeout_s,
+            stale_after_ns=int(own.stale_after_s * 1e9),
+            overlap_limit_ns=int(own.overlap_limit_s * 1e9),
+            # A second, unless the slots are so close (short demonstrations) that rotations would queue up.
+            min_overlap_ns=int(min(1.0, slot_s / 8) * 1e9),
+        )
+        settings = WorkerSettings(
+            feed=feed,
+            symbols=tuple(symbols),
+            kinds=tuple(kinds),
+            push_endpoint=self._push_endpoint,
+            ca_bundle=own.binance_ca_bundle,
+            environment=own.environment,
+            log_level=own.log_level,
+            log_format=own.log_format,
+        )
+        return self._spec(f"worker-{shard}", "k2workers.worker:main", settings, STOP_ORDER["worker"])
+
+    @staticmethod
+    def _spec(name: str, target: str, settings: Any, stop_order: int | None = None) -> ChildSpec:
+        order = STOP_ORDER[name] if stop_order is None else stop_order
+        return ChildSpec(name=name, target=target, settings=settings, stop_order=order)
+
+
+def _lines(word: str) -> list[str]:
+    from k2workers.errors import ConfigError
+
+    path = word.removeprefix("file:")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error})") from None
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]

@@ -1,0 +1,296 @@
+"""Owns how the processes are put together: the parent's main.
+
+The parent starts the embedded exchange (with ``--demo``), the aggregator, an independent witness (with
+``--demo``) and one worker a shard; it gives connection grants and serves the one HTTP endpoint; it stops everything in the
+order in which data flows, and writes the report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from k2workers import log, plan, report, witness
+from k2workers.config import Settings
+from k2workers.console import LiveSummary
+from k2workers.errors import BootError, K2Error, VenueError
+from k2workers.metrics import exporter
+from k2workers.resources import ResourceMeter
+from k2workers.supervision.child import preload
+from k2workers.supervision.control import Record
+from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
+
+RETRY_CAP_S = 30.0
+METER_S = 1.0
+BEAT_FRESH_S = 3.0
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Run until stopped; the exit code. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
+    log.configure(settings.log_level, settings.log_format, process="parent")
+    run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
+    try:
+        # Before anything imports prometheus_client: it reads the directory once, at import.
+        exporter.prepare_directory(run_dir / "metrics")
+        return uvloop.run(_main(settings, run_dir))
+    finally:
+        if not settings.run_dir:
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+
+async def _main(settings: Settings, run_dir: Path) -> int:
+    return await Topology(settings, run_dir).run()
+
+
+class Topology:
+    """The whole tree of processes of one run."""
+
+    def __init__(self, settings: Settings, run_dir: Path) -> None:
+        self.settings = settings
+        self.plan = plan.Plan(settings, run_dir, origin_ns=time.monotonic_ns())
+        self.supervisor = Supervisor(
+            self.plan.control_endpoint,
+            SupervisorPolicy(budget=self.plan.budget),
+            on_record=self._on_record,
+            on_dead=self._on_dead,
+            on_fatal=self._on_fatal,
+        )
+        self.rotations: list[dict[str, Any]] = []
+        self.waiting_for = "start"
+        self._started_ns = time.monotonic_ns()
+        self._stop = asyncio.Event()
+        self._fatal: K2Error | None = None
+        self._records: dict[tuple[str, str], dict[str, Any]] = {}
+        self._meter = ResourceMeter(settings.environment)
+        self._shard_names: list[str] = []
+        self._symbols: list[str] = []
+
+    async def run(self) -> int:
+        """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        server = exporter.MetricsServer(
+            self.settings.http_host,
+            self.settings.http_port,
+            get_status=self.status,
+            unhealthy=self._unhealthy,
+            unready=self._unready,
+        )
+        await server.start()
+        preload(plan.PRELOAD)
+        self.supervisor.start()
+        background = [loop.create_task(self._measure())]
+        _log.info("started", http=f"http://{server.host}:{server.port}", shards=self.settings.shards)
+        try:
+            async with LiveSummary(self.status):
+                starting = loop.create_task(self._start_children())
+                stopping = loop.create_task(self._stop.wait())
+                await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if starting.done():
+                    await starting
+                    await self._serve()
+                else:
+                    starting.cancel()
+                    await asyncio.gather(starting, return_exceptions=True)
+                stopping.cancel()
+            return await self._finish()
+        finally:
+            for task in background:
+                task.cancel()
+            self.supervisor.kill_all()
+            await server.stop()
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _start_children(self) -> None:
+        launch, ready = self.supervisor.launch, self.supervisor.wait_ready
+        launch(self.plan.aggregator())
+        if self.settings.demo:
+            _log.warning("demo", note="events come from the embedded exchange, not from a venue")
+            launch(self.plan.exchange())
+            await ready(plan.EXCHANGE)
+            self.plan.use_exchange(await self._record(plan.EXCHANGE, "listening"))
+        self.waiting_for = "symbols"
+        self._symbols = await self._choose_symbols()
+        specs = self.plan.workers(self._symbols)
+        self.waiting_for = "aggregator"
+        await ready(plan.AGGREGATOR)
+        listening = await self._record(plan.AGGREGATOR, "listening")
+        _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
+        if self.settings.demo:
+            launch(self.plan.witness(listening["publish"]))
+            await ready(plan.WITNESS)
+        self.waiting_for = "workers"
+        for spec in specs:
+            self._shard_names.append(spec.name)
+            launch(spec)
+        for spec in specs:
+            await ready(spec.name)
+        self.waiting_for = ""
+
+    async def _choose_symbols(self) -> list[str]:
+        """The symbols, however long the venue cannot be asked; a user's mistake raises ConfigError."""
+        delay_s = 1.0
+        while True:
+            try:
+                return await self.plan.choose_symbols()
+            except VenueError as error:
+                hint = "" if self.settings.demo else "; try --demo to run without a venue"
+                _log.error("venue_unreachable", error=str(error), retry_in_s=delay_s, hint=f"still trying{hint}")
+            await asyncio.sleep(delay_s)
+            delay_s = min(RETRY_CAP_S, delay_s * 2)
+
+    async def _record(self, name: str, kind: str) -> dict[str, Any]:
+        """A record that a ready child has sent just before."""
+        for _ in range(200):
+            found = self._records.get((name, kind))
+            if found is not None:
+                return found
+            await asyncio.sleep(0.01)
+        raise BootError(f"{name} said nothing of {kind}")
+
+    async def _serve(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.duration_s):
+                await self._stop.wait()
+
+    # ── end ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _finish(self) -> int:
+        _log.info("stopping")
+        served_s = (time.monotonic_ns() - self._started_ns) / 1e9
+        self._meter.measure(self.supervisor.pids())
+        clean = await self.supervisor.stop()
+        if self._fatal is not None:
+            raise self._fatal
+        if self.settings.report:
+            self._write_report(served_s)
+        _log.info("stopped", clean=clean, served_s=round(served_s, 1))
+        return 0 if clean else 1
+
+    def _write_report(self, served_s: float) -> None:
+        path = Path(self.settings.report)
+        content = report.build(
+            venue=self.plan.venue.name,
+            shards=self.settings.shards,
+            symbols=self._symbols,
+            duration_s=served_s,
+            workers=[self._worker_figures(name) for name in self._shard_names],
+            aggregator=self._records.get((plan.AGGREGATOR, "published"), {}),
+            rotations=self.rotations,
+            truth=self._truth() if self.settings.demo else None,
+        )
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _log.info("report_written", path=str(path), truth=content.get("truth"))
+
+    def _truth(self) -> dict[str, Any]:
+        emitted = self._records.get((plan.EXCHANGE, "emitted"), {}).get("topics", {})
+        received = self._records.get((plan.WITNESS, "received"), {}).get("topics", {})
+        return witness.compare(self.plan.by_topic(emitted), received)
+
+    def _worker_figures(self, name: str) -> dict[str, Any]:
+        beat = self.supervisor.beat(name)
+        counters = beat.counters if beat is not None else {}
+        usage = self._meter.of(name)
+        return {
+            "shard": self._shard_names.index(name),
+            "pid": beat.pid if beat is not None else None,
+            "restarts": self.supervisor.states()[name]["restarts"],
+            "rss_bytes": usage.rss_bytes,
+            "cpu_s": usage.cpu_s,
+            "events_received": counters.get("events_received", 0),
+            "duplicates": counters.get("duplicates", 0),
+            "gaps": counters.get("gaps", 0),
+        }
+
+    # ── what others ask ─────────────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> dict[str, Any]:
+        """What /status and the live summary show."""
+        states = self.supervisor.states()
+        workers = []
+        for name in self._shard_names:
+            beat = self.supervisor.beat(name)
+            figures = {**self._worker_figures(name), **(beat.status if beat is not None else {})}
+            workers.append({**figures, "events_per_s": self._meter.rate(name), "alive": states[name]["alive"]})
+        aggregator = self.supervisor.beat(plan.AGGREGATOR) if plan.AGGREGATOR in states else None
+        return {
+            "venue": self.plan.venue.name,
+            "demo": self.settings.demo,
+            "uptime_s": round((time.monotonic_ns() - self._started_ns) / 1e9, 1),
+            "waiting_for": self.waiting_for,
+            "ready": not self._unready(),
+            "symbols": len(self._symbols),
+            "rotations": len(self.rotations),
+            "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
+            "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
+            "children": states,
+            "workers": workers,
+        }
+
+    def _unhealthy(self) -> list[str]:
+        states = self.supervisor.states()
+        return [f"{name} is not running" for name, state in states.items() if not state["alive"]]
+
+    def _unready(self) -> list[str]:
+        reasons = [f"waiting for {self.waiting_for}"] if self.waiting_for else []
+        for name, state in self.supervisor.states().items():
+            if not state["ready"] or state["last_beat_s"] is None or state["last_beat_s"] > BEAT_FRESH_S:
+                reasons.append(f"{name} is not serving")
+        for name in self._shard_names:
+            beat = self.supervisor.beat(name)
+            if beat is not None and not beat.status.get("live"):
+                reasons.append(f"{name} has no live connection")
+            elif beat is not None and not beat.status.get("fresh"):
+                reasons.append(f"{name} has no fresh data")
+        return reasons
+
+    # ── what happens ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _measure(self) -> None:
+        while True:
+            self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
+            for name in self._shard_names:
+                beat = self.supervisor.beat(name)
+                if beat is not None:
+                    self._meter.count(name, beat.counters.get("events_received", 0))
+            self._meter.flush(
+                restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
+                granted=self.supervisor.budget.granted_in_window(time.monotonic_ns()),
+                waiting=self.supervisor.budget.waiting,
+            )
+            await asyncio.sleep(METER_S)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            _log.warning("forced_stop")
+            self.supervisor.kill_all()
+            os._exit(130)
+        self._stop.set()
+
+    def _on_record(self, record: Record) -> None:
+        if record.kind == "rotation":
+            self.rotations.append(record.data)
+        else:
+            self._records[record.name, record.kind] = record.data
+
+    def _on_dead(self, name: str, pid: int) -> None:
+        exporter.mark_dead(pid)
+
+    def _on_fatal(self, error: BootError) -> None:
+        self._fatal = error
+        self._stop.set()
