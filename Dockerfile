@@ -1,0 +1,28 @@
+# Build: docker build -t k2workers .
+# Run:   docker run --name k2-binance-stream -p 127.0.0.1:9091:9091 -p 127.0.0.1:5555:5555 -p 127.0.0.1:5556:5556 k2workers --shards 8
+FROM python:3.11-slim AS packages
+COPY config/requirements.txt /tmp/requirements.txt
+RUN python -m venv /opt/k2workers && \
+    /opt/k2workers/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
+
+FROM python:3.11-slim
+LABEL org.opencontainers.image.title="k2-binance-stream" \
+      org.opencontainers.image.licenses="MIT"
+RUN useradd --system --create-home --home-dir /var/lib/k2workers k2workers
+COPY --from=packages /opt/k2workers /opt/k2workers
+COPY k2workers /srv/k2workers
+COPY config/k2workers.toml /var/lib/k2workers/config/k2workers.toml
+USER k2workers
+WORKDIR /var/lib/k2workers
+# Inside a container, ports are published by the container's network, not by loopback.
+ENV PYTHONPATH=/srv \
+    PYTHONUNBUFFERED=1 \
+    K2_HTTP_HOST=0.0.0.0 \
+    K2_PUBLISH_ENDPOINT=tcp://0.0.0.0:5555 \
+    K2_SNAPSHOT_ENDPOINT=tcp://0.0.0.0:5556
+EXPOSE 9091 5555 5556
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["/opt/k2workers/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9091/healthz', timeout=2)"]
+# Exec form: Python is PID 1 and receives SIGTERM itself; it drains and reaps its children.
+ENTRYPOINT ["/opt/k2workers/bin/python", "-m", "k2workers"]

@@ -1,0 +1,209 @@
+"""Owns the command line: ``run`` (the default), ``simulate`` and ``tail``. Commands import what they need themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from k2workers import __version__
+from k2workers.errors import ConfigError, K2Error
+
+app = App(
+    name="k2workers",
+    help="Keep a market's live feed flowing: sharded workers, rotating connections, ZeroMQ, Prometheus.",
+    version=__version__,
+    result_action="return_value",
+)
+
+
+@app.default
+def run(
+    *,
+    shards: int | None = None,
+    symbols: str | None = None,
+    streams: str | None = None,
+    demo: Annotated[bool | None, Parameter(negative="")] = None,
+    demo_rate: float | None = None,
+    duration: float | None = None,
+    report: str | None = None,
+    replay: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    replay_speed: float | None = None,
+    config: Path | None = None,
+    binance_connection_max_lifetime_hours: float | None = None,
+    rotation_lifetime: float | None = None,
+    binance_websocket_url: str | None = None,
+    binance_rest_url: str | None = None,
+    binance_ca_bundle: str | None = None,
+    publish_endpoint: str | None = None,
+    snapshot_endpoint: str | None = None,
+    http_host: str | None = None,
+    http_port: int | None = None,
+    environment: str | None = None,
+    log_level: str | None = None,
+    log_format: str | None = None,
+) -> int:
+    """Run the feed until stopped.
+
+    Flags win over the environment (K2_SHARDS, …), which wins over the file; config/k2workers.toml names every setting.
+
+    Parameters
+    ----------
+    shards
+        Worker processes, one connection each (1 to 256).
+    symbols
+        Names, patterns such as '*USDT', or file:PATH; between commas.
+    streams
+        Kinds of streams between commas, such as trade,book_ticker,depth.
+    demo
+        Feed from the embedded exchange instead of Binance: no network needed.
+    demo_rate
+        Events a second of the embedded exchange.
+    duration
+        Stop after so many seconds.
+    report
+        Write what happened to this JSON file.
+    replay
+        Recorded files for the embedded exchange (with --demo).
+    replay_speed
+        How much faster than recorded; 0 is as fast as it is taken.
+    config
+        Settings file (TOML); config/k2workers.toml if it exists.
+    binance_connection_max_lifetime_hours
+        Replace each connection after so many hours (1 to 24).
+    rotation_lifetime
+        The same in seconds, with --demo only.
+    binance_websocket_url
+        Base of the stream address.
+    binance_rest_url
+        Base of the REST address.
+    binance_ca_bundle
+        PEM file with further certificate authorities to trust.
+    publish_endpoint
+        Where subscribers connect.
+    snapshot_endpoint
+        Where late joiners ask for last values.
+    http_host
+        Address of /metrics, /healthz, /readyz and /status.
+    http_port
+        Its port; 0 is any free one.
+    environment
+        Label of all metrics.
+    log_level
+        debug, info, warning or error.
+    log_format
+        auto, console or json.
+    """
+    flags: dict[str, Any] = {k: v for k, v in locals().items() if v is not None and k not in {"config", "flags"}}
+    for flag, setting in (("duration", "duration_s"), ("rotation_lifetime", "rotation_lifetime_s")):
+        if flag in flags:
+            flags[setting] = flags.pop(flag)
+    from k2workers import config as configuration
+    from k2workers import topology
+
+    return topology.run(configuration.load(flags, config))
+
+
+@app.command
+def simulate(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 9443,
+    symbols: int = 40,
+    rate: float = 2000.0,
+    seed: int = 1,
+    replay: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    replay_speed: float = 1.0,
+    tls_cert: str = "",
+    tls_key: str = "",
+    max_age: float = 86_400.0,
+    shutdown_notice: float = 0.0,
+) -> int:
+    """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
+
+    Parameters
+    ----------
+    host
+        Address to listen on.
+    port
+        Port to listen on; 0 is any free one.
+    symbols
+        How many symbols the generated market has.
+    rate
+        Events a second over all symbols.
+    seed
+        Same seed, same market.
+    replay
+        Recorded files instead of a generated market.
+    replay_speed
+        How much faster than recorded; 0 is as fast as it is taken.
+    tls_cert
+        PEM certificate: serve TLS.
+    tls_key
+        Its private key.
+    max_age
+        Seconds after which a connection is cut.
+    shutdown_notice
+        Seconds of warning (serverShutdown) before the cut; 0 is none.
+    """
+    from k2workers.simulator import SimulatorSettings
+    from k2workers.simulator import main as serve
+
+    serve(
+        SimulatorSettings(
+            host=host,
+            port=port,
+            symbols=symbols,
+            rate=rate,
+            seed=seed,
+            replay=tuple(replay or ()),
+            replay_speed=replay_speed,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            max_age_s=max_age,
+            shutdown_notice_s=shutdown_notice,
+        )
+    )
+    return 0
+
+
+@app.command
+def tail(
+    *topics: str,
+    endpoint: str = "tcp://127.0.0.1:5555",
+    count: int | None = None,
+    json: bool = False,
+) -> int:
+    """Print the events of topics as they come: exact names, or prefixes that end in a dot.
+
+    Parameters
+    ----------
+    topics
+        Such as binance.trade.BTCUSDT, or binance.trade. for all symbols.
+    endpoint
+        Where the feed publishes.
+    count
+        Stop after so many events.
+    json
+        One JSON object a line.
+    """
+    from k2workers.tail import follow
+
+    if not topics:
+        raise ConfigError("tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade.")
+    return follow(topics, endpoint, count, as_json=json)
+
+
+def main() -> None:
+    """Entry of the program. A user's mistake gives one message and exit code 2, never a traceback."""
+    try:
+        code = app(exit_on_error=False, print_error=False)
+    except (CycloptsError, K2Error) as error:
+        for line in str(error).splitlines():
+            print(f"k2workers: error: {line}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

@@ -1,0 +1,73 @@
+"""Owns what ``k2workers tail`` prints: one readable line an event."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from k2workers.transport.subscriber import Lost, Message, Subscriber
+
+HINT_S = 5.0
+
+
+def follow(topics: Sequence[str], endpoint: str, count: int | None, *, as_json: bool) -> int:
+    """Print until ``count`` events, Ctrl-C or a closed pipe; the exit code."""
+    try:
+        asyncio.run(_follow(topics, endpoint, count, as_json=as_json))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 0
+    except BrokenPipeError:
+        # The reader (such as head) has enough; nothing may be flushed into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+async def _follow(topics: Sequence[str], endpoint: str, count: int | None, *, as_json: bool) -> None:
+    left = count
+    async with Subscriber(topics, endpoint) as subscriber:
+        hint = asyncio.get_running_loop().call_later(
+            HINT_S, lambda: print(f"waiting for events of {', '.join(topics)} from {endpoint} …", file=sys.stderr)
+        )
+        async for item in subscriber:
+            hint.cancel()
+            print(_json(item) if as_json else _line(item), flush=True)
+            if left is not None and isinstance(item, Message):
+                left -= 1
+                if left <= 0:
+                    return
+
+
+def _line(item: Message | Lost) -> str:
+    if isinstance(item, Lost):
+        return f"LOST {item.topic}: batches {item.first_sequence} to {item.last_sequence}"
+    at = datetime.fromtimestamp(item.publish_ns / 1e9, UTC).strftime("%H:%M:%S.%f")
+    fields = " ".join(f"{name}={_short(value)}" for name, value in _fields(item).items())
+    return f"{at} {item.topic} #{item.sequence} {type(item.event).__name__} {fields}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _fields(item: Message) -> dict[str, object]:
+    return {name: getattr(item.event, name) for name in item.event.__struct_fields__}
+
+
+def _json(item: Message | Lost) -> str:
+    if isinstance(item, Lost):
+        row: dict[str, object] = {"lost": item.topic, "first": item.first_sequence, "last": item.last_sequence}
+    else:
+        row = {
+            "topic": item.topic,
+            "sequence": item.sequence,
+            "publish_ns": item.publish_ns,
+            "type": type(item.event).__name__,
+            **_fields(item),
+        }
+    return msgspec.json.encode(row).decode()
