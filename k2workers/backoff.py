@@ -20,5 +20,6 @@ class Backoff(msgspec.Struct, frozen=True):
         if attempt <= 0:
             return 0
         # 64 doublings exceed any cap in ns; bounding the exponent keeps the integer small.
-        whole_ns = min(self.cap_ns, self.first_ns * self.factor ** min(attempt - 1, 64))
+        doublings = min(attempt - 1, 64)
+        whole_ns = min(self.cap_ns, self.first_ns * int(self.factor**doublings))
         return whole_ns // 2 + int(whole_ns / 2 * jitter)

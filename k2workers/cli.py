@@ -192,7 +192,9 @@ def tail(
     from k2workers.tail import follow
 
     if not topics:
-        raise ConfigError("tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade.")
+        raise ConfigError(
+            "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
+        )
     return follow(topics, endpoint, count, as_json=json)
 
 

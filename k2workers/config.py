@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     run_dir: str = Field("", description="directory for sockets and metric files; a fresh temporary one if empty")
     environment: str = Field("dev", min_length=1, description="label of all metrics")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
-    log_format: str = Field("auto", pattern="^(auto|console|json)$", description="auto: console on a terminal, else json")
+    log_format: str = Field(
+        "auto", pattern="^(auto|console|json)$", description="auto: console on a terminal, else json"
+    )
 
     @field_validator("symbols", "streams", "replay", mode="before")
     @classmethod
@@ -191,7 +193,8 @@ def _explain(entry: Any) -> str:
     if not name:
         return str(allowed)
     bounds = _bounds(name)
-    return f"{name} = {entry['input']!r}: {allowed}{bounds} (flag --{name.replace('_', '-')}, environment {ENVIRONMENT_PREFIX}{name.upper()})"
+    where = f"flag --{name.replace('_', '-')}, environment {ENVIRONMENT_PREFIX}{name.upper()}"
+    return f"{name} = {entry['input']!r}: {allowed}{bounds} ({where})"
 
 
 def _bounds(name: str) -> str:

@@ -41,7 +41,7 @@ async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -
     client.send(control.Ready(name))
     beating = loop.create_task(_beat(client, name))
     await stop.wait()
-    client.send(control.Record(name, "emitted", exchange.hub.truth_report()))
+    client.send(control.Record(name, "emitted", dict(exchange.hub.truth_report())))
     beating.cancel()
     await exchange.stop()
     await client.close()

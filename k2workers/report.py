@@ -6,6 +6,7 @@ compares the exchange's own count with an independent subscriber's and uses noth
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         under_way += step
         most = max(most, under_way)
     starts = [int(r["started_ns"]) for r in ordered if r["reason"] == "scheduled_rotation"]
-    spacings = [(later - earlier) / 1e9 for earlier, later in zip(starts, starts[1:], strict=False)]
+    spacings = [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(starts)]
     return {
         "count": len(ordered),
         "by_reason": dict(Counter(str(r["reason"]) for r in ordered)),

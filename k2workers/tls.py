@@ -16,7 +16,5 @@ def client_context(ca_bundle: str) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=ca_bundle)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"binance_ca_bundle = {ca_bundle!r}: not a PEM file of certificates ({error})"
-            ) from None
+            raise ConfigError(f"binance_ca_bundle = {ca_bundle!r}: not a PEM file of certificates ({error})") from None
     return context

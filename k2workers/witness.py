@@ -96,7 +96,7 @@ def compare(emitted: Mapping[str, Mapping[str, Any]], received: Mapping[str, Map
         missing_ids = _uncovered(sent.get("ranges") or [], got.get("ranges") or [])
         totals["emitted"] += int(sent["emitted"])
         totals["received"] += arrived
-        totals["lost"] += missing_events if missing_events else min(missing_ids, int(sent["emitted"]))
+        totals["lost"] += missing_events or min(missing_ids, int(sent["emitted"]))
         totals["duplicated"] += int(got.get("duplicated", 0)) + max(0, arrived - int(sent["emitted"]))
         totals["reordered"] += int(got.get("reordered", 0))
     return totals
@@ -146,9 +146,7 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
     await client.close()
 
 
-async def _take_until_quiet(
-    witness: Witness, subscriber: Subscriber, stopping: asyncio.Task[Any] | None
-) -> None:
+async def _take_until_quiet(witness: Witness, subscriber: Subscriber, stopping: asyncio.Task[Any] | None) -> None:
     """Count what comes; return once nothing has come for a moment, or soon after ``stopping`` is done."""
     while stopping is None or not stopping.done():
         try:

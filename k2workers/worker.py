@@ -119,9 +119,7 @@ class Worker:
         if isinstance(message, control.Drain | control.Stop):
             self._stop.set()
 
-    def _on_rotation(
-        self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher
-    ) -> None:
+    def _on_rotation(self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher) -> None:
         data = msgspec.to_builtins(record)
         handovers = data.pop("handovers")
         _log.info("connection_rotated", **data)

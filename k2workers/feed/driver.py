@@ -251,9 +251,7 @@ class Driver:
         grant = await self._grants.ask("connect", self._starved_since_ns) if action.starved else None
         line = Line(number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended)
         try:
-            await line.open(
-                ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s
-            )
+            await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
             self._lines[number] = line
             self._hold_while_several()
             requests = self._venue.subscribe_messages([spec.name for spec in self.specs], 1)
@@ -312,9 +310,7 @@ class Driver:
         # A venue about to close lines will not wait for other shards' turns: such a rotation is only spaced.
         urgent = reason == rotation.SERVER_SHUTDOWN
         try:
-            grant = await self._grants.ask(
-                "connect" if urgent else "rotate", time.monotonic_ns() if urgent else 0
-            )
+            grant = await self._grants.ask("connect" if urgent else "rotate", time.monotonic_ns() if urgent else 0)
         finally:
             self._requesting = False
         if self.machine.state is not rotation.State.LIVE or self._rotating is not None:

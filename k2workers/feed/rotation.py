@@ -146,9 +146,7 @@ class RotationMachine:
     ``next_due_ns(now_ns)`` is the schedule; ``jitter()`` gives a number in [0, 1) for the backoff.
     """
 
-    def __init__(
-        self, policy: RotationPolicy, next_due_ns: Callable[[int], int], jitter: Callable[[], float]
-    ) -> None:
+    def __init__(self, policy: RotationPolicy, next_due_ns: Callable[[int], int], jitter: Callable[[], float]) -> None:
         self.state = State.IDLE
         self.primary: int | None = None
         self.standby: int | None = None

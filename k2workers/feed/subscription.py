@@ -38,9 +38,7 @@ class Subscription:
         if self._done.done():
             return
         if not reply.ok:
-            self._done.set_exception(
-                VenueRefused(f"subscription refused with code {reply.code}: {reply.message}")
-            )
+            self._done.set_exception(VenueRefused(f"subscription refused with code {reply.code}: {reply.message}"))
             return
         self._waiting.discard(reply.id)
         if not self._waiting:

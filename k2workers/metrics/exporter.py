@@ -28,13 +28,13 @@ def prepare_directory(path: Path) -> None:
 
 def mark_dead(pid: int) -> None:
     """A process ended: its gauges go, its counters stay."""
-    mark_process_dead(pid)
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types here
 
 
 def render() -> bytes:
     """The metrics of all processes in Prometheus' text format."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
     return generate_latest(registry)
 
 

@@ -26,7 +26,7 @@ LATENCY_BOUNDS_NS = (
 class Row(msgspec.Struct, frozen=True):
     """One metric: its kind, its meaning, and its label beside the base labels (or none)."""
 
-    type: type[Counter] | type[Gauge] | type[Histogram]
+    type: type[Counter | Gauge | Histogram]
     help: str
     label: str = ""
 
@@ -117,9 +117,7 @@ class Instruments:
         self._flushed: dict[tuple[str, str], float] = {}
         self._flushed_buckets: dict[str, list[int]] = {}
         registry = registry or CollectorRegistry()
-        self._metrics: dict[str, Any] = {
-            name: self._make(name, row, registry) for name, row in rows.items()
-        }
+        self._metrics: dict[str, Any] = {name: self._make(name, row, registry) for name, row in rows.items()}
 
     @staticmethod
     def _make(name: str, row: Row, registry: CollectorRegistry) -> Counter | Gauge | Histogram:

@@ -83,9 +83,7 @@ class Sequencer:
         self._count(gap_header, state)
         return wire.stamp(frame, gap_header, epoch=self.epoch, sequence=state.sequence, publish_ns=publish_ns)
 
-    def _without_old(
-        self, frame: bytes, header: wire.Header, state: TopicState
-    ) -> tuple[bytes, wire.Header]:
+    def _without_old(self, frame: bytes, header: wire.Header, state: TopicState) -> tuple[bytes, wire.Header]:
         """The part of the batch that was not published yet; the rare case in which events are decoded here."""
         assert state.last_id is not None
         events: list[Event] = []

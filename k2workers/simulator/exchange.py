@@ -66,9 +66,7 @@ class Exchange:
         await self._runner.setup()
         try:
             ws_port = await self._listen("port", settings.port)
-            rest_port = (
-                ws_port if settings.rest_port is None else await self._listen("rest_port", settings.rest_port)
-            )
+            rest_port = ws_port if settings.rest_port is None else await self._listen("rest_port", settings.rest_port)
         except ConfigError:
             await self._runner.cleanup()
             raise
@@ -140,9 +138,7 @@ class Exchange:
         combined, unit, names = requested(request)
         if len(set(names)) > settings.streams_per_connection:
             raise web.HTTPBadRequest(text='{"code":4,"msg":"Too many subscriptions"}')
-        connection = Connection(
-            settings, self.hub, combined=combined, unit=unit, on_subscribed=self._on_subscribed
-        )
+        connection = Connection(settings, self.hub, combined=combined, unit=unit, on_subscribed=self._on_subscribed)
         self.connections[connection] = None
         self.connects_total += 1
         try:

@@ -241,17 +241,13 @@ def _array(renders: list[Render], unit: int) -> str:
     return "[" + ",".join([render(unit) for render in renders]) + "]"
 
 
-def emit_all_market(
-    symbols: Iterable[SymbolMarket], wanted: set[str], now_us: int, out: list[Emission]
-) -> None:
+def emit_all_market(symbols: Iterable[SymbolMarket], wanted: set[str], now_us: int, out: list[Emission]) -> None:
     """The ``!…@arr`` forms: one array of the symbols that traded in the last second; none when none did."""
     changed = [market for market in symbols if market.last_trade_us > now_us - SECOND]
     if not changed:
         return
     if "!miniTicker@arr" in wanted:
-        renders: list[Render] = [
-            partial(payloads.mini_ticker, m.symbol, m.bars.window(1440), now_us) for m in changed
-        ]
+        renders: list[Render] = [partial(payloads.mini_ticker, m.symbol, m.bars.window(1440), now_us) for m in changed]
         out.append(Emission("!miniTicker@arr", now_us, now_us, partial(_array, renders)))
     for window in ("1h", "4h", "1d"):
         name = f"!ticker_{window}@arr"

@@ -81,7 +81,7 @@ def read_lines(files: tuple[str, ...]) -> Iterator[tuple[int, Line]]:
         number = 0
         try:
             with gzip.open(path, "rb") as lines:
-                for number, text in enumerate(lines, 1):
+                for text in lines:
                     stamp, _, body = text.partition(b" ")
                     yield int(stamp), _decode_line(body)
         except (OSError, EOFError, zlib.error) as error:

@@ -70,9 +70,7 @@ def _checked(request: Any, length: int) -> tuple[Any, str, list[Any] | None]:
         raise Refused(2, f"Invalid request: missing field `method` at line 1 column {length}")
     if method not in METHODS:
         expected = ", ".join(f"`{name}`" for name in METHODS)
-        raise Refused(
-            2, f"Invalid request: unknown variant {method}, expected one of {expected} at line 1 column 28"
-        )
+        raise Refused(2, f"Invalid request: unknown variant {method}, expected one of {expected} at line 1 column 28")
     params = request.get("params")
     if params is not None and not isinstance(params, list):
         raise Refused(2, "Invalid request: params must be an array")

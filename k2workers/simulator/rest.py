@@ -22,8 +22,7 @@ _RATE_TEXT = (
     "Please use WebSocket Streams for live updates to avoid polling the API."
 )
 _BAN_TEXT = (
-    "Way too much request weight used; IP banned until {}. "
-    "Please use WebSocket Streams for live updates to avoid bans."
+    "Way too much request weight used; IP banned until {}. Please use WebSocket Streams for live updates to avoid bans."
 )
 
 
@@ -225,9 +224,7 @@ def _between(rows: list[Any], field: int, start: int | None, end: int | None, li
     """Rows within the times, chronological: oldest from ``start``, or latest up to ``end``, or the latest."""
     if start is None and end is None:
         return rows[-limit:]
-    kept = [
-        row for row in rows if (start is None or row[field] >= start) and (end is None or row[field] <= end)
-    ]
+    kept = [row for row in rows if (start is None or row[field] >= start) and (end is None or row[field] <= end)]
     return kept[:limit] if start is not None else kept[-limit:]
 
 

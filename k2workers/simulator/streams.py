@@ -68,9 +68,7 @@ class SymbolStreams:
         self.fast_depth = (base + "depth@100ms",)
         self.slow_depth = (base + "depth", base + "depth@1000ms")
         self.fast_partial = tuple((base + f"depth{n}@100ms", n) for n in (5, 10, 20))
-        self.slow_partial = tuple(
-            (base + f"depth{n}{speed}", n) for n in (5, 10, 20) for speed in ("", "@1000ms")
-        )
+        self.slow_partial = tuple((base + f"depth{n}{speed}", n) for n in (5, 10, 20) for speed in ("", "@1000ms"))
         self.mini_ticker = base + "miniTicker"
         self.ticker = base + "ticker"
         self.windows = tuple((base + "ticker_" + window, window) for window in _WINDOWS)

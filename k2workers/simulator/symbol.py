@@ -73,9 +73,7 @@ class SymbolMarket:
         changed = self.fast.bids if side is self.bids else self.fast.asks
         changed[price] = qty
 
-    def add_trade(
-        self, price: int, qty: int, at_us: int, maker: bool, now_us: int, out: list[Emission]
-    ) -> None:
+    def add_trade(self, price: int, qty: int, at_us: int, maker: bool, now_us: int, out: list[Emission]) -> None:
         """Records the next trade; the caller closes the aggregate with ``add_agg``."""
         self.trade_id += 1
         number = self.trade_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -43,9 +43,7 @@ class Connection:
         self._hub = hub
         self._on_subscribed = on_subscribed
         self._names: dict[str, None] = {}
-        self._ws = web.WebSocketResponse(
-            timeout=settings.close_wait_s, autoping=False, autoclose=False, compress=False
-        )
+        self._ws = web.WebSocketResponse(timeout=settings.close_wait_s, autoping=False, autoclose=False, compress=False)
         self._transport: asyncio.Transport | None = None
         self._open = False
         self._recent = SlidingWindow(settings.messages_per_second, NS)
@@ -229,7 +227,9 @@ def requested(request: web.Request) -> tuple[bool, int, list[str]]:
         raise web.HTTPBadRequest(text='{"code":-1100,"msg":"Invalid timeUnit."}')
     combined = request.path.startswith("/stream")
     if combined:
-        listed = request.query.get("streams", "")
+        # A plus sign is part of a name (kline_1d@+08:00), not a space as in a form.
+        query = request.rel_url.raw_query_string.replace("+", "%2B")
+        listed = dict(parse_qsl(query)).get("streams", "")
     else:
         listed = unquote(request.rel_url.raw_path.removeprefix("/ws").removeprefix("/"))
     names = [name for name in listed.split("/") if name]

@@ -99,7 +99,7 @@ def _boot(target: str, name: str, control_endpoint: str, settings: Any, env: dic
     getattr(importlib.import_module(module), function)(name, control_endpoint, settings)
 
 
-def guard_parent(on_lost: Callable[[], None]) -> None:
+def guard_parent(on_lost: Callable[[], object]) -> None:
     """Watch the parent from a child: call ``on_lost`` (from a thread) when it is gone, and end for sure soon after.
 
     The parent holds the other end of a pipe; however it dies, the kernel closes it. PR_SET_PDEATHSIG would not do: the

@@ -234,9 +234,7 @@ class Supervisor:
                 )
             )
             return
-        _log.warning(
-            "child_died", child=name, pid=child.pid, exit_code=child.exit_code, restart_in_s=delay_ns / 1e9
-        )
+        _log.warning("child_died", child=name, pid=child.pid, exit_code=child.exit_code, restart_in_s=delay_ns / 1e9)
         ward.restart_at_ns = now_ns + delay_ns
         ward.ready.clear()
 

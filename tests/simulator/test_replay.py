@@ -60,9 +60,7 @@ def small_files(folder: Path) -> tuple[str, str]:
 async def test_files_are_one_market_with_recorded_ids(tmp_path: Path) -> None:
     async with running(replay=small_files(tmp_path), replay_settle_s=0.01) as client:
         assert (await client.get("/_exchange/status"))["finished"] is False
-        socket = await client.connect(
-            "/stream?streams=aaausdt@trade/aaausdt@depth@100ms&timeUnit=MICROSECOND"
-        )
+        socket = await client.connect("/stream?streams=aaausdt@trade/aaausdt@depth@100ms&timeUnit=MICROSECOND")
         events = [event["data"] for event in await collect(socket, lambda events: len(events) == 5)]
         assert [e["t"] for e in events if e["e"] == "trade"] == [5, 6]
         assert [(e["U"], e["u"]) for e in events if e["e"] != "trade"] == [(10, 11), (12, 14), (15, 15)]
@@ -90,7 +88,7 @@ def test_what_is_no_recording_is_a_clear_error(tmp_path: Path, content: bytes) -
 
 
 def test_a_missing_recording_is_a_clear_error() -> None:
-    with pytest.raises(ConfigError, match="nowhere.gz"):
+    with pytest.raises(ConfigError, match=r"nowhere\.gz"):
         next(read_lines(("nowhere.gz",)))
 
 

@@ -40,9 +40,7 @@ async def test_a_book_from_snapshot_and_diffs_is_the_rest_book() -> None:
         await client.post("/_exchange/stop_market")
         final = await client.get("/api/v3/depth?symbol=BTCUSDT&limit=5000")
         if events[-1]["u"] < final["lastUpdateId"]:
-            events += await collect(
-                socket, lambda more: bool(more) and more[-1]["u"] == final["lastUpdateId"]
-            )
+            events += await collect(socket, lambda more: bool(more) and more[-1]["u"] == final["lastUpdateId"])
         last = snapshot["lastUpdateId"]
         for event in (event for event in events if event["u"] > snapshot["lastUpdateId"]):
             assert event["U"] <= last + 1 <= event["u"]

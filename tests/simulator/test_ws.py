@@ -23,10 +23,7 @@ async def test_two_connections_see_the_same_ids() -> None:
     async with running() as client:
         address = "/stream?streams=" + "/".join(NAMES)
         first, second = await client.connect(address), await client.connect(address)
-        seen = [
-            await collect(socket, lambda events: len(ids(events, NAMES[3], "u")) > 4)
-            for socket in (first, second)
-        ]
+        seen = [await collect(socket, lambda events: len(ids(events, NAMES[3], "u")) > 4) for socket in (first, second)]
         for name, key in zip(NAMES, ("t", "a", "u", "u"), strict=True):
             one, two = (ids(events, name, key) for events in seen)
             low, high = max(one[0], two[0]), min(one[-1], two[-1])
@@ -38,6 +35,14 @@ async def test_raw_paths_carry_bare_payloads_and_take_percent_encoded_names() ->
         socket = await client.connect("/ws/%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9Fusdt@trade/btcusdt@trade")
         events = await collect(socket, lambda events: {e["s"] for e in events} >= {"币安人生USDT", "BTCUSDT"})
         assert all(event["e"] == "trade" and event["E"] < 10**14 for event in events)
+
+
+@pytest.mark.parametrize("plus", ["+", "%2B"])
+async def test_a_plus_sign_in_an_address_is_part_of_the_name(plus: str) -> None:
+    async with running() as client:
+        url = f"ws://127.0.0.1:{client.port}/stream?streams=btcusdt@kline_1s@{plus}08:00"
+        async with websockets.connect(url) as socket:
+            assert json.loads(await socket.recv())["stream"] == "btcusdt@kline_1s@+08:00"
 
 
 async def test_the_websockets_library_is_served_as_well() -> None:
@@ -67,14 +72,10 @@ async def test_subscriptions_are_listed_and_ended() -> None:
 async def test_the_combined_property_switches_the_wrapper() -> None:
     async with running(messages_per_second=100) as client:
         socket = await client.connect("/ws/btcusdt@trade")
-        assert (await ask(socket, {"method": "GET_PROPERTY", "params": ["combined"], "id": 1}))[
-            "result"
-        ] is False
+        assert (await ask(socket, {"method": "GET_PROPERTY", "params": ["combined"], "id": 1}))["result"] is False
         await ask(socket, {"method": "SET_PROPERTY", "params": ["combined", True], "id": 2})
         assert (await collect(socket, bool))[0]["stream"] == "btcusdt@trade"
-        assert (await ask(socket, {"method": "GET_PROPERTY", "params": ["combined"], "id": 3}))[
-            "result"
-        ] is True
+        assert (await ask(socket, {"method": "GET_PROPERTY", "params": ["combined"], "id": 3}))["result"] is True
 
 
 ERRORS: list[tuple[Any, int, str]] = [
@@ -188,9 +189,7 @@ async def test_a_client_that_never_answers_pings_is_closed_with_1008() -> None:
 async def test_a_slow_reader_is_cut_before_it_costs_memory() -> None:
     async with running(rate=20_000.0, write_buffer_limit=50_000) as client:
         _reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
-        streams = "/".join(
-            f"{s}@depth20@100ms/{s}@depth@100ms/{s}@bookTicker" for s in ("btcusdt", "ethusdt")
-        )
+        streams = "/".join(f"{s}@depth20@100ms/{s}@depth@100ms/{s}@bookTicker" for s in ("btcusdt", "ethusdt"))
         writer.write(
             f"GET /stream?streams={streams} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()

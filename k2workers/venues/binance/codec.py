@@ -13,7 +13,7 @@ import msgspec
 
 from k2workers.events import Event
 from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail
-from k2workers.venues.venue import Continuity, Outcome, Reply, StreamSpec, Topic
+from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
 VENUE_NAME = "binance"
 SHUTDOWN_EVENT = "serverShutdown"
@@ -62,9 +62,7 @@ class BinanceCodec:
                 return self._data(stream, frame, received_ns, out)
         return self._other(frame, received_ns, out)
 
-    def _data(
-        self, stream: _Stream, frame: bytes, received_ns: int, out: list[tuple[int, Event]]
-    ) -> Outcome:
+    def _data(self, stream: _Stream, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         before = len(out)
         try:
             data = stream.decoder.decode(frame).data  # type: ignore[attr-defined]
@@ -81,9 +79,7 @@ class BinanceCodec:
             return self._malformed(str(error))
         return Outcome.EVENTS
 
-    def _array(
-        self, stream: _Stream, data: list[Message], received_ns: int, out: list[tuple[int, Event]]
-    ) -> None:
+    def _array(self, stream: _Stream, data: list[Message], received_ns: int, out: list[tuple[int, Event]]) -> None:
         for message in data:
             event = message.event(received_ns, self._unit_ns)
             if event is not None:
@@ -96,9 +92,7 @@ class BinanceCodec:
             if not symbol or " " in symbol or len(self.topics) >= MAX_TOPICS:
                 raise ValueError(f"no topic for symbol {symbol!r} of {spec.name}")
             position = self._topic_of[key] = len(self.topics)
-            self.topics.append(
-                Topic(f"{VENUE_NAME}.{spec.kind}.{symbol}", spec.kind, symbol, spec.continuity)
-            )
+            self.topics.append(Topic(f"{VENUE_NAME}.{spec.kind}.{symbol}", spec.kind, symbol, spec.continuity))
         return position
 
     def _other(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
@@ -129,5 +123,3 @@ class BinanceCodec:
     def _malformed(self, cause: str) -> Outcome:
         self.malformed_cause = cause
         return Outcome.MALFORMED
-
-

@@ -351,8 +351,8 @@ class Envelope(msgspec.Struct):
 
     stream: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"")
-    id: int | str | None | msgspec.UnsetType = msgspec.UNSET
-    result: list[str] | bool | None | msgspec.UnsetType = msgspec.UNSET
+    id: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    result: list[str] | bool | msgspec.UnsetType | None = msgspec.UNSET
     error: RefusalDetail | None = None
     code: int | None = None
     msg: str = ""

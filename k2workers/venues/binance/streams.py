@@ -121,7 +121,9 @@ def all_market_kinds(kinds: Sequence[str]) -> list[str]:
 
 def subscribe_messages(names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
     """SUBSCRIBE requests for all names, each at most ``SPOT_LIMITS.subscribe_bytes`` bytes of UTF-8."""
-    requests, chunk, size = [], [], 0
+    requests: list[list[str]] = []
+    chunk: list[str] = []
+    size = 0
     for name in names:
         cost = len(name.encode()) + 3  # its quotes and comma
         if chunk and size + cost > SPOT_LIMITS.subscribe_bytes - 60:

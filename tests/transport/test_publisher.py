@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+import zmq
+
+from k2workers.errors import ConfigError
+from k2workers.transport.publisher import Publisher
+
+
+def wait_for_subscriptions(publisher: Publisher, count: int) -> None:
+    deadline = time.monotonic() + 5
+    while publisher.subscriptions() != count:
+        assert time.monotonic() < deadline, "the subscription never arrived"
+        time.sleep(0.005)
+
+
+def test_a_raw_subscription_with_the_space_is_exact_and_port_zero_is_reported() -> None:
+    context = zmq.Context()
+    publisher = Publisher(context, "tcp://127.0.0.1:0")
+    assert not publisher.endpoint.endswith(":0")
+    raw = context.socket(zmq.SUB)
+    raw.connect(publisher.endpoint)
+    raw.subscribe(b"binance.trade.BTC ")
+    wait_for_subscriptions(publisher, 1)
+    publisher.publish(b"binance.trade.BTCUSDT x")
+    publisher.publish(b"binance.trade.BTC y")
+    assert raw.poll(5000)
+    assert raw.recv() == b"binance.trade.BTC y"
+    raw.unsubscribe(b"binance.trade.BTC ")
+    wait_for_subscriptions(publisher, 0)
+    raw.close(0)
+    publisher.close()
+    context.term()
+
+
+def test_publishing_never_waits_for_a_subscriber_that_does_not_read() -> None:
+    context = zmq.Context()
+    publisher = Publisher(context, "tcp://127.0.0.1:0", high_water_mark=10, linger_ms=0)
+    raw = context.socket(zmq.SUB)
+    raw.setsockopt(zmq.RCVHWM, 10)
+    raw.connect(publisher.endpoint)
+    raw.subscribe(b"")
+    wait_for_subscriptions(publisher, 1)
+    began = time.monotonic()
+    for _ in range(5_000):
+        publisher.publish(b"t " + bytes(10_000))
+    assert time.monotonic() - began < 5
+    received = 0
+    while raw.poll(200):
+        raw.recv()
+        received += 1
+    assert 0 < received < 5_000
+    raw.close(0)
+    publisher.close()
+    context.term()
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:99999", "nonsense", "tcp://203.0.113.1:5555", "sctp://a:1", ""])
+def test_an_endpoint_that_cannot_be_bound_is_a_config_error(endpoint: str) -> None:
+    context = zmq.Context()
+    with pytest.raises(ConfigError, match="publish_endpoint = "):
+        Publisher(context, endpoint)
+    context.term()
+
+
+def test_a_port_in_use_says_so() -> None:
+    context = zmq.Context()
+    publisher = Publisher(context, "tcp://127.0.0.1:0")
+    with pytest.raises(ConfigError, match="in use by another program"):
+        Publisher(context, publisher.endpoint)
+    publisher.close()
+    context.term()
