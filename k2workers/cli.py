@@ -101,9 +101,9 @@ def run(
         if flag in flags:
             flags[setting] = flags.pop(flag)
     from k2workers import config as configuration
-    from k2workers import topology
+    from k2workers import start
 
-    return topology.run(configuration.load(flags, config))
+    return start.run(configuration.load(flags, config))
 
 
 @app.command

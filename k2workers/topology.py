@@ -11,17 +11,14 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
 
-from k2workers import log, plan, report, witness
+from k2workers import plan, report, witness
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, K2Error, VenueError
@@ -36,23 +33,6 @@ METER_S = 1.0
 BEAT_FRESH_S = 3.0
 
 _log = structlog.get_logger(__name__)
-
-
-def run(settings: Settings) -> int:
-    """Run until stopped; the exit code. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
-    log.configure(settings.log_level, settings.log_format, process="parent")
-    run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
-    try:
-        # Before anything imports prometheus_client: it reads the directory once, at import.
-        exporter.prepare_directory(run_dir / "metrics")
-        return uvloop.run(_main(settings, run_dir))
-    finally:
-        if not settings.run_dir:
-            shutil.rmtree(run_dir, ignore_errors=True)
-
-
-async def _main(settings: Settings, run_dir: Path) -> int:
-    return await Topology(settings, run_dir).run()
 
 
 class Topology:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,16 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from k2workers.errors import ConfigError
 
-DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-def prepare_directory(path: Path) -> None:
-    """Make the directory of the processes' metric files, empty it, and name it in the environment."""
-    path.mkdir(parents=True, exist_ok=True)
-    for stale in path.glob("*.db"):
-        stale.unlink()
-    os.environ[DIRECTORY_VARIABLE] = str(path)
 
 
 def mark_dead(pid: int) -> None:

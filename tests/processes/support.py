@@ -1,0 +1,149 @@
+"""Starts the real program as a user would, on free ports, and looks at it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -> Any:
+    """The first true answer of ``condition``; fails with ``what`` after the limit."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"never happened within {limit_s} s: {what}"
+        time.sleep(0.05)
+
+
+def run_briefly(*args: str, timeout_s: float = 20.0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program until its own end."""
+    return subprocess.run(
+        [sys.executable, "-m", "k2workers", *args],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+class Program:
+    """``python -m k2workers ARGS…`` as a process; its log is kept and read as JSON lines."""
+
+    def __init__(self, *args: str, **environment: str) -> None:
+        self.log: list[dict[str, Any]] = []
+        self.raw: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "k2workers", *args],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.family: dict[int, psutil.Process] = {}
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.raw.append(line)
+            if line.startswith("{"):
+                self.log.append(json.loads(line))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remember_family()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for process in self.family.values():
+            if process.is_running():
+                process.kill()
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def remember_family(self) -> dict[int, psutil.Process]:
+        """Every process below the parent that was ever seen."""
+        try:
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                self.family[child.pid] = child
+        except psutil.NoSuchProcess:
+            pass
+        return self.family
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in list(self.log) if line.get("event") == event]
+
+    def http(self, path: str) -> tuple[int, str]:
+        base = wait_for("the HTTP address in the log", lambda: self.logged("started"))[0]["http"]
+        try:
+            with urllib.request.urlopen(f"{base}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.http("/status")[1])
+        return found
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """Samples whose line begins with ``prefix``, by name and labels."""
+        lines = self.http("/metrics")[1].splitlines()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(prefix)}
+
+    def wait_ready(self) -> None:
+        wait_for("readyz 200", lambda: self.process.poll() is not None or self.http("/readyz")[0] == 200)
+        assert self.process.poll() is None, "".join(self.raw)
+        self.remember_family()
+
+    def pid_of(self, name: str) -> int:
+        return int(self.status()["children"][name]["pid"])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Ask it to end; seconds until it had."""
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(15)
+        self._reader.join(5)
+        return time.monotonic() - begun
+
+
+def demo(*args: str, shards: int = 2) -> Program:
+    """The feed against its embedded exchange, on free ports."""
+    ports = [
+        "--http-port", "0",
+        "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+    ]  # fmt: skip
+    return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args)

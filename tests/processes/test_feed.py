@@ -1,0 +1,195 @@
+"""The whole program, as a user runs it, seen only from outside."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.processes.support import WAIT_S, Program, demo, free_port, run_briefly, wait_for
+
+
+def figures(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    with demo("--rotation-lifetime", "4", "--duration", "10", "--report", str(report), shards=3) as program:
+        program.wait_ready()
+        before = sum(program.metrics("k2_binance_connection_rotations_total").values())
+        wait_for(
+            "the counter of rotations rising",
+            lambda: sum(program.metrics("k2_binance_connection_rotations_total").values()) > before,
+        )
+        assert all('reason="scheduled_rotation"' in k for k in program.metrics("k2_binance_connection_rotations_total"))
+        assert program.process.wait(30) == 0, "".join(program.raw)
+        assert program.logged("binance_connection_rotation_triggered")
+    result = figures(report)
+    truth = result["truth"]
+    assert truth["emitted"] > 5_000
+    assert truth["received"] == truth["emitted"]
+    assert (truth["lost"], truth["duplicated"], truth["reordered"]) == (0, 0, 0)
+    assert set(result["rotations"]["by_shard"]) == {"0", "1", "2"}
+    assert result["rotations"]["max_concurrent"] == 1
+    assert all(record["gap"] == 0 and record["complete"] for record in result["rotations"]["records"])
+    assert all(topic["missing"] == 0 for topic in result["continuity"])
+
+
+def test_a_killed_worker_comes_back_and_the_others_go_on(tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    with demo("--report", str(report), shards=3) as program:
+        program.wait_ready()
+        pids = {name: state["pid"] for name, state in program.status()["children"].items()}
+        wait_for("some published events", lambda: program.status()["published"] > 1_000)
+        counted = program.metrics("k2_events_received_total")
+        psutil.Process(pids["worker-1"]).kill()
+        wait_for(
+            "a new worker that serves",
+            lambda: program.status()["children"]["worker-1"]["restarts"] == 1 and program.http("/readyz")[0] == 200,
+        )
+        now = {name: state["pid"] for name, state in program.status()["children"].items()}
+        assert now["worker-1"] != pids["worker-1"]
+        assert {n: p for n, p in now.items() if n != "worker-1"} == {n: p for n, p in pids.items() if n != "worker-1"}
+        after = program.metrics("k2_events_received_total")
+        assert all(after[sample] >= value for sample, value in counted.items())
+        # The dead process' gauges are gone: one sample a shard, and none of them of the old life.
+        assert len(program.metrics("k2_binance_connection_lifetime_seconds")) == 3
+        assert program.metrics("k2_child_restarts_total")
+        assert program.stop() < 6
+        assert program.process.returncode == 0, "".join(program.raw)
+    result = figures(report)
+    assert (result["truth"]["duplicated"], result["truth"]["reordered"]) == (0, 0)
+    # What the dead worker had in its hands is gone, and says so: a hole in a chain is announced.
+    missing = sum(topic["missing"] for topic in result["continuity"])
+    assert (result["events"]["gaps"] > 0) == (missing > 0)
+
+
+def test_a_killed_aggregator_comes_back_and_is_fed_again() -> None:
+    with demo() as program:
+        program.wait_ready()
+        psutil.Process(program.pid_of("aggregator")).kill()
+        wait_for(
+            "a new aggregator that publishes",
+            lambda: (
+                program.status()["children"]["aggregator"]["restarts"] == 1
+                and program.http("/readyz")[0] == 200
+                and program.status()["published"] > 500
+            ),
+        )
+        program.stop()
+
+
+def test_a_stopped_worker_is_noticed_and_replaced() -> None:
+    with demo() as program:
+        program.wait_ready()
+        psutil.Process(program.pid_of("worker-0")).suspend()
+        wait_for(
+            "the hung worker replaced",
+            lambda: program.status()["children"]["worker-0"]["restarts"] == 1 and program.http("/readyz")[0] == 200,
+            limit_s=30,
+        )
+        assert program.logged("child_hung")
+        program.stop()
+
+
+def test_nothing_outlives_a_killed_parent() -> None:
+    with demo(shards=3) as program:
+        program.wait_ready()
+        family = program.remember_family()
+        assert len(family) >= 6
+        program.process.kill()
+        program.process.wait()
+        begun = time.monotonic()
+        wait_for("every child gone", lambda: not any(p.is_running() for p in family.values()), limit_s=3.0)
+        assert time.monotonic() - begun < 3.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_drains_and_ends_with_zero(number: signal.Signals) -> None:
+    with demo() as program:
+        program.wait_ready()
+        family = program.remember_family()
+        took_s = program.stop(number)
+        assert program.process.returncode == 0, "".join(program.raw)
+        assert took_s < 5
+        assert not any(p.is_running() for p in family.values())
+        assert not any("Traceback" in line for line in program.raw)
+
+
+def test_an_unreachable_venue_is_said_within_ten_seconds_and_tried_again() -> None:
+    port = free_port()
+    with Program(
+        "--shards", "2", "--http-port", "0", "--log-format", "json",
+        "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--binance-rest-url", f"http://127.0.0.1:{port}", "--binance-websocket-url", f"ws://127.0.0.1:{port}",
+    ) as program:  # fmt: skip
+        said = wait_for("the venue called unreachable twice", lambda: len(program.logged("venue_unreachable")) > 1)
+        assert said
+        assert "--demo" in program.logged("venue_unreachable")[0]["hint"]
+        assert program.http("/readyz")[0] == 503
+        assert program.http("/healthz")[0] == 200
+        assert program.stop() < 5
+        assert program.process.returncode == 0
+
+
+def test_a_taken_port_is_one_clear_message() -> None:
+    with demo() as program:
+        program.wait_ready()
+        base = program.logged("started")[0]["http"]
+        second = run_briefly("--demo", "--shards", "1", "--http-port", base.rpartition(":")[2])
+        assert second.returncode == 2
+        assert "http_port" in second.stderr
+        assert "Traceback" not in second.stderr
+        program.stop()
+
+
+def test_a_real_exchange_elsewhere_over_tls_differs_in_addresses_only(tmp_path: Path) -> None:
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    bundle, key, chain = tmp_path / "ca.pem", tmp_path / "key.pem", tmp_path / "chain.pem"
+    authority.cert_pem.write_to_path(bundle)
+    certificate.private_key_pem.write_to_path(key)
+    chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    port, report = free_port(), tmp_path / "r.json"
+    with (
+        Program("simulate", "--port", str(port), "--tls-cert", str(chain), "--tls-key", str(key)) as exchange,
+        Program(
+            "--shards", "2", "--symbols", "BTCUSDT,ETH*", "--http-port", "0", "--log-format", "json",
+            "--binance-rest-url", f"https://localhost:{port}",
+            "--binance-websocket-url", f"wss://localhost:{port}", "--binance-ca-bundle", str(bundle),
+            "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}",
+            "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}", "--report", str(report),
+        ) as program,
+    ):  # fmt: skip
+        wait_for("the exchange listening", lambda: exchange.raw)
+        program.wait_ready()
+        wait_for("events from it", lambda: program.status()["published"] > 200)
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+        exchange.stop()
+    result = figures(report)
+    assert set(result["symbols"]) == {"BTCUSDT", "ETHUSDT"}
+    assert "truth" not in result
+
+
+def test_a_recording_arrives_once_and_in_order_while_rotating(recordings: Path, tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    files = [str(recordings / "spot" / f"btcusdt_2024080{day}.gz") for day in (8, 9)]
+    with demo(
+        "--replay", ",".join(files), "--replay-speed", "60", "--streams", "trade,depth,book_ticker",
+        "--rotation-lifetime", "3", "--duration", "15", "--report", str(report), shards=1,
+    ) as program:  # fmt: skip
+        assert program.process.wait(WAIT_S + 20) == 0, "".join(program.raw)
+    result = figures(report)
+    counts = {topic["topic"]: topic for topic in result["continuity"]}
+    assert counts["binance.trade.BTCUSDT"]["count"] == 19_904
+    assert counts["binance.depth.BTCUSDT"]["count"] == 6_495
+    assert (result["truth"]["lost"], result["truth"]["duplicated"], result["truth"]["reordered"]) == (0, 0, 0)
+    assert result["rotations"]["count"] >= 3
