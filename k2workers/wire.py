@@ -87,7 +87,7 @@ def decode_events(frame: bytes, header: Header) -> list[Event]:
         raise WireError(f"unknown schema {header.schema} on topic {header.topic}; known are {sorted(_decoders)}")
     try:
         return decoder.decode(memoryview(frame)[header.events_offset :])
-    except msgspec.MsgspecError as error:
+    except ValueError as error:  # msgspec's own errors and those of invalid UTF-8
         raise WireError(f"damaged events on topic {header.topic}: {error}") from None
 
 

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ import multiprocess
 from multiprocess import connection as mp_connection
 from multiprocess import process as mp_process
 
+from k2workers.errors import K2Error
 from k2workers.supervision.restart import RestartPolicy
 
 ORPHAN_GRACE_S = 2.0
@@ -96,7 +98,14 @@ def _boot(target: str, name: str, control_endpoint: str, settings: Any, env: dic
     # The environment is set before the target's imports: prometheus_client reads its directory at import.
     os.environ.update(env)
     module, _, function = target.partition(":")
-    getattr(importlib.import_module(module), function)(name, control_endpoint, settings)
+    main = getattr(importlib.import_module(module), function)
+    try:
+        main(name, control_endpoint, settings)
+    except K2Error as error:
+        # A user's mistake (such as a port in use) is words, not a traceback; the parent reports that we never served.
+        for line in str(error).splitlines():
+            print(f"k2workers: error: {line}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def guard_parent(on_lost: Callable[[], object]) -> None:
