@@ -47,6 +47,9 @@ def open_socket(
 
 def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
     """Binds, and answers the actual endpoint (port 0 lets the system choose). ConfigError names ``setting``."""
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and port.isdecimal() and int(port) > 65_535:
+        raise ConfigError(f"{setting} = {endpoint!r} cannot be used: a port is at most 65535")  # ZeroMQ would wrap it
     try:
         socket.bind(endpoint)
     except (zmq.ZMQError, ValueError, TypeError) as error:
