@@ -126,7 +126,7 @@ class Driver:
         self._subscriptions: dict[int, Subscription] = {}
         self._bringing_up: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._requesting = False
+        self._requesting: asyncio.Task[None] | None = None
         self._rotating: _Rotating | None = None
         self._primary_since_ns = 0
         self._starved_since_ns = 0
@@ -153,8 +153,9 @@ class Driver:
         self._input(rotation.Stop())
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._bringing_up.values():
-            task.cancel()
+        for task in [*self._bringing_up.values(), self._requesting]:
+            if task is not None:
+                task.cancel()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         self.intake.expire(2**63 - 1)
@@ -302,9 +303,8 @@ class Driver:
         self._forget(action.line)
 
     def _request_rotation(self, action: rotation.RequestRotation) -> None:
-        if not self._requesting:
-            self._requesting = True
-            self._spawn(self._ask_to_rotate(action.reason))
+        if self._requesting is None:
+            self._requesting = self._spawn(self._ask_to_rotate(action.reason))
 
     async def _ask_to_rotate(self, reason: str) -> None:
         # A venue about to close lines will not wait for other shards' turns: such a rotation is only spaced.
@@ -312,7 +312,7 @@ class Driver:
         try:
             grant = await self._grants.ask("connect" if urgent else "rotate", time.monotonic_ns() if urgent else 0)
         finally:
-            self._requesting = False
+            self._requesting = None
         if self.machine.state is not rotation.State.LIVE or self._rotating is not None:
             if grant is not None:
                 grant.done()

@@ -1,0 +1,211 @@
+"""The arbiter: any interleaving of lossy copies gives each id once, in order, and says what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from k2workers.errors import StateError
+from k2workers.events import BookTicker, DepthUpdate, Event, Gap, Kline, Trade
+from k2workers.sequencing.arbiter import MAX_HELD, BarLane, ChainLane, Lane, MonotoneLane, Verdict, without_ids_through
+
+HOLD = 1_000
+
+
+def trade(number: int) -> Trade:
+    return Trade(number, "1", "1", True, number, number, number)
+
+
+def depth(first: int, last: int) -> DepthUpdate:
+    return DepthUpdate(first, last, [("1", "2")], [], last, last)
+
+
+def taken(lane: Lane) -> list[Event]:
+    return [event for run in lane.take() for event in run]
+
+
+def ids(events: list[Event]) -> list[int]:
+    return [number for e in events if not isinstance(e, Gap) for number in range(e.first_id, e.last_id + 1)]
+
+
+@given(st.sets(st.integers(1, 40)), st.sets(st.integers(1, 40)), st.data())
+def test_two_lossy_copies_give_each_id_once_in_order(one: set[int], two: set[int], data: st.DataObject) -> None:
+    lane, lines = ChainLane("t"), [sorted(one), sorted(two)]
+    lane.offer(trade(0), 0, HOLD)
+    while any(lines):
+        line = data.draw(st.sampled_from([line for line in lines if line]))
+        lane.offer(trade(line.pop(0)), 0, HOLD)
+    lane.expire(HOLD)
+    events = taken(lane)
+    had = one | two
+    assert ids(events) == [0, *sorted(had)]
+    announced = {n for e in events if isinstance(e, Gap) for n in range(e.first_missing_id, e.last_missing_id + 1)}
+    assert announced == (set(range(1, max(had, default=0) + 1)) - had)
+    assert lane.missing == len(announced)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=20), st.lists(st.integers(1, 5), min_size=1, max_size=20), st.data())
+def test_depth_windows_cut_differently_on_two_lines_still_chain(
+    one: list[int], two: list[int], data: st.DataObject
+) -> None:
+    lines: list[list[DepthUpdate]] = []
+    for sizes in (one, two):
+        first, windows = 1, []
+        for size in sizes:
+            windows.append(depth(first, first + size - 1))
+            first += size
+        lines.append(windows)
+    end = max(sum(one), sum(two))
+    lane = ChainLane("t")
+    while any(lines):
+        line = data.draw(st.sampled_from([line for line in lines if line]))
+        lane.offer(line.pop(0), 0, HOLD)
+    assert ids(taken(lane)) == list(range(1, end + 1))
+    assert lane.gaps == 0
+
+
+def test_without_patience_a_hole_is_announced_at_once() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, 0)
+    assert lane.offer(trade(5), 0, 0) is Verdict.ACCEPTED
+    assert lane.take() == [[trade(1)], [Gap(2, 4, "not received", 5)], [trade(5)]]
+    assert lane.deadline_ns is None
+
+
+def test_late_copy_from_the_old_line_is_dropped() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, HOLD)
+    lane.offer(trade(2), 0, HOLD)
+    assert lane.offer(trade(1), 0, HOLD) is Verdict.DUPLICATE
+    assert (lane.duplicates, ids(taken(lane))) == (1, [1, 2])
+
+
+def test_a_held_copy_is_not_held_twice() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, HOLD)
+    assert lane.offer(trade(3), 0, HOLD) is Verdict.HELD
+    assert lane.offer(trade(3), 0, HOLD) is Verdict.DUPLICATE
+
+
+def test_held_events_that_the_missing_one_covers_are_dropped() -> None:
+    lane = ChainLane("t")
+    lane.offer(depth(1, 2), 0, HOLD)
+    lane.offer(depth(4, 5), 0, HOLD)
+    lane.offer(depth(3, 6), 0, HOLD)
+    assert ids(taken(lane)) == [1, 2, 3, 4, 5, 6]
+    assert lane.duplicates == 1
+
+
+def test_each_hole_has_a_time_of_its_own() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, HOLD)
+    lane.offer(trade(3), 0, HOLD)
+    lane.offer(trade(5), 0, HOLD)
+    assert not lane.expire(HOLD - 1)
+    lane.offer(trade(2), 500, HOLD)
+    assert lane.deadline_ns == 500 + HOLD
+    assert lane.expire(500 + HOLD)
+    assert ids(taken(lane)) == [1, 2, 3, 5]
+    assert not lane.expire(10 * HOLD)
+
+
+def test_what_is_held_is_bounded() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(0), 0, HOLD)
+    for number in range(2, MAX_HELD + 3):
+        lane.offer(trade(number), 0, HOLD)
+    assert lane.gaps == 1
+    assert lane.deadline_ns is None
+
+
+@given(st.lists(st.integers(0, 20)))
+def test_a_monotone_lane_never_goes_back(numbers: list[int]) -> None:
+    lane = MonotoneLane("t")
+    for number in numbers:
+        lane.offer(BookTicker(number, "", "", "", "", 0), 0, HOLD)
+    passed = [e.last_id for e in taken(lane)]
+    assert passed == sorted(set(passed))
+    assert not lane.expire(10**9)
+    assert lane.deadline_ns is None
+    if numbers:
+        assert passed[-1] == max(numbers)
+
+
+def bar(open_ns: int, at_ns: int, *, final: bool = False) -> Kline:
+    return Kline(open_ns, open_ns + 59, "", "", "", "", "", "", "", "", 0, 0, 0, final, at_ns, 0)
+
+
+def test_bars_only_move_on_and_no_final_bar_is_skipped() -> None:
+    lane = BarLane("t")
+    verdicts = [
+        lane.offer(each, 0, HOLD)
+        for each in (
+            bar(0, 10), bar(0, 10), bar(0, 20), bar(60, 70), bar(0, 60, final=True), bar(0, 60, final=True),
+            bar(60, 120, final=True), bar(60, 125), bar(120, 130), bar(60, 120, final=True),
+        )
+    ]  # fmt: skip
+    accepted, duplicate = Verdict.ACCEPTED, Verdict.DUPLICATE
+    assert verdicts == [
+        accepted, duplicate, accepted, accepted, accepted, duplicate, accepted, duplicate, accepted, duplicate
+    ]  # fmt: skip
+    finals = [e.open_time_ns for e in taken(lane) if isinstance(e, Kline) and e.final]
+    assert finals == [0, 60]
+
+
+def test_an_event_of_one_id_cannot_overlap() -> None:
+    with pytest.raises(StateError):
+        without_ids_through(5, trade(5))
+
+
+def test_the_base_lane_judges_nothing() -> None:
+    with pytest.raises(StateError):
+        Lane("t").offer(trade(1), 0, 0)
+    assert not Lane("t").expire(0)
+    assert Lane("t").deadline_ns is None
+
+
+class TwoLossyLines(RuleBasedStateMachine):
+    """Two lines that lose and repeat, time that passes: nothing twice, nothing out of order, nothing silently short."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.lane = ChainLane("t")
+        self.now_ns = 0
+        self.at = [0, 0]
+        self.out: list[Event] = []
+        self.lane.offer(trade(0), 0, HOLD)
+
+    @rule(line=st.integers(0, 1), skip=st.integers(0, 3))
+    def deliver(self, line: int, skip: int) -> None:
+        self.at[line] += 1 + skip
+        self.lane.offer(trade(self.at[line]), self.now_ns, HOLD)
+
+    @rule(line=st.integers(0, 1), back=st.integers(0, 5))
+    def repeat(self, line: int, back: int) -> None:
+        self.lane.offer(trade(max(0, self.at[line] - back)), self.now_ns, HOLD)
+
+    @rule(passed=st.integers(0, 2 * HOLD))
+    def time_passes(self, passed: int) -> None:
+        self.now_ns += passed
+        self.lane.expire(self.now_ns)
+
+    @invariant()
+    def published_and_announced_ids_are_consecutive(self) -> None:
+        if not hasattr(self, "lane"):
+            return
+        self.out += taken(self.lane)
+        expected = 0
+        for event in self.out:
+            assert event.first_id == expected
+            expected = event.last_id + 1
+
+    @invariant()
+    def nothing_waits_longer_than_its_time(self) -> None:
+        deadline_ns = self.lane.deadline_ns if hasattr(self, "lane") else None
+        assert deadline_ns is None or deadline_ns <= self.now_ns + HOLD
+
+
+TestTwoLossyLines = TwoLossyLines.TestCase
+TestTwoLossyLines.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
