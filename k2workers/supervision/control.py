@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,8 @@ Message = Hello | Ready | Beat | Record | GrantAsk | GrantGiven | GrantDone | Dr
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Message)
+_LIFE = "#"
+"""Between a child's name and its pid in its address on the channel."""
 
 
 class ControlServer:
@@ -108,22 +111,23 @@ class ControlServer:
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._task: asyncio.Task[None] | None = None
+        # Each life of a child has an address of its own: one shared by name could still lead to the dead one.
+        self._address_of: dict[str, bytes] = {}
 
     def start(self) -> None:
         """Bind and listen. Raises zmq.ZMQError if the endpoint cannot be bound."""
         socket = self._context.socket(zmq.ROUTER)
         socket.linger = 0
-        # A restarted child takes over its name from its dead predecessor.
-        socket.router_handover = True
         socket.bind(self.endpoint)
         self._socket = socket
         self._task = asyncio.get_running_loop().create_task(self._listen(socket))
 
     async def send(self, name: str, message: Message) -> None:
         """Send to one child; a child that is not connected gets nothing."""
-        if self._socket is not None:
+        address = self._address_of.get(name)
+        if self._socket is not None and address is not None:
             with contextlib.suppress(zmq.ZMQError):
-                await self._socket.send_multipart([name.encode(), _encode(message)])
+                await self._socket.send_multipart([address, _encode(message)])
 
     async def close(self) -> None:
         """Stop listening."""
@@ -137,13 +141,16 @@ class ControlServer:
 
     async def _listen(self, socket: zmq.asyncio.Socket) -> None:
         while True:
-            name, *frames = await socket.recv_multipart()
+            address, *frames = await socket.recv_multipart()
+            name = address.decode(errors="replace").rpartition(_LIFE)[0]
             try:
                 message = _decoder.decode(b"".join(frames))
             except msgspec.MsgspecError as error:
-                _log.error("control_message_unreadable", child=name.decode(errors="replace"), error=str(error))
+                _log.error("control_message_unreadable", child=name, error=str(error))
                 continue
-            self._on_message(name.decode(), message)
+            if isinstance(message, Hello):
+                self._address_of[name] = address
+            self._on_message(name, message)
 
 
 class GrantHandle:
@@ -175,12 +182,10 @@ class ControlClient:
 
     async def start(self, on_message: Callable[[Message], None]) -> None:
         """Connect and say hello."""
-        import os
-
         self._on_message = on_message
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 500
-        socket.identity = self.name.encode()
+        socket.identity = f"{self.name}{_LIFE}{os.getpid()}".encode()
         socket.connect(self._endpoint)
         self._socket = socket
         self._reader = zmq.asyncio.Socket.from_socket(socket)

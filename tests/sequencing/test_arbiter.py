@@ -46,7 +46,11 @@ def test_two_lossy_copies_give_each_id_once_in_order(one: set[int], two: set[int
     assert lane.missing == len(announced)
 
 
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=20), st.lists(st.integers(1, 5), min_size=1, max_size=20), st.data())
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=20),
+    st.lists(st.integers(1, 5), min_size=1, max_size=20),
+    st.data(),
+)
 def test_depth_windows_cut_differently_on_two_lines_still_chain(
     one: list[int], two: list[int], data: st.DataObject
 ) -> None:
