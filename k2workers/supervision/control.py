@@ -153,6 +153,11 @@ class ControlServer:
             self._on_message(name, message)
 
 
+def _forget(sent: asyncio.Future[Any]) -> None:
+    if not sent.cancelled():
+        sent.exception()  # a full queue: the parent has not read for very long
+
+
 class GrantHandle:
     """A permission that was given. Call ``done`` when the connection attempt or rotation is over."""
 
@@ -173,9 +178,8 @@ class ControlClient:
     def __init__(self, name: str, endpoint: str) -> None:
         self.name = name
         self._endpoint = endpoint
-        self._context = zmq.Context()
-        self._socket: zmq.Socket[bytes] | None = None
-        self._reader: zmq.asyncio.Socket | None = None
+        self._context = zmq.asyncio.Context()
+        self._socket: zmq.asyncio.Socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._on_message: Callable[[Message], None] = lambda _message: None
@@ -188,15 +192,15 @@ class ControlClient:
         socket.identity = f"{self.name}{_LIFE}{os.getpid()}".encode()
         socket.connect(self._endpoint)
         self._socket = socket
-        self._reader = zmq.asyncio.Socket.from_socket(socket)
-        self._task = asyncio.get_running_loop().create_task(self._listen(self._reader))
+        self._task = asyncio.get_running_loop().create_task(self._listen(socket))
         self.send(Hello(self.name, os.getpid()))
 
     def send(self, message: Message) -> None:
         """Queue a message for the parent; dropped if the parent has not read for very long."""
         if self._socket is not None:
-            with contextlib.suppress(zmq.Again):
-                self._socket.send(_encode(message), zmq.DONTWAIT)
+            # Through the same asyncio socket that reads: a send on the bare socket could swallow the one sign that
+            # something has come, and the child would be deaf from then on.
+            asyncio.ensure_future(self._socket.send(_encode(message), zmq.DONTWAIT)).add_done_callback(_forget)
 
     async def ask_grant(
         self, shard: int, purpose: str, *, starved_since_ns: int, timeout_s: float
