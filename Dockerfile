@@ -3,7 +3,7 @@
 FROM python:3.11-slim AS packages
 COPY config/requirements.txt /tmp/requirements.txt
 RUN python -m venv /opt/k2workers && \
-    /opt/k2workers/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
+    /opt/k2workers/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="k2-binance-stream" \

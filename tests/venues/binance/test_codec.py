@@ -1,0 +1,200 @@
+"""Binance messages to events: every kind, both time units, and any bytes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2workers.events import AggTrade, BookTicker, DepthUpdate, Event, Kline, MiniTicker, PartialDepth, Ticker, Trade
+from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.streams import KINDS, stream_specs
+from k2workers.venues.venue import Outcome
+
+AT = 1_700_000_000_000_000_000
+MS = 1_723_161_601_438
+TRADE = {"e": "trade", "E": MS, "s": "BTCUSDT", "t": 5, "p": "61685.99", "q": "0.1", "T": MS, "m": True, "M": True}
+BAR = {
+    "t": MS, "T": MS + 59_999, "s": "BTCUSDT", "i": "1m", "f": -1, "L": -1, "o": "1", "c": "2", "h": "3", "l": "0",
+    "v": "9", "n": 0, "x": True, "q": "8", "V": "7", "Q": "6", "B": "0",
+}  # fmt: skip
+WINDOW = {
+    "E": MS, "s": "BTCUSDT", "p": "1", "P": "2", "o": "3", "h": "4", "l": "5", "c": "6", "w": "7", "v": "8", "q": "9",
+    "O": MS, "C": MS, "F": 1, "L": 2, "n": 2,
+}  # fmt: skip
+MINI = {"e": "24hrMiniTicker", "E": MS, "s": "BTCUSDT", "c": "1", "o": "2", "h": "3", "l": "4", "v": "5", "q": "6"}
+BOOK = {"u": 7, "s": "BTCUSDT", "b": "1", "B": "2", "a": "3", "A": "4"}
+DIFF = {"e": "depthUpdate", "E": MS, "s": "BTCUSDT", "U": 3, "u": 5, "b": [["1", "2"]], "a": []}
+AGG = {"e": "aggTrade", "E": MS, "s": "BTCUSDT", "a": 9, "p": "1", "q": "2", "f": 4, "l": 5, "T": MS, "m": False}
+
+MESSAGES: dict[str, tuple[str, Any]] = {
+    "trade": ("btcusdt@trade", TRADE),
+    "agg_trade": ("btcusdt@aggTrade", AGG),
+    "block_trade": ("btcusdt@blockTrade", {**TRADE, "e": "blockTrade"}),
+    "book_ticker": ("btcusdt@bookTicker", BOOK),
+    "depth": ("btcusdt@depth@100ms", DIFF),
+    "depth_1s": ("btcusdt@depth", DIFF),
+    "partial_depth_5": ("btcusdt@depth5@100ms", {"lastUpdateId": 160, "bids": [["1", "2"]], "asks": []}),
+    "partial_depth_20_1s": ("btcusdt@depth20", {"lastUpdateId": 160, "bids": [["1", "2"]], "asks": []}),
+    "kline_1m": ("btcusdt@kline_1m", {"e": "kline", "E": MS, "s": "BTCUSDT", "k": BAR}),
+    "kline_1M_utc8": ("btcusdt@kline_1M@+08:00", {"e": "kline", "E": MS, "s": "BTCUSDT", "k": BAR}),
+    "mini_ticker": ("btcusdt@miniTicker", MINI),
+    "mini_ticker_all": ("!miniTicker@arr", [MINI, {**MINI, "s": "币安人生USDT"}]),
+    "ticker": ("btcusdt@ticker", {**WINDOW, "x": "1", "Q": "2", "b": "3", "B": "4", "a": "5", "A": "6"}),
+    "ticker_4h": ("btcusdt@ticker_4h", {**WINDOW, "e": "4hTicker"}),
+    "ticker_1d_all": ("!ticker_1d@arr", [{**WINDOW, "e": "1dTicker"}]),
+    "avg_price": ("btcusdt@avgPrice", {"e": "avgPrice", "E": MS, "s": "BTCUSDT", "i": "5m", "w": "1", "T": MS}),
+    "reference_price": ("btcusdt@referencePrice", {"e": "referencePrice", "s": "BTCUSDT", "r": None, "t": MS}),
+}
+
+
+def codec(*kinds: str, unit_ns: int = 1_000_000) -> BinanceCodec:
+    return BinanceCodec(stream_specs(kinds, ["BTCUSDT"]), unit_ns)
+
+
+def frame(stream: str, data: Any) -> bytes:
+    return json.dumps({"stream": stream, "data": data}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decoded(kind: str, stream: str, data: Any, unit_ns: int = 1_000_000) -> list[tuple[str, Event]]:
+    reader, out = codec(kind, unit_ns=unit_ns), []
+    assert reader.decode(frame(stream, data), AT, out) is Outcome.EVENTS, reader.malformed_cause
+    return [(reader.topics[position].topic, event) for position, event in out]
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_every_kind_becomes_its_event_on_its_topic(kind: str) -> None:
+    stream, data = MESSAGES[kind]
+    events = decoded(kind, stream, data)
+    topic_kind = KINDS[kind].kind
+    assert events[0][0] == f"binance.{topic_kind}.BTCUSDT"
+    assert all(type(event) is KINDS[kind].event_type for _, event in events)
+    assert all(event.received_ns == AT for _, event in events)  # type: ignore[attr-defined]
+    assert len(events) == (len(data) if isinstance(data, list) else 1)
+
+
+def test_values_are_kept_exactly_and_times_become_nanoseconds() -> None:
+    ((_, trade),) = decoded("trade", "btcusdt@trade", {**TRADE, "E": MS * 1000 + 7}, unit_ns=1_000)
+    assert trade == Trade(5, "61685.99", "0.1", True, MS * 1_000, (MS * 1000 + 7) * 1_000, AT)
+    ((_, book),) = decoded("book_ticker", "btcusdt@bookTicker", BOOK)
+    assert book == BookTicker(7, "1", "2", "3", "4", AT)
+    ((_, diff),) = decoded("depth", "btcusdt@depth@100ms", DIFF)
+    assert diff == DepthUpdate(3, 5, [("1", "2")], [], MS * 1_000_000, AT)
+    assert (diff.first_id, diff.last_id) == (3, 5)
+    ((_, bar),) = decoded("kline_1m", *MESSAGES["kline_1m"])
+    assert isinstance(bar, Kline)
+    assert (bar.final, bar.first_trade_id, bar.close_time_ns) == (True, -1, (MS + 59_999) * 1_000_000)
+    ((_, agg),) = decoded("agg_trade", "btcusdt@aggTrade", AGG)
+    assert isinstance(agg, AggTrade)
+    assert (agg.agg_trade_id, agg.first_trade_id, agg.last_trade_id) == (9, 4, 5)
+    ((_, window),) = decoded("ticker_4h", *MESSAGES["ticker_4h"])
+    assert isinstance(window, Ticker)
+    assert window.bid_price == ""
+    ((_, partial),) = decoded("partial_depth_5", *MESSAGES["partial_depth_5"])
+    assert isinstance(partial, PartialDepth)
+
+
+def test_a_non_ascii_symbol_of_the_whole_market_gets_its_own_topic() -> None:
+    (_, (topic, event)) = decoded("mini_ticker_all", *MESSAGES["mini_ticker_all"])
+    assert topic == "binance.mini_ticker.币安人生USDT"
+    assert isinstance(event, MiniTicker)
+
+
+def test_an_invalidated_aggregate_is_no_event() -> None:
+    assert decoded("agg_trade", "btcusdt@aggTrade", {**AGG, "f": -1, "l": -1}) == []
+
+
+def test_key_order_and_escapes_do_not_matter() -> None:
+    reader, out = codec("trade"), []
+    swapped = json.dumps({"data": TRADE, "stream": "btcusdt@trade"}).encode()
+    escaped = json.dumps({"stream": "btcusdt@trade", "data": TRADE}).replace("btcusdt", "\\u0062tcusdt").encode()
+    assert [reader.decode(each, AT, out) for each in (swapped, escaped)] == [Outcome.EVENTS, Outcome.EVENTS]
+    assert len(out) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "ok", "code", "request_id"),
+    [
+        ('{"result":null,"id":3}', True, 0, 3),
+        ('{"result":["a"],"id":4}', True, 0, 4),
+        ('{"error":{"code":2,"msg":"Invalid request"},"id":2}', False, 2, 2),
+        ('{"code":2,"msg":"Invalid request"}', False, 2, None),
+    ],
+)
+def test_both_forms_of_a_reply_are_read(text: str, ok: bool, code: int, request_id: int | None) -> None:
+    reader = codec("trade")
+    assert reader.decode(text.encode(), AT, []) is Outcome.REPLY
+    assert (reader.last_reply.ok, reader.last_reply.code, reader.last_reply.id) == (ok, code, request_id)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"e":"serverShutdown","E":1}', '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'],
+)
+def test_both_forms_of_the_shutdown_notice_are_read(text: str) -> None:
+    assert codec("trade").decode(text.encode(), AT, []) is Outcome.SHUTDOWN_NOTICE
+
+
+def test_a_stream_that_was_not_asked_for_is_said() -> None:
+    assert codec("trade").decode(frame("ethusdt@trade", TRADE), AT, []) is Outcome.UNKNOWN_STREAM
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"", b"\xff\xfe", b"[1]", b"{}", b'{"stream":"btcusdt@trade', frame("btcusdt@trade", {**TRADE, "t": -1}),
+        frame("btcusdt@trade", {**TRADE, "t": 2**70}), frame("btcusdt@trade", {**TRADE, "s": "ETHUSDT"}),
+        frame("btcusdt@trade", {}), b"[" * 100_000, frame("btcusdt@trade", {**TRADE, "E": 10**18}),
+    ],
+)  # fmt: skip
+def test_a_bad_message_is_malformed_with_a_cause(bad: bytes) -> None:
+    reader, out = codec("trade"), []
+    assert reader.decode(bad, AT, out) is Outcome.MALFORMED
+    assert reader.malformed_cause
+    assert out == []
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_an_outcome(data: bytes) -> None:
+    codec("trade", "mini_ticker_all").decode(data, AT, [])
+
+
+@given(st.sampled_from(sorted(MESSAGES)), st.data())
+def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: st.DataObject) -> None:
+    from k2workers import wire
+
+    damaged = bytearray(frame(*MESSAGES[kind]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    reader, out = codec(kind), []
+    reader.decode(bytes(damaged), AT, out)
+    for position, event in out:
+        wire.encode_batch(reader.topics[position].topic, [event])
+
+
+def test_an_event_keeps_no_view_of_the_message() -> None:
+    buffer = bytearray(frame("btcusdt@depth@100ms", DIFF))
+    reader, out = codec("depth"), []
+    reader.decode(bytes(buffer), AT, out)
+    buffer[:] = b"x" * len(buffer)
+    assert out[0][1] == DepthUpdate(3, 5, [("1", "2")], [], MS * 1_000_000, AT)
+
+
+def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:
+    reader, out = codec("trade", "book_ticker", "depth"), []
+    for day in (8, 9):
+        with gzip.open(recordings / "spot" / f"btcusdt_2024080{day}.gz") as lines:
+            for line in lines:
+                body = line.partition(b" ")[2].strip()
+                if body.startswith(b'{"stream"'):
+                    assert reader.decode(body, AT, out) is Outcome.EVENTS
+    trades = [event for _, event in out if isinstance(event, Trade)]
+    diffs = [event for _, event in out if isinstance(event, DepthUpdate)]
+    assert [trade.trade_id for trade in trades] == list(range(3735683259, 3735683259 + 19_904))
+    assert all(later.first_id == earlier.last_id + 1 for earlier, later in zip(diffs, diffs[1:], strict=False))
+    assert len(diffs) == 6_495
