@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
@@ -20,7 +22,7 @@ def messages_of(data: bytes, cuts: list[int]) -> tuple[list[bytes], bool]:
     protocol = ClientProtocol(parse_uri("ws://localhost/"), state=State.OPEN)
     assembler, messages = MessageAssembler(), []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         if begin == end:
             continue
         protocol.receive_data(data[begin:end])

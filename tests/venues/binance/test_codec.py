@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -196,5 +197,5 @@ def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:
     trades = [event for _, event in out if isinstance(event, Trade)]
     diffs = [event for _, event in out if isinstance(event, DepthUpdate)]
     assert [trade.trade_id for trade in trades] == list(range(3735683259, 3735683259 + 19_904))
-    assert all(later.first_id == earlier.last_id + 1 for earlier, later in zip(diffs, diffs[1:], strict=False))
+    assert all(later.first_id == earlier.last_id + 1 for earlier, later in itertools.pairwise(diffs))
     assert len(diffs) == 6_495
