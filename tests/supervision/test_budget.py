@@ -1,0 +1,192 @@
+"""The per-IP allowance of connection attempts and the turn of rotations."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from k2workers.supervision.budget import CONNECT, ROTATE, Ask, BudgetPolicy, ConnectBudget
+
+POLICY = BudgetPolicy(limit=4, window_ns=1_000, spacing_ns=10, rotation_limit_ns=300)
+
+
+def connect(name: str, starved_since_ns: int = 0, asked_ns: int = 0, number: int = 1) -> Ask:
+    return Ask((name, number), 0, CONNECT, starved_since_ns, asked_ns)
+
+
+def rotate(name: str, asked_ns: int = 0, number: int = 1) -> Ask:
+    return Ask((name, number), 0, ROTATE, 0, asked_ns)
+
+
+def granted(budget: ConnectBudget, now_ns: int) -> list[str]:
+    return [ask.key[0] for ask in budget.due(now_ns)]
+
+
+def test_grants_keep_their_distance() -> None:
+    budget = ConnectBudget(POLICY)
+    budget.ask(connect("a", 1))
+    budget.ask(connect("b", 2))
+    assert granted(budget, 100) == ["a"]
+    assert budget.next_deadline_ns(100) == 110
+    assert granted(budget, 109) == []
+    assert granted(budget, 110) == ["b"]
+    assert budget.next_deadline_ns(110) is None
+
+
+def test_the_shard_that_starves_longest_goes_first_and_rotations_last() -> None:
+    budget = ConnectBudget(POLICY)
+    for ask in (rotate("turn", 1), connect("late", 50), connect("fed", 0, 2), connect("early", 40)):
+        budget.ask(ask)
+    order = [granted(budget, now_ns) for now_ns in (100, 110, 120, 130)]
+    assert order == [["early"], ["late"], ["turn"], ["fed"]]
+
+
+def test_a_full_window_opens_again_when_its_oldest_grant_leaves_it() -> None:
+    budget = ConnectBudget(POLICY)
+    for number in range(5):
+        budget.ask(connect("a", 1, number=number))
+    assert [len(budget.due(now_ns)) for now_ns in (0, 10, 20, 30, 40)] == [1, 1, 1, 1, 0]
+    assert budget.granted_in_window(40) == 4
+    assert budget.next_deadline_ns(40) == 1_000
+    assert budget.due(999) == []
+    assert len(budget.due(1_000)) == 1
+    assert budget.granted_in_window(1_000) == 4
+
+
+def test_one_rotation_at_a_time_until_it_is_given_back() -> None:
+    budget = ConnectBudget(POLICY)
+    budget.ask(rotate("a", 1))
+    budget.ask(rotate("b", 2))
+    assert granted(budget, 0) == ["a"]
+    assert granted(budget, 50) == []
+    budget.release(("b", 99))  # somebody else's; nothing changes
+    assert granted(budget, 60) == []
+    budget.release(("a", 1))
+    assert granted(budget, 61) == ["b"]
+
+
+def test_a_rotation_does_not_hold_up_a_starved_shard() -> None:
+    budget = ConnectBudget(POLICY)
+    budget.ask(rotate("a"))
+    assert granted(budget, 0) == ["a"]
+    budget.ask(rotate("b"))
+    budget.ask(connect("c", 5))
+    assert granted(budget, 10) == ["c"]
+
+
+def test_a_turn_that_is_never_given_back_ends_by_itself() -> None:
+    budget = ConnectBudget(POLICY)
+    budget.ask(rotate("a"))
+    budget.due(0)
+    budget.ask(rotate("b"))
+    assert budget.next_deadline_ns(1) == 300
+    assert granted(budget, 299) == []
+    assert granted(budget, 300) == ["b"]
+    budget.release(("a", 1))  # late: it must not end b's turn
+    budget.ask(rotate("c"))
+    assert granted(budget, 400) == []
+
+
+def test_a_dead_child_wants_nothing_and_holds_nothing() -> None:
+    budget = ConnectBudget(POLICY)
+    budget.ask(rotate("dead", number=1))
+    budget.due(0)
+    for ask in (rotate("b", 5), connect("dead", 1, number=2), connect("dead", 1, number=3)):
+        budget.ask(ask)
+    budget.release_child("other")
+    assert budget.waiting == 3
+    budget.release_child("dead")
+    assert budget.waiting == 1
+    assert granted(budget, 20) == ["b"]
+
+
+def test_a_withdrawn_wish_is_not_granted() -> None:
+    budget = ConnectBudget(POLICY)
+    budget.ask(connect("a", 1))
+    budget.release(("a", 1))
+    assert budget.due(100) == []
+    assert budget.next_deadline_ns(100) is None
+
+
+class BudgetMachine(RuleBasedStateMachine):
+    """Children ask, give back and die in any order while time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.budget = ConnectBudget(POLICY)
+        self.now_ns = 1_000_000
+        self.number = 0
+        self.waiting: dict[tuple[str, int], Ask] = {}
+        self.granted_ns: list[int] = []
+        self.turn: tuple[tuple[str, int], int] | None = None
+
+    @rule(child=st.sampled_from("abc"), rotation=st.booleans(), starved=st.integers(0, 500))
+    def ask(self, child: str, rotation: bool, starved: int) -> None:
+        self.number += 1
+        since_ns = self.now_ns - starved if starved and not rotation else 0
+        ask = Ask((child, self.number), 0, ROTATE if rotation else CONNECT, since_ns, self.now_ns)
+        self.waiting[ask.key] = ask
+        self.budget.ask(ask)
+
+    @rule(step_ns=st.integers(0, 400))
+    def time_passes(self, step_ns: int) -> None:
+        self.now_ns += step_ns
+        self.take()
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def wait_for_the_deadline(self) -> None:
+        """Liveness: whoever calls again at the deadline makes progress."""
+        self.take()
+        deadline_ns = self.budget.next_deadline_ns(self.now_ns)
+        if deadline_ns is not None:
+            assert deadline_ns > self.now_ns, "a deadline that has passed would spin the loop"
+            self.now_ns = deadline_ns
+            assert self.take(), "nothing was granted at the announced deadline"
+
+    @precondition(lambda self: self.turn)
+    @rule()
+    def give_back(self) -> None:
+        assert self.turn is not None
+        self.budget.release(self.turn[0])
+        self.turn = None
+
+    @rule(child=st.sampled_from("abc"))
+    def child_dies(self, child: str) -> None:
+        self.budget.release_child(child)
+        self.waiting = {key: ask for key, ask in self.waiting.items() if key[0] != child}
+        if self.turn is not None and self.turn[0][0] == child:
+            self.turn = None
+
+    def take(self) -> int:
+        granted = self.budget.due(self.now_ns)
+        for ask in granted:
+            del self.waiting[ask.key]
+            if ask.purpose == ROTATE:
+                assert self.turn is None or self.now_ns >= self.turn[1], "two rotations at once"
+                assert not any(w.starved_since_ns for w in self.waiting.values()), "a rotation before a starved shard"
+                self.turn = (ask.key, self.now_ns + POLICY.rotation_limit_ns)
+            elif ask.starved_since_ns:
+                rivals = [w.starved_since_ns for w in self.waiting.values() if w.starved_since_ns]
+                assert all(ask.starved_since_ns <= since_ns for since_ns in rivals), "not the most starved first"
+            self.granted_ns.append(self.now_ns)
+        return len(granted)
+
+    @invariant()
+    def never_more_than_the_limit_in_any_window(self) -> None:
+        for first_ns, beyond_ns in zip(self.granted_ns, self.granted_ns[POLICY.limit :], strict=False):
+            assert beyond_ns - first_ns >= POLICY.window_ns
+
+    @invariant()
+    def grants_keep_their_distance(self) -> None:
+        for earlier_ns, later_ns in zip(self.granted_ns, self.granted_ns[1:], strict=False):
+            assert later_ns - earlier_ns >= POLICY.spacing_ns
+
+    @invariant()
+    def nothing_is_forgotten_or_invented(self) -> None:
+        assert self.budget.waiting == len(self.waiting)
+
+
+TestBudgetMachine = BudgetMachine.TestCase
+TestBudgetMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,33 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.processes.support import run_briefly
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--shards", "0"], "shards = 0"),
+        (["--shards", "many"], "--shards"),
+        (["--binance-connection-max-lifetime-hours", "25"], "≤ 24"),
+        (["--nonsense"], "--nonsense"),
+        (["tail"], "at least one topic"),
+        (["tail", "with space"], "with space"),
+        (["--config", "/no/such.toml"], "cannot be read"),
+        (["simulate", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
+    ],
+)
+def test_a_mistake_is_words_and_exit_code_2(args: list[str], words: str) -> None:
+    ended = run_briefly(*args)
+    assert ended.returncode == 2, ended.stderr
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert all(line.startswith("k2workers: error: ") for line in ended.stderr.splitlines())
+
+
+def test_help_and_version_are_there() -> None:
+    assert "--shards" in run_briefly("--help").stdout
+    assert run_briefly("--version").stdout.strip() == "0.1.0"

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from k2workers import report
+
+S = 1_000_000_000
+
+
+def rotation(shard: int, started_s: float, cut_s: float, reason: str = "scheduled_rotation") -> dict:
+    return {"shard": shard, "reason": reason, "started_ns": int(started_s * S), "cut_ns": int(cut_s * S)}
+
+
+def test_rotations_one_after_the_other_are_never_concurrent() -> None:
+    found = report.rotations_summary([rotation(1, 10, 11), rotation(0, 5, 6), rotation(0, 15, 16)])
+    assert (found["count"], found["max_concurrent"], found["min_spacing_s"]) == (3, 1, 5.0)
+    assert found["by_shard"] == {0: 2, 1: 1}
+
+
+def test_overlapping_rotations_are_seen() -> None:
+    found = report.rotations_summary([rotation(0, 0, 3), rotation(1, 1, 4), rotation(2, 2, 5)])
+    assert (found["max_concurrent"], found["min_spacing_s"]) == (3, 1.0)
+
+
+def test_no_rotation_has_no_spacing() -> None:
+    found = report.rotations_summary([])
+    assert (found["count"], found["max_concurrent"], found["min_spacing_s"]) == (0, 0, None)
+
+
+def test_the_report_adds_up_what_the_processes_said() -> None:
+    worker = {"shard": 0, "pid": 1, "restarts": 0, "rss_bytes": 2, "cpu_s": 3.0}
+    built = report.build(
+        venue="binance",
+        shards=2,
+        symbols=["A"],
+        duration_s=1.5,
+        workers=[{**worker, "events_received": 5, "duplicates": 1, "gaps": 2}] * 2,
+        aggregator={"events_published": 9, "gaps": 1},
+        rotations=[],
+        truth=None,
+    )
+    assert built["events"]["received"] == 10
+    assert (built["events"]["published"], built["events"]["gaps"], built["events"]["gaps_open"]) == (9, 5, 5)
+    assert built["workers"] == [worker, worker]
+    assert "truth" not in built
