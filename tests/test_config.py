@@ -66,7 +66,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_broken_or_missing_file_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not valid TOML.*line 1"):
+    with pytest.raises(ConfigError, match=r"not valid TOML.*line 1"):
         load({}, file(tmp_path, "shards = = 3"))
     with pytest.raises(ConfigError, match="cannot be read"):
         load({}, tmp_path / "none.toml")
