@@ -247,8 +247,11 @@ class Subscriber:
         if len(self._ready) > 10_000:
             # The reader is behind: what waits stays in ZeroMQ, bounded by its high water mark. __anext__ kicks again.
             return False
+        subscribed = self._subscribed
         more = self._take()
-        self._arrived.set()
+        # Only for news: waking the reader for nothing would have it ask again at once, for ever.
+        if self._ready or self._subscribed is not subscribed:
+            self._arrived.set()
         return more
 
     def _silent(self, timeout_s: float) -> K2Error:

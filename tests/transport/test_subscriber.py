@@ -1,0 +1,143 @@
+"""The public Subscriber against a real publisher, in both ways of use."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from k2workers import Lost, Message, Subscriber, wire
+from k2workers.errors import ConfigError, K2Error
+from k2workers.events import Heartbeat, Trade
+from k2workers.transport.publisher import Publisher
+from k2workers.transport.replay import LastValues, LastValueServer
+
+
+class Feed:
+    """A publisher that can be told what to send; its heartbeat shows that a subscription has arrived."""
+
+    def __init__(self) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.publisher = Publisher(self.context, "tcp://127.0.0.1:*")
+        self.values = LastValues()
+        self.server = LastValueServer(self.context, "tcp://127.0.0.1:*", self.values)
+
+    def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1) -> None:
+        frame = wire.encode_batch(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
+        stamped = wire.stamp(frame, wire.read_header(frame), epoch=epoch, sequence=sequence, publish_ns=1)
+        self.values.put(topic, stamped)
+        self.publisher.publish(stamped)
+
+    def heartbeat(self) -> None:
+        frame = wire.encode_batch("heartbeat", [Heartbeat(1)])
+        self.publisher.publish(wire.stamp(frame, wire.read_header(frame), epoch=1, sequence=1, publish_ns=1))
+
+    async def beat(self) -> None:
+        while True:
+            self.heartbeat()
+            self.publisher.subscriptions()
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    made = Feed()
+    yield made
+    made.publisher.close()
+    made.server.close()
+    made.context.term()
+
+
+async def subscribed(feed: Feed, subscriber: Subscriber) -> None:
+    beating = asyncio.create_task(feed.beat())
+    await subscriber.wait_subscribed(5)
+    beating.cancel()
+
+
+async def test_exact_topics_and_prefixes_are_told_apart(feed: Feed) -> None:
+    async with Subscriber(["b.trade.BTC", "b.depth."], feed.publisher.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("b.trade.BTCUSDT", 1, 1)
+        feed.send("b.depth.X", 1, 2)
+        feed.send("b.trade.BTC", 1, 3, 4)
+        items = [await anext(subscriber) for _ in range(3)]
+    assert [(item.topic, item.event.first_id) for item in items if isinstance(item, Message)] == [
+        ("b.depth.X", 2), ("b.trade.BTC", 3), ("b.trade.BTC", 4),
+    ]  # fmt: skip
+
+
+async def test_a_hole_in_the_sequence_is_told_before_what_follows(feed: Feed) -> None:
+    async with Subscriber(["t"], feed.publisher.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("t", 5, 50)
+        feed.send("t", 9, 90)
+        feed.send("t", 9, 90)
+        feed.send("t", 1, 91, epoch=2)
+        items = [await anext(subscriber) for _ in range(4)]
+    assert items[1] == Lost("t", 6, 8)
+    assert [item.event.first_id for item in items if isinstance(item, Message)] == [50, 90, 91]
+
+
+async def test_a_late_joiner_first_gets_the_last_value(feed: Feed) -> None:
+    feed.server.start()
+    feed.send("t.a", 7, 70)
+    feed.send("t.b", 3, 30)
+    beating = asyncio.create_task(feed.beat())
+    async with Subscriber(
+        ["t."], feed.publisher.endpoint, snapshot=True, snapshot_endpoint=feed.server.endpoint
+    ) as subscriber:
+        feed.send("t.a", 8, 71)
+        items = [await anext(subscriber) for _ in range(3)]
+    beating.cancel()
+    assert [(item.topic, item.sequence) for item in items if isinstance(item, Message)] == [
+        ("t.a", 7), ("t.b", 3), ("t.a", 8),
+    ]  # fmt: skip
+
+
+async def test_a_waiting_reader_is_left_asleep_until_something_comes(feed: Feed) -> None:
+    async with Subscriber(["t"], feed.publisher.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        waiting = asyncio.create_task(anext(subscriber))
+        for _ in range(100):
+            feed.heartbeat()
+            await asyncio.sleep(0)
+            assert subscriber._arrived is not None
+            assert not subscriber._arrived.is_set()
+        feed.send("t", 1, 1)
+        assert isinstance(await waiting, Message)
+
+
+async def test_silence_is_an_error_that_names_the_endpoint() -> None:
+    async with Subscriber(["t"], "tcp://127.0.0.1:9") as subscriber:
+        with pytest.raises(K2Error, match="127.0.0.1:9"):
+            await subscriber.wait_subscribed(0.05)
+
+
+def test_a_plain_loop_works_without_an_event_loop(feed: Feed) -> None:
+    done = threading.Event()
+
+    def publish() -> None:
+        sequence = 0
+        while not done.is_set():
+            sequence += 1
+            feed.send("t", sequence, sequence)
+            done.wait(0.01)
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    with Subscriber(["t"], feed.publisher.endpoint) as subscriber:
+        first, second = next(subscriber), next(subscriber)
+    done.set()
+    publishing.join()
+    assert isinstance(first, Message)
+    assert isinstance(second, Message)
+    assert second.sequence == first.sequence + 1
+
+
+@pytest.mark.parametrize("topic", ["", "two words"])
+def test_a_topic_that_cannot_be_is_refused(topic: str) -> None:
+    with pytest.raises(ConfigError, match="topic"):
+        Subscriber([topic])
