@@ -112,7 +112,7 @@ async def test_a_waiting_reader_is_left_asleep_until_something_comes(feed: Feed)
 
 async def test_silence_is_an_error_that_names_the_endpoint() -> None:
     async with Subscriber(["t"], "tcp://127.0.0.1:9") as subscriber:
-        with pytest.raises(K2Error, match="127.0.0.1:9"):
+        with pytest.raises(K2Error, match=r"127\.0\.0\.1:9"):
             await subscriber.wait_subscribed(0.05)
 
 
