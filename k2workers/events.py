@@ -125,6 +125,23 @@ class PartialDepth(Event, frozen=True, array_like=True, gc=False):
         return self.last_update_id
 
 
+class BookSnapshot(Event, frozen=True, array_like=True, gc=False):
+    """The book as of ``last_update_id``, on a depth topic: its next ``DepthUpdate`` continues from there.
+
+    Published when the topic starts and after every ``Gap`` in it. Levels deeper than those given are unknown until they
+    change. The venue sends no time.
+    """
+
+    last_update_id: int
+    bids: list[Level]
+    asks: list[Level]
+    received_ns: int
+
+    @property
+    def first_id(self) -> int:
+        return self.last_update_id
+
+
 class Kline(Event, frozen=True, array_like=True, gc=False):
     """One bar as it stands; ``final`` marks its last state. Identity is (interval in the topic, open time)."""
 
@@ -241,6 +258,39 @@ class Gap(Event, frozen=True, array_like=True, gc=False):
         return self.last_missing_id
 
 
+class Void(Event, frozen=True, array_like=True, gc=False):
+    """Ids of this topic that the venue confirms never existed: nothing is missing there, and nobody need ask again."""
+
+    first_void_id: int
+    last_void_id: int
+    at_ns: int
+
+    @property
+    def first_id(self) -> int:
+        return self.first_void_id
+
+    @property
+    def last_id(self) -> int:
+        return self.last_void_id
+
+
+class Backfilled(Event, frozen=True, array_like=True, gc=False):
+    """An event that fills a ``Gap`` announced before: its id is below those that went ahead of it.
+
+    An event fetched in time to keep its topic's order comes plain, not as this.
+    """
+
+    event: Event
+
+    @property
+    def first_id(self) -> int:
+        return self.event.first_id
+
+    @property
+    def last_id(self) -> int:
+        return self.event.last_id
+
+
 class Status(Event, frozen=True, array_like=True, gc=False):
     """A record about the feed itself (topics ``status.…``): what happened, and its figures."""
 
@@ -275,11 +325,16 @@ SCHEMAS: dict[int, type[Event]] = {
     9: Ticker,
     10: AveragePrice,
     11: ReferencePrice,
+    12: BookSnapshot,
     100: Gap,
+    101: Void,
     110: Status,
     111: Heartbeat,
 }
 """Schema number of a batch → the type of its events. Numbers are never reused."""
+
+LATE = 1000
+"""Added to the schema number of a batch whose events fill a gap announced before; they decode as ``Backfilled``."""
 
 SCHEMA_OF: dict[type[Event], int] = {event_type: number for number, event_type in SCHEMAS.items()}
 

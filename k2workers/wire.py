@@ -3,7 +3,8 @@
 ``topic``, one space, then one MessagePack array of eight:
 ``[schema, epoch, sequence, count, first_id, last_id, publish_ns, events]``. The seven leading values have
 a fixed width, so a batch is stamped by writing one packed struct before the untouched bytes of ``events``.
-``events`` is an array of arrays in the field order of the schema's type (``k2workers.events``).
+``events`` is an array of arrays in the field order of the schema's type (``k2workers.events``). A schema number above
+``LATE`` says that the events fill a gap announced before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.errors import K2Error
-from k2workers.events import SCHEMA_OF, SCHEMAS, Event
+from k2workers.events import LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
 
 # array of 8; uint16 schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time
 _HEADER = struct.Struct(">BBHBQBQBIBqBqBQ")
@@ -47,9 +48,16 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 
 def encode_batch(topic: str, events: Sequence[Event]) -> bytes:
-    """A batch of consecutive events of one topic and one type, not yet stamped (sequence and time are 0)."""
+    """A batch of consecutive events of one topic and one type, not yet stamped (sequence and time are 0).
+
+    ``Backfilled`` events must all hold the same type.
+    """
+    schema = SCHEMA_OF.get(type(events[0]))
+    if schema is None:
+        events = [late.event for late in events if isinstance(late, Backfilled)]
+        schema = LATE + SCHEMA_OF[type(events[0])]
     header = _HEADER.pack(
-        _ARRAY_8, _U16, SCHEMA_OF[type(events[0])], _U64, 0, _U64, 0, _U32, len(events),
+        _ARRAY_8, _U16, schema, _U64, 0, _U64, 0, _U32, len(events),
         _I64, events[0].first_id, _I64, events[-1].last_id, _U64, 0,
     )  # fmt: skip
     return b"%b %b%b" % (topic.encode(), header, _encode_events(events))
@@ -82,13 +90,15 @@ def read_header(frame: bytes) -> Header:
 
 def decode_events(frame: bytes, header: Header) -> list[Event]:
     """The typed events of a batch. Raises WireError for an unknown schema or damaged bytes."""
-    decoder = _decoders.get(header.schema)
+    late = header.schema > LATE
+    decoder = _decoders.get(header.schema - LATE if late else header.schema)
     if decoder is None:
         raise WireError(f"unknown schema {header.schema} on topic {header.topic}; known are {sorted(_decoders)}")
     try:
-        return decoder.decode(memoryview(frame)[header.events_offset :])
+        events = decoder.decode(memoryview(frame)[header.events_offset :])
     except ValueError as error:  # msgspec's own errors and those of invalid UTF-8
         raise WireError(f"damaged events on topic {header.topic}: {error}") from None
+    return [Backfilled(event) for event in events] if late else events
 
 
 def newest_received_ns(frame: bytes) -> int | None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers import wire
-from k2workers.events import BookTicker, DepthUpdate, Trade
+from k2workers.events import LATE, Backfilled, BookTicker, DepthUpdate, Trade
 
 IDS = st.integers(0, 2**63 - 1)
 TRADES = st.lists(
@@ -26,6 +26,15 @@ def test_a_stamped_batch_reads_back_as_it_was(trades: list[Trade], epoch: int, s
     assert header.publish_ns == at_ns
     assert wire.decode_events(stamped, header) == trades
     assert stamped[header.events_offset :] == frame[header.events_offset :]
+
+
+@given(TRADES)
+def test_late_events_are_the_same_bytes_under_another_schema_number(trades: list[Trade]) -> None:
+    frame = wire.encode_batch("binance.trade.X", [Backfilled(trade) for trade in trades])
+    header, plain = wire.read_header(frame), wire.encode_batch("binance.trade.X", trades)
+    assert header.schema == LATE + wire.read_header(plain).schema
+    assert frame[header.events_offset :] == plain[header.events_offset :]
+    assert wire.decode_events(frame, header) == [Backfilled(trade) for trade in trades]
 
 
 def test_the_bytes_are_plain_messagepack_after_the_topic() -> None:
