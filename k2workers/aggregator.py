@@ -6,24 +6,34 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import msgspec
 import structlog
 import uvloop
 import zmq
 
-from k2workers import log, wire
+from k2workers import checkpoint, log, wire
 from k2workers.events import Heartbeat
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
-from k2workers.sequencing.sequencer import Sequencer
+from k2workers.sequencing.sequencer import Position, Sequencer
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
+from k2workers.transport import link
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.replay import LastValues, LastValueServer
 from k2workers.transport.subscriber import HEARTBEAT_TOPIC
 
 HEARTBEAT_S = 0.25
+CHECKPOINT_EVERY = 4
+"""Heartbeats between two checkpoints."""
+
+KEEP_NS = 1_000_000_000
+"""Workers keep what is newer than the last checkpoint, and this much before it: frames on their way to subscribers die with
+this process, and only the workers can send them again."""
+
+WARN_EVERY_NS = 60_000_000_000
 QUIET_S = 0.2
 """A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
 
@@ -33,23 +43,85 @@ _log = structlog.get_logger(__name__)
 
 
 class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it pulls and publishes, and how much may wait for a slow subscriber (batches)."""
+    """Where it pulls and publishes, how much may wait for a slow subscriber (batches), and what it remembers.
+
+    ``checkpoint`` is the file from which a restart continues; ``source`` names what is fed from, ``max_age_s`` is how
+    old the file may be.
+    """
 
     pull_endpoint: str
     publish_endpoint: str
     snapshot_endpoint: str
+    checkpoint: str
+    source: str
+    checkpoint_max_age_s: float = 3_600.0
     subscriber_high_water_mark: int = 100_000
     environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"
 
 
+class Memory:
+    """The checkpoint file of one run: recalled once, saved steadily; trouble with it never stops the feed."""
+
+    def __init__(self, path: Path, source: str, max_age_s: float) -> None:
+        self.saved_ns = 0
+        """When the positions of the last file that was written were taken, monotonic; 0 if none was."""
+        self.failures = 0
+        self._path = path
+        self._source = source
+        self._max_age_ns = int(max_age_s * 1e9)
+        self._warned_ns = -WARN_EVERY_NS
+        self._saving: asyncio.Task[None] | None = None
+
+    def recall(self) -> checkpoint.Checkpoint:
+        """Where an earlier life stood; nothing if there was none or its file cannot be used."""
+        try:
+            content = self._path.read_bytes()
+            recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns())
+        except FileNotFoundError:
+            return checkpoint.Checkpoint(0, {})
+        except (OSError, checkpoint.Unusable) as error:
+            epoch = error.epoch if isinstance(error, checkpoint.Unusable) else 0
+            _log.warning("checkpoint_unusable", path=str(self._path), reason=str(error), then="a fresh start")
+            return checkpoint.Checkpoint(epoch, {})
+        _log.info("resumed", path=str(self._path), topics=len(recalled.positions))
+        return recalled
+
+    async def save(self, epoch: int, positions: dict[str, Position]) -> None:
+        """Write the file, off the loop; nothing if the last write is still under way."""
+        if self._saving is not None and not self._saving.done():
+            return
+        content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
+        self._saving = asyncio.get_running_loop().create_task(self._write(content, time.monotonic_ns()))
+
+    async def settle(self) -> None:
+        """Wait for the write that is under way."""
+        if self._saving is not None:
+            await self._saving
+
+    async def _write(self, content: bytes, taken_ns: int) -> None:
+        try:
+            await asyncio.to_thread(checkpoint.write, self._path, content)
+        except OSError as error:
+            self.failures += 1
+            if taken_ns - self._warned_ns >= WARN_EVERY_NS:
+                self._warned_ns = taken_ns
+                _log.warning("checkpoint_failed", path=str(self._path), error=str(error), total=self.failures)
+        else:
+            self.saved_ns = taken_ns
+
+
 class Aggregator:
     """The data path: ``on_bundle`` numbers and publishes every batch. Sockets open at construction."""
 
-    def __init__(self, settings: AggregatorSettings, epoch: int) -> None:
+    def __init__(self, settings: AggregatorSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.sequencer = Sequencer(epoch)
+        self.memory = Memory(Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s)
+        earlier = self.memory.recall()
+        # Numbering begins anew, and later than before even if the clock was set back.
+        self.sequencer = Sequencer(max(time.time_ns(), earlier.epoch + 1))
+        self.sequencer.restore(earlier.positions)
         self.last_values = LastValues()
         self.latency = LatencyHistogram()
         self.batches = 0
@@ -65,9 +137,14 @@ class Aggregator:
     def start(self) -> None:
         """Begin to pull and publish, inside the running loop."""
         self.snapshots.start()
-        self.puller.start(self.on_bundle)
+        self.puller.start(self.on_bundle, self.on_hello)
 
-    def on_bundle(self, frames: list[bytes]) -> None:
+    def on_hello(self, hello: link.Hello) -> link.Welcome:
+        """A worker greets: learn what it knows to be published, tell it where every topic stands."""
+        self.sequencer.restore({topic: Position(last, []) for topic, last in hello.acknowledged.items()})
+        return link.Welcome(self.sequencer.epoch, self.sequencer.positions())
+
+    def on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
         """Number and publish the batches of one bundle."""
         now_ns = time.time_ns()
         for frame in frames:
@@ -87,7 +164,22 @@ class Aggregator:
                 received_ns = wire.newest_received_ns(frame)
                 if received_ns is not None:
                     self.latency.observe(now_ns - received_ns)
+        if self.sequencer.found_holes:
+            _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=self.sequencer.found_holes)
+            self.puller.tell_holes(worker, self.sequencer.found_holes)
+            self.sequencer.found_holes = {}
         self.heard_ns = time.monotonic_ns()
+
+    def acknowledge(self) -> None:
+        """Tell the workers what they need not keep any longer."""
+        now_ns = time.monotonic_ns()
+        # If the checkpoint cannot be written, workers must not keep everything for ever: then time alone counts.
+        safe_ns = max(self.memory.saved_ns, now_ns - 3 * KEEP_NS) - KEEP_NS
+        self.puller.acknowledge(safe_ns, now_ns)
+
+    async def checkpoint(self) -> None:
+        """Write down where every topic stands."""
+        await self.memory.save(self.sequencer.epoch, self.sequencer.positions())
 
     def heartbeat(self) -> None:
         """Tell subscribers that we live, and read the news of subscriptions."""
@@ -114,6 +206,9 @@ class Aggregator:
         return {
             "events_published": self.sequencer.events,
             "gaps": self.sequencer.gaps,
+            "gaps_open": self.sequencer.gaps_open,
+            "repaired_ids": self.sequencer.repaired_ids,
+            "void_ids": self.sequencer.void_ids,
             "old_events": self.sequencer.old_events,
             "latency_us": {
                 name: self.latency.quantile_us(quantile)
@@ -144,7 +239,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    aggregator = Aggregator(settings, epoch=time.time_ns())
+    aggregator = Aggregator(settings)
     aggregator.start()
     client = control.ControlClient(name, control_endpoint)
     await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)
@@ -161,6 +256,9 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     await stop.wait()
     await aggregator.drain()
     steady.cancel()
+    await aggregator.memory.settle()
+    await aggregator.checkpoint()
+    await aggregator.memory.settle()
     _flush(aggregator, instruments)
     client.send(control.Record(name, "published", aggregator.summary()))
     aggregator.close()
@@ -171,12 +269,19 @@ async def _steady(aggregator: Aggregator, client: control.ControlClient, instrum
     turn = 0
     while True:
         aggregator.heartbeat()
+        aggregator.acknowledge()
+        if turn % CHECKPOINT_EVERY == 0:
+            await aggregator.checkpoint()
         if turn % 2 == 0:
             sequencer = aggregator.sequencer
             counters: dict[str, int | float] = {
                 "events_published": sequencer.events,
                 "gaps": sequencer.gaps,
+                "gaps_open": sequencer.gaps_open,
+                "repaired_ids": sequencer.repaired_ids,
+                "void_ids": sequencer.void_ids,
                 "old_events": sequencer.old_events,
+                "checkpoint_failures": aggregator.memory.failures,
             }
             client.send(control.Beat(client.name, os.getpid(), counters, {"topics": len(sequencer.topics)}))
         if turn % 4 == 0:
@@ -192,7 +297,11 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_events_published": sequencer.events,
             "k2_batches_published": aggregator.batches,
             "k2_bytes_published": aggregator.bytes,
-            "k2_sequence_gaps": sequencer.gaps,
+            "k2_gaps_published": sequencer.gaps,
+            "k2_gaps_open": sequencer.gaps_open,
+            "k2_repaired_ids": sequencer.repaired_ids,
+            "k2_void_ids": sequencer.void_ids,
+            "k2_checkpoint_failures": aggregator.memory.failures,
             "k2_old_events_dropped": sequencer.old_events,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,

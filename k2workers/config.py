@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -62,6 +62,17 @@ class Settings(BaseSettings):
     http_port: int = Field(9091, ge=0, le=65_535, description="its port; 0: any free one")
     publish_endpoint: str = Field("tcp://127.0.0.1:5555", description="where subscribers connect")
     snapshot_endpoint: str = Field("tcp://127.0.0.1:5556", description="where late joiners ask for last values")
+    hold_back_s: float = Field(
+        1.0, ge=0, le=60, description="how long a topic waits for missing ids before it announces the gap and goes on"
+    )
+    book_levels: Literal[100, 500, 1000, 5000] = Field(1000, description="levels of each side in a book snapshot")
+    rest_weight_share: float = Field(
+        0.8, gt=0, le=1, description="share of the venue's REST weight per minute that repairs may use"
+    )
+    checkpoint: str = Field(
+        "", description="file from which a restart continues; in run_dir if empty (then only single processes continue)"
+    )
+    checkpoint_max_age_s: float = Field(3600.0, gt=0, description="an older checkpoint is not continued from")
     run_dir: str = Field("", description="directory for sockets and metric files; a fresh temporary one if empty")
     environment: str = Field("dev", min_length=1, description="label of all metrics")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")

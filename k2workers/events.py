@@ -143,7 +143,10 @@ class BookSnapshot(Event, frozen=True, array_like=True, gc=False):
 
 
 class Kline(Event, frozen=True, array_like=True, gc=False):
-    """One bar as it stands; ``final`` marks its last state. Identity is (interval in the topic, open time)."""
+    """One bar as it stands; ``final`` marks its last state. Identity is (interval in the topic, open time).
+
+    Trade ids are -1 for a bar without trades, and for one that was fetched over REST, which does not tell them.
+    """
 
     open_time_ns: int
     close_time_ns: int

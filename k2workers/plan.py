@@ -15,6 +15,7 @@ from k2workers.feed.driver import FeedSettings
 from k2workers.simulator import SimulatorSettings
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.weight import WeightPolicy
 from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot, streams
 from k2workers.venues.binance.rest import Rest
@@ -43,6 +44,7 @@ class Plan:
 
     def __init__(self, settings: Settings, run_dir: Path, origin_ns: int) -> None:
         self.settings = settings
+        self._run_dir = run_dir
         self.control_endpoint = f"ipc://{run_dir}/control"
         self._push_endpoint = f"ipc://{run_dir}/push"
         self._origin_ns = origin_ns
@@ -52,6 +54,7 @@ class Plan:
         self.budget = BudgetPolicy(
             limit=limits.connects_per_window - CONNECT_RESERVE, window_ns=limits.connect_window_ns
         )
+        self.weight = WeightPolicy(limit=int(limits.rest_weight_per_minute * settings.rest_weight_share))
 
     def use_exchange(self, listening: Mapping[str, Any]) -> None:
         """Point the workers to the embedded exchange instead of the venue."""
@@ -77,6 +80,9 @@ class Plan:
             pull_endpoint=self._push_endpoint,
             publish_endpoint=own.publish_endpoint,
             snapshot_endpoint=own.snapshot_endpoint,
+            checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
+            source=own.binance_websocket_url if not own.demo else f"demo of {self._run_dir}",
+            checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
             log_level=own.log_level,
             log_format=own.log_format,
@@ -148,6 +154,7 @@ class Plan:
             origin_ns=self._origin_ns,
             connect_timeout_s=own.connect_timeout_s,
             stale_after_ns=int(own.stale_after_s * 1e9),
+            hold_ns=int(own.hold_back_s * 1e9),
             overlap_limit_ns=int(own.overlap_limit_s * 1e9),
             # A second, unless the slots are so close (short demonstrations) that rotations would queue up.
             min_overlap_ns=int(min(1.0, slot_s / 8) * 1e9),
@@ -157,6 +164,8 @@ class Plan:
             symbols=tuple(symbols),
             kinds=tuple(kinds),
             push_endpoint=self._push_endpoint,
+            rest_url=self._rest_url,
+            book_levels=own.book_levels,
             ca_bundle=own.binance_ca_bundle,
             environment=own.environment,
             log_level=own.log_level,

@@ -54,14 +54,16 @@ class ResourceMeter:
         """Growth a second at the last look."""
         return self._rates.get(name, 0.0)
 
-    def flush(self, *, restarts: Mapping[str, int], granted: int, waiting: int) -> None:
-        """Bring the parent's metrics up to date."""
+    def flush(self, *, restarts: Mapping[str, int], connects: tuple[int, int], weight: tuple[int, int]) -> None:
+        """Bring the parent's metrics up to date. ``connects``: granted in the window, waiting; ``weight``: used, refusals."""
         self._instruments.flush(
             {
                 "k2_process_resident_memory_bytes": {n: u.rss_bytes for n, u in self._usage.items()},
                 "k2_process_cpu_seconds": {n: u.cpu_s for n, u in self._usage.items()},
                 "k2_child_restarts": restarts,
-                "k2_connect_grants_in_window": granted,
-                "k2_connect_grants_waiting": waiting,
+                "k2_connect_grants_in_window": connects[0],
+                "k2_connect_grants_waiting": connects[1],
+                "k2_rest_weight_used": weight[0],
+                "k2_rest_refusals": weight[1],
             }
         )

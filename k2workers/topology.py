@@ -43,7 +43,7 @@ class Topology:
         self.plan = plan.Plan(settings, run_dir, origin_ns=time.monotonic_ns())
         self.supervisor = Supervisor(
             self.plan.control_endpoint,
-            SupervisorPolicy(budget=self.plan.budget),
+            SupervisorPolicy(budget=self.plan.budget, weight=self.plan.weight),
             on_record=self._on_record,
             on_dead=self._on_dead,
             on_fatal=self._on_fatal,
@@ -248,10 +248,11 @@ class Topology:
                 beat = self.supervisor.beat(name)
                 if beat is not None:
                     self._meter.count(name, beat.counters.get("events_received", 0))
+            now_ns = time.monotonic_ns()
             self._meter.flush(
                 restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
-                granted=self.supervisor.budget.granted_in_window(time.monotonic_ns()),
-                waiting=self.supervisor.budget.waiting,
+                connects=(self.supervisor.budget.granted_in_window(now_ns), self.supervisor.budget.waiting),
+                weight=(self.supervisor.weight.used(now_ns), self.supervisor.weight.refusals),
             )
             await asyncio.sleep(METER_S)
 

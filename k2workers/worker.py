@@ -6,9 +6,11 @@ A worker that loses its parent, or is told to drain, closes its lines with 1000,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,16 +21,24 @@ from k2workers import log, wire
 from k2workers.events import Status
 from k2workers.feed.driver import Driver, FeedSettings
 from k2workers.feed.record import RotationRecord
+from k2workers.feed.recovery import Recovery
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
+from k2workers.sequencing.backfill import BackfillPolicy
+from k2workers.sequencing.sequencer import Position
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
 from k2workers.tls import client_context
+from k2workers.transport import link
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
 
 BEAT_S = 0.5
 METRICS_S = 1.0
 DRAIN_S = 3.0
+WELCOME_S = 1.0
+"""How long a starting worker waits for the aggregator to tell where its topics stand."""
+
+WEIGHT_PATIENCE_S = 90.0
 GRANT_PATIENCE_S = 10.0
 """A parent that does not answer within this time is not asked any longer: being late is worse."""
 
@@ -42,6 +52,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...]
     kinds: tuple[str, ...]
     push_endpoint: str
+    rest_url: str
+    book_levels: int = 1_000
     ca_bundle: str = ""
     environment: str = "dev"
     log_level: str = "info"
@@ -65,6 +77,14 @@ class ParentGrants:
             _log.warning("grant_not_answered", purpose=purpose, waited_s=patience_s)
         return grant
 
+    async def ask_weight(self, weight: int, urgency: int) -> int | None:
+        """See ``feed.recovery.WeightGrants``: without the parent's leave nothing is spent, a ban is worse than a gap."""
+        return await self._client.ask_weight(weight, urgency, timeout_s=WEIGHT_PATIENCE_S)
+
+    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
+        """See ``feed.recovery.WeightGrants``."""
+        self._client.weight_done(ask_id, used=used, retry_after_s=retry_after_s)
+
 
 class Worker:
     """One shard. ``run`` returns when the shard has drained."""
@@ -74,6 +94,8 @@ class Worker:
         self.settings = settings
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
+        self._welcomed = asyncio.Event()
+        self._positions: Mapping[str, Position] = {}
         self._latency = LatencyHistogram()
         self._instruments = Instruments(
             WORKER,
@@ -90,30 +112,55 @@ class Worker:
         guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
         client = control.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
-        pusher = BatchPusher(settings.push_endpoint)
-        venue = BinanceSpot()
+        venue, grants = BinanceSpot(), ParentGrants(client, settings.feed.shard)
+        context = client_context(settings.ca_bundle)
+        pusher = BatchPusher(settings.push_endpoint, f"{self.name}{link.LIFE.decode()}{os.getpid()}")
         driver = Driver(
             settings.feed,
             venue,
             venue.stream_specs(settings.kinds, settings.symbols),
-            grants=ParentGrants(client, settings.feed.shard),
+            grants=grants,
             push=pusher.push,
             on_record=lambda record: self._on_rotation(record, client, pusher),
             observe_latency=self._latency.observe,
-            ssl_context=client_context(settings.ca_bundle) if settings.feed.url.startswith("wss:") else None,
+            ssl_context=context if settings.feed.url.startswith("wss:") else None,
         )
-        pusher.start()
-        driver.start()
-        client.send(control.Ready(self.name))
-        beating = loop.create_task(self._beat(client, driver, pusher))
-        await self._stop.wait()
-        await driver.stop()
-        await pusher.drain(DRAIN_S)
-        beating.cancel()
-        self._flush_metrics(driver, pusher)
-        client.send(self._beat_message(driver, pusher))
+        secure = settings.rest_url.startswith("https:")
+        async with venue.history(settings.rest_url, context if secure else None, settings.book_levels) as history:
+            recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
+            await self._serve(driver, recovery, pusher, client)
         pusher.close()
         await client.close()
+
+    async def _serve(
+        self, driver: Driver, recovery: Recovery, pusher: BatchPusher, client: control.ControlClient
+    ) -> None:
+        intake = driver.intake
+        pusher.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
+        await self._await_welcome()
+        intake.resume({topic: (at.last_id, at.open) for topic, at in self._positions.items()})
+        recovery.start()
+        driver.start()
+        client.send(control.Ready(self.name))
+        beating = asyncio.get_running_loop().create_task(self._beat(client, driver, recovery, pusher))
+        await self._stop.wait()
+        await driver.stop()
+        await recovery.stop()
+        await pusher.drain(DRAIN_S)
+        beating.cancel()
+        self._flush_metrics(driver, recovery, pusher)
+        client.send(self._beat_message(driver, recovery, pusher))
+
+    async def _await_welcome(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WELCOME_S):
+                await self._welcomed.wait()
+        if not self._welcomed.is_set():
+            _log.warning("no_welcome", waited_s=WELCOME_S, then="starts without knowing what was published before")
+
+    def _on_welcome(self, welcome: link.Welcome) -> None:
+        self._positions = welcome.positions
+        self._welcomed.set()
 
     def _on_message(self, message: Any) -> None:
         if isinstance(message, control.Drain | control.Stop):
@@ -127,17 +174,19 @@ class Worker:
         pusher.push([wire.encode_batch(topic, [Status("rotation", data, time.time_ns())])])
         client.send(control.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
-    async def _beat(self, client: control.ControlClient, driver: Driver, pusher: BatchPusher) -> None:
+    async def _beat(
+        self, client: control.ControlClient, driver: Driver, recovery: Recovery, pusher: BatchPusher
+    ) -> None:
         flushed_s = 0.0
         while True:
-            client.send(self._beat_message(driver, pusher))
+            client.send(self._beat_message(driver, recovery, pusher))
             now_s = time.monotonic()
             if now_s - flushed_s >= METRICS_S:
                 flushed_s = now_s
-                self._flush_metrics(driver, pusher)
+                self._flush_metrics(driver, recovery, pusher)
             await asyncio.sleep(BEAT_S)
 
-    def _beat_message(self, driver: Driver, pusher: BatchPusher) -> control.Beat:
+    def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> control.Beat:
         intake = driver.intake
         counters: dict[str, int | float] = {
             "events_received": intake.counters.events.total(),
@@ -148,6 +197,9 @@ class Worker:
             "bytes": driver.traffic[0],
             "push_queue": pusher.counters.pending_bundles,
             "push_refused": pusher.counters.bundles_refused,
+            "repaired": intake.repaired,
+            "voids": intake.voids,
+            "rest_requests": recovery.requests.total(),
         }
         status: dict[str, Any] = {
             "shard": self.settings.feed.shard,
@@ -159,12 +211,14 @@ class Worker:
             "next_rotation_s": round(driver.next_rotation_s, 1),
             "rotations": driver.rotations.total(),
             "reconnects": driver.reconnects.total(),
+            "gaps_open": intake.gaps_open,
+            "repairs_waiting": recovery.planner.waiting,
             "streams": len(driver.specs),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
         return control.Beat(self.name, os.getpid(), counters, status)
 
-    def _flush_metrics(self, driver: Driver, pusher: BatchPusher) -> None:
+    def _flush_metrics(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> None:
         intake = driver.intake
         traffic_bytes, frames = driver.traffic
         self._instruments.flush(
@@ -184,6 +238,10 @@ class Worker:
                 "k2_push_queue_bundles": pusher.counters.pending_bundles,
                 "k2_push_back_pressured": pusher.counters.back_pressured,
                 "k2_push_refused": pusher.counters.bundles_refused,
+                "k2_push_kept_bytes": pusher.counters.kept_bytes,
+                "k2_push_resent": pusher.counters.resent,
+                "k2_rest_requests": recovery.requests,
+                "k2_holes_waiting": recovery.planner.waiting,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,
             }

@@ -30,6 +30,9 @@ from k2workers.venues.venue import Codec, Continuity, Reply, StreamSpec, Venue
 TICK_S = 0.05
 """How often deadlines are looked at. One timer for all of them costs less than keeping each one armed."""
 
+CHAINED = frozenset({Continuity.CHAIN, Continuity.BOOK})
+"""Whose handovers the rotation record shows: their ids prove that nothing is missing."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -106,6 +109,7 @@ class Driver:
         codec: Codec = venue.codec(specs)
         self.intake = Intake(
             codec,
+            hold_ns=settings.hold_ns,
             push=push,
             on_reply=self._on_reply,
             on_notice=lambda line: self._input(rotation.Notice(line)),
@@ -254,7 +258,7 @@ class Driver:
         try:
             await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
             self._lines[number] = line
-            self._hold_while_several()
+            self._count_lines()
             requests = self._venue.subscribe_messages([spec.name for spec in self.specs], 1)
             subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
             self._subscriptions[number] = subscription
@@ -294,7 +298,7 @@ class Driver:
         finally:
             line.abort()
             self._count_traffic(self._closing.pop(line.number, None))
-            self._hold_while_several()
+            self._count_lines()
             if self._rotating is None or self.machine.standby is None:
                 self._end_rotation()
 
@@ -344,7 +348,7 @@ class Driver:
         handovers, lanes = [], self.intake.lanes
         for stream, (topic, lane) in enumerate(zip(self.intake.topics, lanes, strict=False)):
             first = overlap.standby_first_id(stream)
-            if topic.continuity is Continuity.CHAIN and first is not None and lane.last_id is not None:
+            if topic.continuity in CHAINED and first is not None and lane.last_id is not None:
                 handovers.append(Handover(topic.topic, lane.last_id, first))
         record = RotationRecord(
             shard=self.settings.shard,
@@ -398,17 +402,15 @@ class Driver:
         if line is not None:
             line.abort()
             self._count_traffic(line)
-        self._hold_while_several()
+        self._count_lines()
 
     def _count_traffic(self, line: Line | None) -> None:
         if line is not None:
             self._retired_bytes += line.bytes_received
             self._retired_frames += line.frames_received
 
-    def _hold_while_several(self) -> None:
-        # With one line, nobody else can deliver what is missing: a hole is announced at once.
-        several = len(self._lines) + len(self._closing) > 1
-        self.intake.hold_ns = self.settings.hold_ns if several else 0
+    def _count_lines(self) -> None:
+        self.intake.several_lines(len(self._lines) + len(self._closing) > 1)
 
     def _cancel_bring_up(self, number: int) -> None:
         task = self._bringing_up.pop(number, None)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from k2workers import wire
-from k2workers.events import Event
+from k2workers.events import BookSnapshot, Event
 from k2workers.feed.overlap import Overlap
-from k2workers.sequencing.arbiter import BarLane, ChainLane, Lane, MonotoneLane, Verdict
+from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane, Verdict
+from k2workers.sequencing.bars import BarLane
+from k2workers.sequencing.book import BookLane
+from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Codec, Continuity, Outcome, Reply, Topic
 
 SAMPLE_EVERY_NS = 10_000_000_000
@@ -23,6 +26,7 @@ SAMPLE_EVERY_NS = 10_000_000_000
 
 LANES: dict[Continuity, type[Lane]] = {
     Continuity.CHAIN: ChainLane,
+    Continuity.BOOK: BookLane,
     Continuity.MONOTONE: MonotoneLane,
     Continuity.BAR: BarLane,
 }
@@ -43,7 +47,7 @@ class IntakeCounters(msgspec.Struct):
 class Intake:
     """The data path of one shard. ``on_messages`` is the only hot entry.
 
-    ``push`` takes one bundle and must not block; ``on_reply`` and ``on_notice`` get what is not data, with the
+    ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not block; ``on_reply`` and ``on_notice`` get what is not data, with the
     line's number; ``observe_latency`` gets venue time → receive time in ns, once a batch.
     """
 
@@ -51,6 +55,7 @@ class Intake:
         self,
         codec: Codec,
         *,
+        hold_ns: int,
         push: Callable[[list[bytes]], object],
         on_reply: Callable[[int, Reply], None],
         on_notice: Callable[[int], None],
@@ -61,7 +66,13 @@ class Intake:
         self.counters = IntakeCounters()
         self.overlap: Overlap | None = None
         self.primary: int | None = None
-        self.hold_ns = 0
+        self.hold_ns = hold_ns
+        self.unsettled: set[int] = set()
+        """Streams that may lack something; the recovery takes out those that do not."""
+        self.on_unsettled: Callable[[], None] = lambda: None
+        """Called when a stream begins to lack something."""
+        self._several_lines = False
+        self._positions: dict[str, tuple[int, list[Range]]] = {}
         self._push = push
         self._on_reply = on_reply
         self._on_notice = on_notice
@@ -102,6 +113,8 @@ class Intake:
         bundle = []
         topics, counted = self.codec.topics, self.counters.events
         for stream, lane in self._dirty.items():
+            if lane.mixed:
+                self._unsettle(stream)
             for events in lane.take():
                 bundle.append(wire.encode_batch(lane.topic, events))
                 counted[topics[stream].kind] += len(events)
@@ -111,6 +124,57 @@ class Intake:
         self._dirty.clear()
         self.counters.bundles += 1
         self._push(bundle)
+
+    # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
+
+    def resume(self, positions: Mapping[str, tuple[int, list[Range]]]) -> None:
+        """Continue each topic after what was published of it: topic → (last id, gaps still open).
+
+        Only before the first message.
+        """
+        self._positions = dict(positions)
+
+    def reopen(self, holes: Mapping[str, Sequence[Range]]) -> None:
+        """Ids that were lost after they had left here, and announced, by topic: fetch them again."""
+        for stream, lane in enumerate(self.lanes):
+            ranges = holes.get(lane.topic, ())
+            for first_id, last_id in ranges:
+                lane.reopen(first_id, last_id)
+            if ranges:
+                self._unsettle(stream)
+
+    def chained_ids(self) -> dict[str, int]:
+        """The newest id pushed of every chained topic."""
+        return {
+            lane.topic: lane.last_id
+            for lane in self.lanes
+            if isinstance(lane, ChainLane) and lane.last_id is not None and not lane.ready
+        }
+
+    def fill(self, stream: int, events: Sequence[Event], now_ns: int) -> None:
+        """Take what a backfill brought for this stream, in rising id order (monotonic time)."""
+        lane = self.lanes[stream]
+        if lane.fill(events, now_ns):
+            self._dirty[stream] = lane
+            self.flush()
+
+    def take_book(self, stream: int, snapshot: Event) -> bool:
+        """Take a fetched book; False if it is too old and another is needed."""
+        lane = self.lanes[stream]
+        assert isinstance(lane, BookLane)
+        assert isinstance(snapshot, BookSnapshot)
+        fits = lane.offer_snapshot(snapshot)
+        if lane.ready:
+            self._dirty[stream] = lane
+            self.flush()
+        return fits
+
+    def several_lines(self, several: bool) -> None:
+        """Whether more than one line carries the streams: then the other one may bring what a book lacks."""
+        self._several_lines = several
+        for lane in self.lanes:
+            if isinstance(lane, BookLane):
+                lane.patient = several
 
     @property
     def duplicates(self) -> int:
@@ -126,6 +190,21 @@ class Intake:
     def missing(self) -> int:
         """Ids announced as missing so far."""
         return sum(lane.missing for lane in self.lanes)
+
+    @property
+    def repaired(self) -> int:
+        """Ids that filled an announced gap."""
+        return sum(lane.repaired for lane in self.lanes)
+
+    @property
+    def voids(self) -> int:
+        """Ids that the venue confirmed never to have existed."""
+        return sum(lane.voids for lane in self.lanes)
+
+    @property
+    def gaps_open(self) -> int:
+        """Announced gaps that are still hoped to be filled."""
+        return sum(len(lane.open) for lane in self.lanes)
 
     def duplicates_by_kind(self) -> dict[str, int]:
         """Copies dropped so far, by kind."""
@@ -144,8 +223,7 @@ class Intake:
     def _arbitrate(self, line: int, decoded: list[tuple[int, Event]], now_ns: int) -> None:
         lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap
         while len(lanes) < len(self.codec.topics):
-            topic = self.codec.topics[len(lanes)]
-            lanes.append(LANES[topic.continuity](topic.topic))
+            self._add_lane()
         for stream, event in decoded:
             lane = lanes[stream]
             verdict = lane.offer(event, now_ns, hold_ns)
@@ -153,11 +231,29 @@ class Intake:
                 dirty[stream] = lane
             elif verdict is Verdict.HELD:
                 self._holding.add(stream)
+                self._unsettle(stream)
             if overlap is not None:
                 if line == self.primary:
                     overlap.primary_delivered(stream, event.last_id)
                 else:
                     overlap.standby_delivered(stream, event.first_id)
+
+    def _add_lane(self) -> None:
+        topic = self.codec.topics[len(self.lanes)]
+        lane = LANES[topic.continuity](topic.topic)
+        position = self._positions.pop(topic.topic, None)
+        if position is not None:
+            lane.resume(*position)
+        if isinstance(lane, BookLane):
+            lane.patient = self._several_lines
+        if lane.open or isinstance(lane, BookLane):
+            self._unsettle(len(self.lanes))
+        self.lanes.append(lane)
+
+    def _unsettle(self, stream: int) -> None:
+        if stream not in self.unsettled:
+            self.unsettled.add(stream)
+            self.on_unsettled()
 
     def _not_data(self, line: int, outcome: Outcome, message: bytes) -> None:
         if outcome is Outcome.REPLY:

@@ -1,9 +1,12 @@
-"""Owns which copy of an event goes on when several lines carry the same streams. Pure.
+"""Owns which copy of an event goes on when several lines, and REST, carry the same topic. Pure.
 
 Each topic has a lane. A lane accepts the first good copy of every event, in the venue's order, and drops the rest; what
-it accepts waits in ``ready`` until the caller takes it as a batch. A chained lane that is offered an event
-ahead of a hole holds it back for a bounded time (another line may still deliver the missing ids), then
-announces the hole as a ``Gap`` and goes on. Nothing is dropped without being a duplicate or announced.
+it accepts waits in ``ready`` until the caller takes it as a batch. A chained lane that is offered an event ahead of a
+hole holds it back for a bounded time: another line or a backfill may still bring the missing ids. Then it announces
+the hole as a ``Gap`` and goes on; what fills the gap later comes as ``Backfilled``. Nothing is dropped without being a
+duplicate or announced.
+
+Books and bars have lanes of their own: ``book.py`` and ``bars.py``.
 """
 
 from __future__ import annotations
@@ -11,14 +14,21 @@ from __future__ import annotations
 import bisect
 import enum
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from k2workers.errors import StateError
-from k2workers.events import AggTrade, DepthUpdate, Event, Gap, Kline, Trade
-from k2workers.sequencing.gap import Step, bar_passes, chain_step
+from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.sequencing.gap import Step, chain_step
+from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD = 10_000
 """Events one lane may hold back; past it the hole is announced at once (bounded memory beats patience)."""
+
+MAX_OPEN = 1_000
+"""Announced gaps one lane still hopes to fill; past it the oldest is given up for good (it was announced)."""
+
+NOT_RECEIVED = "not received"
+"""The cause of a gap that only the ids tell of."""
 
 
 class Verdict(enum.Enum):
@@ -30,21 +40,28 @@ class Verdict(enum.Enum):
 
 
 class Lane:
-    """One topic's place in the arbiter. ``last_id`` is the venue id of the newest accepted event."""
+    """One topic's place in the arbiter. ``last_id`` is the venue id of the newest accepted event or gap.
 
-    __slots__ = ("duplicates", "gaps", "last_id", "missing", "mixed", "ready", "topic")
+    ``open`` are announced ids that may still be filled. Counters are totals: ``duplicates`` copies dropped, ``gaps``
+    and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to have existed.
+    """
+
+    __slots__ = ("duplicates", "gaps", "last_id", "missing", "mixed", "open", "ready", "repaired", "topic", "voids")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.ready: list[Event] = []
         self.mixed = False
         self.last_id: int | None = None
+        self.open = IdRanges()
         self.duplicates = 0
         self.gaps = 0
         self.missing = 0
+        self.repaired = 0
+        self.voids = 0
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
-        """Take one copy of an event. ``hold_ns`` is how long a hole may wait for its missing ids; 0: not at all."""
+        """Take one copy of an event from a line. ``hold_ns`` is how long a hole may wait for its missing ids."""
         raise StateError(f"{type(self).__name__} does not judge events")
 
     def expire(self, now_ns: int) -> bool:
@@ -56,6 +73,26 @@ class Lane:
         """When ``expire`` must be called; None while nothing is held."""
         return None
 
+    def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
+        """Continue after ``last_id``, which was published before this lane was made; these gaps are still open."""
+        self.last_id = last_id
+        self.open = IdRanges(open_gaps)
+
+    def reopen(self, first_id: int, last_id: int) -> None:
+        """Ids that were accepted here but lost further down, where the gap was announced: they are wanted again."""
+        self.open.add(first_id, last_id)
+
+    def wanted(self) -> list[Range]:
+        """Id ranges that a backfill should bring, the oldest first."""
+        return []
+
+    def fill(self, events: Iterable[Event], now_ns: int) -> bool:
+        """Take what a backfill brought, in rising id order; ids that are not wanted are ignored.
+
+        Tells whether anything became ready.
+        """
+        return False
+
     def take(self) -> list[list[Event]]:
         """The accepted events since the last call, in order, as runs of one type each."""
         events, self.ready = self.ready, []
@@ -63,6 +100,16 @@ class Lane:
             return [events]
         self.mixed = False
         return [list(run) for _, run in itertools.groupby(events, key=type)]
+
+    def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:
+        self.ready.append(Gap(first_id, last_id, cause, noticed_ns))
+        self.mixed = True
+        self.gaps += 1
+        self.missing += last_id - first_id + 1
+        self.last_id = last_id
+        self.open.add(first_id, last_id)
+        while len(self.open) > MAX_OPEN:
+            self.open.remove(*next(iter(self.open)))
 
 
 class ChainLane(Lane):
@@ -84,6 +131,9 @@ class ChainLane(Lane):
         if step is Step.NEXT:
             self._accept(event)
         elif step is Step.OLD:
+            # A slow line may still bring what was announced as missing.
+            if self.open and self.fill((event,), now_ns):
+                return Verdict.ACCEPTED
             self.duplicates += 1
             return Verdict.DUPLICATE
         elif step is Step.OVERLAPS:
@@ -98,12 +148,50 @@ class ChainLane(Lane):
     def expire(self, now_ns: int) -> bool:
         if self._deadline_ns is None or now_ns < self._deadline_ns:
             return False
-        self._announce(now_ns, "not received")
+        self._announce()
         return True
+
+    def wanted(self) -> list[Range]:
+        ranges = list(self.open)
+        if self._held:
+            assert self.last_id is not None
+            reached = self.last_id
+            for event in self._held:
+                if event.first_id > reached + 1:
+                    ranges.append((reached + 1, event.first_id - 1))
+                reached = max(reached, event.last_id)
+        return ranges
+
+    def fill(self, events: Iterable[Event], now_ns: int) -> bool:
+        before = len(self.ready)
+        missing = IdRanges(self.wanted())
+        for event in events:
+            for first, last in missing.within(event.first_id, event.last_id):
+                part = Void(first, last, event.at_ns) if isinstance(event, Void) else event
+                self._fill_one(part, now_ns)
+                missing.remove(first, last)
+        return len(self.ready) > before
+
+    def _fill_one(self, event: Event, now_ns: int) -> None:
+        assert self.last_id is not None
+        if event.last_id > self.last_id:
+            self.offer(event, now_ns, 2**62)  # whatever hole remains keeps the deadline it has
+            return
+        self.mixed = True
+        self.open.remove(event.first_id, event.last_id)
+        if isinstance(event, Void):
+            self.ready.append(event)
+            self.voids += event.last_id - event.first_id + 1
+        else:
+            self.ready.append(Backfilled(event))
+            self.repaired += 1
 
     def _accept(self, event: Event) -> None:
         self.ready.append(event)
         self.last_id = event.last_id
+        if type(event) is Void:
+            self.mixed = True
+            self.voids += event.last_id - event.first_id + 1
 
     def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         place = bisect.bisect_left(self._held, (event.first_id, event.last_id), key=_id_range)
@@ -114,7 +202,7 @@ class ChainLane(Lane):
         if self._deadline_ns is None:
             self._deadline_ns = now_ns + hold_ns
         if hold_ns == 0 or len(self._held) > MAX_HELD:
-            self._announce(now_ns, "not received")
+            self._announce()
             return Verdict.ACCEPTED
         return Verdict.HELD
 
@@ -134,20 +222,16 @@ class ChainLane(Lane):
         del self._held[:taken]
         if not self._held:
             self._deadline_ns = None
-        elif taken:
+        elif taken and hold_ns < 2**62:
             self._deadline_ns = now_ns + hold_ns
 
-    def _announce(self, now_ns: int, cause: str) -> None:
+    def _announce(self) -> None:
         """Publish every hole among the held events as a Gap, and the events after it."""
         while self._held:
             assert self.last_id is not None
-            first_missing, last_missing = self.last_id + 1, self._held[0].first_id - 1
-            self.ready.append(Gap(first_missing, last_missing, cause, _received_ns(self._held[0])))
-            self.mixed = True
-            self.gaps += 1
-            self.missing += last_missing - first_missing + 1
-            self.last_id = last_missing
-            self._release(now_ns, 0)
+            first = self._held[0]
+            self._announce_gap(self.last_id + 1, first.first_id - 1, learned_ns(first))
+            self._release(0, 2**62)
         self._deadline_ns = None
 
 
@@ -165,36 +249,12 @@ class MonotoneLane(Lane):
         return Verdict.ACCEPTED
 
 
-class BarLane(Lane):
-    """Klines of one interval: the latest state wins, and no final state is skipped."""
-
-    __slots__ = ("_awaiting_final_ns", "_newest")
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(topic)
-        self._newest: Kline | None = None
-        self._awaiting_final_ns: int | None = None
-
-    def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
-        if not bar_passes(self._newest, self._awaiting_final_ns, event):
-            self.duplicates += 1
-            return Verdict.DUPLICATE
-        assert isinstance(event, Kline)
-        newest = self._newest
-        if newest is None or event.open_time_ns >= newest.open_time_ns:
-            if newest is not None and event.open_time_ns > newest.open_time_ns:
-                self._awaiting_final_ns = None if newest.final else newest.open_time_ns
-            self._newest = event
-            self.last_id = event.last_id
-        else:
-            self._awaiting_final_ns = None
-        self.ready.append(event)
-        return Verdict.ACCEPTED
-
-
-def _received_ns(event: Event) -> int:
-    assert isinstance(event, Trade | AggTrade | DepthUpdate)
-    return event.received_ns
+def learned_ns(event: Event) -> int:
+    """When we learned of an event, wall-clock."""
+    if isinstance(event, Trade | AggTrade | DepthUpdate | BookSnapshot):
+        return event.received_ns
+    assert isinstance(event, Void)
+    return event.at_ns
 
 
 def _id_range(event: Event) -> tuple[int, int]:
@@ -209,7 +269,21 @@ def _trim_depth(event: Event, last_id: int) -> Event:
     )
 
 
-_TRIM: dict[type[Event], Callable[[Event, int], Event]] = {DepthUpdate: _trim_depth}
+def _trim_void(event: Event, last_id: int) -> Event:
+    assert isinstance(event, Void)
+    return Void(last_id + 1, event.last_void_id, event.at_ns)
+
+
+def _trim_gap(event: Event, last_id: int) -> Event:
+    assert isinstance(event, Gap)
+    return Gap(last_id + 1, event.last_missing_id, event.cause, event.noticed_ns)
+
+
+_TRIM: dict[type[Event], Callable[[Event, int], Event]] = {
+    DepthUpdate: _trim_depth,
+    Void: _trim_void,
+    Gap: _trim_gap,
+}
 
 
 def without_ids_through(last_id: int, event: Event) -> Event:
@@ -219,6 +293,5 @@ def without_ids_through(last_id: int, event: Event) -> Event:
     """
     trim = _TRIM.get(type(event))
     if trim is None:
-        single = (Trade, AggTrade)
-        raise StateError(f"{type(event).__name__} overlaps id {last_id}; {single} have one id each")
+        raise StateError(f"{type(event).__name__} has one id and cannot overlap id {last_id}")
     return trim(event, last_id)

@@ -79,6 +79,28 @@ class GrantDone(ControlMessage, frozen=True):
     id: int
 
 
+class WeightAsk(ControlMessage, frozen=True):
+    """A child wants to spend REST weight; a smaller ``urgency`` goes first."""
+
+    id: int
+    weight: int
+    urgency: int
+
+
+class WeightGiven(ControlMessage, frozen=True):
+    """The parent permits request ``id``."""
+
+    id: int
+
+
+class WeightDone(ControlMessage, frozen=True):
+    """The request is over or withdrawn; ``used`` is the venue's count, ``retry_after_s`` above 0 its refusal."""
+
+    id: int
+    used: int
+    retry_after_s: float
+
+
 class Drain(ControlMessage, frozen=True):
     """Finish what was received, then exit 0."""
 
@@ -94,7 +116,21 @@ class Command(ControlMessage, frozen=True):
     args: dict[str, Any]
 
 
-Message = Hello | Ready | Beat | Record | GrantAsk | GrantGiven | GrantDone | Drain | Stop | Command
+Message = (
+    Hello
+    | Ready
+    | Beat
+    | Record
+    | GrantAsk
+    | GrantGiven
+    | GrantDone
+    | WeightAsk
+    | WeightGiven
+    | WeightDone
+    | Drain
+    | Stop
+    | Command
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -207,21 +243,36 @@ class ControlClient:
     ) -> GrantHandle | None:
         """Ask and wait; None if no answer came in time (the request is then withdrawn)."""
         grant_id = next(self._ids)
+        ask = GrantAsk(grant_id, shard, purpose, starved_since_ns)
+        given = await self._ask(grant_id, ask, GrantDone(grant_id), timeout_s)
+        return GrantHandle(self, grant_id) if given else None
+
+    async def ask_weight(self, weight: int, urgency: int, *, timeout_s: float) -> int | None:
+        """Ask to spend REST weight and wait; the permission's id for ``weight_done``, or None if it did not come."""
+        ask_id = next(self._ids)
+        ask = WeightAsk(ask_id, weight, urgency)
+        return ask_id if await self._ask(ask_id, ask, WeightDone(ask_id, 0, 0.0), timeout_s) else None
+
+    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
+        """The permitted request is over: how much the venue counts, and how long it refuses if it does."""
+        self.send(WeightDone(ask_id, used, retry_after_s))
+
+    async def _ask(self, ask_id: int, ask: Message, withdrawal: Message, timeout_s: float) -> bool:
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[grant_id] = given
-        self.send(GrantAsk(grant_id, shard, purpose, starved_since_ns))
+        self._waiting[ask_id] = given
+        self.send(ask)
         try:
             async with asyncio.timeout(timeout_s):
                 await given
         except TimeoutError:
-            self.send(GrantDone(grant_id))
-            return None
+            self.send(withdrawal)
+            return False
         except asyncio.CancelledError:
-            self.send(GrantDone(grant_id))
+            self.send(withdrawal)
             raise
         finally:
-            self._waiting.pop(grant_id, None)
-        return GrantHandle(self, grant_id)
+            self._waiting.pop(ask_id, None)
+        return True
 
     async def close(self) -> None:
         """Flush what was sent and disconnect."""
@@ -237,11 +288,12 @@ class ControlClient:
     async def _listen(self, reader: zmq.asyncio.Socket) -> None:
         while True:
             message = _decoder.decode(await reader.recv())
-            if isinstance(message, GrantGiven):
+            if isinstance(message, GrantGiven | WeightGiven):
                 waiter = self._waiting.get(message.id)
                 if waiter is not None and not waiter.done():
                     waiter.set_result(None)
-                elif waiter is None:
-                    self.send(GrantDone(message.id))  # came too late; nobody uses it
+                elif waiter is None:  # came too late; nobody uses it
+                    late = isinstance(message, GrantGiven)
+                    self.send(GrantDone(message.id) if late else WeightDone(message.id, 0, 0.0))
             else:
                 self._on_message(message)

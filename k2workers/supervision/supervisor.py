@@ -29,8 +29,12 @@ from k2workers.supervision.control import (
     Message,
     Ready,
     Record,
+    WeightAsk,
+    WeightDone,
+    WeightGiven,
 )
 from k2workers.supervision.restart import RestartTracker
+from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
@@ -48,6 +52,7 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     beat_limit_s: float = 10.0
     group_stop_s: float = 3.0
     budget: BudgetPolicy = BudgetPolicy()
+    weight: WeightPolicy = WeightPolicy()
 
 
 class _Ward:
@@ -82,6 +87,7 @@ class Supervisor:
     ) -> None:
         self.policy = policy
         self.budget = ConnectBudget(policy.budget)
+        self.weight = WeightBudget(policy.weight)
         self.stopping = False
         self._on_record = on_record
         self._on_dead = on_dead
@@ -89,6 +95,16 @@ class Supervisor:
         self._server = ControlServer(endpoint, self._on_message)
         self._wards: dict[str, _Ward] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._handlers: dict[type[Message], Callable[[_Ward, Any], None]] = {
+            Beat: self._heard_beat,
+            Ready: self._heard_ready,
+            Record: self._heard_record,
+            Hello: self._heard_hello,
+            GrantAsk: self._grant_asked,
+            GrantDone: self._grant_done,
+            WeightAsk: self._weight_asked,
+            WeightDone: self._weight_done,
+        }
         self._sending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -221,6 +237,7 @@ class Supervisor:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
         self.budget.release_child(name)
+        self.weight.release_child(name)
         self._on_dead(name, child.pid)
         delay_ns = ward.tracker.died(now_ns, random.random())
         ward.child = None
@@ -242,27 +259,47 @@ class Supervisor:
 
     def _on_message(self, name: str, message: Message) -> None:
         ward = self._wards.get(name)
-        if ward is None:
-            return
-        ward.heard_ns = time.monotonic_ns()
-        if isinstance(message, Beat):
-            ward.beat = message
-        elif isinstance(message, Ready):
-            ward.served = True
-            ward.ready.set()
-        elif isinstance(message, Record):
-            self._on_record(message)
-        elif isinstance(message, GrantAsk):
-            self.budget.ask(
-                Ask((name, message.id), message.shard, message.purpose, message.starved_since_ns, ward.heard_ns)
-            )
-            self._give_grants(ward.heard_ns)
-        elif isinstance(message, GrantDone):
-            self.budget.release((name, message.id))
-            self._give_grants(ward.heard_ns)
-        elif isinstance(message, Hello):
-            _log.debug("child_connected", child=name, pid=message.pid)
+        handle = self._handlers.get(type(message))
+        if ward is not None and handle is not None:
+            ward.heard_ns = time.monotonic_ns()
+            handle(ward, message)
+
+    def _heard_beat(self, ward: _Ward, message: Beat) -> None:
+        ward.beat = message
+
+    def _heard_ready(self, ward: _Ward, _message: Ready) -> None:
+        ward.served = True
+        ward.ready.set()
+
+    def _heard_record(self, _ward: _Ward, message: Record) -> None:
+        self._on_record(message)
+
+    def _heard_hello(self, ward: _Ward, message: Hello) -> None:
+        _log.debug("child_connected", child=ward.spec.name, pid=message.pid)
+
+    def _grant_asked(self, ward: _Ward, message: GrantAsk) -> None:
+        key = (ward.spec.name, message.id)
+        self.budget.ask(Ask(key, message.shard, message.purpose, message.starved_since_ns, ward.heard_ns))
+        self._give_grants(ward.heard_ns)
+
+    def _grant_done(self, ward: _Ward, message: GrantDone) -> None:
+        self.budget.release((ward.spec.name, message.id))
+        self._give_grants(ward.heard_ns)
+
+    def _weight_asked(self, ward: _Ward, message: WeightAsk) -> None:
+        key = (ward.spec.name, message.id)
+        self.weight.ask(WeightWish(key, message.weight, message.urgency, ward.heard_ns))
+        self._give_grants(ward.heard_ns)
+
+    def _weight_done(self, ward: _Ward, message: WeightDone) -> None:
+        key, retry_after_ns = (ward.spec.name, message.id), int(message.retry_after_s * 1e9)
+        self.weight.done(key, ward.heard_ns, used=message.used, retry_after_ns=retry_after_ns)
+        if retry_after_ns:
+            _log.warning("rest_refused", child=ward.spec.name, retry_after_s=message.retry_after_s)
+        self._give_grants(ward.heard_ns)
 
     def _give_grants(self, now_ns: int) -> None:
         for ask in self.budget.due(now_ns):
             self.send(ask.key[0], GrantGiven(ask.key[1]))
+        for wish in self.weight.due(now_ns):
+            self.send(wish.key[0], WeightGiven(wish.key[1]))

@@ -1,66 +1,152 @@
-"""Owns the aggregator's end of the workers' bundles. Knows nothing of what is in them."""
+"""Owns the aggregator's end of the workers' links: bundles in, each exactly once and in order; acknowledgements out.
+
+Knows nothing of what is in a bundle. The words are in ``link.py``.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
 
+import msgspec
+import structlog
 import zmq
 
+from k2workers.transport import link
 from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket
 
 _BUNDLES_PER_TURN = 64
 """After so many bundles the loop gets its turn, for heartbeats and the control channel."""
 
+_CHALLENGE_EVERY_NS = 50_000_000
+
+_log = structlog.get_logger(__name__)
+
+
+class _Link:
+    """One worker's life, as seen from here."""
+
+    __slots__ = ("challenged_ns", "expected", "marks")
+
+    def __init__(self) -> None:
+        self.expected = -1
+        """The number of the next bundle; -1 before its hello."""
+        self.challenged_ns = 0
+        self.marks: deque[tuple[int, int]] = deque()
+        """(time, number of the last bundle taken by then), from which acknowledgements are made."""
+
 
 class BatchPuller:
-    """Receives bundles of all workers and gives each to ``on_bundle``.
+    """Receives bundles of all workers and gives each to ``on_bundle(worker, frames)``.
 
-    Make it, ``start(on_bundle)`` inside the event loop, ``close()`` at the end. ``on_bundle`` owns the
-    list and its bytes. Bounded by ``high_water_mark`` bundles a worker: beyond it the workers feel it.
-    Raises ConfigError, naming ``setting``, when the endpoint cannot be bound.
+    Make it, ``start`` inside the event loop, ``close()`` at the end. ``on_bundle`` owns the list and its bytes. ``on_hello``
+    answers a worker's greeting. Bounded by ``high_water_mark`` bundles a worker: beyond it the workers feel it. Raises
+    ConfigError, naming ``setting``, when the endpoint cannot be bound.
     """
 
     def __init__(
         self, context: Context, endpoint: str, *, high_water_mark: int = 1_000, setting: str = "pull_endpoint"
     ) -> None:
-        self._socket = open_socket(context, zmq.PULL, receive_high_water_mark=high_water_mark)
+        self._socket = open_socket(context, zmq.ROUTER, receive_high_water_mark=high_water_mark)
         try:
             self.endpoint = bind(self._socket, endpoint, setting=setting)
         except BaseException:
             self._socket.close()
             raise
         self._watcher = SocketWatcher(self._socket, self._turn)
-        self._on_bundle: Callable[[list[bytes]], None] | None = None
+        self._on_bundle: Callable[[bytes, list[bytes]], None] | None = None
+        self._on_hello: Callable[[link.Hello], link.Welcome] | None = None
+        self._links: dict[bytes, _Link] = {}
         self.bundles = 0
+        self.repeated = 0
+        """Bundles that came again and were dropped."""
 
-    def start(self, on_bundle: Callable[[list[bytes]], None]) -> None:
+    def start(
+        self, on_bundle: Callable[[bytes, list[bytes]], None], on_hello: Callable[[link.Hello], link.Welcome]
+    ) -> None:
         """Begins to receive; call once, inside the running loop."""
         self._on_bundle = on_bundle
+        self._on_hello = on_hello
         self._watcher.start()
 
-    def receive(self) -> list[bytes] | None:
-        """The next bundle, or None when nothing waits (for a caller that polls by itself)."""
-        try:
-            return self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
+    def acknowledge(self, safe_ns: int, now_ns: int) -> None:
+        """Tell each worker that what came before ``safe_ns`` (monotonic) need not be kept; call it steadily."""
+        for worker, known in self._links.items():
+            known.marks.append((now_ns, known.expected - 1))
+            number = 0
+            while known.marks and known.marks[0][0] <= safe_ns:
+                number = known.marks.popleft()[1]
+            if number > 0:
+                self._say(worker, link.numbered(link.ACK, number))
+
+    def tell_holes(self, worker: bytes, holes: link.Holes) -> None:
+        """Ids of this worker's topics that never came."""
+        self._say(worker, link.HOLES, link.encode(holes))
 
     def close(self) -> None:
-        """Stops receiving; bundles that were not read yet are lost. Safe to call twice."""
+        """Stops receiving; bundles that were not read yet stay with the workers. Safe to call twice."""
         if self._socket.closed:
             return
         self._watcher.stop()
         self._socket.close()
 
     def _turn(self) -> bool:
-        on_bundle = self._on_bundle
-        assert on_bundle is not None
         for _ in range(_BUNDLES_PER_TURN):
-            frames = self.receive()
-            if frames is None:
+            try:
+                worker, first, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
                 return False
-            self.bundles += 1
-            on_bundle(frames)
+            try:
+                self._heard(worker, first, frames)
+            except (ValueError, IndexError, msgspec.MsgspecError) as error:
+                _log.error("worker_unreadable", worker=worker.decode(errors="replace"), error=str(error))
             if self._socket.closed:
                 return False
         return True
+
+    def _heard(self, worker: bytes, first: bytes, frames: list[bytes]) -> None:
+        assert self._on_bundle is not None
+        assert self._on_hello is not None
+        known = self._links.get(worker)
+        if known is None:
+            known = self._links[worker] = _Link()
+        letter = first[:1]
+        if letter == link.BUNDLE:
+            number = link.number_of(first)
+            if number == known.expected:
+                known.expected += 1
+                self.bundles += 1
+                self._on_bundle(worker, frames)
+            elif 0 < number < known.expected:
+                self.repeated += 1
+            else:
+                self._challenge(worker, known)
+        elif letter == link.PING:
+            if known.expected != link.number_of(first) + 1:
+                self._challenge(worker, known)
+        elif letter == link.HELLO:
+            hello = link.decode_hello(frames[0])
+            # Bundles taken from this life before are not taken again.
+            known.expected = max(known.expected, hello.first_number)
+            self._say(worker, link.WELCOME, link.encode(self._on_hello(hello)))
+            self._forget_others(worker)
+
+    def _challenge(self, worker: bytes, known: _Link) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns - known.challenged_ns >= _CHALLENGE_EVERY_NS:
+            known.challenged_ns = now_ns
+            self._say(worker, link.CHALLENGE)
+
+    def _forget_others(self, worker: bytes) -> None:
+        """A worker said hello: earlier lives of the same name have nothing more to say, apart from what is queued."""
+        name = worker.rpartition(link.LIFE)[0]
+        for other in [o for o in self._links if o != worker and name and o.rpartition(link.LIFE)[0] == name]:
+            self._links[other].marks.clear()
+            del self._links[other]
+
+    def _say(self, worker: bytes, *frames: bytes) -> None:
+        try:
+            self._socket.send_multipart([worker, *frames], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return  # it is gone, or does not read: it will be challenged when it speaks again

@@ -1,7 +1,7 @@
-"""Owns a worker's way to the aggregator: bundles out, bounded, never blocking.
+"""Owns a worker's way to the aggregator: bundles out, kept until acknowledged, bounded, never blocking.
 
-A bundle is one multipart message, one frame a batch. Knows nothing of what is in a batch except its
-topic and count, which it reads only when it has to refuse one.
+A bundle is one multipart message, one frame a batch; the words around it are in ``link.py``. Knows nothing of what is in a
+batch except its topic and ids, which it reads only when it has to tell a new aggregator where it stands.
 """
 
 from __future__ import annotations
@@ -9,30 +9,42 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+import structlog
 import zmq
 
+from k2workers.events import LATE
+from k2workers.transport import link
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
-from k2workers.wire import WireError, read_header
+from k2workers.wire import read_header
+
+TICK_S = 0.25
+"""How often a quiet worker shows that it is there, so that a new aggregator learns of it."""
+
+_log = structlog.get_logger(__name__)
 
 
 class PushOutcome(enum.Enum):
     """What became of a bundle, and so what the caller does next."""
 
     SENT = enum.auto()
-    """Handed to ZeroMQ. Nothing to do."""
+    """Handed to ZeroMQ, and kept until acknowledged. Nothing to do."""
     BACK_PRESSURED = enum.auto()
     """Kept, and sent in order as soon as the aggregator reads. The caller may carry on; it may also slow down."""
     REFUSED = enum.auto()
-    """Dropped and counted: the bound on kept bytes is reached. The caller owes its topics a Gap."""
+    """Dropped and counted: the bound on kept bytes is reached. The aggregator will find and announce the hole."""
     CLOSED = enum.auto()
     """The pusher is closed; the bundle is dropped. The caller stops."""
 
 
 class PushCounters(msgspec.Struct, gc=False):
-    """What a pusher did since it was made; plain numbers, read by whoever flushes metrics."""
+    """What a pusher did since it was made; plain numbers, read by whoever flushes metrics.
+
+    ``pending_bundles`` were not handed to ZeroMQ yet; ``kept_bundles`` and ``kept_bytes`` also count those that were sent
+    and are not acknowledged; ``forgotten`` were sent and had to go before they were.
+    """
 
     bundles_sent: int = 0
     batches_sent: int = 0
@@ -40,70 +52,107 @@ class PushCounters(msgspec.Struct, gc=False):
     back_pressured: int = 0
     bundles_refused: int = 0
     pending_bundles: int = 0
-    pending_bytes: int = 0
+    kept_bundles: int = 0
+    kept_bytes: int = 0
+    forgotten: int = 0
+    resent: int = 0
+
+
+class _Kept(msgspec.Struct, gc=False):
+    number: int
+    frames: Sequence[bytes]
+    size: int
 
 
 class BatchPusher:
     """Sends bundles to the aggregator from one event loop.
 
-    ``start()`` inside the loop, then ``push()``; at the end ``await drain()`` and ``close()``. All calls
-    from the thread of the loop. Two bounds hold: ``high_water_mark`` bundles inside ZeroMQ, then
-    ``pending_limit_bytes`` here; beyond these a *new* bundle is refused, so that what was accepted
-    always arrives in order and a refusal is one hole at the end, which the worker announces.
+    ``start()`` inside the loop, then ``push()``; at the end ``await drain()`` and ``close()``. All calls from the thread of
+    the loop.
+
+    At most ``keep_bytes`` are kept. Beyond that, bundles that were sent and not yet acknowledged are forgotten, the oldest
+    first; if there are none, the aggregator does not read, and a *new* bundle is refused.
     """
 
     def __init__(
         self,
         endpoint: str,
+        name: str,
         *,
         high_water_mark: int = 1_000,
-        pending_limit_bytes: int = 64 * 2**20,
+        keep_bytes: int = 64 * 2**20,
         linger_ms: int = 1_000,
         setting: str = "push_endpoint",
     ) -> None:
         self.counters = PushCounters()
-        self.refused_events: dict[str, int] = {}
-        """Events in refused bundles, by topic: what the worker owes a Gap for. The worker may clear it."""
-        self._pending: deque[tuple[Sequence[bytes], int]] = deque()
-        self._pending_limit_bytes = pending_limit_bytes
+        self.welcomed = False
+        self._last_ids: Callable[[], Mapping[str, int]] = dict
+        self._on_welcome: Callable[[link.Welcome], object] = lambda _: None
+        self._on_holes: Callable[[link.Holes], object] = lambda _: None
+        self._kept: deque[_Kept] = deque()
+        self._unsent = 0
+        """How many bundles at the end of ``_kept`` were not handed to ZeroMQ since the last welcome."""
+        self._doubtful: set[str] = set()
+        """Topics of which something was not kept: what a dead aggregator had published of them is not known here."""
+        self._number = 0
+        self._keep_bytes = keep_bytes
         self._linger_ms = linger_ms
         self._drained: asyncio.Event | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # a context of its own, so that close() can wait for ZeroMQ to hand the last bundles over
         self._context: Context = zmq.Context()
-        self._socket = open_socket(self._context, zmq.PUSH, send_high_water_mark=high_water_mark)
+        self._socket = open_socket(self._context, zmq.DEALER, send_high_water_mark=high_water_mark)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 100)  # the aggregator is on this machine: no reason to be shy
+        self._socket.setsockopt_string(zmq.IDENTITY, name)
         try:
             connect(self._socket, endpoint, setting=setting)
         except BaseException:
             self._context.destroy(linger=0)
             raise
-        self._watcher = SocketWatcher(self._socket, self._flush)
+        self._watcher = SocketWatcher(self._socket, self._turn)
 
-    def start(self) -> None:
-        """Begins to watch for the aggregator reading again; call once, inside the running loop."""
+    def start(
+        self,
+        *,
+        last_ids: Callable[[], Mapping[str, int]] = dict,
+        on_welcome: Callable[[link.Welcome], object] = lambda _: None,
+        on_holes: Callable[[link.Holes], object] = lambda _: None,
+    ) -> None:
+        """Say hello and begin to watch; call once, inside the running loop.
+
+        ``last_ids`` tells the last venue id pushed of each chained topic; ``on_welcome`` is called with every greeting of an
+        aggregator, ``on_holes`` with ids that it found missing.
+        """
+        self._last_ids, self._on_welcome, self._on_holes = last_ids, on_welcome, on_holes
         self._watcher.start()
+        self._tick()
 
     def push(self, frames: Sequence[bytes]) -> PushOutcome:
         """Sends one bundle without blocking; ``frames`` must not be changed afterwards. See PushOutcome."""
         if self._socket.closed:
             return PushOutcome.CLOSED
         size = sum(map(len, frames))
-        if not self._pending and self._send(frames, size):
-            return PushOutcome.SENT
         counters = self.counters
-        if counters.pending_bytes + size > self._pending_limit_bytes:
+        if counters.kept_bytes + size > self._keep_bytes and not self._make_room(size):
             counters.bundles_refused += 1
-            self._count_refused(frames)
+            self._doubt(frames)
             return PushOutcome.REFUSED
+        self._number += 1
+        bundle = _Kept(self._number, frames, size)
+        self._kept.append(bundle)
+        counters.kept_bundles += 1
+        counters.kept_bytes += size
+        if self.welcomed and not self._unsent and self._send(bundle):
+            return PushOutcome.SENT
+        self._unsent += 1
         counters.back_pressured += 1
-        self._pending.append((frames, size))
-        counters.pending_bundles += 1
-        counters.pending_bytes += size
+        counters.pending_bundles = self._unsent
         self._watcher.kick()
         return PushOutcome.BACK_PRESSURED
 
     async def drain(self, timeout_s: float) -> bool:
         """Waits until every kept bundle is with ZeroMQ; False when ``timeout_s`` passed before that."""
-        if not self._pending:
+        if not self._unsent:
             return True
         self._drained = asyncio.Event()
         try:
@@ -116,42 +165,113 @@ class BatchPusher:
         """Closes, blocking at most ``linger_ms`` for what ZeroMQ still holds. What is pending here is lost."""
         if self._socket.closed:
             return
+        if self._timer is not None:
+            self._timer.cancel()
         self._watcher.stop()
         self._socket.close(linger=self._linger_ms)
         self._context.term()
 
-    def _send(self, frames: Sequence[bytes], size: int) -> bool:
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _make_room(self, size: int) -> bool:
+        counters = self.counters
+        while counters.kept_bytes + size > self._keep_bytes and len(self._kept) > self._unsent:
+            counters.forgotten += 1
+            self._doubt(self._kept[0].frames)
+            self._drop_oldest()
+        return counters.kept_bytes + size <= self._keep_bytes
+
+    def _doubt(self, frames: Sequence[bytes]) -> None:
+        self._doubtful.update(read_header(frame).topic for frame in frames)
+
+    def _drop_oldest(self) -> None:
+        oldest = self._kept.popleft()
+        self.counters.kept_bundles -= 1
+        self.counters.kept_bytes -= oldest.size
+
+    def _send(self, bundle: _Kept) -> bool:
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            self._socket.send_multipart([link.numbered(link.BUNDLE, bundle.number), *bundle.frames], zmq.NOBLOCK)
         except zmq.Again:
             return False
         counters = self.counters
         counters.bundles_sent += 1
-        counters.batches_sent += len(frames)
-        counters.bytes_sent += size
+        counters.batches_sent += len(bundle.frames)
+        counters.bytes_sent += bundle.size
         return True
+
+    def _tick(self) -> None:
+        if self.welcomed:
+            self._say(link.numbered(link.PING, self._number - self._unsent))
+        else:
+            self._say_hello()
+        self._watcher.kick()
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _say(self, *frames: bytes) -> None:
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return  # the aggregator does not read; the next tick says it again
+
+    def _say_hello(self) -> None:
+        acknowledged = {topic: last for topic, last in self._last_ids().items() if topic not in self._doubtful}
+        for bundle in reversed(self._kept):
+            for frame in bundle.frames:
+                header = read_header(frame)
+                if header.schema < LATE and header.topic in acknowledged:
+                    acknowledged[header.topic] = header.first_id - 1
+        first = self._kept[0].number if self._kept else self._number + 1
+        self._say(link.HELLO, link.encode(link.Hello(first, acknowledged)))
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _turn(self) -> bool:
+        for _ in range(64):
+            try:
+                letter, *rest = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._heard(letter, rest)
+            if self._socket.closed:
+                return False
+        return self._flush()
+
+    def _heard(self, letter: bytes, rest: list[bytes]) -> None:
+        try:
+            if letter[:1] == link.ACK:
+                self._acknowledged(link.number_of(letter))
+            elif letter == link.CHALLENGE:
+                if self.welcomed:
+                    self.welcomed = False
+                    self._unsent = len(self._kept)
+                    self._say_hello()
+            elif letter == link.WELCOME and not self.welcomed:
+                welcome = link.decode_welcome(rest[0])
+                self.counters.resent += len(self._kept) - self._unsent
+                self._unsent = len(self._kept)
+                self.welcomed = True
+                self._on_welcome(welcome)
+            elif letter == link.HOLES:
+                self._on_holes(link.decode_holes(rest[0]))
+        except (ValueError, IndexError, msgspec.MsgspecError) as error:
+            _log.error("aggregator_unreadable", error=str(error))
+
+    def _acknowledged(self, number: int) -> None:
+        while len(self._kept) > self._unsent and self._kept[0].number <= number:
+            self._drop_oldest()
 
     def _flush(self) -> bool:
         # asking for the events is what lets ZeroMQ act on "the peer read" and re-arms its descriptor
         writable = int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT
-        pending, counters = self._pending, self.counters
+        counters = self.counters
         for _ in range(64):
-            if not pending:
+            if not self._unsent or not self.welcomed:
                 break
-            frames, size = pending[0]
-            if not writable or not self._send(frames, size):
+            if not writable or not self._send(self._kept[len(self._kept) - self._unsent]):
                 return False
-            pending.popleft()
-            counters.pending_bundles -= 1
-            counters.pending_bytes -= size
-        if not pending and self._drained is not None:
+            self._unsent -= 1
+            counters.pending_bundles = self._unsent
+        if not self._unsent and self._drained is not None:
             self._drained.set()
-        return bool(pending)
-
-    def _count_refused(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            try:
-                header = read_header(frame)
-            except WireError:
-                continue  # not a batch: bundles_refused has counted it, and it has no topic to owe anything
-            self.refused_events[header.topic] = self.refused_events.get(header.topic, 0) + header.count
+        return bool(self._unsent) and self.welcomed

@@ -6,19 +6,23 @@ Knows no venue. Everything that is true of one exchange only stands in its own p
 from __future__ import annotations
 
 import enum
+import ssl
 from collections.abc import Sequence
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import msgspec
 
-from k2workers.events import Event
+from k2workers.events import BookSnapshot, Event
 
 
 class Continuity(enum.Enum):
     """How the ids of one topic follow each other."""
 
     CHAIN = "chain"
-    """Next first id == last id + 1, else something is missing."""
+    """Next first id == last id + 1, else something is missing, and can be fetched by id."""
+    BOOK = "book"
+    """A chain of book differences: what is missing cannot be fetched, a snapshot takes its place."""
     MONOTONE = "monotone"
     """Ids only rise; a jump is not a gap; the latest value wins."""
     BAR = "bar"
@@ -90,6 +94,41 @@ class Codec(Protocol):
         """Append (position in ``topics``, event) for every event in the message. Never raises, whatever the bytes."""
 
 
+class Fetched(msgspec.Struct, frozen=True):
+    """What a backfill request brought: events in rising id order, and the id range for which the reply speaks.
+
+    Ids in ``covered`` that no event stands for do not exist, or are late in the venue's database; None: it speaks for
+    nothing.
+    """
+
+    events: list[Event]
+    covered: tuple[int, int] | None
+
+
+class History(Protocol):
+    """A venue's REST, as far as it repairs a feed. Used as ``async with``; every call may raise VenueError."""
+
+    used_weight: int
+    """Weight used in the venue's current window by this IP, as the last answer told."""
+
+    async def __aenter__(self) -> Self:
+        """Open connections lazily."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close them."""
+
+    def weight(self, topic: Topic, *, snapshot: bool) -> int:
+        """What a request for this topic costs in the venue's allowance."""
+
+    async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
+        """Events with these ids. ``attempt`` counts from 0: another source may be asked the second time."""
+
+    async def book(self, topic: Topic) -> BookSnapshot:
+        """The book as it stands."""
+
+
 class Venue(Protocol):
     """One market of an exchange."""
 
@@ -104,6 +143,12 @@ class Venue(Protocol):
 
     def ws_url(self, base: str) -> str:
         """The address to connect to, from the configured base."""
+
+    def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> History:
+        """Its REST client for repairs."""
+
+    def list_message(self, request_id: int) -> bytes:
+        """A request for the names of all streams that the connection has; the reply's ``result`` is the list."""
 
     def codec(self, specs: Sequence[StreamSpec]) -> Codec:
         """A decoder for these streams."""

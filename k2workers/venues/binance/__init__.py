@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 
 from k2workers.venues.binance import streams
 from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.venue import StreamSpec
 
@@ -27,6 +29,14 @@ class BinanceSpot:
     def ws_url(self, base: str) -> str:
         """See ``streams.ws_url``."""
         return streams.ws_url(base)
+
+    def list_message(self, request_id: int) -> bytes:
+        """See ``streams.list_message``."""
+        return streams.list_message(request_id)
+
+    def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> BinanceHistory:
+        """REST for repairs; ``book_levels`` of each side in a snapshot."""
+        return BinanceHistory(base_url, ssl_context, book_levels)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
         """A decoder for messages in microseconds, which ``ws_url`` asks for."""

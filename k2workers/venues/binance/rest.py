@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from k2workers.errors import RateLimited, VenueError, VenueRefused
+from k2workers.events import Level
 from k2workers.venues.binance.symbols import SymbolInfo
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -25,6 +26,52 @@ class ExchangeInfo(msgspec.Struct, frozen=True):
     """GET /api/v3/exchangeInfo, as far as it is used."""
 
     symbols: list[SymbolInfo]
+
+
+class TradeRow(msgspec.Struct, frozen=True):
+    """One row of trades and historicalTrades; time in µs."""
+
+    id: int
+    price: str
+    qty: str
+    time: int
+    isBuyerMaker: bool  # noqa: N815 - the venue's own name
+
+
+class AggTradeRow(msgspec.Struct, frozen=True):
+    """One row of aggTrades; time in µs. ``f`` -1 marks an aggregate that the venue has invalidated."""
+
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741 - the venue's own name
+    T: int
+    m: bool
+
+
+class KlineRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of klines; times in µs. It has neither trade ids nor a closed flag."""
+
+    open_time: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    close_time: int
+    quote_volume: str
+    trade_count: int
+    taker_buy_volume: str
+    taker_buy_quote_volume: str
+
+
+class DepthReply(msgspec.Struct, frozen=True):
+    """GET /api/v3/depth."""
+
+    lastUpdateId: int  # noqa: N815
+    bids: list[Level]
+    asks: list[Level]
 
 
 class _Refusal(msgspec.Struct):
@@ -57,11 +104,40 @@ class Rest:
         """All symbols and their status; weight 20. ``showPermissionSets=false`` makes the answer much smaller."""
         return await self._get("exchangeInfo", {"showPermissionSets": "false"}, ExchangeInfo)
 
+    async def trades(self, symbol: str, limit: int) -> list[TradeRow]:
+        """The newest trades, from memory: no delay; weight 25."""
+        return await self._get("trades", {"symbol": symbol, "limit": str(limit)}, list[TradeRow])
+
+    async def historical_trades(self, symbol: str, from_id: int, limit: int) -> list[TradeRow]:
+        """Trades from this id on, from the database, which may lag behind the stream; weight 25."""
+        params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
+        return await self._get("historicalTrades", params, list[TradeRow])
+
+    async def agg_trades(self, symbol: str, from_id: int, limit: int) -> list[AggTradeRow]:
+        """Aggregate trades from this id on, from the database; weight 4."""
+        params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
+        return await self._get("aggTrades", params, list[AggTradeRow])
+
+    async def klines(
+        self, symbol: str, interval: str, *, start_us: int, end_us: int, limit: int, utc8: bool = False
+    ) -> list[KlineRow]:
+        """Bars that open between these times, inclusive; weight 2."""
+        params = {
+            "symbol": symbol, "interval": interval, "startTime": str(start_us), "endTime": str(end_us),
+            "limit": str(limit), "timeZone": "8" if utc8 else "0",
+        }  # fmt: skip
+        return await self._get("klines", params, list[KlineRow])
+
+    async def depth(self, symbol: str, limit: int) -> DepthReply:
+        """The book; weight 5, 25, 50 or 250 up to limit 100, 500, 1000 or 5000."""
+        return await self._get("depth", {"symbol": symbol, "limit": str(limit)}, DepthReply)
+
     async def _get(self, path: str, params: dict[str, str], shape: type[Reply]) -> Reply:
         assert self._session is not None, "use 'async with' first"
         url = f"{self._base}/api/v3/{path}"
+        headers = {"X-MBX-TIME-UNIT": "MICROSECOND"}
         try:
-            async with self._session.get(url, params=params, ssl=self._ssl or True) as response:
+            async with self._session.get(url, params=params, headers=headers, ssl=self._ssl or True) as response:
                 self.used_weight = int(response.headers.get(USED_WEIGHT_HEADER, "0") or 0)
                 body = b"".join([chunk async for chunk in _bounded(response)])
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
@@ -74,7 +150,7 @@ class Rest:
         try:
             return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise VenueError(f"{url} answered what is not {shape.__name__}: {error}") from None
+            raise VenueError(f"{url} answered what is not understood: {error}") from None
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

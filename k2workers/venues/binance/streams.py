@@ -45,15 +45,15 @@ class StreamKind(msgspec.Struct, frozen=True):
 
 
 def _kinds() -> dict[str, StreamKind]:
-    chain, monotone, bar = Continuity.CHAIN, Continuity.MONOTONE, Continuity.BAR
+    chain, monotone, bar, book = Continuity.CHAIN, Continuity.MONOTONE, Continuity.BAR, Continuity.BOOK
     kinds = {
         "trade": StreamKind("@trade", "trade", Trade, chain),
         "agg_trade": StreamKind("@aggTrade", "agg_trade", AggTrade, chain),
         "block_trade": StreamKind("@blockTrade", "block_trade", BlockTrade, monotone),
         "book_ticker": StreamKind("@bookTicker", "book_ticker", BookTicker, monotone),
         # The two speeds cut the same id space into different windows: they are two topics and never mixed.
-        "depth": StreamKind("@depth@100ms", "depth", DepthUpdate, chain),
-        "depth_1s": StreamKind("@depth", "depth_1s", DepthUpdate, chain),
+        "depth": StreamKind("@depth@100ms", "depth", DepthUpdate, book),
+        "depth_1s": StreamKind("@depth", "depth_1s", DepthUpdate, book),
         "mini_ticker": StreamKind("@miniTicker", "mini_ticker", MiniTicker, monotone),
         "mini_ticker_all": StreamKind("!miniTicker@arr", "mini_ticker", MiniTicker, monotone, all_market=True),
         # !ticker@arr was retired by the venue on 2026-03-26: there is no ticker_all.
@@ -137,6 +137,11 @@ def subscribe_messages(names: Sequence[str], first_id: int) -> list[tuple[int, b
         (number, msgspec.json.encode({"method": "SUBSCRIBE", "params": params, "id": number}))
         for number, params in enumerate(requests, first_id)
     ]
+
+
+def list_message(request_id: int) -> bytes:
+    """A LIST_SUBSCRIPTIONS request."""
+    return msgspec.json.encode({"method": "LIST_SUBSCRIPTIONS", "id": request_id})
 
 
 def ws_url(base: str) -> str:

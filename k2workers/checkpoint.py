@@ -1,0 +1,84 @@
+"""Owns the file from which a restarted aggregator continues: where every topic stands, written whole or not at all.
+
+The file is one line of JSON about it, then the positions in MessagePack: ``{"format", "source", "written_ns", "epoch",
+"digest"}``. A file that is damaged, too old, or of another source is a warning and a fresh start, never an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from k2workers.sequencing.sequencer import Position
+
+FORMAT = 1
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The first line. ``source`` names what was fed from; ``epoch`` is the numbering's; times are wall-clock ns."""
+
+    format: int
+    source: str
+    written_ns: int
+    epoch: int
+    digest: str
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """What was read: ``positions`` by topic, and the epoch of the life that wrote it."""
+
+    epoch: int
+    positions: dict[str, Position]
+
+
+class Unusable(Exception):
+    """The file cannot be continued from; the words say why. ``epoch`` is the one it names, if it can be read."""
+
+    def __init__(self, reason: str, epoch: int = 0) -> None:
+        super().__init__(reason)
+        self.epoch = epoch
+
+
+_positions = msgspec.msgpack.Decoder(dict[str, Position])
+
+
+def encode(source: str, epoch: int, positions: dict[str, Position], now_ns: int) -> bytes:
+    """The bytes of the file."""
+    body = msgspec.msgpack.encode(positions)
+    head = Head(FORMAT, source, now_ns, epoch, hashlib.blake2b(body, digest_size=16).hexdigest())
+    return msgspec.json.encode(head) + b"\n" + body
+
+
+def decode(content: bytes, source: str, max_age_ns: int, now_ns: int) -> Checkpoint:
+    """Read it back. Raises Unusable for damage, another source, or more age than ``max_age_ns``."""
+    line, _, body = content.partition(b"\n")
+    try:
+        head = msgspec.json.decode(line, type=Head)
+    except (msgspec.MsgspecError, ValueError):
+        raise Unusable("it is damaged: no readable first line") from None
+    if head.format != FORMAT:
+        raise Unusable(f"it has format {head.format}, known is {FORMAT}", head.epoch)
+    if hashlib.blake2b(body, digest_size=16).hexdigest() != head.digest:
+        raise Unusable("it is damaged: its digest does not match", head.epoch)
+    if head.source != source:
+        raise Unusable(f"it is of another source, {head.source!r}", head.epoch)
+    age_ns = now_ns - head.written_ns
+    if age_ns > max_age_ns:
+        raise Unusable(f"it is {age_ns / 1e9:.0f} s old, allowed are {max_age_ns / 1e9:.0f} s", head.epoch)
+    try:
+        return Checkpoint(head.epoch, _positions.decode(body))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Unusable(f"it is damaged: {error}", head.epoch) from None
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace the file as a whole: a crash at any moment leaves the old one or the new one. Raises OSError."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

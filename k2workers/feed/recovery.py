@@ -1,0 +1,150 @@
+"""Owns a shard's repairs over REST: asks for leave, fetches what the planner wants, gives it to the lanes.
+
+Which holes, in which order and how often is the planner's (``sequencing/backfill.py``); what becomes of the events is the
+lanes'. Here are only the requests on their way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import Protocol
+
+import structlog
+
+from k2workers.errors import RateLimited, VenueError
+from k2workers.events import Event, Void
+from k2workers.feed.intake import Intake
+from k2workers.sequencing.backfill import BackfillPlanner, BackfillPolicy, Request, Urgency
+from k2workers.sequencing.bars import ids_of
+from k2workers.sequencing.book import BookLane
+from k2workers.venues.venue import Fetched, History
+
+LOOK_S = 0.05
+REQUESTS_AT_ONCE = 4
+"""Requests of one shard that wait for leave or for their reply."""
+
+SAMPLE_EVERY_NS = 5_000_000_000
+
+_log = structlog.get_logger(__name__)
+
+
+class WeightGrants(Protocol):
+    """Where a request asks before it goes out. None means no leave: try again later."""
+
+    async def ask_weight(self, weight: int, urgency: int) -> int | None:
+        """Leave to spend ``weight``; a smaller ``urgency`` goes first."""
+
+    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
+        """The request is over; see ``supervision.weight``."""
+
+
+class Recovery:
+    """The repairs of one shard. ``start`` it inside the loop; ``stop`` gives up what is under way."""
+
+    def __init__(self, intake: Intake, history: History, grants: WeightGrants, policy: BackfillPolicy) -> None:
+        self.planner = BackfillPlanner(policy)
+        self.requests: Counter[str] = Counter()
+        """Requests so far, by outcome."""
+        self._intake = intake
+        self._history = history
+        self._grants = grants
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._logged_ns = -SAMPLE_EVERY_NS
+        intake.on_unsettled = self._soon
+
+    def start(self) -> None:
+        """Begin to look for holes."""
+        self._look()
+
+    async def stop(self) -> None:
+        """End at once."""
+        self._intake.on_unsettled = lambda: None
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _soon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(0, self._look)
+
+    def _look(self) -> None:
+        now_ns = time.monotonic_ns()
+        for stream in list(self._intake.unsettled):
+            self._tell_planner(stream, now_ns)
+        while len(self._tasks) < REQUESTS_AT_ONCE and (request := self.planner.next(now_ns)) is not None:
+            task = asyncio.get_running_loop().create_task(self._perform(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _tell_planner(self, stream: int, now_ns: int) -> None:
+        lane = self._intake.lanes[stream]
+        wanted = lane.wanted()
+        if isinstance(lane, BookLane):
+            urgency = Urgency.BROKEN_BOOK if lane.gaps or lane.open else Urgency.FIRST_BOOK
+            self.planner.update(stream, (), urgency, now_ns, snapshot=lane.awaits_fetch)
+            settled = not lane.needs_snapshot
+        else:
+            urgency = Urgency.HELD if lane.deadline_ns is not None else Urgency.OPEN
+            self.planner.update(stream, wanted, urgency, now_ns)
+            settled = not wanted
+        if settled:
+            self._intake.unsettled.discard(stream)
+
+    async def _perform(self, request: Request) -> None:
+        topic = self._intake.topics[request.stream]
+        weight = self._history.weight(topic, snapshot=request.snapshot)
+        ask_id = await self._grants.ask_weight(weight, int(request.urgency))
+        if ask_id is None:
+            self._failed(request, "no_leave", "no leave to spend weight came in time")
+            return
+        retry_after_s = 0.0
+        try:
+            if request.snapshot:
+                self._take_book(request, await self._history.book(topic))
+            else:
+                reply = await self._history.fetch(topic, request.first_id, request.last_id, request.attempt)
+                self._take_events(request, reply)
+            self.requests["answered"] += 1
+        except RateLimited as error:
+            retry_after_s = max(1.0, error.retry_after_s)
+            self._failed(request, "banned" if error.banned else "rate_limited", str(error))
+        except VenueError as error:
+            self._failed(request, "failed" if error.retryable else "refused", str(error))
+        finally:
+            self._grants.weight_done(
+                ask_id, used=0 if retry_after_s else self._history.used_weight, retry_after_s=retry_after_s
+            )
+        self._soon()
+
+    def _take_book(self, request: Request, snapshot: Event) -> None:
+        now_ns = time.monotonic_ns()
+        if self._intake.take_book(request.stream, snapshot):
+            self.planner.answered(request, None, (), now_ns)
+        else:
+            self.requests["stale_book"] += 1
+            self.planner.failed(request, now_ns)
+
+    def _take_events(self, request: Request, reply: Fetched) -> None:
+        now_ns = time.monotonic_ns()
+        voids = self.planner.answered(request, reply.covered, [ids_of(event) for event in reply.events], now_ns)
+        learned_ns = time.time_ns()
+        events: list[Event] = [*reply.events, *(Void(first, last, learned_ns) for first, last in voids)]
+        if voids:
+            _log.info("ids_void", topic=self._intake.topics[request.stream].topic, ranges=voids)
+        self._intake.fill(request.stream, sorted(events, key=lambda event: event.first_id), now_ns)
+
+    def _failed(self, request: Request, outcome: str, words: str) -> None:
+        now_ns = time.monotonic_ns()
+        self.requests[outcome] += 1
+        self.planner.failed(request, now_ns)
+        if now_ns - self._logged_ns >= SAMPLE_EVERY_NS:
+            self._logged_ns = now_ns
+            topic = self._intake.topics[request.stream].topic
+            _log.warning("backfill_failed", topic=topic, outcome=outcome, error=words, waiting=self.planner.waiting)

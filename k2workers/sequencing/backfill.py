@@ -1,0 +1,185 @@
+"""Owns what to fetch next: which holes are asked for, in which order, how often, and when an id counts as void. Pure.
+
+One request a topic is under way at a time. A request covers several holes if they fit into one page. An id that a reply
+covers and does not hold may be late in the venue's database or may never have existed: it is void only when a second reply,
+``confirm_ns`` later, says the same.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from k2workers.backoff import Backoff
+from k2workers.sequencing.ranges import IdRanges, Range
+
+
+class Urgency(enum.IntEnum):
+    """Whose turn it is first; the parent's weight budget uses the same order over all workers."""
+
+    HELD = 0
+    """Events wait for the missing ids."""
+    BROKEN_BOOK = 1
+    """Subscribers have no valid book until a snapshot comes."""
+    OPEN = 2
+    """The gap is announced; its events may come late."""
+    FIRST_BOOK = 3
+    """A book that has just begun."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Fetch these ids of one topic, or its book (``snapshot``). ``attempt`` counts from 0 since the last progress."""
+
+    stream: int
+    first_id: int
+    last_id: int
+    urgency: Urgency
+    attempt: int
+    snapshot: bool = False
+
+
+class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """``page`` ids fit one request; a hole that is open for ``give_up_ns`` is not asked for any longer."""
+
+    page: int = 1_000
+    backoff: Backoff = Backoff(150_000_000, 30_000_000_000)
+    confirm_ns: int = 400_000_000
+    give_up_ns: int = 3_600_000_000_000
+
+
+class _Need:
+    """What one topic lacks."""
+
+    __slots__ = (
+        "asking",
+        "attempt",
+        "doubtful",
+        "doubtful_since_ns",
+        "due_ns",
+        "ranges",
+        "since_ns",
+        "snapshot",
+        "urgency",
+    )
+
+    def __init__(self, now_ns: int) -> None:
+        self.ranges: Sequence[Range] = ()
+        self.snapshot = False
+        self.urgency = Urgency.OPEN
+        self.since_ns = self.due_ns = now_ns
+        self.attempt = 0
+        self.asking = False
+        self.doubtful = IdRanges()
+        self.doubtful_since_ns = 0
+
+
+class BackfillPlanner:
+    """The needs of all topics of one shard.
+
+    Call ``update`` whenever a topic's wanted ranges may have changed, ``next`` for something to do, and exactly one of
+    ``answered`` and ``failed`` for everything that ``next`` gave.
+    """
+
+    def __init__(self, policy: BackfillPolicy) -> None:
+        self.policy = policy
+        self.abandoned = 0
+        """Topics whose holes were given up."""
+        self._needs: dict[int, _Need] = {}
+
+    def update(
+        self, stream: int, ranges: Sequence[Range], urgency: Urgency, now_ns: int, *, snapshot: bool = False
+    ) -> None:
+        """What the topic wants now; nothing if ``ranges`` is empty and no ``snapshot`` is wanted."""
+        need = self._needs.get(stream)
+        if not ranges and not snapshot:
+            if need is not None and not need.asking:
+                del self._needs[stream]
+            elif need is not None:
+                need.ranges, need.snapshot = (), False
+            return
+        if need is None:
+            need = self._needs[stream] = _Need(now_ns)
+        elif urgency < need.urgency or (ranges and (not need.ranges or ranges[-1][1] > need.ranges[-1][1])):
+            # A new hole is asked for at once, however long an older one has to wait for its turn.
+            need.due_ns = min(need.due_ns, now_ns)
+            need.since_ns, need.attempt = now_ns, 0
+        need.ranges, need.urgency, need.snapshot = ranges, urgency, snapshot
+
+    def next(self, now_ns: int) -> Request | None:
+        """The most urgent request that may go now; its topic is asked for nothing else until it is answered."""
+        chosen: tuple[tuple[int, int], int, _Need] | None = None
+        for stream, need in list(self._needs.items()):
+            if need.asking or now_ns < need.due_ns or not (need.ranges or need.snapshot):
+                continue
+            if now_ns - need.since_ns > self.policy.give_up_ns:
+                self.abandoned += 1
+                del self._needs[stream]
+                continue
+            rank = (int(need.urgency), need.since_ns)
+            if chosen is None or rank < chosen[0]:
+                chosen = (rank, stream, need)
+        if chosen is None:
+            return None
+        _, stream, need = chosen
+        need.asking = True
+        if need.snapshot:
+            return Request(stream, 0, 0, need.urgency, need.attempt, snapshot=True)
+        first = need.ranges[0][0]
+        last = first
+        for low, high in need.ranges:
+            if low > first + self.policy.page - 1:
+                break
+            last = min(high, first + self.policy.page - 1)
+        return Request(stream, first, last, need.urgency, need.attempt)
+
+    def answered(self, request: Request, covered: Range | None, found: Iterable[Range], now_ns: int) -> list[Range]:
+        """A reply came that speaks for all ids in ``covered`` and holds those ``found``. The ids that are void now.
+
+        Call ``update`` after the lane took what was found.
+        """
+        need = self._needs.get(request.stream)
+        if need is None:
+            return []
+        need.asking = False
+        absent = IdRanges()
+        had = IdRanges(found)
+        if covered is not None:
+            for low, high in need.ranges:
+                absent.add(max(low, covered[0]), min(high, covered[1]))
+            for first, last in had:
+                absent.remove(first, last)
+        confirmed: list[Range] = []
+        if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:
+            confirmed = [part for low, high in absent for part in need.doubtful.within(low, high)]
+            for first, last in confirmed:
+                absent.remove(first, last)
+            need.doubtful = IdRanges()
+        if absent and not need.doubtful:
+            need.doubtful, need.doubtful_since_ns = absent, now_ns
+        progress = bool(confirmed) or any(found for low, high in need.ranges for found in had.within(low, high))
+        self._put_off(need, now_ns, progress=progress)
+        return confirmed
+
+    def failed(self, request: Request, now_ns: int, wait_ns: int = 0) -> None:
+        """No reply, or a refusal; not to be asked again for ``wait_ns`` at least."""
+        need = self._needs.get(request.stream)
+        if need is not None:
+            need.asking = False
+            self._put_off(need, now_ns, progress=False)
+            need.due_ns = max(need.due_ns, now_ns + wait_ns)
+
+    def _put_off(self, need: _Need, now_ns: int, *, progress: bool) -> None:
+        if progress:
+            need.attempt, need.due_ns, need.since_ns = 0, now_ns, now_ns
+            return
+        need.due_ns = now_ns + self.policy.backoff.delay_ns(need.attempt, 0.5)
+        need.attempt += 1
+        if need.doubtful:
+            need.due_ns = min(need.due_ns, max(now_ns, need.doubtful_since_ns + self.policy.confirm_ns))
+
+    @property
+    def waiting(self) -> int:
+        """How many topics lack something."""
+        return len(self._needs)
