@@ -220,7 +220,7 @@ class Aggregator:
                     "first_id": state.first_id,
                     "last_id": state.last_id,
                     "count": state.count,
-                    "missing": state.missing,
+                    "missing": state.open.ids,
                 }
                 for topic, state in sorted(self.sequencer.topics.items())
                 if state.chained

@@ -49,7 +49,7 @@ def build(
 ) -> dict[str, Any]:
     """The report. ``workers`` hold each shard's last beat, ``aggregator`` what it counted until its end."""
     received = sum(int(worker["events_received"]) for worker in workers)
-    gaps = int(aggregator.get("gaps", 0)) + sum(int(worker["gaps"]) for worker in workers)
+    gaps, gaps_open = int(aggregator.get("gaps", 0)), int(aggregator.get("gaps_open", 0))
     report: dict[str, Any] = {
         "venue": venue,
         "shards": shards,
@@ -60,9 +60,10 @@ def build(
             "published": int(aggregator.get("events_published", 0)),
             "duplicates_dropped": sum(int(worker["duplicates"]) for worker in workers),
             "gaps": gaps,
-            "gaps_repaired": 0,
-            "gaps_open": gaps,
-            "void_ids": 0,
+            "gaps_repaired": max(0, gaps - gaps_open),
+            "gaps_open": gaps_open,
+            "repaired_ids": int(aggregator.get("repaired_ids", 0)),
+            "void_ids": int(aggregator.get("void_ids", 0)),
         },
         "rotations": rotations_summary(rotations),
         "workers": [

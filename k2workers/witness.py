@@ -16,7 +16,8 @@ import msgspec
 import uvloop
 
 from k2workers import log
-from k2workers.events import CHAINED, SCHEMA_OF, Gap
+from k2workers.events import CHAINED, SCHEMA_OF, Backfilled, BookSnapshot, Event, Gap, Kline, Void
+from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
 from k2workers.transport.subscriber import Lost, Message, Subscriber
@@ -35,14 +36,73 @@ class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TopicCount(msgspec.Struct):
-    """What arrived of one topic. ``ranges`` are the ids of a chained topic, joined while they follow on."""
+    """What arrived of one topic.
+
+    ``ranges`` are the ids that arrived of a chained topic, ``announced`` those in its gaps, ``voids`` those that never
+    existed. ``backfilled`` events came late, for a gap announced before; they count as received too.
+    """
 
     received: int = 0
     duplicated: int = 0
     reordered: int = 0
     gaps: int = 0
+    backfilled: int = 0
+    snapshots: int = 0
     last_id: int = -1
-    ranges: list[list[int]] = msgspec.field(default_factory=list)
+    last_time_ns: int = -1
+    ranges: IdRanges = msgspec.field(default_factory=IdRanges)
+    announced: IdRanges = msgspec.field(default_factory=IdRanges)
+    voids: IdRanges = msgspec.field(default_factory=IdRanges)
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        if isinstance(event, Gap):
+            self.gaps += 1
+            self.announced.add(event.first_id, event.last_id)
+        elif isinstance(event, Void):
+            self.voids.add(event.first_id, event.last_id)
+        elif isinstance(event, BookSnapshot):
+            self.snapshots += 1
+        elif isinstance(event, Backfilled):
+            self.backfilled += 1
+            self._count_ids(event.event, late=True)
+        elif isinstance(event, Kline):
+            self._count_bar(event)
+        elif SCHEMA_OF[type(event)] in CHAINED:
+            self._count_ids(event, late=False)
+        elif event.first_id <= self.last_id:
+            self.duplicated += 1
+        else:
+            self.received += 1
+            self.last_id = event.last_id
+
+    def _count_ids(self, event: Event, *, late: bool) -> None:
+        first_id, last_id = event.first_id, event.last_id
+        if not isinstance(event, Kline) and self.ranges.within(first_id, last_id):
+            self.duplicated += 1
+            return
+        self.received += 1
+        if first_id <= self.last_id and not late:
+            self.reordered += 1
+        self.last_id = max(self.last_id, last_id)
+        self.ranges.add(first_id, last_id)
+
+    def _count_bar(self, bar: Kline) -> None:
+        # A bar has many states: the same open time is right as long as the venue's time moves on.
+        if bar.open_time_ns < self.last_id:
+            self.reordered += 1
+        elif bar.open_time_ns == self.last_id and bar.venue_time_ns <= self.last_time_ns:
+            self.duplicated += 1
+        else:
+            self.received += 1
+            self.last_id, self.last_time_ns = bar.open_time_ns, bar.venue_time_ns
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            field: list(value) if isinstance(value := getattr(self, field), IdRanges) else value
+            for field in self.__struct_fields__
+        }
 
 
 class Witness:
@@ -56,67 +116,53 @@ class Witness:
         """Count one item of the subscription."""
         if isinstance(item, Lost):
             self.lost_batches += item.count
-            return
-        count = self.topics.setdefault(item.topic, TopicCount())
-        event = item.event
-        if isinstance(event, Gap):
-            count.gaps += 1
-            return
-        first_id, last_id = event.first_id, event.last_id
-        if first_id <= count.last_id:
-            covered = any(low <= first_id and last_id <= high for low, high in count.ranges)
-            if covered or SCHEMA_OF[type(event)] not in CHAINED:
-                count.duplicated += 1
-                return
-            count.reordered += 1
-        count.received += 1
-        if SCHEMA_OF[type(event)] in CHAINED:
-            if count.ranges and first_id == count.ranges[-1][1] + 1:
-                count.ranges[-1][1] = last_id
-            else:
-                count.ranges.append([first_id, last_id])
-        count.last_id = max(count.last_id, last_id)
+        else:
+            self.topics.setdefault(item.topic, TopicCount()).take(item.event)
 
     def result(self) -> dict[str, Any]:
         """The count, as plain data."""
-        return {"topics": msgspec.to_builtins(self.topics), "lost_batches": self.lost_batches}
+        return {"topics": {t: count.as_data() for t, count in self.topics.items()}, "lost_batches": self.lost_batches}
 
 
-def compare(emitted: Mapping[str, Mapping[str, Any]], received: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Both counts by topic → {emitted, received, lost, duplicated, reordered} over all topics.
+class Comparison(msgspec.Struct):
+    """Both counts of some topics. ``lost`` are events; ``unannounced`` are lost ids that no gap has named."""
 
-    Lost are events: where both sides know id ranges, ids that were sent and are in no received range also count, so
-    that a wrong event cannot stand in for a missing one.
-    """
-    totals = {"emitted": 0, "received": 0, "lost": 0, "duplicated": 0, "reordered": 0}
+    emitted: int = 0
+    received: int = 0
+    lost: int = 0
+    unannounced: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+    def add(self, sent: Mapping[str, Any], got: Mapping[str, Any]) -> None:
+        """Add one topic: what the exchange says it sent, and what arrived."""
+        emitted, arrived = int(sent["emitted"]), int(got.get("received", 0))
+        self.emitted += emitted
+        self.received += arrived
+        self.duplicated += int(got.get("duplicated", 0))
+        self.reordered += int(got.get("reordered", 0))
+        if not sent.get("ranges"):
+            self.lost += max(0, emitted - arrived)
+            return
+        # Ids tell more than counts: a wrong event cannot stand in for a missing one.
+        missing = IdRanges((first, last) for first, last in sent["ranges"])
+        one_id_each = missing.ids == emitted
+        for first, last in got.get("ranges", ()):
+            missing.remove(first, last)
+        self.lost += missing.ids if one_id_each else max(emitted - arrived, min(1, missing.ids))
+        for first, last in got.get("announced", ()):
+            missing.remove(first, last)
+        self.unannounced += missing.ids
+
+
+def compare(emitted: Mapping[str, Mapping[str, Any]], received: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Both counts by topic → {emitted, received, lost, unannounced, duplicated, reordered}, and the same by kind."""
+    total, kinds = Comparison(), dict[str, Comparison]()
     for topic, sent in emitted.items():
         got = received.get(topic, {})
-        arrived = int(got.get("received", 0))
-        missing_events = max(0, int(sent["emitted"]) - arrived)
-        missing_ids = _uncovered(sent.get("ranges") or [], got.get("ranges") or [])
-        totals["emitted"] += int(sent["emitted"])
-        totals["received"] += arrived
-        totals["lost"] += missing_events or min(missing_ids, int(sent["emitted"]))
-        totals["duplicated"] += int(got.get("duplicated", 0)) + max(0, arrived - int(sent["emitted"]))
-        totals["reordered"] += int(got.get("reordered", 0))
-    return totals
-
-
-def _uncovered(sent: list[list[int]], got: list[list[int]]) -> int:
-    """How many ids of ``sent`` are in no range of ``got``."""
-    missing = 0
-    have = sorted(got)
-    for first, last in sent:
-        at = first
-        for low, high in have:
-            if high < at:
-                continue
-            if low > last:
-                break
-            missing += max(0, low - at)
-            at = max(at, high + 1)
-        missing += max(0, last + 1 - at)
-    return missing
+        total.add(sent, got)
+        kinds.setdefault(topic.split(".")[1], Comparison()).add(sent, got)
+    return {**msgspec.to_builtins(total), "by_kind": msgspec.to_builtins(kinds)}
 
 
 def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:

@@ -33,11 +33,14 @@ def test_the_report_adds_up_what_the_processes_said() -> None:
         symbols=["A"],
         duration_s=1.5,
         workers=[{**worker, "events_received": 5, "duplicates": 1, "gaps": 2}] * 2,
-        aggregator={"events_published": 9, "gaps": 1},
+        aggregator={"events_published": 9, "gaps": 5, "gaps_open": 2, "repaired_ids": 7, "void_ids": 1},
         rotations=[],
         truth=None,
     )
     assert built["events"]["received"] == 10
-    assert (built["events"]["published"], built["events"]["gaps"], built["events"]["gaps_open"]) == (9, 5, 5)
+    assert built["events"] == {
+        "received": 10, "published": 9, "duplicates_dropped": 2,
+        "gaps": 5, "gaps_repaired": 3, "gaps_open": 2, "repaired_ids": 7, "void_ids": 1,
+    }  # fmt: skip
     assert built["workers"] == [worker, worker]
     assert "truth" not in built

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k2workers.events import BookTicker, Event, Gap, Trade
+from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Trade, Void
 from k2workers.transport.subscriber import Lost, Message
 from k2workers.witness import Witness, compare
 
@@ -11,7 +11,7 @@ def trade(number: int) -> Trade:
     return Trade(number, "1", "1", True, 0, 0, 0)
 
 
-def received(*events: Event, topic: str = "t") -> dict[str, dict]:
+def received(*events: Event, topic: str = "binance.trade.X") -> dict[str, dict]:
     witness = Witness()
     for event in events:
         witness.take(Message(topic, 1, 0, event))
@@ -19,12 +19,13 @@ def received(*events: Event, topic: str = "t") -> dict[str, dict]:
 
 
 def sent(first: int, last: int) -> dict[str, dict]:
-    return {"t": {"emitted": last - first + 1, "ranges": [[first, last]]}}
+    return {"binance.trade.X": {"emitted": last - first + 1, "ranges": [[first, last]]}}
 
 
 def test_everything_once_is_clean() -> None:
     verdict = compare(sent(1, 3), received(trade(1), trade(2), trade(3)))
-    assert verdict == {"emitted": 3, "received": 3, "lost": 0, "duplicated": 0, "reordered": 0}
+    clean = {"emitted": 3, "received": 3, "lost": 0, "unannounced": 0, "duplicated": 0, "reordered": 0}
+    assert verdict == {**clean, "by_kind": {"trade": clean}}
 
 
 def test_a_missing_event_is_lost() -> None:
@@ -45,11 +46,37 @@ def test_an_event_that_comes_late_is_reordered() -> None:
     assert (verdict["reordered"], verdict["lost"]) == (1, 0)
 
 
-def test_more_events_than_were_sent_are_duplicates() -> None:
+def test_a_latest_value_that_goes_back_is_a_duplicate() -> None:
+    tickers = [BookTicker(n, "", "", "", "", 0) for n in (5, 5, 3, 6)]
+    verdict = compare({"binance.trade.X": {"emitted": 3, "ranges": []}}, received(*tickers))
+    assert (verdict["received"], verdict["duplicated"], verdict["lost"]) == (2, 2, 1)
+
+
+def test_what_fills_a_gap_late_is_neither_lost_nor_reordered() -> None:
     verdict = compare(
-        {"t": {"emitted": 1, "ranges": []}}, received(*[BookTicker(n, "", "", "", "", 0) for n in (1, 5)])
+        sent(1, 4), received(trade(1), Gap(2, 3, "", 0), trade(4), Backfilled(trade(2)), Backfilled(trade(3)))
     )
-    assert verdict["duplicated"] == 1
+    assert (verdict["lost"], verdict["reordered"], verdict["duplicated"], verdict["received"]) == (0, 0, 0, 4)
+    assert compare(sent(1, 2), received(trade(1), trade(2), Backfilled(trade(2))))["duplicated"] == 1
+
+
+def test_a_loss_that_was_announced_is_told_apart_from_a_silent_one() -> None:
+    announced = compare(sent(1, 4), received(trade(1), Gap(2, 2, "", 0), trade(4)))
+    assert (announced["lost"], announced["unannounced"]) == (2, 1)
+
+
+def test_a_bar_has_many_states_that_only_move_on() -> None:
+    bars = [
+        Kline(opens, opens + 59, "", "", "", "", "", "", "", "", 0, 0, 0, False, at, 0)
+        for opens, at in ((0, 1), (0, 2), (0, 2), (60, 61), (0, 62))
+    ]
+    count = received(*bars)["binance.trade.X"]
+    assert (count["received"], count["duplicated"], count["reordered"]) == (3, 1, 1)
+
+
+def test_snapshots_and_voids_are_no_events_of_the_venue() -> None:
+    count = received(BookSnapshot(5, [], [], 0), Void(6, 7, 0))["binance.trade.X"]
+    assert (count["received"], count["snapshots"], count["voids"]) == (0, 1, [(6, 7)])
 
 
 def test_an_announced_gap_and_lost_batches_are_counted_apart() -> None:

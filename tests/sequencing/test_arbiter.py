@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers.errors import StateError
-from k2workers.events import BookTicker, DepthUpdate, Event, Gap, Kline, Trade
-from k2workers.sequencing.arbiter import MAX_HELD, BarLane, ChainLane, Lane, MonotoneLane, Verdict, without_ids_through
+from k2workers.events import Backfilled, BookTicker, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.sequencing.arbiter import MAX_HELD, MAX_OPEN, ChainLane, Lane, MonotoneLane, Verdict, without_ids_through
 
 HOLD = 1_000
 
@@ -137,27 +137,6 @@ def test_a_monotone_lane_never_goes_back(numbers: list[int]) -> None:
         assert passed[-1] == max(numbers)
 
 
-def bar(open_ns: int, at_ns: int, *, final: bool = False) -> Kline:
-    return Kline(open_ns, open_ns + 59, "", "", "", "", "", "", "", "", 0, 0, 0, final, at_ns, 0)
-
-
-def test_bars_only_move_on_and_no_final_bar_is_skipped() -> None:
-    lane = BarLane("t")
-    verdicts = [
-        lane.offer(each, 0, HOLD)
-        for each in (
-            bar(0, 10), bar(0, 10), bar(0, 20), bar(60, 70), bar(0, 60, final=True), bar(0, 60, final=True),
-            bar(60, 120, final=True), bar(60, 125), bar(120, 130), bar(60, 120, final=True),
-        )
-    ]  # fmt: skip
-    accepted, duplicate = Verdict.ACCEPTED, Verdict.DUPLICATE
-    assert verdicts == [
-        accepted, duplicate, accepted, accepted, accepted, duplicate, accepted, duplicate, accepted, duplicate
-    ]  # fmt: skip
-    finals = [e.open_time_ns for e in taken(lane) if isinstance(e, Kline) and e.final]
-    assert finals == [0, 60]
-
-
 def test_an_event_of_one_id_cannot_overlap() -> None:
     with pytest.raises(StateError):
         without_ids_through(5, trade(5))
@@ -170,15 +149,82 @@ def test_the_base_lane_judges_nothing() -> None:
     assert Lane("t").deadline_ns is None
 
 
-class TwoLossyLines(RuleBasedStateMachine):
-    """Two lines that lose and repeat, time that passes: nothing twice, nothing out of order, nothing silently short."""
+def test_a_late_copy_of_an_announced_id_fills_the_gap() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, 0)
+    lane.offer(trade(3), 0, 0)
+    assert lane.offer(trade(2), 0, 0) is Verdict.ACCEPTED
+    assert lane.offer(trade(2), 0, 0) is Verdict.DUPLICATE
+    assert taken(lane) == [trade(1), Gap(2, 2, "not received", 3), trade(3), Backfilled(trade(2))]
+    assert (lane.repaired, lane.open.ids) == (1, 0)
 
-    @initialize()
-    def begin(self) -> None:
+
+def test_a_backfill_in_time_keeps_the_order_and_no_gap_is_announced() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, HOLD)
+    lane.offer(trade(5), 0, HOLD)
+    assert lane.wanted() == [(2, 4)]
+    assert lane.fill([trade(2), trade(3), trade(4), trade(6)], 10)
+    assert taken(lane) == [trade(n) for n in range(1, 6)]
+    assert (lane.gaps, lane.wanted(), lane.deadline_ns) == (0, [], None)
+
+
+def test_a_partial_backfill_leaves_the_deadline_of_what_is_still_missing() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, HOLD)
+    lane.offer(trade(5), 0, HOLD)
+    lane.fill([trade(3)], 10)
+    assert lane.wanted() == [(2, 2), (4, 4)]
+    assert lane.deadline_ns == HOLD
+    lane.expire(HOLD)
+    assert lane.wanted() == [(2, 2), (4, 4)]
+
+
+def test_a_void_in_time_stands_in_for_ids_that_never_were() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, HOLD)
+    lane.offer(trade(5), 0, HOLD)
+    lane.fill([Void(0, 3, 7), trade(4)], 10)
+    assert lane.take() == [[trade(1)], [Void(2, 3, 7)], [trade(4), trade(5)]]
+    assert (lane.gaps, lane.voids) == (0, 2)
+
+
+def test_a_resumed_lane_continues_after_what_was_published() -> None:
+    lane = ChainLane("t")
+    lane.resume(10, [(3, 4)])
+    assert lane.offer(trade(9), 0, HOLD) is Verdict.DUPLICATE
+    assert lane.offer(trade(13), 0, HOLD) is Verdict.HELD
+    assert lane.wanted() == [(3, 4), (11, 12)]
+    lane.fill([trade(3), trade(11), trade(12)], 0)
+    assert taken(lane) == [Backfilled(trade(3)), trade(11), trade(12), trade(13)]
+    lane.reopen(12, 12)
+    assert lane.wanted() == [(4, 4), (12, 12)]
+
+
+def test_hopeless_gaps_are_bounded() -> None:
+    lane = ChainLane("t")
+    for number in range(0, 2 * MAX_OPEN + 10, 2):
+        lane.offer(trade(number), 0, 0)
+    assert len(lane.open) == MAX_OPEN
+    assert lane.wanted()[-1] == (2 * MAX_OPEN + 7, 2 * MAX_OPEN + 7)
+
+
+class LossyLinesAndBackfill(RuleBasedStateMachine):
+    """Two lines that lose and repeat, a backfill that brings any part of what is wanted, ids that never existed, time.
+
+    Invariants: published, announced and void ids are consecutive apart from what fills a gap late; no id is published
+    twice; an id that fills a gap late was announced; what is wanted is exactly what is missing; nothing waits longer than
+    its time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
         self.lane = ChainLane("t")
         self.now_ns = 0
         self.at = [0, 0]
-        self.out: list[Event] = []
+        self.next_id = 0
+        self.had: set[int] = set()
+        self.announced: set[int] = set()
         self.lane.offer(trade(0), 0, HOLD)
 
     @rule(line=st.integers(0, 1), skip=st.integers(0, 3))
@@ -195,21 +241,41 @@ class TwoLossyLines(RuleBasedStateMachine):
         self.now_ns += passed
         self.lane.expire(self.now_ns)
 
+    @rule(data=st.data(), void=st.booleans())
+    def backfill(self, data: st.DataObject, void: bool) -> None:
+        missing = [number for first, last in self.lane.wanted() for number in range(first, last + 1)]
+        brought = sorted(data.draw(st.sets(st.sampled_from(missing), max_size=4))) if missing else [0]
+        self.lane.fill([Void(n, n, 0) if void else trade(n) for n in brought], self.now_ns)
+
     @invariant()
-    def published_and_announced_ids_are_consecutive(self) -> None:
-        if not hasattr(self, "lane"):
-            return
-        self.out += taken(self.lane)
-        expected = 0
-        for event in self.out:
-            assert event.first_id == expected
-            expected = event.last_id + 1
+    def what_is_published_is_consecutive_and_never_repeated(self) -> None:
+        for event in taken(self.lane):
+            span = set(range(event.first_id, event.last_id + 1))
+            if isinstance(event, Gap):
+                self.announced |= span
+            elif isinstance(event, Backfilled) or event.last_id < self.next_id:
+                assert span <= self.announced - self.had
+                self.had |= span
+                continue
+            else:
+                assert not span & self.had
+                self.had |= span
+            assert event.first_id == self.next_id
+            self.next_id = event.last_id + 1
+        assert self.lane.open.ids == len(self.announced - self.had)
+
+    @invariant()
+    def what_is_wanted_is_what_is_missing(self) -> None:
+        wanted = {n for first, last in self.lane.wanted() for n in range(first, last + 1)}
+        assert self.announced - self.had <= wanted
+        assert not wanted & self.had
+        assert all(n >= self.next_id for n in wanted - self.announced)
 
     @invariant()
     def nothing_waits_longer_than_its_time(self) -> None:
-        deadline_ns = self.lane.deadline_ns if hasattr(self, "lane") else None
+        deadline_ns = self.lane.deadline_ns
         assert deadline_ns is None or deadline_ns <= self.now_ns + HOLD
 
 
-TestTwoLossyLines = TwoLossyLines.TestCase
-TestTwoLossyLines.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestLossyLinesAndBackfill = LossyLinesAndBackfill.TestCase
+TestLossyLinesAndBackfill.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
