@@ -120,6 +120,7 @@ def simulate(
     tls_key: str = "",
     max_age: float = 86_400.0,
     shutdown_notice: float = 0.0,
+    fault: Annotated[list[str] | None, Parameter(negative="")] = None,
 ) -> int:
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
 
@@ -147,6 +148,8 @@ def simulate(
         Seconds after which a connection is cut.
     shutdown_notice
         Seconds of warning (serverShutdown) before the cut; 0 is none.
+    fault
+        A fault such as drop:probability=0.01 or reset:every_s=30; repeat for more. At run time: POST /_exchange/fault.
     """
     from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
@@ -164,6 +167,7 @@ def simulate(
             tls_key=tls_key,
             max_age_s=max_age,
             shutdown_notice_s=shutdown_notice,
+            faults=tuple(fault or ()),
         )
     )
     return 0

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from k2workers.errors import ConfigError
+from k2workers.simulator import faults
+
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange
 
@@ -20,7 +23,7 @@ def _reply(body: Any, status: int = 200) -> web.Response:
 
 
 def add_routes(app: web.Application, exchange: Exchange) -> None:
-    """Adds GET truth, status and POST stop_market, start_market, drop, shutdown_notice."""
+    """Adds GET truth, status, faults and POST stop_market, start_market, fault, clear_faults, drop, shutdown_notice."""
 
     async def truth(_: web.Request) -> web.Response:
         return _reply(exchange.hub.truth_report())
@@ -37,6 +40,8 @@ def add_routes(app: web.Application, exchange: Exchange) -> None:
                 "streams": len(exchange.hub.wanted),
                 "emitted": exchange.hub.events,
                 "symbols": list(exchange.market.symbols),
+                "connects": list(exchange.connects),
+                "rest": exchange.rest_log.as_data(),
             }
         )
 
@@ -64,6 +69,28 @@ def add_routes(app: web.Application, exchange: Exchange) -> None:
             connection.notify_shutdown()
         return _reply({"notified": len(exchange.connections)})
 
+    async def fault(request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            kind = body.pop("kind")
+        except (ValueError, AttributeError, KeyError, TypeError):
+            return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
+        try:
+            injected = exchange.inject(faults.make(kind, body))
+        except ConfigError as error:
+            return _reply({"msg": str(error)}, 400)
+        return _reply(injected.as_data())
+
+    async def listed(_: web.Request) -> web.Response:
+        return _reply({"faults": exchange.faults.as_data()})
+
+    async def clear(_: web.Request) -> web.Response:
+        exchange.faults.clear()
+        return _reply({"faults": []})
+
+    app.router.add_post("/_exchange/fault", fault)
+    app.router.add_get("/_exchange/faults", listed)
+    app.router.add_post("/_exchange/clear_faults", clear)
     app.router.add_get("/_exchange/truth", truth)
     app.router.add_get("/_exchange/status", status)
     app.router.add_post("/_exchange/stop_market", switch(False))

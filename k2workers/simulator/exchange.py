@@ -9,12 +9,16 @@ import signal
 import ssl
 import sys
 import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import uvloop
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import control, rest
+from k2workers.simulator import control, faults, rest
+from k2workers.simulator.faults import FaultSet
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.limits import NS, SlidingWindow
 from k2workers.simulator.market import Market, MarketSource
@@ -31,7 +35,8 @@ class Exchange:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
-        self.hub = Hub()
+        self.faults = FaultSet(settings.seed)
+        self.hub = Hub(self.faults)
         self.connections: dict[Connection, None] = {}
         self.market: MarketSource
         self.generated: Market | None = None
@@ -49,6 +54,12 @@ class Exchange:
         self._runner: web.AppRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
         self.connects_total = 0
+        self.connects: deque[float] = deque(maxlen=1_000)
+        """When the last handshakes came, seconds since the start."""
+        self.rest_log = rest.RequestLog()
+        self._started_s = time.monotonic()
+        # A wrong fault is said before anything is opened.
+        self._first_faults = [faults.parse(text) for text in settings.faults]
 
     async def start(self) -> tuple[int, int]:
         """Listens, starts the market, returns (WebSocket port, REST port); equal without ``rest_port``.
@@ -71,7 +82,41 @@ class Exchange:
             await self._runner.cleanup()
             raise
         self._pulse = asyncio.create_task(self._run(), name="exchange pulse")
+        for fault in self._first_faults:
+            self.inject(fault)
         return ws_port, rest_port
+
+    def inject(self, fault: faults.Fault) -> faults.Fault:
+        """Puts a fault into effect, or on its way if it begins later."""
+        self.faults.add(fault, time.monotonic())
+        if fault.kind.startswith("snapshot_"):
+            for market in self.market.symbols.values():
+                market.keep_books(max(1, int(fault.values.get("windows", 1))))
+        if fault.scope in (faults.ACTING, faults.MARKET):
+            self._act_later(fault, fault.values["after_s"])
+        return fault
+
+    def _act_later(self, fault: faults.Fault, delay_s: float) -> None:
+        if delay_s:
+            asyncio.get_running_loop().call_later(delay_s, self._act, fault)
+        else:
+            self._act(fault)
+
+    def _act(self, fault: faults.Fault) -> None:
+        if fault not in self.faults:
+            return  # cleared meanwhile
+        values = fault.values
+        if fault.scope == faults.MARKET:
+            symbol = values["symbol"] or next(iter(self.market.symbols))
+            if symbol in self.market.symbols:
+                self.market.symbols[symbol].skip_ids(values["ids"])
+                fault.acted += 1
+        else:
+            for connection in list(self.connections)[: values["connections"] or None]:
+                ACTS[fault.kind](connection, values)
+                fault.acted += 1
+        if values["every_s"] and time.monotonic() + values["every_s"] < fault.stops_s:
+            self._act_later(fault, values["every_s"])
 
     async def _listen(self, name: str, port: int) -> int:
         assert self._runner is not None
@@ -135,10 +180,14 @@ class Exchange:
         if not window.allow(time.monotonic_ns()):
             retry = str(max(1, int(settings.connect_window_s)))
             raise web.HTTPTooManyRequests(text="Too many connection attempts", headers={"Retry-After": retry})
+        self.connects.append(round(time.monotonic() - self._started_s, 3))
+        mute = await self._handshake_faults()
         combined, unit, names = requested(request)
         if len(set(names)) > settings.streams_per_connection:
             raise web.HTTPBadRequest(text='{"code":4,"msg":"Too many subscriptions"}')
-        connection = Connection(settings, self.hub, combined=combined, unit=unit, on_subscribed=self._on_subscribed)
+        connection = Connection(
+            settings, self.hub, combined=combined, unit=unit, on_subscribed=self._on_subscribed, mute=mute
+        )
         self.connections[connection] = None
         self.connects_total += 1
         try:
@@ -146,9 +195,38 @@ class Exchange:
         finally:
             del self.connections[connection]
 
+    async def _handshake_faults(self) -> bool:
+        """Applies the faults on handshakes; whether the connection will be mute."""
+        if not self.faults.handshakes:
+            return False
+        now_s = time.monotonic()
+        slow = self.faults.handshake("slow_handshake", now_s)
+        if slow is not None:
+            await asyncio.sleep(slow.values["delay_s"])
+        refused = self.faults.handshake("refuse", now_s)
+        if refused is not None:
+            error = web.HTTPServiceUnavailable(text="injected fault")
+            error.set_status(refused.values["status"])
+            raise error
+        return self.faults.handshake("mute", now_s) is not None
+
     def _on_subscribed(self) -> None:
         if self.replay is not None:
             self.replay.subscribed(time.time_ns())
+
+
+ACTS: dict[str, Callable[[Connection, Mapping[str, Any]], None]] = {
+    "reset": lambda connection, _: connection.drop(),
+    "silence": lambda connection, values: connection.silence(values["for_s"]),
+    "close": lambda connection, values: (
+        connection.drop()
+        if values["code"] == WSCloseCode.ABNORMAL_CLOSURE
+        else connection.close(values["code"], "Injected fault")
+    ),
+    "age": lambda connection, _: connection.age_out(),
+    "shutdown": lambda connection, values: connection.shut_down(values["lead_s"]),
+}
+"""What faults on connections do."""
 
 
 def main(settings: SimulatorSettings) -> None:

@@ -1,26 +1,19 @@
 """Owns who is subscribed to what, the frames on their way, and the count of what was really sent.
 
-An event counts as emitted only if its frame was given to at least one open, subscribed connection.
+An event counts as emitted if its frame was given to at least one open, subscribed connection, or withheld from it by a
+fault. Of streams whose ids form a chain, what happened while nobody listened counts too, once somebody listens again.
 """
 
 from __future__ import annotations
 
-import struct
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from k2workers.simulator.damage import damaged, frame
+from k2workers.simulator.faults import FaultSet
 from k2workers.simulator.streams import CONTIGUOUS, kind_of
 from k2workers.simulator.symbol import Emission
-
-
-def text_frame(payload: bytes) -> bytes:
-    """One unmasked, final WebSocket text frame, as a server sends it (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return struct.pack("!BB", 0x81, size) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", 0x81, 126, size) + payload
-    return struct.pack("!BBQ", 0x81, 127, size) + payload
 
 
 class Subscriber(Protocol):
@@ -29,6 +22,7 @@ class Subscriber(Protocol):
     combined: bool
     unit: int
     pending: list[bytes]
+    delayed: list[bytes]
 
     @property
     def open(self) -> bool: ...
@@ -39,7 +33,7 @@ class Subscriber(Protocol):
 class Truth:
     """What was sent of one stream: how many events, which ids; ranges only where ids form a chain."""
 
-    __slots__ = ("contiguous", "emitted", "first_id", "kind", "last_id", "ranges")
+    __slots__ = ("contiguous", "emitted", "first_id", "kind", "last_id", "ranges", "unheard")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -47,9 +41,15 @@ class Truth:
         self.emitted = 0
         self.first_id = self.last_id = -1
         self.ranges: list[list[int]] = []
+        self.unheard: list[tuple[int, int]] = []
+        """Events of a chain that happened while nobody listened."""
 
     def count(self, first_id: int, last_id: int) -> None:
-        """Records one sent event."""
+        """Records one sent event, and before it what nobody heard."""
+        if self.unheard:
+            unheard, self.unheard = self.unheard, []
+            for first, last in unheard:
+                self.count(first, last)
         if not self.emitted:
             self.first_id = first_id
         self.emitted += 1
@@ -73,10 +73,11 @@ class Truth:
 class Hub:
     """Delivers each event to the connections that want it: one text per time unit and form, one write per tick."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: FaultSet) -> None:
         self.wanted: set[str] = set()
         self.truth: dict[str, Truth] = {}
         self.events = 0
+        self._faults = faults
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
 
     def subscribe(self, connection: Subscriber, names: Iterable[str]) -> None:
@@ -86,45 +87,53 @@ class Hub:
             self.wanted.add(name)
 
     def unsubscribe(self, connection: Subscriber, names: Iterable[str]) -> None:
-        """Ends subscriptions; unknown ones are ignored, as the venue does."""
+        """Ends subscriptions; unknown ones are ignored, as the venue does. The market of a stream goes on without them."""
         for name in names:
             holders = self._subscribers.get(name)
             if holders is not None:
                 holders.pop(connection, None)
-                if not holders:
-                    del self._subscribers[name]
-                    self.wanted.discard(name)
 
     def deliver(self, emissions: Iterable[Emission]) -> None:
         """Sends the events of one tick, in order."""
         dirty: dict[Subscriber, None] = {}
-        for name, first_id, last_id, render in emissions:
-            holders = self._subscribers.get(name)
+        faults, now_s = self._faults, time.monotonic()
+        for emission in emissions:
+            name, first_id, last_id, _ = emission
+            holders = [c for c in self._subscribers.get(name, ()) if c.open]
             if not holders:
+                self._unheard(name, first_id, last_id)
                 continue
-            texts: dict[int, str] = {}
-            frames: dict[tuple[int, bool], bytes] = {}
-            sent = False
+            self._count(name, first_id, last_id)
+            if not faults.messages:
+                self._send(emission, holders)
+            elif not faults.withheld(name, now_s):
+                self._send_damaged(emission, holders, now_s)
             for connection in holders:
-                if not connection.open:
-                    continue
-                form = connection.unit, connection.combined
-                frame = frames.get(form)
-                if frame is None:
-                    unit, combined = form
-                    text = texts.get(unit)
-                    if text is None:
-                        text = texts[unit] = render(unit)
-                    if combined:
-                        text = f'{{"stream":"{name}","data":{text}}}'
-                    frame = frames[form] = text_frame(text.encode())
-                connection.pending.append(frame)
                 dirty[connection] = None
-                sent = True
-            if sent:
-                self._count(name, first_id, last_id)
         for connection in dirty:
             connection.flush()
+
+    def _send(self, emission: Emission, holders: list[Subscriber]) -> None:
+        frames: dict[tuple[int, bool], bytes] = {}
+        for connection in holders:
+            form = connection.unit, connection.combined
+            made = frames.get(form)
+            if made is None:
+                made = frames[form] = frame(_payload(emission, *form))
+            connection.pending.append(made)
+
+    def _send_damaged(self, emission: Emission, holders: list[Subscriber], now_s: float) -> None:
+        for connection in holders:
+            struck = self._faults.strikes(emission.stream, now_s)
+            payload = _payload(emission, connection.unit, connection.combined)
+            frames, late = damaged(payload, struck, self._faults.random)
+            delayed, connection.delayed = connection.delayed, frames if late else []
+            connection.pending += delayed if late else [*frames, *delayed]
+
+    def _unheard(self, name: str, first_id: int, last_id: int) -> None:
+        truth = self.truth.get(name)
+        if truth is not None and truth.contiguous:
+            truth.unheard.append((first_id, last_id))
 
     def _count(self, name: str, first_id: int, last_id: int) -> None:
         truth = self.truth.get(name)
@@ -136,3 +145,8 @@ class Hub:
     def truth_report(self) -> Mapping[str, Any]:
         """The reply of /_exchange/truth."""
         return {"topics": {name: truth.as_json() for name, truth in self.truth.items()}}
+
+
+def _payload(emission: Emission, unit: int, combined: bool) -> bytes:
+    text = emission.render(unit)
+    return (f'{{"stream":"{emission.stream}","data":{text}}}' if combined else text).encode()

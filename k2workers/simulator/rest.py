@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
@@ -12,7 +16,7 @@ from aiohttp import web
 from k2workers.simulator.bars import INTERVALS, UTC8, Bar
 from k2workers.simulator.limits import NS, WeightMeter
 from k2workers.simulator.payloads import SCALE, decimal
-from k2workers.simulator.symbol import SymbolMarket
+from k2workers.simulator.symbol import BookRow, SymbolMarket
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange
@@ -163,8 +167,30 @@ def _symbol_info(market: SymbolMarket) -> dict[str, Any]:
 def _depth(exchange: Exchange, query: Query) -> Any:
     market = _symbol(exchange, query.required("symbol"))
     count = query.limit(100, 5000)
-    rows = [[[decimal(p), decimal(q)] for p, q in side.top(count)] for side in (market.bids, market.asks)]
-    return {"lastUpdateId": market.update_id, "bids": rows[0], "asks": rows[1]}
+    update_id, bids, asks = _book(exchange, market, count)
+    rows = [[[decimal(p), decimal(q)] for p, q in side[:count]] for side in (bids, asks)]
+    return {"lastUpdateId": update_id, "bids": rows[0], "asks": rows[1]}
+
+
+def _book(exchange: Exchange, market: SymbolMarket, count: int) -> BookRow:
+    if exchange.faults.rest and market.books:
+        now_s = time.monotonic()
+        if exchange.faults.request("snapshot_old", "depth", now_s):
+            return market.books[0]
+        if exchange.faults.request("snapshot_edge", "depth", now_s):
+            return market.books[-1]
+    return market.update_id, market.bids.top(count), market.asks.top(count)
+
+
+def _visible(exchange: Exchange, path: str, rows: list[Any], field: int) -> list[Any]:
+    """The rows that the database shows already; the time is in this field, in µs."""
+    if not exchange.faults.rest:
+        return rows
+    late = exchange.faults.request("rest_delay", path, time.monotonic())
+    if late is None:
+        return rows
+    newest_us = time.time_ns() // 1000 - int(late.values["delay_s"] * 1e6)
+    return [row for row in rows if row[field] <= newest_us]
 
 
 def _depth_weight(query: Query) -> int:
@@ -172,15 +198,19 @@ def _depth_weight(query: Query) -> int:
     return 5 if limit <= 100 else 25 if limit <= 500 else 50 if limit <= 1000 else 250
 
 
-def _trades(exchange: Exchange, query: Query) -> Any:
+def _historical_trades(exchange: Exchange, query: Query) -> Any:
     market = _symbol(exchange, query.required("symbol"))
-    rows, limit, start = market.trades, query.limit(500, 1000), query.integer("fromId")
-    if start is None:
-        chosen = rows[-limit:]
-    else:
-        # Ids are consecutive, so a row's place is its id less the first one's.
-        place = max(0, start - rows[0][0]) if rows else 0
-        chosen = rows[place : place + limit]
+    rows = _visible(exchange, "historicalTrades", market.trades, 3)
+    limit, start = query.limit(500, 1000), query.integer("fromId")
+    return _trade_rows(rows[-limit:] if start is None else _from_id(rows, start, limit), query)
+
+
+def _from_id(rows: list[Any], start: int, limit: int) -> list[Any]:
+    place = bisect_left(rows, start, key=itemgetter(0))
+    return rows[place : place + limit]
+
+
+def _trade_rows(chosen: list[Any], query: Query) -> Any:
     return [
         {
             "id": number,
@@ -198,19 +228,19 @@ def _trades(exchange: Exchange, query: Query) -> Any:
 def _latest_trades(exchange: Exchange, query: Query) -> Any:
     if query.text("fromId") is not None:
         raise ApiError(-1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'.")
-    return _trades(exchange, query)
+    market = _symbol(exchange, query.required("symbol"))
+    return _trade_rows(market.trades[-query.limit(500, 1000) :], query)
 
 
 def _agg_trades(exchange: Exchange, query: Query) -> Any:
     market = _symbol(exchange, query.required("symbol"))
-    rows, limit = market.aggs, query.limit(500, 1000)
+    rows, limit = _visible(exchange, "aggTrades", market.aggs, 5), query.limit(500, 1000)
     first_id = query.integer("fromId")
     start, end = query.time_us("startTime"), query.time_us("endTime")
     if first_id is not None:
         if start is not None or end is not None:
             raise ApiError(-1128, "Combination of optional parameters invalid.")
-        place = max(0, first_id - rows[0][0]) if rows else 0
-        chosen = rows[place : place + limit]
+        chosen = _from_id(rows, first_id, limit)
     else:
         chosen = _between(rows, 5, start, end, limit)
     keys = ("a", "p", "q", "f", "l", "T", "m", "M")
@@ -237,10 +267,10 @@ def _klines(exchange: Exchange, query: Query) -> Any:
     if zone not in ("0", "8", "+8", "08:00", "+08:00", "8:00"):
         raise ApiError(-1130, "Data sent for parameter 'timeZone' is not valid.")
     bars = market.bars.rows(interval, 0 if zone == "0" else UTC8)
-    rows = [(bar.open_us, bar) for bar in bars]
+    rows = _visible(exchange, "klines", [(bar.open_us, bar, bar.end_us) for bar in bars], 2)
     start, end = query.time_us("startTime"), query.time_us("endTime")
     chosen = _between(rows, 0, start, end, query.limit(500, 1000))
-    return [_kline_row(bar, query.unit) for _, bar in chosen]
+    return [_kline_row(bar, query.unit) for _, bar, _ in chosen]
 
 
 def _kline_row(bar: Bar, unit: int) -> list[Any]:
@@ -277,7 +307,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "exchangeInfo": Endpoint(lambda _: 20, _exchange_info),
     "depth": Endpoint(_depth_weight, _depth),
     "trades": Endpoint(lambda _: 25, _latest_trades),
-    "historicalTrades": Endpoint(lambda _: 25, _trades),
+    "historicalTrades": Endpoint(lambda _: 25, _historical_trades),
     "aggTrades": Endpoint(lambda _: 4, _agg_trades),
     "klines": Endpoint(lambda _: 2, _klines),
     "ticker/bookTicker": Endpoint(lambda query: 2 if query.text("symbol") else 4, _book_ticker),
@@ -293,37 +323,89 @@ def _respond(body: Any, status: int, used: int, retry_after_s: int = 0) -> web.R
     return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
+class RequestLog:
+    """What was asked over REST since the start."""
+
+    def __init__(self) -> None:
+        self.by_path: Counter[str] = Counter()
+        self.by_status: Counter[str] = Counter()
+        self.used_weight = 0
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "requests": self.by_path.total(),
+            "by_path": dict(self.by_path),
+            "by_status": dict(self.by_status),
+            "used_weight": self.used_weight,
+        }
+
+
+_REFUSALS = {"rest_429": 429, "rest_418": 418, "rest_403": 403, "rest_5xx": 0}
+
+
+async def _injected(exchange: Exchange, path: str) -> web.Response | None:
+    """The answer that a fault gives instead of the right one."""
+    now_s = time.monotonic()
+    slow = exchange.faults.request("rest_slow", path, now_s)
+    if slow is not None:
+        await asyncio.sleep(slow.values["delay_s"])
+    for kind, status in _REFUSALS.items():
+        fault = exchange.faults.request(kind, path, now_s)
+        if fault is not None:
+            wait_s = int(fault.values.get("retry_after_s", 0))
+            code = -1003 if status in (429, 418) else 0
+            return _respond({"code": code, "msg": "Injected fault."}, status or fault.values["status"], 0, wait_s)
+    return None
+
+
+class Handler:
+    """Answers one endpoint; all requests of one IP share one weight allowance."""
+
+    def __init__(self, exchange: Exchange, path: str, endpoint: Endpoint, meters: dict[str, WeightMeter]) -> None:
+        self._exchange = exchange
+        self._path = path
+        self._endpoint = endpoint
+        self._meters = meters
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        response = None
+        if self._exchange.faults.rest:
+            response = await _injected(self._exchange, self._path)
+        if response is None:
+            response = self._answer(request)
+        log = self._exchange.rest_log
+        log.by_path[self._path] += 1
+        log.by_status[str(response.status)] += 1
+        return response
+
+    def _answer(self, request: web.Request) -> web.Response:
+        query, settings = Query(request), self._exchange.settings
+        try:
+            weight = self._endpoint.weight(query)
+        except ApiError:
+            # A malformed request still costs something; its own reply follows below.
+            weight = 1
+        meter = self._meters.setdefault(
+            request.remote or "", WeightMeter(settings.weight_per_minute, int(settings.ban_s * NS))
+        )
+        now_ns = time.time_ns()
+        status, used, wait_s = meter.spend(weight, now_ns)
+        self._exchange.rest_log.used_weight += weight
+        if status != 200:
+            text = (
+                _RATE_TEXT.format(settings.weight_per_minute)
+                if status == 429
+                else _BAN_TEXT.format(now_ns // 1_000_000 + wait_s * 1000)
+            )
+            return _respond({"code": -1003, "msg": text}, status, used, wait_s)
+        try:
+            return _respond(self._endpoint.reply(self._exchange, query), 200, used)
+        except ApiError as error:
+            return _respond({"code": error.code, "msg": error.message}, 400, used)
+
+
 def add_routes(app: web.Application, exchange: Exchange) -> None:
-    """Adds every endpoint; all requests of one IP share one weight allowance."""
+    """Adds every endpoint."""
     meters: dict[str, WeightMeter] = {}
-    settings = exchange.settings
-
-    def handler(endpoint: Endpoint) -> Callable[[web.Request], Any]:
-        async def handle(request: web.Request) -> web.Response:
-            query = Query(request)
-            try:
-                weight = endpoint.weight(query)
-            except ApiError:
-                # A malformed request still costs something; its own reply follows below.
-                weight = 1
-            address = request.remote or ""
-            if address not in meters:
-                meters[address] = WeightMeter(settings.weight_per_minute, int(settings.ban_s * NS))
-            now_ns = time.time_ns()
-            status, used, wait_s = meters[address].spend(weight, now_ns)
-            if status != 200:
-                text = (
-                    _RATE_TEXT.format(settings.weight_per_minute)
-                    if status == 429
-                    else _BAN_TEXT.format(now_ns // 1_000_000 + wait_s * 1000)
-                )
-                return _respond({"code": -1003, "msg": text}, status, used, wait_s)
-            try:
-                return _respond(endpoint.reply(exchange, query), 200, used)
-            except ApiError as error:
-                return _respond({"code": error.code, "msg": error.message}, 400, used)
-
-        return handle
-
     for path, endpoint in ENDPOINTS.items():
-        app.router.add_get("/api/v3/" + path, handler(endpoint))
+        app.router.add_get("/api/v3/" + path, Handler(exchange, path, endpoint, meters).__call__)

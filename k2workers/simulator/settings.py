@@ -30,6 +30,9 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     replay_speed: float = 1.0
     replay_settle_s: float = 0.25
 
+    faults: tuple[str, ...] = ()
+    """Faults from the start, as ``simulator.faults`` writes them."""
+
     max_age_s: float = 86_400.0
     age_close_code: int = 1001
     ping_interval_s: float = 20.0

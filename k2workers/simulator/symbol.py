@@ -6,13 +6,14 @@ One update id counter feeds bookTicker ``u``, the windows ``U``/``u`` of both di
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
 from k2workers.simulator import payloads
 from k2workers.simulator.bars import UTC8, Bar, Bars, Series
-from k2workers.simulator.book import Changes, Side
+from k2workers.simulator.book import Changes, Level, Side
 from k2workers.simulator.payloads import SCALE
 from k2workers.simulator.streams import SymbolStreams
 
@@ -23,6 +24,10 @@ TradeRow = tuple[int, int, int, int, bool]
 """(trade id, price, quantity, time in µs, buyer is maker)"""
 AggRow = tuple[int, int, int, int, int, int, bool]
 """(aggregate id, price, quantity, first trade id, last trade id, time in µs, buyer is maker)"""
+
+
+BookRow = tuple[int, list[Level], list[Level]]
+"""(update id, bids, asks)"""
 
 
 class Emission(NamedTuple):
@@ -65,6 +70,16 @@ class SymbolMarket:
         self.bars = Bars(now_us, price)
         self.last_price, self.last_qty, self.last_trade_us = price, 0, now_us
         self._partial_id = self._slow_partial_id = -1
+        self.books: deque[BookRow] | None = None
+        """The book at the end of the last windows, only while somebody asks for old ones."""
+
+    def keep_books(self, windows: int) -> None:
+        """From now on the book at the end of this many 100 ms windows is kept."""
+        self.books = deque(self.books or (), maxlen=windows)
+
+    def skip_ids(self, count: int) -> None:
+        """The next trade ids never exist."""
+        self.trade_id += count
 
     def set_level(self, side: Side, price: int, qty: int) -> None:
         """One change of the book: takes the next update id."""
@@ -126,6 +141,8 @@ class SymbolMarket:
             self.slow.bids.update(window.bids)
             self.slow.asks.update(window.asks)
             self.fast = Changes(self.update_id + 1)
+            if self.books is not None:
+                self.books.append((self.update_id, self.bids.top(5000), self.asks.top(5000)))
         if self._partial_id != self.update_id:
             self._partial_id = self.update_id
             self._emit_partial(self.streams.fast_partial, out)

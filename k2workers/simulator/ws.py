@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, unquote
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from k2workers.simulator import payloads
-from k2workers.simulator.hub import Hub, text_frame
+from k2workers.simulator.damage import frame
+from k2workers.simulator.hub import Hub
 from k2workers.simulator.limits import NS, SlidingWindow
 from k2workers.simulator.requests import answer
 from k2workers.simulator.settings import SimulatorSettings
@@ -35,10 +36,14 @@ class Connection:
         combined: bool,
         unit: int,
         on_subscribed: Callable[[], None],
+        mute: bool = False,
     ) -> None:
         self.combined = combined
         self.unit = unit
         self.pending: list[bytes] = []
+        self.delayed: list[bytes] = []
+        self._mute = mute
+        self._silent = False
         self._settings = settings
         self._hub = hub
         self._on_subscribed = on_subscribed
@@ -63,7 +68,8 @@ class Connection:
 
     def subscribe(self, names: list[str]) -> None:
         self._names.update(dict.fromkeys(names))
-        self._hub.subscribe(self, names)
+        if not self._mute:
+            self._hub.subscribe(self, names)
         self._on_subscribed()
 
     def unsubscribe(self, names: list[str]) -> None:
@@ -102,14 +108,14 @@ class Connection:
                 continue
             if message.type is WSMsgType.TEXT:
                 self._on_text(message.data)
-            elif message.type is WSMsgType.PING:
+            elif message.type is WSMsgType.PING and not self._silent:
                 await self._ws.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 self._on_pong(bytes(message.data))
 
     def _on_text(self, text: str) -> None:
         limit = self._settings.max_request_bytes
-        if not self.open or (limit and len(text.encode()) > limit):
+        if not self.open or self._silent or (limit and len(text.encode()) > limit):
             return
         reply = answer(
             text,
@@ -121,14 +127,14 @@ class Connection:
 
     def write_text(self, text: str) -> None:
         """Sends one text frame now, after all that was sent before."""
-        self.pending.append(text_frame(text.encode()))
+        self.pending.append(frame(text.encode()))
         self.flush()
 
     def flush(self) -> None:
         """Gives all pending frames to the transport in one write; cuts a reader that is too slow."""
         data = b"".join(self.pending)
         self.pending.clear()
-        if self._transport is None or not self.open:
+        if self._transport is None or not self.open or self._silent:
             return
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > self._settings.write_buffer_limit:
@@ -160,6 +166,30 @@ class Connection:
             waiting.cancel()
             if transport is not None and self.unsent_bytes:
                 asyncio.get_running_loop().call_later(self._settings.close_wait_s, transport.abort)
+
+    def silence(self, for_s: float) -> None:
+        """Sends and answers nothing any more, while TCP stays up; after ``for_s`` (if not 0) it goes on."""
+        self._silent = True
+        for name in ("age", "notice", "pong"):
+            timer = self._timers.pop(name, None)
+            if timer is not None:
+                timer.cancel()
+        if for_s:
+            self._later("speak", for_s, self._speak)
+
+    def _speak(self) -> None:
+        self._silent = False
+
+    def age_out(self) -> None:
+        """Ends as if the greatest age were reached."""
+        if self._open:
+            self._too_old()
+
+    def shut_down(self, lead_s: float) -> None:
+        """Says that it will end, then ends; a negative ``lead_s`` says nothing."""
+        if lead_s >= 0:
+            self.notify_shutdown()
+        self._later("age", max(0.0, lead_s), self._too_old)
 
     def drop(self) -> None:
         """Cuts the TCP connection without a close frame."""
@@ -195,7 +225,7 @@ class Connection:
 
     def _ping(self) -> None:
         payload = str(time.time_ns() // 1_000_000).encode()
-        if self._transport is not None and self.open:
+        if self._transport is not None and self.open and not self._silent:
             self._transport.write(bytes((0x89, len(payload))) + payload)
         self._unanswered[payload] = None
         if "pong" not in self._timers:

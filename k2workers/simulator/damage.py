@@ -1,0 +1,50 @@
+"""Owns what a fault makes of one message's frame on one connection. Pure apart from the connection's delayed frame."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Sequence
+
+from k2workers.simulator.faults import Fault
+
+OVERSIZE_BYTES = 16 * 1024 * 1024 + 1
+_FINAL, _TEXT, _PING = 0x80, 0x1, 0x9
+
+
+def frame(payload: bytes, *, opcode: int = _TEXT, final: bool = True) -> bytes:
+    """One unmasked WebSocket frame, as a server sends it (RFC 6455, 5.2)."""
+    first, size = opcode | (_FINAL if final else 0), len(payload)
+    if size < 126:
+        return struct.pack("!BB", first, size) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
+
+
+def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tuple[list[bytes], bool]:
+    """(frames to send instead of this message, whether they go after the connection's next message)."""
+    frames, late = [frame(payload)], False
+    for fault in faults:
+        if fault.kind == "drop":
+            frames = []
+        elif fault.kind == "duplicate":
+            frames = frames * 2
+        elif fault.kind == "reorder":
+            late = True
+        elif fault.kind == "truncate":
+            frames = [frame(payload[: len(payload) // 2])]
+        elif fault.kind == "garbage":
+            nonsense = bytes(rng.randrange(32, 127) for _ in range(rng.randrange(1, 200)))
+            frames = [frame(nonsense), *frames]
+        elif fault.kind == "oversize":
+            frames = [frame(b"x" * OVERSIZE_BYTES), *frames]
+        elif fault.kind == "fragment":
+            third = len(payload) // 3
+            frames = [
+                frame(payload[:third], final=False),
+                frame(b"between", opcode=_PING),
+                frame(payload[third : 2 * third], opcode=0, final=False),
+                frame(payload[2 * third :], opcode=0),
+            ]
+    return frames, late
