@@ -21,15 +21,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k2workers.transport.subscriber import Lost, Message, Subscriber
+    from k2workers.transport.position import Position
+    from k2workers.transport.reassembly import Lost
+    from k2workers.transport.subscriber import Message, Subscriber
 
 __version__ = "0.1.0"
-__all__ = ["Lost", "Message", "Subscriber", "__version__"]
+__all__ = ["Lost", "Message", "Position", "Subscriber", "__version__"]
 
 
 def __getattr__(name: str) -> object:
     # Lazy: a worker or a test of the pure core must not pay for ZeroMQ because the package has a public name.
-    if name in {"Lost", "Message", "Subscriber"}:
+    if name in __all__:
         from k2workers.transport import subscriber
 
         return getattr(subscriber, name)

@@ -22,7 +22,8 @@ from k2workers.supervision.child import guard_parent
 from k2workers.transport import link
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.pull import BatchPuller
-from k2workers.transport.replay import LastValues, LastValueServer
+from k2workers.transport.replay import LastValues, ReplayServer
+from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import HEARTBEAT_TOPIC
 
 HEARTBEAT_S = 0.25
@@ -55,6 +56,8 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
     source: str
     checkpoint_max_age_s: float = 3_600.0
+    replay_bytes: int = 64 * 2**20
+    replay_age_s: float = 300.0
     subscriber_high_water_mark: int = 100_000
     environment: str = "dev"
     log_level: str = "info"
@@ -131,7 +134,10 @@ class Aggregator:
         self.publisher = Publisher(
             self._context, settings.publish_endpoint, high_water_mark=settings.subscriber_high_water_mark
         )
-        self.snapshots = LastValueServer(self._context, settings.snapshot_endpoint, self.last_values)
+        self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
+        self.snapshots = ReplayServer(
+            self._context, settings.snapshot_endpoint, self.last_values, self.ring, self.sequencer.epoch
+        )
         self.puller = BatchPuller(self._context, settings.pull_endpoint)
 
     def start(self) -> None:
@@ -146,7 +152,7 @@ class Aggregator:
 
     def on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
         """Number and publish the batches of one bundle."""
-        now_ns = time.time_ns()
+        now_ns, heard_ns = time.time_ns(), time.monotonic_ns()
         for frame in frames:
             try:
                 stamped = self.sequencer.stamp(frame, now_ns)
@@ -154,21 +160,25 @@ class Aggregator:
                 self.unreadable += 1
                 _log.error("batch_unreadable", error=str(error), total=self.unreadable)
                 continue
+            if not stamped:
+                continue
+            topic = frame[: frame.index(b" ")].decode()
+            sequence = self.sequencer.topics[topic].sequence - len(stamped)
             for outgoing in stamped:
+                sequence += 1
                 self.publisher.publish(outgoing)
+                self.ring.put(topic, sequence, outgoing, heard_ns)
                 self.batches += 1
                 self.bytes += len(outgoing)
-            if stamped:
-                topic = frame[: frame.index(b" ")].decode()
-                self.last_values.put(topic, stamped[-1])
-                received_ns = wire.newest_received_ns(frame)
-                if received_ns is not None:
-                    self.latency.observe(now_ns - received_ns)
+            self.last_values.put(topic, stamped[-1])
+            received_ns = wire.newest_received_ns(frame)
+            if received_ns is not None:
+                self.latency.observe(now_ns - received_ns)
         if self.sequencer.found_holes:
             _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=self.sequencer.found_holes)
             self.puller.tell_holes(worker, self.sequencer.found_holes)
             self.sequencer.found_holes = {}
-        self.heard_ns = time.monotonic_ns()
+        self.heard_ns = heard_ns
 
     def acknowledge(self) -> None:
         """Tell the workers what they need not keep any longer."""
@@ -187,6 +197,7 @@ class Aggregator:
         for frame in self.sequencer.stamp(wire.encode_batch(HEARTBEAT_TOPIC, [Heartbeat(now_ns)]), now_ns):
             self.publisher.publish(frame)
         self.publisher.subscriptions()
+        self.ring.expire(time.monotonic_ns())
 
     async def drain(self) -> None:
         """Publish what still comes, until nothing has come for a moment."""
@@ -301,6 +312,8 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_gaps_open": sequencer.gaps_open,
             "k2_repaired_ids": sequencer.repaired_ids,
             "k2_void_ids": sequencer.void_ids,
+            "k2_replay_ring_bytes": aggregator.ring.bytes,
+            "k2_replayed_batches": aggregator.snapshots.replayed,
             "k2_checkpoint_failures": aggregator.memory.failures,
             "k2_old_events_dropped": sequencer.old_events,
             "k2_published_topics": len(sequencer.topics),

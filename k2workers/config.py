@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         "", description="file from which a restart continues; in run_dir if empty (then only single processes continue)"
     )
     checkpoint_max_age_s: float = Field(3600.0, gt=0, description="an older checkpoint is not continued from")
+    replay_ring_mb: float = Field(
+        64.0, gt=0, le=65_536, description="megabytes of published batches kept for subscribers that missed some"
+    )
+    replay_ring_s: float = Field(300.0, gt=0, description="seconds for which they are kept at most")
     run_dir: str = Field("", description="directory for sockets and metric files; a fresh temporary one if empty")
     environment: str = Field("dev", min_length=1, description="label of all metrics")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")

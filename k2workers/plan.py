@@ -82,6 +82,8 @@ class Plan:
             snapshot_endpoint=own.snapshot_endpoint,
             checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
             source=own.binance_websocket_url if not own.demo else f"demo of {self._run_dir}",
+            replay_bytes=int(own.replay_ring_mb * 2**20),
+            replay_age_s=own.replay_ring_s,
             checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
             log_level=own.log_level,

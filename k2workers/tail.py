@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from k2workers.transport.subscriber import Lost, Message, Subscriber
+from k2workers.transport.reassembly import Lost
+from k2workers.transport.subscriber import Message, Subscriber
 
 HINT_S = 5.0
 
@@ -44,7 +45,8 @@ async def _follow(topics: Sequence[str], endpoint: str, count: int | None, *, as
 
 def _line(item: Message | Lost) -> str:
     if isinstance(item, Lost):
-        return f"LOST {item.topic}: batches {item.first_sequence} to {item.last_sequence}"
+        ids = f", ids {item.first_id} to {item.last_id}" if item.first_id is not None else ""
+        return f"LOST {item.topic}: {item.count} batches{ids}"
     at = datetime.fromtimestamp(item.publish_ns / 1e9, UTC).strftime("%H:%M:%S.%f")
     fields = " ".join(f"{name}={_short(value)}" for name, value in _fields(item).items())
     return f"{at} {item.topic} #{item.sequence} {type(item.event).__name__} {fields}"

@@ -20,7 +20,8 @@ from k2workers.events import CHAINED, SCHEMA_OF, Backfilled, BookSnapshot, Event
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
-from k2workers.transport.subscriber import Lost, Message, Subscriber
+from k2workers.transport.reassembly import Lost
+from k2workers.transport.subscriber import Message, Subscriber
 
 QUIET_S = 0.3
 SUBSCRIBE_S = 10.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Trade, Void
-from k2workers.transport.subscriber import Lost, Message
+from k2workers.transport.reassembly import Lost
+from k2workers.transport.subscriber import Message
 from k2workers.witness import Witness, compare
 
 

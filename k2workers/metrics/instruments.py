@@ -64,6 +64,8 @@ AGGREGATOR = {
     "k2_gaps_open": Row(Gauge, "Announced gaps that nothing has filled yet"),
     "k2_repaired_ids": Row(Counter, "Ids that filled an announced gap"),
     "k2_void_ids": Row(Counter, "Ids that the venue confirmed never to have existed"),
+    "k2_replay_ring_bytes": Row(Gauge, "Bytes of published batches kept for subscribers that missed some"),
+    "k2_replayed_batches": Row(Counter, "Batches given again to subscribers that missed them"),
     "k2_checkpoint_failures": Row(Counter, "Checkpoints that could not be written"),
     "k2_old_events_dropped": Row(Counter, "Events dropped because they were published before"),
     "k2_published_topics": Row(Gauge, "Topics published so far"),

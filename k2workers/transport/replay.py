@@ -1,19 +1,34 @@
-"""Owns what a late joiner can ask for: the last published batch of each topic (the Clone pattern's snapshot).
+"""Owns what a subscriber can ask for: last values, and what it missed (the Clone pattern's snapshot, and a replay).
 
-Request (DEALER → ROUTER): frames ``last``, topic or prefix. Reply: one message for each matching topic, holding the frame as
-it was published, then one empty message as the end.
+Requests (DEALER → ROUTER), one reply each but for ``last``; numbers are MessagePack:
+
+* ``last``, topic or prefix → one message for each matching topic, holding the frame as it was published, then an
+  empty one;
+* ``since``, topic, sequence → ``since``, topic, [epoch, first sequence held, newest sequence], then frames from that
+  sequence on, at most ``REPLY_BYTES``: the subscriber asks again for more, so a slow one costs nothing;
+* ``newest``, topic or prefix → ``newest``, topic or prefix, [epoch, {topic: newest sequence}].
 """
 
 from __future__ import annotations
 
+import msgspec
 import zmq
 
+from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket
 
 MAX_TOPICS = 100_000
 """Topics whose last batch is kept; past it the oldest topic is forgotten."""
 
-LAST = b"last"
+REPLY_BYTES = 1_000_000
+REPLY_FRAMES = 1_000
+
+LAST, SINCE, NEWEST = b"last", b"since", b"newest"
+
+pack = msgspec.msgpack.Encoder().encode
+unpack_since = msgspec.msgpack.Decoder(tuple[int, int, int]).decode
+unpack_newest = msgspec.msgpack.Decoder(tuple[int, dict[str, int]]).decode
+_unpack_number = msgspec.msgpack.Decoder(int).decode
 
 
 class LastValues:
@@ -40,13 +55,24 @@ class LastValues:
         return len(self._frames)
 
 
-class LastValueServer:
-    """Answers late joiners. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound."""
+class ReplayServer:
+    """Answers subscribers. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound."""
 
     def __init__(
-        self, context: Context, endpoint: str, values: LastValues, *, setting: str = "snapshot_endpoint"
+        self,
+        context: Context,
+        endpoint: str,
+        values: LastValues,
+        ring: ReplayRing,
+        epoch: int,
+        *,
+        setting: str = "snapshot_endpoint",
     ) -> None:
+        self.replayed = 0
+        """Frames given again so far."""
         self._values = values
+        self._ring = ring
+        self._epoch = epoch
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=MAX_TOPICS)
         try:
             self.endpoint = bind(self._socket, endpoint, setting=setting)
@@ -69,8 +95,24 @@ class LastValueServer:
             sender, *request = self._socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return False
-        if len(request) == 2 and request[0] == LAST:
-            for frame in self._values.matching(request[1].decode(errors="replace")):
-                self._socket.send_multipart([sender, frame], zmq.NOBLOCK)
-        self._socket.send_multipart([sender, b""], zmq.NOBLOCK)
+        for reply in self._replies(request):
+            self._socket.send_multipart([sender, *reply], zmq.NOBLOCK)
         return True
+
+    def _replies(self, request: list[bytes]) -> list[list[bytes]]:
+        word, *rest = request or [b""]
+        topic = rest[0].decode(errors="replace") if rest else ""
+        if word == LAST and len(rest) == 1:
+            return [*([frame] for frame in self._values.matching(topic)), [b""]]
+        if word == NEWEST and len(rest) == 1:
+            return [[NEWEST, rest[0], pack((self._epoch, self._ring.newest(topic)))]]
+        if word == SINCE and len(rest) == 2:
+            try:
+                sequence = _unpack_number(rest[1])
+            except msgspec.MsgspecError:
+                return [[b""]]
+            first, frames = self._ring.since(topic, sequence, limit_bytes=REPLY_BYTES, limit_frames=REPLY_FRAMES)
+            newest = self._ring.newest(topic).get(topic, 0)
+            self.replayed += len(frames)
+            return [[SINCE, rest[0], pack((self._epoch, first, newest)), *frames]]
+        return [[b""]]

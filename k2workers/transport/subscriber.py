@@ -1,10 +1,11 @@
-"""Owns the public way to receive: typed events of chosen topics, and the truth about anything lost on the way.
+"""Owns the public way to receive: typed events of chosen topics, holes repaired, and the truth about what is lost.
 
     async with Subscriber(["binance.trade.BTCUSDT", "binance.book_ticker."]) as subscriber:
         async for item in subscriber:
             ...
 
-``with`` and a plain ``for`` work the same in programs without an event loop.
+``with`` and a plain ``for`` work the same in programs without an event loop. What is delivered and what is lost is decided
+in ``reassembly.py``; here are the sockets.
 """
 
 from __future__ import annotations
@@ -12,23 +13,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import msgspec
+import structlog
 import zmq
 
 from k2workers import wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Event
-from k2workers.transport.replay import LAST
+from k2workers.transport import replay
+from k2workers.transport.position import Position
+from k2workers.transport.reassembly import Batch, Lost, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
 
 HEARTBEAT_TOPIC = "heartbeat"
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 DEFAULT_SNAPSHOT_ENDPOINT = "tcp://127.0.0.1:5556"
+TICK_S = 0.1
+READY_LIMIT = 10_000
+"""Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -40,49 +48,14 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     event: Event
 
 
-class Lost(msgspec.Struct, frozen=True, gc=False):
-    """Batches of this topic that were published and did not arrive: sequence numbers first to last, inclusive."""
-
-    topic: str
-    first_sequence: int
-    last_sequence: int
-
-    @property
-    def count(self) -> int:
-        """How many batches."""
-        return self.last_sequence - self.first_sequence + 1
-
-
-class SequenceTracker:
-    """Checks that each topic's batches follow on. Pure."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[int, int]] = {}
-
-    def check(self, header: wire.Header) -> Lost | None:
-        """What is missing before this batch. A new epoch (the aggregator restarted) begins a new count."""
-        epoch, sequence = self._last.get(header.topic, (header.epoch, header.sequence - 1))
-        self._last[header.topic] = (header.epoch, header.sequence)
-        if header.epoch == epoch and header.sequence > sequence + 1:
-            return Lost(header.topic, sequence + 1, header.sequence - 1)
-        return None
-
-    def knows(self, topic: str) -> bool:
-        """Whether any batch of this topic was had."""
-        return topic in self._last
-
-    def is_old(self, header: wire.Header) -> bool:
-        """Whether this batch, or a later one of its topic, was had already."""
-        epoch, sequence = self._last.get(header.topic, (header.epoch, -1))
-        return header.epoch == epoch and header.sequence <= sequence
-
-
 class Subscriber:
     """Receives topics. A topic ending in ``.`` is a prefix and takes all topics under it; others are exact.
 
-    ``snapshot`` True first delivers the last known batch of each topic, for those who join late. ``high_water_mark``
-    is how many batches may wait unread before newer ones are lost (and reported as ``Lost``). Raises ConfigError for a
-    topic or endpoint that cannot be.
+    ``snapshot`` True first delivers the last known batch of each topic, for those who join late. ``position`` (of an
+    earlier subscriber's ``position()``) goes on from there: each event once, as far as the feed still has it. ``recover``
+    False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint`` for it. ``high_water_mark`` is how
+    many batches may wait unread before newer ones are dropped (and repaired, or reported as ``Lost``). Raises
+    ConfigError for a topic or endpoint that cannot be.
     """
 
     def __init__(
@@ -92,94 +65,180 @@ class Subscriber:
         *,
         snapshot: bool = False,
         snapshot_endpoint: str = DEFAULT_SNAPSHOT_ENDPOINT,
+        position: Position | None = None,
+        recover: bool = True,
         high_water_mark: int = 100_000,
     ) -> None:
         for topic in topics:
             if " " in topic or not topic:
                 raise ConfigError(f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot")
         self.topics = tuple(topics)
-        self._tracker = SequenceTracker()
-        self._ready: deque[Message | Lost] = deque()
+        self._recover = recover
+        self._reassembly = Reassembly(position, **({} if recover else {"patience_ns": 0}))
+        self._begun: Batch | None = None
+        self._begun_at = 0
         self._context: Context = zmq.Context()
-        self._socket = open_socket(self._context, zmq.SUB, receive_high_water_mark=high_water_mark)
+        self._socket = _quick(open_socket(self._context, zmq.SUB, receive_high_water_mark=high_water_mark))
         connect(self._socket, endpoint, setting="endpoint")
-        self._snapshot_endpoint = snapshot_endpoint if snapshot else ""
+        self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
+        connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
+        self._snapshot_endpoint = snapshot_endpoint
+        self._snapshot = snapshot
         for topic in self.topics:
             self._socket.subscribe(topic if topic.endswith(".") else f"{topic} ")
         # Subscribed last: when a heartbeat comes, every subscription above has reached the publisher.
         self._socket.subscribe(f"{HEARTBEAT_TOPIC} ")
         self._heartbeats = HEARTBEAT_TOPIC in self.topics
+        self._heartbeat = (0, 0)
+        # Whether topics may have gone on unheard: then all of them are asked for, not only those with a visible hole.
+        self._unsure = position is not None
         self._subscribed = False
-        self._watcher: SocketWatcher | None = None
+        self._watchers: list[SocketWatcher] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticked_s = 0.0
         self._arrived: asyncio.Event | None = None
 
-    # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
+    @property
+    def counters(self) -> ReassemblyCounters:
+        """Batches and events delivered, repaired, lost, and dropped as duplicates."""
+        return self._reassembly.counters
+
+    def position(self) -> Position:
+        """Where the program stands: everything that the iteration has given. Save it, and pass it to a new Subscriber."""
+        return self._reassembly.position(self._begun, self._begun_at)
 
     def close(self) -> None:
         """Stop receiving. Safe to call twice."""
         if self._socket.closed:
             return
-        if self._watcher is not None:
-            self._watcher.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        for watcher in self._watchers:
+            watcher.stop()
         self._socket.close()
+        self._asking.close()
         self._context.term()
 
-    def receive_nowait(self) -> list[tuple[wire.Header, list[Event], Lost | None]]:
-        """The batches that have arrived, decoded, each with what was lost before it. At most 256 a call."""
-        batches = []
-        for _ in range(256):
-            try:
-                frame = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            header = wire.read_header(frame)
-            if header.topic == HEARTBEAT_TOPIC:
-                self._subscribed = True
-                if not self._heartbeats:
-                    continue
-            if self._tracker.is_old(header):
-                continue
-            lost = self._tracker.check(header)
-            batches.append((header, wire.decode_events(frame, header), lost))
-        return batches
+    # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
 
     def _take(self) -> bool:
-        taken = False
-        for header, events, lost in self.receive_nowait():
-            taken = True
-            if lost is not None:
-                self._ready.append(lost)
-            self._ready.extend(Message(header.topic, header.sequence, header.publish_ns, e) for e in events)
-        return taken
+        """Take what has arrived on both sockets, at most 256 batches a call; whether more may wait."""
+        more = False
+        if len(self._reassembly.ready) < READY_LIMIT:
+            now_ns = time.monotonic_ns()
+            more = self._take_published(now_ns)
+            more = self._take_replies(now_ns) or more
+        return more
 
-    def _fetch_snapshot(self, timeout_s: float) -> None:
+    def _take_published(self, now_ns: int) -> bool:
+        take, receive = self._reassembly.take, self._socket.recv
+        for _ in range(256):
+            try:
+                frame = receive(zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            if frame.startswith(b"heartbeat "):
+                self._hear_heartbeat(frame)
+                if not self._heartbeats:
+                    continue
+            try:
+                take(frame, now_ns)
+            except wire.WireError as error:
+                _log.error("batch_unreadable", error=str(error))
+        return True
+
+    def _hear_heartbeat(self, frame: bytes) -> None:
+        header = wire.read_header(frame)
+        epoch, sequence = self._heartbeat
+        if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
+            self._unsure = True
+        self._heartbeat = (header.epoch, header.sequence)
+        self._subscribed = True
+
+    def _take_replies(self, now_ns: int) -> bool:
+        for _ in range(8):
+            try:
+                word, *rest = self._asking.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            try:
+                self._hear_reply(word, rest, now_ns)
+            except (msgspec.MsgspecError, wire.WireError, IndexError, ValueError) as error:
+                _log.error("reply_unreadable", error=str(error))
+            self._ask(now_ns)
+        return True
+
+    def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
+        if word == replay.SINCE:
+            epoch, first, newest = replay.unpack_since(rest[1])
+            self._reassembly.replayed(rest[0].decode(), epoch, first, newest, rest[2:], now_ns)
+        elif word == replay.NEWEST:
+            epoch, newest_of = replay.unpack_newest(rest[1])
+            self._reassembly.behind(epoch, newest_of, now_ns)
+
+    def _tick(self) -> None:
+        """Ask for what is missing and give up what cannot be had; called about ten times a second."""
+        now_ns = time.monotonic_ns()
+        self._reassembly.tick(now_ns)
+        if self._recover and self._subscribed:
+            if self._unsure:
+                self._unsure = False
+                for topic in self.topics:
+                    self._say(replay.NEWEST, topic.encode())
+            self._ask(now_ns)
+
+    def _ask(self, now_ns: int) -> None:
+        if self._recover and self._reassembly.waiting:
+            for topic, sequence in self._reassembly.questions(now_ns):
+                self._say(replay.SINCE, topic.encode(), replay.pack(sequence))
+
+    def _say(self, *frames: bytes) -> None:
+        with contextlib.suppress(zmq.Again):  # asked again at a later tick
+            self._asking.send_multipart(frames, zmq.NOBLOCK)
+
+    def _next(self) -> Message | Lost | None:
+        """The next item to give, if there is one."""
+        begun = self._begun
+        while begun is None or self._begun_at >= len(begun.events):
+            if not self._reassembly.ready:
+                return None
+            item = self._reassembly.ready.popleft()
+            if isinstance(item, Lost):
+                return item
+            begun, self._begun, self._begun_at = item, item, 0
+        event = begun.events[self._begun_at]
+        self._begun_at += 1
+        header = begun.header
+        return Message(header.topic, header.sequence, header.publish_ns, event)
+
+    def _fetch_snapshot(self, timeout_s: float) -> list[bytes]:
+        frames = []
         with self._context.socket(zmq.DEALER) as asking:
             asking.setsockopt(zmq.LINGER, 0)
             connect(asking, self._snapshot_endpoint, setting="snapshot_endpoint")
             for topic in self.topics:
-                asking.send_multipart([LAST, topic.encode()])
+                asking.send_multipart([replay.LAST, topic.encode()])
                 while True:
                     if not asking.poll(int(timeout_s * 1000)):
                         raise K2Error(f"no snapshot from {self._snapshot_endpoint} within {timeout_s:g} s")
                     frame = asking.recv()
                     if not frame:
                         break
-                    self._put_snapshot(frame)
+                    frames.append(frame)
+        return frames
 
-    def _put_snapshot(self, frame: bytes) -> None:
-        header = wire.read_header(frame)
-        # A topic that was heard live needs no last value, and must not be moved past what still waits to be read.
-        if not self._tracker.knows(header.topic):
-            self._tracker.check(header)
-            events = wire.decode_events(frame, header)
-            self._ready.extend(Message(header.topic, header.sequence, header.publish_ns, e) for e in events)
+    def _put_snapshot(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            # A topic that was heard live needs no last value, and must not be moved past what still waits to be read.
+            if not self._reassembly.knows(wire.read_header(frame).topic):
+                self._reassembly.take(frame, time.monotonic_ns())
 
     # ── plain iteration ─────────────────────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> Self:
-        if self._snapshot_endpoint:
+        if self._snapshot:
             self._await_subscribed(5.0)
-            self._fetch_snapshot(5.0)
+            self._put_snapshot(self._fetch_snapshot(5.0))
         return self
 
     def __exit__(
@@ -191,10 +250,17 @@ class Subscriber:
         return self
 
     def __next__(self) -> Message | Lost:
-        while not self._ready:
-            if not self._take():
-                self._socket.poll()
-        return self._ready.popleft()
+        while (item := self._next()) is None:
+            self._wait_plainly()
+        return item
+
+    def _wait_plainly(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._ticked_s >= TICK_S:
+            self._ticked_s = now_s
+            self._tick()
+        if not self._take() and not self._reassembly.ready:
+            zmq.select([self._socket, self._asking], [], [], TICK_S)
 
     def _await_subscribed(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -207,11 +273,13 @@ class Subscriber:
 
     async def __aenter__(self) -> Self:
         self._arrived = asyncio.Event()
-        self._watcher = SocketWatcher(self._socket, self._turn)
-        self._watcher.start()
-        if self._snapshot_endpoint:
+        self._watchers = [SocketWatcher(self._socket, self._turn), SocketWatcher(self._asking, self._turn)]
+        for watcher in self._watchers:
+            watcher.start()
+        self._tick_later()
+        if self._snapshot:
             await self.wait_subscribed(5.0)
-            await asyncio.to_thread(self._fetch_snapshot, 5.0)
+            self._put_snapshot(await asyncio.to_thread(self._fetch_snapshot, 5.0))
         return self
 
     async def __aexit__(
@@ -224,12 +292,12 @@ class Subscriber:
 
     async def __anext__(self) -> Message | Lost:
         assert self._arrived is not None, "use 'async with' first"
-        while not self._ready:
+        while (item := self._next()) is None:
             self._arrived.clear()
-            assert self._watcher is not None
-            self._watcher.kick()
+            for watcher in self._watchers:
+                watcher.kick()
             await self._arrived.wait()
-        return self._ready.popleft()
+        return item
 
     async def wait_subscribed(self, timeout_s: float) -> None:
         """Wait until the publisher has every subscription. Raises K2Error if nothing is heard in time."""
@@ -244,16 +312,25 @@ class Subscriber:
 
     def _turn(self) -> bool:
         assert self._arrived is not None
-        if len(self._ready) > 10_000:
-            # The reader is behind: what waits stays in ZeroMQ, bounded by its high water mark. __anext__ kicks again.
-            return False
         subscribed = self._subscribed
         more = self._take()
         # Only for news: waking the reader for nothing would have it ask again at once, for ever.
-        if self._ready or self._subscribed is not subscribed:
+        if self._reassembly.ready or self._subscribed is not subscribed:
             self._arrived.set()
         return more
+
+    def _tick_later(self) -> None:
+        self._tick()
+        if self._reassembly.ready and self._arrived is not None:
+            self._arrived.set()
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick_later)
 
     def _silent(self, timeout_s: float) -> K2Error:
         endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return K2Error(f"nothing heard from {endpoint} within {timeout_s:g} s; is k2workers running there?")
+
+
+def _quick(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    """The feed comes back within a second or two after a restart: so must the connection."""
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
+    return socket

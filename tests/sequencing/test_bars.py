@@ -28,7 +28,9 @@ def offered(*bars: Kline) -> tuple[BarLane, list[Verdict]]:
 
 
 def test_states_of_a_bar_only_move_on() -> None:
-    lane, verdicts = offered(bar(0, 10), bar(0, 10), bar(0, 20), bar(0, 60, final=True), bar(0, 60, final=True), bar(60, 61))
+    lane, verdicts = offered(
+        bar(0, 10), bar(0, 10), bar(0, 20), bar(0, 60, final=True), bar(0, 60, final=True), bar(60, 61)
+    )
     accepted, duplicate = Verdict.ACCEPTED, Verdict.DUPLICATE
     assert verdicts == [accepted, duplicate, accepted, accepted, duplicate, accepted]
     assert [event.first_id // MS for event in taken(lane)] == [0, 0, 0, 60]

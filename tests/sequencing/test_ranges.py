@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_it_is_a_set_of_ids(done: list[tuple[bool, int, int]]) -> None:
             model -= span
         listed = list(ranges)
         assert {n for low, high in listed for n in range(low, high + 1)} == model
-        assert all(a[1] + 1 < b[0] for a, b in zip(listed, listed[1:], strict=False)), "disjoint, joined, rising"
+        assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(listed)), "disjoint, joined, rising"
         assert ranges.ids == len(model)
         assert len(ranges) == len(listed)
 

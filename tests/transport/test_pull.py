@@ -1,75 +1,188 @@
+"""The aggregator's end of the links: each bundle exactly once and in order."""
+
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 import zmq
 
 from k2workers.errors import ConfigError
+from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher
+from tests.transport.support import Receiver, trades, until
+
+
+class RawWorker:
+    """A worker's socket that says exactly what it is told to say."""
+
+    def __init__(self, endpoint: str, name: str = "worker-0#1") -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.setsockopt_string(zmq.IDENTITY, name)
+        self.socket.connect(endpoint)
+
+    def hello(self, first: int = 1) -> None:
+        self.socket.send_multipart([link.HELLO, link.encode(link.Hello(first, {}))])
+
+    def bundle(self, number: int) -> None:
+        self.socket.send_multipart([link.numbered(link.BUNDLE, number), trades(number)])
+
+    async def answer(self) -> list[bytes]:
+        await until(lambda: self.socket.poll(0))
+        return self.socket.recv_multipart()
+
+    def close(self) -> None:
+        self.context.destroy(linger=0)
 
 
 async def test_two_workers_are_heard_and_a_failing_handler_does_not_stop_the_rest() -> None:
-    context = zmq.Context()
-    puller = BatchPuller(context, "tcp://127.0.0.1:0")
-    got: list[list[bytes]] = []
+    receiver = Receiver("tcp://127.0.0.1:0")
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, details: failures.append(details))
-    done = asyncio.Event()
 
-    def on_bundle(frames: list[bytes]) -> None:
-        got.append(frames)
-        if len(got) == 1000:
-            done.set()
-        if len(got) % 100 == 0:
+    def fails_sometimes(worker: bytes, frames: list[bytes]) -> None:
+        receiver._on_bundle(worker, frames)
+        if len(receiver.got) % 100 == 0:
             raise RuntimeError("made up")
 
-    first, second = BatchPusher(puller.endpoint), BatchPusher(puller.endpoint)
+    receiver.puller.start(fails_sometimes, receiver._on_hello)
+    names = ("worker-0#1", "worker-1#1")
+    pushers = [BatchPusher(receiver.endpoint, name) for name in names]
+    for pusher in pushers:
+        pusher.start()
+    await until(lambda: all(pusher.welcomed for pusher in pushers))
     for number in range(500):
-        first.push([b"first", b"%d" % number])
-        second.push([b"second", b"%d" % number])
-    puller.start(on_bundle)
-    await asyncio.wait_for(done.wait(), 5)
-    assert [frames for frames in got if frames[0] == b"first"] == [[b"first", b"%d" % n] for n in range(500)]
-    assert [frames for frames in got if frames[0] == b"second"] == [[b"second", b"%d" % n] for n in range(500)]
+        for pusher in pushers:
+            pusher.push([trades(number)])
+    await until(lambda: len(receiver.got) == 1000)
+    for name in names:
+        assert receiver.by_worker[name.encode()] == [[trades(n)] for n in range(500)]
     assert len(failures) >= 9
-    assert puller.bundles == 1000
-    assert puller.receive() is None
-    first.close()
-    second.close()
-    puller.close()
-    puller.close()
-    context.term()
+    assert receiver.puller.bundles == 1000
+    for pusher in pushers:
+        pusher.close()
+    receiver.close()
+    receiver.puller.close()
+
+
+async def test_a_worker_that_is_not_known_is_challenged_before_anything_is_taken() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0")
+    receiver.start()
+    worker = RawWorker(receiver.endpoint)
+    worker.bundle(3)
+    assert await worker.answer() == [link.CHALLENGE]
+    worker.hello(first=3)
+    assert link.decode_welcome((await worker.answer())[1]).epoch == 7
+    worker.bundle(3)
+    worker.bundle(3)
+    worker.bundle(4)
+    await until(lambda: len(receiver.got) == 2)
+    assert receiver.puller.repeated == 1
+    worker.close()
+    receiver.close()
+
+
+async def test_a_bundle_lost_on_the_way_is_asked_for_again() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0")
+    receiver.start()
+    worker = RawWorker(receiver.endpoint)
+    worker.hello()
+    await worker.answer()
+    worker.bundle(1)
+    worker.bundle(3)
+    assert await worker.answer() == [link.CHALLENGE]
+    worker.hello()
+    await worker.answer()
+    for number in (1, 2, 3):
+        worker.bundle(number)
+    await until(lambda: len(receiver.got) == 3)
+    assert receiver.got == [[trades(1)], [trades(2)], [trades(3)]]
+    worker.close()
+    receiver.close()
+
+
+async def test_a_ping_shows_that_the_last_bundles_are_missing() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0")
+    receiver.start()
+    worker = RawWorker(receiver.endpoint)
+    worker.hello()
+    await worker.answer()
+    worker.socket.send(link.numbered(link.PING, 0))
+    worker.socket.send(link.numbered(link.PING, 5))
+    assert await worker.answer() == [link.CHALLENGE]
+    worker.close()
+    receiver.close()
+
+
+async def test_only_what_came_before_the_safe_moment_is_acknowledged() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0")
+    receiver.start()
+    worker = RawWorker(receiver.endpoint)
+    worker.hello()
+    await worker.answer()
+    worker.bundle(1)
+    await until(lambda: receiver.got)
+    receiver.puller.acknowledge(safe_ns=0, now_ns=100)
+    worker.bundle(2)
+    await until(lambda: len(receiver.got) == 2)
+    receiver.puller.acknowledge(safe_ns=150, now_ns=200)
+    assert await worker.answer() == [link.numbered(link.ACK, 1)]
+    receiver.puller.acknowledge(safe_ns=200, now_ns=300)
+    assert await worker.answer() == [link.numbered(link.ACK, 2)]
+    worker.close()
+    receiver.close()
+
+
+async def test_nonsense_from_a_worker_is_logged_and_passed_over() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0")
+    receiver.start()
+    worker = RawWorker(receiver.endpoint)
+    for nonsense in ([b""], [b"B"], [b"H"], [b"H", b"\xff"], [b"P123"], [b"zzz", b"1"]):
+        worker.socket.send_multipart(nonsense)
+    worker.hello()
+    assert (await worker.answer())[0] == link.WELCOME
+    worker.close()
+    receiver.close()
 
 
 async def test_a_busy_puller_leaves_turns_to_the_loop() -> None:
-    context = zmq.Context()
-    puller = BatchPuller(context, "tcp://127.0.0.1:0", high_water_mark=10_000)
-    pusher = BatchPusher(puller.endpoint)
-    for number in range(900):
-        pusher.push([b"%d" % number])
-    pusher.close()
+    receiver = Receiver("tcp://127.0.0.1:0", high_water_mark=10_000)
+    worker = RawWorker(receiver.endpoint)
+    worker.socket.setsockopt(zmq.SNDHWM, 10_000)
+    worker.hello()
+    for number in range(1, 901):
+        worker.bundle(number)
     turns: list[int] = []
-    done = asyncio.Event()
     loop = asyncio.get_running_loop()
-
-    def on_bundle(frames: list[bytes]) -> None:
-        if frames == [b"899"]:
-            done.set()
-        loop.call_soon(turns.append, puller.bundles)
-
-    puller.start(on_bundle)
-    await asyncio.wait_for(done.wait(), 5)
+    receiver.puller.start(lambda _w, _f: loop.call_soon(turns.append, receiver.puller.bundles), receiver._on_hello)
+    await until(lambda: receiver.puller.bundles == 900)
     assert turns[0] <= 64
-    puller.close()
-    context.term()
+    worker.close()
+    receiver.close()
 
 
 async def test_an_endpoint_in_use_is_a_config_error_that_names_setting_and_value() -> None:
-    context = zmq.Context()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     puller = BatchPuller(context, "tcp://127.0.0.1:0")
     with pytest.raises(ConfigError, match=rf"pull_endpoint = '{puller.endpoint}' .* in use by another program"):
         BatchPuller(context, puller.endpoint)
     puller.close()
     context.term()
+
+
+async def test_an_earlier_life_of_a_worker_is_forgotten_when_the_new_one_greets() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0")
+    receiver.start()
+    old, new = RawWorker(receiver.endpoint, "worker-0#1"), RawWorker(receiver.endpoint, "worker-0#2")
+    for worker in (old, new):
+        worker.hello()
+        assert (await worker.answer())[0] == link.WELCOME
+    old.bundle(1)
+    assert await old.answer() == [link.CHALLENGE]
+    receiver.puller.acknowledge(time.monotonic_ns(), time.monotonic_ns())
+    old.close()
+    new.close()
+    receiver.close()

@@ -1,99 +1,135 @@
+"""A worker's end of the link: kept until acknowledged, sent again to whoever comes next, bounded."""
+
 from __future__ import annotations
 
-import asyncio
+import time
 from pathlib import Path
 
 import pytest
-import zmq
 
 from k2workers.errors import ConfigError
-from k2workers.events import BookTicker
-from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher, PushOutcome
-from k2workers.wire import encode_batch
-
-
-def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> bytes:
-    return encode_batch(topic, [BookTicker(update_id, "1", "1", "2", "1", 1)])
-
-
-async def until(condition: object, deadline_s: float = 5.0) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.005)
+from tests.transport.support import Receiver, batch, trades, until
 
 
 async def test_bundles_arrive_whole_and_in_order(tmp_path: Path) -> None:
-    context = zmq.Context()
-    puller = BatchPuller(context, f"ipc://{tmp_path}/push")
-    got: list[list[bytes]] = []
-    pusher = BatchPusher(puller.endpoint)
-    puller.start(got.append)
+    receiver = Receiver(f"ipc://{tmp_path}/push")
+    pusher = BatchPusher(receiver.endpoint, "worker-0#1")
+    receiver.start()
     pusher.start()
+    await until(lambda: pusher.welcomed)
     sent = [[batch(number), batch(number, "binance.book_ticker.币安人生USDT")] for number in range(500)]
     assert {pusher.push(bundle) for bundle in sent} == {PushOutcome.SENT}
-    await until(lambda: len(got) == 500)
-    assert got == sent
-    assert pusher.counters.bundles_sent == 500
-    assert pusher.counters.batches_sent == 1000
+    await until(lambda: len(receiver.got) == 500)
+    assert receiver.got == sent
+    assert (pusher.counters.bundles_sent, pusher.counters.batches_sent) == (500, 1000)
     assert pusher.counters.bytes_sent == sum(len(frame) for bundle in sent for frame in bundle)
     pusher.close()
-    puller.close()
-    context.term()
+    receiver.close()
 
 
 async def test_bundles_wait_for_an_absent_aggregator_and_then_arrive_in_order(tmp_path: Path) -> None:
-    pusher = BatchPusher(f"ipc://{tmp_path}/push", high_water_mark=10)
+    pusher = BatchPusher(f"ipc://{tmp_path}/push", "worker-0#1", high_water_mark=10)
     pusher.start()
     sent = [[batch(number)] for number in range(300)]
-    outcomes = [pusher.push(bundle) for bundle in sent]
-    assert outcomes == [PushOutcome.SENT] * 10 + [PushOutcome.BACK_PRESSURED] * 290
-    assert pusher.counters.pending_bundles == 290
+    assert {pusher.push(bundle) for bundle in sent} == {PushOutcome.BACK_PRESSURED}
     assert not await pusher.drain(0.05)
-    context = zmq.Context()
-    puller = BatchPuller(context, f"ipc://{tmp_path}/push")
-    got: list[list[bytes]] = []
-    puller.start(got.append)
+    receiver = Receiver(f"ipc://{tmp_path}/push")
+    receiver.start()
     assert await pusher.drain(5)
-    assert (pusher.counters.pending_bundles, pusher.counters.pending_bytes) == (0, 0)
-    await until(lambda: len(got) == 300)
-    assert got == sent
+    assert pusher.counters.pending_bundles == 0
+    await until(lambda: len(receiver.got) == 300)
+    assert receiver.got == sent
     pusher.close()
-    puller.close()
-    context.term()
+    receiver.close()
 
 
-async def test_beyond_the_bound_new_bundles_are_refused_and_their_events_counted(tmp_path: Path) -> None:
-    size = len(batch(0))
-    pusher = BatchPusher(f"ipc://{tmp_path}/push", high_water_mark=1, pending_limit_bytes=3 * size, linger_ms=0)
+async def test_a_new_aggregator_gets_again_what_the_dead_one_had_not_acknowledged(tmp_path: Path) -> None:
+    first = Receiver(f"ipc://{tmp_path}/push")
+    pusher = BatchPusher(first.endpoint, "worker-0#1")
+    first.start()
+    pusher.start(last_ids=lambda: {"binance.trade.BTCUSDT": 8, "binance.trade.QUIET": 55})
+    await until(lambda: pusher.welcomed)
+    for number in (5, 6):
+        pusher.push([trades(number)])
+    await until(lambda: len(first.got) == 2)
+    now_ns = time.monotonic_ns()
+    first.puller.acknowledge(now_ns, now_ns)
+    await until(lambda: pusher.counters.kept_bundles == 0)
+    for number in (7, 8):
+        pusher.push([trades(number)])
+    await until(lambda: len(first.got) == 4)
+    first.close()
+    second = Receiver(f"ipc://{tmp_path}/push")
+    second.start()
+    pusher.push([trades(9)])
+    await until(lambda: len(second.got) == 3)
+    assert second.got == [[trades(7)], [trades(8)], [trades(9)]]
+    # What was acknowledged counts as published: the new one need not wonder where the topics stood.
+    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": 6, "binance.trade.QUIET": 55}
+    pusher.close()
+    second.close()
+
+
+async def test_holes_that_the_aggregator_found_are_told(tmp_path: Path) -> None:
+    receiver = Receiver(f"ipc://{tmp_path}/push")
+    pusher = BatchPusher(receiver.endpoint, "worker-0#1")
+    told: list[dict[str, list[tuple[int, int]]]] = []
+    receiver.start()
+    pusher.start(on_holes=told.append)
+    await until(lambda: pusher.welcomed)
+    receiver.puller.tell_holes(b"worker-0#1", {"t": [(3, 4)]})
+    await until(lambda: told)
+    assert told == [{"t": [(3, 4)]}]
+    pusher.close()
+    receiver.close()
+
+
+async def test_without_a_reader_new_bundles_are_refused_at_the_bound(tmp_path: Path) -> None:
+    size = len(trades(0))
+    pusher = BatchPusher(f"ipc://{tmp_path}/push", "worker-0#1", keep_bytes=3 * size, linger_ms=0)
+    outcomes = [pusher.push([trades(number)]) for number in range(6)]
+    assert outcomes == [PushOutcome.BACK_PRESSURED] * 3 + [PushOutcome.REFUSED] * 3
+    assert (pusher.counters.bundles_refused, pusher.counters.kept_bytes) == (3, 3 * size)
+    receiver = Receiver(f"ipc://{tmp_path}/push")
+    receiver.start()
+    pusher.start(last_ids=lambda: {"binance.trade.BTCUSDT": 5})
+    await until(lambda: len(receiver.got) == 3)
+    # The refused ids must not be claimed as published, or the aggregator could not find the hole.
+    assert receiver.hellos[-1].acknowledged == {}
+    pusher.close()
+    receiver.close()
+
+
+async def test_an_aggregator_that_does_not_acknowledge_costs_bounded_memory(tmp_path: Path) -> None:
+    size = len(trades(0))
+    receiver = Receiver(f"ipc://{tmp_path}/push")
+    pusher = BatchPusher(receiver.endpoint, "worker-0#1", keep_bytes=3 * size)
+    receiver.start()
     pusher.start()
-    outcomes = [pusher.push([batch(number)]) for number in range(6)]
-    assert outcomes[:4] == [PushOutcome.SENT] + [PushOutcome.BACK_PRESSURED] * 3
-    assert outcomes[4:] == [PushOutcome.REFUSED] * 2
-    assert pusher.push([b"not a batch", batch(9, "binance.trade.X")] * 9) is PushOutcome.REFUSED
-    assert pusher.refused_events == {"binance.book_ticker.BTCUSDT": 2, "binance.trade.X": 9}
-    assert pusher.counters.bundles_refused == 3
-    assert pusher.counters.pending_bytes == 3 * size
+    await until(lambda: pusher.welcomed)
+    assert {pusher.push([trades(number)]) for number in range(9)} == {PushOutcome.SENT}
+    assert (pusher.counters.forgotten, pusher.counters.kept_bundles) == (6, 3)
+    await until(lambda: len(receiver.got) == 9)
     pusher.close()
+    receiver.close()
 
 
 async def test_close_hands_over_what_zeromq_still_holds(tmp_path: Path) -> None:
-    context = zmq.Context()
-    puller = BatchPuller(context, f"ipc://{tmp_path}/push", high_water_mark=10_000)
-    pusher = BatchPusher(puller.endpoint)
+    receiver = Receiver(f"ipc://{tmp_path}/push", high_water_mark=10_000)
+    receiver.start()
+    pusher = BatchPusher(receiver.endpoint, "worker-0#1")
     pusher.start()
+    await until(lambda: pusher.welcomed)
     for number in range(900):
         pusher.push([batch(number)])
     pusher.close()
     pusher.close()
     assert pusher.push([batch(1)]) is PushOutcome.CLOSED
-    got: list[list[bytes]] = []
-    puller.start(got.append)
-    await until(lambda: len(got) == 900)
-    puller.close()
-    context.term()
+    await until(lambda: len(receiver.got) == 900)
+    receiver.close()
 
 
 def test_a_malformed_endpoint_is_a_config_error_that_names_the_setting() -> None:
     with pytest.raises(ConfigError, match=r"push_endpoint = 'nonsense' cannot be used"):
-        BatchPusher("nonsense")
+        BatchPusher("nonsense", "worker-0#1")

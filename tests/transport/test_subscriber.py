@@ -13,7 +13,8 @@ from k2workers import Lost, Message, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.replay import LastValues, LastValueServer
+from k2workers.transport.replay import LastValues, ReplayServer
+from k2workers.transport.ring import ReplayRing
 
 
 class Feed:
@@ -23,17 +24,22 @@ class Feed:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.publisher = Publisher(self.context, "tcp://127.0.0.1:*")
         self.values = LastValues()
-        self.server = LastValueServer(self.context, "tcp://127.0.0.1:*", self.values)
+        self.ring = ReplayRing(10_000_000, 10**12)
+        self.server = ReplayServer(self.context, "tcp://127.0.0.1:*", self.values, self.ring, epoch=1)
+        self.beats = 0
 
-    def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1) -> None:
+    def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1, withheld: bool = False) -> None:
         frame = wire.encode_batch(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
         stamped = wire.stamp(frame, wire.read_header(frame), epoch=epoch, sequence=sequence, publish_ns=1)
         self.values.put(topic, stamped)
-        self.publisher.publish(stamped)
+        self.ring.put(topic, sequence, stamped, 0)
+        if not withheld:
+            self.publisher.publish(stamped)
 
     def heartbeat(self) -> None:
         frame = wire.encode_batch("heartbeat", [Heartbeat(1)])
-        self.publisher.publish(wire.stamp(frame, wire.read_header(frame), epoch=1, sequence=1, publish_ns=1))
+        self.beats += 1
+        self.publisher.publish(wire.stamp(frame, wire.read_header(frame), epoch=1, sequence=self.beats, publish_ns=1))
 
     async def beat(self) -> None:
         while True:
@@ -70,14 +76,14 @@ async def test_exact_topics_and_prefixes_are_told_apart(feed: Feed) -> None:
 
 
 async def test_a_hole_in_the_sequence_is_told_before_what_follows(feed: Feed) -> None:
-    async with Subscriber(["t"], feed.publisher.endpoint) as subscriber:
+    async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
         await subscribed(feed, subscriber)
         feed.send("t", 5, 50)
         feed.send("t", 9, 90)
         feed.send("t", 9, 90)
         feed.send("t", 1, 91, epoch=2)
         items = [await anext(subscriber) for _ in range(4)]
-    assert items[1] == Lost("t", 6, 8)
+    assert items[1] == Lost("t", 6, 8, 51, 89)
     assert [item.event.first_id for item in items if isinstance(item, Message)] == [50, 90, 91]
 
 

@@ -1,0 +1,40 @@
+"""Owns what a subscriber saves to go on later: where it stands in each topic. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from k2workers.errors import ConfigError
+from k2workers.sequencing.ranges import Range
+
+
+class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
+    """One topic: the last batch that was given whole, the venue id and (of a kline) time given last, gaps still open.
+
+    ``last_id`` is -1 if no id was given yet.
+    """
+
+    epoch: int
+    sequence: int
+    last_id: int
+    last_time_ns: int
+    chained: bool
+    open: list[Range]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Everything up to here was given to the program. Meaningful as long as the topics keep their ids."""
+
+    topics: dict[str, TopicPosition] = {}
+
+    def to_bytes(self) -> bytes:
+        """For a file or a database; MessagePack."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Position:
+        """Read it back. Raises ConfigError for bytes that are no position."""
+        try:
+            return msgspec.msgpack.decode(content, type=Position)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise ConfigError(f"position: {len(content)} bytes that are no saved position ({error})") from None

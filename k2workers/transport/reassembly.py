@@ -1,0 +1,374 @@
+"""Owns what a subscriber delivers: each event once and in order, holes repaired from the ring, or named. Pure.
+
+Batches of one topic carry consecutive sequences within one epoch (one life of the aggregator). A batch ahead of a hole is
+held for a bounded time while the ring is asked for the missing ones; other topics are never delayed. A new epoch counts
+from 1 again, and may bring events again that the last one had published: what was delivered is known by the venue's
+ids, and dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from k2workers import wire
+from k2workers.events import (
+    CHAINED,
+    LATE,
+    SCHEMA_OF,
+    Backfilled,
+    BookSnapshot,
+    Event,
+    Gap,
+    Heartbeat,
+    Kline,
+    Status,
+    Void,
+)
+from k2workers.sequencing.arbiter import without_ids_through
+from k2workers.sequencing.bars import ids_of
+from k2workers.sequencing.ranges import IdRanges
+from k2workers.transport.position import Position, TopicPosition
+
+_GAP, _VOID, _BOOK, _KLINE = SCHEMA_OF[Gap], SCHEMA_OF[Void], SCHEMA_OF[BookSnapshot], SCHEMA_OF[Kline]
+_WITHOUT_IDS = frozenset({SCHEMA_OF[Status], SCHEMA_OF[Heartbeat]})
+
+_JUDGED = frozenset({_BOOK, _KLINE})
+"""Schemas whose events are looked at one by one: their ids may repeat."""
+
+PATIENCE_NS = 2_000_000_000
+ASK_AGAIN_NS = 400_000_000
+MAX_HELD_BYTES = 64 * 2**20
+"""Over all topics; past it the topic that wants to hold more gives up its hole."""
+
+
+class Lost(msgspec.Struct, frozen=True, gc=False):
+    """Batches of this topic that were published and can no longer be had: sequences first to last, inclusive.
+
+    ``first_id`` to ``last_id`` are the venue ids that went with them, where they follow from the neighbours. A hole between
+    two lives of the aggregator is known by ids only: its sequences are 0 to -1.
+    """
+
+    topic: str
+    first_sequence: int
+    last_sequence: int
+    first_id: int | None = None
+    last_id: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many batches; 0 if only ids are known."""
+        return self.last_sequence - self.first_sequence + 1
+
+
+class Batch(msgspec.Struct, gc=False):
+    """Events to deliver, and where the topic stood before them (for ``Reassembly.position``)."""
+
+    header: wire.Header
+    events: list[Event]
+    before: TopicPosition
+
+
+class ReassemblyCounters(msgspec.Struct, gc=False):
+    """Totals since the subscriber was made."""
+
+    batches: int = 0
+    events: int = 0
+    lost_batches: int = 0
+    repaired_batches: int = 0
+    duplicates_dropped: int = 0
+
+
+class _Topic:
+    """Where one topic stands."""
+
+    __slots__ = (
+        "asked_ns", "chained", "deadline_ns", "epoch", "held", "last_id", "last_time_ns", "open", "renewed", "sequence",
+    )  # fmt: skip
+
+    def __init__(self, epoch: int, sequence: int) -> None:
+        self.epoch = epoch
+        self.sequence = sequence
+        self.last_id = -1
+        self.last_time_ns = -1
+        self.chained = False
+        self.renewed = False
+        """A new epoch began and its first chained batch has not come yet: only ids tell whether something is lost."""
+        self.open = IdRanges()
+        self.held: dict[int, tuple[wire.Header, bytes]] = {}
+        self.deadline_ns = 0
+        self.asked_ns = 0
+
+    def position(self) -> TopicPosition:
+        gaps = list(self.open) if self.open else _NOTHING
+        return TopicPosition(self.epoch, self.sequence, self.last_id, self.last_time_ns, self.chained, gaps)
+
+
+_NOTHING: list[tuple[int, int]] = []
+
+
+class Reassembly:
+    """The state of all topics of one subscriber.
+
+    Feed it with ``take`` and ``replayed``, call ``tick`` steadily; deliveries appear in ``ready``, requests to the ring
+    come from ``questions``.
+    """
+
+    def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
+        self.ready: deque[Batch | Lost] = deque()
+        self.counters = ReassemblyCounters()
+        self._patience_ns = patience_ns
+        self._topics: dict[str, _Topic] = {}
+        self._waiting: dict[str, _Topic] = {}
+        """Topics with a hole."""
+        self._held_bytes = 0
+        for topic, at in (position.topics if position is not None else {}).items():
+            state = self._topics[topic] = _Topic(at.epoch, at.sequence)
+            state.last_id, state.last_time_ns, state.chained = at.last_id, at.last_time_ns, at.chained
+            state.open = IdRanges(at.open)
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, frame: bytes, now_ns: int) -> wire.Header:
+        """A frame as it was published. Raises WireError."""
+        header = wire.read_header(frame)
+        state = self._topics.get(header.topic)
+        if state is None:
+            state = self._topics[header.topic] = _Topic(header.epoch, header.sequence - 1)
+        if header.epoch != state.epoch and not self._change_epoch(header.topic, state, header.epoch):
+            self.counters.duplicates_dropped += header.count
+        elif header.sequence == state.sequence + 1:
+            self._deliver(state, header, frame)
+            if state.held:
+                self._drain(header.topic, state)
+        elif header.sequence <= state.sequence:
+            self.counters.duplicates_dropped += header.count
+        else:
+            self._hold(state, header, frame, now_ns)
+        return header
+
+    def replayed(self, topic: str, epoch: int, first: int, newest: int, frames: list[bytes], now_ns: int) -> None:
+        """The ring's answer: it holds sequences ``first`` to ``newest``, and gave these frames."""
+        state = self._topics.get(topic)
+        if state is None:
+            state = self._topics[topic] = _Topic(epoch, first - 1)
+        if epoch != state.epoch and not self._change_epoch(topic, state, epoch):
+            return
+        before, lost = state.sequence, max(0, first - 1 - state.sequence)
+        for frame in frames:
+            header = wire.read_header(frame)
+            if header.sequence > state.sequence and header.sequence not in state.held:
+                state.held[header.sequence] = (header, frame)
+                self._held_bytes += len(frame)
+        if lost:
+            self._give_up(topic, state, first - 1)
+        self._drain(topic, state)
+        self.counters.repaired_batches += max(0, state.sequence - before - lost)
+        if newest > state.sequence:
+            self._want(topic, state, now_ns)
+            state.asked_ns = 0 if frames else now_ns  # more at once after progress
+        elif not state.held:
+            self._waiting.pop(topic, None)
+
+    def behind(self, epoch: int, newest: dict[str, int], now_ns: int) -> None:
+        """The ring's newest sequences: topics that have not come so far want a repair."""
+        for topic, sequence in newest.items():
+            state = self._topics.get(topic)
+            if state is None:
+                state = self._topics[topic] = _Topic(epoch, 0)
+            if epoch > state.epoch or (epoch == state.epoch and sequence > state.sequence):
+                self._want(topic, state, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Give up the holes whose time is up."""
+        for topic, state in [(t, s) for t, s in self._waiting.items() if now_ns >= s.deadline_ns]:
+            if state.held:
+                self._give_up(topic, state, min(state.held) - 1)
+                state.deadline_ns = now_ns + self._patience_ns
+            if not state.held:
+                self._waiting.pop(topic, None)
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def questions(self, now_ns: int) -> Iterator[tuple[str, int]]:
+        """(topic, first missing sequence) to ask the ring for now."""
+        for topic, state in self._waiting.items():
+            if now_ns - state.asked_ns >= ASK_AGAIN_NS:
+                state.asked_ns = now_ns
+                yield topic, state.sequence + 1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any topic has a hole."""
+        return bool(self._waiting)
+
+    def knows(self, topic: str) -> bool:
+        """Whether anything of this topic was had."""
+        return topic in self._topics
+
+    def position(self, begun: Batch | None, begun_at: int) -> Position:
+        """Where the program stands: all that was taken out of ``ready``, and ``begun_at`` events of the batch ``begun``."""
+        found = {topic: state.position() for topic, state in self._topics.items()}
+        for batch in reversed([item for item in self.ready if isinstance(item, Batch)]):
+            found[batch.header.topic] = batch.before
+        if begun is not None and begun_at < len(begun.events):
+            found[begun.header.topic] = _after(begun.before, begun.events[:begun_at])
+        return Position(found)
+
+    # ── steps ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _change_epoch(self, topic: str, state: _Topic, epoch: int) -> bool:
+        """Begin the numbering of a new epoch; False if this one is older."""
+        if epoch < state.epoch:
+            return False
+        if state.held:
+            self._give_up(topic, state, max(state.held))
+        state.epoch, state.sequence = epoch, 0
+        state.renewed = True
+        return True
+
+    def _hold(self, state: _Topic, header: wire.Header, frame: bytes, now_ns: int) -> None:
+        if header.sequence in state.held:
+            self.counters.duplicates_dropped += header.count
+            return
+        state.held[header.sequence] = (header, frame)
+        self._held_bytes += len(frame)
+        self._want(header.topic, state, now_ns)
+        if self._held_bytes > MAX_HELD_BYTES:
+            self._give_up(header.topic, state, min(state.held) - 1)
+
+    def _want(self, topic: str, state: _Topic, now_ns: int) -> None:
+        if topic not in self._waiting:
+            self._waiting[topic] = state
+            state.deadline_ns = now_ns + self._patience_ns
+            state.asked_ns = -ASK_AGAIN_NS
+
+    def _give_up(self, topic: str, state: _Topic, last_sequence: int) -> None:
+        """Report what is missing up to this sequence as lost, delivering what was held in between."""
+        while state.sequence < last_sequence:
+            if state.sequence + 1 in state.held:
+                self._drain(topic, state)
+                continue
+            until = min((s for s in state.held if s > state.sequence), default=last_sequence + 1) - 1
+            until = min(until, last_sequence)
+            following = state.held.get(until + 1)
+            first_id = last_id = None
+            if state.chained and state.last_id >= 0 and following is not None and following[0].schema in CHAINED:
+                first_id, last_id = state.last_id + 1, following[0].first_id - 1
+            # After a new epoch only ids tell: what was missed may have been had in the old one.
+            if not (state.renewed and state.chained):
+                self.ready.append(Lost(topic, state.sequence + 1, until, first_id, last_id))
+                self.counters.lost_batches += until - state.sequence
+                if last_id is not None:
+                    state.last_id = max(state.last_id, last_id)
+            state.sequence = until
+        self._drain(topic, state)
+
+    def _drain(self, topic: str, state: _Topic) -> None:
+        """Deliver what is held and follows on now."""
+        while (held := state.held.pop(state.sequence + 1, None)) is not None:
+            self._held_bytes -= len(held[1])
+            self._deliver(state, *held)
+        if not state.held:
+            self._waiting.pop(topic, None)
+
+    def _deliver(self, state: _Topic, header: wire.Header, frame: bytes) -> None:
+        """The topic's next batch: what of it is new goes to ``ready``."""
+        before = state.position()
+        events = wire.decode_events(frame, header)
+        schema = header.schema
+        state.sequence = header.sequence
+        if schema in CHAINED or schema in (_GAP, _VOID):
+            self._check_chain(state, header)
+        if schema in _WITHOUT_IDS or (header.first_id > state.last_id and schema < _GAP and schema not in _JUDGED):
+            state.last_id = header.last_id
+            fresh = events
+        else:
+            fresh = [kept for event in events if (kept := _fresh(state, event)) is not None]
+        self.counters.duplicates_dropped += len(events) - len(fresh)
+        if fresh:
+            self.counters.batches += 1
+            self.counters.events += len(fresh)
+            self.ready.append(Batch(header, fresh, before))
+
+    def _check_chain(self, state: _Topic, header: wire.Header) -> None:
+        if header.schema in CHAINED:
+            state.chained = True
+        if state.renewed and state.chained and header.schema < LATE:
+            if 0 <= state.last_id < header.first_id - 1:
+                self.ready.append(Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1))
+                state.last_id = header.first_id - 1
+            if header.schema in CHAINED or header.first_id > state.last_id:
+                state.renewed = False
+
+
+def _after(before: TopicPosition, given: list[Event]) -> TopicPosition:
+    """Where a topic stands after these events, if the rest of their batch is not given."""
+    state = _Topic(before.epoch, before.sequence)
+    state.last_id, state.last_time_ns, state.chained = before.last_id, before.last_time_ns, before.chained
+    state.open = IdRanges(before.open)
+    for event in given:
+        _fresh(state, event)
+    return state.position()
+
+
+# ── which events are new ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fresh(state: _Topic, event: Event) -> Event | None:
+    """The event, or its part, that was not delivered yet; None if all of it was."""
+    return _FRESH.get(type(event), _fresh_by_id)(state, event)
+
+
+def _fresh_by_id(state: _Topic, event: Event) -> Event | None:
+    if event.last_id <= state.last_id:
+        return None
+    if event.first_id <= state.last_id:
+        event = without_ids_through(state.last_id, event)
+    state.last_id = event.last_id
+    return event
+
+
+def _fresh_gap(state: _Topic, event: Event) -> Event | None:
+    fresh = _fresh_by_id(state, event)
+    if fresh is not None:
+        state.open.add(fresh.first_id, fresh.last_id)
+    return fresh
+
+
+def _fresh_void(state: _Topic, event: Event) -> Event | None:
+    closed = state.open.remove(event.first_id, event.last_id)
+    return event if closed and event.last_id <= state.last_id else _fresh_by_id(state, event)
+
+
+def _fresh_book(state: _Topic, event: Event) -> Event | None:
+    if event.last_id < state.last_id:
+        return None
+    state.open.remove(0, event.last_id)
+    state.last_id = event.last_id
+    return event
+
+
+def _fresh_bar(state: _Topic, event: Event) -> Event | None:
+    assert isinstance(event, Kline)
+    if (event.open_time_ns, event.venue_time_ns) <= (state.last_id, state.last_time_ns):
+        return None
+    state.last_id, state.last_time_ns = event.open_time_ns, event.venue_time_ns
+    return event
+
+
+def _fresh_backfill(state: _Topic, event: Event) -> Event | None:
+    # One that fills no gap that this subscriber was told of would come out of nowhere.
+    assert isinstance(event, Backfilled)
+    return event if state.open.remove(*ids_of(event.event)) else None
+
+
+_FRESH: dict[type[Event], Callable[[_Topic, Event], Event | None]] = {
+    Gap: _fresh_gap,
+    Void: _fresh_void,
+    BookSnapshot: _fresh_book,
+    Kline: _fresh_bar,
+    Backfilled: _fresh_backfill,
+}

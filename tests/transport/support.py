@@ -1,0 +1,54 @@
+"""What the transport's tests share: batches, and the aggregator's end of the links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import zmq
+
+from k2workers.events import BookTicker, Trade
+from k2workers.transport import link
+from k2workers.transport.pull import BatchPuller
+from k2workers.wire import encode_batch
+
+
+def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> bytes:
+    return encode_batch(topic, [BookTicker(update_id, "1", "1", "2", "1", 1)])
+
+
+def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> bytes:
+    return encode_batch(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
+
+
+async def until(condition: Callable[[], object], deadline_s: float = 5.0) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Receiver:
+    """A puller that keeps what it got; ``positions`` is what it tells workers."""
+
+    def __init__(self, endpoint: str, **settings: int) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.puller = BatchPuller(self.context, endpoint, **settings)
+        self.got: list[list[bytes]] = []
+        self.by_worker: dict[bytes, list[list[bytes]]] = {}
+        self.hellos: list[link.Hello] = []
+        self.endpoint = self.puller.endpoint
+
+    def start(self) -> None:
+        self.puller.start(self._on_bundle, self._on_hello)
+
+    def _on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
+        self.got.append(frames)
+        self.by_worker.setdefault(worker, []).append(frames)
+
+    def _on_hello(self, hello: link.Hello) -> link.Welcome:
+        self.hellos.append(hello)
+        return link.Welcome(7, {})
+
+    def close(self) -> None:
+        self.puller.close()
+        self.context.destroy(linger=0)
