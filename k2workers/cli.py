@@ -39,6 +39,7 @@ def run(
     binance_ca_bundle: str | None = None,
     publish_endpoint: str | None = None,
     snapshot_endpoint: str | None = None,
+    checkpoint: str | None = None,
     http_host: str | None = None,
     http_port: int | None = None,
     environment: str | None = None,
@@ -84,7 +85,9 @@ def run(
     publish_endpoint
         Where subscribers connect.
     snapshot_endpoint
-        Where late joiners ask for last values.
+        Where subscribers ask for last values and for what they missed.
+    checkpoint
+        File from which a restart continues.
     http_host
         Address of /metrics, /healthz, /readyz and /status.
     http_port

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import faults
+from k2workers.simulator import faults, rest
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange
@@ -23,7 +23,7 @@ def _reply(body: Any, status: int = 200) -> web.Response:
 
 
 def add_routes(app: web.Application, exchange: Exchange) -> None:
-    """Adds GET truth, status, faults and POST stop_market, start_market, fault, clear_faults, drop, shutdown_notice."""
+    """Adds GET truth, status, books, faults and POST stop_market, start_market, fault, clear_faults, drop, shutdown_notice."""
 
     async def truth(_: web.Request) -> web.Response:
         return _reply(exchange.hub.truth_report())
@@ -69,6 +69,9 @@ def add_routes(app: web.Application, exchange: Exchange) -> None:
             connection.notify_shutdown()
         return _reply({"notified": len(exchange.connections)})
 
+    async def books(_: web.Request) -> web.Response:
+        return _reply({name: rest.whole_book(market) for name, market in exchange.market.symbols.items()})
+
     async def fault(request: web.Request) -> web.Response:
         try:
             body = await request.json()
@@ -91,6 +94,7 @@ def add_routes(app: web.Application, exchange: Exchange) -> None:
     app.router.add_post("/_exchange/fault", fault)
     app.router.add_get("/_exchange/faults", listed)
     app.router.add_post("/_exchange/clear_faults", clear)
+    app.router.add_get("/_exchange/books", books)
     app.router.add_get("/_exchange/truth", truth)
     app.router.add_get("/_exchange/status", status)
     app.router.add_post("/_exchange/stop_market", switch(False))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiohttp import web
 
 from k2workers.simulator.bars import INTERVALS, UTC8, Bar
+from k2workers.simulator.book import Level
 from k2workers.simulator.limits import NS, WeightMeter
 from k2workers.simulator.payloads import SCALE, decimal
 from k2workers.simulator.symbol import BookRow, SymbolMarket
@@ -168,8 +169,17 @@ def _depth(exchange: Exchange, query: Query) -> Any:
     market = _symbol(exchange, query.required("symbol"))
     count = query.limit(100, 5000)
     update_id, bids, asks = _book(exchange, market, count)
-    rows = [[[decimal(p), decimal(q)] for p, q in side[:count]] for side in (bids, asks)]
+    return _depth_reply(update_id, bids[:count], asks[:count])
+
+
+def _depth_reply(update_id: int, bids: list[Level], asks: list[Level]) -> dict[str, Any]:
+    rows = [[[decimal(p), decimal(q)] for p, q in side] for side in (bids, asks)]
     return {"lastUpdateId": update_id, "bids": rows[0], "asks": rows[1]}
+
+
+def whole_book(market: SymbolMarket) -> dict[str, Any]:
+    """Every level, in the form of a depth reply."""
+    return _depth_reply(market.update_id, market.bids.top(len(market.bids)), market.asks.top(len(market.asks)))
 
 
 def _book(exchange: Exchange, market: SymbolMarket, count: int) -> BookRow:

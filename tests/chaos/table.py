@@ -1,0 +1,178 @@
+"""Owns the table of faults: what each does in one round, whom it hits, and how long the feed may pause over it."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from tests.chaos.rig import Rig, end
+
+Act = Callable[[Rig], Awaitable[list[int]]]
+"""Does the fault, and ends it; answers the shards that it hit."""
+
+STALE_S = 5.0
+"""The stale limit of the feeds under test."""
+
+SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "100"}
+"""Settings of the feeds under test, apart from addresses. The exchange's books are not deeper than 100 levels a side."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One fault. ``pause_limit_s``: the longest time without an event of the shards hit; None: not judged."""
+
+    act: Act
+    pause_limit_s: float | None = None
+
+
+def exchange(kind: str, *, active_s: float = 0.3, connections: int = 1, **keys: object) -> Act:
+    """A fault of the exchange, active for a moment. ``connections`` 0 is all."""
+
+    async def act(rig: Rig) -> list[int]:
+        on_connections = {"connections": connections} if kind in _ON_CONNECTIONS else {}
+        await rig.inject(kind, **on_connections, **keys)
+        await asyncio.sleep(active_s)
+        if kind not in _ON_CONNECTIONS:
+            await rig.control("clear_faults")
+        return list(range(rig.shards))
+
+    return act
+
+
+_ON_CONNECTIONS = ("reset", "silence", "close", "age", "shutdown")
+
+
+def while_reconnecting(kind: str, *, active_s: float = 1.0, **keys: object) -> Act:
+    """A fault on handshakes, met because a line is reset."""
+
+    async def act(rig: Rig) -> list[int]:
+        await rig.inject(kind, **keys)
+        await rig.inject("reset", connections=1)
+        await asyncio.sleep(active_s)
+        await rig.control("clear_faults")
+        return list(range(rig.shards))
+
+    return act
+
+
+def while_repairing(kind: str, *, active_s: float = 1.0, stream: str = "", **keys: object) -> Act:
+    """A fault of REST, met because messages are dropped."""
+
+    async def act(rig: Rig) -> list[int]:
+        await rig.inject(kind, **keys)
+        await rig.inject("drop", probability=0.05, stream=stream, for_s=0.5)
+        await asyncio.sleep(active_s)
+        await rig.control("clear_faults")
+        return list(range(rig.shards))
+
+    return act
+
+
+def kill(kind: str) -> Act:
+    """kill -9 of one process; ``worker`` is any of them."""
+
+    async def act(rig: Rig) -> list[int]:
+        shard = rig.rng.randrange(rig.shards)
+        end(await rig.process(f"worker-{shard}" if kind == "worker" else kind), signal.SIGKILL)
+        return [shard] if kind == "worker" else list(range(rig.shards))
+
+    return act
+
+
+def stop_for(kind: str, seconds: float) -> Act:
+    """SIGSTOP of one process; SIGCONT after so long, unless it was replaced by then."""
+
+    async def act(rig: Rig) -> list[int]:
+        shard = rig.rng.randrange(rig.shards)
+        process = await rig.process(f"worker-{shard}" if kind == "worker" else kind)
+        end(process, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        if process.is_running():
+            end(process, signal.SIGCONT)
+        return [shard] if kind == "worker" else list(range(rig.shards))
+
+    return act
+
+
+async def full_disk(rig: Rig) -> list[int]:
+    """The aggregator cannot write its checkpoint any more, and dies."""
+    process = await rig.process("aggregator")
+    process.rlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await asyncio.sleep(2.5)
+    end(process, signal.SIGKILL)
+    return list(range(rig.shards))
+
+
+async def everything(rig: Rig) -> list[int]:
+    """kill -9 of the parent: the whole tree goes, and a new one continues from the checkpoint."""
+    rig.feed.remember_family()
+    rig.feed.process.kill()
+    await rig.until(lambda: not any(p.is_running() for p in rig.feed.family.values()), "every process gone", 5.0)
+    rig.feed.__exit__()
+    rig.start_feed()
+    await rig.ready()
+    return list(range(rig.shards))
+
+
+async def subscriber_restart(rig: Rig) -> list[int]:
+    """The subscribing program ends and goes on later from its saved position."""
+    await rig.unsubscribe()
+    await asyncio.sleep(1.0 + rig.rng.random())
+    rig.subscribe()
+    return []
+
+
+async def all_lines(rig: Rig) -> list[int]:
+    """Every connection is reset in the same instant."""
+    await rig.inject("reset", connections=0)
+    await asyncio.sleep(1.0)
+    return list(range(rig.shards))
+
+
+TABLE: dict[str, Row] = {
+    "reset": Row(exchange("reset"), 0.5),
+    "reset of all lines": Row(all_lines),
+    "half-open silence": Row(exchange("silence", active_s=STALE_S), STALE_S + 1),
+    "one stream stalled": Row(exchange("stall", stream="btcusdt@trade", active_s=2.0)),
+    "messages dropped": Row(exchange("drop", probability=0.05, active_s=1.0)),
+    "messages dropped for all": Row(exchange("drop", probability=0.05, everywhere=True, active_s=1.0)),
+    "messages duplicated": Row(exchange("duplicate", probability=0.2)),
+    "messages reordered": Row(exchange("reorder", probability=0.2)),
+    "truncated JSON": Row(exchange("truncate", probability=0.05)),
+    "garbage": Row(exchange("garbage", probability=0.05)),
+    "fragmented, ping inside": Row(exchange("fragment", probability=0.5)),
+    "oversize frame": Row(exchange("oversize", count=1), 0.5),
+    "closed 1000": Row(exchange("close", code=1000), 0.5),
+    "closed 1001": Row(exchange("close", code=1001), 0.5),
+    "closed 1006": Row(exchange("close", code=1006), 0.5),
+    "closed 1008": Row(exchange("close", code=1008), 0.5),
+    "age cut": Row(exchange("age"), 0.5),
+    "serverShutdown, 5 s": Row(exchange("shutdown", lead_s=5.0, active_s=5.2), 0.25),
+    "serverShutdown, 0 s": Row(exchange("shutdown", lead_s=0.0), 0.5),
+    "cut without notice": Row(exchange("shutdown", lead_s=-1.0), 0.5),
+    "handshake refused": Row(while_reconnecting("refuse")),
+    "handshake slow": Row(while_reconnecting("slow_handshake", delay_s=2.0, active_s=2.5)),
+    "ACK without data": Row(while_reconnecting("mute", count=1)),
+    "REST slow": Row(while_repairing("rest_slow", delay_s=1.5, active_s=2.0)),
+    "REST 429": Row(while_repairing("rest_429", retry_after_s=1, count=3)),
+    "REST 418": Row(while_repairing("rest_418", retry_after_s=2, count=1)),
+    "REST 5xx": Row(while_repairing("rest_5xx")),
+    "REST 403": Row(while_repairing("rest_403")),
+    "REST sees ids late": Row(while_repairing("rest_delay", delay_s=1.0, active_s=1.5)),
+    "snapshot older than diffs": Row(while_repairing("snapshot_old", stream="@depth@100ms", windows=5)),
+    "snapshot at an event's edge": Row(while_repairing("snapshot_edge", stream="@depth@100ms")),
+    "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
+    "worker killed": Row(kill("worker"), 2.0),
+    "aggregator killed": Row(kill("aggregator"), 1.5),
+    "parent killed, all restarted": Row(everything),
+    "worker stopped 3 s": Row(stop_for("worker", 3.0)),
+    "worker stopped for good": Row(stop_for("worker", 12.0)),
+    "aggregator stopped 3 s": Row(stop_for("aggregator", 3.0)),
+    "aggregator stopped for good": Row(stop_for("aggregator", 12.0)),
+    "no room for the checkpoint": Row(full_disk),
+    "subscriber restarted": Row(subscriber_restart),
+}
+"""Every fault, by the name that the report shows."""
