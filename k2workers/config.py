@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -21,6 +21,7 @@ from k2workers.venues.binance import streams as binance_streams
 ENVIRONMENT_PREFIX = "K2_"
 DEFAULT_FILE = Path("config/k2workers.toml")
 DEMO_LIFETIME_S = 15.0
+BOOK_LEVELS = (100, 500, 1000, 5000)
 
 Words = Annotated[list[str], NoDecode]
 """A list that the environment and the command line give as words between commas."""
@@ -65,7 +66,7 @@ class Settings(BaseSettings):
     hold_back_s: float = Field(
         1.0, ge=0, le=60, description="how long a topic waits for missing ids before it announces the gap and goes on"
     )
-    book_levels: Literal[100, 500, 1000, 5000] = Field(1000, description="levels of each side in a book snapshot")
+    book_levels: int = Field(1000, description="levels of each side in a book snapshot: 100, 500, 1000 or 5000")
     rest_weight_share: float = Field(
         0.8, gt=0, le=1, description="share of the venue's REST weight per minute that repairs may use"
     )
@@ -96,6 +97,13 @@ class Settings(BaseSettings):
             binance_streams.stream_specs(value, ["BTCUSDT"])
         except ConfigError as error:
             raise ValueError(str(error).removeprefix("streams: ")) from None
+        return value
+
+    @field_validator("book_levels")
+    @classmethod
+    def _level_steps(cls, value: int) -> int:
+        if value not in BOOK_LEVELS:
+            raise ValueError(f"allowed: {', '.join(map(str, BOOK_LEVELS))}")  # between them the venue's price is the same
         return value
 
     @field_validator("publish_endpoint", "snapshot_endpoint")
