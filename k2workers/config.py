@@ -103,7 +103,9 @@ class Settings(BaseSettings):
     @classmethod
     def _level_steps(cls, value: int) -> int:
         if value not in BOOK_LEVELS:
-            raise ValueError(f"allowed: {', '.join(map(str, BOOK_LEVELS))}")  # between them the venue's price is the same
+            raise ValueError(
+                f"allowed: {', '.join(map(str, BOOK_LEVELS))}"
+            )  # between them the venue's price is the same
         return value
 
     @field_validator("publish_endpoint", "snapshot_endpoint")

@@ -33,6 +33,9 @@ PRELOAD = ["k2workers.worker", "k2workers.aggregator"]
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
 
+DEMO_CONNECTS = 100_000
+"""Connection attempts in a window that the embedded exchange allows."""
+
 CONNECT_RESERVE = 30
 """Connection attempts of the venue's window that we leave to the user's other programs on this IP."""
 
@@ -51,9 +54,9 @@ class Plan:
         self._websocket_url = settings.binance_websocket_url
         self._rest_url = settings.binance_rest_url
         limits = self.venue.limits
-        self.budget = BudgetPolicy(
-            limit=limits.connects_per_window - CONNECT_RESERVE, window_ns=limits.connect_window_ns
-        )
+        # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
+        window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
+        self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
         self.weight = WeightPolicy(limit=int(limits.rest_weight_per_minute * settings.rest_weight_share))
 
     def use_exchange(self, listening: Mapping[str, Any]) -> None:
@@ -94,14 +97,12 @@ class Plan:
     def exchange(self) -> ChildSpec:
         """The embedded exchange's process, on a free port."""
         own = self.settings
-        # Rotations come in seconds here, and every one is a connection attempt: the venue's window would be
-        # used up by the demonstration itself.
         simulator = SimulatorSettings(
             port=0,
             rate=own.demo_rate,
             replay=tuple(own.replay),
             replay_speed=own.replay_speed,
-            connects_per_window=100_000,
+            connects_per_window=DEMO_CONNECTS,
         )
         settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=own.log_format)
         return self._spec(EXCHANGE, "k2workers.exchange:main", settings)

@@ -235,8 +235,11 @@ class Topology:
             beat = self.supervisor.beat(name)
             if beat is not None and not beat.status.get("live"):
                 reasons.append(f"{name} has no live connection")
-            elif beat is not None and not beat.status.get("fresh"):
-                reasons.append(f"{name} has no fresh data")
+            elif beat is not None:
+                status = beat.status
+                reasons += [f"{name} has no fresh data"] if not status.get("fresh") else []
+                reasons += [f"{name} has {n} silent streams"] if (n := status.get("streams_silent", 0)) else []
+                reasons += [f"{name} has {n} open gaps"] if (n := status.get("gaps_open", 0)) else []
         return reasons
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────

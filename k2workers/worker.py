@@ -34,6 +34,9 @@ from k2workers.venues.binance import BinanceSpot
 
 BEAT_S = 0.5
 METRICS_S = 1.0
+SILENT_STREAM = "silent_stream"
+"""Why a connection is replaced whose stream brings nothing although the venue has newer events."""
+
 DRAIN_S = 3.0
 WELCOME_S = 1.0
 """How long a starting worker waits for the aggregator to tell where its topics stand."""
@@ -139,6 +142,9 @@ class Worker:
         pusher.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
         await self._await_welcome()
         intake.resume({topic: (at.last_id, at.open) for topic, at in self._positions.items()})
+        driver.on_live = recovery.probe
+        driver.on_silent = recovery.probe
+        recovery.on_confirmed = lambda stream, newer: self._on_confirmed(driver, stream, newer)
         recovery.start()
         driver.start()
         client.send(control.Ready(self.name))
@@ -150,6 +156,16 @@ class Worker:
         beating.cancel()
         self._flush_metrics(driver, recovery, pusher)
         client.send(self._beat_message(driver, recovery, pusher))
+
+    @staticmethod
+    def _on_confirmed(driver: Driver, stream: int, newer: bool) -> None:
+        """A stream was suspiciously silent: the venue says whether it should not have been."""
+        if stream not in driver.silence.silent:
+            return
+        if newer:
+            driver.rotate(SILENT_STREAM)
+        else:
+            driver.silence.quiet(stream, time.monotonic_ns())
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -213,6 +229,7 @@ class Worker:
             "reconnects": driver.reconnects.total(),
             "gaps_open": intake.gaps_open,
             "repairs_waiting": recovery.planner.waiting,
+            "streams_silent": len(driver.silence.silent),
             "streams": len(driver.specs),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
@@ -241,6 +258,8 @@ class Worker:
                 "k2_push_kept_bytes": pusher.counters.kept_bytes,
                 "k2_push_resent": pusher.counters.resent,
                 "k2_rest_requests": recovery.requests,
+                "k2_streams_silent": len(driver.silence.silent),
+                "k2_subscriptions_lost": driver.audit.lost,
                 "k2_holes_waiting": recovery.planner.waiting,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,

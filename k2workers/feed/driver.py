@@ -22,10 +22,14 @@ from k2workers.errors import VenueError
 from k2workers.feed import rotation, schedule
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
+from k2workers.feed.liveness import LOOK_NS, DataWatch, SilenceWatch
 from k2workers.feed.overlap import Overlap
 from k2workers.feed.record import Handover, RotationRecord
-from k2workers.feed.subscription import Subscription
+from k2workers.feed.subscription import Audit, Subscription
 from k2workers.venues.venue import Codec, Continuity, Reply, StreamSpec, Venue
+
+MIN_DATA_SILENCE_NS = 5_000_000_000
+"""A line without any data for less than this is never given up."""
 
 TICK_S = 0.05
 """How often deadlines are looked at. One timer for all of them costs less than keeping each one armed."""
@@ -132,6 +136,14 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._requesting: asyncio.Task[None] | None = None
         self._rotating: _Rotating | None = None
+        self.silence = SilenceWatch()
+        self.on_live: Callable[[], None] = lambda: None
+        """Called when a line begins to carry the feed after there was none: what happened meanwhile is unknown."""
+        self.on_silent: Callable[[list[int]], None] = lambda _: None
+        """Called with streams that are suspiciously silent while others are not."""
+        self._data = DataWatch(min_silence_ns=MIN_DATA_SILENCE_NS, max_silence_ns=settings.stale_after_ns)
+        self._look_ns = 0
+        self.audit = Audit(venue, [spec.name for spec in specs])
         self._primary_since_ns = 0
         self._starved_since_ns = 0
         self._retired_bytes = self._retired_frames = 0
@@ -165,7 +177,7 @@ class Driver:
         self.intake.expire(2**63 - 1)
 
     def rotate(self, reason: str) -> None:
-        """Ask for a rotation now, outside the schedule (an operator's wish)."""
+        """Ask for a rotation now, outside the schedule."""
         if self.machine.state is rotation.State.LIVE:
             self._request_rotation(rotation.RequestRotation(reason))
 
@@ -214,15 +226,32 @@ class Driver:
         if self.machine.state is rotation.State.OVERLAP and overlap is not None and overlap.complete(now_ns):
             self._input(rotation.Proven())
         self._drop_stale(now_ns)
+        if now_ns >= self._look_ns:
+            self._look_ns = now_ns + LOOK_NS
+            self._look(now_ns)
         self._input(rotation.Tick())
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _drop_stale(self, now_ns: int) -> None:
-        primary = self.machine.primary
-        line = self._lines.get(primary) if primary is not None else None
-        if line is None or not line.opened_ns or now_ns - line.last_read_ns < self.settings.stale_after_ns:
+        line = self._lines.get(self.machine.primary or 0)
+        if line is None or not line.opened_ns or not self.live:
             return
-        self._ended(line.number, "stale")
+        if now_ns - line.last_read_ns >= self.settings.stale_after_ns:
+            self._ended(line.number, "stale")
+        elif self._data.look(self.traffic[1], now_ns):
+            # Pings come, so the connection lives; the venue acknowledged our subscriptions and sends nothing.
+            self._ended(line.number, "silent")
+
+    def _look(self, now_ns: int) -> None:
+        """Once a second: streams that fell silent, and whether the venue still has our subscriptions."""
+        line = self._lines.get(self.machine.primary or 0)
+        if line is None or not self.live:
+            return
+        silent = self.silence.look([lane.last_id for lane in self.intake.lanes], now_ns)
+        if silent:
+            _log.warning("streams_silent", topics=[self.intake.topics[stream].topic for stream in silent][:10])
+            self.on_silent(silent)
+        self.audit.look(line, now_ns)
 
     def _input(self, given: rotation.Input) -> None:
         before, primary = self.machine.state, self.machine.primary
@@ -242,6 +271,9 @@ class Driver:
         self._primary_since_ns = time.monotonic_ns()
         self._starved_since_ns = 0
         self.intake.primary = self.machine.primary
+        self._data.renewed(self._primary_since_ns)
+        self.audit.renewed(self._primary_since_ns)
+        self.on_live()
         _log.info("connection_live", line=self.machine.primary, next_rotation_s=round(self.next_rotation_s, 1))
 
     # ── actions ─────────────────────────────────────────────────────────────────────────────────────────
@@ -259,10 +291,7 @@ class Driver:
             await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
             self._lines[number] = line
             self._count_lines()
-            requests = self._venue.subscribe_messages([spec.name for spec in self.specs], 1)
-            subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
-            self._subscriptions[number] = subscription
-            await subscription.establish(line)
+            await self._subscription(number, [spec.name for spec in self.specs]).establish(line)
         except VenueError as error:
             _log.warning("connection_failed", line=number, error=str(error), attempt=self.machine.attempt)
             self._forget(number)
@@ -341,6 +370,8 @@ class Driver:
         rotating, overlap, now_ns = self._rotating, self.intake.overlap, time.monotonic_ns()
         self.intake.overlap = None
         self.intake.primary = action.line
+        self._data.renewed(now_ns)
+        self.audit.renewed(now_ns)
         lifetime_s, self._primary_since_ns = self.lifetime_s, now_ns
         self.rotations[action.reason] += 1
         if rotating is None or overlap is None:
@@ -388,6 +419,28 @@ class Driver:
         subscription = self._subscriptions.get(number)
         if subscription is not None:
             subscription.on_reply(reply)
+        else:
+            self._renew(number, self.audit.on_reply(reply))
+
+    def _renew(self, number: int, missing: list[str]) -> None:
+        line = self._lines.get(number)
+        if missing and line is not None:
+            _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
+            self._spawn(self._subscribe_again(line, self._subscription(number, missing)))
+
+    async def _subscribe_again(self, line: Line, subscription: Subscription) -> None:
+        try:
+            await subscription.establish(line)
+        except VenueError as error:
+            _log.warning("subscription_failed", line=line.number, error=str(error))
+        finally:
+            self._subscriptions.pop(line.number, None)
+
+    def _subscription(self, number: int, names: Sequence[str]) -> Subscription:
+        requests = self._venue.subscribe_messages(names, 1)
+        subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
+        self._subscriptions[number] = subscription
+        return subscription
 
     # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
 

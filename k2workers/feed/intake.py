@@ -133,6 +133,8 @@ class Intake:
         Only before the first message.
         """
         self._positions = dict(positions)
+        while len(self.lanes) < len(self.codec.topics):
+            self._add_lane()
 
     def reopen(self, holes: Mapping[str, Sequence[Range]]) -> None:
         """Ids that were lost after they had left here, and announced, by topic: fetch them again."""
@@ -157,6 +159,14 @@ class Intake:
         if lane.fill(events, now_ns):
             self._dirty[stream] = lane
             self.flush()
+
+    def add(self, stream: int, events: Sequence[Event], now_ns: int) -> None:
+        """Take events that no line has brought, found by asking the venue for the newest, in rising id order."""
+        lane = self.lanes[stream]
+        for event in events:
+            if lane.offer(event, now_ns, self.hold_ns) is not Verdict.DUPLICATE:
+                self._dirty[stream] = lane
+        self.flush()
 
     def take_book(self, stream: int, snapshot: Event) -> bool:
         """Take a fetched book; False if it is too old and another is needed."""

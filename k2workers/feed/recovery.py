@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -19,9 +20,13 @@ from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill import BackfillPlanner, BackfillPolicy, Request, Urgency
 from k2workers.sequencing.bars import ids_of
 from k2workers.sequencing.book import BookLane
-from k2workers.venues.venue import Fetched, History
+from k2workers.venues.venue import Continuity, Fetched, History
 
 LOOK_S = 0.05
+PROBE_AFTER_NS = 1_000_000_000
+"""After an outage, a stream that brings an event within this time shows by its id what is missing; others are asked for."""
+
+PROBE_IDS = 1_000
 REQUESTS_AT_ONCE = 4
 """Requests of one shard that wait for leave or for their reply."""
 
@@ -52,6 +57,10 @@ class Recovery:
         self._grants = grants
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._probes: dict[int, tuple[int, int]] = {}
+        """Streams of which nobody knows whether they are complete: (when to ask, the newest id when this began)."""
+        self.on_confirmed: Callable[[int, bool], None] = lambda _stream, _newer: None
+        """Called with a probed stream, and whether the venue had newer events than the lines brought."""
         self._logged_ns = -SAMPLE_EVERY_NS
         intake.on_unsettled = self._soon
 
@@ -68,6 +77,25 @@ class Recovery:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def probe(self, streams: Iterable[int] | None = None) -> None:
+        """Find out whether these streams (or all) are complete: after an outage, or a suspicious silence.
+
+        What is missed is noticed with the next event; of a stream on which none comes, the venue must be asked.
+        """
+        at_ns = time.monotonic_ns() + (PROBE_AFTER_NS if streams is None else 0)
+        for stream in range(len(self._intake.lanes)) if streams is None else streams:
+            last_id = self._intake.lanes[stream].last_id
+            if last_id is not None and self._intake.topics[stream].continuity is Continuity.CHAIN:
+                self._probes[stream] = (at_ns, last_id)
+
+    def _ask_probes(self, now_ns: int) -> None:
+        for stream, (at_ns, last_id) in list(self._probes.items()):
+            if now_ns < at_ns:
+                continue
+            del self._probes[stream]
+            if self._intake.lanes[stream].last_id == last_id:
+                self.planner.probe(stream, last_id + 1, last_id + PROBE_IDS, now_ns)
+
     def _soon(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -77,6 +105,7 @@ class Recovery:
         now_ns = time.monotonic_ns()
         for stream in list(self._intake.unsettled):
             self._tell_planner(stream, now_ns)
+        self._ask_probes(now_ns)
         while len(self._tasks) < REQUESTS_AT_ONCE and (request := self.planner.next(now_ns)) is not None:
             task = asyncio.get_running_loop().create_task(self._perform(request))
             self._tasks.add(task)
@@ -133,6 +162,11 @@ class Recovery:
 
     def _take_events(self, request: Request, reply: Fetched) -> None:
         now_ns = time.monotonic_ns()
+        if request.probe:
+            self.planner.answered(request, None, (), now_ns)
+            self._intake.add(request.stream, reply.events, now_ns)
+            self.on_confirmed(request.stream, bool(reply.events))
+            return
         voids = self.planner.answered(request, reply.covered, [ids_of(event) for event in reply.events], now_ns)
         learned_ns = time.time_ns()
         events: list[Event] = [*reply.events, *(Void(first, last, learned_ns) for first, last in voids)]

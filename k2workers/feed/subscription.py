@@ -1,4 +1,4 @@
-"""Owns getting one line subscribed: requests in paced order, acknowledgements, refusals.
+"""Owns getting one line subscribed, and keeping it so: paced requests, acknowledgements, refusals, and a regular audit.
 
 An acknowledgement proves nothing about data (the venue acknowledges unknown symbols and stays silent); it only
 tells that the request was read.
@@ -11,7 +11,13 @@ from collections.abc import Sequence
 
 from k2workers.errors import VenueRefused
 from k2workers.feed.line import Line
-from k2workers.venues.venue import Reply
+from k2workers.venues.venue import Reply, Venue
+
+AUDIT_NS = 60_000_000_000
+"""How often the venue is asked which streams a connection has."""
+
+FIRST_AUDIT_ID = 1_000_000
+"""Above every id of a subscription's requests."""
 
 
 class Subscription:
@@ -47,3 +53,34 @@ class Subscription:
     def abandon(self) -> None:
         """The line is gone: stop waiting."""
         self._done.cancel()
+
+
+class Audit:
+    """Asks the venue steadily which streams the primary has; an acknowledged subscription may be lost without a word."""
+
+    def __init__(self, venue: Venue, names: Sequence[str]) -> None:
+        self.lost = 0
+        """Streams found missing so far."""
+        self._venue = venue
+        self._names = frozenset(names)
+        self._due_ns = 0
+        self._id = FIRST_AUDIT_ID
+
+    def renewed(self, now_ns: int) -> None:
+        """Another line carries the feed, newly subscribed."""
+        self._due_ns = now_ns + AUDIT_NS
+
+    def look(self, line: Line, now_ns: int) -> None:
+        """Ask if it is time to."""
+        if now_ns >= self._due_ns:
+            self._due_ns = now_ns + AUDIT_NS
+            self._id += 1
+            line.send(self._venue.list_message(self._id))
+
+    def on_reply(self, reply: Reply) -> list[str]:
+        """The streams that are missing, if this is the answer to our question; else nothing."""
+        if reply.id != self._id or not isinstance(reply.result, list):
+            return []
+        missing = sorted(self._names.difference(reply.result))
+        self.lost += len(missing)
+        return missing

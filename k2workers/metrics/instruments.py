@@ -41,6 +41,8 @@ WORKER = {
     "k2_duplicates_dropped": Row(Counter, "Copies dropped by the arbiter", "kind"),
     "k2_gaps": Row(Counter, "Holes announced", "kind"),
     "k2_missing_ids": Row(Counter, "Ids announced as missing"),
+    "k2_streams_silent": Row(Gauge, "Streams that are silent for much longer than they used to be"),
+    "k2_subscriptions_lost": Row(Counter, "Streams that the venue had dropped from a connection"),
     "k2_rest_requests": Row(Counter, "Repairs asked of the venue over REST", "outcome"),
     "k2_holes_waiting": Row(Gauge, "Topics that lack something and wait for a repair"),
     "k2_messages_dropped": Row(Counter, "Messages that were no event, reply or notice", "cause"),

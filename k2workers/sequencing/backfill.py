@@ -38,6 +38,8 @@ class Request(msgspec.Struct, frozen=True):
     urgency: Urgency
     attempt: int
     snapshot: bool = False
+    probe: bool = False
+    """Only to find out whether the venue has anything newer: ids that it does not have are not void."""
 
 
 class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ class _Need:
         "doubtful",
         "doubtful_since_ns",
         "due_ns",
+        "probe",
         "ranges",
         "since_ns",
         "snapshot",
@@ -66,6 +69,7 @@ class _Need:
 
     def __init__(self, now_ns: int) -> None:
         self.ranges: Sequence[Range] = ()
+        self.probe: Range | None = None
         self.snapshot = False
         self.urgency = Urgency.OPEN
         self.since_ns = self.due_ns = now_ns
@@ -94,7 +98,7 @@ class BackfillPlanner:
         """What the topic wants now; nothing if ``ranges`` is empty and no ``snapshot`` is wanted."""
         need = self._needs.get(stream)
         if not ranges and not snapshot:
-            if need is not None and not need.asking:
+            if need is not None and not need.asking and need.probe is None:
                 del self._needs[stream]
             elif need is not None:
                 need.ranges, need.snapshot = (), False
@@ -107,11 +111,18 @@ class BackfillPlanner:
             need.since_ns, need.attempt = now_ns, 0
         need.ranges, need.urgency, need.snapshot = ranges, urgency, snapshot
 
+    def probe(self, stream: int, first_id: int, last_id: int, now_ns: int) -> None:
+        """Ask once whether the venue has these ids, which may be beyond its newest."""
+        need = self._needs.get(stream)
+        if need is None:
+            need = self._needs[stream] = _Need(now_ns)
+        need.probe = (first_id, last_id)
+
     def next(self, now_ns: int) -> Request | None:
         """The most urgent request that may go now; its topic is asked for nothing else until it is answered."""
         chosen: tuple[tuple[int, int], int, _Need] | None = None
         for stream, need in list(self._needs.items()):
-            if need.asking or now_ns < need.due_ns or not (need.ranges or need.snapshot):
+            if need.asking or now_ns < need.due_ns or not (need.ranges or need.snapshot or need.probe):
                 continue
             if now_ns - need.since_ns > self.policy.give_up_ns:
                 self.abandoned += 1
@@ -126,6 +137,9 @@ class BackfillPlanner:
         need.asking = True
         if need.snapshot:
             return Request(stream, 0, 0, need.urgency, need.attempt, snapshot=True)
+        if not need.ranges:
+            assert need.probe is not None
+            return Request(stream, *need.probe, need.urgency, need.attempt, probe=True)
         first = need.ranges[0][0]
         last = first
         for low, high in need.ranges:
@@ -143,6 +157,11 @@ class BackfillPlanner:
         if need is None:
             return []
         need.asking = False
+        need.probe = None  # a reply to anything in this topic shows what is newer as well
+        if request.probe:
+            if not need.ranges and not need.snapshot:
+                del self._needs[request.stream]
+            return []
         absent = IdRanges()
         had = IdRanges(found)
         if covered is not None:

@@ -224,6 +224,9 @@ ACTS: dict[str, Callable[[Connection, Mapping[str, Any]], None]] = {
         else connection.close(values["code"], "Injected fault")
     ),
     "age": lambda connection, _: connection.age_out(),
+    "forget": lambda connection, values: connection.unsubscribe(
+        [name for name in connection.names if name.endswith(values["stream"])]
+    ),
     "shutdown": lambda connection, values: connection.shut_down(values["lead_s"]),
 }
 """What faults on connections do."""

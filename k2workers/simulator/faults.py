@@ -9,6 +9,7 @@ On connections, at once (``connections``: all, or how many of the oldest)::
     silence                  half open: nothing is sent or answered any more (with for_s: then it goes on, the rest is lost)
     close      code=1001     a close frame with this code; 1006 drops without one
     age                      as if the connection had reached its greatest age
+    forget     stream=       subscriptions are dropped without a word
     shutdown   lead_s=5      serverShutdown, then the cut; a negative lead_s cuts without notice
 
 On messages (``stream``: a name or its end, such as @trade; ``probability``; ``count``: how many at most)::
@@ -75,6 +76,7 @@ KINDS: dict[str, Kind] = {
     "silence": Kind(ACTING, _ON_CONNECTIONS),
     "close": Kind(ACTING, {**_ON_CONNECTIONS, "code": 1001}),
     "age": Kind(ACTING, _ON_CONNECTIONS),
+    "forget": Kind(ACTING, {**_ON_CONNECTIONS, "stream": ""}),
     "shutdown": Kind(ACTING, {**_ON_CONNECTIONS, "lead_s": 5.0}),
     "drop": Kind(MESSAGE, {**_ON_MESSAGES, "everywhere": False}),
     "stall": Kind(MESSAGE, _ON_MESSAGES),

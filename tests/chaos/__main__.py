@@ -170,7 +170,12 @@ def main(
             result = asyncio.run(run_fault(names, rounds, seed + number, shards, rate))
         except (AssertionError, OSError) as error:
             # A feed that does not even come back is a failure of the fault, told in its row.
-            result = {"fault": " + ".join(names), "rounds": rounds, "seed": seed + number, "failures": [str(error).strip()]}
+            result = {
+                "fault": " + ".join(names),
+                "rounds": rounds,
+                "seed": seed + number,
+                "failures": [str(error).strip()],
+            }
         results.append(result)
         verdict = "; ".join(result["failures"]) or "held"
         sys.stdout.write(f"{' + '.join(names)}: {verdict} ({time.monotonic() - begun_s:.0f} s)\n")

@@ -253,7 +253,12 @@ class Rig:
     async def settle(self) -> dict[str, Any]:
         """End all faults, let the market run on so that every hole shows, stop it, and compare both counts."""
         await self.control("clear_faults")
-        await asyncio.sleep(1.5)
+        counts = self.observer.witness.topics
+        before = {topic: count.last_id for topic, count in counts.items()}
+        with contextlib.suppress(AssertionError):
+            await self.until(
+                lambda: all(counts[topic].last_id > last for topic, last in before.items()), "news of every topic", 20.0
+            )
         with contextlib.suppress(AssertionError):
             await self.until(lambda: not self.observer.holes(), "every hole filled", 20.0)
         await self.control("stop_market")

@@ -1,0 +1,88 @@
+"""Owns the question whether silence is suspicious: learned per stream, so that quiet symbols raise no alarm. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+LOOK_NS = 1_000_000_000
+"""How often the caller looks; silences are learned no finer than this."""
+
+MIN_SILENCE_NS = 10_000_000_000
+FACTOR = 5
+"""A stream is suspicious when it is silent for so many times the longest silence that it lately had."""
+
+LEARNED_AFTER = 20
+"""Changes seen before a stream is judged at all."""
+
+FORGET = 0.999
+"""The longest silence fades with every change, so that one quiet night does not blind the watch for ever."""
+
+
+class SilenceWatch:
+    """The silences of a number of streams. ``silent`` are those that are suspicious now."""
+
+    def __init__(self, *, min_silence_ns: int = MIN_SILENCE_NS) -> None:
+        self.silent: set[int] = set()
+        self._min_silence_ns = min_silence_ns
+        self._marks: list[int | None] = []
+        self._changed_ns: list[int] = []
+        self._changes: list[int] = []
+        self._longest_ns: list[float] = []
+
+    def look(self, marks: Sequence[int | None], now_ns: int) -> list[int]:
+        """Compare each stream's mark (a number that changes with its data) with the last look; newly silent streams."""
+        while len(self._marks) < len(marks):
+            self._marks.append(None)
+            self._changed_ns.append(now_ns)
+            self._changes.append(0)
+            self._longest_ns.append(0.0)
+        found = []
+        for stream, mark in enumerate(marks):
+            silence_ns = now_ns - self._changed_ns[stream]
+            if mark != self._marks[stream]:
+                self._marks[stream] = mark
+                self._changed_ns[stream] = now_ns
+                self._changes[stream] += 1
+                self._longest_ns[stream] = max(float(silence_ns), self._longest_ns[stream] * FORGET)
+                self.silent.discard(stream)
+            elif (
+                self._changes[stream] >= LEARNED_AFTER
+                and stream not in self.silent
+                and silence_ns > max(self._min_silence_ns, FACTOR * self._longest_ns[stream])
+            ):
+                self.silent.add(stream)
+                found.append(stream)
+        return found
+
+    def quiet(self, stream: int, now_ns: int) -> None:
+        """The venue confirms that there was nothing to send: the silence is normal for this stream."""
+        self.silent.discard(stream)
+        self._longest_ns[stream] = max(self._longest_ns[stream], float(now_ns - self._changed_ns[stream]))
+
+
+class DataWatch:
+    """Whether a whole line is alive but brings no data (pings come, events do not)."""
+
+    def __init__(self, *, min_silence_ns: int, max_silence_ns: int) -> None:
+        self._min_silence_ns = min_silence_ns
+        self._max_silence_ns = max_silence_ns
+        self._count = 0
+        self._changed_ns = 0
+        self._changes = 0
+        self._longest_ns = 0.0
+
+    def renewed(self, now_ns: int) -> None:
+        """Another line carries the feed now: its silence counts from here."""
+        self._changed_ns = now_ns
+
+    def look(self, count: int, now_ns: int) -> bool:
+        """``count`` of messages so far; True if the line should have brought some by now."""
+        silence_ns = now_ns - self._changed_ns
+        if count != self._count:
+            if self._changes:
+                self._longest_ns = max(float(silence_ns), self._longest_ns * FORGET)
+            self._count, self._changed_ns = count, now_ns
+            self._changes += 1
+            return False
+        limit_ns = max(self._min_silence_ns, 2 * FACTOR * self._longest_ns)
+        return self._changes >= LEARNED_AFTER and silence_ns > min(limit_ns, self._max_silence_ns)
