@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tests.chaos.rig import Rig, end
+from tests.processes.support import alive
 
 Act = Callable[[Rig], Awaitable[list[int]]]
 """Does the fault, and ends it; answers the shards that it hit."""
@@ -110,7 +111,7 @@ async def everything(rig: Rig) -> list[int]:
     """kill -9 of the parent: the whole tree goes, and a new one continues from the checkpoint."""
     rig.feed.remember_family()
     rig.feed.process.kill()
-    await rig.until(lambda: not any(p.is_running() for p in rig.feed.family.values()), "every process gone", 5.0)
+    await rig.until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone", 5.0)
     rig.feed.__exit__()
     rig.start_feed()
     await rig.ready()

@@ -39,6 +39,14 @@ def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -
         time.sleep(0.05)
 
 
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that has ended and waits for its new parent (init) to notice does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def run_briefly(*args: str, timeout_s: float = 20.0, **environment: str) -> subprocess.CompletedProcess[str]:
     """The program until its own end."""
     return subprocess.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes.support import WAIT_S, Program, demo, free_port, run_briefly, wait_for
+from tests.processes.support import WAIT_S, Program, alive, demo, free_port, run_briefly, wait_for
 
 
 def figures(path: Path) -> dict:
@@ -111,7 +111,7 @@ def test_nothing_outlives_a_killed_parent() -> None:
         program.process.kill()
         program.process.wait()
         begun = time.monotonic()
-        while left := [p for p in family.values() if p.is_running()]:
+        while left := [p for p in family.values() if alive(p)]:
             assert time.monotonic() - begun < 3.0, f"still there: {left}"
             time.sleep(0.05)
 
@@ -125,7 +125,7 @@ def test_a_stop_signal_drains_and_ends_with_zero(number: signal.Signals) -> None
         assert program.process.returncode == 0, "".join(program.raw)
         assert took_s < 5
         # The forkserver and its tracker see the parent's pipes close, and follow it.
-        wait_for("every process gone", lambda: not any(p.is_running() for p in family.values()), limit_s=2)
+        wait_for("every process gone", lambda: not any(alive(p) for p in family.values()), limit_s=2)
         assert not any("Traceback" in line for line in program.raw)
 
 
