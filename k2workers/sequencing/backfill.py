@@ -165,10 +165,12 @@ class BackfillPlanner:
         absent = IdRanges()
         had = IdRanges(found)
         if covered is not None:
+            # Beyond what was asked for, events that the reply held may have been left out.
+            first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)
             for low, high in need.ranges:
-                absent.add(max(low, covered[0]), min(high, covered[1]))
-            for first, last in had:
-                absent.remove(first, last)
+                absent.add(max(low, first), min(high, last))
+            for low, high in had:
+                absent.remove(low, high)
         confirmed: list[Range] = []
         if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:
             confirmed = [part for low, high in absent for part in need.doubtful.within(low, high)]
