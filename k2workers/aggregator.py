@@ -30,9 +30,9 @@ HEARTBEAT_S = 0.25
 CHECKPOINT_EVERY = 4
 """Heartbeats between two checkpoints."""
 
-KEEP_NS = 1_000_000_000
-"""Workers keep what is newer than the last checkpoint, and this much before it: frames on their way to subscribers die with
-this process, and only the workers can send them again."""
+KEEP_NS = 2_000_000_000
+"""Workers keep what is newer than this: frames on their way to subscribers die with this process, and only the workers can
+send them again. For the same reason a checkpoint holds where the topics stood one checkpoint ago."""
 
 WARN_EVERY_NS = 60_000_000_000
 QUIET_S = 0.2
@@ -68,8 +68,6 @@ class Memory:
     """The checkpoint file of one run: recalled once, saved steadily; trouble with it never stops the feed."""
 
     def __init__(self, path: Path, source: str, max_age_s: float) -> None:
-        self.saved_ns = 0
-        """When the positions of the last file that was written were taken, monotonic; 0 if none was."""
         self.failures = 0
         self._path = path
         self._source = source
@@ -91,28 +89,26 @@ class Memory:
         _log.info("resumed", path=str(self._path), topics=len(recalled.positions))
         return recalled
 
-    async def save(self, epoch: int, positions: dict[str, Position]) -> None:
-        """Write the file, off the loop; nothing if the last write is still under way."""
-        if self._saving is not None and not self._saving.done():
-            return
-        content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
-        self._saving = asyncio.get_running_loop().create_task(self._write(content, time.monotonic_ns()))
+    def save(self, epoch: int, positions: dict[str, Position]) -> None:
+        """Write these positions, off the loop; nothing if the last write is still under way."""
+        if self._saving is None or self._saving.done():
+            content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
+            self._saving = asyncio.get_running_loop().create_task(self._write(content))
 
     async def settle(self) -> None:
         """Wait for the write that is under way."""
         if self._saving is not None:
             await self._saving
 
-    async def _write(self, content: bytes, taken_ns: int) -> None:
+    async def _write(self, content: bytes) -> None:
         try:
             await asyncio.to_thread(checkpoint.write, self._path, content)
         except OSError as error:
             self.failures += 1
-            if taken_ns - self._warned_ns >= WARN_EVERY_NS:
-                self._warned_ns = taken_ns
+            now_ns = time.monotonic_ns()
+            if now_ns - self._warned_ns >= WARN_EVERY_NS:
+                self._warned_ns = now_ns
                 _log.warning("checkpoint_failed", path=str(self._path), error=str(error), total=self.failures)
-        else:
-            self.saved_ns = taken_ns
 
 
 class Aggregator:
@@ -125,6 +121,7 @@ class Aggregator:
         # Numbering begins anew, and later than before even if the clock was set back.
         self.sequencer = Sequencer(max(time.time_ns(), earlier.epoch + 1))
         self.sequencer.restore(earlier.positions)
+        self._checkpointed = earlier.positions
         self.last_values = LastValues()
         self.latency = LatencyHistogram()
         self.batches = 0
@@ -146,8 +143,8 @@ class Aggregator:
         self.puller.start(self.on_bundle, self.on_hello)
 
     def on_hello(self, hello: link.Hello) -> link.Welcome:
-        """A worker greets: learn what it knows to be published, tell it where every topic stands."""
-        self.sequencer.restore({topic: Position(last, []) for topic, last in hello.acknowledged.items()})
+        """A worker greets: learn from where it will send, tell it where every topic stands."""
+        self.sequencer.rewind(hello.acknowledged)
         return link.Welcome(self.sequencer.epoch, self.sequencer.positions())
 
     def on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
@@ -183,13 +180,18 @@ class Aggregator:
     def acknowledge(self) -> None:
         """Tell the workers what they need not keep any longer."""
         now_ns = time.monotonic_ns()
-        # If the checkpoint cannot be written, workers must not keep everything for ever: then time alone counts.
-        safe_ns = max(self.memory.saved_ns, now_ns - 3 * KEEP_NS) - KEEP_NS
-        self.puller.acknowledge(safe_ns, now_ns)
+        self.puller.acknowledge(now_ns - KEEP_NS, now_ns)
 
-    async def checkpoint(self) -> None:
-        """Write down where every topic stands."""
-        await self.memory.save(self.sequencer.epoch, self.sequencer.positions())
+    def checkpoint(self) -> None:
+        """Write down where every topic stood at the last checkpoint."""
+        self.memory.save(self.sequencer.epoch, self._checkpointed)
+        self._checkpointed = self.sequencer.positions()
+
+    async def last_checkpoint(self) -> None:
+        """Write down where every topic stands, after all was given to subscribers."""
+        await self.memory.settle()
+        self.memory.save(self.sequencer.epoch, self.sequencer.positions())
+        await self.memory.settle()
 
     def heartbeat(self) -> None:
         """Tell subscribers that we live, and read the news of subscriptions."""
@@ -267,9 +269,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     await stop.wait()
     await aggregator.drain()
     steady.cancel()
-    await aggregator.memory.settle()
-    await aggregator.checkpoint()
-    await aggregator.memory.settle()
+    await aggregator.last_checkpoint()
     _flush(aggregator, instruments)
     client.send(control.Record(name, "published", aggregator.summary()))
     aggregator.close()
@@ -282,7 +282,7 @@ async def _steady(aggregator: Aggregator, client: control.ControlClient, instrum
         aggregator.heartbeat()
         aggregator.acknowledge()
         if turn % CHECKPOINT_EVERY == 0:
-            await aggregator.checkpoint()
+            aggregator.checkpoint()
         if turn % 2 == 0:
             sequencer = aggregator.sequencer
             counters: dict[str, int | float] = {

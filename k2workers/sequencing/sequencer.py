@@ -79,13 +79,20 @@ class Sequencer:
         }
 
     def restore(self, positions: Mapping[str, Position]) -> None:
-        """Continue from positions published by an earlier life, wherever they are ahead of what is known here."""
+        """Continue from positions that an earlier life wrote down."""
         for topic, position in positions.items():
+            self.topics[topic] = TopicState(last_id=position.last_id, open=IdRanges(position.open))
+
+    def rewind(self, sent_from: Mapping[str, int]) -> None:
+        """A worker will send everything after these ids, by topic.
+
+        Where nothing was published in this life yet, the topic continues there, even if an earlier life is known to have been
+        further: what it published last may not have reached anybody.
+        """
+        for topic, last_id in sent_from.items():
             state = self.topics.setdefault(topic, TopicState())
-            if state.last_id is None or position.last_id > state.last_id:
-                state.last_id = position.last_id
-            for first, last in position.open:
-                state.open.add(first, last)
+            if not state.sequence:
+                state.last_id = last_id
 
     def stamp(self, frame: bytes, publish_ns: int) -> list[bytes]:
         """The frames to publish for this batch, in order: usually one; none if all of it is old.

@@ -13,11 +13,15 @@ from k2workers.backoff import Backoff
 
 
 class RestartPolicy(msgspec.Struct, frozen=True):
-    """``intensity`` restarts within ``period_ns`` are allowed; delays follow ``backoff``."""
+    """``intensity`` restarts within ``period_ns`` are allowed; delays follow ``backoff``.
+
+    A life of ``stable_ns`` shows that the last restart helped: the delays begin anew.
+    """
 
     intensity: int = 10
     period_ns: int = 60_000_000_000
     backoff: Backoff = Backoff(200_000_000, 10_000_000_000)
+    stable_ns: int = 5_000_000_000
 
 
 class RestartTracker:
@@ -27,8 +31,9 @@ class RestartTracker:
         self.policy = policy
         self.restarts = 0
         self._deaths: deque[int] = deque()
+        self._quick_deaths = 0
 
-    def died(self, now_ns: int, jitter: float) -> int | None:
+    def died(self, now_ns: int, lived_ns: int, jitter: float) -> int | None:
         """The delay in ns before the next start, or None: give up."""
         self._deaths.append(now_ns)
         while self._deaths[0] <= now_ns - self.policy.period_ns:
@@ -36,4 +41,7 @@ class RestartTracker:
         if len(self._deaths) > self.policy.intensity:
             return None
         self.restarts += 1
-        return self.policy.backoff.delay_ns(len(self._deaths) - 1, jitter)
+        if lived_ns >= self.policy.stable_ns:
+            self._quick_deaths = 0
+        self._quick_deaths += 1
+        return self.policy.backoff.delay_ns(self._quick_deaths - 1, jitter)

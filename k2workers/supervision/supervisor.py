@@ -239,7 +239,7 @@ class Supervisor:
         self.budget.release_child(name)
         self.weight.release_child(name)
         self._on_dead(name, child.pid)
-        delay_ns = ward.tracker.died(now_ns, random.random())
+        delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random())
         ward.child = None
         if delay_ns is None:
             policy = ward.tracker.policy

@@ -35,7 +35,7 @@ async def run_fault(names: tuple[str, ...], rounds: int, seed: int, shards: int,
                 pause_s, complete_s = await one_round(rig, rows)
                 pauses.append(pause_s)
                 completes.append(complete_s)
-                await asyncio.sleep(0.2 + rig.rng.random() * 0.5)
+                await asyncio.sleep(0.2 + rig.rng.random() * 0.5 + max(row.rest_s for row in rows))
             verdict = await rig.settle()
             exchange = await rig.ask("status")
     connects = exchange["connects"]

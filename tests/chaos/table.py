@@ -23,10 +23,14 @@ SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "100"}
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One fault. ``pause_limit_s``: the longest time without an event of the shards hit; None: not judged."""
+    """One fault. ``pause_limit_s``: the longest time without an event of the shards hit; None: not judged.
+
+    ``rest_s`` between rounds keeps the same child from dying so often that the feed rightly gives up.
+    """
 
     act: Act
     pause_limit_s: float | None = None
+    rest_s: float = 0.0
 
 
 def exchange(kind: str, *, active_s: float = 0.3, connections: int = 1, **keys: object) -> Act:
@@ -167,13 +171,13 @@ TABLE: dict[str, Row] = {
     "snapshot at an event's edge": Row(while_repairing("snapshot_edge", stream="@depth@100ms")),
     "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
     "worker killed": Row(kill("worker"), 2.0),
-    "aggregator killed": Row(kill("aggregator"), 1.5),
+    "aggregator killed": Row(kill("aggregator"), 1.5, rest_s=7.0),
     "parent killed, all restarted": Row(everything),
     "worker stopped 3 s": Row(stop_for("worker", 3.0)),
     "worker stopped for good": Row(stop_for("worker", 12.0)),
     "aggregator stopped 3 s": Row(stop_for("aggregator", 3.0)),
     "aggregator stopped for good": Row(stop_for("aggregator", 12.0)),
-    "no room for the checkpoint": Row(full_disk),
+    "no room for the checkpoint": Row(full_disk, rest_s=5.0),
     "subscriber restarted": Row(subscriber_restart),
 }
 """Every fault, by the name that the report shows."""
