@@ -1,0 +1,308 @@
+"""Each event once and in order, repaired from the ring or named as lost, across lives of the aggregator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from k2workers import wire
+from k2workers.errors import ConfigError
+from k2workers.events import (
+    Backfilled,
+    BookSnapshot,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Gap,
+    Heartbeat,
+    Kline,
+    Trade,
+    Void,
+)
+from k2workers.transport.position import Position
+from k2workers.transport.reassembly import Batch, Lost, Reassembly
+from k2workers.transport.ring import ReplayRing
+
+T = "binance.trade.X"
+PATIENCE = 1_000
+
+
+def trade(number: int) -> Trade:
+    return Trade(number, "1", "1", True, 0, 0, number)
+
+
+def frame(sequence: int, *events: Event, epoch: int = 1, topic: str = T) -> bytes:
+    made = wire.encode_batch(topic, events)
+    return wire.stamp(made, wire.read_header(made), epoch=epoch, sequence=sequence, publish_ns=0)
+
+
+def trades(sequence: int, *numbers: int, epoch: int = 1) -> bytes:
+    return frame(sequence, *(trade(number) for number in numbers), epoch=epoch)
+
+
+def reassembly(position: Position | None = None) -> Reassembly:
+    return Reassembly(position, patience_ns=PATIENCE)
+
+
+def delivered(state: Reassembly) -> list[Event | Lost]:
+    out: list[Event | Lost] = []
+    while state.ready:
+        item = state.ready.popleft()
+        out += item.events if isinstance(item, Batch) else [item]
+    return out
+
+
+def numbers(items: Sequence[Event | Lost]) -> list[int]:
+    return [item.first_id for item in items if isinstance(item, Trade)]
+
+
+def test_the_first_batch_of_a_topic_is_its_start() -> None:
+    state = reassembly()
+    state.take(trades(7, 70, 71), 0)
+    assert numbers(delivered(state)) == [70, 71]
+    assert not state.waiting
+
+
+def test_a_hole_is_asked_of_the_ring_and_other_topics_go_on() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(trades(4, 4), 0)
+    state.take(frame(1, BookTicker(5, "", "", "", "", 0), topic="other"), 0)
+    assert [type(event) for event in delivered(state)] == [Trade, BookTicker]
+    assert list(state.questions(0)) == [(T, 2)]
+    assert list(state.questions(1)) == [], "not again at once"
+    state.replayed(T, 1, 1, 4, [trades(2, 2), trades(3, 3)], 1)
+    assert numbers(delivered(state)) == [2, 3, 4]
+    assert (state.waiting, state.counters.repaired_batches) == (False, 3)
+
+
+def test_a_ring_that_gives_a_part_is_asked_on() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(trades(9, 9), 0)
+    state.replayed(T, 1, 1, 9, [trades(2, 2)], 0)
+    assert dict(state.questions(10**9)) == {T: 3}
+
+
+def test_what_the_ring_has_no_longer_is_named_with_its_ids() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(trades(9, 9), 0)
+    state.replayed(T, 1, 5, 9, [trades(n, n) for n in (5, 6, 7, 8)], 0)
+    items = delivered(state)
+    assert items[1] == Lost(T, 2, 4, 2, 4)
+    assert items[1].count == 3
+    assert numbers(items) == [1, 5, 6, 7, 8, 9]
+
+
+def test_without_an_answer_the_hole_is_named_when_the_patience_ends() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(trades(4, 40), 0)
+    state.take(trades(7, 70), 0)
+    state.tick(PATIENCE - 1)
+    assert numbers(delivered(state)) == [1]
+    state.tick(PATIENCE)
+    assert delivered(state) == [Lost(T, 2, 3, 2, 39), trade(40)]
+    state.tick(2 * PATIENCE)
+    assert delivered(state) == [Lost(T, 5, 6, 41, 69), trade(70)]
+    assert (state.waiting, state.counters.lost_batches) == (False, 4)
+
+
+def test_a_new_life_may_repeat_and_nothing_is_given_twice() -> None:
+    state = reassembly()
+    state.take(trades(5, 10, 11, 12), 0)
+    state.take(trades(1, 11, 12, 13, epoch=2), 0)
+    state.take(trades(2, 12, epoch=2), 0)
+    state.take(trades(6, 14), 0)
+    assert numbers(delivered(state)) == [10, 11, 12, 13]
+    assert state.counters.duplicates_dropped == 4
+
+
+def test_a_new_life_that_begins_beyond_is_a_loss_known_by_ids() -> None:
+    state = reassembly()
+    state.take(trades(5, 10), 0)
+    state.take(trades(1, 14, epoch=2), 0)
+    assert delivered(state) == [trade(10), Lost(T, 0, -1, 11, 13), trade(14)]
+
+
+def test_the_beginning_of_a_new_life_is_asked_of_the_ring() -> None:
+    state = reassembly()
+    state.take(trades(5, 10), 0)
+    state.take(trades(3, 13, epoch=2), 0)
+    assert list(state.questions(0)) == [(T, 1)]
+    state.replayed(T, 2, 1, 3, [trades(1, 11, epoch=2), trades(2, 12, epoch=2)], 0)
+    assert numbers(delivered(state)) == [10, 11, 12, 13]
+
+
+def test_a_topic_that_went_on_unheard_is_asked_for() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.behind(1, {T: 1, "new": 2}, 0)
+    assert dict(state.questions(0)) == {"new": 1}
+    state.behind(1, {T: 3}, 0)
+    assert dict(state.questions(10**9)) == {T: 2, "new": 1}
+    state.replayed("new", 1, 1, 2, [frame(1, trade(1), topic="new"), frame(2, trade(2), topic="new")], 0)
+    assert numbers(delivered(state)) == [1, 1, 2]
+    state.tick(PATIENCE)
+    assert not state.waiting
+
+
+def test_gaps_voids_and_what_fills_them_late() -> None:
+    state = reassembly()
+    events: list[Event] = [
+        trade(1), Gap(2, 5, "", 0), trade(6), Backfilled(trade(3)), Void(4, 4, 0), Backfilled(trade(9)), Backfilled(trade(3)),
+    ]  # fmt: skip
+    for sequence, event in enumerate(events, 1):
+        state.take(frame(sequence, event), 0)
+    assert delivered(state) == events[:5], "nothing fills a gap that nobody told of, or that is filled"
+    for sequence, event in enumerate(events, 1):
+        state.take(frame(sequence, event, epoch=2), 0)
+    assert delivered(state) == [], "the next life repeats all of it"
+    state.take(frame(len(events) + 1, Backfilled(trade(2)), epoch=2), 0)
+    assert delivered(state) == [Backfilled(trade(2))]
+
+
+def test_books_of_a_new_life_chain_on() -> None:
+    diff, book = DepthUpdate(5, 9, [], [], 0, 0), BookSnapshot(9, [], [], 0)
+    state = reassembly()
+    state.take(frame(1, diff), 0)
+    state.take(frame(2, book), 0)
+    state.take(frame(1, DepthUpdate(3, 12, [], [], 0, 0), epoch=2), 0)
+    state.take(frame(2, BookSnapshot(8, [], [], 0), epoch=2), 0)
+    assert delivered(state) == [diff, book, DepthUpdate(10, 12, [], [], 0, 0)]
+
+
+def test_bars_move_on_by_the_venues_time() -> None:
+    def bar(opens: int, at: int) -> Kline:
+        return Kline(opens, opens + 59, "", "", "", "", "", "", "", "", 0, 0, 0, False, at, 0)
+
+    state = reassembly()
+    state.take(frame(1, bar(0, 1), bar(0, 2)), 0)
+    state.take(frame(1, bar(0, 2), bar(0, 3), bar(60, 61), epoch=2), 0)
+    assert delivered(state) == [bar(0, 1), bar(0, 2), bar(0, 3), bar(60, 61)]
+
+
+def test_records_of_the_feed_itself_have_no_venue_id() -> None:
+    state = reassembly()
+    state.take(frame(1, Heartbeat(5), topic="heartbeat"), 0)
+    state.take(frame(2, Heartbeat(5), topic="heartbeat"), 0)
+    assert len(delivered(state)) == 2
+
+
+def test_a_position_is_what_was_given_and_survives_being_saved() -> None:
+    state = reassembly()
+    state.take(trades(1, 1, 2, 3), 0)
+    state.take(trades(2, 4), 0)
+    begun = state.ready.popleft()
+    assert isinstance(begun, Batch)
+    for given, expected in ((1, [2, 3, 4, 5]), (3, [4, 5])):
+        saved = Position.from_bytes(state.position(begun, given).to_bytes())
+        resumed = reassembly(saved)
+        resumed.behind(1, {T: 3}, 0)
+        resumed.replayed(T, 1, 1, 3, [trades(1, 1, 2, 3), trades(2, 4), trades(3, 5)], 0)
+        assert numbers(delivered(resumed)) == expected
+    with pytest.raises(ConfigError, match="no saved position"):
+        Position.from_bytes(b"nonsense")
+
+
+class ManyLives(RuleBasedStateMachine):
+    """A publisher that loses frames on the way, a ring that forgets, an aggregator that dies and repeats, a program that
+    restarts from its saved position.
+
+    Invariants: nothing is delivered twice; ids only rise; every id up to the newest delivered one was delivered, or named in
+    a Lost or a Gap; after a repair with a ring that holds everything, nothing is lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = reassembly()
+        self.now_ns = 0
+        self.epoch = 1
+        self.sequence = 0
+        self.next_id = 1
+        self.published: list[list[int]] = []
+        self.ring = ReplayRing(4_000, 10**18)
+        self.seen: set[int] = set()
+        self.named: set[int] = set()
+        self.reached = 0
+        self._publish(arrives=True)
+
+    @rule(arrives=st.booleans(), count=st.integers(1, 3))
+    def publish(self, arrives: bool, count: int) -> None:
+        self._publish(arrives, count)
+
+    def _publish(self, arrives: bool, count: int = 1) -> None:
+        ids = list(range(self.next_id, self.next_id + count))
+        self.next_id += count
+        self.published.append(ids)
+        self._send(ids, arrives)
+
+    def _send(self, ids: list[int], arrives: bool) -> None:
+        self.sequence += 1
+        made = trades(self.sequence, *ids, epoch=self.epoch)
+        self.ring.put(T, self.sequence, made, 0)
+        if arrives:
+            self.state.take(made, self.now_ns)
+
+    @rule(again=st.integers(0, 5), arrives=st.booleans())
+    def aggregator_restarts(self, again: int, arrives: bool) -> None:
+        self.epoch, self.sequence = self.epoch + 1, 0
+        self.ring = ReplayRing(4_000, 10**18)
+        for ids in self.published[len(self.published) - again :]:
+            self._send(ids, arrives)
+
+    @rule()
+    def ask(self) -> None:
+        self.now_ns += 10**9
+        for topic, sequence in list(self.state.questions(self.now_ns)):
+            first, frames = self.ring.since(topic, sequence, limit_bytes=300, limit_frames=3)
+            self.state.replayed(topic, self.epoch, first, self.sequence, frames, self.now_ns)
+
+    @rule()
+    def heartbeat(self) -> None:
+        self.state.behind(self.epoch, self.ring.newest(T), self.now_ns)
+
+    @rule()
+    def patience_ends(self) -> None:
+        self.now_ns += PATIENCE
+        self.state.tick(self.now_ns)
+
+    @rule(given=st.integers(0, 3))
+    def program_restarts(self, given: int) -> None:
+        begun = None
+        if self.state.ready and isinstance(self.state.ready[0], Batch):
+            begun = self.state.ready.popleft()
+            assert isinstance(begun, Batch)
+            given = min(given, len(begun.events))
+            self._count(begun.events[:given])
+        saved = self.state.position(begun, given)
+        self.state = reassembly(Position.from_bytes(saved.to_bytes()))
+
+    @rule()
+    def read(self) -> None:
+        self._count(delivered(self.state))
+
+    def _count(self, items: Sequence[Event | Lost]) -> None:
+        for item in items:
+            if isinstance(item, Lost):
+                if item.first_id is not None and item.last_id is not None:
+                    self.named |= set(range(item.first_id, item.last_id + 1))
+                    self.reached = max(self.reached, item.last_id)
+            else:
+                assert item.first_id not in self.seen, "given twice"
+                assert item.first_id > self.reached, "goes back"
+                self.reached = item.first_id
+                self.seen.add(item.first_id)
+
+    @invariant()
+    def every_id_is_given_or_named(self) -> None:
+        assert set(range(1, self.reached + 1)) == (self.seen | self.named)
+
+
+TestManyLives = ManyLives.TestCase
+TestManyLives.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
