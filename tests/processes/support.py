@@ -147,11 +147,11 @@ class Program:
         return time.monotonic() - begun
 
 
-def demo(*args: str, shards: int = 2) -> Program:
-    """The feed against its embedded exchange, on free ports."""
+def demo(*args: str, shards: int = 2, publish: int | None = None, replay: int | None = None) -> Program:
+    """The feed against its embedded exchange, on free ports unless some are given."""
     ports = [
         "--http-port", "0",
-        "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}",
-        "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--publish-endpoint", f"tcp://127.0.0.1:{publish or free_port()}",
+        "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
     ]  # fmt: skip
     return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args)
