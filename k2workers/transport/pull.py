@@ -79,10 +79,12 @@ class BatchPuller:
                 number = known.marks.popleft()[1]
             if number > 0:
                 self._say(worker, link.numbered(link.ACK, number))
+        self._watcher.kick()  # a send may swallow the sign that something has come
 
     def tell_holes(self, worker: bytes, holes: link.Holes) -> None:
         """Ids of this worker's topics that never came."""
         self._say(worker, link.HOLES, link.encode(holes))
+        self._watcher.kick()
 
     def close(self) -> None:
         """Stops receiving; bundles that were not read yet stay with the workers. Safe to call twice."""

@@ -321,6 +321,8 @@ class Subscriber:
 
     def _tick_later(self) -> None:
         self._tick()
+        for watcher in self._watchers:
+            watcher.kick()  # a question sent may swallow the sign that an answer has come
         if self._reassembly.ready and self._arrived is not None:
             self._arrived.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick_later)
