@@ -20,6 +20,8 @@ class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     last_time_ns: int
     chained: bool
     open: list[Range]
+    renewed: bool = False
+    """The epoch has begun, but nothing of it was given that shows whether ids are missing before it."""
 
 
 class Position(msgspec.Struct, frozen=True):

@@ -71,6 +71,13 @@ class Batch(msgspec.Struct, gc=False):
     before: TopicPosition
 
 
+class Loss(msgspec.Struct, gc=False):
+    """Something to report as lost, and where its topic stood before it."""
+
+    lost: Lost
+    before: TopicPosition
+
+
 class ReassemblyCounters(msgspec.Struct, gc=False):
     """Totals since the subscriber was made."""
 
@@ -103,7 +110,9 @@ class _Topic:
 
     def position(self) -> TopicPosition:
         gaps = list(self.open) if self.open else _NOTHING
-        return TopicPosition(self.epoch, self.sequence, self.last_id, self.last_time_ns, self.chained, gaps)
+        return TopicPosition(
+            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.chained, gaps, self.renewed
+        )
 
 
 _NOTHING: list[tuple[int, int]] = []
@@ -117,7 +126,7 @@ class Reassembly:
     """
 
     def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
-        self.ready: deque[Batch | Lost] = deque()
+        self.ready: deque[Batch | Loss] = deque()
         self.counters = ReassemblyCounters()
         self._patience_ns = patience_ns
         self._topics: dict[str, _Topic] = {}
@@ -127,7 +136,7 @@ class Reassembly:
         for topic, at in (position.topics if position is not None else {}).items():
             state = self._topics[topic] = _Topic(at.epoch, at.sequence)
             state.last_id, state.last_time_ns, state.chained = at.last_id, at.last_time_ns, at.chained
-            state.open = IdRanges(at.open)
+            state.open, state.renewed = IdRanges(at.open), at.renewed
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,8 +220,8 @@ class Reassembly:
     def position(self, begun: Batch | None, begun_at: int) -> Position:
         """Where the program stands: all that was taken out of ``ready``, and ``begun_at`` events of the batch ``begun``."""
         found = {topic: state.position() for topic, state in self._topics.items()}
-        for batch in reversed([item for item in self.ready if isinstance(item, Batch)]):
-            found[batch.header.topic] = batch.before
+        for item in reversed(self.ready):
+            found[item.lost.topic if isinstance(item, Loss) else item.header.topic] = item.before
         if begun is not None and begun_at < len(begun.events):
             found[begun.header.topic] = _after(begun.before, begun.events[:begun_at])
         return Position(found)
@@ -259,7 +268,7 @@ class Reassembly:
                 first_id, last_id = state.last_id + 1, following[0].first_id - 1
             # After a new epoch only ids tell: what was missed may have been had in the old one.
             if not (state.renewed and state.chained):
-                self.ready.append(Lost(topic, state.sequence + 1, until, first_id, last_id))
+                self.ready.append(Loss(Lost(topic, state.sequence + 1, until, first_id, last_id), state.position()))
                 self.counters.lost_batches += until - state.sequence
                 if last_id is not None:
                     state.last_id = max(state.last_id, last_id)
@@ -281,7 +290,7 @@ class Reassembly:
         schema = header.schema
         state.sequence = header.sequence
         if schema in CHAINED or schema in (_GAP, _VOID):
-            self._check_chain(state, header)
+            self._check_chain(state, header, before)
         if schema in _WITHOUT_IDS or (header.first_id > state.last_id and schema < _GAP and schema not in _JUDGED):
             state.last_id = header.last_id
             fresh = events
@@ -293,12 +302,13 @@ class Reassembly:
             self.counters.events += len(fresh)
             self.ready.append(Batch(header, fresh, before))
 
-    def _check_chain(self, state: _Topic, header: wire.Header) -> None:
+    def _check_chain(self, state: _Topic, header: wire.Header, before: TopicPosition) -> None:
         if header.schema in CHAINED:
             state.chained = True
         if state.renewed and state.chained and header.schema < LATE:
             if 0 <= state.last_id < header.first_id - 1:
-                self.ready.append(Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1))
+                lost = Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1)
+                self.ready.append(Loss(lost, before))
                 state.last_id = header.first_id - 1
             if header.schema in CHAINED or header.first_id > state.last_id:
                 state.renewed = False
@@ -308,7 +318,7 @@ def _after(before: TopicPosition, given: list[Event]) -> TopicPosition:
     """Where a topic stands after these events, if the rest of their batch is not given."""
     state = _Topic(before.epoch, before.sequence)
     state.last_id, state.last_time_ns, state.chained = before.last_id, before.last_time_ns, before.chained
-    state.open = IdRanges(before.open)
+    state.open, state.renewed = IdRanges(before.open), before.renewed
     for event in given:
         _fresh(state, event)
     return state.position()

@@ -26,7 +26,7 @@ from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Event
 from k2workers.transport import replay
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import Batch, Lost, Reassembly, ReassemblyCounters
+from k2workers.transport.reassembly import Batch, Loss, Lost, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
 
 HEARTBEAT_TOPIC = "heartbeat"
@@ -203,8 +203,8 @@ class Subscriber:
             if not self._reassembly.ready:
                 return None
             item = self._reassembly.ready.popleft()
-            if isinstance(item, Lost):
-                return item
+            if isinstance(item, Loss):
+                return item.lost
             begun, self._begun, self._begun_at = item, item, 0
         event = begun.events[self._begun_at]
         self._begun_at += 1

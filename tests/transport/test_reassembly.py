@@ -52,7 +52,7 @@ def delivered(state: Reassembly) -> list[Event | Lost]:
     out: list[Event | Lost] = []
     while state.ready:
         item = state.ready.popleft()
-        out += item.events if isinstance(item, Batch) else [item]
+        out += item.events if isinstance(item, Batch) else [item.lost]
     return out
 
 
