@@ -11,7 +11,7 @@ from k2workers.aggregator import AggregatorSettings
 from k2workers.config import Settings
 from k2workers.exchange import ExchangeSettings
 from k2workers.feed import schedule
-from k2workers.feed.driver import FeedSettings
+from k2workers.feed.settings import FeedSettings
 from k2workers.simulator import SimulatorSettings
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import ChildSpec

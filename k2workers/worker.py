@@ -19,9 +19,10 @@ import uvloop
 
 from k2workers import log, wire
 from k2workers.events import Status
-from k2workers.feed.driver import Driver, FeedSettings
+from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
 from k2workers.feed.recovery import Recovery
+from k2workers.feed.settings import FeedSettings
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.sequencing.sequencer import Position

@@ -12,9 +12,8 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-import msgspec
 import structlog
 
 from k2workers.backoff import Backoff
@@ -24,9 +23,11 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.liveness import LOOK_NS, DataWatch, SilenceWatch
 from k2workers.feed.overlap import Overlap
-from k2workers.feed.record import Handover, RotationRecord
+from k2workers.feed.record import RotationRecord
+from k2workers.feed.rotating import Grants, Rotating
+from k2workers.feed.settings import FeedSettings
 from k2workers.feed.subscription import Audit, Subscription
-from k2workers.venues.venue import Codec, Continuity, Reply, StreamSpec, Venue
+from k2workers.venues.venue import Codec, Reply, StreamSpec, Venue
 
 MIN_DATA_SILENCE_NS = 5_000_000_000
 """A line without any data for less than this is never given up."""
@@ -34,54 +35,7 @@ MIN_DATA_SILENCE_NS = 5_000_000_000
 TICK_S = 0.05
 """How often deadlines are looked at. One timer for all of them costs less than keeping each one armed."""
 
-CHAINED = frozenset({Continuity.CHAIN, Continuity.BOOK})
-"""Whose handovers the rotation record shows: their ids prove that nothing is missing."""
-
 _log = structlog.get_logger(__name__)
-
-
-class Grant(Protocol):
-    """A permission of the parent; ``done`` gives it back."""
-
-    def done(self) -> None:
-        """The connection or rotation it was for is over."""
-
-
-class Grants(Protocol):
-    """Where a driver asks before it connects. None means nobody answered in time: act alone."""
-
-    async def ask(self, purpose: str, starved_since_ns: int) -> Grant | None:
-        """``purpose`` is ``connect`` or ``rotate``; the time is monotonic, and 0 if the feed is not starved."""
-
-
-class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one shard's driver needs to know. Times in ns unless the name says otherwise."""
-
-    shard: int
-    shards: int
-    url: str
-    lifetime_ns: int
-    origin_ns: int
-    connect_timeout_s: float = 10.0
-    close_timeout_s: float = 2.0
-    stale_after_ns: int = 30_000_000_000
-    overlap_limit_ns: int = 30_000_000_000
-    min_overlap_ns: int = 1_000_000_000
-    hold_ns: int = 1_000_000_000
-    backoff_first_ns: int = 500_000_000
-    backoff_cap_ns: int = 30_000_000_000
-
-
-class _Rotating(msgspec.Struct):
-    """The rotation under way: what its record will say."""
-
-    reason: str
-    grant: Grant | None
-    started_ns: int
-    opened_ns: int = 0
-    opened_monotonic_ns: int = 0
-    duplicates_before: int = 0
-    missing_before: int = 0
 
 
 class Driver:
@@ -135,7 +89,7 @@ class Driver:
         self._bringing_up: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._requesting: asyncio.Task[None] | None = None
-        self._rotating: _Rotating | None = None
+        self._rotating: Rotating | None = None
         self.silence = SilenceWatch()
         self.on_live: Callable[[], None] = lambda: None
         """Called when a line begins to carry the feed after there was none: what happened meanwhile is unknown."""
@@ -350,7 +304,7 @@ class Driver:
             if grant is not None:
                 grant.done()
             return
-        self._rotating = _Rotating(
+        self._rotating = Rotating(
             reason,
             grant,
             time.time_ns(),
@@ -376,26 +330,8 @@ class Driver:
         self.rotations[action.reason] += 1
         if rotating is None or overlap is None:
             return
-        handovers, lanes = [], self.intake.lanes
-        for stream, (topic, lane) in enumerate(zip(self.intake.topics, lanes, strict=False)):
-            first = overlap.standby_first_id(stream)
-            if topic.continuity in CHAINED and first is not None and lane.last_id is not None:
-                handovers.append(Handover(topic.topic, lane.last_id, first))
-        record = RotationRecord(
-            shard=self.settings.shard,
-            reason=action.reason,
-            started_ns=rotating.started_ns,
-            opened_ns=rotating.opened_ns,
-            cut_ns=time.time_ns(),
-            overlap_ms=round((now_ns - rotating.opened_monotonic_ns) / 1e6, 3),
-            lifetime_s=round(lifetime_s, 3),
-            duplicates=self.intake.duplicates - rotating.duplicates_before,
-            gap=self.intake.missing - rotating.missing_before,
-            proven=overlap.proven,
-            unproven=overlap.unproven,
-            quiet=len(self.specs) - overlap.proven - overlap.unproven,
-            complete=action.complete,
-            handovers=handovers,
+        record = rotating.record(
+            self.intake, overlap, self.settings.shard, action, lifetime_s=lifetime_s, streams=len(self.specs)
         )
         self._on_record(record)
         if not action.complete:

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from k2workers.simulator.faults import Fault
 
 OVERSIZE_BYTES = 16 * 1024 * 1024 + 1
+PING_BETWEEN = b"between"
+"""The payload of the ping inside a fragmented message; its pong does not count as the client's message."""
+
 _FINAL, _TEXT, _PING = 0x80, 0x1, 0x9
 
 
@@ -43,7 +46,7 @@ def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tupl
             third = len(payload) // 3
             frames = [
                 frame(payload[:third], final=False),
-                frame(b"between", opcode=_PING),
+                frame(PING_BETWEEN, opcode=_PING),
                 frame(payload[third : 2 * third], opcode=0, final=False),
                 frame(payload[2 * third :], opcode=0),
             ]

@@ -17,7 +17,7 @@ import uvloop
 from aiohttp import WSCloseCode, web
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import control, faults, rest
+from k2workers.simulator import control, faults, rest_server
 from k2workers.simulator.faults import FaultSet
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.limits import NS, SlidingWindow
@@ -56,7 +56,7 @@ class Exchange:
         self.connects_total = 0
         self.connects: deque[float] = deque(maxlen=1_000)
         """When the last handshakes came, seconds since the start."""
-        self.rest_log = rest.RequestLog()
+        self.rest_log = rest_server.RequestLog()
         self._started_s = time.monotonic()
         # A wrong fault is said before anything is opened.
         self._first_faults = [faults.parse(text) for text in settings.faults]
@@ -71,7 +71,7 @@ class Exchange:
         app.router.add_get("/ws", self._on_websocket)
         app.router.add_get("/ws/{names:.*}", self._on_websocket)
         app.router.add_get("/stream", self._on_websocket)
-        rest.add_routes(app, self)
+        rest_server.add_routes(app, self)
         control.add_routes(app, self)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from k2workers.simulator import payloads
-from k2workers.simulator.damage import frame
+from k2workers.simulator.damage import PING_BETWEEN, frame
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.limits import NS, SlidingWindow
 from k2workers.simulator.requests import answer
@@ -103,6 +103,8 @@ class Connection:
                 if message.type is WSMsgType.CLOSE and self._closer is None:
                     await self._ws.close(code=message.data or WSCloseCode.OK)
                 return
+            if message.type is WSMsgType.PONG and bytes(message.data) == PING_BETWEEN:
+                continue
             if not self._recent.allow(time.monotonic_ns()):
                 self.close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
                 continue

@@ -1,0 +1,74 @@
+"""Silence is judged by what a stream used to do."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2workers.feed.liveness import FACTOR, LEARNED_AFTER, DataWatch, SilenceWatch
+
+S = 1_000_000_000
+
+
+def learned(gaps_s: list[int]) -> tuple[SilenceWatch, int]:
+    """A watch whose only stream brought data after each of these pauses, again and again."""
+    watch, now_ns, mark = SilenceWatch(min_silence_ns=3 * S), 0, 0
+    while mark < 2 * LEARNED_AFTER:
+        for gap_s in gaps_s:
+            for _ in range(gap_s):
+                now_ns += S
+                assert watch.look([mark], now_ns) == []
+            mark += 1
+            assert watch.look([mark], now_ns) == []
+    return watch, now_ns
+
+
+def test_a_busy_stream_that_stops_is_suspicious_once_and_until_it_speaks() -> None:
+    watch, now_ns = learned([1])
+    last = 2 * LEARNED_AFTER
+    assert watch.look([last], now_ns + 5 * S) == []
+    assert watch.look([last], now_ns + 6 * S) == [0]
+    assert watch.look([last], now_ns + 9 * S) == []
+    assert watch.silent == {0}
+    assert watch.look([last + 1], now_ns + 10 * S) == []
+    assert watch.silent == set()
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5))
+def test_a_stream_is_never_suspicious_within_the_silences_that_it_used_to_have(gaps_s: list[int]) -> None:
+    watch, now_ns = learned(gaps_s)
+    assert watch.look([10**6], now_ns) == []
+    assert watch.look([10**6], now_ns + max(gaps_s) * S * (FACTOR - 1)) == []
+
+
+def test_a_stream_that_was_hardly_seen_is_not_judged() -> None:
+    watch = SilenceWatch(min_silence_ns=3 * S)
+    for mark in range(LEARNED_AFTER - 1):
+        watch.look([mark], mark * S)
+    assert watch.look([LEARNED_AFTER - 2], 10**6 * S) == []
+
+
+def test_a_silence_that_the_venue_confirms_is_learned() -> None:
+    watch, now_ns = learned([1])
+    last = 2 * LEARNED_AFTER
+    assert watch.look([last], now_ns + 10 * S) == [0]
+    watch.quiet(0, now_ns + 10 * S)
+    assert watch.look([last], now_ns + 45 * S) == []
+    assert watch.look([last], now_ns + 60 * S) == [0]
+
+
+def test_a_line_that_lives_without_data_is_given_up_soon_if_it_used_to_be_busy() -> None:
+    watch = DataWatch(min_silence_ns=5 * S, max_silence_ns=30 * S)
+    watch.renewed(0)
+    for count in range(1, LEARNED_AFTER + 2):
+        assert not watch.look(count, count * S // 10)
+    now_ns = (LEARNED_AFTER + 1) * S // 10
+    assert not watch.look(LEARNED_AFTER + 1, now_ns + 5 * S)
+    assert watch.look(LEARNED_AFTER + 1, now_ns + 6 * S)
+    watch.renewed(now_ns + 6 * S)
+    assert not watch.look(LEARNED_AFTER + 1, now_ns + 10 * S)
+
+
+def test_a_line_that_never_brought_anything_is_not_judged_by_its_data() -> None:
+    watch = DataWatch(min_silence_ns=5 * S, max_silence_ns=30 * S)
+    assert not watch.look(0, 10**6 * S)
