@@ -1,0 +1,42 @@
+"""The short form of the chaos table: a few faults, one round each, judged as strictly as the long form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import judge, one_round
+from tests.chaos.rig import Rig
+from tests.chaos.table import SETTINGS, TABLE
+
+FEEDS = {
+    "connections": ("reset", "reset of all lines", "closed 1008", "serverShutdown, 0 s", "half-open silence"),
+    "messages": (
+        "messages dropped",
+        "messages reordered",
+        "truncated JSON",
+        "fragmented, ping inside",
+        "oversize frame",
+    ),
+    "REST": ("REST 429", "REST sees ids late", "snapshot older than diffs", "ids that never existed"),
+    "processes": ("worker killed", "aggregator killed", "aggregator stopped 3 s", "subscriber restarted"),
+    "all of it": ("parent killed, all restarted",),
+}
+"""Which faults strike one feed after the other."""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("names", FEEDS.values(), ids=FEEDS)
+async def test_nothing_is_lost_repeated_or_out_of_order(names: tuple[str, ...], tmp_path: Path) -> None:
+    async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS) as rig:
+        for name in names:
+            # How long a pause may be is judged by the long form: a test must not fail because a machine is slow.
+            await one_round(rig, [TABLE[name]])
+        verdict = await rig.settle()
+        assert judge(verdict, [0.0], None) == []
+        assert verdict["by_kind"]["trade"]["emitted"] > 1_000
+        refused = {status for status in (await rig.ask("status"))["rest"]["by_status"] if status == "418"}
+        assert not refused, "never a ban"
+        rig.feed.stop()
+        assert not any("Traceback" in line for line in rig.feed.raw), "".join(rig.feed.raw)
