@@ -84,7 +84,7 @@ def judge(verdict: dict[str, Any], pauses: list[float], limit_s: float | None) -
     if tickers["duplicated"]:
         failures.append(f"book_ticker went back {tickers['duplicated']}")
     if verdict["books"]["different"] or verdict["books"]["broken_chains"]:
-        failures.append(f"books {verdict['books']}")
+        failures.append(f"books {str(verdict['books'])[:300]}")
     if verdict["holes"]:
         failures.append(f"holes {verdict['holes'][:3]}")
     if limit_s is not None and statistics.median(pauses) > limit_s:

@@ -275,15 +275,20 @@ class Rig:
         verdict["lost_batches"] = sum(lost.count for lost in self.observer.lost)
         return verdict
 
-    async def _compare_books(self) -> dict[str, int]:
+    async def _compare_books(self) -> dict[str, Any]:
         """Every level of every book against the exchange's own."""
-        result = {"equal": 0, "different": 0, "broken_chains": 0}
+        result: dict[str, Any] = {"equal": 0, "different": 0, "broken_chains": 0, "examples": []}
         books = await self.ask("books")
         for symbol, book in self.observer.books.items():
             own = books[symbol]
             levels = (dict(map(tuple, own["bids"])), dict(map(tuple, own["asks"])))
-            result["equal" if book.valid and levels == book.sides else "different"] += 1
             result["broken_chains"] += book.broken_chains
+            if book.valid and levels == book.sides:
+                result["equal"] += 1
+                continue
+            result["different"] += 1
+            wrong = [dict(a.items() ^ b.items()) for a, b in zip(levels, book.sides, strict=True)]
+            result["examples"].append([symbol, own["lastUpdateId"], book.update_id, book.valid, wrong])
         return result
 
 

@@ -1,0 +1,105 @@
+"""REST as a repair, against the embedded exchange: which ids come, and what a reply proves."""
+
+from __future__ import annotations
+
+import pytest
+
+from k2workers.errors import RateLimited, VenueError
+from k2workers.events import AggTrade, Kline, Trade
+from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.history import BinanceHistory
+from k2workers.venues.venue import Topic
+from tests.simulator.support import Client, collect, running
+
+SPOT = BinanceSpot()
+
+
+def topic(kind: str) -> Topic:
+    codec = SPOT.codec(SPOT.stream_specs([kind], ["BTCUSDT"]))
+    return codec.topics[0]
+
+
+def history(client: Client) -> BinanceHistory:
+    return BinanceHistory(f"http://127.0.0.1:{client.port}", book_levels=100)
+
+
+async def some_ids(client: Client, name: str, key: str) -> list[int]:
+    socket = await client.connect(f"/ws/btcusdt@{name}?timeUnit=MICROSECOND")
+    return [event[key] for event in await collect(socket, lambda events: len(events) > 60)]
+
+
+@pytest.mark.parametrize("attempt", [0, 1], ids=["memory", "database"])
+async def test_missed_trades_come_as_the_stream_would_have_brought_them(attempt: int) -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/btcusdt@trade?timeUnit=MICROSECOND")
+        events = await collect(socket, lambda events: len(events) > 60)
+        async with history(client) as rest:
+            reply = await rest.fetch(topic("trade"), events[10]["t"], events[19]["t"], attempt)
+        assert [event.first_id for event in reply.events] == [event["t"] for event in events[10:20]]
+        trade, seen = reply.events[0], events[10]
+        assert isinstance(trade, Trade)
+        assert (trade.price, trade.quantity, trade.buyer_is_maker) == (seen["p"], seen["q"], seen["m"])
+        assert trade.trade_time_ns == seen["T"] * 1000
+        assert reply.covered is not None
+        assert reply.covered[0] <= events[10]["t"] <= events[19]["t"] <= reply.covered[1]
+        assert rest.used_weight == 25 == rest.weight(topic("trade"), snapshot=False)
+
+
+async def test_missed_aggregates_come_with_their_range() -> None:
+    async with running() as client:
+        ids = await some_ids(client, "aggTrade", "a")
+        async with history(client) as rest:
+            reply = await rest.fetch(topic("agg_trade"), ids[5], ids[7], 0)
+        assert [event.first_id for event in reply.events] == ids[5:8]
+        assert all(
+            isinstance(event, AggTrade) and event.last_trade_id >= event.first_trade_id for event in reply.events
+        )
+
+
+async def test_missed_bars_come_final() -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/btcusdt@kline_1s?timeUnit=MICROSECOND")
+        events = await collect(socket, lambda events: len(events) > 2)
+        first_ns, next_ns = events[0]["k"]["t"] * 1000, events[2]["k"]["t"] * 1000
+        async with history(client) as rest:
+            reply = await rest.fetch(topic("kline_1s"), first_ns, next_ns - 1, 0)
+        bars = [event for event in reply.events if isinstance(event, Kline)]
+        assert [bar.open_time_ns for bar in bars] == [event["k"]["t"] * 1000 for event in events[:2]]
+        assert [(bar.close, bar.volume, bar.final) for bar in bars] == [
+            (event["k"]["c"], event["k"]["v"], True) for event in events[:2]
+        ]
+
+
+async def test_a_reply_speaks_for_nothing_that_it_does_not_reach() -> None:
+    async with running() as client:
+        ids = await some_ids(client, "trade", "t")
+        async with history(client) as rest:
+            beyond = await rest.fetch(topic("trade"), ids[-1] + 10**6, ids[-1] + 10**6 + 5, 1)
+        assert (beyond.events, beyond.covered) == ([], None)
+
+
+async def test_a_book_has_levels_and_an_id() -> None:
+    async with running() as client:
+        async with history(client) as rest:
+            book = await rest.book(topic("depth"))
+            assert rest.weight(topic("depth"), snapshot=True) == 5
+        assert float(book.bids[0][0]) < float(book.asks[0][0])
+        assert book.last_update_id > 0
+
+
+@pytest.mark.parametrize("levels", [(100, 5), (500, 25), (1000, 50), (5000, 250)])
+def test_the_price_of_a_book_depends_on_its_levels(levels: tuple[int, int]) -> None:
+    assert BinanceHistory("http://x", book_levels=levels[0]).weight(topic("depth"), snapshot=True) == levels[1]
+
+
+async def test_a_refusal_says_how_long() -> None:
+    refusals = ("rest_429:retry_after_s=9,path=depth", "rest_418:path=trades", "rest_5xx")
+    async with running(faults=refusals) as client, history(client) as rest:
+        with pytest.raises(RateLimited) as limited:
+            await rest.book(topic("depth"))
+        assert (limited.value.retry_after_s, limited.value.banned) == (9, False)
+        with pytest.raises(RateLimited) as banned:
+            await rest.fetch(topic("trade"), 1, 2, 0)
+        assert banned.value.banned
+        with pytest.raises(VenueError, match="HTTP 502"):
+            await rest.fetch(topic("agg_trade"), 1, 2, 0)
