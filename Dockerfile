@@ -1,5 +1,5 @@
 # Build: docker build -t k2workers .
-# Run:   docker run --name k2-binance-stream -p 127.0.0.1:9091:9091 -p 127.0.0.1:5555:5555 -p 127.0.0.1:5556:5556 k2workers --shards 8
+# Run:   docker run --name k2-binance-stream -v k2:/var/lib/k2workers/state -p 127.0.0.1:9091:9091 -p 127.0.0.1:5555:5555 -p 127.0.0.1:5556:5556 k2workers --shards 8
 FROM python:3.11-slim AS packages
 COPY config/requirements.txt /tmp/requirements.txt
 RUN python -m venv /opt/k2workers && \
@@ -8,7 +8,8 @@ RUN python -m venv /opt/k2workers && \
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="k2-binance-stream" \
       org.opencontainers.image.licenses="MIT"
-RUN useradd --system --create-home --home-dir /var/lib/k2workers k2workers
+RUN useradd --system --create-home --home-dir /var/lib/k2workers k2workers && \
+    install --directory --owner=k2workers /var/lib/k2workers/state
 COPY --from=packages /opt/k2workers /opt/k2workers
 COPY k2workers /srv/k2workers
 COPY config/k2workers.toml /var/lib/k2workers/config/k2workers.toml
@@ -19,7 +20,10 @@ ENV PYTHONPATH=/srv \
     PYTHONUNBUFFERED=1 \
     K2_HTTP_HOST=0.0.0.0 \
     K2_PUBLISH_ENDPOINT=tcp://0.0.0.0:5555 \
-    K2_SNAPSHOT_ENDPOINT=tcp://0.0.0.0:5556
+    K2_SNAPSHOT_ENDPOINT=tcp://0.0.0.0:5556 \
+    K2_CHECKPOINT=/var/lib/k2workers/state/checkpoint
+# With a volume here, the feed continues after the container is replaced.
+VOLUME /var/lib/k2workers/state
 EXPOSE 9091 5555 5556
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

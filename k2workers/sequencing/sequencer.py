@@ -157,7 +157,7 @@ class Sequencer:
             self.old_events += 1
             return []
         frames = []
-        if state.last_id is not None and header.first_id <= state.last_id:
+        if state.chained and state.last_id is not None and header.first_id <= state.last_id:
             gap = without_ids_through(state.last_id, wire.decode_events(frame, header)[0])
             frame = wire.encode_batch(header.topic, [gap])
             header = wire.read_header(frame)

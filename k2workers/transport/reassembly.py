@@ -344,6 +344,8 @@ def _fresh_by_id(state: _Topic, event: Event) -> Event | None:
 def _fresh_gap(state: _Topic, event: Event) -> Event | None:
     fresh = _fresh_by_id(state, event)
     if fresh is not None:
+        # A gap among bars begins with the bar whose last state did not come: it was had, and is still open.
+        fresh = fresh if state.chained else event
         state.open.add(fresh.first_id, fresh.last_id)
     return fresh
 

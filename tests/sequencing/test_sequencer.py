@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers import wire
-from k2workers.events import BookTicker, DepthUpdate, Event, Gap, Trade
-from k2workers.sequencing.sequencer import Sequencer
+from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
+from k2workers.sequencing.sequencer import Position, Sequencer
 
 
 def trade(number: int) -> Trade:
@@ -84,3 +84,72 @@ def test_a_gap_announced_by_a_worker_counts_and_continues_the_chain() -> None:
 def test_bytes_that_are_no_batch_are_refused() -> None:
     with pytest.raises(wire.WireError):
         Sequencer(1).stamp(b"nonsense", 0)
+
+
+def stamped(sequencer: Sequencer, *events: Event, topic: str = "t") -> list[Event]:
+    """What is published of one batch."""
+    frames = sequencer.stamp(wire.encode_batch(topic, events), 9)
+    return [event for _, batch in published(frames) for event in batch]
+
+
+def test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void() -> None:
+    sequencer = Sequencer(1)
+    stamped(sequencer, trade(1))
+    assert stamped(sequencer, Gap(2, 5, "", 0)) == [Gap(2, 5, "", 0)]
+    assert stamped(sequencer, trade(6)) == [trade(6)]
+    assert sequencer.positions() == {"t": Position(6, [(2, 5)])}
+    late = [Backfilled(trade(2)), Backfilled(trade(3)), Backfilled(trade(9))]
+    assert stamped(sequencer, *late) == late[:2]
+    assert stamped(sequencer, *late) == []
+    assert stamped(sequencer, Void(4, 5, 0)) == [Void(4, 5, 0)]
+    assert stamped(sequencer, Void(4, 5, 0)) == []
+    assert (sequencer.gaps, sequencer.gaps_open, sequencer.repaired_ids, sequencer.void_ids) == (1, 0, 2, 2)
+
+
+def test_a_gap_or_void_that_was_told_before_is_trimmed_or_dropped() -> None:
+    sequencer = Sequencer(1)
+    stamped(sequencer, trade(5))
+    assert stamped(sequencer, Gap(3, 5, "", 0)) == []
+    assert stamped(sequencer, Gap(4, 8, "", 0)) == [Gap(6, 8, "", 0)]
+    assert stamped(sequencer, Void(9, 9, 0)) == [Void(9, 9, 0)]
+    assert stamped(sequencer, Gap(12, 12, "", 0)) == [Gap(10, 11, "between workers", 9), Gap(12, 12, "", 0)]
+    assert sequencer.found_holes == {"t": [(10, 11)]}, "the worker does not know of this one"
+
+
+def test_a_book_heals_its_topic_unless_it_is_older_than_what_was_published() -> None:
+    sequencer = Sequencer(1)
+    for event in (DepthUpdate(1, 3, [], [], 0, 0), Gap(4, 6, "", 0), DepthUpdate(7, 9, [], [], 0, 0)):
+        stamped(sequencer, event)
+    assert stamped(sequencer, BookSnapshot(8, [], [], 0)) == []
+    assert sequencer.gaps_open == 1
+    assert stamped(sequencer, BookSnapshot(9, [], [], 0)) == [BookSnapshot(9, [], [], 0)]
+    assert (sequencer.gaps_open, sequencer.topics["t"].count) == (0, 2)
+
+
+def test_latest_values_that_come_again_are_trimmed() -> None:
+    sequencer = Sequencer(1)
+    tickers = [BookTicker(number, "", "", "", "", 0) for number in (3, 5, 8)]
+    assert stamped(sequencer, *tickers[:2]) == tickers[:2]
+    assert stamped(sequencer, *tickers) == tickers[2:]
+    assert stamped(sequencer, *tickers) == []
+
+
+def test_states_of_a_bar_may_come_as_often_as_the_venue_sends_them() -> None:
+    sequencer = Sequencer(1)
+    bar = Kline(60, 119, "", "", "", "", "", "", "", "", 0, 0, 0, False, 1, 0)
+    assert stamped(sequencer, bar) == stamped(sequencer, bar) == [bar]
+    assert stamped(sequencer, Gap(60, 999_999, "", 0)) == [Gap(60, 999_999, "", 0)]
+    assert stamped(sequencer, Backfilled(bar)) == [Backfilled(bar)]
+    assert sequencer.gaps_open == 0
+
+
+def test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier() -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"t": Position(10, [(4, 5)]), "u": Position(7, [])})
+    sequencer.rewind({"t": 8, "new": 3})
+    assert stamped(sequencer, trade(9), trade(10), trade(11)) == [trade(9), trade(10), trade(11)]
+    sequencer.rewind({"t": 2})
+    assert stamped(sequencer, trade(9)) == [], "this life has published it"
+    assert stamped(sequencer, trade(7), topic="u") == []
+    assert stamped(sequencer, trade(5), topic="new") == [Gap(4, 4, "between workers", 9), trade(5)]
+    assert sequencer.positions()["t"] == Position(11, [(4, 5)])

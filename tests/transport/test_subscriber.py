@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from k2workers import Lost, Message, Subscriber, wire
+from k2workers import Lost, Message, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
+from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay import LastValues, ReplayServer
 from k2workers.transport.ring import ReplayRing
@@ -85,6 +86,63 @@ async def test_a_hole_in_the_sequence_is_told_before_what_follows(feed: Feed) ->
         items = [await anext(subscriber) for _ in range(4)]
     assert items[1] == Lost("t", 6, 8, 51, 89)
     assert [item.event.first_id for item in items if isinstance(item, Message)] == [50, 90, 91]
+
+
+async def test_what_was_lost_on_the_way_is_repaired_from_the_ring(feed: Feed) -> None:
+    feed.server.start()
+    async with Subscriber(["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("t", 1, 10)
+        feed.send("t", 2, 11, withheld=True)
+        feed.send("t", 3, 12, withheld=True)
+        feed.send("t", 4, 13)
+        items = [await anext(subscriber) for _ in range(4)]
+        assert [item.event.first_id for item in items if isinstance(item, Message)] == [10, 11, 12, 13]
+        assert subscriber.counters.repaired_batches == 3
+
+
+async def test_a_last_batch_that_was_lost_is_noticed_by_the_heartbeat(feed: Feed) -> None:
+    feed.server.start()
+    async with Subscriber(["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("t", 1, 10)
+        feed.send("t", 2, 11, withheld=True)
+        feed.beats += 1  # one heartbeat was lost together with it
+        feed.heartbeat()
+        async with asyncio.timeout(5):
+            items = [await anext(subscriber) for _ in range(2)]
+        assert [item.event.first_id for item in items if isinstance(item, Message)] == [10, 11]
+
+
+def test_a_program_goes_on_from_its_saved_position(feed: Feed) -> None:
+    feed.send("t", 1, 10, 11, 12)
+    feed.send("t", 2, 13)
+    done = threading.Event()
+    loop_thread = threading.Thread(target=serve, args=(feed, done))
+    loop_thread.start()
+    position = Position({"t": TopicPosition(1, 0, 10, -1, chained=True, open=[])})
+    with Subscriber(
+        ["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint, position=position
+    ) as subscriber:
+        items = [next(subscriber) for _ in range(3)]
+        saved = Position.from_bytes(subscriber.position().to_bytes())
+    done.set()
+    loop_thread.join()
+    assert [item.event.first_id for item in items if isinstance(item, Message)] == [11, 12, 13]
+    assert saved.topics["t"].last_id == 13
+
+
+def serve(feed: Feed, done: threading.Event) -> None:
+    """The publisher's side in a thread of its own, for a plain loop on the other side."""
+
+    async def run() -> None:
+        feed.server.start()
+        beating = asyncio.create_task(feed.beat())
+        while not done.is_set():
+            await asyncio.sleep(0.01)
+        beating.cancel()
+
+    asyncio.run(run())
 
 
 async def test_a_late_joiner_first_gets_the_last_value(feed: Feed) -> None:
