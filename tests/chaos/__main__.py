@@ -17,6 +17,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos import soak
 from tests.chaos.rig import CHAINED, Rig
 from tests.chaos.table import SETTINGS, TABLE, Row
 
@@ -184,6 +185,34 @@ def main(
             report.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     show(results)
     return 1 if any(result["failures"] for result in results) else 0
+
+
+@app.command(name="soak")
+def run_soak(
+    *, rotations: int = 500, shards: int = 8, lifetime: float = 4.0, rate: float = 2000.0, report: Path | None = None
+) -> int:
+    """Rotate hundreds of times under load: every event once, and memory that does not grow.
+
+    Parameters
+    ----------
+    rotations
+        How many, over all shards.
+    shards
+        Workers of the feed.
+    lifetime
+        Seconds that a connection lives.
+    rate
+        Events a second of the market.
+    report
+        Write all figures to this JSON file.
+    """
+    figures = soak.run(rotations, shards, lifetime, rate)
+    text = json.dumps(figures, indent=2)
+    sys.stdout.write(text + "\n")
+    if report is not None:
+        report.write_text(text + "\n", encoding="utf-8")
+    truth = figures["truth"]
+    return 1 if truth["lost"] or truth["duplicated"] or truth["reordered"] else 0
 
 
 if __name__ == "__main__":
