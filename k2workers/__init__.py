@@ -3,11 +3,12 @@
 Parts, in reading order:
 
 ``events``, ``wire``    what a subscriber receives, and its bytes
-``sequencing``          pure: ids, gaps, which copy of an event goes on, our own sequence numbers
-``feed``                one shard's connection: schedule, rotation machine, line, driver
+``sequencing``          pure: ids, gaps, which copy of an event goes on, what to backfill, our own sequence numbers
+``feed``                one shard's connection: schedule, rotation machine, line, driver; recovery over REST, liveness
 ``venues``              everything that is true of one exchange only
-``transport``           ZeroMQ: push, pull, publish, subscribe
-``supervision``         processes: children, restarts, budgets, the control channel
+``transport``           ZeroMQ: push, pull (acknowledged), publish, replay ring, subscribe and reassembly
+``supervision``         processes: children, restarts, budgets of connections and REST weight, the control channel
+``checkpoint``          the file from which a restart continues
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``worker``, ``aggregator``, ``topology``   the process mains, and how they are put together
 ``simulator``           the embedded exchange

@@ -26,7 +26,7 @@ from k2workers.feed.overlap import Overlap
 from k2workers.feed.record import RotationRecord
 from k2workers.feed.rotating import Grants, Rotating
 from k2workers.feed.settings import FeedSettings
-from k2workers.feed.subscription import Audit, Subscription
+from k2workers.feed.subscription import Audit, Subscriptions
 from k2workers.venues.venue import Codec, Reply, StreamSpec, Venue
 
 MIN_DATA_SILENCE_NS = 5_000_000_000
@@ -85,7 +85,7 @@ class Driver:
         )
         self._lines: dict[int, Line] = {}
         self._closing: dict[int, Line] = {}
-        self._subscriptions: dict[int, Subscription] = {}
+        self._subscriptions = Subscriptions(venue)
         self._bringing_up: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._requesting: asyncio.Task[None] | None = None
@@ -245,7 +245,7 @@ class Driver:
             await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
             self._lines[number] = line
             self._count_lines()
-            await self._subscription(number, [spec.name for spec in self.specs]).establish(line)
+            await self._subscriptions.establish(line, [spec.name for spec in self.specs])
         except VenueError as error:
             _log.warning("connection_failed", line=number, error=str(error), attempt=self.machine.attempt)
             self._forget(number)
@@ -255,7 +255,6 @@ class Driver:
             line.abort()
             raise
         finally:
-            self._subscriptions.pop(number, None)
             if grant is not None:
                 grant.done()
         self._opened(number)
@@ -352,31 +351,18 @@ class Driver:
         self._input(rotation.Closed(number, cause))
 
     def _on_reply(self, number: int, reply: Reply) -> None:
-        subscription = self._subscriptions.get(number)
-        if subscription is not None:
-            subscription.on_reply(reply)
-        else:
-            self._renew(number, self.audit.on_reply(reply))
+        if not self._subscriptions.on_reply(number, reply):
+            missing, line = self.audit.on_reply(reply), self._lines.get(number)
+            if missing and line is not None:
+                _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
+                self._spawn(self._subscribe_again(line, missing))
 
-    def _renew(self, number: int, missing: list[str]) -> None:
-        line = self._lines.get(number)
-        if missing and line is not None:
-            _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
-            self._spawn(self._subscribe_again(line, self._subscription(number, missing)))
-
-    async def _subscribe_again(self, line: Line, subscription: Subscription) -> None:
+    async def _subscribe_again(self, line: Line, names: list[str]) -> None:
         try:
-            await subscription.establish(line)
-        except VenueError as error:
-            _log.warning("subscription_failed", line=line.number, error=str(error))
-        finally:
-            self._subscriptions.pop(line.number, None)
-
-    def _subscription(self, number: int, names: Sequence[str]) -> Subscription:
-        requests = self._venue.subscribe_messages(names, 1)
-        subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
-        self._subscriptions[number] = subscription
-        return subscription
+            async with asyncio.timeout(self.settings.connect_timeout_s):
+                await self._subscriptions.establish(line, names)
+        except (VenueError, TimeoutError) as error:
+            _log.warning("subscription_failed", line=line.number, error=str(error) or "no answer in time")
 
     # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -50,9 +50,30 @@ class Subscription:
         if not self._waiting:
             self._done.set_result(None)
 
-    def abandon(self) -> None:
-        """The line is gone: stop waiting."""
-        self._done.cancel()
+
+class Subscriptions:
+    """The subscriptions under way on a shard's lines."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._under_way: dict[int, Subscription] = {}
+
+    async def establish(self, line: Line, names: Sequence[str]) -> None:
+        """Subscribe these streams on the line. Raises VenueRefused with the venue's own words."""
+        requests = self._venue.subscribe_messages(names, 1)
+        subscription = Subscription(requests, 1 / self._venue.limits.subscribe_rate)
+        self._under_way[line.number] = subscription
+        try:
+            await subscription.establish(line)
+        finally:
+            del self._under_way[line.number]
+
+    def on_reply(self, line: int, reply: Reply) -> bool:
+        """Take a control reply of the venue; False if it answers none of these."""
+        subscription = self._under_way.get(line)
+        if subscription is not None:
+            subscription.on_reply(reply)
+        return subscription is not None
 
 
 class Audit:
