@@ -16,7 +16,6 @@ from typing import Any
 
 import structlog
 
-from k2workers.backoff import Backoff
 from k2workers.errors import VenueError
 from k2workers.feed import rotation, schedule
 from k2workers.feed.intake import Intake
@@ -74,12 +73,7 @@ class Driver:
             observe_latency=observe_latency,
         )
         self.machine = rotation.RotationMachine(
-            rotation.RotationPolicy(
-                backoff=Backoff(settings.backoff_first_ns, settings.backoff_cap_ns),
-                connect_timeout_ns=int(settings.connect_timeout_s * 2e9),
-                overlap_limit_ns=settings.overlap_limit_ns,
-                retry_rotation_ns=min(30_000_000_000, max(1_000_000_000, settings.lifetime_ns // 8)),
-            ),
+            settings.rotation_policy,
             self._next_due_ns,
             random.random,
         )

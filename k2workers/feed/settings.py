@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from k2workers.backoff import Backoff
+from k2workers.feed.rotation import RotationPolicy
+
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What one shard's driver needs to know. Times in ns unless the name says otherwise."""
@@ -21,3 +24,13 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: int = 1_000_000_000
     backoff_first_ns: int = 500_000_000
     backoff_cap_ns: int = 30_000_000_000
+
+    @property
+    def rotation_policy(self) -> RotationPolicy:
+        """The bounds of the rotation machine that follow from these."""
+        return RotationPolicy(
+            backoff=Backoff(self.backoff_first_ns, self.backoff_cap_ns),
+            connect_timeout_ns=int(self.connect_timeout_s * 2e9),
+            overlap_limit_ns=self.overlap_limit_ns,
+            retry_rotation_ns=min(30_000_000_000, max(1_000_000_000, self.lifetime_ns // 8)),
+        )

@@ -112,19 +112,38 @@ class Lane:
             self.open.remove(*next(iter(self.open)))
 
 
-class ChainLane(Lane):
-    """A topic whose ids form an unbroken chain."""
+class HoldingLane(Lane):
+    """A lane that can hold events back behind a hole."""
 
-    __slots__ = ("_deadline_ns", "_held")
+    __slots__ = ("_deadline_ns",)
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
-        self._held: list[Event] = []
         self._deadline_ns: int | None = None
 
     @property
     def deadline_ns(self) -> int | None:
         return self._deadline_ns
+
+    def expire(self, now_ns: int) -> bool:
+        if self._deadline_ns is None or now_ns < self._deadline_ns:
+            return False
+        self._announce()
+        return True
+
+    def _announce(self) -> None:
+        """Publish every hole among the held events as a Gap, and the events after it."""
+        raise StateError(f"{type(self).__name__} cannot announce")
+
+
+class ChainLane(HoldingLane):
+    """A topic whose ids form an unbroken chain."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self._held: list[Event] = []
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         step = chain_step(self.last_id, event.first_id, event.last_id)
@@ -144,12 +163,6 @@ class ChainLane(Lane):
         if self._held:
             self._release(now_ns, hold_ns)
         return Verdict.ACCEPTED
-
-    def expire(self, now_ns: int) -> bool:
-        if self._deadline_ns is None or now_ns < self._deadline_ns:
-            return False
-        self._announce()
-        return True
 
     def wanted(self) -> list[Range]:
         ranges = list(self.open)
@@ -226,7 +239,6 @@ class ChainLane(Lane):
             self._deadline_ns = now_ns + hold_ns
 
     def _announce(self) -> None:
-        """Publish every hole among the held events as a Gap, and the events after it."""
         while self._held:
             assert self.last_id is not None
             first = self._held[0]

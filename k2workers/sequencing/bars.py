@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k2workers.events import Backfilled, Event, Kline, Void
-from k2workers.sequencing.arbiter import Lane, Verdict
+from k2workers.sequencing.arbiter import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD_BARS = 1_000
 """Different bars held back; past it the hole is announced at once."""
 
 
-class BarLane(Lane):
+class BarLane(HoldingLane):
     """One kline topic."""
 
-    __slots__ = ("_deadline_ns", "_held", "_newest", "_reached_ns")
+    __slots__ = ("_held", "_newest", "_reached_ns")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -27,11 +27,6 @@ class BarLane(Lane):
         self._reached_ns: int | None = None
         """Every bar that opened before this is final, or announced as missing."""
         self._held: dict[int, Kline] = {}
-        self._deadline_ns: int | None = None
-
-    @property
-    def deadline_ns(self) -> int | None:
-        return self._deadline_ns
 
     def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
         super().resume(last_id, open_gaps)
@@ -48,12 +43,6 @@ class BarLane(Lane):
             self.duplicates += 1
             return Verdict.DUPLICATE
         return self._hold(event, now_ns, hold_ns)
-
-    def expire(self, now_ns: int) -> bool:
-        if self._deadline_ns is None or now_ns < self._deadline_ns:
-            return False
-        self._announce()
-        return True
 
     def wanted(self) -> list[Range]:
         ranges = list(self.open)

@@ -22,13 +22,19 @@ def _reply(body: Any, status: int = 200) -> web.Response:
     )
 
 
-def add_routes(app: web.Application, exchange: Exchange) -> None:
-    """Adds GET truth, status, books, faults and POST stop_market, start_market, fault, clear_faults, drop, shutdown_notice."""
+class Control:
+    """What the exchange can be asked and told beside the venue's own interfaces."""
 
-    async def truth(_: web.Request) -> web.Response:
-        return _reply(exchange.hub.truth_report())
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
-    async def status(_: web.Request) -> web.Response:
+    async def truth(self, _: web.Request) -> web.Response:
+        """What was sent, by stream."""
+        return _reply(self._exchange.hub.truth_report())
+
+    async def status(self, _: web.Request) -> web.Response:
+        """How it goes."""
+        exchange = self._exchange
         return _reply(
             {
                 "finished": exchange.market.finished,
@@ -45,59 +51,71 @@ def add_routes(app: web.Application, exchange: Exchange) -> None:
             }
         )
 
-    def switch(running: bool) -> Any:
-        async def handler(_: web.Request) -> web.Response:
-            if exchange.generated is not None:
-                exchange.generated.running = running
-            if exchange.replay is not None:
-                exchange.replay.pause(not running)
-            return _reply({"running": running})
+    async def books(self, _: web.Request) -> web.Response:
+        """Every level of every book, at no weight."""
+        return _reply({name: rest.whole_book(market) for name, market in self._exchange.market.symbols.items()})
 
-        return handler
+    async def start_market(self, _: web.Request) -> web.Response:
+        """Let time pass again."""
+        return self._run(running=True)
 
-    async def drop(request: web.Request) -> web.Response:
+    async def stop_market(self, _: web.Request) -> web.Response:
+        """Nothing happens any more; connections stay."""
+        return self._run(running=False)
+
+    def _run(self, *, running: bool) -> web.Response:
+        if self._exchange.generated is not None:
+            self._exchange.generated.running = running
+        if self._exchange.replay is not None:
+            self._exchange.replay.pause(not running)
+        return _reply({"running": running})
+
+    async def drop(self, request: web.Request) -> web.Response:
+        """Cut connections without a close frame: all, or so many of the oldest."""
         wanted = request.query.get("connections", "all")
         if wanted != "all" and not wanted.isdecimal():
             return _reply({"msg": f"connections = {wanted!r}: 'all' or a number"}, 400)
-        chosen = list(exchange.connections)[: None if wanted == "all" else int(wanted)]
+        chosen = list(self._exchange.connections)[: None if wanted == "all" else int(wanted)]
         for connection in chosen:
             connection.drop()
         return _reply({"dropped": len(chosen)})
 
-    async def shutdown_notice(_: web.Request) -> web.Response:
-        for connection in exchange.connections:
+    async def shutdown_notice(self, _: web.Request) -> web.Response:
+        """Send serverShutdown on every connection."""
+        for connection in self._exchange.connections:
             connection.notify_shutdown()
-        return _reply({"notified": len(exchange.connections)})
+        return _reply({"notified": len(self._exchange.connections)})
 
-    async def books(_: web.Request) -> web.Response:
-        return _reply({name: rest.whole_book(market) for name, market in exchange.market.symbols.items()})
-
-    async def fault(request: web.Request) -> web.Response:
+    async def fault(self, request: web.Request) -> web.Response:
+        """Put a fault into effect; see ``faults``."""
         try:
             body = await request.json()
             kind = body.pop("kind")
         except (ValueError, AttributeError, KeyError, TypeError):
             return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
         try:
-            injected = exchange.inject(faults.make(kind, body))
+            injected = self._exchange.inject(faults.make(kind, body))
         except ConfigError as error:
             return _reply({"msg": str(error)}, 400)
         return _reply(injected.as_data())
 
-    async def listed(_: web.Request) -> web.Response:
-        return _reply({"faults": exchange.faults.as_data()})
+    async def faults(self, _: web.Request) -> web.Response:
+        """All faults, with how often each has acted."""
+        return _reply({"faults": self._exchange.faults.as_data()})
 
-    async def clear(_: web.Request) -> web.Response:
-        exchange.faults.clear()
+    async def clear_faults(self, _: web.Request) -> web.Response:
+        """End all faults."""
+        self._exchange.faults.clear()
         return _reply({"faults": []})
 
-    app.router.add_post("/_exchange/fault", fault)
-    app.router.add_get("/_exchange/faults", listed)
-    app.router.add_post("/_exchange/clear_faults", clear)
-    app.router.add_get("/_exchange/books", books)
-    app.router.add_get("/_exchange/truth", truth)
-    app.router.add_get("/_exchange/status", status)
-    app.router.add_post("/_exchange/stop_market", switch(False))
-    app.router.add_post("/_exchange/start_market", switch(True))
-    app.router.add_post("/_exchange/drop", drop)
-    app.router.add_post("/_exchange/shutdown_notice", shutdown_notice)
+
+def add_routes(app: web.Application, exchange: Exchange) -> None:
+    """Adds /_exchange/ and the name of each method of ``Control``."""
+    control = Control(exchange)
+    for ask in (control.truth, control.status, control.books, control.faults):
+        app.router.add_get(f"/_exchange/{ask.__name__}", ask)
+    for tell in (
+        control.start_market, control.stop_market, control.drop, control.shutdown_notice, control.fault,
+        control.clear_faults,
+    ):  # fmt: skip
+        app.router.add_post(f"/_exchange/{tell.__name__}", tell)

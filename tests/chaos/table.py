@@ -18,8 +18,8 @@ Act = Callable[[Rig], Awaitable[list[int]]]
 STALE_S = 5.0
 """The stale limit of the feeds under test."""
 
-SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "100"}
-"""Settings of the feeds under test, apart from addresses. The exchange's books are not deeper than 100 levels a side."""
+SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "500"}
+"""Settings of the feeds under test, apart from addresses. The exchange's books are never deeper than 500 levels a side."""
 
 
 class Row(msgspec.Struct, frozen=True):
