@@ -22,9 +22,18 @@ class Client:
         self.exchange = exchange
         self.port = port
         self.session = session
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     async def connect(self, path: str = "/stream", autoping: bool = True) -> aiohttp.ClientWebSocketResponse:
-        return await self.session.ws_connect(f"ws://127.0.0.1:{self.port}{path}", autoping=autoping)
+        socket = await self.session.ws_connect(
+            f"ws://127.0.0.1:{self.port}{path}", autoping=autoping, timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
+        )
+        self._sockets.append(socket)
+        return socket
+
+    async def close(self) -> None:
+        """Close what the test left open: a connection that is only forgotten is complained about in some later test."""
+        await asyncio.gather(*(socket.close() for socket in self._sockets))
 
     async def get(self, path: str) -> Any:
         async with self.session.get(f"http://127.0.0.1:{self.port}{path}") as reply:
@@ -42,9 +51,11 @@ async def running(**changes: Any) -> AsyncIterator[Client]:
     exchange = Exchange(settings)
     port, _ = await exchange.start()
     async with aiohttp.ClientSession() as session:
+        client = Client(exchange, port, session)
         try:
-            yield Client(exchange, port, session)
+            yield client
         finally:
+            await client.close()
             await exchange.stop()
 
 
