@@ -94,7 +94,9 @@ async def test_silence_answers_nothing_and_what_was_due_is_gone() -> None:
 async def numbers(client: Client, **fault: Any) -> list[int]:
     socket = await client.connect(TRADES)
     await inject(client, **fault)
-    return [event["t"] for event in await collect(socket, lambda events: len(events) > 300)]
+    events = await collect(socket, lambda events: len(events) > 300)
+    await socket.close()
+    return [event["t"] for event in events]
 
 
 async def test_messages_are_dropped_doubled_and_swapped() -> None:
