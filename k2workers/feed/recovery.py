@@ -102,7 +102,12 @@ class Recovery:
             self._timer = asyncio.get_running_loop().call_later(0, self._look)
 
     def _look(self) -> None:
-        now_ns = time.monotonic_ns()
+        try:
+            self._look_once(time.monotonic_ns())
+        finally:  # whatever went wrong with one topic, the others must go on being looked at
+            self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look_once(self, now_ns: int) -> None:
         for stream in list(self._intake.unsettled):
             self._tell_planner(stream, now_ns)
         self._ask_probes(now_ns)
@@ -110,7 +115,6 @@ class Recovery:
             task = asyncio.get_running_loop().create_task(self._perform(request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     def _tell_planner(self, stream: int, now_ns: int) -> None:
         lane = self._intake.lanes[stream]

@@ -92,6 +92,8 @@ class BatchPusher:
         self._kept: deque[_Kept] = deque()
         self._unsent = 0
         """How many bundles at the end of ``_kept`` were not handed to ZeroMQ since the last welcome."""
+        self._acknowledged: dict[str, int] | None = None
+        """What a hello says, worked out once for each time without a welcome."""
         self._doubtful: set[str] = set()
         """Topics of which something was not kept: what a dead aggregator had published of them is not known here."""
         self._number = 0
@@ -215,14 +217,21 @@ class BatchPusher:
             return  # the aggregator does not read; the next tick says it again
 
     def _say_hello(self) -> None:
-        acknowledged = {topic: last for topic, last in self._last_ids().items() if topic not in self._doubtful}
+        if self._acknowledged is None:
+            self._acknowledged = self._ids_before_kept()
+        acknowledged = {topic: last for topic, last in self._acknowledged.items() if topic not in self._doubtful}
+        first = self._kept[0].number if self._kept else self._number + 1
+        self._say(link.HELLO, link.encode(link.Hello(first, acknowledged)))
+
+    def _ids_before_kept(self) -> dict[str, int]:
+        """By topic, the last id before the oldest bundle that is kept. It stays right while bundles are only added."""
+        before = dict(self._last_ids())
         for bundle in reversed(self._kept):
             for frame in bundle.frames:
                 header = read_header(frame)
-                if header.schema < LATE and header.topic in acknowledged:
-                    acknowledged[header.topic] = header.first_id - 1
-        first = self._kept[0].number if self._kept else self._number + 1
-        self._say(link.HELLO, link.encode(link.Hello(first, acknowledged)))
+                if header.schema < LATE and header.topic in before:
+                    before[header.topic] = header.first_id - 1
+        return before
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,7 +259,7 @@ class BatchPusher:
                 welcome = link.decode_welcome(rest[0])
                 self.counters.resent += len(self._kept) - self._unsent
                 self._unsent = len(self._kept)
-                self.welcomed = True
+                self.welcomed, self._acknowledged = True, None
                 self._on_welcome(welcome)
             elif letter == link.HOLES:
                 self._on_holes(link.decode_holes(rest[0]))
