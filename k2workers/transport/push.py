@@ -92,7 +92,7 @@ class BatchPusher:
         self._kept: deque[_Kept] = deque()
         self._unsent = 0
         """How many bundles at the end of ``_kept`` were not handed to ZeroMQ since the last welcome."""
-        self._acknowledged: dict[str, int] | None = None
+        self._hello_ids: dict[str, int] | None = None
         """What a hello says, worked out once for each time without a welcome."""
         self._doubtful: set[str] = set()
         """Topics of which something was not kept: what a dead aggregator had published of them is not known here."""
@@ -217,9 +217,9 @@ class BatchPusher:
             return  # the aggregator does not read; the next tick says it again
 
     def _say_hello(self) -> None:
-        if self._acknowledged is None:
-            self._acknowledged = self._ids_before_kept()
-        acknowledged = {topic: last for topic, last in self._acknowledged.items() if topic not in self._doubtful}
+        if self._hello_ids is None:
+            self._hello_ids = self._ids_before_kept()
+        acknowledged = {topic: last for topic, last in self._hello_ids.items() if topic not in self._doubtful}
         first = self._kept[0].number if self._kept else self._number + 1
         self._say(link.HELLO, link.encode(link.Hello(first, acknowledged)))
 
@@ -259,7 +259,7 @@ class BatchPusher:
                 welcome = link.decode_welcome(rest[0])
                 self.counters.resent += len(self._kept) - self._unsent
                 self._unsent = len(self._kept)
-                self.welcomed, self._acknowledged = True, None
+                self.welcomed, self._hello_ids = True, None
                 self._on_welcome(welcome)
             elif letter == link.HOLES:
                 self._on_holes(link.decode_holes(rest[0]))
