@@ -39,7 +39,7 @@ class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
 class TopicCount(msgspec.Struct):
     """What arrived of one topic.
 
-    ``ranges`` are the ids that arrived of a chained topic, ``announced`` those in its gaps, ``voids`` those that never
+    ``ranges`` are the ids that arrived of a chained topic, ``announced`` those in its gaps and losses, ``voids`` those that never
     existed. ``backfilled`` events came late, for a gap announced before; they count as received too.
     """
 
@@ -117,6 +117,8 @@ class Witness:
         """Count one item of the subscription."""
         if isinstance(item, Lost):
             self.lost_batches += item.count
+            if item.first_id is not None and item.last_id is not None:
+                self.topics.setdefault(item.topic, TopicCount()).announced.add(item.first_id, item.last_id)
         else:
             self.topics.setdefault(item.topic, TopicCount()).take(item.event)
 

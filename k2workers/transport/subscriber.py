@@ -25,6 +25,7 @@ from k2workers import wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Event
 from k2workers.transport import replay
+from k2workers.transport.patience import Patience
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Batch, Loss, Lost, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
@@ -95,7 +96,7 @@ class Subscriber:
         self._subscribed = False
         self._watchers: list[SocketWatcher] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._ticked_s = 0.0
+        self._patience = Patience(time.monotonic())
         self._arrived: asyncio.Event | None = None
 
     @property
@@ -125,9 +126,8 @@ class Subscriber:
         """Take what has arrived on both sockets, at most 256 batches a call; whether more may wait."""
         more = False
         if len(self._reassembly.ready) < READY_LIMIT:
-            now_ns = time.monotonic_ns()
-            more = self._take_published(now_ns)
-            more = self._take_replies(now_ns) or more
+            more = self._take_published(self._patience.now_ns)
+            more = self._take_replies(self._patience.now_ns) or more
         return more
 
     def _take_published(self, now_ns: int) -> bool:
@@ -153,6 +153,7 @@ class Subscriber:
         if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
             self._unsure = True
         self._heartbeat = (header.epoch, header.sequence)
+        self._patience.heard(time.monotonic())
         self._subscribed = True
 
     def _take_replies(self, now_ns: int) -> bool:
@@ -178,7 +179,7 @@ class Subscriber:
 
     def _tick(self) -> None:
         """Ask for what is missing and give up what cannot be had; called about ten times a second."""
-        now_ns = time.monotonic_ns()
+        now_ns = self._patience.look(time.monotonic())
         self._reassembly.tick(now_ns)
         if self._recover and self._subscribed:
             if self._unsure:
@@ -231,7 +232,7 @@ class Subscriber:
         for frame in frames:
             # A topic that was heard live needs no last value, and must not be moved past what still waits to be read.
             if not self._reassembly.knows(wire.read_header(frame).topic):
-                self._reassembly.take(frame, time.monotonic_ns())
+                self._reassembly.take(frame, self._patience.now_ns)
 
     # ── plain iteration ─────────────────────────────────────────────────────────────────────────────────
 
@@ -255,9 +256,7 @@ class Subscriber:
         return item
 
     def _wait_plainly(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._ticked_s >= TICK_S:
-            self._ticked_s = now_s
+        if time.monotonic() - self._patience.looked_s >= TICK_S:
             self._tick()
         if not self._take() and not self._reassembly.ready:
             zmq.select([self._socket, self._asking], [], [], TICK_S)

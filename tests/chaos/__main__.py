@@ -69,7 +69,11 @@ async def one_round(rig: Rig, rows: list[Row]) -> tuple[float, float]:
         return fresh and not rig.observer.holes()
 
     await asyncio.sleep(0.5)
-    await rig.until(over, f"recovery; still incomplete: {rig.observer.holes()[:5]}", ROUND_LIMIT_S)
+    await rig.until(
+        over,
+        lambda: f"recovery; incomplete: {rig.observer.holes()[:5]}, given up: {rig.observer.lost[:5]}",
+        ROUND_LIMIT_S,
+    )
     return (clear(shards) if shards else 0.0), time.monotonic() - begun_s
 
 

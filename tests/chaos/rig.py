@@ -40,7 +40,7 @@ class Book:
         if isinstance(event, BookSnapshot):
             self.valid, self.update_id = True, event.last_update_id
             self.sides = (dict(event.bids), dict(event.asks))
-        elif isinstance(event, Gap):
+        elif isinstance(event, Gap | Lost):
             self.valid = False
         elif isinstance(event, DepthUpdate) and self.valid:
             if event.first_update_id != self.update_id + 1:
@@ -62,6 +62,7 @@ class Observer:
         self.books: dict[str, Book] = {}
         self.lost: list[Lost] = []
         self.gaps = 0
+        self._depth_topics = {f"binance.depth.{symbol}" for symbol in shard_of}
         self.last_s: dict[int, float] = {}
         self.pause_s: dict[int, float] = {}
         """The longest time without any event of a shard since ``watch``."""
@@ -71,6 +72,8 @@ class Observer:
         self.witness.take(item)
         if isinstance(item, Lost):
             self.lost.append(item)
+            if item.topic in self._depth_topics:
+                self.books.setdefault(item.topic.rpartition(".")[2], Book()).take(item)
             return
         _, kind, symbol = item.topic.split(".", 2)
         event = item.event
@@ -239,7 +242,7 @@ class Rig:
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def until(self, condition: Callable[[], Any], what: str, limit_s: float = 30.0) -> float:
+    async def until(self, condition: Callable[[], Any], what: str | Callable[[], str], limit_s: float = 30.0) -> float:
         """Wait for it; seconds it took."""
         begun_s = time.monotonic()
         while True:
@@ -249,7 +252,8 @@ class Rig:
             if found:
                 return time.monotonic() - begun_s
             if time.monotonic() - begun_s > limit_s:
-                raise AssertionError(f"never happened within {limit_s:g} s: {what}")
+                words = what if isinstance(what, str) else what()
+                raise AssertionError(f"never happened within {limit_s:g} s: {words}")
             await asyncio.sleep(0.02)
 
     async def settle(self) -> dict[str, Any]:
