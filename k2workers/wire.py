@@ -60,7 +60,7 @@ def encode_batch(topic: str, events: Sequence[Event]) -> bytes:
         _ARRAY_8, _U16, schema, _U64, 0, _U64, 0, _U32, len(events),
         _I64, events[0].first_id, _I64, events[-1].last_id, _U64, 0,
     )  # fmt: skip
-    return b"%b %b%b" % (topic.encode(), header, _encode_events(events))
+    return topic.encode() + b" " + header + _encode_events(events)
 
 
 def stamp(frame: bytes, header: Header, *, epoch: int, sequence: int, publish_ns: int) -> bytes:
@@ -70,7 +70,7 @@ def stamp(frame: bytes, header: Header, *, epoch: int, sequence: int, publish_ns
         _ARRAY_8, _U16, header.schema, _U64, epoch, _U64, sequence, _U32, header.count,
         _I64, header.first_id, _I64, header.last_id, _U64, publish_ns,
     )  # fmt: skip
-    return b"%b%b%b" % (frame[:begin], packed, frame[header.events_offset :])
+    return frame[:begin] + packed + frame[header.events_offset :]
 
 
 def read_header(frame: bytes) -> Header:

@@ -48,7 +48,7 @@ class Intake:
     """The data path of one shard. ``on_messages`` is the only hot entry.
 
     ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not block; ``on_reply`` and ``on_notice`` get what is not data, with the
-    line's number; ``observe_latency`` gets venue time → receive time in ns, once a batch.
+    line's number; ``observe_latency`` gets venue time → receive time in ns, once a bundle.
     """
 
     def __init__(
@@ -77,7 +77,6 @@ class Intake:
         self._on_reply = on_reply
         self._on_notice = on_notice
         self._observe_latency = observe_latency
-        self._decoded: list[tuple[int, Event]] = []
         self._dirty: dict[int, Lane] = {}
         self._holding: set[int] = set()
         self._sampled_ns: dict[str, int] = {}
@@ -89,14 +88,11 @@ class Intake:
 
     def on_messages(self, line: int, messages: list[bytes], received_ns: int) -> None:
         """Take the messages of one read of one line and push what they hold."""
-        decoded, decode = self._decoded, self.codec.decode
-        for message in messages:
-            outcome = decode(message, received_ns, decoded)
-            if outcome is not Outcome.EVENTS:
-                self._not_data(line, outcome, message)
-        if decoded:
-            self._arbitrate(line, decoded, time.monotonic_ns())
-            decoded.clear()
+        runs: dict[int, list[Event]] = {}
+        if not self.codec.decode_read(messages, received_ns, runs):
+            self._decode_singly(line, messages, received_ns, runs)
+        if runs:
+            self._arbitrate(line, runs, time.monotonic_ns())
             self.flush()
 
     def expire(self, now_ns: int) -> None:
@@ -118,9 +114,10 @@ class Intake:
             for events in lane.take():
                 bundle.append(wire.encode_batch(lane.topic, events))
                 counted[topics[stream].kind] += len(events)
-            venue_time_ns = getattr(events[-1], "venue_time_ns", None)
-            if venue_time_ns is not None:
-                self._observe_latency(events[-1].received_ns - venue_time_ns)  # type: ignore[attr-defined]
+        # One event of a read stands for all of them: they came at the same time.
+        venue_time_ns = getattr(events[-1], "venue_time_ns", None)
+        if venue_time_ns is not None:
+            self._observe_latency(events[-1].received_ns - venue_time_ns)  # type: ignore[attr-defined]
         self._dirty.clear()
         self.counters.bundles += 1
         self._push(bundle)
@@ -230,23 +227,33 @@ class Intake:
             totals[topic.kind] += count(lane)
         return dict(totals)
 
-    def _arbitrate(self, line: int, decoded: list[tuple[int, Event]], now_ns: int) -> None:
+    def _decode_singly(self, line: int, messages: list[bytes], received_ns: int, runs: dict[int, list[Event]]) -> None:
+        decoded: list[tuple[int, Event]] = []
+        for message in messages:
+            outcome = self.codec.decode(message, received_ns, decoded)
+            if outcome is not Outcome.EVENTS:
+                self._not_data(line, outcome, message)
+        for stream, event in decoded:
+            runs.setdefault(stream, []).append(event)
+
+    def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
         lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap
         while len(lanes) < len(self.codec.topics):
             self._add_lane()
-        for stream, event in decoded:
+        for stream, events in runs.items():
+            if not events:
+                continue
             lane = lanes[stream]
-            verdict = lane.offer(event, now_ns, hold_ns)
-            if verdict is Verdict.ACCEPTED:
-                dirty[stream] = lane
-            elif verdict is Verdict.HELD:
+            if lane.offer_run(events, now_ns, hold_ns):
                 self._holding.add(stream)
                 self._unsettle(stream)
+            if lane.ready:
+                dirty[stream] = lane
             if overlap is not None:
                 if line == self.primary:
-                    overlap.primary_delivered(stream, event.last_id)
+                    overlap.primary_delivered(stream, events[-1].last_id)
                 else:
-                    overlap.standby_delivered(stream, event.first_id)
+                    overlap.standby_delivered(stream, events[0].first_id)
 
     def _add_lane(self) -> None:
         topic = self.codec.topics[len(self.lanes)]

@@ -1,8 +1,8 @@
 """Owns one WebSocket connection: bytes in, whole messages out. Holds no policy: it never reconnects.
 
 The ``websockets`` library does the handshake, TLS, proxies, ping replies, the closing handshake and all
-protocol errors. This file takes the frames that its Sans-I/O protocol parsed in one read and hands the
-messages on as one list, stamped with the time of that read. The client sends no keepalive pings: they cost message
+protocol errors; plain messages are cut out beside it (``framing.py``). All messages of one read go on as one list, stamped
+with the time of that read. The client sends no keepalive pings: they cost message
 rate and cause false disconnects; liveness is data and the venue's own pings (``last_read_ns``).
 """
 
@@ -22,37 +22,63 @@ from websockets.protocol import Event as ProtocolEvent
 from websockets.protocol import State
 
 from k2workers.errors import StateError, VenueError
-from k2workers.feed.framing import MessageAssembler
+from k2workers.feed.framing import FastLane, MessageAssembler
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message ends the connection with 1009; the venue's largest seen are 35 kB."""
 
+END_OF_HANDSHAKE = b"\r\n\r\n"
+MAX_HANDSHAKE_BYTES = 64 * 1024
+
 OnMessages = Callable[[int, list[bytes], int], None]
-"""Called once per read: line id, complete messages, wall-clock time of the read in ns."""
+"""Called once per read: line id, complete messages (a list used again afterwards), wall-clock time of the read in ns."""
 
 OnClosed = Callable[[int, str], None]
 """Called once when an opened line has ended: line id, cause (a label value such as ``closed_1006``)."""
 
 
 class _Connection(ClientConnection):
-    """The library's connection with our own exit for frames: no queue, no task per message."""
+    """The library's connection with our own way for messages: no queue, no task per message."""
 
     def __init__(self, line: Line, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._line = line
         self._assembler = MessageAssembler()
         self._messages: list[bytes] = []
+        self._handshake = b""
+        self._take = self._shake_hands
 
     def data_received(self, data: bytes) -> None:
         received_ns = time.time_ns()
         line = self._line
         line.last_read_ns = time.monotonic_ns()
         line.bytes_received += len(data)
-        super().data_received(data)
-        if self._messages:
-            messages, self._messages = self._messages, []
+        self._take(data)
+        messages = self._messages
+        if messages:
             line.frames_received += len(messages)
             line.on_messages(line.number, messages, received_ns)
+            messages.clear()
+
+    def _shake_hands(self, data: bytes) -> None:
+        """Give the library the venue's reply to the handshake; frames that came with it take the fast lane."""
+        self._handshake += data
+        head, end, frames = self._handshake.partition(END_OF_HANDSHAKE)
+        if not end:
+            if len(head) > MAX_HANDSHAKE_BYTES:
+                self._take = super().data_received
+                self._take(self._handshake)
+            return
+        self._take = super().data_received
+        self._take(head + end)
+        if self.protocol.state is State.OPEN:
+            self._take = FastLane(self._messages.append, self._to_library, MAX_MESSAGE_BYTES).take
+        if frames:
+            self._take(frames)
+
+    def _to_library(self, data: bytes) -> bool:
+        super().data_received(data)
+        return self.protocol.close_rcvd is None and self.protocol.parser_exc is None
 
     def process_event(self, event: ProtocolEvent) -> None:
         if self.response is None or not isinstance(event, Frame):

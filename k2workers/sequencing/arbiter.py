@@ -14,10 +14,11 @@ from __future__ import annotations
 import bisect
 import enum
 import itertools
+import operator
 from collections.abc import Callable, Iterable
 
 from k2workers.errors import StateError
-from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.events import AggTrade, Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Trade, Void
 from k2workers.sequencing.gap import Step, chain_step
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -26,6 +27,13 @@ MAX_HELD = 10_000
 
 MAX_OPEN = 1_000
 """Announced gaps one lane still hopes to fill; past it the oldest is given up for good (it was announced)."""
+
+ONE_ID: dict[type[Event], Callable[[Event], int]] = {
+    Trade: operator.attrgetter("trade_id"),
+    AggTrade: operator.attrgetter("agg_trade_id"),
+    BookTicker: operator.attrgetter("update_id"),
+}
+"""The frequent types that stand for one id each, and how to read it fastest."""
 
 NOT_RECEIVED = "not received"
 """The cause of a gap that only the ids tell of."""
@@ -63,6 +71,11 @@ class Lane:
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         """Take one copy of an event from a line. ``hold_ns`` is how long a hole may wait for its missing ids."""
         raise StateError(f"{type(self).__name__} does not judge events")
+
+    def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
+        """Take consecutive copies from one line, as ``offer`` would one by one; whether any of them is held back."""
+        held = [event for event in events if self.offer(event, now_ns, hold_ns) is Verdict.HELD]
+        return bool(held)
 
     def expire(self, now_ns: int) -> bool:
         """Announce the hole whose time is up; tells whether anything became ready."""
@@ -164,6 +177,17 @@ class ChainLane(HoldingLane):
             self._release(now_ns, hold_ns)
         return Verdict.ACCEPTED
 
+    def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
+        id_of = ONE_ID.get(type(events[0]))
+        if id_of is not None and self.last_id is not None and not self._held:
+            # Nearly always the run simply continues the chain: one comparison in C instead of a judgement for each.
+            first_id = self.last_id + 1
+            if list(map(id_of, events)) == list(range(first_id, first_id + len(events))):
+                self.ready += events
+                self.last_id += len(events)
+                return False
+        return super().offer_run(events, now_ns, hold_ns)
+
     def wanted(self) -> list[Range]:
         ranges = list(self.open)
         if self._held:
@@ -259,6 +283,18 @@ class MonotoneLane(Lane):
         self.last_id = event.last_id
         self.ready.append(event)
         return Verdict.ACCEPTED
+
+    def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
+        id_of = ONE_ID.get(type(events[0]))
+        if id_of is not None:
+            ids = list(map(id_of, events))
+            if (self.last_id is None or ids[0] > self.last_id) and all(
+                map(operator.lt, ids, itertools.islice(ids, 1, None))
+            ):
+                self.ready += events
+                self.last_id = ids[-1]
+                return False
+        return super().offer_run(events, now_ns, hold_ns)
 
 
 def learned_ns(event: Event) -> int:

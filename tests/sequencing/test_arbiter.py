@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,31 @@ def test_depth_windows_cut_differently_on_two_lines_still_chain(
         lane.offer(line.pop(0), 0, HOLD)
     assert ids(taken(lane)) == list(range(1, end + 1))
     assert lane.gaps == 0
+
+
+def ticker(number: int) -> BookTicker:
+    return BookTicker(number, "1", "1", "2", "2", number)
+
+
+@given(
+    st.sampled_from([(ChainLane, trade), (MonotoneLane, ticker)]),
+    st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=6) | st.builds(range, st.integers(0, 9), st.just(12))),
+)
+def test_a_run_is_judged_as_its_events_one_by_one(
+    case: tuple[type[Lane], Callable[[int], Event]], runs: list[Sequence[int]]
+) -> None:
+    kind, make = case
+    at_once, singly = kind("t"), kind("t")
+    for number, run in enumerate(runs):
+        events = [make(n) for n in run]
+        if not events:
+            continue
+        held = at_once.offer_run(events, number, HOLD)
+        assert held == (Verdict.HELD in [singly.offer(event, number, HOLD) for event in events])
+        assert (at_once.last_id, at_once.wanted(), at_once.deadline_ns) == (
+            singly.last_id, singly.wanted(), singly.deadline_ns,
+        )  # fmt: skip
+    assert (at_once.ready, at_once.duplicates) == (singly.ready, singly.duplicates)
 
 
 def test_without_patience_a_hole_is_announced_at_once() -> None:

@@ -1,18 +1,19 @@
 """Owns the step from Binance's messages to events. Never raises, whatever the bytes; keeps no view of them.
 
-A combined data message is ``{"stream":"<name>","data":{…}}``. The name is found by its fixed prefix, and its typed
-decoder reads the whole message in one pass. Everything else (other key order, replies, notices, garbage) takes the slow
-way through a generic envelope.
+A combined data message is ``{"stream":"<name>","data":{…}}``. All messages of one read are decoded in one call, as one JSON
+array whose elements tell their stream. If one of them is anything else (another key order, a reply, a notice, garbage), they
+are read one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from k2workers.events import Event
-from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail
+from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail, SymbolMessage
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
 VENUE_NAME = "binance"
@@ -25,19 +26,44 @@ _PREFIX_LENGTH = len(_PREFIX)
 _envelopes = msgspec.json.Decoder(Envelope)
 
 
+class _Wrapped(msgspec.Struct, gc=False):
+    """What the message of one stream looks like; each stream has a subclass."""
+
+    stream: typing.ClassVar[_Stream]
+    taken: typing.ClassVar[list[typing.Any]]
+    """Where the data of one read is gathered, by stream."""
+    data: typing.Any
+
+
 class _Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
-    __slots__ = ("decoder", "spec", "symbol", "topic")
+    __slots__ = ("decoder", "spec", "taken", "topic", "wrapped")
 
     def __init__(self, spec: StreamSpec, topic: int) -> None:
-        message = MESSAGE_OF[spec.event_type]
-        data = message if topic >= 0 else list[message]  # type: ignore[valid-type]
-        wrapped = msgspec.defstruct("Wrapped", [("data", data)], gc=False)
-        self.decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(wrapped)
+        message: type[msgspec.Struct] = MESSAGE_OF[spec.event_type]
+        if spec.symbol and issubclass(message, SymbolMessage):
+            # That the data are of the stream's own symbol is checked while decoding.
+            own = ("symbol", typing.Literal[spec.symbol], msgspec.field(name="s"))
+            message = msgspec.defstruct(message.__name__, [own], bases=(message,), gc=False)
         self.spec = spec
         self.topic = topic
-        self.symbol = spec.symbol
+        self.taken: list[typing.Any] = []
+        self.wrapped = msgspec.defstruct(
+            "Wrapped",
+            [("data", message if topic >= 0 else list[message])],  # type: ignore[valid-type]
+            bases=(_Wrapped,),
+            namespace={"stream": self, "taken": self.taken},
+            tag_field="stream",
+            tag=spec.name,
+            gc=False,
+        )
+        self.decoder: msgspec.json.Decoder[_Wrapped] = msgspec.json.Decoder(self.wrapped)
+
+
+def _any_of(shapes: Sequence[type]) -> typing.Any:
+    """The union of types that are only known now."""
+    return typing.Union.__getitem__(tuple(shapes))
 
 
 class BinanceCodec:
@@ -53,6 +79,45 @@ class BinanceCodec:
         for spec in specs:
             topic = self._topic(spec, spec.symbol) if spec.symbol else -1
             self._streams[spec.name.encode()] = _Stream(spec, topic)
+        shapes = [stream.wrapped for stream in self._streams.values()]
+        self._read: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[_any_of(shapes)])  # type: ignore[misc]
+
+    def decode_read(self, messages: Sequence[bytes], received_ns: int, runs: dict[int, list[Event]]) -> bool:
+        """See ``venues.venue.Codec.decode_read``."""
+        try:
+            decoded = self._read.decode(b"[%b]" % b",".join(messages))
+        except (ValueError, RecursionError):
+            return False
+        if len(decoded) != len(messages):
+            return False
+        for message in decoded:
+            message.taken.append(message.data)
+        whole = True
+        shapes: Iterable[type[_Wrapped]] = map(type, decoded)
+        for shape in dict.fromkeys(shapes):
+            stream = shape.stream
+            whole = whole and self._add(stream, received_ns, runs)
+            stream.taken.clear()
+        if not whole:
+            runs.clear()
+        return whole
+
+    def _add(self, stream: _Stream, received_ns: int, runs: dict[int, list[Event]]) -> bool:
+        unit_ns = self._unit_ns
+        try:
+            if stream.topic >= 0:
+                runs[stream.topic] = [
+                    event for message in stream.taken if (event := message.event(received_ns, unit_ns)) is not None
+                ]
+                return True
+            found: list[tuple[int, Event]] = []
+            for data in stream.taken:
+                self._array(stream, data, received_ns, found)
+        except ValueError:
+            return False
+        for topic, event in found:
+            runs.setdefault(topic, []).append(event)
+        return True
 
     def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """See ``venues.venue.Codec.decode``."""
@@ -65,10 +130,8 @@ class BinanceCodec:
     def _data(self, stream: _Stream, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         before = len(out)
         try:
-            data = stream.decoder.decode(frame).data  # type: ignore[attr-defined]
+            data = stream.decoder.decode(frame).data
             if stream.topic >= 0:
-                if data.symbol_name not in (stream.symbol, None):
-                    raise ValueError(f"stream {stream.spec.name} brought symbol {data.symbol_name}")
                 event = data.event(received_ns, self._unit_ns)
                 if event is not None:
                     out.append((stream.topic, event))

@@ -178,6 +178,49 @@ def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: 
         wire.encode_batch(reader.topics[position].topic, [event])
 
 
+TOGETHER = sorted(kind for kind in MESSAGES if kind != "mini_ticker")
+"""Kinds that one connection can carry."""
+
+
+def one_by_one(reader: BinanceCodec, messages: list[bytes]) -> tuple[bool, dict[int, list[Event]]]:
+    """What a read gives if every message is decoded on its own: whether all were events, and the events by topic."""
+    plain, runs = True, dict[int, list[Event]]()
+    for message in messages:
+        out: list[tuple[int, Event]] = []
+        plain = reader.decode(message, AT, out) is Outcome.EVENTS and plain
+        for position, event in out:
+            runs.setdefault(position, []).append(event)
+    return plain, runs
+
+
+@given(st.lists(st.sampled_from(TOGETHER), min_size=1, max_size=8))
+def test_a_read_of_plain_messages_is_decoded_at_once_to_the_same_events(kinds: list[str]) -> None:
+    messages = [frame(*MESSAGES[kind]) for kind in kinds]
+    at_once, singly, runs = codec(*TOGETHER), codec(*TOGETHER), dict[int, list[Event]]()
+    assert at_once.decode_read(messages, AT, runs)
+    assert (True, runs) == one_by_one(singly, messages)
+
+
+@given(st.lists(st.sampled_from(TOGETHER), min_size=1, max_size=5), st.data())
+def test_a_read_with_anything_else_in_it_is_left_alone(kinds: list[str], data: st.DataObject) -> None:
+    messages = [frame(*MESSAGES[kind]) for kind in kinds]
+    victim = data.draw(st.integers(0, len(messages) - 1))
+    damaged = bytearray(messages[victim])
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    messages[victim] = data.draw(
+        st.sampled_from([bytes(damaged), bytes(damaged[: len(damaged) // 2]), b'{"result":null,"id":1}', b"", b"{},{}"])
+    )
+    reader, runs = codec(*TOGETHER), dict[int, list[Event]]()
+    if reader.decode_read(messages, AT, runs):
+        assert (True, runs) == one_by_one(codec(*TOGETHER), messages)
+    else:
+        assert runs == {}
+        # and nothing of it shows up in the next read
+        assert reader.decode_read([frame(*MESSAGES["trade"])], AT, runs)
+        assert sum(map(len, runs.values())) == 1
+
+
 def test_an_event_keeps_no_view_of_the_message() -> None:
     buffer = bytearray(frame("btcusdt@depth@100ms", DIFF))
     reader, out = codec("depth"), []
