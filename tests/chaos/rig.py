@@ -27,6 +27,10 @@ CHAINED = ("trade", "agg_trade")
 _SUFFIX_OF = {streams.KINDS[kind].suffix: kind for kind in KINDS}
 
 
+READY_LIMIT_S = 90.0
+"""A feed that is started again and again within a minute waits for the venue's REST weight, a minute at most."""
+
+
 class Book:
     """One symbol's order book, built only from what the subscriber received."""
 
@@ -178,7 +182,7 @@ class Rig:
         )
         assert self.feed.process.poll() is None, "".join(self.feed.raw)
         base = self.feed.logged("started")[0]["http"]
-        await self.until(lambda: self._is_ok(f"{base}/readyz"), "readyz 200")
+        await self.until(lambda: self._is_ok(f"{base}/readyz"), "readyz 200", READY_LIMIT_S)
 
     async def _is_ok(self, url: str) -> bool:
         async with self._http.get(url) as reply:

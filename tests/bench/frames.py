@@ -1,0 +1,42 @@
+"""Owns the bytes that the benchmark sends: frames of combined streams as the venue would write them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from websockets.extensions import Extension
+from websockets.frames import Frame, Opcode
+
+from k2workers.simulator import payloads
+
+KINDS = {"trade": "trade", "book_ticker": "bookTicker", "depth": "depth@100ms"}
+"""Benchmarked kinds, and how their streams are called."""
+
+BEGAN_US = 1_795_533_324_193_019
+PRICE, QUANTITY = 6_412_345_000_000, 123_400_000
+LEVELS = 20
+_NO_EXTENSIONS: list[Extension] = []
+
+
+def symbols(count: int) -> list[str]:
+    """Names of about the usual length."""
+    return [f"S{number:03d}USDT" for number in range(count)]
+
+
+def frames(kind: str, symbol_count: int, events: int) -> Iterator[bytes]:
+    """``events`` whole frames, evenly mixed over the symbols, ids rising by one for each symbol."""
+    names = symbols(symbol_count)
+    for number in range(events):
+        symbol = names[number % symbol_count]
+        text = f'{{"stream":"{symbol.lower()}@{KINDS[kind]}","data":{_data(kind, symbol, 1 + number // symbol_count)}}}'
+        yield Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=_NO_EXTENSIONS)
+
+
+def _data(kind: str, symbol: str, number: int) -> str:
+    at_us = BEGAN_US + number
+    if kind == "trade":
+        return payloads.trade(symbol, number, PRICE + number, QUANTITY, at_us, at_us, bool(number & 1), 1)
+    if kind == "book_ticker":
+        return payloads.book_ticker(symbol, number, (PRICE, QUANTITY + number), (PRICE + 1, QUANTITY), 1)
+    levels = [(PRICE + 1_000_000 * level, QUANTITY + number) for level in range(LEVELS)]
+    return payloads.depth_update(symbol, number, number, levels, levels, at_us, 1)

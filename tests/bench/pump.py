@@ -1,0 +1,81 @@
+"""Owns the sending side of the benchmark: a process that writes ready-made frames as fast as its socket takes them.
+
+``python -m tests.bench.pump '<Pumping as JSON>'``. Prints its port, serves one connection after the other, each with all frames
+from the beginning, and tells after each how fast it was: whoever reads faster than that measures the pump.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import socket
+import ssl
+import sys
+import time
+
+import msgspec
+
+from tests.bench.frames import frames
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455 part 1.3."""
+
+
+class Pumping(msgspec.Struct, kw_only=True):
+    """What to send. ``certificate`` (a PEM file with key and chain) makes it TLS."""
+
+    kind: str = "trade"
+    symbols: int = 10
+    events: int = 200_000
+    frames_a_write: int = 64
+    certificate: str = ""
+
+
+def main(pumping: Pumping) -> None:
+    """Serve until ended."""
+    ready = list(frames(pumping.kind, pumping.symbols, pumping.events))
+    step = pumping.frames_a_write
+    writes = [b"".join(ready[at : at + step]) for at in range(0, len(ready), step)]
+    context = None
+    if pumping.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pumping.certificate)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sys.stdout.write(f"{server.getsockname()[1]}\n")
+        sys.stdout.flush()
+        while True:
+            plain, _ = server.accept()
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with context.wrap_socket(plain, server_side=True) if context else plain as connection:
+                try:
+                    _serve(connection, writes, pumping.events)
+                except OSError as error:
+                    sys.stderr.write(f"pump: {error}\n")
+
+
+def _serve(connection: socket.socket, writes: list[bytes], events: int) -> None:
+    request = b""
+    while b"\r\n\r\n" not in request:
+        got = connection.recv(65_536)
+        if not got:
+            return
+        request += got
+    key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
+    digest = hashlib.sha1(key.split(b":", 1)[1].strip() + _GUID, usedforsecurity=False).digest()
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
+    begun_s, cpu_s = time.perf_counter(), time.process_time()
+    for write in writes:
+        connection.sendall(write)
+    sys.stdout.write(
+        f"{events / (time.perf_counter() - begun_s):.0f} events/s,"
+        f" {1e6 * (time.process_time() - cpu_s) / events:.3f} us CPU an event\n"
+    )
+    sys.stdout.flush()
+    connection.recv(1)  # until the reader has had enough
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=Pumping))
