@@ -150,9 +150,10 @@ class Aggregator:
     def on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
         """Number and publish the batches of one bundle."""
         now_ns, heard_ns = time.time_ns(), time.monotonic_ns()
+        sequencer, publish, put = self.sequencer, self.publisher.publish, self.ring.put
         for frame in frames:
             try:
-                stamped = self.sequencer.stamp(frame, now_ns)
+                stamped = sequencer.stamp(frame, now_ns)
             except wire.WireError as error:
                 self.unreadable += 1
                 _log.error("batch_unreadable", error=str(error), total=self.unreadable)
@@ -160,17 +161,18 @@ class Aggregator:
             if not stamped:
                 continue
             topic = frame[: frame.index(b" ")].decode()
-            sequence = self.sequencer.topics[topic].sequence - len(stamped)
+            sequence = sequencer.topics[topic].sequence - len(stamped)
             for outgoing in stamped:
                 sequence += 1
-                self.publisher.publish(outgoing)
-                self.ring.put(topic, sequence, outgoing, heard_ns)
+                publish(outgoing)
+                put(topic, sequence, outgoing, heard_ns)
                 self.batches += 1
                 self.bytes += len(outgoing)
             self.last_values.put(topic, stamped[-1])
-            received_ns = wire.newest_received_ns(frame)
-            if received_ns is not None:
-                self.latency.observe(now_ns - received_ns)
+        # One batch stands for all of a bundle: they were read from the socket at the same time.
+        received_ns = wire.newest_received_ns(frames[-1]) if frames else None
+        if received_ns is not None:
+            self.latency.observe(now_ns - received_ns)
         if self.sequencer.found_holes:
             _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=self.sequencer.found_holes)
             self.puller.tell_holes(worker, self.sequencer.found_holes)
