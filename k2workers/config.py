@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     hold_back_s: float = Field(
         1.0, ge=0, le=60, description="how long a topic waits for missing ids before it announces the gap and goes on"
     )
+    gather_us: int = Field(
+        500,
+        ge=0,
+        le=10_000,
+        description="microseconds for which a busy worker lets events gather before it reads again",
+    )
     book_levels: int = Field(1000, description="levels of each side in a book snapshot: 100, 500, 1000 or 5000")
     rest_weight_share: float = Field(
         0.8, gt=0, le=1, description="share of the venue's REST weight per minute that repairs may use"

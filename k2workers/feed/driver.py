@@ -22,6 +22,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.liveness import LOOK_NS, DataWatch, SilenceWatch
 from k2workers.feed.overlap import Overlap
+from k2workers.feed.pace import Pace
 from k2workers.feed.record import RotationRecord
 from k2workers.feed.rotating import Grants, Rotating
 from k2workers.feed.settings import FeedSettings
@@ -77,6 +78,7 @@ class Driver:
             self._next_due_ns,
             random.random,
         )
+        self._pace = Pace(settings.gather_ns)
         self._lines: dict[int, Line] = {}
         self._closing: dict[int, Line] = {}
         self._subscriptions = Subscriptions(venue)
@@ -234,7 +236,7 @@ class Driver:
     async def _bring_up(self, action: rotation.OpenLine) -> None:
         number, own = action.line, self.settings
         grant = await self._grants.ask("connect", self._starved_since_ns) if action.starved else None
-        line = Line(number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended)
+        line = Line(number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended, self._pace)
         try:
             await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
             self._lines[number] = line

@@ -23,6 +23,7 @@ from websockets.protocol import State
 
 from k2workers.errors import StateError, VenueError
 from k2workers.feed.framing import FastLane, MessageAssembler
+from k2workers.feed.pace import Pace
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message ends the connection with 1009; the venue's largest seen are 35 kB."""
@@ -58,7 +59,11 @@ class _Connection(ClientConnection):
         if messages:
             line.frames_received += len(messages)
             line.on_messages(line.number, messages, received_ns)
+            rest_ns = line.pace.rest_ns(line.last_read_ns, len(messages), len(data))
             messages.clear()
+            if rest_ns:
+                # On purpose the whole loop: there is nothing else to do, and uvloop's timers know no microseconds.
+                time.sleep(rest_ns / 1e9)
 
     def _shake_hands(self, data: bytes) -> None:
         """Give the library the venue's reply to the handshake; frames that came with it take the fast lane."""
@@ -96,11 +101,12 @@ class _Connection(ClientConnection):
 class Line:
     """One connection of a shard. Call ``open`` once; then ``send``, and ``close`` or ``abort``.
 
-    ``on_messages`` runs inside the socket's read callback and must not block.
+    ``pace`` is shared by the lines of a shard. ``on_messages`` runs inside the socket's read callback and must not block.
     """
 
-    def __init__(self, number: int, url: str, on_messages: OnMessages, on_closed: OnClosed) -> None:
+    def __init__(self, number: int, url: str, on_messages: OnMessages, on_closed: OnClosed, pace: Pace) -> None:
         self.number = number
+        self.pace = pace
         self.url = url
         self.on_messages = on_messages
         self.bytes_received = 0

@@ -22,6 +22,7 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     overlap_limit_ns: int = 30_000_000_000
     min_overlap_ns: int = 1_000_000_000
     hold_ns: int = 1_000_000_000
+    gather_ns: int = 500_000
     backoff_first_ns: int = 500_000_000
     backoff_cap_ns: int = 30_000_000_000
 

@@ -147,9 +147,51 @@ def path(
         }
         for case, runs in figures.items()
     ]
-    show(rows)
-    if report is not None:
-        report.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    tell(rows, report)
+    return 0
+
+
+@app.command
+def load(
+    *,
+    rates: list[int] | None = None,
+    seconds: float = 3.0,
+    rounds: int = 3,
+    symbols: int = 10,
+    report: Path | None = None,
+) -> int:
+    """The worker's path at given rates of single messages: microseconds of CPU an event, with and without gathering.
+
+    Parameters
+    ----------
+    rates
+        Events a second.
+    seconds
+        How long each run takes.
+    rounds
+        Interleaved runs of each; the median counts.
+    symbols
+        How many, evenly mixed.
+    report
+        Write all figures to this JSON file.
+    """
+    figures: dict[tuple[int, int], list[dict[str, float]]] = {}
+    with process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
+        cases = list(itertools.product(rates or [1_000, 5_000, 20_000, 50_000], (0, 500)))
+        for _, (rate, gather_us) in itertools.product(range(rounds), cases):
+            events = int(rate * seconds)
+            pumping = Pumping(symbols=symbols, events=events, frames_a_write=1, rate=rate)
+            reading = Reading(port=0, symbols=symbols, events=events, push=endpoint, gather_us=gather_us)
+            figures.setdefault((rate, gather_us), []).append(measure("worker", pumping, reading))
+    rows = [
+        {
+            "rate": rate,
+            "gather_us": gather_us,
+            **{name: statistics.median(run[name] for run in runs) for name in runs[0]},
+        }
+        for (rate, gather_us), runs in figures.items()
+    ]
+    tell(rows, report)
     return 0
 
 
@@ -185,28 +227,21 @@ def pipeline(
         {"symbols": count, **{name: statistics.median(run[name] for run in runs) for name in runs[0]}}
         for count, runs in figures.items()
     ]
-    table = Table(title=f"CPU an event (us), median of interleaved runs; {machine()}")
-    for column in rows[0]:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console(width=130).print(table)
-    if report is not None:
-        report.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    tell(rows, report)
     return 0
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """The table, for people."""
-    table = Table(title=f"CPU an event, median of interleaved runs; {machine()}")
-    for column in ("kind", "symbols", "layer", "a write", "way", "us CPU", "least", "most", "events a read"):
-        table.add_column(column, justify="left" if column in ("kind", "layer", "way") else "right")
+def tell(rows: list[dict[str, Any]], report: Path | None) -> None:
+    """The table, for people; and everything as JSON."""
+    table = Table(title=f"CPU an event (us), median of interleaved runs; {machine()}")
+    shown = [name for name in rows[0] if name != "runs_us"]
+    for column in shown:
+        table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
     for row in rows:
-        table.add_row(
-            row["kind"], str(row["symbols"]), row["layer"], str(row["frames_a_write"]), row["way"], f"{row['us']:.2f}",
-            f"{min(row['runs_us']):.2f}", f"{max(row['runs_us']):.2f}", f"{row['events_a_read']:.0f}",
-        )  # fmt: skip
+        table.add_row(*(f"{row[name]:.2f}" if isinstance(row[name], float) else str(row[name]) for name in shown))
     Console(width=130).print(table)
+    if report is not None:
+        report.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Pumping(msgspec.Struct, kw_only=True):
-    """What to send. ``certificate`` (a PEM file with key and chain) makes it TLS."""
+    """What to send. ``certificate`` (a PEM file with key and chain) makes it TLS; ``rate`` is in events a second, 0: all."""
 
     kind: str = "trade"
     symbols: int = 10
     events: int = 200_000
     frames_a_write: int = 64
     certificate: str = ""
+    rate: float = 0.0
 
 
 def main(pumping: Pumping) -> None:
@@ -48,12 +49,13 @@ def main(pumping: Pumping) -> None:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with context.wrap_socket(plain, server_side=True) if context else plain as connection:
                 try:
-                    _serve(connection, writes, pumping.events)
+                    _serve(connection, writes, pumping)
                 except OSError as error:
                     sys.stderr.write(f"pump: {error}\n")
 
 
-def _serve(connection: socket.socket, writes: list[bytes], events: int) -> None:
+def _serve(connection: socket.socket, writes: list[bytes], pumping: Pumping) -> None:
+    events, rate, a_write = pumping.events, pumping.rate, pumping.frames_a_write
     request = b""
     while b"\r\n\r\n" not in request:
         got = connection.recv(65_536)
@@ -67,7 +69,10 @@ def _serve(connection: socket.socket, writes: list[bytes], events: int) -> None:
         b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
     )
     begun_s, cpu_s = time.perf_counter(), time.process_time()
-    for write in writes:
+    for number, write in enumerate(writes):
+        due_s = begun_s + number * a_write / rate if rate else 0.0
+        while (wait_s := due_s - time.perf_counter()) > 0:
+            time.sleep(wait_s if wait_s > 0.001 else 0)  # a sleep of some microseconds takes sixty
         connection.sendall(write)
     sys.stdout.write(
         f"{events / (time.perf_counter() - begun_s):.0f} events/s,"

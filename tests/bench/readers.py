@@ -23,6 +23,7 @@ from k2workers import Lost, Subscriber
 from k2workers.aggregator import CHECKPOINT_EVERY, HEARTBEAT_S, Aggregator, AggregatorSettings
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
+from k2workers.feed.pace import Pace
 from k2workers.tls import client_context
 from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
@@ -42,6 +43,7 @@ class Reading(msgspec.Struct, kw_only=True):
     push: str = ""
     publish: str = ""
     snapshot: str = ""
+    gather_us: int = 500
 
     @property
     def url(self) -> str:
@@ -113,7 +115,7 @@ async def _intake(reading: Reading, push: Callable[[list[bytes]], object]) -> No
         intake.on_messages(line, messages, received_ns)
         meter.count(len(messages))
 
-    line = Line(1, reading.url, take, lambda *_: None)
+    line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000))
     gc.freeze()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await meter.done.wait()

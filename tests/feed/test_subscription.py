@@ -8,6 +8,7 @@ import pytest
 
 from k2workers.errors import VenueRefused
 from k2workers.feed.line import Line
+from k2workers.feed.pace import Pace
 from k2workers.feed.subscription import AUDIT_NS, Audit, Subscription
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Outcome, Reply
@@ -27,7 +28,7 @@ class Connected:
         self.replies: list[Reply] = []
 
     async def open(self, client: Client) -> Line:
-        line = Line(1, SPOT.ws_url(f"ws://127.0.0.1:{client.port}"), self._take, lambda *_: None)
+        line = Line(1, SPOT.ws_url(f"ws://127.0.0.1:{client.port}"), self._take, lambda *_: None, Pace(0))
         await line.open(ssl_context=None, timeout_s=5, close_timeout_s=1)
         return line
 
