@@ -63,7 +63,7 @@ def test_a_worker_makes_few_calls_an_event(kind: str, symbol_count: int, limit: 
         messages.clear()
 
     take(first)  # the first event of a topic makes its lane
-    calls = calls_of(lambda: [take(data) for data in rest])
+    calls = calls_of(lambda: list(map(take, rest)))
     assert intake.counters.events.total() == EVENTS
     assert calls / (EVENTS - A_READ) < limit
 
