@@ -178,11 +178,11 @@ async def subscriber(reading: Reading) -> None:
         sys.stdout.write("subscribed\n")
         sys.stdout.flush()
         gc.freeze()
-        async for item in subscription:
+        async for item in subscription.batches():
             if isinstance(item, Lost):
                 lost += item.count
             else:
-                meter.count(1)
+                meter.count(len(item.events))
                 if meter.done.is_set():
                     break
     meter.tell(lost_batches=lost)

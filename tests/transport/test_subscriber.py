@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from k2workers import Lost, Message, Position, Subscriber, wire
+from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
 from k2workers.transport.position import TopicPosition
@@ -86,6 +86,31 @@ async def test_a_hole_in_the_sequence_is_told_before_what_follows(feed: Feed) ->
         items = [await anext(subscriber) for _ in range(4)]
     assert items[1] == Lost("t", 6, 8, 51, 89)
     assert [item.event.first_id for item in items if isinstance(item, Message)] == [50, 90, 91]
+
+
+async def test_batches_give_the_same_items_and_may_be_mixed_with_single_ones(feed: Feed) -> None:
+    async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        await subscribed(feed, subscriber)
+        for sequence, numbers in ((1, (1, 2, 3)), (2, (4, 5)), (4, (9,))):
+            feed.send("t", sequence, *numbers)
+        first, batches = await anext(subscriber), subscriber.batches()
+        rest, whole, lost, last = [await anext(batches) for _ in range(4)]
+        saved = subscriber.position().topics["t"]
+    assert isinstance(first, Message)
+    assert isinstance(rest, MessageBatch)
+    assert isinstance(whole, MessageBatch)
+    assert isinstance(last, MessageBatch)
+    assert [first.event.first_id, *(event.first_id for b in (rest, whole, last) for event in b.events)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        9,
+    ]
+    assert (whole.topic, whole.sequence, whole.publish_ns) == ("t", 2, 1)
+    assert lost == Lost("t", 3, 3, 6, 8)
+    assert (saved.sequence, saved.last_id) == (4, 9)
 
 
 async def test_what_was_lost_on_the_way_is_repaired_from_the_ring(feed: Feed) -> None:
