@@ -53,17 +53,10 @@ def test_a_worker_makes_few_calls_an_event(kind: str, symbol_count: int, limit: 
         venue.codec(venue.stream_specs([kind], symbols(symbol_count))), hold_ns=10**9, push=pushed.append,
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
     )  # fmt: skip
-    messages: list[bytes] = []
-    lane = FastLane(messages.append, lambda _: True, 2**24)
+    lane = FastLane(lambda messages: intake.on_messages(1, messages, 1), lambda _: True, 2**24)
     first, *rest = reads(kind, symbol_count)
-
-    def take(data: bytes) -> None:
-        lane.take(data)
-        intake.on_messages(1, messages, 1)
-        messages.clear()
-
-    take(first)  # the first event of a topic makes its lane
-    calls = calls_of(lambda: list(map(take, rest)))
+    lane.take(first)  # the first event of a topic makes its lane
+    calls = calls_of(lambda: list(map(lane.take, rest)))
     assert intake.counters.events.total() == EVENTS
     assert calls / (EVENTS - A_READ) < limit
 

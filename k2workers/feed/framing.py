@@ -1,9 +1,9 @@
 """Owns the step from bytes to whole messages: a fast lane for plain frames. No socket, no policy about connections.
 
-Nearly every frame of a market-data feed is a complete, unmasked text frame. Those are cut straight out of what was read.
-Every other frame (control frames, fragments, binary, whatever breaks a rule) goes in its place to the ``websockets``
-protocol object, which stays the authority on RFC 6455: it answers pings, closes, and judges errors. What comes out is the
-same as if it had seen every frame; ``tests/feed/test_framing.py`` holds the two against each other.
+Nearly every frame of a market-data feed is a complete, unmasked text frame. Those stay where the socket's bytes were read to,
+and go on all together. Every other frame (control frames, fragments, binary, whatever breaks a rule) goes in its place to the
+``websockets`` protocol object, which stays the authority on RFC 6455: it answers pings, closes, and judges errors. What comes
+out is the same as if it had seen every frame; ``tests/feed/test_framing.py`` holds the two against each other.
 """
 
 from __future__ import annotations
@@ -13,13 +13,23 @@ from collections.abc import Callable
 
 from websockets.frames import Frame, Opcode
 
+from k2workers.feed.messages import BLANK, CLOSE, OPEN, SEPARATOR, Messages
+
+BUFFER_BYTES = 256 * 1024
+"""Room for one read. What a read brings beyond a few hundred events costs no less for each of them."""
+
 _WHOLE_TEXT = 0x81
 """First byte of a frame: FIN, no reserved bit, opcode text (RFC 6455 part 5.2)."""
 
-_WHOLE_TEXT_16 = 0x817E
-"""The same, with a length of two bytes to follow."""
+_HEAD_16 = struct.Struct(">I")
+"""The four bytes before a payload of 126 to 65,535 bytes: 0x81, 126, length. Read and written as one number."""
 
-_FIRST_FOUR = struct.Struct(">HH").unpack_from
+_LOWEST_16 = 0x817E_0000 + 126
+_HIGHEST_16 = 0x817E_FFFF
+_TO_SIZE_16 = 0x817E_0000 - 4
+"""The number of such a head, less this, is the size of its frame."""
+
+_BLANK_16 = int.from_bytes(bytes([SEPARATOR, BLANK, BLANK, BLANK]))
 _FIRST_BYTES = frozenset(opcode | fin for opcode in map(int, Opcode) for fin in (0x00, 0x80))
 _FIN, _CONTROL = 0x80, 0x08
 _LENGTH_16, _LENGTH_64 = 126, 127
@@ -29,100 +39,150 @@ _EVERYTHING = 2**62
 
 
 class FastLane:
-    """Cuts one connection's bytes into messages. ``take`` everything read after the handshake.
+    """Holds the receive buffer of one connection and cuts it into messages. Everything read after the handshake goes here.
 
-    ``deliver`` gets each plain message; ``library`` gets all other bytes as they come, and tells whether data may still
-    follow (False once the connection is closed or broken: from then on it gets everything). A frame above ``max_bytes`` is
-    not plain: refusing it is the library's.
+    Before each read ask for ``room``, after it say how much was ``filled``. ``deliver`` gets plain messages, as many together
+    as follow each other; ``library`` gets all other bytes as they come, and tells whether data may still follow (False once
+    the connection is closed or broken: from then on it gets everything). A frame above ``max_bytes`` is not plain: refusing
+    it is the library's. The buffer grows for a frame that is larger than it, and shrinks again.
     """
 
-    __slots__ = ("_deliver", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_parts", "_waiting")
+    __slots__ = (
+        "_buffer", "_deliver", "_filled", "_fragmented", "_highest_16", "_library", "_max_bytes", "_needed", "_owed", "_view",
+    )  # fmt: skip
 
-    def __init__(self, deliver: Callable[[bytes], None], library: Callable[[bytes], bool], max_bytes: int) -> None:
+    def __init__(self, deliver: Callable[[Messages], None], library: Callable[[bytes], bool], max_bytes: int) -> None:
         self._deliver = deliver
         self._library = library
         self._max_bytes = max_bytes
+        self._highest_16 = min(_HIGHEST_16, 0x817E_0000 + max_bytes)
         self._owed = 0
         """How many of the next bytes belong to the library."""
         self._fragmented = False
         """Between the first and the last fragment of a message; then even a plain frame is an error, and the library's."""
-        self._parts: list[bytes] = []
-        """The beginning of a plain frame whose end has not come, in pieces: joined once, however many reads it takes."""
-        self._waiting = 0
+        self._filled = 0
+        """Bytes at the beginning of the buffer: a frame whose end has not come."""
         self._needed = 0
+        """How many there must be before it is worth looking again."""
+        self._make_buffer(BUFFER_BYTES)
+
+    def room(self) -> memoryview:
+        """Where the next read goes; never empty."""
+        return self._view[self._filled : -1]
+
+    def filled(self, size: int) -> None:
+        """So many bytes were put into ``room``."""
+        filled = self._filled = self._filled + size
+        if filled < self._needed:
+            return
+        position = self._hand_over(0, self._owed) if self._owed else 0
+        position, self._needed = self._cut(position)
+        rest = filled - position
+        if len(self._buffer) > 1 + max(BUFFER_BYTES, self._needed) or len(self._buffer) <= self._needed:
+            waiting = self._view[position:filled]
+            self._make_buffer(max(BUFFER_BYTES, self._needed))
+            self._view[:rest] = waiting
+        elif position:
+            self._buffer[:rest] = self._buffer[position:filled]
+        self._filled = rest
 
     def take(self, data: bytes) -> None:
-        """What one read brought."""
-        if self._parts:
-            self._parts.append(data)
-            self._waiting += len(data)
-            if self._waiting < self._needed:
-                return
-            data = b"".join(self._parts)
-            self._parts.clear()
-        position = self._hand_over(data, 0, self._owed) if self._owed else 0
-        position, self._needed = self._cut(data, position)
-        if position < len(data):
-            self._parts.append(data[position:] if position else data)
-            self._waiting = len(data) - position
+        """Bytes that were read elsewhere."""
+        position = 0
+        while position < len(data):
+            room = self.room()
+            size = min(len(room), len(data) - position)
+            room[:size] = data[position : position + size]
+            position += size
+            self.filled(size)
 
-    def _cut(self, data: bytes, position: int) -> tuple[int, int]:
+    def _make_buffer(self, size: int) -> None:
+        # One byte more: the end of what is delivered together is marked behind its last frame.
+        self._buffer = bytearray(size + 1)
+        self._view = memoryview(self._buffer)
+
+    def _cut(self, position: int) -> tuple[int, int]:
         """Take frames from ``position`` on: (where the rest begins, how long it must be to go on)."""
-        size, deliver, max_bytes = len(data), self._deliver, self._max_bytes
-        while size - position >= 2:
-            if size - position >= 4 and not self._fragmented:
-                # Nearly every frame has a length of two bytes: one call reads all that there is to know.
-                head, length = _FIRST_FOUR(data, position)
-                if head == _WHOLE_TEXT_16 and _SMALLEST_16 <= length <= max_bytes:
-                    end = position + 4 + length
-                    if end > size:
-                        return position, end - position
-                    deliver(data[position + 4 : end])
-                    position = end
-                    continue
-            begin, length = self._payload(data, position)
+        while self._filled - position >= 2:
+            if not self._fragmented:
+                position = self._plain_run(position)
+                if self._filled - position < 2:
+                    break
+            begin, length = self._payload(position)
             if length == _UNKNOWN:
                 return position, begin - position
             end = begin + length
-            if data[position] != _WHOLE_TEXT or self._fragmented or length > max_bytes:
-                position = self._hand_over(data, position, end - position)
-            elif end > size:
+            if self._buffer[position] != _WHOLE_TEXT or self._fragmented or length > self._max_bytes:
+                position = self._hand_over(position, end - position)
+            elif end > self._filled:
                 return position, end - position
             else:
-                deliver(data[begin:end])
+                self._buffer[position:begin] = bytes([BLANK]) * (begin - position)
+                self._hand_on(position, begin - position, [end - position])
                 position = end
-        return position, 2
+        return position, 1 if self._owed else 2
 
-    def _payload(self, data: bytes, position: int) -> tuple[int, int]:
+    def _plain_run(self, begin: int) -> int:
+        """Deliver the complete plain frames with a length of two bytes that follow each other here; where they end."""
+        buffer, filled, highest = self._buffer, self._filled, self._highest_16
+        read, write = _HEAD_16.unpack_from, _HEAD_16.pack_into
+        ends: list[int] = []
+        add, position, last = ends.append, begin, filled - 4
+        while position <= last:
+            (head,) = read(buffer, position)
+            if not _LOWEST_16 <= head <= highest:
+                break
+            end = position + head - _TO_SIZE_16
+            if end > filled:
+                break
+            write(buffer, position, _BLANK_16)
+            position = end
+            add(end - begin)
+        if ends:
+            self._hand_on(begin, 4, ends)
+        return position
+
+    def _hand_on(self, begin: int, head: int, ends: list[int]) -> None:
+        """Deliver messages that begin here, as one JSON array. Their heads are blanked already."""
+        end = begin + ends[-1]
+        behind = self._buffer[end]
+        self._buffer[begin], self._buffer[end] = OPEN, CLOSE
+        try:
+            self._deliver(Messages(self._view[begin : end + 1], head, ends))
+        finally:
+            self._buffer[end] = behind
+
+    def _payload(self, position: int) -> tuple[int, int]:
         """(where the payload begins, its length). The length is _UNKNOWN while its own bytes have not all come.
 
         What the library refuses or judges otherwise (a masked frame, an unknown first byte, too large, a longer form than
         needed) has the length _EVERYTHING.
         """
+        data = self._buffer
         form = data[position + 1]
         if form < _LENGTH_16:
             return position + 2, form
         begin = position + (4 if form == _LENGTH_16 else 10)
         if form > _LENGTH_64 or data[position] not in _FIRST_BYTES:
             return begin, _EVERYTHING
-        if len(data) < begin:
+        if self._filled < begin:
             return begin, _UNKNOWN
         length = int.from_bytes(data[position + 2 : begin])
         if length > self._max_bytes or length < (_SMALLEST_16 if form == _LENGTH_16 else _SMALLEST_64):
             return begin, _EVERYTHING
         return begin, length
 
-    def _hand_over(self, data: bytes, position: int, length: int) -> int:
-        """Give the library a frame, or the rest of one, as far as it has come; where the rest of ``data`` begins."""
-        if not self._owed and not data[position] & _CONTROL:
-            self._fragmented = not data[position] & _FIN
-        part = data[position : position + length]
+    def _hand_over(self, position: int, length: int) -> int:
+        """Give the library a frame, or the rest of one, as far as it has come; where the rest begins."""
+        if not self._owed and not self._buffer[position] & _CONTROL:
+            self._fragmented = not self._buffer[position] & _FIN
+        part = bytes(self._view[position : min(position + length, self._filled)])
         healthy = self._library(part)
         self._owed = length - len(part) if healthy else _EVERYTHING
         position += len(part)
-        if not healthy and position < len(data):
-            self._library(data[position:])
-            position = len(data)
+        if not healthy and position < self._filled:
+            self._library(bytes(self._view[position : self._filled]))
+            position = self._filled
         return position
 
 

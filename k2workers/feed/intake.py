@@ -14,6 +14,7 @@ import structlog
 
 from k2workers import wire
 from k2workers.events import BookSnapshot, Event
+from k2workers.feed.messages import Messages
 from k2workers.feed.overlap import Overlap
 from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane, Verdict
 from k2workers.sequencing.bars import BarLane
@@ -86,11 +87,11 @@ class Intake:
         """The topics of this shard; position is the stream key."""
         return self.codec.topics
 
-    def on_messages(self, line: int, messages: list[bytes], received_ns: int) -> None:
+    def on_messages(self, line: int, messages: Messages, received_ns: int) -> None:
         """Take the messages of one read of one line and push what they hold."""
-        runs: dict[int, list[Event]] = {}
-        if not self.codec.decode_read(messages, received_ns, runs):
-            self._decode_singly(line, messages, received_ns, runs)
+        runs = self.codec.decode_together(messages.together, len(messages), received_ns)
+        if runs is None:
+            runs = self._decode_singly(line, messages.singly(), received_ns)
         if runs:
             self._arbitrate(line, runs, time.monotonic_ns())
             self.flush()
@@ -227,14 +228,16 @@ class Intake:
             totals[topic.kind] += count(lane)
         return dict(totals)
 
-    def _decode_singly(self, line: int, messages: list[bytes], received_ns: int, runs: dict[int, list[Event]]) -> None:
+    def _decode_singly(self, line: int, messages: list[bytes], received_ns: int) -> dict[int, list[Event]]:
         decoded: list[tuple[int, Event]] = []
         for message in messages:
             outcome = self.codec.decode(message, received_ns, decoded)
             if outcome is not Outcome.EVENTS:
                 self._not_data(line, outcome, message)
+        runs: dict[int, list[Event]] = {}
         for stream, event in decoded:
             runs.setdefault(stream, []).append(event)
+        return runs
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
         lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap

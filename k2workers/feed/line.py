@@ -1,9 +1,12 @@
 """Owns one WebSocket connection: bytes in, whole messages out. Holds no policy: it never reconnects.
 
 The ``websockets`` library does the handshake, TLS, proxies, ping replies, the closing handshake and all
-protocol errors; plain messages are cut out beside it (``framing.py``). All messages of one read go on as one list, stamped
+protocol errors; plain messages are cut out beside it (``framing.py``), where the socket's bytes were read to. They are stamped
 with the time of that read. The client sends no keepalive pings: they cost message
 rate and cause false disconnects; liveness is data and the venue's own pings (``last_read_ns``).
+
+The size of the socket's receive buffer is left to the kernel: it grows with the connection's rate, and a size that we set
+would be capped below what it grows to (tcp(7), tcp_moderate_rcvbuf).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from websockets.protocol import State
 
 from k2workers.errors import StateError, VenueError
 from k2workers.feed.framing import FastLane, MessageAssembler
+from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -31,58 +35,68 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 END_OF_HANDSHAKE = b"\r\n\r\n"
 MAX_HANDSHAKE_BYTES = 64 * 1024
 
-OnMessages = Callable[[int, list[bytes], int], None]
-"""Called once per read: line id, complete messages (a list used again afterwards), wall-clock time of the read in ns."""
+OnMessages = Callable[[int, Messages, int], None]
+"""Called for the messages of a read: line id, the messages (valid during the call), wall-clock time of the read in ns."""
 
 OnClosed = Callable[[int, str], None]
 """Called once when an opened line has ended: line id, cause (a label value such as ``closed_1006``)."""
 
 
-class _Connection(ClientConnection):
-    """The library's connection with our own way for messages: no queue, no task per message."""
+class _Connection(ClientConnection, asyncio.BufferedProtocol):
+    """The library's connection with our own way for messages: no queue, no task, no copy per message."""
 
     def __init__(self, line: Line, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._line = line
         self._assembler = MessageAssembler()
-        self._messages: list[bytes] = []
-        self._handshake = b""
-        self._take = self._shake_hands
+        self._lane = FastLane(self._deliver, self._to_library, MAX_MESSAGE_BYTES)
+        self._handshake: bytes | None = b""
+        """What has come of the venue's reply to the handshake; None when frames have begun, or the reply was refused."""
+        self._fast = False
+        self._received_ns = 0
 
-    def data_received(self, data: bytes) -> None:
-        received_ns = time.time_ns()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._lane.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received_ns = time.time_ns()
         line = self._line
+        frames_before = line.frames_received
         line.last_read_ns = time.monotonic_ns()
-        line.bytes_received += len(data)
-        self._take(data)
-        messages = self._messages
-        if messages:
-            line.frames_received += len(messages)
-            line.on_messages(line.number, messages, received_ns)
-            rest_ns = line.pace.rest_ns(line.last_read_ns, len(messages), len(data))
-            messages.clear()
-            if rest_ns:
-                # On purpose the whole loop: there is nothing else to do, and uvloop's timers know no microseconds.
-                time.sleep(rest_ns / 1e9)
+        line.bytes_received += nbytes
+        if self._fast:
+            self._lane.filled(nbytes)
+        else:
+            self._before_frames(bytes(self._lane.room()[:nbytes]))
+        rest_ns = line.pace.rest_ns(line.last_read_ns, line.frames_received - frames_before, nbytes)
+        if rest_ns:
+            # On purpose the whole loop: there is nothing else to do, and uvloop's timers know no microseconds.
+            time.sleep(rest_ns / 1e9)
 
-    def _shake_hands(self, data: bytes) -> None:
+    def _before_frames(self, data: bytes) -> None:
         """Give the library the venue's reply to the handshake; frames that came with it take the fast lane."""
+        if self._handshake is None:
+            self.data_received(data)
+            return
         self._handshake += data
         head, end, frames = self._handshake.partition(END_OF_HANDSHAKE)
-        if not end:
-            if len(head) > MAX_HANDSHAKE_BYTES:
-                self._take = super().data_received
-                self._take(self._handshake)
+        if not end and len(head) <= MAX_HANDSHAKE_BYTES:
             return
-        self._take = super().data_received
-        self._take(head + end)
-        if self.protocol.state is State.OPEN:
-            self._take = FastLane(self._messages.append, self._to_library, MAX_MESSAGE_BYTES).take
-        if frames:
-            self._take(frames)
+        self._handshake = None
+        self.data_received(head + end)
+        self._fast = self.protocol.state is State.OPEN
+        if self._fast:
+            self._lane.take(frames)
+        elif frames:
+            self.data_received(frames)
+
+    def _deliver(self, messages: Messages) -> None:
+        line = self._line
+        line.frames_received += len(messages)
+        line.on_messages(line.number, messages, self._received_ns)
 
     def _to_library(self, data: bytes) -> bool:
-        super().data_received(data)
+        self.data_received(data)
         return self.protocol.close_rcvd is None and self.protocol.parser_exc is None
 
     def process_event(self, event: ProtocolEvent) -> None:
@@ -91,7 +105,7 @@ class _Connection(ClientConnection):
             return
         message = self._assembler.add(event)
         if message is not None:
-            self._messages.append(message)
+            self._deliver(Messages.of([message]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -168,7 +182,7 @@ class Line:
             self._on_closed(self.number, cause)
 
 
-def _ignore(_line: int, _messages: list[bytes], _received_ns: int) -> None:
+def _ignore(_line: int, _messages: Messages, _received_ns: int) -> None:
     """An aborted line's late messages go nowhere."""
 
 

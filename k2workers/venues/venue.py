@@ -90,10 +90,10 @@ class Codec(Protocol):
     last_reply: Reply
     malformed_cause: str
 
-    def decode_read(self, messages: Sequence[bytes], received_ns: int, runs: dict[int, list[Event]]) -> bool:
-        """The fast way for all messages of one read: fill ``runs`` with the events of each topic (position → in order).
+    def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
+        """The fast way for ``count`` messages that lie together as a JSON array: the events of each topic, by position.
 
-        False, and nothing taken, if any of them is not plain data; then ``decode`` them one by one. Never raises.
+        None if any of them is not plain data; then ``decode`` them one by one. Keeps no view of them. Never raises.
         """
 
     def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:

@@ -23,6 +23,7 @@ from k2workers import Lost, Subscriber
 from k2workers.aggregator import CHECKPOINT_EVERY, HEARTBEAT_S, Aggregator, AggregatorSettings
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
+from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 from k2workers.tls import client_context
 from k2workers.transport import link
@@ -111,7 +112,7 @@ async def _intake(reading: Reading, push: Callable[[list[bytes]], object]) -> No
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
     )  # fmt: skip
 
-    def take(line: int, messages: list[bytes], received_ns: int) -> None:
+    def take(line: int, messages: Messages, received_ns: int) -> None:
         intake.on_messages(line, messages, received_ns)
         meter.count(len(messages))
 

@@ -13,12 +13,14 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from k2workers.feed.framing import FastLane, MessageAssembler
+from k2workers.feed.framing import BUFFER_BYTES, FastLane, MessageAssembler
+from k2workers.feed.messages import Messages
 
 NO_EXTENSIONS: list[Extension] = []
 
 
-MAX_BYTES = 70_000
+MAX_BYTES = BUFFER_BYTES + 20_000
+"""Above what the buffer holds, so that it has to grow."""
 
 
 class Connection:
@@ -28,9 +30,16 @@ class Connection:
         self.protocol = ClientProtocol(parse_uri("ws://localhost/"), state=State.OPEN, max_size=MAX_BYTES)
         self.messages: list[bytes] = []
         self._assembler = MessageAssembler()
-        lane = FastLane(self.messages.append, self._library, MAX_BYTES)
+        lane = FastLane(self._deliver, self._library, MAX_BYTES)
         self.take: Callable[[bytes], object] = lane.take if fast else self._library
         self.through_library = 0
+
+    def _deliver(self, messages: Messages) -> None:
+        singly = messages.singly()
+        assert len(messages) == len(singly)
+        # what lies together is the array of them: heads are blanked, and nothing else is touched
+        assert bytes(messages.together).translate(None, b" ") == (b"[" + b",".join(singly) + b"]").translate(None, b" ")
+        self.messages += singly
 
     def _library(self, data: bytes) -> bool:
         self.protocol.receive_data(data)
@@ -90,7 +99,7 @@ def conversations(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 def frames(draw: st.DrawFn) -> bytes:
     """Any frame: mostly plain, sometimes a control frame, a fragment, masked, reserved, overlong, or too large."""
     if draw(st.integers(0, 3)):
-        payload = draw(st.binary(max_size=8)) * draw(st.sampled_from([1, 1, 20, 40, 9_000]))
+        payload = draw(st.binary(max_size=8)) * draw(st.sampled_from([1, 1, 20, 40, 9_000, 34_000]))
         return wire(Opcode.TEXT, payload[:MAX_BYTES])
     first = draw(st.one_of(st.sampled_from([0x81, 0x01, 0x80, 0x00, 0x82, 0x89, 0x8A, 0x88]), st.integers(0, 255)))
     payload = draw(st.sampled_from([b"", b"\x03\xe8", b"\x03\xe8bye", b"{}", b"x" * 125, b"x" * 126, b"x" * 300]))
@@ -106,7 +115,7 @@ def frames(draw: st.DrawFn) -> bytes:
     return bytes([first]) + bytes(length) + payload
 
 
-CUTS = st.lists(st.integers(0, 200_000), max_size=12)
+CUTS = st.lists(st.integers(0, 500_000), max_size=12)
 
 
 @settings(max_examples=400)
@@ -146,3 +155,25 @@ def test_plain_frames_never_reach_the_library_and_all_others_do() -> None:
 
 def test_binary_messages_are_delivered() -> None:
     assert received(wire(Opcode.BINARY, b"x"), []).messages == [b"x"]
+
+
+def test_a_frame_larger_than_the_buffer_is_delivered_and_the_buffer_shrinks_again() -> None:
+    taken: list[bytes] = []
+    lane = FastLane(lambda messages: taken.extend(messages.singly()), lambda _: True, MAX_BYTES)
+    small = len(lane.room())
+    large = b"x" * (BUFFER_BYTES + 10_000)
+    data = wire(Opcode.TEXT, large)
+    lane.take(data[:-1])
+    assert taken == []
+    assert len(lane.room()) > 0
+    lane.take(data[-1:] + wire(Opcode.TEXT, b"{}"))
+    assert taken == [large, b"{}"]
+    assert len(lane.room()) == small
+
+
+def test_what_was_delivered_does_not_change_with_the_next_read() -> None:
+    taken: list[bytes] = []
+    lane = FastLane(lambda messages: taken.extend(messages.singly()), lambda _: True, MAX_BYTES)
+    lane.take(wire(Opcode.TEXT, b"a" * 200))
+    lane.take(wire(Opcode.TEXT, b"b" * 300))
+    assert taken == [b"a" * 200, b"b" * 300]

@@ -11,6 +11,7 @@ from k2workers import wire
 from k2workers.backoff import Backoff
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
 from k2workers.feed.intake import Intake
+from k2workers.feed.messages import Messages
 from k2workers.feed.recovery import Recovery
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.venues.binance import BinanceSpot
@@ -65,8 +66,8 @@ async def test_a_hole_is_filled_before_later_events_go_on() -> None:
         shard = Shard(client, ["trade"])
         messages = await shard.messages("trade", 40)
         async with shard.repaired() as recovery:
-            shard.intake.on_messages(1, messages[:10], 1)
-            shard.intake.on_messages(1, messages[25:], 1)
+            shard.intake.on_messages(1, Messages.of(messages[:10]), 1)
+            shard.intake.on_messages(1, Messages.of(messages[25:]), 1)
             await shard.until(lambda: len(shard.pushed) == 40)
             await shard.until(lambda: not shard.intake.unsettled)
             assert recovery.requests["answered"] == 1
@@ -84,7 +85,7 @@ async def test_ids_that_never_existed_are_shown_as_void() -> None:
         ):
             messages = await shard.messages("trade", 300)
         async with shard.repaired():
-            shard.intake.on_messages(1, messages, 1)
+            shard.intake.on_messages(1, Messages.of(messages), 1)
             await shard.until(lambda: any(isinstance(event, Void) for event in shard.pushed))
         assert not any(isinstance(event, Gap) for event in shard.pushed)
         assert all(b.first_id == a.last_id + 1 for a, b in itertools.pairwise(shard.pushed))
@@ -96,7 +97,7 @@ async def test_an_announced_gap_is_filled_late_when_the_venue_answers_again() ->
         shard = Shard(client, ["trade"], hold_ns=0)
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
-            shard.intake.on_messages(1, messages[:5] + messages[9:], 1)
+            shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
             await shard.until(lambda: recovery.requests["failed"] > 2)
             assert shard.intake.gaps_open == 1
             await client.post("/_exchange/clear_faults")
@@ -109,7 +110,7 @@ async def test_a_refusal_is_reported_to_whoever_gives_leave() -> None:
         shard = Shard(client, ["trade"])
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
-            shard.intake.on_messages(1, messages[:5] + messages[9:], 1)
+            shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
             await shard.until(lambda: len(shard.pushed) == 20)
             assert recovery.requests["rate_limited"] == 1
         assert shard.grants.refusals == [7.0]
@@ -121,7 +122,7 @@ async def test_a_new_book_topic_gets_a_snapshot_that_its_diffs_continue() -> Non
         socket = await client.connect("/stream?streams=btcusdt@depth@100ms&timeUnit=MICROSECOND")
         async with shard.repaired(), asyncio.timeout(10):
             while not any(isinstance(event, BookSnapshot) for event in shard.pushed):
-                shard.intake.on_messages(1, [(await socket.receive_str()).encode()], 1)
+                shard.intake.on_messages(1, Messages.of([(await socket.receive_str()).encode()]), 1)
         place = next(i for i, event in enumerate(shard.pushed) if isinstance(event, BookSnapshot))
         before = shard.pushed[place - 1]
         assert isinstance(before, DepthUpdate)
@@ -134,7 +135,7 @@ async def test_after_an_outage_a_topic_that_stays_silent_is_asked_for() -> None:
         shard = Shard(client, ["trade"])
         messages = await shard.messages("trade", 60)
         async with shard.repaired() as recovery:
-            shard.intake.on_messages(1, messages[:20], 1)
+            shard.intake.on_messages(1, Messages.of(messages[:20]), 1)
             confirmed: list[tuple[int, bool]] = []
             recovery.on_confirmed = lambda stream, newer: confirmed.append((stream, newer))
             recovery.probe([0])
@@ -151,7 +152,7 @@ async def test_without_leave_nothing_is_asked_of_the_venue() -> None:
         shard.grants.closed = True
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
-            shard.intake.on_messages(1, messages[:5] + messages[9:], 1)
+            shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
             await shard.until(lambda: recovery.requests["no_leave"] > 1)
         assert (await client.get("/_exchange/status"))["rest"]["requests"] == 0
         assert await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 1)

@@ -8,6 +8,7 @@ import pytest
 
 from k2workers.errors import VenueRefused
 from k2workers.feed.line import Line
+from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 from k2workers.feed.subscription import AUDIT_NS, Audit, Subscription
 from k2workers.venues.binance import BinanceSpot
@@ -32,8 +33,8 @@ class Connected:
         await line.open(ssl_context=None, timeout_s=5, close_timeout_s=1)
         return line
 
-    def _take(self, _line: int, messages: list[bytes], received_ns: int) -> None:
-        for message in messages:
+    def _take(self, _line: int, messages: Messages, received_ns: int) -> None:
+        for message in messages.singly():
             if self.codec.decode(message, received_ns, []) is Outcome.REPLY:
                 self.replies.append(self.codec.last_reply)
                 self.on_reply(self.codec.last_reply)

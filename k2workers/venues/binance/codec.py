@@ -1,19 +1,21 @@
 """Owns the step from Binance's messages to events. Never raises, whatever the bytes; keeps no view of them.
 
-A combined data message is ``{"stream":"<name>","data":{…}}``. All messages of one read are decoded in one call, as one JSON
-array whose elements tell their stream. If one of them is anything else (another key order, a reply, a notice, garbage), they
+A combined data message is ``{"stream":"<name>","data":{…}}``. Messages that lie together as a JSON array are decoded in one
+call; its elements tell their stream. If one of them is anything else (another key order, a reply, a notice, garbage), they
 are read one by one.
 """
 
 from __future__ import annotations
 
+import itertools
 import typing
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from k2workers.events import Event
-from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail, SymbolMessage
+from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
 VENUE_NAME = "binance"
@@ -30,30 +32,28 @@ class _Wrapped(msgspec.Struct, gc=False):
     """What the message of one stream looks like; each stream has a subclass."""
 
     stream: typing.ClassVar[_Stream]
-    taken: typing.ClassVar[list[typing.Any]]
-    """Where the data of one read is gathered, by stream."""
     data: typing.Any
 
 
 class _Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
-    __slots__ = ("decoder", "spec", "taken", "topic", "wrapped")
+    __slots__ = ("decoder", "message", "spec", "topic", "wrapped")
 
     def __init__(self, spec: StreamSpec, topic: int) -> None:
-        message: type[msgspec.Struct] = MESSAGE_OF[spec.event_type]
-        if spec.symbol and issubclass(message, SymbolMessage):
+        message: type[Message] = MESSAGE_OF[spec.event_type]
+        if spec.symbol and "symbol" in message.__struct_fields__:
             # That the data are of the stream's own symbol is checked while decoding.
             own = ("symbol", typing.Literal[spec.symbol], msgspec.field(name="s"))
-            message = msgspec.defstruct(message.__name__, [own], bases=(message,), gc=False)
+            message = msgspec.defstruct(message.__name__, [own], bases=(message,), gc=False)  # type: ignore[assignment]
         self.spec = spec
         self.topic = topic
-        self.taken: list[typing.Any] = []
+        self.message = message
         self.wrapped = msgspec.defstruct(
             "Wrapped",
             [("data", message if topic >= 0 else list[message])],  # type: ignore[valid-type]
             bases=(_Wrapped,),
-            namespace={"stream": self, "taken": self.taken},
+            namespace={"stream": self},
             tag_field="stream",
             tag=spec.name,
             gc=False,
@@ -80,44 +80,31 @@ class BinanceCodec:
             topic = self._topic(spec, spec.symbol) if spec.symbol else -1
             self._streams[spec.name.encode()] = _Stream(spec, topic)
         shapes = [stream.wrapped for stream in self._streams.values()]
-        self._read: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[_any_of(shapes)])  # type: ignore[misc]
+        self._together: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[_any_of(shapes)])  # type: ignore[misc]
 
-    def decode_read(self, messages: Sequence[bytes], received_ns: int, runs: dict[int, list[Event]]) -> bool:
-        """See ``venues.venue.Codec.decode_read``."""
+    def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
+        """See ``venues.venue.Codec.decode_together``."""
         try:
-            decoded = self._read.decode(b"[%b]" % b",".join(messages))
+            decoded = self._together.decode(messages)
         except (ValueError, RecursionError):
-            return False
-        if len(decoded) != len(messages):
-            return False
+            return None
+        if len(decoded) != count:
+            return None
+        of_stream = defaultdict[type[_Wrapped], list[typing.Any]](list)
         for message in decoded:
-            message.taken.append(message.data)
-        whole = True
-        shapes: Iterable[type[_Wrapped]] = map(type, decoded)
-        for shape in dict.fromkeys(shapes):
-            stream = shape.stream
-            whole = whole and self._add(stream, received_ns, runs)
-            stream.taken.clear()
-        if not whole:
-            runs.clear()
-        return whole
-
-    def _add(self, stream: _Stream, received_ns: int, runs: dict[int, list[Event]]) -> bool:
-        unit_ns = self._unit_ns
+            of_stream[type(message)].append(message.data)
+        runs: dict[int, list[Event]] = {}
         try:
-            if stream.topic >= 0:
-                runs[stream.topic] = [
-                    event for message in stream.taken if (event := message.event(received_ns, unit_ns)) is not None
-                ]
-                return True
-            found: list[tuple[int, Event]] = []
-            for data in stream.taken:
-                self._array(stream, data, received_ns, found)
+            for shape, found in of_stream.items():
+                stream = shape.stream
+                if stream.topic >= 0:
+                    runs[stream.topic] = stream.message.events(found, received_ns, self._unit_ns)
+                else:
+                    for topic, event in self._all_market(stream, itertools.chain.from_iterable(found), received_ns):
+                        runs.setdefault(topic, []).append(event)
         except ValueError:
-            return False
-        for topic, event in found:
-            runs.setdefault(topic, []).append(event)
-        return True
+            return None
+        return runs
 
     def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """See ``venues.venue.Codec.decode``."""
@@ -128,25 +115,23 @@ class BinanceCodec:
         return self._other(frame, received_ns, out)
 
     def _data(self, stream: _Stream, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
-        before = len(out)
         try:
             data = stream.decoder.decode(frame).data
             if stream.topic >= 0:
-                event = data.event(received_ns, self._unit_ns)
-                if event is not None:
-                    out.append((stream.topic, event))
+                out += [(stream.topic, event) for event in stream.message.events([data], received_ns, self._unit_ns)]
             else:
-                self._array(stream, data, received_ns, out)
+                out += self._all_market(stream, data, received_ns)
         except (ValueError, RecursionError) as error:  # msgspec's and UTF-8 errors are ValueErrors
-            del out[before:]
             return self._malformed(str(error))
         return Outcome.EVENTS
 
-    def _array(self, stream: _Stream, data: list[Message], received_ns: int, out: list[tuple[int, Event]]) -> None:
-        for message in data:
-            event = message.event(received_ns, self._unit_ns)
-            if event is not None:
-                out.append((self._topic(stream.spec, message.symbol_name or ""), event))
+    def _all_market(self, stream: _Stream, elements: Iterable[typing.Any], received_ns: int) -> list[tuple[int, Event]]:
+        """The elements of an all-market stream, each on its symbol's topic."""
+        return [
+            (self._topic(stream.spec, element.symbol), event)
+            for element in elements
+            for event in stream.message.events([element], received_ns, self._unit_ns)
+        ]
 
     def _topic(self, spec: StreamSpec, symbol: str) -> int:
         key = (spec.kind, symbol)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers.events import AggTrade, BookTicker, DepthUpdate, Event, Kline, MiniTicker, PartialDepth, Ticker, Trade
+from k2workers.feed.messages import Messages
 from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.streams import KINDS, stream_specs
 from k2workers.venues.venue import Outcome
@@ -193,12 +194,18 @@ def one_by_one(reader: BinanceCodec, messages: list[bytes]) -> tuple[bool, dict[
     return plain, runs
 
 
+def together(reader: BinanceCodec, messages: list[bytes]) -> dict[int, list[Event]] | None:
+    """What a read gives if its messages are decoded in one call."""
+    lying = Messages.of(messages)
+    return reader.decode_together(lying.together, len(lying), AT)
+
+
 @given(st.lists(st.sampled_from(TOGETHER), min_size=1, max_size=8))
 def test_a_read_of_plain_messages_is_decoded_at_once_to_the_same_events(kinds: list[str]) -> None:
     messages = [frame(*MESSAGES[kind]) for kind in kinds]
-    at_once, singly, runs = codec(*TOGETHER), codec(*TOGETHER), dict[int, list[Event]]()
-    assert at_once.decode_read(messages, AT, runs)
-    assert (True, runs) == one_by_one(singly, messages)
+    runs = together(codec(*TOGETHER), messages)
+    assert runs is not None
+    assert (True, runs) == one_by_one(codec(*TOGETHER), messages)
 
 
 @given(st.lists(st.sampled_from(TOGETHER), min_size=1, max_size=5), st.data())
@@ -211,22 +218,18 @@ def test_a_read_with_anything_else_in_it_is_left_alone(kinds: list[str], data: s
     messages[victim] = data.draw(
         st.sampled_from([bytes(damaged), bytes(damaged[: len(damaged) // 2]), b'{"result":null,"id":1}', b"", b"{},{}"])
     )
-    reader, runs = codec(*TOGETHER), dict[int, list[Event]]()
-    if reader.decode_read(messages, AT, runs):
+    runs = together(codec(*TOGETHER), messages)
+    if runs is not None:
         assert (True, runs) == one_by_one(codec(*TOGETHER), messages)
-    else:
-        assert runs == {}
-        # and nothing of it shows up in the next read
-        assert reader.decode_read([frame(*MESSAGES["trade"])], AT, runs)
-        assert sum(map(len, runs.values())) == 1
 
 
-def test_an_event_keeps_no_view_of_the_message() -> None:
-    buffer = bytearray(frame("btcusdt@depth@100ms", DIFF))
-    reader, out = codec("depth"), []
-    reader.decode(bytes(buffer), AT, out)
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_an_event_keeps_no_view_of_the_buffer(kind: str) -> None:
+    message = frame(*MESSAGES[kind])
+    buffer, reader = bytearray(b"[%b]" % message), codec(kind)
+    runs = reader.decode_together(memoryview(buffer), 1, AT)
     buffer[:] = b"x" * len(buffer)
-    assert out[0][1] == DepthUpdate(3, 5, [("1", "2")], [], MS * 1_000_000, AT)
+    assert (True, runs) == one_by_one(codec(kind), [message])
 
 
 def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:

@@ -1,0 +1,41 @@
+"""Owns how the messages of one read are handed on: side by side in the receive buffer, not one by one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Self
+
+OPEN, SEPARATOR, CLOSE, BLANK = b"[,] "
+
+
+class Messages:
+    """Consecutive messages that lie in one buffer with a head of ``head`` bytes before each. Valid until the callee returns.
+
+    Whoever makes it has turned the heads into what JSON puts between the elements of an array, so that one decoder call can
+    take them all. What is to be kept must be copied.
+    """
+
+    __slots__ = ("_ends", "_head", "together")
+
+    def __init__(self, together: memoryview, head: int, ends: Sequence[int]) -> None:
+        self.together = together
+        """One JSON array of all messages, unless one of them is no JSON."""
+        self._head = head
+        self._ends = ends
+
+    @classmethod
+    def of(cls, messages: Sequence[bytes]) -> Self:
+        """The same from separate messages."""
+        ends, end = [], 0
+        for message in messages:
+            end += 1 + len(message)
+            ends.append(end)
+        return cls(memoryview(b"[%b]" % b",".join(messages)), 1, ends)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def singly(self) -> list[bytes]:
+        """Each message as it was received."""
+        return [bytes(self.together[begin + self._head : end]) for begin, end in pairwise([0, *self._ends])]
