@@ -112,7 +112,7 @@ class Memory:
 
 
 class Aggregator:
-    """The data path: ``on_bundle`` numbers and publishes every batch. Sockets open at construction."""
+    """The data path: ``on_bundle`` takes batches, ``publish`` numbers and publishes them. Sockets open at construction."""
 
     def __init__(self, settings: AggregatorSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -126,6 +126,9 @@ class Aggregator:
         self.latency = LatencyHistogram()
         self.batches = 0
         self.bytes = 0
+        self.heartbeats = 0
+        self._received_ns: int | None = None
+        """When the first bundle of this turn was read from its worker's socket."""
         self.unreadable = 0
         self.heard_ns = time.monotonic_ns()
         self.publisher = Publisher(
@@ -140,44 +143,45 @@ class Aggregator:
     def start(self) -> None:
         """Begin to pull and publish, inside the running loop."""
         self.snapshots.start()
-        self.puller.start(self.on_bundle, self.on_hello)
+        self.puller.start(self.on_bundle, self.publish, self.on_hello)
 
     def on_hello(self, hello: link.Hello) -> link.Welcome:
         """A worker greets: learn from where it will send, tell it where every topic stands."""
         self.sequencer.rewind(hello.acknowledged)
         return link.Welcome(self.sequencer.epoch, self.sequencer.positions())
 
-    def on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
-        """Number and publish the batches of one bundle."""
-        now_ns, heard_ns = time.time_ns(), time.monotonic_ns()
-        sequencer, publish, put = self.sequencer, self.publisher.publish, self.ring.put
-        for frame in frames:
+    def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
+        """Take one bundle; it is published at the end of the turn."""
+        now_ns, take = time.time_ns(), self.sequencer.take
+        for batch in batches:
             try:
-                stamped = sequencer.stamp(frame, now_ns)
+                take(batch, now_ns)
             except wire.WireError as error:
                 self.unreadable += 1
                 _log.error("batch_unreadable", error=str(error), total=self.unreadable)
-                continue
-            if not stamped:
-                continue
-            topic = frame[: frame.index(b" ")].decode()
-            sequence = sequencer.topics[topic].sequence - len(stamped)
-            for outgoing in stamped:
-                sequence += 1
-                publish(outgoing)
-                put(topic, sequence, outgoing, heard_ns)
-                self.batches += 1
-                self.bytes += len(outgoing)
-            self.last_values.put(topic, stamped[-1])
-        # One batch stands for all of a bundle: they were read from the socket at the same time.
-        received_ns = wire.newest_received_ns(frames[-1]) if frames else None
-        if received_ns is not None:
-            self.latency.observe(now_ns - received_ns)
+        if self._received_ns is None and batches:
+            self._received_ns = wire.newest_received_ns(batches[-1])
         if self.sequencer.found_holes:
             _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=self.sequencer.found_holes)
             self.puller.tell_holes(worker, self.sequencer.found_holes)
             self.sequencer.found_holes = {}
-        self.heard_ns = heard_ns
+        self.heard_ns = time.monotonic_ns()
+
+    def publish(self) -> None:
+        """Number and publish what was taken since the last call."""
+        publish, remember, value = self.publisher.publish, self.ring.put, self.last_values.put
+        published_ns, now_ns = time.time_ns(), time.monotonic_ns()
+        published = self.sequencer.publish(published_ns)
+        for topic, sequence, frame in published:
+            publish(frame)
+            remember(topic, sequence, frame, now_ns)
+            value(topic, frame)
+            self.bytes += len(frame)
+        self.batches += len(published)
+        # The first bundle of a turn waited longest, and all of it was read from the worker's socket at the same time.
+        if self._received_ns is not None:
+            self.latency.observe(published_ns - self._received_ns)
+            self._received_ns = None
 
     def acknowledge(self) -> None:
         """Tell the workers what they need not keep any longer."""
@@ -197,9 +201,10 @@ class Aggregator:
 
     def heartbeat(self) -> None:
         """Tell subscribers that we live, and read the news of subscriptions."""
-        now_ns = time.time_ns()
-        for frame in self.sequencer.stamp(wire.encode_batch(HEARTBEAT_TOPIC, [Heartbeat(now_ns)]), now_ns):
-            self.publisher.publish(frame)
+        self.heartbeats += 1
+        beat, now_ns = self.heartbeats, time.time_ns()
+        batch = wire.batch_of(HEARTBEAT_TOPIC, [Heartbeat(now_ns)])
+        self.publisher.publish(wire.publication(batch, epoch=self.sequencer.epoch, sequence=beat, publish_ns=now_ns))
         self.publisher.subscriptions()
         self.ring.expire(time.monotonic_ns())
 

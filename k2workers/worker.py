@@ -188,7 +188,7 @@ class Worker:
         handovers = data.pop("handovers")
         _log.info("connection_rotated", **data)
         topic = f"status.rotation.{record.shard}"
-        pusher.push([wire.encode_batch(topic, [Status("rotation", data, time.time_ns())])])
+        pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())])])
         client.send(control.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
     async def _beat(

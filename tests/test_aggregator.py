@@ -8,8 +8,10 @@ import pytest
 
 from k2workers import checkpoint
 from k2workers.aggregator import Aggregator, AggregatorSettings, Memory
+from k2workers.events import LATE
 from k2workers.sequencing.sequencer import Position
 from k2workers.transport.link import Hello
+from k2workers.wire import Batch
 from tests.transport.support import trades
 
 POSITIONS = {"binance.trade.BTCUSDT": Position(5, [(1, 2)])}
@@ -61,8 +63,9 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     welcome = aggregator.on_hello(Hello(1, {}))
     assert welcome.positions == POSITIONS
     aggregator.on_bundle(b"worker-0#1", [trades(6), trades(9)])
+    aggregator.publish()
     assert aggregator.ring.newest("binance.trade.BTCUSDT") == {"binance.trade.BTCUSDT": 3}
     assert aggregator.sequencer.gaps_open == 2
-    aggregator.on_bundle(b"worker-0#1", [b"no batch"])
+    aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, b"no events")])
     assert aggregator.unreadable == 1
     aggregator.close()

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from k2workers import wire
 from k2workers.errors import VenueError
 from k2workers.feed import rotation, schedule
 from k2workers.feed.intake import Intake
@@ -41,7 +42,7 @@ _log = structlog.get_logger(__name__)
 class Driver:
     """One shard's feed. ``start`` it inside a running loop; ``stop`` returns when all lines are closed.
 
-    ``push`` takes one bundle of frames; ``on_record`` gets the record of every rotation.
+    ``push`` takes one bundle of batches; ``on_record`` gets the record of every rotation.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Driver:
         specs: Sequence[StreamSpec],
         *,
         grants: Grants,
-        push: Callable[[list[bytes]], object],
+        push: Callable[[list[wire.Batch]], object],
         on_record: Callable[[RotationRecord], None],
         observe_latency: Callable[[int], None],
         ssl_context: ssl.SSLContext | None = None,

@@ -57,7 +57,7 @@ class Intake:
         codec: Codec,
         *,
         hold_ns: int,
-        push: Callable[[list[bytes]], object],
+        push: Callable[[list[wire.Batch]], object],
         on_reply: Callable[[int, Reply], None],
         on_notice: Callable[[int], None],
         observe_latency: Callable[[int], None],
@@ -113,7 +113,7 @@ class Intake:
             if lane.mixed:
                 self._unsettle(stream)
             for events in lane.take():
-                bundle.append(wire.encode_batch(lane.topic, events))
+                bundle.append(wire.batch_of(lane.topic, events))
                 counted[topics[stream].kind] += len(events)
         # One event of a read stands for all of them: they came at the same time.
         venue_time_ns = getattr(events[-1], "venue_time_ns", None)

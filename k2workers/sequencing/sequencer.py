@@ -1,5 +1,8 @@
 """Owns our own numbers: each published batch of a topic gets the next sequence number. Pure.
 
+Batches are first taken, then published: what was taken of a topic in between goes out as one batch, so that a busy feed costs
+less for each event than a quiet one.
+
 It is also the last guard of the venue's ids: for chained topics a batch that begins later than the last one ended gets a
 ``Gap`` in front, and what was published before is dropped. And it is the memory from which everything continues: per topic
 the last published id and the gaps that are still open.
@@ -8,6 +11,7 @@ the last published id and the gaps that are still open.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,6 +32,7 @@ from k2workers.sequencing.arbiter import without_ids_through
 from k2workers.sequencing.bars import ids_of
 from k2workers.sequencing.gap import Step, chain_step
 from k2workers.sequencing.ranges import IdRanges, Range
+from k2workers.wire import Batch
 
 _GAP, _VOID, _BOOK = SCHEMA_OF[Gap], SCHEMA_OF[Void], SCHEMA_OF[BookSnapshot]
 _UNCHECKED = frozenset({SCHEMA_OF[Kline], SCHEMA_OF[Status], SCHEMA_OF[Heartbeat]})
@@ -45,8 +50,9 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TopicState(msgspec.Struct):
-    """What has been published of one topic. Ids are the venue's; ``missing`` counts those announced in gaps."""
+    """What has been taken of one topic. Ids are the venue's; ``missing`` counts those announced in gaps."""
 
+    topic: str
     sequence: int = 0
     first_id: int | None = None
     last_id: int | None = None
@@ -54,6 +60,16 @@ class TopicState(msgspec.Struct):
     missing: int = 0
     chained: bool = False
     open: IdRanges = msgspec.field(default_factory=IdRanges)
+    waiting: list[Batch] = []
+    """Taken and not published yet, in order."""
+
+
+class Publication(NamedTuple):
+    """One frame to publish, and what it is."""
+
+    topic: str
+    sequence: int
+    frame: bytes
 
 
 class Sequencer:
@@ -67,6 +83,8 @@ class Sequencer:
         self.repaired_ids = 0
         self.void_ids = 0
         self.old_events = 0
+        self._due: list[TopicState] = []
+        """Topics with something to publish."""
         self.found_holes: dict[str, list[Range]] = {}
         """Gaps that were announced here and that no worker knows of yet; the caller tells them and clears this."""
 
@@ -81,7 +99,7 @@ class Sequencer:
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Continue from positions that an earlier life wrote down."""
         for topic, position in positions.items():
-            self.topics[topic] = TopicState(last_id=position.last_id, open=IdRanges(position.open))
+            self.topics[topic] = TopicState(topic, last_id=position.last_id, open=IdRanges(position.open))
 
     def rewind(self, sent_from: Mapping[str, int]) -> None:
         """A worker will send everything after these ids, by topic.
@@ -90,120 +108,137 @@ class Sequencer:
         further: what it published last may not have reached anybody.
         """
         for topic, last_id in sent_from.items():
-            state = self.topics.setdefault(topic, TopicState())
+            state = self._state(topic)
             if not state.sequence:
                 state.last_id = last_id
 
-    def stamp(self, frame: bytes, publish_ns: int) -> list[bytes]:
-        """The frames to publish for this batch, in order: usually one; none if all of it is old.
-
-        Raises WireError for bytes that are not a batch.
-        """
-        header = wire.read_header(frame)
-        state = self.topics.get(header.topic)
+    def take(self, batch: Batch, now_ns: int) -> None:
+        """Take what was not published before of a batch; ``now_ns`` is wall-clock time. Raises WireError for damaged events."""
+        state = self.topics.get(batch.topic)
         if state is None:
-            state = self.topics[header.topic] = TopicState()
-        schema, last_id = header.schema, state.last_id
+            state = self._state(batch.topic)
+        schema, last_id = batch.schema, state.last_id
         if schema in CHAINED:
             state.chained = True
-            if last_id is not None and header.first_id != last_id + 1:
-                return self._out_of_chain(frame, header, state, publish_ns)
+            if last_id is not None and batch.first_id != last_id + 1:
+                self._out_of_chain(batch, state, now_ns)
+                return
         elif schema > LATE:
-            return self._late(frame, header, state, publish_ns)
+            self._late(batch, state)
+            return
         elif schema in (_GAP, _VOID):
-            return self._announcement(frame, header, state, publish_ns)
+            self._announcement(batch, state, now_ns)
+            return
         elif schema == _BOOK:
-            if last_id is not None and header.last_id < last_id:
+            if last_id is not None and batch.last_id < last_id:
                 self.old_events += 1
-                return []
-            self.repaired_ids += state.open.remove(0, header.last_id)
-        elif schema not in _UNCHECKED and last_id is not None and header.first_id <= last_id:
-            return self._newer_part(frame, header, state, publish_ns)
-        return [self._number(frame, header, state, publish_ns)]
+                return
+            self.repaired_ids += state.open.remove(0, batch.last_id)
+        elif schema not in _UNCHECKED and last_id is not None and batch.first_id <= last_id:
+            self._newer_part(batch, state)
+            return
+        self._pass(batch, state)
 
-    def _out_of_chain(self, frame: bytes, header: wire.Header, state: TopicState, publish_ns: int) -> list[bytes]:
-        step = chain_step(state.last_id, header.first_id, header.last_id)
+    def publish(self, now_ns: int) -> list[Publication]:
+        """What was taken since the last call, in order within each topic."""
+        published = []
+        for state in self._due:
+            batches, state.waiting = state.waiting, []
+            for batch in batches if len(batches) == 1 else wire.joined(batches):
+                state.sequence += 1
+                frame = wire.publication(batch, epoch=self.epoch, sequence=state.sequence, publish_ns=now_ns)
+                published.append(Publication(state.topic, state.sequence, frame))
+        self._due.clear()
+        return published
+
+    def _state(self, topic: str) -> TopicState:
+        state = self.topics.get(topic)
+        if state is None:
+            state = self.topics[topic] = TopicState(topic)
+        return state
+
+    def _out_of_chain(self, batch: Batch, state: TopicState, now_ns: int) -> None:
+        step = chain_step(state.last_id, batch.first_id, batch.last_id)
         if step is Step.OLD:
-            self.old_events += header.count
-            return []
-        if step is Step.AHEAD:
-            return [self._found_gap(header, state, publish_ns), self._number(frame, header, state, publish_ns)]
-        return self._newer_part(frame, header, state, publish_ns)
+            self.old_events += batch.count
+        elif step is Step.AHEAD:
+            self._find_gap(batch, state, now_ns)
+            self._pass(batch, state)
+        else:
+            self._newer_part(batch, state)
 
-    def _newer_part(self, frame: bytes, header: wire.Header, state: TopicState, publish_ns: int) -> list[bytes]:
+    def _newer_part(self, batch: Batch, state: TopicState) -> None:
         """What of the batch was not published yet; the rare case in which events are decoded here."""
         assert state.last_id is not None
         events: list[Event] = []
-        for event in wire.decode_events(frame, header):
+        for event in wire.decode_batch(batch):
             if event.last_id <= state.last_id:
                 self.old_events += 1
             elif event.first_id <= state.last_id:
                 events.append(without_ids_through(state.last_id, event))
             else:
                 events.append(event)
-        return [self._encode(header.topic, events, state, publish_ns)] if events else []
+        if events:
+            self._pass(wire.batch_of(batch.topic, events), state)
 
-    def _announcement(self, frame: bytes, header: wire.Header, state: TopicState, publish_ns: int) -> list[bytes]:
+    def _announcement(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         """A Gap or a Void: in front of later ids, or (a Void) for a gap announced before."""
-        late = state.last_id is not None and header.last_id <= state.last_id
-        if header.schema == _VOID:
-            closed = state.open.remove(header.first_id, header.last_id)
+        late = state.last_id is not None and batch.last_id <= state.last_id
+        if batch.schema == _VOID:
+            closed = state.open.remove(batch.first_id, batch.last_id)
             if late and not closed:
                 self.old_events += 1
-                return []
-            self.void_ids += header.last_id - header.first_id + 1
-            return [self._number(frame, header, state, publish_ns)]
+                return
+            self.void_ids += batch.last_id - batch.first_id + 1
+            self._pass(batch, state)
+            return
         if late:
             self.old_events += 1
-            return []
-        frames = []
-        if state.chained and state.last_id is not None and header.first_id <= state.last_id:
-            gap = without_ids_through(state.last_id, wire.decode_events(frame, header)[0])
-            frame = wire.encode_batch(header.topic, [gap])
-            header = wire.read_header(frame)
-        elif state.chained and state.last_id is not None and header.first_id > state.last_id + 1:
-            frames.append(self._found_gap(header, state, publish_ns))
+            return
+        if state.chained and state.last_id is not None and batch.first_id <= state.last_id:
+            gap = without_ids_through(state.last_id, wire.decode_batch(batch)[0])
+            batch = wire.batch_of(batch.topic, [gap])
+        elif state.chained and state.last_id is not None and batch.first_id > state.last_id + 1:
+            self._find_gap(batch, state, now_ns)
         self.gaps += 1
-        state.missing += header.last_id - header.first_id + 1
-        state.open.add(header.first_id, header.last_id)
-        return [*frames, self._number(frame, header, state, publish_ns)]
+        state.missing += batch.last_id - batch.first_id + 1
+        state.open.add(batch.first_id, batch.last_id)
+        self._pass(batch, state)
 
-    def _late(self, frame: bytes, header: wire.Header, state: TopicState, publish_ns: int) -> list[bytes]:
+    def _late(self, batch: Batch, state: TopicState) -> None:
         """Events for gaps announced before: only what is still open goes on."""
         events = []
-        for event in wire.decode_events(frame, header):
+        for event in wire.decode_batch(batch):
             closed = state.open.remove(*ids_of(event.event))  # type: ignore[attr-defined]
             if closed:
                 events.append(event)
                 self.repaired_ids += closed
             else:
                 self.old_events += 1
-        return [self._encode(header.topic, events, state, publish_ns)] if events else []
+        if events:
+            self._pass(wire.batch_of(batch.topic, events), state)
 
-    def _found_gap(self, header: wire.Header, state: TopicState, publish_ns: int) -> bytes:
+    def _find_gap(self, batch: Batch, state: TopicState, now_ns: int) -> None:
+        """Announce the ids between what was taken and this batch."""
         assert state.last_id is not None
-        first, last = state.last_id + 1, header.first_id - 1
+        first, last = state.last_id + 1, batch.first_id - 1
         self.gaps += 1
         state.missing += last - first + 1
         state.open.add(first, last)
-        self.found_holes.setdefault(header.topic, []).append((first, last))
-        return self._encode(header.topic, [Gap(first, last, BETWEEN_WORKERS, publish_ns)], state, publish_ns)
+        self.found_holes.setdefault(batch.topic, []).append((first, last))
+        self._pass(wire.batch_of(batch.topic, [Gap(first, last, BETWEEN_WORKERS, now_ns)]), state)
 
-    def _encode(self, topic: str, events: list[Event], state: TopicState, publish_ns: int) -> bytes:
-        frame = wire.encode_batch(topic, events)
-        return self._number(frame, wire.read_header(frame), state, publish_ns)
-
-    def _number(self, frame: bytes, header: wire.Header, state: TopicState, publish_ns: int) -> bytes:
-        state.sequence += 1
-        schema = header.schema
-        if state.last_id is None or header.last_id > state.last_id:
-            state.last_id = header.last_id
-        if schema not in (_GAP, _VOID, _BOOK):
-            state.count += header.count
-            self.events += header.count
-            if state.first_id is None or header.first_id < state.first_id:
-                state.first_id = header.first_id
-        return wire.stamp(frame, header, epoch=self.epoch, sequence=state.sequence, publish_ns=publish_ns)
+    def _pass(self, batch: Batch, state: TopicState) -> None:
+        if not state.waiting:
+            self._due.append(state)
+        state.waiting.append(batch)
+        if state.last_id is None or batch.last_id > state.last_id:
+            state.last_id = batch.last_id
+        if batch.schema not in (_GAP, _VOID, _BOOK):
+            state.count += batch.count
+            self.events += batch.count
+            if state.first_id is None or batch.first_id < state.first_id:
+                state.first_id = batch.first_id
 
     @property
     def gaps_open(self) -> int:

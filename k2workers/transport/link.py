@@ -14,11 +14,12 @@ import struct
 
 import msgspec
 
+from k2workers import wire
 from k2workers.sequencing.ranges import Range
 from k2workers.sequencing.sequencer import Position
 
 BUNDLE = b"B"
-"""Worker: number; one more frame a batch."""
+"""Worker: number, and behind it in the same frame a bundle (``wire.encode_bundle``)."""
 PING = b"P"
 """Worker: number of the last bundle it sent."""
 HELLO = b"H"
@@ -70,6 +71,11 @@ def numbered(letter: bytes, number: int) -> bytes:
 
 def number_of(frame: bytes) -> int:
     """The number in a first frame. Raises ValueError if it holds none."""
-    if len(frame) != _NUMBER.size:
+    if len(frame) < _NUMBER.size:
         raise ValueError(f"a frame of {len(frame)} bytes holds no number")
-    return int.from_bytes(frame[1:])
+    return int.from_bytes(frame[1 : _NUMBER.size])
+
+
+def bundle_of(frame: bytes) -> list[wire.Batch]:
+    """The batches in a frame that carries a bundle. Raises WireError."""
+    return wire.decode_bundle(memoryview(frame)[_NUMBER.size :])

@@ -15,9 +15,11 @@ import zmq
 
 from k2workers.transport import link
 from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket
+from k2workers.wire import Batch, WireError
 
 _BUNDLES_PER_TURN = 64
-"""After so many bundles the loop gets its turn, for heartbeats and the control channel."""
+_BYTES_PER_TURN = 512 * 1024
+"""After so much the turn ends: what came is published, and the loop gets its turn for heartbeats and the control channel."""
 
 _CHALLENGE_EVERY_NS = 50_000_000
 
@@ -38,10 +40,10 @@ class _Link:
 
 
 class BatchPuller:
-    """Receives bundles of all workers and gives each to ``on_bundle(worker, frames)``.
+    """Receives bundles of all workers and gives each to ``on_bundle(worker, batches)``.
 
-    Make it, ``start`` inside the event loop, ``close()`` at the end. ``on_bundle`` owns the list and its bytes. ``on_hello``
-    answers a worker's greeting. Bounded by ``high_water_mark`` bundles a worker: beyond it the workers feel it. Raises
+    Make it, ``start`` inside the event loop, ``close()`` at the end. ``on_turn`` is called after all bundles that were waiting
+    (within bounds), so that a busy receiver can deal with them together; ``on_hello`` answers a worker's greeting. Bounded by ``high_water_mark`` bundles a worker: beyond it the workers feel it. Raises
     ConfigError, naming ``setting``, when the endpoint cannot be bound.
     """
 
@@ -55,7 +57,8 @@ class BatchPuller:
             self._socket.close()
             raise
         self._watcher = SocketWatcher(self._socket, self._turn)
-        self._on_bundle: Callable[[bytes, list[bytes]], None] | None = None
+        self._on_bundle: Callable[[bytes, list[Batch]], None] | None = None
+        self._on_turn: Callable[[], None] | None = None
         self._on_hello: Callable[[link.Hello], link.Welcome] | None = None
         self._links: dict[bytes, _Link] = {}
         self.bundles = 0
@@ -63,10 +66,14 @@ class BatchPuller:
         """Bundles that came again and were dropped."""
 
     def start(
-        self, on_bundle: Callable[[bytes, list[bytes]], None], on_hello: Callable[[link.Hello], link.Welcome]
+        self,
+        on_bundle: Callable[[bytes, list[Batch]], None],
+        on_turn: Callable[[], None],
+        on_hello: Callable[[link.Hello], link.Welcome],
     ) -> None:
         """Begins to receive; call once, inside the running loop."""
         self._on_bundle = on_bundle
+        self._on_turn = on_turn
         self._on_hello = on_hello
         self._watcher.start()
 
@@ -94,22 +101,33 @@ class BatchPuller:
         self._socket.close()
 
     def _turn(self) -> bool:
+        assert self._on_turn is not None
+        try:
+            return self._receive()
+        finally:
+            self._on_turn()
+
+    def _receive(self) -> bool:
+        """Take what waits, within the bounds of a turn; whether there may be more."""
+        size = 0
         for _ in range(_BUNDLES_PER_TURN):
             try:
-                worker, first, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                worker, first, *more = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return False
             try:
-                self._heard(worker, first, frames)
-            except (ValueError, IndexError, msgspec.MsgspecError) as error:
+                self._heard(worker, first, more)
+            except (ValueError, IndexError, msgspec.MsgspecError, WireError) as error:
                 _log.error("worker_unreadable", worker=worker.decode(errors="replace"), error=str(error))
             if self._socket.closed:
                 return False
+            size += len(first)
+            if size > _BYTES_PER_TURN:
+                break
         return True
 
-    def _heard(self, worker: bytes, first: bytes, frames: list[bytes]) -> None:
+    def _heard(self, worker: bytes, first: bytes, more: list[bytes]) -> None:
         assert self._on_bundle is not None
-        assert self._on_hello is not None
         known = self._links.get(worker)
         if known is None:
             known = self._links[worker] = _Link()
@@ -119,7 +137,7 @@ class BatchPuller:
             if number == known.expected:
                 known.expected += 1
                 self.bundles += 1
-                self._on_bundle(worker, frames)
+                self._on_bundle(worker, link.bundle_of(first))
             elif 0 < number < known.expected:
                 self.repeated += 1
             else:
@@ -128,11 +146,16 @@ class BatchPuller:
             if known.expected != link.number_of(first) + 1:
                 self._challenge(worker, known)
         elif letter == link.HELLO:
-            hello = link.decode_hello(frames[0])
-            # Bundles taken from this life before are not taken again.
-            known.expected = max(known.expected, hello.first_number)
-            self._say(worker, link.WELCOME, link.encode(self._on_hello(hello)))
-            self._forget_others(worker)
+            self._greet(worker, known, link.decode_hello(more[0]))
+
+    def _greet(self, worker: bytes, known: _Link, hello: link.Hello) -> None:
+        assert self._on_turn is not None
+        assert self._on_hello is not None
+        self._on_turn()  # where topics stand is after all that came before
+        # Bundles taken from this life before are not taken again.
+        known.expected = max(known.expected, hello.first_number)
+        self._say(worker, link.WELCOME, link.encode(self._on_hello(hello)))
+        self._forget_others(worker)
 
     def _challenge(self, worker: bytes, known: _Link) -> None:
         now_ns = time.monotonic_ns()

@@ -1,7 +1,7 @@
 """Owns a worker's way to the aggregator: bundles out, kept until acknowledged, bounded, never blocking.
 
-A bundle is one multipart message, one frame a batch; the words around it are in ``link.py``. Knows nothing of what is in a
-batch except its topic and ids, which it reads only when it has to tell a new aggregator where it stands.
+A bundle is one frame; the words around it are in ``link.py``. Knows nothing of what is in a batch except its topic and ids,
+which it reads again only when it has to tell a new aggregator where it stands.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 import structlog
 import zmq
 
+from k2workers import wire
 from k2workers.events import LATE
 from k2workers.transport import link
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
-from k2workers.wire import read_header
 
 TICK_S = 0.25
 """How often a quiet worker shows that it is there, so that a new aggregator learns of it."""
@@ -47,7 +47,6 @@ class PushCounters(msgspec.Struct, gc=False):
     """
 
     bundles_sent: int = 0
-    batches_sent: int = 0
     bytes_sent: int = 0
     back_pressured: int = 0
     bundles_refused: int = 0
@@ -60,8 +59,7 @@ class PushCounters(msgspec.Struct, gc=False):
 
 class _Kept(msgspec.Struct, gc=False):
     number: int
-    frames: Sequence[bytes]
-    size: int
+    frame: bytes
 
 
 class BatchPusher:
@@ -129,22 +127,21 @@ class BatchPusher:
         self._watcher.start()
         self._tick()
 
-    def push(self, frames: Sequence[bytes]) -> PushOutcome:
-        """Sends one bundle without blocking; ``frames`` must not be changed afterwards. See PushOutcome."""
+    def push(self, batches: Sequence[wire.Batch]) -> PushOutcome:
+        """Sends one bundle without blocking. See PushOutcome."""
         if self._socket.closed:
             return PushOutcome.CLOSED
-        size = sum(map(len, frames))
-        counters = self.counters
+        frame = link.numbered(link.BUNDLE, self._number + 1) + wire.encode_bundle(batches)
+        size, counters = len(frame), self.counters
         if counters.kept_bytes + size > self._keep_bytes and not self._make_room(size):
             counters.bundles_refused += 1
-            self._doubt(frames)
+            self._doubt(frame)
             return PushOutcome.REFUSED
         self._number += 1
-        bundle = _Kept(self._number, frames, size)
-        self._kept.append(bundle)
+        self._kept.append(_Kept(self._number, frame))
         counters.kept_bundles += 1
         counters.kept_bytes += size
-        if self.welcomed and not self._unsent and self._send(bundle):
+        if self.welcomed and not self._unsent and self._send(frame):
             return PushOutcome.SENT
         self._unsent += 1
         counters.back_pressured += 1
@@ -179,27 +176,25 @@ class BatchPusher:
         counters = self.counters
         while counters.kept_bytes + size > self._keep_bytes and len(self._kept) > self._unsent:
             counters.forgotten += 1
-            self._doubt(self._kept[0].frames)
+            self._doubt(self._kept[0].frame)
             self._drop_oldest()
         return counters.kept_bytes + size <= self._keep_bytes
 
-    def _doubt(self, frames: Sequence[bytes]) -> None:
-        self._doubtful.update(read_header(frame).topic for frame in frames)
+    def _doubt(self, frame: bytes) -> None:
+        self._doubtful.update(batch.topic for batch in link.bundle_of(frame))
 
     def _drop_oldest(self) -> None:
         oldest = self._kept.popleft()
         self.counters.kept_bundles -= 1
-        self.counters.kept_bytes -= oldest.size
+        self.counters.kept_bytes -= len(oldest.frame)
 
-    def _send(self, bundle: _Kept) -> bool:
+    def _send(self, frame: bytes) -> bool:
         try:
-            self._socket.send_multipart([link.numbered(link.BUNDLE, bundle.number), *bundle.frames], zmq.NOBLOCK)
+            self._socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
             return False
-        counters = self.counters
-        counters.bundles_sent += 1
-        counters.batches_sent += len(bundle.frames)
-        counters.bytes_sent += bundle.size
+        self.counters.bundles_sent += 1
+        self.counters.bytes_sent += len(frame)
         return True
 
     def _tick(self) -> None:
@@ -227,10 +222,9 @@ class BatchPusher:
         """By topic, the last id before the oldest bundle that is kept. It stays right while bundles are only added."""
         before = dict(self._last_ids())
         for bundle in reversed(self._kept):
-            for frame in bundle.frames:
-                header = read_header(frame)
-                if header.schema < LATE and header.topic in before:
-                    before[header.topic] = header.first_id - 1
+            for batch in reversed(link.bundle_of(bundle.frame)):
+                if batch.schema < LATE and batch.topic in before:
+                    before[batch.topic] = batch.first_id - 1
         return before
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -277,7 +271,7 @@ class BatchPusher:
         for _ in range(64):
             if not self._unsent or not self.welcomed:
                 break
-            if not writable or not self._send(self._kept[len(self._kept) - self._unsent]):
+            if not writable or not self._send(self._kept[len(self._kept) - self._unsent].frame):
                 return False
             self._unsent -= 1
             counters.pending_bundles = self._unsent

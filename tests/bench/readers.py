@@ -30,6 +30,7 @@ from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
+from k2workers.wire import Batch
 from tests.bench.frames import symbols
 
 
@@ -105,7 +106,7 @@ async def decode(reading: Reading) -> None:
     await _intake(reading, lambda _: None)
 
 
-async def _intake(reading: Reading, push: Callable[[list[bytes]], object]) -> None:
+async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> None:
     venue, meter = BinanceSpot(), Meter(reading.events)
     intake = Intake(
         venue.codec(venue.stream_specs([reading.kind], symbols(reading.symbols))), hold_ns=10**9, push=push,
@@ -140,7 +141,7 @@ async def websockets(reading: Reading) -> None:
 async def sink(_: Reading) -> None:
     """The other end of a push: takes and acknowledges; prints where it listens."""
     puller = BatchPuller(zmq.Context.instance(), "tcp://127.0.0.1:0")
-    puller.start(lambda _worker, _frames: None, lambda _hello: link.Welcome(1, {}))
+    puller.start(lambda _worker, _batches: None, lambda: None, lambda _hello: link.Welcome(1, {}))
     sys.stdout.write(puller.endpoint + "\n")
     sys.stdout.flush()
     while True:

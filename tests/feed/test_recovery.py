@@ -34,9 +34,9 @@ class Shard:
             on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
 
-    def _push(self, frames: list[bytes]) -> None:
-        for frame in frames:
-            self.pushed += wire.decode_events(frame, wire.read_header(frame))
+    def _push(self, batches: list[wire.Batch]) -> None:
+        for batch in batches:
+            self.pushed += wire.decode_batch(batch)
 
     @contextlib.asynccontextmanager
     async def repaired(self) -> AsyncIterator[Recovery]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,51 +16,75 @@ def trade(number: int) -> Trade:
     return Trade(number, "1", "1", True, number, number, number)
 
 
-def published(frames: list[bytes]) -> list[tuple[wire.Header, list[Event]]]:
+def published(sequencer: Sequencer, now_ns: int = 9) -> list[tuple[wire.Header, list[Event]]]:
+    """What is published of all that was taken."""
+    frames = [frame for _, _, frame in sequencer.publish(now_ns)]
     return [(header, wire.decode_events(frame, header)) for frame in frames for header in [wire.read_header(frame)]]
 
 
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6)), max_size=40))
-def test_published_ids_never_go_back_and_every_hole_is_announced_once(batches: list[tuple[int, int]]) -> None:
-    sequencer, events, sequences = Sequencer(1), [], []
-    for first, count in batches:
-        frame = wire.encode_batch("t", [trade(number) for number in range(first, first + count)])
-        for header, stamped in published(sequencer.stamp(frame, 9)):
+def stamped(sequencer: Sequencer, *events: Event, topic: str = "t") -> list[Event]:
+    """What is published of one batch."""
+    sequencer.take(wire.batch_of(topic, events), 9)
+    return [event for _, batch in published(sequencer) for event in batch]
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20), st.booleans()), max_size=40))
+def test_published_ids_never_go_back_and_every_hole_is_announced_once(batches: list[tuple[int, int, bool]]) -> None:
+    sequencer, events, sequences = Sequencer(1), list[Event](), list[int]()
+    for first, count, publishes in [*batches, (60, 1, True)]:
+        sequencer.take(wire.batch_of("t", [trade(number) for number in range(first, first + count)]), 9)
+        for header, batch in published(sequencer) if publishes else []:
             sequences.append(header.sequence)
-            events += stamped
+            events += batch
+            assert (header.count, header.first_id, header.last_id) == (len(batch), batch[0].first_id, batch[-1].last_id)
     assert sequences == list(range(1, len(sequences) + 1))
     assert all(later.first_id == earlier.last_id + 1 for earlier, later in itertools.pairwise(events))
     assert sequencer.gaps == sum(isinstance(event, Gap) for event in events)
-    assert sequencer.events + sequencer.old_events == sum(count for _, count in batches)
+    assert sequencer.events + sequencer.old_events == sum(count for _, count, _ in batches) + 1
+
+
+def test_what_was_taken_between_two_publications_goes_out_as_one_batch_of_each_type() -> None:
+    sequencer = Sequencer(1)
+    for first in (1, 5, 20):
+        sequencer.take(wire.batch_of("t", [trade(number) for number in range(first, first + 4)]), 9)
+    sequencer.take(wire.batch_of("u", [trade(1)]), 9)
+    out = published(sequencer)
+    assert [(header.topic, header.sequence, header.count) for header, _ in out] == [
+        ("t", 1, 8), ("t", 2, 1), ("t", 3, 4), ("u", 1, 1),
+    ]  # fmt: skip
+    assert out[0][1] == [trade(number) for number in range(1, 9)]
+    assert out[1][1] == [Gap(9, 19, "between workers", 9)]
+    assert published(sequencer) == []
 
 
 def test_a_new_worker_that_begins_later_is_announced() -> None:
     sequencer = Sequencer(7)
-    sequencer.stamp(wire.encode_batch("t", [trade(1), trade(2)]), 10)
-    (gap_header, gap), (header, events) = published(sequencer.stamp(wire.encode_batch("t", [trade(6)]), 11))
+    stamped(sequencer, trade(1), trade(2))
+    sequencer.take(wire.batch_of("t", [trade(6)]), 11)
+    (gap_header, gap), (header, events) = published(sequencer, 12)
     assert gap == [Gap(3, 5, "between workers", 11)]
-    assert (gap_header.sequence, header.sequence, header.epoch, header.publish_ns) == (2, 3, 7, 11)
+    assert (gap_header.sequence, header.sequence, header.epoch, header.publish_ns) == (2, 3, 7, 12)
     assert events == [trade(6)]
     assert sequencer.topics["t"].missing == 3
 
 
 def test_a_batch_that_was_published_before_is_dropped() -> None:
     sequencer = Sequencer(1)
-    frame = wire.encode_batch("t", [trade(1), trade(2)])
-    assert len(sequencer.stamp(frame, 0)) == 1
-    assert sequencer.stamp(frame, 0) == []
+    assert stamped(sequencer, trade(1), trade(2)) == [trade(1), trade(2)]
+    assert stamped(sequencer, trade(1), trade(2)) == []
     assert sequencer.old_events == 2
 
 
 def test_depth_that_overlaps_is_trimmed_to_what_is_new() -> None:
     sequencer = Sequencer(1)
-    sequencer.stamp(wire.encode_batch("d", [DepthUpdate(1, 5, [], [], 0, 0)]), 0)
+    stamped(sequencer, DepthUpdate(1, 5, [], [], 0, 0))
     again = [
         DepthUpdate(1, 5, [], [], 0, 0),
         DepthUpdate(4, 8, [("1", "2")], [], 0, 0),
         DepthUpdate(9, 9, [], [], 0, 0),
     ]
-    ((header, events),) = published(sequencer.stamp(wire.encode_batch("d", again), 0))
+    sequencer.take(wire.batch_of("t", again), 0)
+    ((header, events),) = published(sequencer)
     assert [(event.first_id, event.last_id) for event in events] == [(6, 8), (9, 9)]
     assert (header.first_id, header.last_id, header.count) == (6, 9, 2)
 
@@ -69,27 +92,16 @@ def test_depth_that_overlaps_is_trimmed_to_what_is_new() -> None:
 def test_ids_that_may_jump_are_left_alone() -> None:
     sequencer = Sequencer(1)
     for update_id in (5, 100):
-        assert len(sequencer.stamp(wire.encode_batch("b", [BookTicker(update_id, "", "", "", "", 0)]), 0)) == 1
+        assert len(stamped(sequencer, BookTicker(update_id, "", "", "", "", 0))) == 1
     assert sequencer.gaps == 0
 
 
 def test_a_gap_announced_by_a_worker_counts_and_continues_the_chain() -> None:
     sequencer = Sequencer(1)
-    sequencer.stamp(wire.encode_batch("t", [trade(1)]), 0)
-    sequencer.stamp(wire.encode_batch("t", [Gap(2, 4, "not received", 0)]), 0)
-    assert len(sequencer.stamp(wire.encode_batch("t", [trade(5)]), 0)) == 1
+    stamped(sequencer, trade(1))
+    stamped(sequencer, Gap(2, 4, "not received", 0))
+    assert stamped(sequencer, trade(5)) == [trade(5)]
     assert (sequencer.gaps, sequencer.topics["t"].missing, sequencer.topics["t"].count) == (1, 3, 2)
-
-
-def test_bytes_that_are_no_batch_are_refused() -> None:
-    with pytest.raises(wire.WireError):
-        Sequencer(1).stamp(b"nonsense", 0)
-
-
-def stamped(sequencer: Sequencer, *events: Event, topic: str = "t") -> list[Event]:
-    """What is published of one batch."""
-    frames = sequencer.stamp(wire.encode_batch(topic, events), 9)
-    return [event for _, batch in published(frames) for event in batch]
 
 
 def test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void() -> None:

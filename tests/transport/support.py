@@ -10,15 +10,15 @@ import zmq
 from k2workers.events import BookTicker, Trade
 from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
-from k2workers.wire import encode_batch
+from k2workers.wire import Batch, batch_of
 
 
-def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> bytes:
-    return encode_batch(topic, [BookTicker(update_id, "1", "1", "2", "1", 1)])
+def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> Batch:
+    return batch_of(topic, [BookTicker(update_id, "1", "1", "2", "1", 1)])
 
 
-def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> bytes:
-    return encode_batch(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
+def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> Batch:
+    return batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
 
 
 async def until(condition: Callable[[], object], deadline_s: float = 5.0) -> None:
@@ -33,17 +33,17 @@ class Receiver:
     def __init__(self, endpoint: str, **settings: int) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.puller = BatchPuller(self.context, endpoint, **settings)
-        self.got: list[list[bytes]] = []
-        self.by_worker: dict[bytes, list[list[bytes]]] = {}
+        self.got: list[list[Batch]] = []
+        self.by_worker: dict[bytes, list[list[Batch]]] = {}
         self.hellos: list[link.Hello] = []
         self.endpoint = self.puller.endpoint
 
     def start(self) -> None:
-        self.puller.start(self._on_bundle, self._on_hello)
+        self.puller.start(self._on_bundle, lambda: None, self._on_hello)
 
-    def _on_bundle(self, worker: bytes, frames: list[bytes]) -> None:
-        self.got.append(frames)
-        self.by_worker.setdefault(worker, []).append(frames)
+    def _on_bundle(self, worker: bytes, batches: list[Batch]) -> None:
+        self.got.append(batches)
+        self.by_worker.setdefault(worker, []).append(batches)
 
     def _on_hello(self, hello: link.Hello) -> link.Welcome:
         self.hellos.append(hello)

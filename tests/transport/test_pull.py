@@ -12,6 +12,7 @@ from k2workers.errors import ConfigError
 from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher
+from k2workers.wire import Batch, encode_bundle
 from tests.transport.support import Receiver, trades, until
 
 
@@ -28,7 +29,7 @@ class RawWorker:
         self.socket.send_multipart([link.HELLO, link.encode(link.Hello(first, {}))])
 
     def bundle(self, number: int) -> None:
-        self.socket.send_multipart([link.numbered(link.BUNDLE, number), trades(number)])
+        self.socket.send(link.numbered(link.BUNDLE, number) + encode_bundle([trades(number)]))
 
     async def answer(self) -> list[bytes]:
         await until(lambda: self.socket.poll(0))
@@ -43,12 +44,12 @@ async def test_two_workers_are_heard_and_a_failing_handler_does_not_stop_the_res
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, details: failures.append(details))
 
-    def fails_sometimes(worker: bytes, frames: list[bytes]) -> None:
-        receiver._on_bundle(worker, frames)
+    def fails_sometimes(worker: bytes, batches: list[Batch]) -> None:
+        receiver._on_bundle(worker, batches)
         if len(receiver.got) % 100 == 0:
             raise RuntimeError("made up")
 
-    receiver.puller.start(fails_sometimes, receiver._on_hello)
+    receiver.puller.start(fails_sometimes, lambda: None, receiver._on_hello)
     names = ("worker-0#1", "worker-1#1")
     pushers = [BatchPusher(receiver.endpoint, name) for name in names]
     for pusher in pushers:
@@ -140,10 +141,21 @@ async def test_nonsense_from_a_worker_is_logged_and_passed_over() -> None:
     receiver = Receiver("tcp://127.0.0.1:0")
     receiver.start()
     worker = RawWorker(receiver.endpoint)
-    for nonsense in ([b""], [b"B"], [b"H"], [b"H", b"\xff"], [b"P123"], [b"zzz", b"1"]):
+    for nonsense in (
+        [b""],
+        [b"B"],
+        [b"H"],
+        [b"H", b"\xff"],
+        [b"P123"],
+        [b"zzz", b"1"],
+    ):
         worker.socket.send_multipart(nonsense)
     worker.hello()
     assert (await worker.answer())[0] == link.WELCOME
+    worker.socket.send(link.numbered(link.BUNDLE, 1) + b"\xff")
+    worker.bundle(2)
+    await until(lambda: receiver.got)
+    assert receiver.got == [[trades(2)]]
     worker.close()
     receiver.close()
 
@@ -157,7 +169,9 @@ async def test_a_busy_puller_leaves_turns_to_the_loop() -> None:
         worker.bundle(number)
     turns: list[int] = []
     loop = asyncio.get_running_loop()
-    receiver.puller.start(lambda _w, _f: loop.call_soon(turns.append, receiver.puller.bundles), receiver._on_hello)
+    receiver.puller.start(
+        lambda _w, _b: loop.call_soon(turns.append, receiver.puller.bundles), lambda: None, receiver._on_hello
+    )
     await until(lambda: receiver.puller.bundles == 900)
     assert turns[0] <= 64
     worker.close()
@@ -185,4 +199,26 @@ async def test_an_earlier_life_of_a_worker_is_forgotten_when_the_new_one_greets(
     receiver.puller.acknowledge(time.monotonic_ns(), time.monotonic_ns())
     old.close()
     new.close()
+    receiver.close()
+
+
+async def test_a_turn_ends_after_what_was_waiting_and_before_a_greeting_is_answered() -> None:
+    receiver = Receiver("tcp://127.0.0.1:0", high_water_mark=10_000)
+    worker = RawWorker(receiver.endpoint)
+    worker.hello()
+    for number in (1, 2, 3):
+        worker.bundle(number)
+    worker.hello(first=4)
+    steps: list[object] = []
+    await until(lambda: receiver.puller._socket.poll(0))
+    await asyncio.sleep(0.1)
+
+    def on_hello(hello: link.Hello) -> link.Welcome:
+        steps.append(hello.first_number)
+        return link.Welcome(7, {})
+
+    receiver.puller.start(lambda _w, batches: steps.append(batches[0].last_id), lambda: steps.append("turn"), on_hello)
+    await until(lambda: steps.count("turn") >= 3)
+    assert steps[:8] == ["turn", 1, 1, 2, 3, "turn", 4, "turn"]
+    worker.close()
     receiver.close()

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from k2workers.errors import ConfigError
+from k2workers.transport import link
 from k2workers.transport.push import BatchPusher, PushOutcome
+from k2workers.wire import Batch, encode_bundle
 from tests.transport.support import Receiver, batch, trades, until
+
+
+def bytes_kept(*batches: Batch) -> int:
+    """What a bundle takes of ``keep_bytes``."""
+    return len(link.numbered(link.BUNDLE, 1) + encode_bundle(batches))
 
 
 async def test_bundles_arrive_whole_and_in_order(tmp_path: Path) -> None:
@@ -22,8 +29,8 @@ async def test_bundles_arrive_whole_and_in_order(tmp_path: Path) -> None:
     assert {pusher.push(bundle) for bundle in sent} == {PushOutcome.SENT}
     await until(lambda: len(receiver.got) == 500)
     assert receiver.got == sent
-    assert (pusher.counters.bundles_sent, pusher.counters.batches_sent) == (500, 1000)
-    assert pusher.counters.bytes_sent == sum(len(frame) for bundle in sent for frame in bundle)
+    assert pusher.counters.bundles_sent == 500
+    assert pusher.counters.bytes_sent == pusher.counters.kept_bytes
     pusher.close()
     receiver.close()
 
@@ -86,7 +93,7 @@ async def test_holes_that_the_aggregator_found_are_told(tmp_path: Path) -> None:
 
 
 async def test_without_a_reader_new_bundles_are_refused_at_the_bound(tmp_path: Path) -> None:
-    size = len(trades(0))
+    size = bytes_kept(trades(0))
     pusher = BatchPusher(f"ipc://{tmp_path}/push", "worker-0#1", keep_bytes=3 * size, linger_ms=0)
     outcomes = [pusher.push([trades(number)]) for number in range(6)]
     assert outcomes == [PushOutcome.BACK_PRESSURED] * 3 + [PushOutcome.REFUSED] * 3
@@ -102,7 +109,7 @@ async def test_without_a_reader_new_bundles_are_refused_at_the_bound(tmp_path: P
 
 
 async def test_an_aggregator_that_does_not_acknowledge_costs_bounded_memory(tmp_path: Path) -> None:
-    size = len(trades(0))
+    size = bytes_kept(trades(0))
     receiver = Receiver(f"ipc://{tmp_path}/push")
     pusher = BatchPusher(receiver.endpoint, "worker-0#1", keep_bytes=3 * size)
     receiver.start()

@@ -36,8 +36,7 @@ def trade(number: int) -> Trade:
 
 
 def frame(sequence: int, *events: Event, epoch: int = 1, topic: str = T) -> bytes:
-    made = wire.encode_batch(topic, events)
-    return wire.stamp(made, wire.read_header(made), epoch=epoch, sequence=sequence, publish_ns=0)
+    return wire.publication(wire.batch_of(topic, events), epoch=epoch, sequence=sequence, publish_ns=0)
 
 
 def trades(sequence: int, *numbers: int, epoch: int = 1) -> bytes:

@@ -30,17 +30,17 @@ class Feed:
         self.beats = 0
 
     def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1, withheld: bool = False) -> None:
-        frame = wire.encode_batch(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
-        stamped = wire.stamp(frame, wire.read_header(frame), epoch=epoch, sequence=sequence, publish_ns=1)
+        batch = wire.batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
+        stamped = wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=1)
         self.values.put(topic, stamped)
         self.ring.put(topic, sequence, stamped, 0)
         if not withheld:
             self.publisher.publish(stamped)
 
     def heartbeat(self) -> None:
-        frame = wire.encode_batch("heartbeat", [Heartbeat(1)])
+        batch = wire.batch_of("heartbeat", [Heartbeat(1)])
         self.beats += 1
-        self.publisher.publish(wire.stamp(frame, wire.read_header(frame), epoch=1, sequence=self.beats, publish_ns=1))
+        self.publisher.publish(wire.publication(batch, epoch=1, sequence=self.beats, publish_ns=1))
 
     async def beat(self) -> None:
         while True:

@@ -176,7 +176,7 @@ def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: 
     reader, out = codec(kind), []
     reader.decode(bytes(damaged), AT, out)
     for position, event in out:
-        wire.encode_batch(reader.topics[position].topic, [event])
+        wire.batch_of(reader.topics[position].topic, [event])
 
 
 TOGETHER = sorted(kind for kind in MESSAGES if kind != "mini_ticker")
