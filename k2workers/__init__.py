@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from k2workers.transport.position import Position
-    from k2workers.transport.reassembly import Lost
-    from k2workers.transport.subscriber import Message, MessageBatch, Subscriber
+    from k2workers.transport.reassembly import Lost, MessageBatch
+    from k2workers.transport.subscriber import Message, Subscriber
 
 __version__ = "0.1.0"
 __all__ = ["Lost", "Message", "MessageBatch", "Position", "Subscriber", "__version__"]

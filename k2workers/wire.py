@@ -15,23 +15,23 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from k2workers.errors import K2Error
 from k2workers.events import LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
 
-# array of 8; uint16 schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time
-_HEADER = struct.Struct(">BBHBQBQBIBqBqBQ")
-_ARRAY_8, _U16, _U32, _U64, _I64 = 0x98, 0xCD, 0xCE, 0xCF, 0xD3
+# array of 8 and uint16; schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time
+_HEADER = struct.Struct(">HHBQBQBIBqBqBQ")
+_ARRAY_8_U16, _U32, _U64, _I64 = 0x98CD, 0xCE, 0xCF, 0xD3
 _SPACE = 0x20
 _SHORT_ARRAY, _LONG_ARRAY, _VERY_LONG_ARRAY = 0x90, 0xDC, 0xDD
 """First bytes of MessagePack arrays: of up to 15 elements (count in the same byte), of up to 65,535, of more."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoders = {
-    number: msgspec.msgpack.Decoder(list[event_type])  # type: ignore[valid-type]
+_decode_of: dict[int, Callable[[bytes | memoryview], list[Event]]] = {
+    number: msgspec.msgpack.Decoder(list[event_type]).decode  # type: ignore[valid-type]
     for number, event_type in SCHEMAS.items()
 }
 
@@ -136,7 +136,7 @@ def newest_received_ns(batch: Batch) -> int | None:
 def publication(batch: Batch, *, epoch: int, sequence: int, publish_ns: int) -> bytes:
     """The frame to publish for this batch."""
     head = _HEADER.pack(
-        _ARRAY_8, _U16, batch.schema, _U64, epoch, _U64, sequence, _U32, batch.count,
+        _ARRAY_8_U16, batch.schema, _U64, epoch, _U64, sequence, _U32, batch.count,
         _I64, batch.first_id, _I64, batch.last_id, _U64, publish_ns,
     )  # fmt: skip
     return b"%b %b%b" % (batch.topic.encode(), head, batch.events)
@@ -146,13 +146,13 @@ def read_header(frame: bytes) -> Header:
     """The leading values of a published batch. Raises WireError if the bytes are not one."""
     space = frame.find(_SPACE)
     try:
-        (array, t1, schema, t2, epoch, t3, sequence, t4, count, t5, first_id, t6, last_id, t7, publish_ns) = (
+        (start, schema, t2, epoch, t3, sequence, t4, count, t5, first_id, t6, last_id, t7, publish_ns) = (
             _HEADER.unpack_from(frame, space + 1)
         )
         topic = frame[:space].decode()
     except (struct.error, UnicodeDecodeError) as error:
         raise WireError(f"not a batch of {len(frame)} bytes: {error}") from None
-    if space < 1 or (array, t1, t2, t3, t4, t5, t6, t7) != (_ARRAY_8, _U16, _U64, _U64, _U32, _I64, _I64, _U64):
+    if not (start == _ARRAY_8_U16 and t2 == t3 == t7 == _U64 and t4 == _U32 and t5 == t6 == _I64 and topic):
         raise WireError(f"not a batch: {frame[:64]!r}")
     return Header(topic, schema, epoch, sequence, count, first_id, last_id, publish_ns, space + 1 + _HEADER.size)
 
@@ -163,12 +163,13 @@ def decode_events(frame: bytes, header: Header) -> list[Event]:
 
 
 def _decode_events(topic: str, schema: int, data: bytes | memoryview) -> list[Event]:
-    late = schema > LATE
-    decoder = _decoders.get(schema - LATE if late else schema)
-    if decoder is None:
-        raise WireError(f"unknown schema {schema} on topic {topic}; known are {sorted(_decoders)}")
+    decode = _decode_of.get(schema)
     try:
-        events = decoder.decode(data)
+        if decode is not None:
+            return decode(data)
+        decode = _decode_of.get(schema - LATE)
+        if decode is None or schema < LATE:
+            raise WireError(f"unknown schema {schema} on topic {topic}; known are {sorted(_decode_of)}")
+        return [Backfilled(event) for event in decode(data)]
     except ValueError as error:  # msgspec's own errors and those of invalid UTF-8
         raise WireError(f"damaged events on topic {topic}: {error}") from None
-    return [Backfilled(event) for event in events] if late else events

@@ -42,61 +42,46 @@ OnClosed = Callable[[int, str], None]
 """Called once when an opened line has ended: line id, cause (a label value such as ``closed_1006``)."""
 
 
-class _Connection(ClientConnection, asyncio.BufferedProtocol):
-    """The library's connection with our own way for messages: no queue, no task, no copy per message."""
+class _Connection(ClientConnection):
+    """The library's connection with our own way for messages: no queue, no task, no copy per message.
+
+    It receives the venue's reply to the handshake; then ``_FrameReader`` takes its place.
+    """
 
     def __init__(self, line: Line, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._line = line
         self._assembler = MessageAssembler()
-        self._lane = FastLane(self._deliver, self._to_library, MAX_MESSAGE_BYTES)
-        self._handshake: bytes | None = b""
-        """What has come of the venue's reply to the handshake; None when frames have begun, or the reply was refused."""
-        self._fast = False
-        self._received_ns = 0
+        self._reply = b""
+        """What has come of the reply to the handshake."""
+        self.received_ns = 0
+        """Wall-clock time of the last read."""
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._lane.room()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._received_ns = time.time_ns()
-        line = self._line
-        frames_before = line.frames_received
-        line.last_read_ns = time.monotonic_ns()
-        line.bytes_received += nbytes
-        if self._fast:
-            self._lane.filled(nbytes)
-        else:
-            self._before_frames(bytes(self._lane.room()[:nbytes]))
-        rest_ns = line.pace.rest_ns(line.last_read_ns, line.frames_received - frames_before, nbytes)
-        if rest_ns:
-            # On purpose the whole loop: there is nothing else to do, and uvloop's timers know no microseconds.
-            time.sleep(rest_ns / 1e9)
-
-    def _before_frames(self, data: bytes) -> None:
-        """Give the library the venue's reply to the handshake; frames that came with it take the fast lane."""
-        if self._handshake is None:
-            self.data_received(data)
+    def data_received(self, data: bytes) -> None:
+        if self.response is not None:
+            super().data_received(data)
             return
-        self._handshake += data
-        head, end, frames = self._handshake.partition(END_OF_HANDSHAKE)
+        self._reply += data
+        head, end, frames = self._reply.partition(END_OF_HANDSHAKE)
         if not end and len(head) <= MAX_HANDSHAKE_BYTES:
             return
-        self._handshake = None
-        self.data_received(head + end)
-        self._fast = self.protocol.state is State.OPEN
-        if self._fast:
-            self._lane.take(frames)
+        self._reply = b""
+        super().data_received(head + end)
+        if self.protocol.state is State.OPEN:
+            reader = _FrameReader(self, self._line)
+            self.transport.set_protocol(reader)
+            reader.take(frames)
         elif frames:
-            self.data_received(frames)
+            super().data_received(frames)
 
-    def _deliver(self, messages: Messages) -> None:
-        line = self._line
-        line.frames_received += len(messages)
-        line.on_messages(line.number, messages, self._received_ns)
+    def deliver(self, messages: Messages) -> None:
+        """Hand on messages of the last read."""
+        self._line.frames_received += len(messages)
+        self._line.on_messages(self._line.number, messages, self.received_ns)
 
-    def _to_library(self, data: bytes) -> bool:
-        self.data_received(data)
+    def from_lane(self, data: bytes) -> bool:
+        """Take bytes that are not plain messages; whether data may still follow."""
+        super().data_received(data)
         return self.protocol.close_rcvd is None and self.protocol.parser_exc is None
 
     def process_event(self, event: ProtocolEvent) -> None:
@@ -105,11 +90,50 @@ class _Connection(ClientConnection, asyncio.BufferedProtocol):
             return
         message = self._assembler.add(event)
         if message is not None:
-            self._deliver(Messages.of([message]))
+            self.deliver(Messages.of([message]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._line.lost(f"closed_{self.protocol.close_code}")
+
+
+class _FrameReader(asyncio.BufferedProtocol):
+    """Receives everything after the handshake, straight into the fast lane's buffer; passes all other news to the connection.
+
+    An object of its own, because uvloop takes a protocol that also is an ``asyncio.Protocol`` for an unbuffered one.
+    """
+
+    def __init__(self, connection: _Connection, line: Line) -> None:
+        self._connection = connection
+        self._line = line
+        self._lane = FastLane(connection.deliver, connection.from_lane, MAX_MESSAGE_BYTES)
+        self.eof_received = connection.eof_received  # type: ignore[method-assign]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+
+    def take(self, data: bytes) -> None:
+        """Frames that came with the reply to the handshake."""
+        self._note_time(len(data))
+        self._lane.take(data)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._lane.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        line = self._line
+        frames_before = line.frames_received
+        self._note_time(nbytes)
+        self._lane.filled(nbytes)
+        rest_ns = line.pace.rest_ns(line.last_read_ns, line.frames_received - frames_before, nbytes)
+        if rest_ns:
+            # On purpose the whole loop: there is nothing else to do, and uvloop's timers know no microseconds.
+            time.sleep(rest_ns / 1e9)
+
+    def _note_time(self, size: int) -> None:
+        self._connection.received_ns = time.time_ns()
+        self._line.last_read_ns = time.monotonic_ns()
+        self._line.bytes_received += size
 
 
 class Line:

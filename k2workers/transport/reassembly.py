@@ -16,7 +16,6 @@ import msgspec
 from k2workers import wire
 from k2workers.events import (
     CHAINED,
-    LATE,
     SCHEMA_OF,
     Backfilled,
     BookSnapshot,
@@ -29,7 +28,7 @@ from k2workers.events import (
 )
 from k2workers.sequencing.arbiter import without_ids_through
 from k2workers.sequencing.bars import ids_of
-from k2workers.sequencing.ranges import IdRanges
+from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport.position import Position, TopicPosition
 
 _GAP, _VOID, _BOOK, _KLINE = SCHEMA_OF[Gap], SCHEMA_OF[Void], SCHEMA_OF[BookSnapshot], SCHEMA_OF[Kline]
@@ -63,19 +62,20 @@ class Lost(msgspec.Struct, frozen=True, gc=False):
         return self.last_sequence - self.first_sequence + 1
 
 
-class Batch(msgspec.Struct, gc=False):
-    """Events to deliver, and where the topic stood before them (for ``Reassembly.position``)."""
+class MessageBatch(msgspec.Struct, frozen=True, gc=False):
+    """Consecutive events of one topic, as they were published. ``publish_ns`` wall-clock ns."""
 
-    header: wire.Header
+    topic: str
+    sequence: int
+    publish_ns: int
     events: list[Event]
-    before: TopicPosition
 
 
-class Loss(msgspec.Struct, gc=False):
-    """Something to report as lost, and where its topic stood before it."""
+Place = tuple[int, int, int, int, bool, list[Range], bool]
+"""Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
-    lost: Lost
-    before: TopicPosition
+Delivery = tuple[MessageBatch | Lost, Place]
+"""Something to give to the program, and where its topic stood before it."""
 
 
 class ReassemblyCounters(msgspec.Struct, gc=False):
@@ -92,7 +92,8 @@ class _Topic:
     """Where one topic stands."""
 
     __slots__ = (
-        "asked_ns", "chained", "deadline_ns", "epoch", "held", "last_id", "last_time_ns", "open", "renewed", "sequence",
+        "asked_ns", "chained", "deadline_ns", "epoch", "gaps", "held", "last_id", "last_time_ns", "open", "renewed",
+        "sequence",
     )  # fmt: skip
 
     def __init__(self, epoch: int, sequence: int) -> None:
@@ -104,18 +105,24 @@ class _Topic:
         self.renewed = False
         """A new epoch began and its first chained batch has not come yet: only ids tell whether something is lost."""
         self.open = IdRanges()
-        self.held: dict[int, tuple[wire.Header, bytes]] = {}
+        self.gaps: list[Range] = []
+        """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
+        self.held: dict[int, bytes] = {}
         self.deadline_ns = 0
         self.asked_ns = 0
 
-    def position(self) -> TopicPosition:
-        gaps = list(self.open) if self.open else _NOTHING
-        return TopicPosition(
-            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.chained, gaps, self.renewed
-        )
+    @classmethod
+    def at(cls, position: TopicPosition) -> _Topic:
+        """A topic that stands there."""
+        state = cls(position.epoch, position.sequence)
+        state.last_id, state.last_time_ns, state.chained = position.last_id, position.last_time_ns, position.chained
+        state.open, state.gaps, state.renewed = IdRanges(position.open), position.open, position.renewed
+        return state
 
-
-_NOTHING: list[tuple[int, int]] = []
+    def place(self) -> Place:
+        return (
+            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.chained, self.gaps, self.renewed
+        )  # fmt: skip
 
 
 class Reassembly:
@@ -126,7 +133,7 @@ class Reassembly:
     """
 
     def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
-        self.ready: deque[Batch | Loss] = deque()
+        self.ready: deque[Delivery] = deque()
         self.counters = ReassemblyCounters()
         self._patience_ns = patience_ns
         self._topics: dict[str, _Topic] = {}
@@ -134,13 +141,11 @@ class Reassembly:
         """Topics with a hole."""
         self._held_bytes = 0
         for topic, at in (position.topics if position is not None else {}).items():
-            state = self._topics[topic] = _Topic(at.epoch, at.sequence)
-            state.last_id, state.last_time_ns, state.chained = at.last_id, at.last_time_ns, at.chained
-            state.open, state.renewed = IdRanges(at.open), at.renewed
+            self._topics[topic] = _Topic.at(at)
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, frame: bytes, now_ns: int) -> wire.Header:
+    def take(self, frame: bytes, now_ns: int) -> None:
         """A frame as it was published. Raises WireError."""
         header = wire.read_header(frame)
         state = self._topics.get(header.topic)
@@ -156,7 +161,6 @@ class Reassembly:
             self.counters.duplicates_dropped += header.count
         else:
             self._hold(state, header, frame, now_ns)
-        return header
 
     def replayed(self, topic: str, epoch: int, first: int, newest: int, frames: list[bytes], now_ns: int) -> None:
         """The ring's answer: it holds sequences ``first`` to ``newest``, and gave these frames."""
@@ -169,7 +173,7 @@ class Reassembly:
         for frame in frames:
             header = wire.read_header(frame)
             if header.sequence > state.sequence and header.sequence not in state.held:
-                state.held[header.sequence] = (header, frame)
+                state.held[header.sequence] = frame
                 self._held_bytes += len(frame)
         if lost:
             self._give_up(topic, state, first - 1)
@@ -217,13 +221,13 @@ class Reassembly:
         """Whether anything of this topic was had."""
         return topic in self._topics
 
-    def position(self, begun: Batch | None, begun_at: int) -> Position:
-        """Where the program stands: all that was taken out of ``ready``, and ``begun_at`` events of the batch ``begun``."""
-        found = {topic: state.position() for topic, state in self._topics.items()}
-        for item in reversed(self.ready):
-            found[item.lost.topic if isinstance(item, Loss) else item.header.topic] = item.before
-        if begun is not None and begun_at < len(begun.events):
-            found[begun.header.topic] = _after(begun.before, begun.events[:begun_at])
+    def position(self, begun: Delivery | None, begun_at: int) -> Position:
+        """Where the program stands: all that was taken out of ``ready``, and ``begun_at`` events of ``begun``."""
+        found = {topic: TopicPosition(*state.place()) for topic, state in self._topics.items()}
+        for item, before in reversed(self.ready):
+            found[item.topic] = TopicPosition(*before)
+        if begun is not None and isinstance(begun[0], MessageBatch) and begun_at < len(begun[0].events):
+            found[begun[0].topic] = _after(TopicPosition(*begun[1]), begun[0].events[:begun_at])
         return Position(found)
 
     # ── steps ───────────────────────────────────────────────────────────────────────────────────────────
@@ -242,7 +246,7 @@ class Reassembly:
         if header.sequence in state.held:
             self.counters.duplicates_dropped += header.count
             return
-        state.held[header.sequence] = (header, frame)
+        state.held[header.sequence] = frame
         self._held_bytes += len(frame)
         self._want(header.topic, state, now_ns)
         if self._held_bytes > MAX_HELD_BYTES:
@@ -262,13 +266,14 @@ class Reassembly:
                 continue
             until = min((s for s in state.held if s > state.sequence), default=last_sequence + 1) - 1
             until = min(until, last_sequence)
-            following = state.held.get(until + 1)
+            frame = state.held.get(until + 1)
+            following = wire.read_header(frame) if frame is not None else None
             first_id = last_id = None
-            if state.chained and state.last_id >= 0 and following is not None and following[0].schema in CHAINED:
-                first_id, last_id = state.last_id + 1, following[0].first_id - 1
+            if state.chained and state.last_id >= 0 and following is not None and following.schema in CHAINED:
+                first_id, last_id = state.last_id + 1, following.first_id - 1
             # After a new epoch only ids tell: what was missed may have been had in the old one.
             if not (state.renewed and state.chained):
-                self.ready.append(Loss(Lost(topic, state.sequence + 1, until, first_id, last_id), state.position()))
+                self.ready.append((Lost(topic, state.sequence + 1, until, first_id, last_id), state.place()))
                 self.counters.lost_batches += until - state.sequence
                 if last_id is not None:
                     state.last_id = max(state.last_id, last_id)
@@ -277,51 +282,55 @@ class Reassembly:
 
     def _drain(self, topic: str, state: _Topic) -> None:
         """Deliver what is held and follows on now."""
-        while (held := state.held.pop(state.sequence + 1, None)) is not None:
-            self._held_bytes -= len(held[1])
-            self._deliver(state, *held)
+        while (frame := state.held.pop(state.sequence + 1, None)) is not None:
+            self._held_bytes -= len(frame)
+            self._deliver(state, wire.read_header(frame), frame)
         if not state.held:
             self._waiting.pop(topic, None)
 
     def _deliver(self, state: _Topic, header: wire.Header, frame: bytes) -> None:
         """The topic's next batch: what of it is new goes to ``ready``."""
-        before = state.position()
+        before = state.place()
         events = wire.decode_events(frame, header)
         schema = header.schema
         state.sequence = header.sequence
-        if schema in CHAINED or schema in (_GAP, _VOID):
-            self._check_chain(state, header, before)
+        if schema in CHAINED:
+            state.chained = True
+        if state.renewed:
+            self._begin_epoch(state, header, before)
         if schema in _WITHOUT_IDS or (header.first_id > state.last_id and schema < _GAP and schema not in _JUDGED):
             state.last_id = header.last_id
-            fresh = events
         else:
-            fresh = [kept for event in events if (kept := _fresh(state, event)) is not None]
-        self.counters.duplicates_dropped += len(events) - len(fresh)
-        if fresh:
-            self.counters.batches += 1
-            self.counters.events += len(fresh)
-            self.ready.append(Batch(header, fresh, before))
+            events = [kept for event in events if (kept := _fresh(state, event)) is not None]
+            state.gaps = list(state.open)
+            self.counters.duplicates_dropped += header.count - len(events)
+            if not events:
+                return
+        counters = self.counters
+        counters.batches += 1
+        counters.events += len(events)
+        self.ready.append((MessageBatch(header.topic, header.sequence, header.publish_ns, events), before))
 
-    def _check_chain(self, state: _Topic, header: wire.Header, before: TopicPosition) -> None:
-        if header.schema in CHAINED:
-            state.chained = True
-        if state.renewed and state.chained and header.schema < LATE:
-            if 0 <= state.last_id < header.first_id - 1:
-                lost = Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1)
-                self.ready.append(Loss(lost, before))
-                state.last_id = header.first_id - 1
-            if header.schema in CHAINED or header.first_id > state.last_id:
-                state.renewed = False
+    def _begin_epoch(self, state: _Topic, header: wire.Header, before: Place) -> None:
+        """The first batches of a new epoch: ids tell whether something was lost between the two."""
+        schema = header.schema
+        if not state.chained or not (schema in CHAINED or schema in (_GAP, _VOID)):
+            return
+        if 0 <= state.last_id < header.first_id - 1:
+            lost = Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1)
+            self.ready.append((lost, before))
+            state.last_id = header.first_id - 1
+        if schema in CHAINED or header.first_id > state.last_id:
+            state.renewed = False
 
 
 def _after(before: TopicPosition, given: list[Event]) -> TopicPosition:
     """Where a topic stands after these events, if the rest of their batch is not given."""
-    state = _Topic(before.epoch, before.sequence)
-    state.last_id, state.last_time_ns, state.chained = before.last_id, before.last_time_ns, before.chained
-    state.open, state.renewed = IdRanges(before.open), before.renewed
+    state = _Topic.at(before)
     for event in given:
         _fresh(state, event)
-    return state.position()
+    state.gaps = list(state.open)
+    return TopicPosition(*state.place())
 
 
 # ── which events are new ────────────────────────────────────────────────────────────────────────────────────

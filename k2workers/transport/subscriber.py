@@ -27,7 +27,7 @@ from k2workers.events import Event
 from k2workers.transport import replay
 from k2workers.transport.patience import Patience
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import Batch, Loss, Lost, Reassembly, ReassemblyCounters
+from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
 
 HEARTBEAT_TOPIC = "heartbeat"
@@ -47,15 +47,6 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     publish_ns: int
     event: Event
-
-
-class MessageBatch(msgspec.Struct, frozen=True, gc=False):
-    """Consecutive events of one topic, as they were published. ``publish_ns`` wall-clock ns."""
-
-    topic: str
-    sequence: int
-    publish_ns: int
-    events: list[Event]
 
 
 class Batches:
@@ -115,7 +106,8 @@ class Subscriber:
         self.topics = tuple(topics)
         self._recover = recover
         self._reassembly = Reassembly(position, **({} if recover else {"patience_ns": 0}))
-        self._begun: Batch | None = None
+        self._begun: Delivery | None = None
+        """The batch that is being given, an event at a time."""
         self._begun_at = 0
         self._context: Context = zmq.Context()
         self._socket = _quick(open_socket(self._context, zmq.SUB, receive_high_water_mark=high_water_mark))
@@ -242,33 +234,25 @@ class Subscriber:
 
     def _next(self) -> Message | Lost | None:
         """The next item to give, if there is one."""
-        begun = self._begun
-        while begun is None or self._begun_at >= len(begun.events):
+        batch = self._begun[0] if self._begun is not None else None
+        while not isinstance(batch, MessageBatch) or self._begun_at >= len(batch.events):
             if not self._reassembly.ready:
                 return None
-            item = self._reassembly.ready.popleft()
-            if isinstance(item, Loss):
-                return item.lost
-            begun, self._begun, self._begun_at = item, item, 0
-        event = begun.events[self._begun_at]
+            self._begun, self._begun_at = self._reassembly.ready.popleft(), 0
+            batch = self._begun[0]
+            if isinstance(batch, Lost):
+                self._begun = None
+                return batch
+        event = batch.events[self._begun_at]
         self._begun_at += 1
-        header = begun.header
-        return Message(header.topic, header.sequence, header.publish_ns, event)
+        return Message(batch.topic, batch.sequence, batch.publish_ns, event)
 
     def _next_batch(self) -> MessageBatch | Lost | None:
         """The next batch, or the rest of the one that was begun."""
-        begun = self._begun
-        if begun is None or self._begun_at >= len(begun.events):
-            if not self._reassembly.ready:
-                return None
-            item = self._reassembly.ready.popleft()
-            if isinstance(item, Loss):
-                return item.lost
-            begun, self._begun_at = item, 0
-        events = begun.events[self._begun_at :] if self._begun_at else begun.events
-        self._begun = None
-        header = begun.header
-        return MessageBatch(header.topic, header.sequence, header.publish_ns, events)
+        begun, self._begun = self._begun, None
+        if begun is not None and isinstance(begun[0], MessageBatch) and self._begun_at < len(begun[0].events):
+            return msgspec.structs.replace(begun[0], events=begun[0].events[self._begun_at :])
+        return self._reassembly.ready.popleft()[0] if self._reassembly.ready else None
 
     def _fetch_snapshot(self, timeout_s: float) -> list[bytes]:
         frames = []

@@ -24,7 +24,7 @@ from k2workers.events import (
     Void,
 )
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import Batch, Lost, Reassembly
+from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
 
 T = "binance.trade.X"
@@ -50,8 +50,8 @@ def reassembly(position: Position | None = None) -> Reassembly:
 def delivered(state: Reassembly) -> list[Event | Lost]:
     out: list[Event | Lost] = []
     while state.ready:
-        item = state.ready.popleft()
-        out += item.events if isinstance(item, Batch) else [item.lost]
+        item, _ = state.ready.popleft()
+        out += item.events if isinstance(item, MessageBatch) else [item]
     return out
 
 
@@ -198,7 +198,6 @@ def test_a_position_is_what_was_given_and_survives_being_saved() -> None:
     state.take(trades(1, 1, 2, 3), 0)
     state.take(trades(2, 4), 0)
     begun = state.ready.popleft()
-    assert isinstance(begun, Batch)
     for given, expected in ((1, [2, 3, 4, 5]), (3, [4, 5])):
         saved = Position.from_bytes(state.position(begun, given).to_bytes())
         resumed = reassembly(saved)
@@ -274,11 +273,12 @@ class ManyLives(RuleBasedStateMachine):
     @rule(given=st.integers(0, 3))
     def program_restarts(self, given: int) -> None:
         begun = None
-        if self.state.ready and isinstance(self.state.ready[0], Batch):
+        if self.state.ready and isinstance(self.state.ready[0][0], MessageBatch):
             begun = self.state.ready.popleft()
-            assert isinstance(begun, Batch)
-            given = min(given, len(begun.events))
-            self._count(begun.events[:given])
+            batch, _ = begun
+            assert isinstance(batch, MessageBatch)
+            given = min(given, len(batch.events))
+            self._count(batch.events[:given])
         saved = self.state.position(begun, given)
         self.state = reassembly(Position.from_bytes(saved.to_bytes()))
 

@@ -1,0 +1,96 @@
+"""One connection on real sockets: under both event loops, over TCP and TLS, plain messages go on together."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import trustme
+import uvloop
+
+from k2workers.errors import VenueError
+from k2workers.feed.line import Line
+from k2workers.feed.messages import Messages
+from k2workers.feed.pace import Pace
+from k2workers.tls import client_context
+from tests.bench.frames import frames
+from tests.bench.pump import Pumping
+
+EVENTS = 3_000
+RUNNERS: dict[str, Callable[..., object]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+
+
+@contextmanager
+def pump(pumping: Pumping) -> Iterator[int]:
+    """A process that sends ready-made frames to whoever connects; its port."""
+    command = [sys.executable, "-m", "tests.bench.pump", msgspec.json.encode(pumping).decode()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            yield int(running.stdout.readline())
+        finally:
+            running.kill()
+
+
+async def received(url: str, ca_bundle: str = "") -> tuple[list[bytes], int]:
+    """All messages of a pump, and the most that came together."""
+    messages: list[bytes] = []
+    most, done = 0, asyncio.Event()
+
+    def take(_line: int, together: Messages, _received_ns: int) -> None:
+        nonlocal most
+        messages.extend(together.singly())
+        most = max(most, len(together))
+        if len(messages) >= EVENTS:
+            done.set()
+
+    line = Line(1, url, take, lambda *_: None, Pace(0))
+    context = client_context(ca_bundle) if ca_bundle else None
+    await line.open(ssl_context=context, timeout_s=10, close_timeout_s=1)
+    async with asyncio.timeout(20):
+        await done.wait()
+    line.abort()
+    await asyncio.sleep(0)
+    assert line.frames_received == EVENTS
+    return messages, most
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("layer", ["TCP", "TLS"])
+def test_plain_messages_come_whole_in_order_and_together(runner: str, layer: str, tmp_path: Path) -> None:
+    authority, chain, bundle = trustme.CA(), tmp_path / "chain.pem", tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(chain))
+    secure = layer == "TLS"
+    with pump(Pumping(events=EVENTS, certificate=str(chain) if secure else "")) as port:
+        url = f"{'wss' if secure else 'ws'}://127.0.0.1:{port}/stream"
+        found = RUNNERS[runner](received(url, str(bundle) if secure else ""))
+    messages, most = found  # type: ignore[misc]
+    assert messages == [frame.partition(b"{")[1] + frame.partition(b"{")[2] for frame in frames("trade", 10, EVENTS)]
+    # 64 frames are written at once: had the library parsed them, each would have come alone.
+    assert most >= 64
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 503 Busy\r\n\r\n", b"x" * 300_000, b"", b"\x00\r\n\r\n"])
+def test_what_is_no_handshake_is_a_venue_error(reply: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        writer.close()
+
+    async def attempt() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
+        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
+        with pytest.raises(VenueError, match="cannot connect to"):
+            await line.open(ssl_context=None, timeout_s=10, close_timeout_s=1)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(attempt())
