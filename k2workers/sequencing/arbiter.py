@@ -28,12 +28,15 @@ MAX_HELD = 10_000
 MAX_OPEN = 1_000
 """Announced gaps one lane still hopes to fill; past it the oldest is given up for good (it was announced)."""
 
-ONE_ID: dict[type[Event], Callable[[Event], int]] = {
-    Trade: operator.attrgetter("trade_id"),
-    AggTrade: operator.attrgetter("agg_trade_id"),
-    BookTicker: operator.attrgetter("update_id"),
+_trade, _agg_trade, _update = map(operator.attrgetter, ("trade_id", "agg_trade_id", "update_id"))
+_first_update, _last_update = map(operator.attrgetter, ("first_update_id", "last_update_id"))
+IDS_OF: dict[type[Event], tuple[Callable[[Event], int], Callable[[Event], int]]] = {
+    Trade: (_trade, _trade),
+    AggTrade: (_agg_trade, _agg_trade),
+    BookTicker: (_update, _update),
+    DepthUpdate: (_first_update, _last_update),
 }
-"""The frequent types that stand for one id each, and how to read it fastest."""
+"""The frequent types, and how to read their first and last id fastest."""
 
 NOT_RECEIVED = "not received"
 """The cause of a gap that only the ids tell of."""
@@ -178,13 +181,13 @@ class ChainLane(HoldingLane):
         return Verdict.ACCEPTED
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
-        id_of = ONE_ID.get(type(events[0]))
-        if id_of is not None and self.last_id is not None and not self._held:
-            # Nearly always the run simply continues the chain: one comparison in C instead of a judgement for each.
-            first_id = self.last_id + 1
-            if list(map(id_of, events)) == list(range(first_id, first_id + len(events))):
-                self.ready += events
-                self.last_id += len(events)
+        ids_of = IDS_OF.get(type(events[0]))
+        if ids_of is not None and self.last_id is not None and not self._held:
+            # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
+            first_of, last_of = ids_of
+            last_ids = list(map(last_of, events))
+            if list(map(first_of, events)) == [self.last_id + 1, *[last_id + 1 for last_id in last_ids[:-1]]]:
+                self._accept_run(events, last_ids[-1])
                 return False
         return super().offer_run(events, now_ns, hold_ns)
 
@@ -222,6 +225,11 @@ class ChainLane(HoldingLane):
         else:
             self.ready.append(Backfilled(event))
             self.repaired += 1
+
+    def _accept_run(self, events: list[Event], last_id: int) -> None:
+        """Accept events of the venue that continue the chain up to ``last_id``."""
+        self.ready += events
+        self.last_id = last_id
 
     def _accept(self, event: Event) -> None:
         self.ready.append(event)
@@ -285,9 +293,9 @@ class MonotoneLane(Lane):
         return Verdict.ACCEPTED
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
-        id_of = ONE_ID.get(type(events[0]))
-        if id_of is not None:
-            ids = list(map(id_of, events))
+        ids_of = IDS_OF.get(type(events[0]))
+        if ids_of is not None:
+            ids = list(map(ids_of[1], events))
             if (self.last_id is None or ids[0] > self.last_id) and all(
                 map(operator.lt, ids, itertools.islice(ids, 1, None))
             ):

@@ -37,7 +37,7 @@ class BookLane(ChainLane):
         """Whether subscribers lack a valid book."""
         self.patient = False
         """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
-        self._buffer: deque[DepthUpdate] = deque()
+        self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_BUFFERED)
         self._snapshot: BookSnapshot | None = None
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
@@ -67,12 +67,18 @@ class BookLane(ChainLane):
         """Whether a snapshot must be fetched: one is needed, diffs are buffered (step 1), and none is at hand."""
         return self.needs_snapshot and self._snapshot is None and len(self._buffer) > 0
 
+    def _accept_run(self, events: list[Event], last_id: int) -> None:
+        super()._accept_run(events, last_id)
+        self._keep(events)
+
     def _accept(self, event: Event) -> None:
         super()._accept(event)
-        if self.needs_snapshot and isinstance(event, DepthUpdate):
-            self._buffer.append(event)
-            if len(self._buffer) > MAX_BUFFERED:
-                self._buffer.popleft()
+        self._keep((event,))
+
+    def _keep(self, events: Iterable[Event]) -> None:
+        """Buffer accepted diffs while subscribers lack a valid book (step 1)."""
+        if self.needs_snapshot:
+            self._buffer += (event for event in events if isinstance(event, DepthUpdate))
             self._heal()
 
     def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:
