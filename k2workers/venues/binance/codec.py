@@ -38,17 +38,14 @@ class _Wrapped(msgspec.Struct, gc=False):
 class _Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
-    __slots__ = ("decoder", "message", "spec", "topic", "wrapped")
+    __slots__ = ("message", "spec", "symbol", "topic", "wrapped")
 
-    def __init__(self, spec: StreamSpec, topic: int) -> None:
-        message: type[Message] = MESSAGE_OF[spec.event_type]
-        if spec.symbol and "symbol" in message.__struct_fields__:
-            # That the data are of the stream's own symbol is checked while decoding.
-            own = ("symbol", typing.Literal[spec.symbol], msgspec.field(name="s"))
-            message = msgspec.defstruct(message.__name__, [own], bases=(message,), gc=False)  # type: ignore[assignment]
+    def __init__(self, spec: StreamSpec, topic: int, message: type[Message]) -> None:
         self.spec = spec
         self.topic = topic
         self.message = message
+        self.symbol = spec.symbol if "symbol" in message.__struct_fields__ else ""
+        """The symbol that every message must name; empty if they name none, or any."""
         self.wrapped = msgspec.defstruct(
             "Wrapped",
             [("data", message if topic >= 0 else list[message])],  # type: ignore[valid-type]
@@ -58,7 +55,34 @@ class _Stream:
             tag=spec.name,
             gc=False,
         )
-        self.decoder: msgspec.json.Decoder[_Wrapped] = msgspec.json.Decoder(self.wrapped)
+
+    def events(self, messages: list[typing.Any], received_ns: int, unit_ns: int) -> list[Event]:
+        """The events of its messages. Raises ValueError if one of them is of another symbol."""
+        if self.symbol:
+            symbol = self.symbol
+            for message in messages:
+                if message.symbol != symbol:
+                    raise ValueError(f"symbol {message.symbol!r} on stream {self.spec.name}")
+        return self.message.events(messages, received_ns, unit_ns)
+
+
+def _shapes(specs: Iterable[StreamSpec]) -> dict[type[Event], type[Message]]:
+    """What the messages of each event type look like on these streams.
+
+    All streams of a type share one class, or the interpreter would look up every field of every message anew. Where they name
+    their symbols, no other is accepted, and those that come share one string.
+    """
+    symbols: dict[type[Event], list[str]] = defaultdict(list)
+    for spec in specs:
+        symbols[spec.event_type] += [spec.symbol] if spec.symbol else []
+    shapes: dict[type[Event], type[Message]] = {}
+    for event_type, names in symbols.items():
+        shape = MESSAGE_OF[event_type]
+        if names and "symbol" in shape.__struct_fields__:
+            own = ("symbol", typing.Literal.__getitem__(tuple(names)), msgspec.field(name="s"))
+            shape = msgspec.defstruct(shape.__name__, [own], bases=(shape,), gc=False)  # type: ignore[assignment]
+        shapes[event_type] = shape
+    return shapes
 
 
 def _any_of(shapes: Sequence[type]) -> typing.Any:
@@ -76,11 +100,14 @@ class BinanceCodec:
         self._unit_ns = time_unit_ns
         self._topic_of: dict[tuple[str, str], int] = {}
         self._streams: dict[bytes, _Stream] = {}
+        shapes = _shapes(spec for spec in specs if spec.symbol)
         for spec in specs:
             topic = self._topic(spec, spec.symbol) if spec.symbol else -1
-            self._streams[spec.name.encode()] = _Stream(spec, topic)
-        shapes = [stream.wrapped for stream in self._streams.values()]
-        self._together: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[_any_of(shapes)])  # type: ignore[misc]
+            message = shapes[spec.event_type] if spec.symbol else MESSAGE_OF[spec.event_type]
+            self._streams[spec.name.encode()] = _Stream(spec, topic, message)
+        wrapped = _any_of([stream.wrapped for stream in self._streams.values()])
+        self._one: msgspec.json.Decoder[_Wrapped] = msgspec.json.Decoder(wrapped)
+        self._together: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
 
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
         """See ``venues.venue.Codec.decode_together``."""
@@ -98,7 +125,7 @@ class BinanceCodec:
             for shape, found in of_stream.items():
                 stream = shape.stream
                 if stream.topic >= 0:
-                    runs[stream.topic] = stream.message.events(found, received_ns, self._unit_ns)
+                    runs[stream.topic] = stream.events(found, received_ns, self._unit_ns)
                 else:
                     for topic, event in self._all_market(stream, itertools.chain.from_iterable(found), received_ns):
                         runs.setdefault(topic, []).append(event)
@@ -108,19 +135,21 @@ class BinanceCodec:
 
     def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """See ``venues.venue.Codec.decode``."""
-        if frame[:_PREFIX_LENGTH] == _PREFIX:
-            stream = self._streams.get(frame[_PREFIX_LENGTH : frame.find(b'"', _PREFIX_LENGTH)])
-            if stream is not None:
-                return self._data(stream, frame, received_ns, out)
+        if (
+            frame[:_PREFIX_LENGTH] == _PREFIX
+            and frame[_PREFIX_LENGTH : frame.find(b'"', _PREFIX_LENGTH)] in self._streams
+        ):
+            return self._data(frame, received_ns, out)
         return self._other(frame, received_ns, out)
 
-    def _data(self, stream: _Stream, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def _data(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         try:
-            data = stream.decoder.decode(frame).data
+            message = self._one.decode(frame)
+            stream = message.stream
             if stream.topic >= 0:
-                out += [(stream.topic, event) for event in stream.message.events([data], received_ns, self._unit_ns)]
+                out += [(stream.topic, event) for event in stream.events([message.data], received_ns, self._unit_ns)]
             else:
-                out += self._all_market(stream, data, received_ns)
+                out += self._all_market(stream, message.data, received_ns)
         except (ValueError, RecursionError) as error:  # msgspec's and UTF-8 errors are ValueErrors
             return self._malformed(str(error))
         return Outcome.EVENTS
@@ -151,9 +180,8 @@ class BinanceCodec:
         if envelope.e == SHUTDOWN_EVENT or envelope.stream == f"!{SHUTDOWN_EVENT}":
             return Outcome.SHUTDOWN_NOTICE
         if envelope.stream is not None:
-            stream = self._streams.get(envelope.stream.encode(errors="replace"))
-            if stream is not None:
-                return self._data(stream, frame, received_ns, out)
+            if envelope.stream.encode(errors="replace") in self._streams:
+                return self._data(frame, received_ns, out)
             self.malformed_cause = f"stream {envelope.stream!r} was not asked for"
             return Outcome.UNKNOWN_STREAM
         refusal = envelope.error
