@@ -21,15 +21,11 @@ BUFFER_BYTES = 256 * 1024
 _WHOLE_TEXT = 0x81
 """First byte of a frame: FIN, no reserved bit, opcode text (RFC 6455 part 5.2)."""
 
-_HEAD_16 = struct.Struct(">I")
-"""The four bytes before a payload of 126 to 65,535 bytes: 0x81, 126, length. Read and written as one number."""
+_HEAD_16 = struct.Struct(">HH")
+"""The four bytes before a payload of 126 to 65,535 bytes: 0x81 and 126, length."""
 
-_LOWEST_16 = 0x817E_0000 + 126
-_HIGHEST_16 = 0x817E_FFFF
-_TO_SIZE_16 = 0x817E_0000 - 4
-"""The number of such a head, less this, is the size of its frame."""
-
-_BLANK_16 = int.from_bytes(bytes([SEPARATOR, BLANK, BLANK, BLANK]))
+_WHOLE_TEXT_16 = 0x817E
+_BLANK_16 = tuple(int.from_bytes(pair) for pair in (bytes([SEPARATOR, BLANK]), bytes([BLANK, BLANK])))
 _FIRST_BYTES = frozenset(opcode | fin for opcode in map(int, Opcode) for fin in (0x00, 0x80))
 _FIN, _CONTROL = 0x80, 0x08
 _LENGTH_16, _LENGTH_64 = 126, 127
@@ -44,18 +40,17 @@ class FastLane:
     Before each read ask for ``room``, after it say how much was ``filled``. ``deliver`` gets plain messages, as many together
     as follow each other; ``library`` gets all other bytes as they come, and tells whether data may still follow (False once
     the connection is closed or broken: from then on it gets everything). A frame above ``max_bytes`` is not plain: refusing
-    it is the library's. The buffer grows for a frame that is larger than it, and shrinks again.
+    it is the library's; ``max_bytes`` is at least 65,535. The buffer grows for a frame that is larger than it, and shrinks again.
     """
 
     __slots__ = (
-        "_buffer", "_deliver", "_filled", "_fragmented", "_highest_16", "_library", "_max_bytes", "_needed", "_owed", "_view",
+        "_buffer", "_deliver", "_filled", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_view",
     )  # fmt: skip
 
     def __init__(self, deliver: Callable[[Messages], None], library: Callable[[bytes], bool], max_bytes: int) -> None:
         self._deliver = deliver
         self._library = library
         self._max_bytes = max_bytes
-        self._highest_16 = min(_HIGHEST_16, 0x817E_0000 + max_bytes)
         self._owed = 0
         """How many of the next bytes belong to the library."""
         self._fragmented = False
@@ -124,18 +119,18 @@ class FastLane:
 
     def _plain_run(self, begin: int) -> int:
         """Deliver the complete plain frames with a length of two bytes that follow each other here; where they end."""
-        buffer, filled, highest = self._buffer, self._filled, self._highest_16
-        read, write = _HEAD_16.unpack_from, _HEAD_16.pack_into
+        buffer, filled = self._buffer, self._filled
+        read, write, (separator, blank) = _HEAD_16.unpack_from, _HEAD_16.pack_into, _BLANK_16
         ends: list[int] = []
         add, position, last = ends.append, begin, filled - 4
         while position <= last:
-            (head,) = read(buffer, position)
-            if not _LOWEST_16 <= head <= highest:
+            head, length = read(buffer, position)
+            if head != _WHOLE_TEXT_16 or length < _SMALLEST_16:
                 break
-            end = position + head - _TO_SIZE_16
+            end = position + 4 + length
             if end > filled:
                 break
-            write(buffer, position, _BLANK_16)
+            write(buffer, position, separator, blank)
             position = end
             add(end - begin)
         if ends:

@@ -185,9 +185,15 @@ class ChainLane(HoldingLane):
         if ids_of is not None and self.last_id is not None and not self._held:
             # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
             first_of, last_of = ids_of
-            last_ids = list(map(last_of, events))
-            if list(map(first_of, events)) == [self.last_id + 1, *[last_id + 1 for last_id in last_ids[:-1]]]:
-                self._accept_run(events, last_ids[-1])
+            first_ids, next_id = list(map(first_of, events)), self.last_id + 1
+            if first_of is last_of:
+                last_id = self.last_id + len(events)
+                continues = first_ids == list(range(next_id, last_id + 1))
+            else:
+                *inner, last_id = map(last_of, events)
+                continues = first_ids == [next_id, *[inner_id + 1 for inner_id in inner]]
+            if continues:
+                self._accept_run(events, last_id)
                 return False
         return super().offer_run(events, now_ns, hold_ns)
 
