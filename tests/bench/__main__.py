@@ -6,11 +6,12 @@ import itertools
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import App
 
 from tests.bench.measuring import Certificate, certificate, measure, measure_pipeline, process, tell
+from tests.bench.peers import comparison
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
 
@@ -148,6 +149,43 @@ def pipeline(
         for count, runs in figures.items()
     ]
     tell(rows, report)
+    return 0
+
+
+@app.command
+def peers(
+    *,
+    kind: Literal["trade", "agg_trade"] = "trade",
+    symbols: int = 10,
+    events: int = 50_000,
+    rounds: int = 3,
+    tls: bool = False,
+    peer: list[str] | None = None,
+    report: Path | None = None,
+) -> int:
+    """Other people's libraries on the same frames: microseconds of CPU an event, and how many times our worker's that is.
+
+    Each in its fastest documented setting and in an environment of its own, which is made under .bench the first time.
+
+    Parameters
+    ----------
+    kind
+        What the frames are. A peer that does not read it gets its own kind, and is held against our worker on that.
+    symbols
+        How many, evenly mixed.
+    events
+        How many a run.
+    rounds
+        Interleaved runs of each; the medians count.
+    tls
+        Over TLS as well.
+    peer
+        Only these (any part of their names).
+    report
+        Write all figures to this JSON file.
+    """
+    layers = ("TCP", "TLS") if tls else ("TCP",)
+    tell(comparison.compare(kind, symbols, events, rounds, layers, peer or [""]), report)
     return 0
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.bench.frames import symbols
 from tests.bench.measuring import Certificate, RunFailedError, against_pump, certificate, measure, process
+from tests.bench.peers.table import ENVIRONMENTS, PEERS
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
 
@@ -67,3 +69,11 @@ def test_a_peer_that_got_everything_tells_its_figures(tmp_path):
 def test_a_peer_whose_last_id_is_wrong_fails(tmp_path):
     with pytest.raises(RunFailedError, match="the last id is 287, not 286; 0 events missing"):
         peer_run(tmp_path, 1)
+
+
+def test_every_peer_has_its_script_its_environment_and_a_version():
+    for peer in PEERS:
+        compile(Path("tests/bench/peers", peer.script).read_text(encoding="utf-8"), peer.script, "exec")
+    assert {peer.environment for peer in PEERS} == set(ENVIRONMENTS)
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+    assert all(pin.count("==") == 1 for pins in ENVIRONMENTS.values() for pin in pins)
