@@ -3,89 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
-import psutil
-import trustme
 from cyclopts import App
-from rich.console import Console
-from rich.table import Table
 
+from tests.bench.measuring import Certificate, certificate, measure, measure_pipeline, process, tell
+from tests.bench.peers import comparison
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
 
 app = App(name="scripts/bench", help="What an event costs, in CPU time, offline and beside other ways of reading.")
-
-
-@contextmanager
-def process(module: str, *args: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A process that says one line when it is ready: (that line, the process)."""
-    with subprocess.Popen([sys.executable, "-m", module, *args], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        try:
-            yield running.stdout.readline().strip(), running
-        finally:
-            running.kill()
-
-
-def measure(way: str, pumping: Pumping, reading: Reading) -> dict[str, float]:
-    """One run of one way against a pump of its own."""
-    with process("tests.bench.pump", msgspec.json.encode(pumping).decode()) as (port, _):
-        reading.port = int(port)
-        found = subprocess.run(
-            [sys.executable, "-m", "tests.bench.readers", way, msgspec.json.encode(reading).decode()],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        if found.returncode:
-            raise RuntimeError(f"{way} failed: {found.stderr[-2_000:]}")
-        return dict(json.loads(found.stdout.splitlines()[-1]))
-
-
-def measure_pipeline(symbol_count: int, events: int, frames_a_write: int) -> dict[str, float]:
-    """One run of worker, aggregator and one subscriber; microseconds of CPU an event, by process."""
-    reading = Reading(port=0, symbols=symbol_count, events=events)
-    pumping = Pumping(symbols=symbol_count, events=events, frames_a_write=frames_a_write)
-    with process("tests.bench.readers", "aggregator", '{"port":0}') as (endpoints, aggregator):
-        reading.push, reading.publish, reading.snapshot = endpoints.split()
-        with process("tests.bench.readers", "subscriber", msgspec.json.encode(reading).decode()) as (_, subscriber):
-            before_s = _cpu_s(aggregator)
-            worker = measure("worker", pumping, reading)
-            assert subscriber.stdout is not None
-            received = json.loads(subscriber.stdout.readline())
-            aggregator_us = 1e6 * (_cpu_s(aggregator) - before_s) / events
-    return {
-        "worker": worker["us"],
-        "aggregator": aggregator_us,
-        "subscriber": received["us"],
-        "whole": worker["us"] + aggregator_us + received["us"],
-        "lost_batches": received["lost_batches"],
-        "events_per_s": received["events_per_s"],
-    }
-
-
-def _cpu_s(running: subprocess.Popen[str]) -> float:
-    times = psutil.Process(running.pid).cpu_times()
-    return float(times.user + times.system)
-
-
-def machine() -> str:
-    """What the figures are from."""
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )  # fmt: skip
-    return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
 @app.command
@@ -103,7 +33,7 @@ def path(
     Parameters
     ----------
     kind
-        Of trade, book_ticker, depth.
+        Of trade, agg_trade, book_ticker, depth.
     symbols
         How many, evenly mixed.
     events
@@ -111,34 +41,25 @@ def path(
     rounds
         Interleaved runs of each; the median counts.
     way
-        Of worker (all of it), decode (without the push), websockets (that library's loop and json).
+        Of worker (all of it), decode (without the push), websockets (that library's loop and json), websockets_msgspec (its
+        fastest), drain (only takes the bytes: what the pump can do).
     report
         Write all figures to this JSON file.
     """
     kinds, counts, ways = kind or ["trade"], symbols or [1, 10, 100], way or ["worker", "decode", "websockets"]
     figures: dict[tuple[Any, ...], list[dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory, process("tests.bench.readers", "sink", '{"port":0}') as (
-        endpoint,
-        _,
-    ):  # fmt: skip
-        authority = trustme.CA()
-        bundle, chain = Path(directory, "ca.pem"), Path(directory, "server.pem")
-        authority.cert_pem.write_to_path(str(bundle))
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(chain))
+    with certificate() as made, process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
         cases = list(itertools.product(kinds, counts, ("TCP", "TLS"), (64, 1), ways))
         for _, case in itertools.product(range(rounds), cases):
             a_kind, count, layer, a_write, a_way = case
-            secure = layer == "TLS"
+            bundle, chain = made if layer == "TLS" else Certificate()
             figures.setdefault(case, []).append(
                 measure(
                     a_way,
-                    Pumping(kind=a_kind, symbols=count, events=events, frames_a_write=a_write, certificate=str(chain) if secure else ""),
-                    Reading(
-                        port=0, kind=a_kind, symbols=count, events=events, push=endpoint,
-                        ca_bundle=str(bundle) if secure else "",
-                    ),
+                    Pumping(kind=a_kind, symbols=count, events=events, frames_a_write=a_write, certificate=chain),
+                    Reading(port=0, kind=a_kind, symbols=count, events=events, push=endpoint, ca_bundle=bundle),
                 )
-            )  # fmt: skip
+            )
     rows = [
         {
             **dict(zip(("kind", "symbols", "layer", "frames_a_write", "way"), case, strict=True)),
@@ -231,17 +152,41 @@ def pipeline(
     return 0
 
 
-def tell(rows: list[dict[str, Any]], report: Path | None) -> None:
-    """The table, for people; and everything as JSON."""
-    table = Table(title=f"CPU an event (us), median of interleaved runs; {machine()}")
-    shown = [name for name in rows[0] if name != "runs_us"]
-    for column in shown:
-        table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
-    for row in rows:
-        table.add_row(*(f"{row[name]:.2f}" if isinstance(row[name], float) else str(row[name]) for name in shown))
-    Console(width=130).print(table)
-    if report is not None:
-        report.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
+@app.command
+def peers(
+    *,
+    kind: Literal["trade", "agg_trade"] = "trade",
+    symbols: int = 10,
+    events: int = 50_000,
+    rounds: int = 3,
+    tls: bool = False,
+    peer: list[str] | None = None,
+    report: Path | None = None,
+) -> int:
+    """Other people's libraries on the same frames: microseconds of CPU an event, and how many times our worker's that is.
+
+    Each in its fastest documented setting and in an environment of its own, which is made under .bench the first time.
+
+    Parameters
+    ----------
+    kind
+        What the frames are. A peer that does not read it gets its own kind, and is held against our worker on that.
+    symbols
+        How many, evenly mixed.
+    events
+        How many a run.
+    rounds
+        Interleaved runs of each; the medians count.
+    tls
+        Over TLS as well.
+    peer
+        Only these (any part of their names).
+    report
+        Write all figures to this JSON file.
+    """
+    layers = ("TCP", "TLS") if tls else ("TCP",)
+    tell(comparison.compare(kind, symbols, events, rounds, layers, peer or [""]), report)
+    return 0
 
 
 if __name__ == "__main__":

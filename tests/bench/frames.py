@@ -9,7 +9,7 @@ from websockets.frames import Frame, Opcode
 
 from k2workers.simulator import payloads
 
-KINDS = {"trade": "trade", "book_ticker": "bookTicker", "depth": "depth@100ms"}
+KINDS = {"trade": "trade", "agg_trade": "aggTrade", "book_ticker": "bookTicker", "depth": "depth@100ms"}
 """Benchmarked kinds, and how their streams are called."""
 
 BEGAN_US = 1_795_533_324_193_019
@@ -23,20 +23,23 @@ def symbols(count: int) -> list[str]:
     return [f"S{number:03d}USDT" for number in range(count)]
 
 
-def frames(kind: str, symbol_count: int, events: int) -> Iterator[bytes]:
+def frames(kind: str, symbol_count: int, events: int, time_unit_us: int = 1) -> Iterator[bytes]:
     """``events`` whole frames, evenly mixed over the symbols, ids rising by one for each symbol."""
     names = symbols(symbol_count)
     for number in range(events):
         symbol = names[number % symbol_count]
-        text = f'{{"stream":"{symbol.lower()}@{KINDS[kind]}","data":{_data(kind, symbol, 1 + number // symbol_count)}}}'
+        text = f'{{"stream":"{symbol.lower()}@{KINDS[kind]}","data":{_data(kind, symbol, 1 + number // symbol_count, time_unit_us)}}}'
         yield Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=_NO_EXTENSIONS)
 
 
-def _data(kind: str, symbol: str, number: int) -> str:
+def _data(kind: str, symbol: str, number: int, unit: int) -> str:
     at_us = BEGAN_US + number
     if kind == "trade":
-        return payloads.trade(symbol, number, PRICE + number, QUANTITY, at_us, at_us, bool(number & 1), 1)
+        return payloads.trade(symbol, number, PRICE + number, QUANTITY, at_us, at_us, bool(number & 1), unit)
+    if kind == "agg_trade":
+        row = (number, PRICE + number, QUANTITY, number, number, at_us, bool(number & 1))
+        return payloads.agg_trade(symbol, row, at_us, unit)
     if kind == "book_ticker":
-        return payloads.book_ticker(symbol, number, (PRICE, QUANTITY + number), (PRICE + 1, QUANTITY), 1)
+        return payloads.book_ticker(symbol, number, (PRICE, QUANTITY + number), (PRICE + 1, QUANTITY), unit)
     levels = [(PRICE + 1_000_000 * level, QUANTITY + number) for level in range(LEVELS)]
-    return payloads.depth_update(symbol, number, number, levels, levels, at_us, 1)
+    return payloads.depth_update(symbol, number, number, levels, levels, at_us, unit)

@@ -1,13 +1,14 @@
 """Owns the sending side of the benchmark: a process that writes ready-made frames as fast as its socket takes them.
 
 ``python -m tests.bench.pump '<Pumping as JSON>'``. Prints its port, serves one connection after the other, each with all frames
-from the beginning, and tells after each how fast it was: whoever reads faster than that measures the pump.
+from the beginning, and tells after each how fast it was, as JSON: whoever reads faster than that measures the pump.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import socket
 import ssl
 import sys
@@ -20,9 +21,22 @@ from tests.bench.frames import frames
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455 part 1.3."""
 
+HEAD_END = b"\r\n\r\n"
+"""Where the head of a request or an answer ends."""
+
+PING = b"\x89\x00"
+"""A ping as the venue sends it now and then: readers that sleep on what they have already received look again."""
+
+PING_S = 1.0
+"""How long after the last event, and how often."""
+
 
 class Pumping(msgspec.Struct, kw_only=True):
-    """What to send. ``certificate`` (a PEM file with key and chain) makes it TLS; ``rate`` is in events a second, 0: all."""
+    """What to send.
+
+    ``certificate`` (a PEM file with key and chain) makes it TLS; ``rate`` is in events a second, 0: all; ``time_unit_us`` is the
+    unit of the times in the events, which the venue has in milliseconds unless asked for microseconds, as we do.
+    """
 
     kind: str = "trade"
     symbols: int = 10
@@ -30,11 +44,12 @@ class Pumping(msgspec.Struct, kw_only=True):
     frames_a_write: int = 64
     certificate: str = ""
     rate: float = 0.0
+    time_unit_us: int = 1
 
 
 def main(pumping: Pumping) -> None:
     """Serve until ended."""
-    ready = list(frames(pumping.kind, pumping.symbols, pumping.events))
+    ready = list(frames(pumping.kind, pumping.symbols, pumping.events, pumping.time_unit_us))
     step = pumping.frames_a_write
     writes = [b"".join(ready[at : at + step]) for at in range(0, len(ready), step)]
     context = None
@@ -57,7 +72,7 @@ def main(pumping: Pumping) -> None:
 def _serve(connection: socket.socket, writes: list[bytes], pumping: Pumping) -> None:
     events, rate, a_write = pumping.events, pumping.rate, pumping.frames_a_write
     request = b""
-    while b"\r\n\r\n" not in request:
+    while HEAD_END not in request:
         got = connection.recv(65_536)
         if not got:
             return
@@ -68,18 +83,24 @@ def _serve(connection: socket.socket, writes: list[bytes], pumping: Pumping) -> 
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
     )
-    begun_s, cpu_s = time.perf_counter(), time.process_time()
+    begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     for number, write in enumerate(writes):
         due_s = begun_s + number * a_write / rate if rate else 0.0
         while (wait_s := due_s - time.perf_counter()) > 0:
             time.sleep(wait_s if wait_s > 0.001 else 0)  # a sleep of some microseconds takes sixty
         connection.sendall(write)
-    sys.stdout.write(
-        f"{events / (time.perf_counter() - begun_s):.0f} events/s,"
-        f" {1e6 * (time.process_time() - cpu_s) / events:.3f} us CPU an event\n"
-    )
+    took_s, cpu_s = time.perf_counter() - begun_s, time.process_time() - begun_cpu_s
+    sys.stdout.write(json.dumps({"us": 1e6 * cpu_s / events, "events_per_s": events / took_s}) + "\n")
     sys.stdout.flush()
-    connection.recv(1)  # until the reader has had enough
+    connection.settimeout(PING_S)
+    while True:  # until the reader has had enough; what it asks for, it has got
+        try:
+            if not connection.recv(65_536):
+                return
+        except TimeoutError:
+            connection.sendall(PING)
+        except ConnectionError:
+            return
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
+import socket
 import ssl
 import sys
 import tempfile
@@ -31,7 +31,10 @@ from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
 from k2workers.wire import Batch
-from tests.bench.frames import symbols
+from tests.bench import pump
+from tests.bench.frames import frames, symbols
+from tests.bench.peers.meter import Meter
+from tests.bench.peers.typed import decoder
 
 
 class Reading(msgspec.Struct, kw_only=True):
@@ -46,6 +49,7 @@ class Reading(msgspec.Struct, kw_only=True):
     publish: str = ""
     snapshot: str = ""
     gather_us: int = 500
+    time_unit_us: int = 1
 
     @property
     def url(self) -> str:
@@ -56,38 +60,6 @@ class Reading(msgspec.Struct, kw_only=True):
     def ssl_context(self) -> ssl.SSLContext | None:
         """What a TLS connection is checked with."""
         return client_context(self.ca_bundle) if self.ca_bundle else None
-
-
-class Meter:
-    """CPU time of this process from the first event to the last."""
-
-    def __init__(self, events: int) -> None:
-        self.done = asyncio.Event()
-        self._left = events
-        self._events = events
-        self._reads = 0
-        self._begun_cpu_s = self._begun_s = 0.0
-
-    def count(self, events: int) -> None:
-        """So many more were dealt with."""
-        if not self._reads:
-            self._begun_cpu_s, self._begun_s = time.process_time(), time.perf_counter()
-            self._events -= events  # what it cost to get the first ones is not known
-        self._reads += 1
-        self._left -= events
-        if self._left <= 0:
-            self.cpu_s, self.took_s = time.process_time() - self._begun_cpu_s, time.perf_counter() - self._begun_s
-            self.done.set()
-
-    def tell(self, **more: int) -> None:
-        """Print the figures."""
-        figures = {
-            "us": 1e6 * self.cpu_s / self._events,
-            "events_a_read": self._events / max(1, self._reads - 1),
-            "events_per_s": self._events / self.took_s,
-            **more,
-        }
-        sys.stdout.write(json.dumps(figures) + "\n")
 
 
 async def worker(reading: Reading) -> None:
@@ -107,7 +79,7 @@ async def decode(reading: Reading) -> None:
 
 
 async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> None:
-    venue, meter = BinanceSpot(), Meter(reading.events)
+    venue, meter, done = BinanceSpot(), Meter(reading.events), asyncio.Event()
     intake = Intake(
         venue.codec(venue.stream_specs([reading.kind], symbols(reading.symbols))), hold_ns=10**9, push=push,
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
@@ -115,12 +87,12 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> No
 
     def take(line: int, messages: Messages, received_ns: int) -> None:
         intake.on_messages(line, messages, received_ns)
-        meter.count(len(messages))
+        if meter.count(len(messages)):
+            done.set()
 
     line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000))
-    gc.freeze()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
-    await meter.done.wait()
+    await done.wait()
     assert intake.counters.events.total() == reading.events, (intake.counters, intake.gaps)
     meter.tell()
     line.abort()
@@ -129,13 +101,48 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> No
 async def websockets(reading: Reading) -> None:
     """The ``websockets`` library's own loop and json, nothing else: what most programs do."""
     meter = Meter(reading.events)
-    async with connect(reading.url, compression=None, ping_interval=None, ssl=reading.ssl_context) as connection:
+    async with _connected(reading) as connection:
         async for message in connection:
             json.loads(message)
-            meter.count(1)
-            if meter.done.is_set():
-                meter.tell()
+            if meter.count():
                 break
+    meter.tell()
+
+
+async def websockets_msgspec(reading: Reading) -> None:
+    """The same with msgspec and a struct for each message, from the bytes as they came: the most one can do with that library."""
+    meter, decoded = Meter(reading.events), decoder(reading.kind).decode
+    async with _connected(reading) as connection:
+        while True:
+            message = decoded(await connection.recv(decode=False))
+            if meter.count():
+                break
+    assert message.data.id == 1 + (reading.events - 1) // reading.symbols, message
+    meter.tell()
+
+
+def _connected(reading: Reading) -> connect:
+    # The pump does not answer a close: there is nothing to wait for.
+    return connect(reading.url, compression=None, ping_interval=None, close_timeout=0, ssl=reading.ssl_context)
+
+
+async def drain(reading: Reading) -> None:
+    """Takes the bytes and throws them away: what the pump can do at most."""
+    left = sum(map(len, frames(reading.kind, reading.symbols, reading.events, reading.time_unit_us)))
+    meter, buffer = Meter(reading.events), bytearray(1 << 20)
+    with socket.create_connection(("127.0.0.1", reading.port)) as plain:
+        context = reading.ssl_context
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") if context else plain as connection:
+            connection.sendall(b"GET /stream HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            head = b""
+            while pump.HEAD_END not in head:
+                head += connection.recv(65_536)
+            meter.count(0)
+            left -= len(head.partition(pump.HEAD_END)[2])
+            while left > 0:
+                left -= connection.recv_into(buffer)
+            meter.count(reading.events)
+    meter.tell()
 
 
 async def sink(_: Reading) -> None:
@@ -179,14 +186,11 @@ async def subscriber(reading: Reading) -> None:
         await subscription.wait_subscribed(10)
         sys.stdout.write("subscribed\n")
         sys.stdout.flush()
-        gc.freeze()
         async for item in subscription.batches():
             if isinstance(item, Lost):
                 lost += item.count
-            else:
-                meter.count(len(item.events))
-                if meter.done.is_set():
-                    break
+            elif meter.count(len(item.events)):
+                break
     meter.tell(lost_batches=lost)
 
 
@@ -194,6 +198,8 @@ WAYS: dict[str, Callable[[Reading], Awaitable[None]]] = {
     "worker": worker,
     "decode": decode,
     "websockets": websockets,
+    "websockets_msgspec": websockets_msgspec,
+    "drain": drain,
     "sink": sink,
     "aggregator": aggregator,
     "subscriber": subscriber,
