@@ -10,6 +10,9 @@ exact decimal strings. ``venue_time_ns`` is the venue's clock, ``received_ns`` i
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+
 import msgspec
 
 Level = tuple[str, str]
@@ -343,3 +346,13 @@ SCHEMA_OF: dict[type[Event], int] = {event_type: number for number, event_type i
 
 CHAINED: frozenset[int] = frozenset({SCHEMA_OF[Trade], SCHEMA_OF[AggTrade], SCHEMA_OF[DepthUpdate]})
 """Schemas whose ids form an unbroken chain: next.first_id == last_id + 1, else something is missing."""
+
+_trade, _agg_trade, _update = map(operator.attrgetter, ("trade_id", "agg_trade_id", "update_id"))
+_first_update, _last_update = map(operator.attrgetter, ("first_update_id", "last_update_id"))
+IDS_OF: dict[type[Event], tuple[Callable[[Event], int], Callable[[Event], int]]] = {
+    Trade: (_trade, _trade),
+    AggTrade: (_agg_trade, _agg_trade),
+    BookTicker: (_update, _update),
+    DepthUpdate: (_first_update, _last_update),
+}
+"""The frequent types, and how to read their first and last id fastest; the same function twice if they have only one."""

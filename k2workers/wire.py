@@ -14,13 +14,14 @@ all shards share, nothing for each event.
 from __future__ import annotations
 
 import itertools
+import operator
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from k2workers.errors import K2Error
-from k2workers.events import LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
+from k2workers.events import IDS_OF, LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
 
 # array of 8 and uint16; schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time
 _HEADER = struct.Struct(">HHBQBQBIBqBqBQ")
@@ -34,6 +35,10 @@ _decode_of: dict[int, Callable[[bytes | memoryview], list[Event]]] = {
     number: msgspec.msgpack.Decoder(list[event_type]).decode  # type: ignore[valid-type]
     for number, event_type in SCHEMAS.items()
 }
+
+
+_IDS = (operator.attrgetter("first_id"), operator.attrgetter("last_id"))
+"""How to read the first and last id of any event."""
 
 
 class WireError(K2Error):
@@ -73,11 +78,14 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 def batch_of(topic: str, events: Sequence[Event]) -> Batch:
     """A batch of these. ``Backfilled`` events must all hold the same type."""
-    schema = SCHEMA_OF.get(type(events[0]))
+    event_type = type(events[0])
+    schema = SCHEMA_OF.get(event_type)
     if schema is None:
         events = [late.event for late in events if isinstance(late, Backfilled)]
-        schema = LATE + SCHEMA_OF[type(events[0])]
-    return Batch(topic, schema, len(events), events[0].first_id, events[-1].last_id, _encode(events))
+        event_type = type(events[0])
+        schema = LATE + SCHEMA_OF[event_type]
+    first_of, last_of = IDS_OF.get(event_type, _IDS)
+    return Batch(topic, schema, len(events), first_of(events[0]), last_of(events[-1]), _encode(events))
 
 
 def encode_bundle(batches: Sequence[Batch]) -> bytes:

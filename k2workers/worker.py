@@ -206,11 +206,11 @@ class Worker:
     def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> control.Beat:
         intake = driver.intake
         counters: dict[str, int | float] = {
-            "events_received": intake.counters.events.total(),
+            "events_received": intake.events,
             "duplicates": intake.duplicates,
             "gaps": intake.gaps,
             "missing": intake.missing,
-            "trouble": intake.counters.trouble.total(),
+            "trouble": intake.trouble.total(),
             "bytes": driver.traffic[0],
             "push_queue": pusher.counters.pending_bundles,
             "push_refused": pusher.counters.bundles_refused,
@@ -246,11 +246,11 @@ class Worker:
                 "k2_binance_connection_next_rotation_seconds": driver.next_rotation_s,
                 "k2_binance_connection_up": float(driver.live),
                 "k2_binance_reconnects": driver.reconnects,
-                "k2_events_received": intake.counters.events,
+                "k2_events_received": intake.events_by_kind(),
                 "k2_duplicates_dropped": intake.duplicates_by_kind(),
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
-                "k2_messages_dropped": intake.counters.trouble,
+                "k2_messages_dropped": intake.trouble,
                 "k2_bytes_received": traffic_bytes,
                 "k2_frames_received": frames,
                 "k2_push_queue_bundles": pusher.counters.pending_bundles,

@@ -57,7 +57,7 @@ def test_a_worker_makes_few_calls_an_event(kind: str, symbol_count: int, limit: 
     first, *rest = reads(kind, symbol_count)
     lane.take(first)  # the first event of a topic makes its lane
     calls = calls_of(lambda: list(map(lane.take, rest)))
-    assert intake.counters.events.total() == EVENTS
+    assert intake.events == EVENTS
     assert calls / (EVENTS - A_READ) < limit
 
 

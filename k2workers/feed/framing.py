@@ -24,6 +24,8 @@ _WHOLE_TEXT = 0x81
 _HEAD_16 = struct.Struct(">HH")
 """The four bytes before a payload of 126 to 65,535 bytes: 0x81 and 126, length."""
 
+_read_head, _write_head = _HEAD_16.unpack_from, _HEAD_16.pack_into
+
 _WHOLE_TEXT_16 = 0x817E
 _BLANK_16 = tuple(int.from_bytes(pair) for pair in (bytes([SEPARATOR, BLANK]), bytes([BLANK, BLANK])))
 _FIRST_BYTES = frozenset(opcode | fin for opcode in map(int, Opcode) for fin in (0x00, 0x80))
@@ -44,7 +46,7 @@ class FastLane:
     """
 
     __slots__ = (
-        "_buffer", "_deliver", "_filled", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_view",
+        "_buffer", "_capacity", "_deliver", "_filled", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_view",
     )  # fmt: skip
 
     def __init__(self, deliver: Callable[[Messages], None], library: Callable[[bytes], bool], max_bytes: int) -> None:
@@ -70,16 +72,20 @@ class FastLane:
         filled = self._filled = self._filled + size
         if filled < self._needed:
             return
-        position = self._hand_over(0, self._owed) if self._owed else 0
-        position, self._needed = self._cut(position)
-        rest = filled - position
-        if len(self._buffer) > 1 + max(BUFFER_BYTES, self._needed) or len(self._buffer) <= self._needed:
+        position = 0 if self._owed or self._fragmented else self._plain_run(0)
+        if position == filled:
+            self._filled, self._needed = 0, 2
+            return
+        if self._owed:
+            position = self._hand_over(0, self._owed)
+        position, needed = self._cut(position)
+        self._needed, self._filled = needed, filled - position
+        if needed > self._capacity or (self._capacity > BUFFER_BYTES and needed <= BUFFER_BYTES):
             waiting = self._view[position:filled]
-            self._make_buffer(max(BUFFER_BYTES, self._needed))
-            self._view[:rest] = waiting
-        elif position:
-            self._buffer[:rest] = self._buffer[position:filled]
-        self._filled = rest
+            self._make_buffer(max(BUFFER_BYTES, needed))
+            self._view[: filled - position] = waiting
+        elif 0 < position < filled:
+            self._buffer[: filled - position] = self._buffer[position:filled]
 
     def take(self, data: bytes) -> None:
         """Bytes that were read elsewhere."""
@@ -93,16 +99,13 @@ class FastLane:
 
     def _make_buffer(self, size: int) -> None:
         # One byte more: the end of what is delivered together is marked behind its last frame.
+        self._capacity = size
         self._buffer = bytearray(size + 1)
         self._view = memoryview(self._buffer)
 
     def _cut(self, position: int) -> tuple[int, int]:
         """Take frames from ``position`` on: (where the rest begins, how long it must be to go on)."""
         while self._filled - position >= 2:
-            if not self._fragmented:
-                position = self._plain_run(position)
-                if self._filled - position < 2:
-                    break
             begin, length = self._payload(position)
             if length == _UNKNOWN:
                 return position, begin - position
@@ -115,12 +118,14 @@ class FastLane:
                 self._buffer[position:begin] = bytes([BLANK]) * (begin - position)
                 self._hand_on(position, begin - position, [end - position])
                 position = end
+            if not self._fragmented and not self._owed:
+                position = self._plain_run(position)
         return position, 1 if self._owed else 2
 
     def _plain_run(self, begin: int) -> int:
         """Deliver the complete plain frames with a length of two bytes that follow each other here; where they end."""
         buffer, filled = self._buffer, self._filled
-        read, write, (separator, blank) = _HEAD_16.unpack_from, _HEAD_16.pack_into, _BLANK_16
+        read, write, (separator, blank) = _read_head, _write_head, _BLANK_16
         ends: list[int] = []
         add, position, last = ends.append, begin, filled - 4
         while position <= last:

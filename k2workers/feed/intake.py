@@ -9,11 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
 import structlog
 
 from k2workers import wire
-from k2workers.events import BookSnapshot, Event
+from k2workers.events import SCHEMAS, BookSnapshot, Event
 from k2workers.feed.messages import Messages
 from k2workers.feed.overlap import Overlap
 from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane, Verdict
@@ -32,17 +31,12 @@ LANES: dict[Continuity, type[Lane]] = {
     Continuity.BAR: BarLane,
 }
 
+TIMED = frozenset(
+    shape for shape in SCHEMAS.values() if {"venue_time_ns", "received_ns"} <= set(shape.__struct_fields__)
+)
+"""Types of events that tell the venue's time and ours."""
+
 _log = structlog.get_logger(__name__)
-
-
-class IntakeCounters(msgspec.Struct):
-    """Totals since start; plain ints because a metrics call for each event would cost more than the event."""
-
-    events: Counter[str] = msgspec.field(default_factory=Counter)
-    """Events accepted, by kind."""
-    trouble: Counter[str] = msgspec.field(default_factory=Counter)
-    """Messages dropped, by cause."""
-    bundles: int = 0
 
 
 class Intake:
@@ -64,7 +58,8 @@ class Intake:
     ) -> None:
         self.codec = codec
         self.lanes: list[Lane] = []
-        self.counters = IntakeCounters()
+        self.trouble: Counter[str] = Counter()
+        """Messages dropped, by cause."""
         self.overlap: Overlap | None = None
         self.primary: int | None = None
         self.hold_ns = hold_ns
@@ -107,20 +102,17 @@ class Intake:
         """Push every accepted event as one bundle."""
         if not self._dirty:
             return
-        bundle = []
-        topics, counted = self.codec.topics, self.counters.events
+        bundle: list[wire.Batch] = []
         for stream, lane in self._dirty.items():
             if lane.mixed:
                 self._unsettle(stream)
             for events in lane.take():
                 bundle.append(wire.batch_of(lane.topic, events))
-                counted[topics[stream].kind] += len(events)
-        # One event of a read stands for all of them: they came at the same time.
-        venue_time_ns = getattr(events[-1], "venue_time_ns", None)
-        if venue_time_ns is not None:
-            self._observe_latency(events[-1].received_ns - venue_time_ns)  # type: ignore[attr-defined]
         self._dirty.clear()
-        self.counters.bundles += 1
+        # One event of a read stands for all of them: they came at the same time.
+        newest = events[-1]
+        if type(newest) in TIMED:
+            self._observe_latency(newest.received_ns - newest.venue_time_ns)  # type: ignore[attr-defined]
         self._push(bundle)
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
@@ -185,6 +177,11 @@ class Intake:
                 lane.patient = several
 
     @property
+    def events(self) -> int:
+        """Events pushed so far."""
+        return sum(lane.passed for lane in self.lanes)
+
+    @property
     def duplicates(self) -> int:
         """Copies dropped so far."""
         return sum(lane.duplicates for lane in self.lanes)
@@ -213,6 +210,10 @@ class Intake:
     def gaps_open(self) -> int:
         """Announced gaps that are still hoped to be filled."""
         return sum(len(lane.open) for lane in self.lanes)
+
+    def events_by_kind(self) -> dict[str, int]:
+        """Events pushed so far, by kind."""
+        return self._by_kind(lambda lane: lane.passed)
 
     def duplicates_by_kind(self) -> dict[str, int]:
         """Copies dropped so far, by kind."""
@@ -282,7 +283,7 @@ class Intake:
             self._on_notice(line)
         else:
             cause = outcome.name.lower()
-            self.counters.trouble[cause] += 1
+            self.trouble[cause] += 1
             now_ns = time.monotonic_ns()
             if now_ns - self._sampled_ns.get(cause, -SAMPLE_EVERY_NS) >= SAMPLE_EVERY_NS:
                 self._sampled_ns[cause] = now_ns
@@ -292,5 +293,5 @@ class Intake:
                     detail=self.codec.malformed_cause,
                     bytes=len(message),
                     sample=message[:200].decode(errors="replace"),
-                    total=self.counters.trouble[cause],
+                    total=self.trouble[cause],
                 )

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Self
 
+import msgspec
+
 OPEN, SEPARATOR, CLOSE, BLANK = b"[,] "
 
 
-class Messages:
+class Messages(msgspec.Struct, frozen=True, gc=False):
     """Consecutive messages that lie in one buffer with a head of ``head`` bytes before each. Valid until the callee returns.
 
     Whoever makes it has turned the heads into what JSON puts between the elements of an array, so that one decoder call can
     take them all. What is to be kept must be copied.
     """
 
-    __slots__ = ("_ends", "_head", "together")
-
-    def __init__(self, together: memoryview, head: int, ends: Sequence[int]) -> None:
-        self.together = together
-        """One JSON array of all messages, unless one of them is no JSON."""
-        self._head = head
-        self._ends = ends
+    together: memoryview
+    """One JSON array of all messages, unless one of them is no JSON."""
+    head: int
+    ends: Sequence[int]
+    """Where each message ends in ``together``."""
 
     @classmethod
     def of(cls, messages: Sequence[bytes]) -> Self:
@@ -34,8 +34,8 @@ class Messages:
         return cls(memoryview(b"[%b]" % b",".join(messages)), 1, ends)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
 
     def singly(self) -> list[bytes]:
         """Each message as it was received."""
-        return [bytes(self.together[begin + self._head : end]) for begin, end in pairwise([0, *self._ends])]
+        return [bytes(self.together[begin + self.head : end]) for begin, end in pairwise([0, *self.ends])]

@@ -18,7 +18,7 @@ import operator
 from collections.abc import Callable, Iterable
 
 from k2workers.errors import StateError
-from k2workers.events import AggTrade, Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.events import IDS_OF, AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
 from k2workers.sequencing.gap import Step, chain_step
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -27,16 +27,6 @@ MAX_HELD = 10_000
 
 MAX_OPEN = 1_000
 """Announced gaps one lane still hopes to fill; past it the oldest is given up for good (it was announced)."""
-
-_trade, _agg_trade, _update = map(operator.attrgetter, ("trade_id", "agg_trade_id", "update_id"))
-_first_update, _last_update = map(operator.attrgetter, ("first_update_id", "last_update_id"))
-IDS_OF: dict[type[Event], tuple[Callable[[Event], int], Callable[[Event], int]]] = {
-    Trade: (_trade, _trade),
-    AggTrade: (_agg_trade, _agg_trade),
-    BookTicker: (_update, _update),
-    DepthUpdate: (_first_update, _last_update),
-}
-"""The frequent types, and how to read their first and last id fastest."""
 
 NOT_RECEIVED = "not received"
 """The cause of a gap that only the ids tell of."""
@@ -53,11 +43,14 @@ class Verdict(enum.Enum):
 class Lane:
     """One topic's place in the arbiter. ``last_id`` is the venue id of the newest accepted event or gap.
 
-    ``open`` are announced ids that may still be filled. Counters are totals: ``duplicates`` copies dropped, ``gaps``
-    and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to have existed.
+    ``open`` are announced ids that may still be filled. Counters are totals: ``passed`` events taken out, ``duplicates``
+    copies dropped, ``gaps`` and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to
+    have existed.
     """
 
-    __slots__ = ("duplicates", "gaps", "last_id", "missing", "mixed", "open", "ready", "repaired", "topic", "voids")
+    __slots__ = (
+        "duplicates", "gaps", "last_id", "missing", "mixed", "open", "passed", "ready", "repaired", "topic", "voids",
+    )  # fmt: skip
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -65,6 +58,7 @@ class Lane:
         self.mixed = False
         self.last_id: int | None = None
         self.open = IdRanges()
+        self.passed = 0
         self.duplicates = 0
         self.gaps = 0
         self.missing = 0
@@ -112,6 +106,7 @@ class Lane:
     def take(self) -> list[list[Event]]:
         """The accepted events since the last call, in order, as runs of one type each."""
         events, self.ready = self.ready, []
+        self.passed += len(events)
         if not self.mixed:
             return [events]
         self.mixed = False
@@ -185,13 +180,14 @@ class ChainLane(HoldingLane):
         if ids_of is not None and self.last_id is not None and not self._held:
             # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
             first_of, last_of = ids_of
-            first_ids, next_id = list(map(first_of, events)), self.last_id + 1
-            if first_of is last_of:
-                last_id = self.last_id + len(events)
-                continues = first_ids == list(range(next_id, last_id + 1))
+            next_id, last_id = self.last_id + 1, last_of(events[-1])
+            if len(events) == 1:
+                continues = first_of(events[0]) == next_id
+            elif first_of is last_of:
+                continues = list(map(first_of, events)) == list(range(next_id, next_id + len(events)))
             else:
-                *inner, last_id = map(last_of, events)
-                continues = first_ids == [next_id, *[inner_id + 1 for inner_id in inner]]
+                inner_ids = map(last_of, events[:-1])
+                continues = list(map(first_of, events)) == [next_id, *[inner_id + 1 for inner_id in inner_ids]]
             if continues:
                 self._accept_run(events, last_id)
                 return False
@@ -234,7 +230,10 @@ class ChainLane(HoldingLane):
 
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         """Accept events of the venue that continue the chain up to ``last_id``."""
-        self.ready += events
+        if self.ready:
+            self.ready += events
+        else:
+            self.ready = events
         self.last_id = last_id
 
     def _accept(self, event: Event) -> None:

@@ -93,7 +93,7 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> No
     line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000))
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()
-    assert intake.counters.events.total() == reading.events, (intake.counters, intake.gaps)
+    assert intake.events == reading.events, (intake.trouble, intake.gaps)
     meter.tell()
     line.abort()
 

@@ -121,11 +121,12 @@ class BinanceCodec:
         for message in decoded:
             of_stream[type(message)].append(message.data)
         runs: dict[int, list[Event]] = {}
+        unit_ns = self._unit_ns
         try:
             for shape, found in of_stream.items():
                 stream = shape.stream
                 if stream.topic >= 0:
-                    runs[stream.topic] = stream.events(found, received_ns, self._unit_ns)
+                    runs[stream.topic] = stream.events(found, received_ns, unit_ns)
                 else:
                     for topic, event in self._all_market(stream, itertools.chain.from_iterable(found), received_ns):
                         runs.setdefault(topic, []).append(event)
