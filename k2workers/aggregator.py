@@ -22,7 +22,7 @@ from k2workers.supervision.child import guard_parent
 from k2workers.transport import link
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.pull import BatchPuller
-from k2workers.transport.replay import LastValues, ReplayServer
+from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import HEARTBEAT_TOPIC
 
@@ -122,7 +122,6 @@ class Aggregator:
         self.sequencer = Sequencer(max(time.time_ns(), earlier.epoch + 1))
         self.sequencer.restore(earlier.positions)
         self._checkpointed = earlier.positions
-        self.last_values = LastValues()
         self.latency = LatencyHistogram()
         self.batches = 0
         self.bytes = 0
@@ -135,9 +134,7 @@ class Aggregator:
             self._context, settings.publish_endpoint, high_water_mark=settings.subscriber_high_water_mark
         )
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
-        self.snapshots = ReplayServer(
-            self._context, settings.snapshot_endpoint, self.last_values, self.ring, self.sequencer.epoch
-        )
+        self.snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self.ring, self.sequencer.epoch)
         self.puller = BatchPuller(self._context, settings.pull_endpoint)
 
     def start(self) -> None:
@@ -169,13 +166,12 @@ class Aggregator:
 
     def publish(self) -> None:
         """Number and publish what was taken since the last call."""
-        publish, remember, value = self.publisher.publish, self.ring.put, self.last_values.put
+        publish, remember = self.publisher.publish, self.ring.put
         published_ns, now_ns = time.time_ns(), time.monotonic_ns()
         published = self.sequencer.publish(published_ns)
         for topic, sequence, frame in published:
             publish(frame)
             remember(topic, sequence, frame, now_ns)
-            value(topic, frame)
             self.bytes += len(frame)
         self.batches += len(published)
         # The first bundle of a turn waited longest, and all of it was read from the worker's socket at the same time.

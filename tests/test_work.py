@@ -71,7 +71,7 @@ def batches(count: int, size: int) -> list[wire.Batch]:
 
 def published(sequencer: Sequencer, batch: wire.Batch) -> bytes:
     sequencer.take(batch, 1)
-    return sequencer.publish(1)[0].frame
+    return sequencer.publish(1)[0][2]
 
 
 def test_the_sequencer_makes_few_calls_a_batch_whatever_its_size() -> None:

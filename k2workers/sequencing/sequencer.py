@@ -11,7 +11,6 @@ the last published id and the gaps that are still open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -64,12 +63,8 @@ class TopicState(msgspec.Struct):
     """Taken and not published yet, in order."""
 
 
-class Publication(NamedTuple):
-    """One frame to publish, and what it is."""
-
-    topic: str
-    sequence: int
-    frame: bytes
+Publication = tuple[str, int, bytes]
+"""What to publish: topic, sequence, frame."""
 
 
 class Sequencer:
@@ -147,7 +142,7 @@ class Sequencer:
             for batch in batches if len(batches) == 1 else wire.joined(batches):
                 state.sequence += 1
                 frame = wire.publication(batch, epoch=self.epoch, sequence=state.sequence, publish_ns=now_ns)
-                published.append(Publication(state.topic, state.sequence, frame))
+                published.append((state.topic, state.sequence, frame))
         self._due.clear()
         return published
 

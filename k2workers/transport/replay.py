@@ -17,8 +17,8 @@ import zmq
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket
 
-MAX_TOPICS = 100_000
-"""Topics whose last batch is kept; past it the oldest topic is forgotten."""
+REPLIES_WAITING = 100_000
+"""For one subscriber; it may ask for the last values of all topics at once."""
 
 REPLY_BYTES = 1_000_000
 REPLY_FRAMES = 1_000
@@ -31,30 +31,6 @@ unpack_newest = msgspec.msgpack.Decoder(tuple[int, dict[str, int]]).decode
 _unpack_number = msgspec.msgpack.Decoder(int).decode
 
 
-class LastValues:
-    """The last published frame of every topic."""
-
-    def __init__(self, max_topics: int = MAX_TOPICS) -> None:
-        self._frames: dict[str, bytes] = {}
-        self._max_topics = max_topics
-
-    def put(self, topic: str, frame: bytes) -> None:
-        """Remember ``frame`` as the newest of its topic."""
-        if topic not in self._frames and len(self._frames) >= self._max_topics:
-            del self._frames[next(iter(self._frames))]
-        self._frames[topic] = frame
-
-    def matching(self, wanted: str) -> list[bytes]:
-        """The frames of one topic, or of all topics that begin with a prefix ending in a dot."""
-        if not wanted.endswith(".") and wanted:
-            frame = self._frames.get(wanted)
-            return [frame] if frame is not None else []
-        return [frame for topic, frame in self._frames.items() if topic.startswith(wanted)]
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-
 class ReplayServer:
     """Answers subscribers. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound."""
 
@@ -62,7 +38,6 @@ class ReplayServer:
         self,
         context: Context,
         endpoint: str,
-        values: LastValues,
         ring: ReplayRing,
         epoch: int,
         *,
@@ -70,10 +45,9 @@ class ReplayServer:
     ) -> None:
         self.replayed = 0
         """Frames given again so far."""
-        self._values = values
         self._ring = ring
         self._epoch = epoch
-        self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=MAX_TOPICS)
+        self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=REPLIES_WAITING)
         try:
             self.endpoint = bind(self._socket, endpoint, setting=setting)
         except BaseException:
@@ -103,7 +77,7 @@ class ReplayServer:
         word, *rest = request or [b""]
         topic = rest[0].decode(errors="replace") if rest else ""
         if word == LAST and len(rest) == 1:
-            return [*([frame] for frame in self._values.matching(topic)), [b""]]
+            return [*([frame] for frame in self._ring.last(topic)), [b""]]
         if word == NEWEST and len(rest) == 1:
             return [[NEWEST, rest[0], pack((self._epoch, self._ring.newest(topic)))]]
         if word == SINCE and len(rest) == 2:
@@ -111,8 +85,9 @@ class ReplayServer:
                 sequence = _unpack_number(rest[1])
             except msgspec.MsgspecError:
                 return [[b""]]
-            first, frames = self._ring.since(topic, sequence, limit_bytes=REPLY_BYTES, limit_frames=REPLY_FRAMES)
-            newest = self._ring.newest(topic).get(topic, 0)
+            first, newest, frames = self._ring.since(
+                topic, sequence, limit_bytes=REPLY_BYTES, limit_frames=REPLY_FRAMES
+            )
             self.replayed += len(frames)
             return [[SINCE, rest[0], pack((self._epoch, first, newest)), *frames]]
         return [[b""]]

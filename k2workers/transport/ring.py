@@ -9,26 +9,40 @@ OVERHEAD_BYTES = 200
 """What an entry costs beside its frame: its places in two queues, and Python's own."""
 
 
+class _Topic:
+    """What is held of one topic."""
+
+    __slots__ = ("frames", "last", "newest")
+
+    def __init__(self) -> None:
+        self.frames: deque[bytes] = deque()
+        self.newest = 0
+        self.last = b""
+        """The frame that ``frames`` lost last; the newest of all once it is empty."""
+
+
 class ReplayRing:
-    """The newest frames of all topics. The sequences of one topic are consecutive; the oldest frame of all goes first."""
+    """The newest frames of all topics. The sequences of one topic are consecutive; the oldest frame of all goes first.
+
+    The very last frame of each topic stays, for those who join late.
+    """
 
     def __init__(self, max_bytes: int, max_age_ns: int) -> None:
         self.bytes = 0
         self._max_bytes = max_bytes
         self._max_age_ns = max_age_ns
-        self._order: deque[tuple[int, str, int]] = deque()
-        self._frames: dict[str, deque[bytes]] = {}
-        self._newest: dict[str, int] = {}
+        self._order: deque[tuple[int, _Topic, int]] = deque()
+        self._topics: dict[str, _Topic] = {}
 
     def put(self, topic: str, sequence: int, frame: bytes, now_ns: int) -> None:
         """Remember a frame that was just published (monotonic time)."""
-        frames = self._frames.get(topic)
-        if frames is None:
-            frames = self._frames[topic] = deque()
-        frames.append(frame)
-        self._newest[topic] = sequence
+        held = self._topics.get(topic)
+        if held is None:
+            held = self._topics[topic] = _Topic()
+        held.frames.append(frame)
+        held.newest = sequence
         size = len(frame) + OVERHEAD_BYTES
-        self._order.append((now_ns, topic, size))
+        self._order.append((now_ns, held, size))
         self.bytes += size
         while self.bytes > self._max_bytes:
             self._drop_oldest()
@@ -38,32 +52,39 @@ class ReplayRing:
         while self._order and self._order[0][0] < now_ns - self._max_age_ns:
             self._drop_oldest()
 
-    def since(self, topic: str, sequence: int, *, limit_bytes: int, limit_frames: int) -> tuple[int, list[bytes]]:
-        """(the first sequence that is still held, frames from ``sequence`` on as far as the limits allow).
+    def since(self, topic: str, sequence: int, *, limit_bytes: int, limit_frames: int) -> tuple[int, int, list[bytes]]:
+        """(the first sequence that is still held, the newest, frames from ``sequence`` on as far as the limits allow).
 
         The first is one past the newest if nothing of the topic is held.
         """
-        frames = self._frames.get(topic, ())
-        first = self._newest.get(topic, 0) + 1 - len(frames)
+        held = self._topics.get(topic) or _Topic()
+        first = held.newest + 1 - len(held.frames)
         found: list[bytes] = []
         size = 0
-        for frame in islice(frames, max(0, sequence - first), None):
+        for frame in islice(held.frames, max(0, sequence - first), None):
             size += len(frame)
             if found and (size > limit_bytes or len(found) >= limit_frames):
                 break
             found.append(frame)
-        return first, found
+        return first, held.newest, found
 
     def newest(self, wanted: str) -> dict[str, int]:
         """The newest sequence of one topic, or of all topics that begin with a prefix ending in a dot."""
-        if not wanted.endswith("."):
-            return {wanted: self._newest[wanted]} if wanted in self._newest else {}
-        return {topic: sequence for topic, sequence in self._newest.items() if topic.startswith(wanted)}
+        return {topic: held.newest for topic, held in self._matching(wanted)}
+
+    def last(self, wanted: str) -> list[bytes]:
+        """The last frame of one topic, or of all topics that begin with a prefix ending in a dot."""
+        return [held.frames[-1] if held.frames else held.last for _, held in self._matching(wanted)]
 
     def __len__(self) -> int:
         return len(self._order)
 
+    def _matching(self, wanted: str) -> list[tuple[str, _Topic]]:
+        if not wanted.endswith("."):
+            return [(wanted, self._topics[wanted])] if wanted in self._topics else []
+        return [(topic, held) for topic, held in self._topics.items() if topic.startswith(wanted)]
+
     def _drop_oldest(self) -> None:
-        _, topic, size = self._order.popleft()
-        self._frames[topic].popleft()
+        _, held, size = self._order.popleft()
+        held.last = held.frames.popleft()
         self.bytes -= size

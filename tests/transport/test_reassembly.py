@@ -258,7 +258,7 @@ class ManyLives(RuleBasedStateMachine):
     def ask(self) -> None:
         self.now_ns += 10**9
         for topic, sequence in list(self.state.questions(self.now_ns)):
-            first, frames = self.ring.since(topic, sequence, limit_bytes=300, limit_frames=3)
+            first, _, frames = self.ring.since(topic, sequence, limit_bytes=300, limit_frames=3)
             self.state.replayed(topic, self.epoch, first, self.sequence, frames, self.now_ns)
 
     @rule()

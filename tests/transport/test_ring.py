@@ -16,11 +16,11 @@ def test_frames_are_given_from_a_sequence_on_within_the_limits() -> None:
     ring = ReplayRing(10**9, AGE)
     for sequence in range(1, 8):
         ring.put("t", sequence, b"%d" % sequence, 0)
-    assert ring.since("t", 3, limit_bytes=99, limit_frames=99) == (1, [b"3", b"4", b"5", b"6", b"7"])
-    assert ring.since("t", 3, limit_bytes=2, limit_frames=99) == (1, [b"3", b"4"])
-    assert ring.since("t", 3, limit_bytes=99, limit_frames=1) == (1, [b"3"])
-    assert ring.since("t", 9, limit_bytes=99, limit_frames=9) == (1, [])
-    assert ring.since("other", 1, limit_bytes=99, limit_frames=9) == (1, [])
+    assert ring.since("t", 3, limit_bytes=99, limit_frames=99) == (1, 7, [b"3", b"4", b"5", b"6", b"7"])
+    assert ring.since("t", 3, limit_bytes=2, limit_frames=99) == (1, 7, [b"3", b"4"])
+    assert ring.since("t", 3, limit_bytes=99, limit_frames=1) == (1, 7, [b"3"])
+    assert ring.since("t", 9, limit_bytes=99, limit_frames=9) == (1, 7, [])
+    assert ring.since("other", 1, limit_bytes=99, limit_frames=9) == (1, 0, [])
 
 
 def test_the_newest_sequences_of_a_topic_or_a_prefix() -> None:
@@ -36,7 +36,7 @@ class Ring(RuleBasedStateMachine):
     """Model: a list of all that was ever put.
 
     Invariants: what is held is the end of that list, whole; never more bytes than allowed; nothing too old after ``expire``;
-    each topic gives exactly its own part of it.
+    each topic gives exactly its own part of it, and always its very last frame.
     """
 
     def __init__(self) -> None:
@@ -66,9 +66,11 @@ class Ring(RuleBasedStateMachine):
         assert all(at_ns >= self.now_ns - AGE for at_ns, *_ in held)
         for topic in "ab":
             own = [(sequence, frame) for _, t, sequence, frame in held if t == topic]
-            first, frames = self.ring.since(topic, 1, limit_bytes=10**9, limit_frames=10**9)
+            first, newest, frames = self.ring.since(topic, 1, limit_bytes=10**9, limit_frames=10**9)
             assert frames == [frame for _, frame in own]
             assert first == (own[0][0] if own else self.newest[topic] + 1)
+            assert newest == self.newest[topic]
+            assert self.ring.last(topic) == [frame for _, t, _, frame in self.put if t == topic][-1:]
 
 
 TestRing = Ring.TestCase

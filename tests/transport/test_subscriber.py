@@ -14,7 +14,7 @@ from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.replay import LastValues, ReplayServer
+from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
 
 
@@ -24,15 +24,13 @@ class Feed:
     def __init__(self) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.publisher = Publisher(self.context, "tcp://127.0.0.1:*")
-        self.values = LastValues()
         self.ring = ReplayRing(10_000_000, 10**12)
-        self.server = ReplayServer(self.context, "tcp://127.0.0.1:*", self.values, self.ring, epoch=1)
+        self.server = ReplayServer(self.context, "tcp://127.0.0.1:*", self.ring, epoch=1)
         self.beats = 0
 
     def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1, withheld: bool = False) -> None:
         batch = wire.batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
         stamped = wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=1)
-        self.values.put(topic, stamped)
         self.ring.put(topic, sequence, stamped, 0)
         if not withheld:
             self.publisher.publish(stamped)
