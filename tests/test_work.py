@@ -39,7 +39,7 @@ def calls_of(work: Callable[[], object]) -> int:
 
 def reads(kind: str, symbol_count: int) -> list[bytes]:
     """The bytes of some reads."""
-    sent = list(frames(kind, symbol_count, EVENTS))
+    sent = list(frames(kind, symbols(symbol_count), EVENTS))
     return [b"".join(sent[at : at + A_READ]) for at in range(0, EVENTS, A_READ)]
 
 

@@ -14,7 +14,7 @@ import structlog
 import zmq
 
 from k2workers.transport import link
-from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket
+from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
 from k2workers.wire import Batch, WireError
 
 _BUNDLES_PER_TURN = 64
@@ -109,12 +109,12 @@ class BatchPuller:
 
     def _receive(self) -> bool:
         """Take what waits, within the bounds of a turn; whether there may be more."""
-        size = 0
+        size, receive = 0, self._socket.recv
         for _ in range(_BUNDLES_PER_TURN):
-            try:
-                worker, first, *more = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            if not readable(self._socket):
                 return False
+            worker, first = receive(zmq.NOBLOCK), receive(zmq.NOBLOCK)
+            more = self._rest()
             try:
                 self._heard(worker, first, more)
             except (ValueError, IndexError, msgspec.MsgspecError, WireError) as error:
@@ -125,6 +125,13 @@ class BatchPuller:
             if size > _BYTES_PER_TURN:
                 break
         return True
+
+    def _rest(self) -> list[bytes]:
+        """The further frames of the message that is being received."""
+        frames = []
+        while self._socket.getsockopt(zmq.RCVMORE):
+            frames.append(self._socket.recv(zmq.NOBLOCK))
+        return frames
 
     def _heard(self, worker: bytes, first: bytes, more: list[bytes]) -> None:
         assert self._on_bundle is not None

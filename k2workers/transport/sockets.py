@@ -71,6 +71,31 @@ def _refused(setting: str, endpoint: str, error: Exception) -> ConfigError:
     return ConfigError(f"{setting} = {endpoint!r} cannot be used: {reason}")
 
 
+def readable(socket: Socket) -> bool:
+    """Whether a message waits. Costs a third of what a receive costs that finds nothing and raises."""
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def drain(socket: Socket, limit: int) -> tuple[list[bytes], bool]:
+    """The frames that wait, at most ``limit``; whether there may be more.
+
+    Mostly there is one: asking twice is then cheaper than a receive that raises. With many, the one that raises is.
+    """
+    frames: list[bytes] = []
+    if not readable(socket):
+        return frames, False
+    receive = socket.recv
+    frames.append(receive(zmq.NOBLOCK))
+    if not readable(socket):
+        return frames, False
+    try:
+        while len(frames) < limit:
+            frames.append(receive(zmq.NOBLOCK))
+    except zmq.Again:
+        return frames, False
+    return frames, True
+
+
 class SocketWatcher:
     """Calls ``turn`` on the event loop whenever the socket may have become readable or writable.
 

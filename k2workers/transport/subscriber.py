@@ -28,7 +28,7 @@ from k2workers.transport import replay
 from k2workers.transport.patience import Patience
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
-from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
+from k2workers.transport.sockets import Context, SocketWatcher, connect, drain, open_socket, readable
 
 HEARTBEAT_TOPIC = "heartbeat"
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
@@ -157,21 +157,13 @@ class Subscriber:
 
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
 
-    def _take(self) -> bool:
-        """Take what has arrived on both sockets, at most 256 batches a call; whether more may wait."""
-        more = False
-        if len(self._reassembly.ready) < READY_LIMIT:
-            more = self._take_published(self._patience.now_ns)
-            more = self._take_replies(self._patience.now_ns) or more
-        return more
-
-    def _take_published(self, now_ns: int) -> bool:
-        take, receive = self._reassembly.take, self._socket.recv
-        for _ in range(256):
-            try:
-                frame = receive(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
+    def _take_published(self) -> bool:
+        """Take batches that have arrived, at most 256 a call; whether more may wait."""
+        if len(self._reassembly.ready) >= READY_LIMIT:
+            return False
+        frames, more = drain(self._socket, 256)
+        take, now_ns = self._reassembly.take, self._patience.now_ns
+        for frame in frames:
             if frame.startswith(b"heartbeat "):
                 self._hear_heartbeat(frame)
                 if not self._heartbeats:
@@ -180,7 +172,7 @@ class Subscriber:
                 take(frame, now_ns)
             except wire.WireError as error:
                 _log.error("batch_unreadable", error=str(error))
-        return True
+        return more
 
     def _hear_heartbeat(self, frame: bytes) -> None:
         header = wire.read_header(frame)
@@ -191,12 +183,15 @@ class Subscriber:
         self._patience.heard(time.monotonic())
         self._subscribed = True
 
-    def _take_replies(self, now_ns: int) -> bool:
+    def _take_replies(self) -> bool:
+        """Take answers that have arrived, at most 8 a call; whether more may wait."""
+        if len(self._reassembly.ready) >= READY_LIMIT:
+            return False
+        now_ns = self._patience.now_ns
         for _ in range(8):
-            try:
-                word, *rest = self._asking.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            if not readable(self._asking):
                 return False
+            word, *rest = self._asking.recv_multipart(zmq.NOBLOCK)
             try:
                 self._hear_reply(word, rest, now_ns)
             except (msgspec.MsgspecError, wire.WireError, IndexError, ValueError) as error:
@@ -300,7 +295,9 @@ class Subscriber:
     def _wait_plainly(self) -> None:
         if time.monotonic() - self._patience.looked_s >= TICK_S:
             self._tick()
-        if not self._take() and not self._reassembly.ready:
+        more = self._take_published()
+        more = self._take_replies() or more
+        if not more and not self._reassembly.ready:
             zmq.select([self._socket, self._asking], [], [], TICK_S)
 
     def _await_subscribed(self, timeout_s: float) -> None:
@@ -308,13 +305,16 @@ class Subscriber:
         while not self._subscribed:
             if not self._socket.poll(100) and time.monotonic() > deadline_s:
                 raise self._silent(timeout_s)
-            self._take()
+            self._take_published()
 
     # ── asynchronous iteration ──────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
         self._arrived = asyncio.Event()
-        self._watchers = [SocketWatcher(self._socket, self._turn), SocketWatcher(self._asking, self._turn)]
+        self._watchers = [
+            SocketWatcher(self._socket, lambda: self._turn(self._take_published)),
+            SocketWatcher(self._asking, lambda: self._turn(self._take_replies)),
+        ]
         for watcher in self._watchers:
             watcher.start()
         self._tick_later()
@@ -354,10 +354,10 @@ class Subscriber:
         if not self._subscribed:
             raise self._silent(timeout_s)
 
-    def _turn(self) -> bool:
+    def _turn(self, take: Callable[[], bool]) -> bool:
         assert self._arrived is not None
         subscribed = self._subscribed
-        more = self._take()
+        more = take()
         # Only for news: waking the reader for nothing would have it ask again at once, for ever.
         if self._reassembly.ready or self._subscribed is not subscribed:
             self._arrived.set()

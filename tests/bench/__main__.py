@@ -5,15 +5,29 @@ from __future__ import annotations
 import itertools
 import statistics
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from cyclopts import App
 
-from tests.bench.measuring import Certificate, certificate, measure, measure_pipeline, process, tell
+from tests.bench.frames import recorded
+from tests.bench.measuring import (
+    Certificate,
+    Pipeline,
+    certificate,
+    measure,
+    measure_floor,
+    measure_latency,
+    measure_pipeline,
+    process,
+    tell,
+)
 from tests.bench.peers import comparison
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
+
+RECORDED = "recorded"
 
 app = App(name="scripts/bench", help="What an event costs, in CPU time, offline and beside other ways of reading.")
 
@@ -26,6 +40,7 @@ def path(
     events: int = 200_000,
     rounds: int = 5,
     way: list[str] | None = None,
+    recording: list[Path] | None = None,
     report: Path | None = None,
 ) -> int:
     """The worker's path alone: microseconds of CPU an event, over TCP and TLS, 1 and 64 frames a write.
@@ -43,31 +58,30 @@ def path(
     way
         Of worker (all of it), decode (without the push), websockets (that library's loop and json), websockets_msgspec (its
         fastest), drain (only takes the bytes: what the pump can do).
+    recording
+        Also the messages of these files (gzip; a line each of receive time, a blank, and the message of BTCUSDT).
     report
         Write all figures to this JSON file.
     """
-    kinds, counts, ways = kind or ["trade"], symbols or [1, 10, 100], way or ["worker", "decode", "websockets"]
-    figures: dict[tuple[Any, ...], list[dict[str, float]]] = {}
+    kinds = [*(kind or ["trade"]), *([RECORDED] if recording else [])]
+    counts, ways = symbols or [1, 10, 100], way or ["worker", "decode", "websockets"]
     with certificate() as made, process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
-        cases = list(itertools.product(kinds, counts, ("TCP", "TLS"), (64, 1), ways))
-        for _, case in itertools.product(range(rounds), cases):
+
+        def run(case: tuple[str, int, str, int, str]) -> dict[str, float]:
             a_kind, count, layer, a_write, a_way = case
             bundle, chain = made if layer == "TLS" else Certificate()
-            figures.setdefault(case, []).append(
-                measure(
-                    a_way,
-                    Pumping(kind=a_kind, symbols=count, events=events, frames_a_write=a_write, certificate=chain),
-                    Reading(port=0, kind=a_kind, symbols=count, events=events, push=endpoint, ca_bundle=bundle),
-                )
-            )
-    rows = [
-        {
-            **dict(zip(("kind", "symbols", "layer", "frames_a_write", "way"), case, strict=True)),
-            **{name: statistics.median(run[name] for run in runs) for name in runs[0]},
-            "runs_us": [run["us"] for run in runs],
-        }
-        for case, runs in figures.items()
-    ]
+            pumping = Pumping(
+                kind=a_kind, symbols=count, events=events, frames_a_write=a_write, certificate=chain
+            )  # fmt: skip
+            reading = Reading(port=0, kind=a_kind, symbols=count, events=events, push=endpoint, ca_bundle=bundle)
+            if a_kind == RECORDED:
+                pumping.recording = tuple(str(file) for file in recording or ())
+                pumping.events = reading.events = sum(1 for file in recording or () for _ in recorded(file))
+                reading.recorded = True
+            return measure(a_way, pumping, reading)
+
+        cases = {case: case for case in itertools.product(kinds, counts, ("TCP", "TLS"), (64, 1), ways)}
+        rows = interleaved(("kind", "symbols", "layer", "frames_a_write", "way"), cases, run, rounds)
     tell(rows, report)
     return 0
 
@@ -81,7 +95,7 @@ def load(
     symbols: int = 10,
     report: Path | None = None,
 ) -> int:
-    """The worker's path at given rates of single messages: microseconds of CPU an event, with and without gathering.
+    """The whole pipeline at given rates of single messages: microseconds of CPU an event, with and without gathering.
 
     Parameters
     ----------
@@ -96,23 +110,13 @@ def load(
     report
         Write all figures to this JSON file.
     """
-    figures: dict[tuple[int, int], list[dict[str, float]]] = {}
-    with process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
-        cases = list(itertools.product(rates or [1_000, 5_000, 20_000, 50_000], (0, 500)))
-        for _, (rate, gather_us) in itertools.product(range(rounds), cases):
-            events = int(rate * seconds)
-            pumping = Pumping(symbols=symbols, events=events, frames_a_write=1, rate=rate)
-            reading = Reading(port=0, symbols=symbols, events=events, push=endpoint, gather_us=gather_us)
-            figures.setdefault((rate, gather_us), []).append(measure("worker", pumping, reading))
-    rows = [
-        {
-            "rate": rate,
-            "gather_us": gather_us,
-            **{name: statistics.median(run[name] for run in runs) for name in runs[0]},
-        }
-        for (rate, gather_us), runs in figures.items()
-    ]
-    tell(rows, report)
+    cases = {
+        (rate, gather_us): Pipeline(
+            symbols=symbols, events=int(rate * seconds), frames_a_write=1, rate=rate, gather_us=gather_us
+        )
+        for rate, gather_us in itertools.product(rates or [100, 1_000, 5_000, 20_000, 50_000], (0, 500))
+    }
+    tell(interleaved(("rate", "gather_us"), cases, measure_pipeline, rounds), report)
     return 0
 
 
@@ -120,19 +124,25 @@ def load(
 def pipeline(
     *,
     symbols: list[int] | None = None,
-    events: int = 500_000,
+    shards: list[int] | None = None,
+    subscribers: list[int] | None = None,
+    events: int = 400_000,
     rounds: int = 5,
     frames_a_write: int = 64,
     report: Path | None = None,
 ) -> int:
-    """One worker, the aggregator and one decoding subscriber at saturation: microseconds of CPU an event, by process.
+    """Workers, the aggregator and decoding subscribers at saturation: microseconds of CPU an event, by kind of process.
 
     Parameters
     ----------
     symbols
         How many, evenly mixed.
+    shards
+        How many workers, each with an exchange of its own.
+    subscribers
+        How many, in one process.
     events
-        How many a run.
+        How many a run, over all shards.
     rounds
         Interleaved runs of each; the median counts.
     frames_a_write
@@ -140,16 +150,67 @@ def pipeline(
     report
         Write all figures to this JSON file.
     """
-    counts = symbols or [1, 10, 100, 500]
-    figures: dict[int, list[dict[str, float]]] = {}
-    for _, count in itertools.product(range(rounds), counts):
-        figures.setdefault(count, []).append(measure_pipeline(count, events, frames_a_write))
-    rows = [
-        {"symbols": count, **{name: statistics.median(run[name] for run in runs) for name in runs[0]}}
-        for count, runs in figures.items()
-    ]
-    tell(rows, report)
+    cases = {
+        (count, workers, readers): Pipeline(
+            symbols=count, events=events // workers, shards=workers, subscribers=readers, frames_a_write=frames_a_write
+        )
+        for count, workers, readers in itertools.product(
+            symbols or [1, 10, 100, 500], shards or [1], subscribers or [1]
+        )
+        if count >= workers
+    }
+    tell(interleaved(("symbols", "shards", "subscribers"), cases, measure_pipeline, rounds), report)
     return 0
+
+
+@app.command
+def latency(
+    *,
+    rates: list[int] | None = None,
+    seconds: float = 5.0,
+    rounds: int = 3,
+    symbols: int = 10,
+    report: Path | None = None,
+) -> int:
+    """Microseconds from the exchange's write of an event to the subscriber, beside two bare ZeroMQ hops in the same run.
+
+    Parameters
+    ----------
+    rates
+        Events a second, each written alone.
+    seconds
+        How long each run takes.
+    rounds
+        Interleaved runs of each; the median of each quantile counts.
+    symbols
+        How many, evenly mixed.
+    report
+        Write all figures to this JSON file.
+    """
+    ways = {"pipeline": measure_latency, "floor": measure_floor}
+    cases = {
+        (rate, way): (measured, Pipeline(symbols=symbols, events=int(rate * seconds), frames_a_write=1, rate=rate))
+        for rate, (way, measured) in itertools.product(rates or [100, 1_000, 10_000, 50_000], ways.items())
+    }
+    rows = interleaved(("rate", "way"), cases, lambda case: case[0](case[1]), rounds)
+    tell(rows, report, title="Latency (us)")
+    return 0
+
+
+def interleaved(
+    names: Sequence[str], cases: Mapping[tuple[Any, ...], Any], measured: Callable[[Any], dict[str, float]], rounds: int
+) -> list[dict[str, Any]]:
+    """Each case measured ``rounds`` times in turn: a row of medians for each."""
+    figures: dict[tuple[Any, ...], list[dict[str, float]]] = {}
+    for _, (key, case) in itertools.product(range(rounds), cases.items()):
+        figures.setdefault(key, []).append(measured(case))
+    return [
+        {
+            **dict(zip(names, key, strict=True)),
+            **{name: statistics.median(run[name] for run in runs) for name in runs[0]},
+        }
+        for key, runs in figures.items()
+    ]
 
 
 @app.command

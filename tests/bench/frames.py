@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
@@ -18,18 +20,30 @@ LEVELS = 20
 _NO_EXTENSIONS: list[Extension] = []
 
 
-def symbols(count: int) -> list[str]:
-    """Names of about the usual length."""
-    return [f"S{number:03d}USDT" for number in range(count)]
+def symbols(count: int, shard: int = 0, shards: int = 1) -> list[str]:
+    """Names of about the usual length: ``count`` of them, or those of one shard."""
+    return [f"S{number:03d}USDT" for number in range(shard, count, shards)]
 
 
-def frames(kind: str, symbol_count: int, events: int, time_unit_us: int = 1) -> Iterator[bytes]:
+def frames(kind: str, names: Sequence[str], events: int, time_unit_us: int = 1) -> Iterator[bytes]:
     """``events`` whole frames, evenly mixed over the symbols, ids rising by one for each symbol."""
-    names = symbols(symbol_count)
     for number in range(events):
-        symbol = names[number % symbol_count]
-        text = f'{{"stream":"{symbol.lower()}@{KINDS[kind]}","data":{_data(kind, symbol, 1 + number // symbol_count, time_unit_us)}}}'
-        yield Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=_NO_EXTENSIONS)
+        symbol = names[number % len(names)]
+        text = f'{{"stream":"{symbol.lower()}@{KINDS[kind]}","data":{_data(kind, symbol, 1 + number // len(names), time_unit_us)}}}'
+        yield _frame(text.encode())
+
+
+def recorded(file: Path) -> Iterator[bytes]:
+    """The combined stream messages of a recording: gzip, a line each of receive time, a blank, and the message."""
+    with gzip.open(file) as lines:
+        for line in lines:
+            text = line.partition(b" ")[2].strip()
+            if text.startswith(b'{"stream"'):
+                yield _frame(text)
+
+
+def _frame(text: bytes) -> bytes:
+    return Frame(Opcode.TEXT, text).serialize(mask=False, extensions=_NO_EXTENSIONS)
 
 
 def _data(kind: str, symbol: str, number: int, unit: int) -> str:

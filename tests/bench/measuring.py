@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,26 +93,85 @@ def against_pump(
         return figures
 
 
-def measure_pipeline(symbol_count: int, events: int, frames_a_write: int) -> dict[str, float]:
-    """One run of worker, aggregator and one subscriber; microseconds of CPU an event, by process."""
-    reading = Reading(port=0, symbols=symbol_count, events=events)
-    pumping = Pumping(symbols=symbol_count, events=events, frames_a_write=frames_a_write)
+class Pipeline(NamedTuple):
+    """One run of workers, the aggregator and subscribers. ``events`` are those of each shard, ``rate`` a second of each."""
+
+    symbols: int
+    events: int
+    shards: int = 1
+    subscribers: int = 1
+    frames_a_write: int = 64
+    rate: float = 0.0
+    gather_us: int = 500
+
+    def pumping(self, shard: int, *, stamped: bool = False) -> Pumping:
+        """What the exchange sends to a shard."""
+        return Pumping(
+            symbols=self.symbols, events=self.events, frames_a_write=self.frames_a_write, rate=self.rate,
+            shard=shard, shards=self.shards, stamped=stamped,
+        )  # fmt: skip
+
+    def reading(self, shard: int, endpoints: str, events: int) -> Reading:
+        """What a process of it reads."""
+        push, publish, snapshot = endpoints.split()
+        return Reading(
+            port=0, symbols=self.symbols, events=events, push=push, publish=publish, snapshot=snapshot, shard=shard,
+            shards=self.shards, subscribers=self.subscribers, gather_us=self.gather_us,
+        )  # fmt: skip
+
+
+def measure_pipeline(run: Pipeline) -> dict[str, float]:
+    """Microseconds of CPU an event, by kind of process; and how many events a second got through."""
+    total = run.events * run.shards
     with process("tests.bench.readers", "aggregator", '{"port":0}') as (endpoints, aggregator):
-        reading.push, reading.publish, reading.snapshot = endpoints.split()
-        with process("tests.bench.readers", "subscriber", msgspec.json.encode(reading).decode()) as (_, subscriber):
+        asked = msgspec.json.encode(run.reading(0, endpoints, total)).decode()
+        with process("tests.bench.readers", "subscriber", asked) as (_, subscriber):
             before_s = _cpu_s(aggregator)
-            worker = measure("worker", pumping, reading)
-            assert subscriber.stdout is not None
-            received = json.loads(subscriber.stdout.readline())
-            aggregator_us = 1e6 * (_cpu_s(aggregator) - before_s) / events
+            with ThreadPoolExecutor(run.shards) as pool:
+                workers = list(
+                    pool.map(
+                        lambda shard: measure("worker", run.pumping(shard), run.reading(shard, endpoints, run.events)),
+                        range(run.shards),
+                    )
+                )
+            received = json.loads(_line(subscriber))
+            aggregator_us = 1e6 * (_cpu_s(aggregator) - before_s) / total
+    worker_us = sum(worker["us"] for worker in workers) / run.shards
     return {
-        "worker": worker["us"],
+        "worker": worker_us,
         "aggregator": aggregator_us,
         "subscriber": received["us"],
-        "whole": worker["us"] + aggregator_us + received["us"],
+        "whole": worker_us + aggregator_us + received["us"],
         "lost_batches": received["lost_batches"],
-        "events_per_s": received["events_per_s"],
+        "events_a_read": sum(worker["events_a_read"] for worker in workers) / run.shards,
+        "events_per_s": received["events_per_s"] / run.subscribers,
     }
+
+
+def measure_latency(run: Pipeline) -> dict[str, float]:
+    """Microseconds from the exchange's write to the subscriber, of the whole pipeline."""
+    with ExitStack() as stack:
+        endpoints, _ = stack.enter_context(process("tests.bench.readers", "aggregator", '{"port":0}'))
+        asked = run.reading(0, endpoints, run.events)
+        _, clock = stack.enter_context(process("tests.bench.readers", "clock", msgspec.json.encode(asked).decode()))
+        measure("worker", run.pumping(0, stamped=True), asked)
+        return dict(json.loads(_line(clock)))
+
+
+def measure_floor(run: Pipeline) -> dict[str, float]:
+    """The same for two bare ZeroMQ hops."""
+    sent = msgspec.json.encode(run.pumping(0, stamped=True)).decode()
+    with ExitStack() as stack:
+        endpoints, _ = stack.enter_context(process("tests.bench.floor", "forward"))
+        pull, publish = endpoints.split()
+        _, clock = stack.enter_context(process("tests.bench.floor", "clock", publish, str(run.events)))
+        stack.enter_context(process("tests.bench.floor", "send", pull, sent))
+        return dict(json.loads(_line(clock)))
+
+
+def _line(running: subprocess.Popen[str]) -> str:
+    assert running.stdout is not None
+    return running.stdout.readline()
 
 
 def _cpu_s(running: subprocess.Popen[str]) -> float:
@@ -128,10 +188,12 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
-def tell(rows: list[dict[str, Any]], report: Path | None) -> None:
+def tell(rows: list[dict[str, Any]], report: Path | None, *, title: str = "CPU an event (us)") -> None:
     """The table, for people; and everything as JSON. What is None was not had."""
-    table = Table(title=f"CPU an event (us), median of interleaved runs; {machine()}")
-    shown = [name for name in rows[0] if name != "runs_us" and any(row[name] != "" for row in rows)]
+    table = Table(title=f"{title}, median of interleaved runs; {machine()}")
+    names = dict.fromkeys(name for row in rows for name in row)
+    rows = [{name: row.get(name) for name in names} for row in rows]
+    shown = [name for name in names if name != "runs_us" and any(row[name] != "" for row in rows)]
     for column in shown:
         numbers = all(isinstance(row[column], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numbers else "left")

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import socket
 import ssl
+import statistics
 import sys
 import tempfile
 import time
@@ -21,6 +24,7 @@ from websockets.asyncio.client import connect
 
 from k2workers import Lost, Subscriber
 from k2workers.aggregator import CHECKPOINT_EVERY, HEARTBEAT_S, Aggregator, AggregatorSettings
+from k2workers.events import Trade
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.messages import Messages
@@ -30,8 +34,10 @@ from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.venue import StreamSpec
 from k2workers.wire import Batch
 from tests.bench import pump
+from tests.bench.floor import quantiles_us
 from tests.bench.frames import frames, symbols
 from tests.bench.peers.meter import Meter
 from tests.bench.peers.typed import decoder
@@ -50,6 +56,19 @@ class Reading(msgspec.Struct, kw_only=True):
     snapshot: str = ""
     gather_us: int = 500
     time_unit_us: int = 1
+    shard: int = 0
+    shards: int = 1
+    subscribers: int = 1
+    recorded: bool = False
+    """The pump sends a recording of BTCUSDT."""
+
+    @property
+    def specs(self) -> list[StreamSpec]:
+        """The streams that the pump sends."""
+        kinds, names = [self.kind], symbols(self.symbols, self.shard, self.shards)
+        if self.recorded:
+            kinds, names = ["trade", "book_ticker", "depth"], ["BTCUSDT"]
+        return BinanceSpot().stream_specs(kinds, names)
 
     @property
     def url(self) -> str:
@@ -64,7 +83,7 @@ class Reading(msgspec.Struct, kw_only=True):
 
 async def worker(reading: Reading) -> None:
     """The worker's whole path: socket, frames, events, arbitration, batches, push."""
-    pusher = BatchPusher(reading.push, f"bench{link.LIFE.decode()}1")
+    pusher = BatchPusher(reading.push, f"bench-{reading.shard}{link.LIFE.decode()}1")
     welcomed = asyncio.Event()
     pusher.start(on_welcome=lambda _: welcomed.set())
     await welcomed.wait()
@@ -79,9 +98,9 @@ async def decode(reading: Reading) -> None:
 
 
 async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> None:
-    venue, meter, done = BinanceSpot(), Meter(reading.events), asyncio.Event()
+    meter, done = Meter(reading.events), asyncio.Event()
     intake = Intake(
-        venue.codec(venue.stream_specs([reading.kind], symbols(reading.symbols))), hold_ns=10**9, push=push,
+        BinanceSpot().codec(reading.specs), hold_ns=10**9, push=push,
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
     )  # fmt: skip
 
@@ -128,7 +147,7 @@ def _connected(reading: Reading) -> connect:
 
 async def drain(reading: Reading) -> None:
     """Takes the bytes and throws them away: what the pump can do at most."""
-    left = sum(map(len, frames(reading.kind, reading.symbols, reading.events, reading.time_unit_us)))
+    left = sum(map(len, frames(reading.kind, symbols(reading.symbols), reading.events, reading.time_unit_us)))
     meter, buffer = Meter(reading.events), bytearray(1 << 20)
     with socket.create_connection(("127.0.0.1", reading.port)) as plain:
         context = reading.ssl_context
@@ -180,18 +199,60 @@ async def aggregator(reading: Reading) -> None:
 
 
 async def subscriber(reading: Reading) -> None:
-    """A program that takes every event, decoded; prints "subscribed", and at the end its figures."""
-    meter, lost = Meter(reading.events), 0
-    async with Subscriber(["binance."], reading.publish, snapshot_endpoint=reading.snapshot) as subscription:
-        await subscription.wait_subscribed(10)
+    """Programs that take every event, decoded, all in one process; prints "subscribed", and at the end its figures."""
+    async with contextlib.AsyncExitStack() as stack:
+        each = [
+            await stack.enter_async_context(
+                Subscriber(["binance."], reading.publish, snapshot_endpoint=reading.snapshot)
+            )
+            for _ in range(reading.subscribers)
+        ]
+        await asyncio.gather(*(subscription.wait_subscribed(20) for subscription in each))
         sys.stdout.write("subscribed\n")
         sys.stdout.flush()
+        meter = Meter(reading.events * len(each))
+        lost = await asyncio.gather(*(_take_all(subscription, reading.events, meter) for subscription in each))
+    meter.tell(lost_batches=sum(lost))
+
+
+async def _take_all(subscription: Subscriber, events: int, meter: Meter) -> int:
+    """Take so many events; how many batches were lost."""
+    lost = 0
+    async for item in subscription.batches():
+        if isinstance(item, Lost):
+            lost += item.count
+        else:
+            meter.count(len(item.events))
+            events -= len(item.events)
+        if events <= 0:
+            break
+    return lost
+
+
+async def clock(reading: Reading) -> None:
+    """A program that notes how long after its venue time each event is given to it; prints the quantiles in microseconds.
+
+    Beside them the medians of each leg: to the worker's read, from there to the publication, and from there to the program.
+    """
+    latencies_ns: list[int] = []
+    legs_ns: list[tuple[int, int, int]] = []
+    async with Subscriber(["binance."], reading.publish, snapshot_endpoint=reading.snapshot) as subscription:
+        await subscription.wait_subscribed(20)
+        sys.stdout.write("subscribed\n")
+        sys.stdout.flush()
+        gc.freeze()
         async for item in subscription.batches():
-            if isinstance(item, Lost):
-                lost += item.count
-            elif meter.count(len(item.events)):
+            assert not isinstance(item, Lost)
+            now_ns, newest = time.time_ns(), item.events[-1]
+            assert isinstance(newest, Trade)
+            latencies_ns += [now_ns - event.venue_time_ns for event in item.events]  # type: ignore[attr-defined]
+            read_ns, published_ns = newest.received_ns, item.publish_ns
+            legs_ns.append((read_ns - newest.venue_time_ns, published_ns - read_ns, now_ns - published_ns))
+            if len(latencies_ns) >= reading.events:
                 break
-    meter.tell(lost_batches=lost)
+    legs = zip(("to_worker", "to_publication", "to_program"), zip(*legs_ns, strict=True), strict=True)
+    medians_us = {name: statistics.median(leg) / 1_000 for name, leg in legs}
+    sys.stdout.write(json.dumps({**quantiles_us(latencies_ns), **medians_us}) + "\n")
 
 
 WAYS: dict[str, Callable[[Reading], Awaitable[None]]] = {
@@ -203,6 +264,7 @@ WAYS: dict[str, Callable[[Reading], Awaitable[None]]] = {
     "sink": sink,
     "aggregator": aggregator,
     "subscriber": subscriber,
+    "clock": clock,
 }
 
 if __name__ == "__main__":

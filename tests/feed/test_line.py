@@ -19,7 +19,7 @@ from k2workers.feed.line import Line
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 from k2workers.tls import client_context
-from tests.bench.frames import frames
+from tests.bench.frames import frames, symbols
 from tests.bench.pump import Pumping
 
 EVENTS = 3_000
@@ -72,7 +72,9 @@ def test_plain_messages_come_whole_in_order_and_together(runner: str, layer: str
         url = f"{'wss' if secure else 'ws'}://127.0.0.1:{port}/stream"
         found = RUNNERS[runner](received(url, str(bundle) if secure else ""))
     messages, most = found  # type: ignore[misc]
-    assert messages == [frame.partition(b"{")[1] + frame.partition(b"{")[2] for frame in frames("trade", 10, EVENTS)]
+    assert messages == [
+        frame.partition(b"{")[1] + frame.partition(b"{")[2] for frame in frames("trade", symbols(10), EVENTS)
+    ]
     # 64 frames are written at once: had the library parsed them, each would have come alone.
     assert most >= 64
 
