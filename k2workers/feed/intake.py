@@ -109,11 +109,11 @@ class Intake:
             for events in lane.take():
                 bundle.append(wire.batch_of(lane.topic, events))
         self._dirty.clear()
+        self._push(bundle)
         # One event of a read stands for all of them: they came at the same time.
         newest = events[-1]
         if type(newest) in TIMED:
             self._observe_latency(newest.received_ns - newest.venue_time_ns)  # type: ignore[attr-defined]
-        self._push(bundle)
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 

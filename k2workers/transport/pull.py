@@ -113,8 +113,8 @@ class BatchPuller:
         for _ in range(_BUNDLES_PER_TURN):
             if not readable(self._socket):
                 return False
-            worker, first = receive(zmq.NOBLOCK), receive(zmq.NOBLOCK)
-            more = self._rest()
+            worker, head = receive(zmq.NOBLOCK), receive(zmq.NOBLOCK, copy=False)
+            first, more = head.bytes, self._rest() if head.more else []
             try:
                 self._heard(worker, first, more)
             except (ValueError, IndexError, msgspec.MsgspecError, WireError) as error:

@@ -266,7 +266,7 @@ class BatchPusher:
 
     def _flush(self) -> bool:
         # asking for the events is what lets ZeroMQ act on "the peer read" and re-arms its descriptor
-        writable = int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT
+        writable = int(self._socket.getsockopt(zmq.EVENTS)) & int(zmq.POLLOUT)
         counters = self.counters
         for _ in range(64):
             if not self._unsent or not self.welcomed:

@@ -125,6 +125,7 @@ class Subscriber:
         # Whether topics may have gone on unheard: then all of them are asked for, not only those with a visible hole.
         self._unsure = position is not None
         self._subscribed = False
+        self._left_waiting = False
         self._watchers: list[SocketWatcher] = []
         self._timer: asyncio.TimerHandle | None = None
         self._patience = Patience(time.monotonic())
@@ -159,7 +160,7 @@ class Subscriber:
 
     def _take_published(self) -> bool:
         """Take batches that have arrived, at most 256 a call; whether more may wait."""
-        if len(self._reassembly.ready) >= READY_LIMIT:
+        if self._is_full():
             return False
         frames, more = drain(self._socket, 256)
         take, now_ns = self._reassembly.take, self._patience.now_ns
@@ -174,6 +175,12 @@ class Subscriber:
                 _log.error("batch_unreadable", error=str(error))
         return more
 
+    def _is_full(self) -> bool:
+        """Whether the program has enough to read; then what comes stays in ZeroMQ until it has read that."""
+        full = len(self._reassembly.ready) >= READY_LIMIT
+        self._left_waiting = self._left_waiting or full
+        return full
+
     def _hear_heartbeat(self, frame: bytes) -> None:
         header = wire.read_header(frame)
         epoch, sequence = self._heartbeat
@@ -185,7 +192,7 @@ class Subscriber:
 
     def _take_replies(self) -> bool:
         """Take answers that have arrived, at most 8 a call; whether more may wait."""
-        if len(self._reassembly.ready) >= READY_LIMIT:
+        if self._is_full():
             return False
         now_ns = self._patience.now_ns
         for _ in range(8):
@@ -339,8 +346,10 @@ class Subscriber:
     async def _wait_later(self) -> None:
         assert self._arrived is not None, "use 'async with' first"
         self._arrived.clear()
-        for watcher in self._watchers:
-            watcher.kick()
+        if self._left_waiting:
+            self._left_waiting = False
+            for watcher in self._watchers:
+                watcher.kick()
         await self._arrived.wait()
 
     async def wait_subscribed(self, timeout_s: float) -> None:

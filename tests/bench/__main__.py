@@ -172,7 +172,7 @@ def latency(
     symbols: int = 10,
     report: Path | None = None,
 ) -> int:
-    """Microseconds from the exchange's write of an event to the subscriber, beside two bare ZeroMQ hops in the same run.
+    """Microseconds from the exchange's write of an event to the subscriber, beside the same three hops with nothing on them.
 
     Parameters
     ----------

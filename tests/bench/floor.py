@@ -1,17 +1,18 @@
-"""Owns the floor that latencies are held against: the same frames over two bare ZeroMQ hops, nothing decoded, no event loop.
+"""Owns the floor that latencies are held against: the same frames on the same way with nothing on it, no decoding, no event loop.
 
-``python -m tests.bench.floor forward``, ``… clock ENDPOINT EVENTS`` and ``… send ENDPOINT '<Pumping as JSON>'``.
+The same way is a TCP connection to a process that hands on what it reads (``relay``), and two ZeroMQ hops (``forward``,
+``clock``).  ``python -m tests.bench.floor WORD …`` runs one of them.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import socket
 import sys
 import time
 from collections.abc import Sequence
 
-import msgspec
 import zmq
 
 from tests.bench import pump
@@ -30,11 +31,11 @@ def quantiles_us(latencies_ns: Sequence[int]) -> dict[str, float]:
 
 
 def _socket(kind: int) -> zmq.Socket[bytes]:
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
-    socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.SNDHWM, 0)
-    socket.setsockopt(zmq.RCVHWM, 0)
-    return socket
+    made: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+    made.setsockopt(zmq.LINGER, 0)
+    made.setsockopt(zmq.SNDHWM, 0)
+    made.setsockopt(zmq.RCVHWM, 0)
+    return made
 
 
 def _say(*words: str) -> None:
@@ -58,25 +59,29 @@ def clock(endpoint: str, events: int) -> None:
     subscribed.connect(endpoint)
     subscribed.subscribe(b"")
     _say("subscribed")
-    latencies_ns = []
+    latencies_ns: list[int] = []
     gc.freeze()
     while len(latencies_ns) < events:
         frame = subscribed.recv()
-        now_ns, at = time.time_ns(), frame.find(pump.VENUE_TIME) + len(pump.VENUE_TIME)
-        if frame.startswith(TOPIC):
-            latencies_ns.append(now_ns - 1_000 * int(frame[at : at + DIGITS]))
+        now_ns = time.time_ns()
+        latencies_ns += [now_ns - 1_000 * int(part[:DIGITS]) for part in frame.split(pump.VENUE_TIME)[1:]]
     _say(json.dumps(quantiles_us(latencies_ns)))
 
 
-def send(endpoint: str, pumping: pump.Pumping) -> None:
-    """The place of exchange and worker."""
-    ready = list(pump.ready_frames(pumping))
+def relay(port: int, endpoint: str) -> None:
+    """The place of the worker."""
     push = _socket(zmq.PUSH)
-    push.setsockopt(zmq.LINGER, 1_000)
     push.connect(endpoint)
-    time.sleep(0.5)  # until both connections stand: what a PUB sends before goes to nobody
-    pump.send(ready, pumping, push.send)
-    push.close()
+    time.sleep(0.5)  # until all connections stand: what a PUB sends before goes to nobody
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(pump.REQUEST)
+        head = b""
+        while pump.HEAD_END not in head:
+            head += connection.recv(65_536)
+        rest = head.partition(pump.HEAD_END)[2]
+        while rest or (rest := connection.recv(262_144)):
+            push.send(rest)
+            rest = b""
 
 
 def main(word: str, *rest: str) -> None:
@@ -86,7 +91,7 @@ def main(word: str, *rest: str) -> None:
     elif word == "clock":
         clock(rest[0], int(rest[1]))
     else:
-        send(rest[0], msgspec.json.decode(rest[1], type=pump.Pumping))
+        relay(int(rest[0]), rest[1])
 
 
 if __name__ == "__main__":

@@ -159,14 +159,18 @@ def measure_latency(run: Pipeline) -> dict[str, float]:
 
 
 def measure_floor(run: Pipeline) -> dict[str, float]:
-    """The same for two bare ZeroMQ hops."""
+    """The same with nothing on the way: one TCP hop and two of ZeroMQ."""
     sent = msgspec.json.encode(run.pumping(0, stamped=True)).decode()
     with ExitStack() as stack:
         endpoints, _ = stack.enter_context(process("tests.bench.floor", "forward"))
         pull, publish = endpoints.split()
         _, clock = stack.enter_context(process("tests.bench.floor", "clock", publish, str(run.events)))
-        stack.enter_context(process("tests.bench.floor", "send", pull, sent))
-        return dict(json.loads(_line(clock)))
+        port, _ = stack.enter_context(process("tests.bench.pump", sent))
+        with subprocess.Popen([sys.executable, "-m", "tests.bench.floor", "relay", port, pull]) as relay:
+            try:
+                return dict(json.loads(_line(clock)))
+            finally:
+                relay.kill()
 
 
 def _line(running: subprocess.Popen[str]) -> str:

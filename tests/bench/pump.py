@@ -24,6 +24,9 @@ from tests.bench.frames import frames, recorded, symbols
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455 part 1.3."""
 
+REQUEST = b"GET /stream HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+"""What a reader without a WebSocket library asks."""
+
 HEAD_END = b"\r\n\r\n"
 """Where the head of a request or an answer ends."""
 
@@ -103,7 +106,7 @@ def _serve(connection: socket.socket, writes: list[bytes], pumping: Pumping) -> 
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
     )
-    send(writes, pumping, connection.sendall)
+    _send(writes, pumping, connection.sendall)
     connection.settimeout(PING_S)
     while True:  # until the reader has had enough; what it asks for, it has got
         try:
@@ -115,7 +118,7 @@ def _serve(connection: socket.socket, writes: list[bytes], pumping: Pumping) -> 
             return
 
 
-def send(writes: Sequence[bytes], pumping: Pumping, write: Callable[[bytes | bytearray], object]) -> None:
+def _send(writes: Sequence[bytes], pumping: Pumping, write: Callable[[bytes | bytearray], object]) -> None:
     """Write everything at its time, and tell how fast that was."""
     events, rate, a_write = pumping.events, pumping.rate, pumping.frames_a_write
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()

@@ -152,7 +152,7 @@ async def drain(reading: Reading) -> None:
     with socket.create_connection(("127.0.0.1", reading.port)) as plain:
         context = reading.ssl_context
         with context.wrap_socket(plain, server_hostname="127.0.0.1") if context else plain as connection:
-            connection.sendall(b"GET /stream HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            connection.sendall(pump.REQUEST)
             head = b""
             while pump.HEAD_END not in head:
                 head += connection.recv(65_536)
