@@ -74,7 +74,7 @@ class Topology:
         preload(plan.PRELOAD)
         self.supervisor.start()
         background = [loop.create_task(self._measure())]
-        _log.info("started", http=f"http://{server.host}:{server.port}", shards=self.settings.shards)
+        _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
                 starting = loop.create_task(self._start_children())
