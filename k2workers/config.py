@@ -6,7 +6,6 @@ Every mistake is reported at once; each names the setting, the value and what is
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -218,6 +217,8 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 
 def _nearest(name: str) -> str:
+    import difflib  # only a mistake pays for it
+
     near = difflib.get_close_matches(name, Settings.model_fields, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -1,4 +1,4 @@
-"""Owns the first steps of a run: logs, the run directory, and the environment that the metrics library reads at import."""
+"""Owns the first steps of a run: the forkserver, logs, the run directory, the environment that the metrics library reads."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvloop
+from k2workers import metrics
+from k2workers.supervision import child
 
-from k2workers import log
-from k2workers.config import Settings
+if TYPE_CHECKING:
+    from k2workers.config import Settings
 
-METRICS_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PRELOAD = ["k2workers.log", "k2workers.preloaded"]
+"""In this order: ``log`` keeps structlog small if it is the first to import it."""
+
+
+def prepare() -> None:
+    """Begin what takes longest, before the settings are read: the forkserver imports the children's modules meanwhile."""
+    # Only that it is set counts when the forkserver imports; each child is told the directory at its start.
+    os.environ.setdefault(metrics.DIRECTORY_VARIABLE, os.devnull)
+    child.start_server(PRELOAD)
 
 
 def run(settings: Settings) -> int:
     """Run until stopped; the exit code. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
+    # Imported here, as below: the forkserver is at work on the other processor already.
+    import uvloop
+
+    from k2workers import log
+
     log.configure(settings.log_level, settings.log_format, process="parent")
     run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
     try:
@@ -32,7 +47,7 @@ def _prepare_metrics(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for stale in directory.glob("*.db"):
         stale.unlink()
-    os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
+    os.environ[metrics.DIRECTORY_VARIABLE] = str(directory)
 
 
 async def _main(settings: Settings, run_dir: Path) -> int:

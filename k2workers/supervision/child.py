@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import multiprocess
 from multiprocess import connection as mp_connection
+from multiprocess import forkserver
 from multiprocess import process as mp_process
 
 from k2workers.errors import K2Error
@@ -45,9 +46,13 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
 
 
-def preload(modules: list[str]) -> None:
-    """Let the forkserver import these once. Call before the first child starts."""
+def start_server(modules: list[str]) -> None:
+    """Start the forkserver, which imports these once for all children; returns at once. Call before the first child."""
     _context.set_forkserver_preload(modules)
+    # Ctrl-C goes to the whole process group, and is this process' to act on.
+    own = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forkserver.ensure_running()
+    signal.signal(signal.SIGINT, own)
 
 
 class Child:
