@@ -1,10 +1,11 @@
-"""Owns what the parent tells a worker and the aggregator at their start; apart from what they run, which the parent does not load."""
+"""Owns what the parent tells each child at its start; apart from what they run, which the parent does not load."""
 
 from __future__ import annotations
 
 import msgspec
 
 from k2workers.feed.settings import FeedSettings
+from k2workers.simulator.settings import SimulatorSettings
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,5 +40,22 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     replay_age_s: float = 300.0
     subscriber_high_water_mark: int = 100_000
     environment: str = "dev"
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's own settings, and how it logs."""
+
+    simulator: SimulatorSettings
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to subscribe, and to which prefix."""
+
+    endpoint: str
+    prefix: str
     log_level: str = "info"
     log_format: str = "auto"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from k2workers import metrics, sharding
-from k2workers.child_settings import AggregatorSettings, WorkerSettings
+from k2workers.child_settings import AggregatorSettings, ExchangeSettings, WitnessSettings, WorkerSettings
 from k2workers.config import Settings
 from k2workers.feed import schedule
 from k2workers.feed.settings import FeedSettings
+from k2workers.simulator.settings import SimulatorSettings
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.weight import WeightPolicy
@@ -90,10 +91,6 @@ class Plan:
 
     def exchange(self) -> ChildSpec:
         """The embedded exchange's process, on a free port."""
-        # Only a demonstration pays for these imports.
-        from k2workers.exchange import ExchangeSettings
-        from k2workers.simulator.settings import SimulatorSettings
-
         own = self.settings
         simulator = SimulatorSettings(
             port=0,
@@ -107,8 +104,6 @@ class Plan:
 
     def witness(self, endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""
-        from k2workers.witness import WitnessSettings  # see ``exchange``
-
         own = self.settings
         settings = WitnessSettings(
             endpoint=endpoint, prefix=f"{self.venue.name}.", log_level=own.log_level, log_format=own.log_format

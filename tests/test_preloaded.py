@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 NOT_FOR_CHILDREN = {
-    "aiohttp", "attr", "cyclopts", "k2workers.cli", "k2workers.config", "k2workers.plan", "k2workers.simulator",
+    "aiohttp", "attr", "cyclopts", "k2workers.cli", "k2workers.config", "k2workers.plan", "k2workers.simulator.exchange",
     "k2workers.supervision.supervisor", "k2workers.topology", "psutil", "pydantic", "pygments", "rich",
 }  # fmt: skip
 
