@@ -14,7 +14,7 @@ import zmq
 
 from k2workers import checkpoint, log, wire
 from k2workers.child_settings import AggregatorSettings
-from k2workers.events import Heartbeat
+from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.sequencer import Position, Sequencer
 from k2workers.supervision import control
@@ -24,7 +24,6 @@ from k2workers.transport.publisher import Publisher
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.replay import LastValues, ReplayServer
 from k2workers.transport.ring import ReplayRing
-from k2workers.transport.subscriber import HEARTBEAT_TOPIC
 
 HEARTBEAT_S = 0.25
 CHECKPOINT_EVERY = 4
