@@ -14,8 +14,9 @@ from k2workers.supervision import child
 if TYPE_CHECKING:
     from k2workers.config import Settings
 
-PRELOAD = ["k2workers.log", "k2workers.preloaded"]
-"""In this order: ``log`` keeps structlog small if it is the first to import it."""
+PRELOAD = ["k2workers.log", "anyio._backends._asyncio", "anyio.streams.tls", "encodings.idna", "k2workers.preloaded"]
+"""What the forkserver imports, in this order: ``log`` keeps structlog small if it is the first to import it; those in the middle
+each worker would load for itself at its first REST request; ``preloaded`` freezes everything before it."""
 
 
 def prepare() -> None:
