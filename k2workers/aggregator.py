@@ -18,7 +18,7 @@ from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.sequencer import Position, Sequencer
 from k2workers.supervision import control
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport import link
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.pull import BatchPuller
@@ -249,6 +249,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
         )
     )
     client.send(control.Ready(name))
+    settle_memory()
     instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
     steady = loop.create_task(_steady(aggregator, client, instruments))
     await stop.wait()

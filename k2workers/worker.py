@@ -27,7 +27,7 @@ from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.sequencing.sequencer import Position
 from k2workers.supervision import control
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.tls import client_context
 from k2workers.transport import link
 from k2workers.transport.push import BatchPusher
@@ -134,6 +134,7 @@ class Worker:
         recovery.start()
         driver.start()
         client.send(control.Ready(self.name))
+        settle_memory()
         beating = asyncio.get_running_loop().create_task(self._beat(client, driver, recovery, pusher))
         await self._stop.wait()
         await driver.stop()

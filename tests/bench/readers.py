@@ -25,6 +25,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
+from k2workers.supervision.child import settle_memory
 from k2workers.tls import client_context
 from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
@@ -118,7 +119,7 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> No
         meter.count(len(messages))
 
     line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000))
-    gc.freeze()
+    settle_memory()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await meter.done.wait()
     assert intake.counters.events.total() == reading.events, (intake.counters, intake.gaps)
@@ -162,6 +163,7 @@ async def aggregator(reading: Reading) -> None:
         running.start()
         sys.stdout.write(f"{running.puller.endpoint} {running.publisher.endpoint} {running.snapshots.endpoint}\n")
         sys.stdout.flush()
+        settle_memory()
         turn = 0
         while True:
             running.heartbeat()
