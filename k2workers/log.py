@@ -47,7 +47,7 @@ def configure(level: str, fmt: str, *, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Each connection is logged by our own events; the libraries' own lines would say it twice.
-    for name in ("websockets", "asyncio"):
+    for name in ("websockets", "asyncio", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(process=process)

@@ -60,3 +60,11 @@ def test_logs_do_not_load_rich_and_leave_it_to_others(script: str, loaded: str) 
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
     )
     assert found.stdout.strip() == loaded
+
+
+def test_a_librarys_steps_are_not_logged_even_when_ours_are(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("debug", "json", process="parent")
+    for name in ("httpcore.http11", "websockets.client", "other"):
+        logging.getLogger(name).debug(name)
+    shown = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["other"]
