@@ -37,7 +37,11 @@ def run(settings: Settings) -> int:
     run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
     try:
         _prepare_metrics(run_dir / "metrics")
-        return uvloop.run(_main(settings, run_dir))
+        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs
+        # there, Ctrl-C has no handler of ours.
+        from k2workers import topology
+
+        return uvloop.run(topology.main(settings, run_dir))
     finally:
         if not settings.run_dir:
             shutil.rmtree(run_dir, ignore_errors=True)
@@ -49,10 +53,3 @@ def _prepare_metrics(directory: Path) -> None:
     for stale in directory.glob("*.db"):
         stale.unlink()
     os.environ[metrics.DIRECTORY_VARIABLE] = str(directory)
-
-
-async def _main(settings: Settings, run_dir: Path) -> int:
-    # Imported only now: prometheus_client chooses its multiprocess mode when it is imported.
-    from k2workers.topology import Topology
-
-    return await Topology(settings, run_dir).run()

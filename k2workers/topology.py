@@ -278,3 +278,8 @@ class Topology:
     def _on_fatal(self, error: BootError) -> None:
         self._fatal = error
         self._stop.set()
+
+
+async def main(settings: Settings, run_dir: Path) -> int:
+    """The parent's main; the exit code."""
+    return await Topology(settings, run_dir).run()
