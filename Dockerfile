@@ -12,6 +12,8 @@ RUN useradd --system --create-home --home-dir /var/lib/k2workers k2workers && \
     install --directory --owner=k2workers /var/lib/k2workers/state
 COPY --from=packages /opt/k2workers /opt/k2workers
 COPY k2workers /srv/k2workers
+# The user below may not write the bytecode: without it every process would compile every module at each start.
+RUN /opt/k2workers/bin/python -m compileall -q /srv/k2workers
 COPY config/k2workers.toml /var/lib/k2workers/config/k2workers.toml
 USER k2workers
 WORKDIR /var/lib/k2workers

@@ -8,23 +8,22 @@ import signal
 import time
 from pathlib import Path
 
-import msgspec
 import structlog
 import uvloop
 import zmq
 
 from k2workers import checkpoint, log, wire
-from k2workers.events import Heartbeat
+from k2workers.child_settings import AggregatorSettings
+from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.sequencer import Position, Sequencer
 from k2workers.supervision import control
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport import link
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
-from k2workers.transport.subscriber import HEARTBEAT_TOPIC
 
 HEARTBEAT_S = 0.25
 CHECKPOINT_EVERY = 4
@@ -41,27 +40,6 @@ QUIET_S = 0.2
 DRAIN_LIMIT_S = 2.0
 
 _log = structlog.get_logger(__name__)
-
-
-class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it pulls and publishes, how much may wait for a slow subscriber (batches), and what it remembers.
-
-    ``checkpoint`` is the file from which a restart continues; ``source`` names what is fed from, ``max_age_s`` is how
-    old the file may be.
-    """
-
-    pull_endpoint: str
-    publish_endpoint: str
-    snapshot_endpoint: str
-    checkpoint: str
-    source: str
-    checkpoint_max_age_s: float = 3_600.0
-    replay_bytes: int = 64 * 2**20
-    replay_age_s: float = 300.0
-    subscriber_high_water_mark: int = 100_000
-    environment: str = "dev"
-    log_level: str = "info"
-    log_format: str = "auto"
 
 
 class Memory:
@@ -267,6 +245,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
         )
     )
     client.send(control.Ready(name))
+    settle_memory()
     instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
     steady = loop.create_task(_steady(aggregator, client, instruments))
     await stop.wait()

@@ -103,8 +103,10 @@ def run(
     for flag, setting in (("duration", "duration_s"), ("rotation_lifetime", "rotation_lifetime_s")):
         if flag in flags:
             flags[setting] = flags.pop(flag)
-    from k2workers import config as configuration
     from k2workers import start
+
+    start.prepare()
+    from k2workers import config as configuration
 
     return start.run(configuration.load(flags, config))
 

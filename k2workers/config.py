@@ -5,12 +5,13 @@ Every mistake is reported at once; each names the setting, the value and what is
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -168,10 +169,12 @@ class Settings(BaseSettings):
 
 
 def _url(value: str, schemes: tuple[str, ...]) -> str:
-    scheme, _, rest = value.partition("://")
-    if scheme not in schemes or not rest:
-        raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST[:PORT]' for scheme in schemes)}")
-    return value
+    with contextlib.suppress(ValueError):
+        address = urlsplit(value)
+        # Asking for the port raises ValueError if it is none.
+        if value.isascii() and address.scheme in schemes and address.hostname and address.port != 0:
+            return value
+    raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST[:PORT]' for scheme in schemes)}")
 
 
 def load(flags: Mapping[str, Any], file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -214,6 +217,8 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 
 def _nearest(name: str) -> str:
+    import difflib  # only a mistake pays for it
+
     near = difflib.get_close_matches(name, Settings.model_fields, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -309,6 +309,9 @@ class Status(Event, frozen=True, array_like=True, gc=False):
         return self.at_ns
 
 
+HEARTBEAT_TOPIC = "heartbeat"
+
+
 class Heartbeat(Event, frozen=True, array_like=True, gc=False):
     """The aggregator lives: sent at a steady pace on topic ``heartbeat``."""
 

@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import msgspec
 import uvloop
 
 from k2workers import log
-from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers.child_settings import ExchangeSettings
+from k2workers.simulator import Exchange
 from k2workers.supervision import control
 from k2workers.supervision.child import guard_parent
-
-
-class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The exchange's own settings, and how it logs."""
-
-    simulator: SimulatorSettings
-    log_level: str = "info"
-    log_format: str = "auto"
 
 
 def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:

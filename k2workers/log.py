@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-import structlog
+# structlog imports rich if it finds it, for the looks of tracebacks on a terminal alone, and with rich pygments and attrs: 5 MB in
+# each of our processes. None in sys.modules is Python's word for a module that is not to be found.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
+
+if sys.modules["rich"] is None:
+    del sys.modules["rich"]
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "console", "json")
@@ -26,7 +32,7 @@ def configure(level: str, fmt: str, *, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     render: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if readable
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -41,7 +47,7 @@ def configure(level: str, fmt: str, *, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Each connection is logged by our own events; the libraries' own lines would say it twice.
-    for name in ("websockets", "asyncio"):
+    for name in ("websockets", "asyncio", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(process=process)

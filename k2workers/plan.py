@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from k2workers import sharding
-from k2workers.aggregator import AggregatorSettings
+from k2workers import metrics, sharding
+from k2workers.child_settings import AggregatorSettings, ExchangeSettings, WitnessSettings, WorkerSettings
 from k2workers.config import Settings
-from k2workers.exchange import ExchangeSettings
 from k2workers.feed import schedule
 from k2workers.feed.settings import FeedSettings
-from k2workers.simulator import SimulatorSettings
+from k2workers.simulator.settings import SimulatorSettings
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.weight import WeightPolicy
@@ -20,15 +20,10 @@ from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot, streams
 from k2workers.venues.binance.rest import Rest
 from k2workers.venues.binance.symbols import choose
-from k2workers.witness import WitnessSettings
-from k2workers.worker import WorkerSettings
 
 AGGREGATOR = "aggregator"
 EXCHANGE = "exchange"
 WITNESS = "witness"
-
-PRELOAD = ["k2workers.worker", "k2workers.aggregator"]
-"""What every child needs; imported once, by the forkserver."""
 
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
@@ -180,7 +175,9 @@ class Plan:
     @staticmethod
     def _spec(name: str, target: str, settings: Any, stop_order: int | None = None) -> ChildSpec:
         order = STOP_ORDER[name] if stop_order is None else stop_order
-        return ChildSpec(name=name, target=target, settings=settings, stop_order=order)
+        # The forkserver began before the directory was known.
+        env = {metrics.DIRECTORY_VARIABLE: os.environ[metrics.DIRECTORY_VARIABLE]}
+        return ChildSpec(name=name, target=target, settings=settings, stop_order=order, env=env)
 
 
 def _lines(word: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Owns the first steps of a run: logs, the run directory, and the environment that the metrics library reads at import."""
+"""Owns the first steps of a run: the forkserver, logs, the run directory, the environment that the metrics library reads."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvloop
+from k2workers import metrics
+from k2workers.supervision import child
 
-from k2workers import log
-from k2workers.config import Settings
+if TYPE_CHECKING:
+    from k2workers.config import Settings
 
-METRICS_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PRELOAD = ["k2workers.log", "anyio._backends._asyncio", "anyio.streams.tls", "encodings.idna", "k2workers.preloaded"]
+"""What the forkserver imports, in this order: ``log`` keeps structlog small if it is the first to import it; those in the middle
+each worker would load for itself at its first REST request; ``preloaded`` freezes everything before it."""
+
+
+def prepare() -> None:
+    """Begin what takes longest, before the settings are read: the forkserver imports the children's modules meanwhile."""
+    # Only that it is set counts when the forkserver imports; each child is told the directory at its start.
+    os.environ.setdefault(metrics.DIRECTORY_VARIABLE, os.devnull)
+    child.start_server(PRELOAD)
 
 
 def run(settings: Settings) -> int:
     """Run until stopped; the exit code. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
+    # Imported here, as below: the forkserver is at work on the other processor already.
+    import uvloop
+
+    from k2workers import log
+
     log.configure(settings.log_level, settings.log_format, process="parent")
     run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
     try:
         _prepare_metrics(run_dir / "metrics")
-        return uvloop.run(_main(settings, run_dir))
+        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs
+        # there, Ctrl-C has no handler of ours.
+        from k2workers import topology
+
+        return uvloop.run(topology.main(settings, run_dir))
     finally:
         if not settings.run_dir:
             shutil.rmtree(run_dir, ignore_errors=True)
@@ -32,11 +52,4 @@ def _prepare_metrics(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for stale in directory.glob("*.db"):
         stale.unlink()
-    os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
-
-
-async def _main(settings: Settings, run_dir: Path) -> int:
-    # Imported only now: prometheus_client chooses its multiprocess mode when it is imported.
-    from k2workers.topology import Topology
-
-    return await Topology(settings, run_dir).run()
+    os.environ[metrics.DIRECTORY_VARIABLE] = str(directory)

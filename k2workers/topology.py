@@ -18,13 +18,12 @@ from typing import Any
 
 import structlog
 
-from k2workers import plan, report, witness
+from k2workers import plan, report
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, K2Error, VenueError
 from k2workers.metrics import exporter
 from k2workers.resources import ResourceMeter
-from k2workers.supervision.child import preload
 from k2workers.supervision.control import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 
@@ -71,10 +70,9 @@ class Topology:
             unready=self._unready,
         )
         await server.start()
-        preload(plan.PRELOAD)
         self.supervisor.start()
         background = [loop.create_task(self._measure())]
-        _log.info("started", http=f"http://{server.host}:{server.port}", shards=self.settings.shards)
+        _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
                 starting = loop.create_task(self._start_children())
@@ -178,6 +176,8 @@ class Topology:
         _log.info("report_written", path=str(path), truth=content.get("truth"))
 
     def _truth(self) -> dict[str, Any]:
+        from k2workers import witness  # only a demonstration has one
+
         emitted = self._records.get((plan.EXCHANGE, "emitted"), {}).get("topics", {})
         received = self._records.get((plan.WITNESS, "received"), {}).get("topics", {})
         return witness.compare(self.plan.by_topic(emitted), received)
@@ -278,3 +278,8 @@ class Topology:
     def _on_fatal(self, error: BootError) -> None:
         self._fatal = error
         self._stop.set()
+
+
+async def main(settings: Settings, run_dir: Path) -> int:
+    """The parent's main; the exit code."""
+    return await Topology(settings, run_dir).run()

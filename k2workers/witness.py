@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from k2workers import log
+from k2workers.child_settings import WitnessSettings
 from k2workers.events import CHAINED, SCHEMA_OF, Backfilled, BookSnapshot, Event, Gap, Kline, Void
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control
@@ -25,15 +26,6 @@ from k2workers.transport.subscriber import Message, Subscriber
 
 QUIET_S = 0.3
 SUBSCRIBE_S = 10.0
-
-
-class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to subscribe, and to which prefix."""
-
-    endpoint: str
-    prefix: str
-    log_level: str = "info"
-    log_format: str = "auto"
 
 
 class TopicCount(msgspec.Struct):

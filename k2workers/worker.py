@@ -18,16 +18,16 @@ import structlog
 import uvloop
 
 from k2workers import log, wire
+from k2workers.child_settings import WorkerSettings
 from k2workers.events import Status
 from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
 from k2workers.feed.recovery import Recovery
-from k2workers.feed.settings import FeedSettings
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.sequencing.sequencer import Position
 from k2workers.supervision import control
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.tls import client_context
 from k2workers.transport import link
 from k2workers.transport.push import BatchPusher
@@ -47,21 +47,6 @@ GRANT_PATIENCE_S = 10.0
 """A parent that does not answer within this time is not asked any longer: being late is worse."""
 
 _log = structlog.get_logger(__name__)
-
-
-class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one worker needs, sent once at its start."""
-
-    feed: FeedSettings
-    symbols: tuple[str, ...]
-    kinds: tuple[str, ...]
-    push_endpoint: str
-    rest_url: str
-    book_levels: int = 1_000
-    ca_bundle: str = ""
-    environment: str = "dev"
-    log_level: str = "info"
-    log_format: str = "auto"
 
 
 class ParentGrants:
@@ -117,7 +102,8 @@ class Worker:
         client = control.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
         venue, grants = BinanceSpot(), ParentGrants(client, settings.feed.shard)
-        context = client_context(settings.ca_bundle)
+        wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
+        context = client_context(settings.ca_bundle) if wss or https else None
         pusher = BatchPusher(settings.push_endpoint, f"{self.name}{link.LIFE.decode()}{os.getpid()}")
         driver = Driver(
             settings.feed,
@@ -127,10 +113,9 @@ class Worker:
             push=pusher.push,
             on_record=lambda record: self._on_rotation(record, client, pusher),
             observe_latency=self._latency.observe,
-            ssl_context=context if settings.feed.url.startswith("wss:") else None,
+            ssl_context=context if wss else None,
         )
-        secure = settings.rest_url.startswith("https:")
-        async with venue.history(settings.rest_url, context if secure else None, settings.book_levels) as history:
+        async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
             await self._serve(driver, recovery, pusher, client)
         pusher.close()
@@ -149,6 +134,7 @@ class Worker:
         recovery.start()
         driver.start()
         client.send(control.Ready(self.name))
+        settle_memory()
         beating = asyncio.get_running_loop().create_task(self._beat(client, driver, recovery, pusher))
         await self._stop.wait()
         await driver.stop()

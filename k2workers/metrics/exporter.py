@@ -1,18 +1,47 @@
-"""Owns the one HTTP endpoint: /metrics of all processes, /healthz, /readyz, /status. Knows no process by itself."""
+"""Owns the one HTTP endpoint: /metrics of all processes, /healthz, /readyz, /status. Knows no process by itself.
+
+It is served by the standard library from threads of its own, so the loop that gives grants is asked for what only it knows, and
+neither renders metrics nor waits for a slow client.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+from wsgiref.simple_server import WSGIRequestHandler
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from k2workers.errors import ConfigError
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+PATIENCE_S = 10.0
+"""A client that has not sent its request, or not read the answer, after this long is let go."""
+
+LOOP_PATIENCE_S = 2.0
+"""A loop that is not there to answer for this long is trouble of its own: 503."""
+
+STOP_POLL_S = 0.1
+"""How often the accepting thread looks whether it is to stop."""
+
+TEXT = "text/plain; charset=utf-8"
+METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+
+Answer = tuple[HTTPStatus, str, bytes]
+"""Status, content type, body."""
+
+T = TypeVar("T")
 
 
 def mark_dead(pid: int) -> None:
@@ -28,7 +57,10 @@ def render() -> bytes:
 
 
 class MetricsServer:
-    """The endpoint. ``get_status`` gives what /status shows; the other two give the reasons for saying no."""
+    """The endpoint. ``get_status`` gives what /status shows; the other two give the reasons for saying no.
+
+    These three are called on the thread of the loop in which ``start`` was called.
+    """
 
     def __init__(
         self,
@@ -41,44 +73,100 @@ class MetricsServer:
     ) -> None:
         self.host = host
         self.port = port
-        self._get_status = get_status
-        self._unhealthy = unhealthy
-        self._unready = unready
-        self._runner: web.AppRunner | None = None
+        self._answers: dict[str, Callable[[], Answer]] = {
+            "/metrics": lambda: (HTTPStatus.OK, METRICS_TEXT, render()),
+            "/healthz": lambda: _verdict(self._ask(unhealthy)),
+            "/readyz": lambda: _verdict(self._ask(unready)),
+            "/status": lambda: (HTTPStatus.OK, JSON, json.dumps(self._ask(get_status)).encode()),
+        }
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is found."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Listen; ``port`` then holds the real one. Raises ConfigError if it is taken."""
-        app = web.Application()
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", lambda _request: _verdict(self._unhealthy()))
-        app.router.add_get("/readyz", lambda _request: _verdict(self._unready()))
-        app.router.add_get("/status", self._status)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
+        self._loop = asyncio.get_running_loop()
         try:
-            await site.start()
+            self._server = _Server(self.host, self.port)
         except OSError as error:
-            await self._runner.cleanup()
             raise ConfigError(
                 f"http_port = {self.port}: cannot listen on {self.host}:{self.port} ({error.strerror}); "
                 "choose a free port (--http-port, K2_HTTP_PORT) or 0 for any"
             ) from error
-        self.port = int(self._runner.addresses[0][1])
+        self._server.set_app(self._respond)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(STOP_POLL_S,), name="http", daemon=True).start()
 
     async def stop(self) -> None:
-        """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        """Stop listening. Requests under way are not waited for."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.shutdown)
+            self._server.server_close()
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        # Reading many mapped files takes milliseconds: not in the loop that gives grants.
-        body = await asyncio.get_running_loop().run_in_executor(None, render)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+    def _respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        method, answer = environ["REQUEST_METHOD"], self._answers.get(environ["PATH_INFO"])
+        if answer is None:
+            status, content_type, body = _words(HTTPStatus.NOT_FOUND)
+        elif method not in {"GET", "HEAD"}:
+            status, content_type, body = _words(HTTPStatus.METHOD_NOT_ALLOWED)
+        else:
+            try:
+                status, content_type, body = answer()
+            except TimeoutError:
+                status, content_type, body = _words(HTTPStatus.SERVICE_UNAVAILABLE)
+        headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append(("Allow", "GET, HEAD"))
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body] if method != "HEAD" else []
 
-    async def _status(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._get_status())
+    def _ask(self, question: Callable[[], T]) -> T:
+        """What ``question`` answers on the loop's thread. Raises TimeoutError if the loop does not come to it."""
+
+        async def answer() -> T:
+            return question()
+
+        assert self._loop is not None
+        future = asyncio.run_coroutine_threadsafe(answer(), self._loop)
+        try:
+            return future.result(LOOP_PATIENCE_S)
+        finally:
+            future.cancel()
 
 
-async def _verdict(reasons: list[str]) -> web.Response:
-    return web.json_response({"ok": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE_S
+
+    def log_message(self, *_: object) -> None:
+        """Log no line a request."""
+
+
+class _Server(ThreadingWSGIServer):
+    """One thread a client, which the end of the process does not wait for."""
+
+    def __init__(self, host: str, port: int) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        self.address_family = family
+        super().__init__(address, _Handler)  # type: ignore[arg-type]  # an address is longer with IPv6
+
+    def server_bind(self) -> None:
+        # The library's looks up the name of the host, which without a name server takes seconds.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that left, or that sent nothing in time, is no event of ours."""
+
+
+def _verdict(reasons: list[str]) -> Answer:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+    return status, JSON, json.dumps({"ok": not reasons, "reasons": reasons}).encode()
+
+
+def _words(status: HTTPStatus) -> Answer:
+    return status, TEXT, f"{status.value}: {status.phrase}".encode()

@@ -8,7 +8,20 @@ limits · ``control`` its own endpoints · ``exchange`` the whole, running.
 
 from __future__ import annotations
 
-from k2workers.simulator.exchange import Exchange, main
+from typing import TYPE_CHECKING
+
 from k2workers.simulator.settings import SimulatorSettings
 
+if TYPE_CHECKING:
+    from k2workers.simulator.exchange import Exchange, main
+
 __all__ = ["Exchange", "SimulatorSettings", "main"]
+
+
+def __getattr__(name: str) -> object:
+    # Lazy: who only fills in the settings, as the parent of a demonstration, must not pay for an HTTP server.
+    if name in __all__:
+        from k2workers.simulator import exchange
+
+        return getattr(exchange, name)
+    raise AttributeError(f"module 'k2workers.simulator' has no attribute {name!r}")

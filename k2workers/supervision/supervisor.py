@@ -188,7 +188,10 @@ class Supervisor:
 
     async def _stop_group(self, group: list[_Ward]) -> bool:
         for ward in group:
-            self.send(ward.spec.name, Drain())
+            if ward.served:
+                self.send(ward.spec.name, Drain())
+            elif ward.child is not None:
+                ward.child.signal(signal.SIGKILL)  # it has nothing to hand on, and may not be listening yet
         children = [ward.child for ward in group if ward.child is not None]
         await self._wait_ended(children, self.policy.group_stop_s)
         late = [child for child in children if child.alive]
@@ -199,7 +202,8 @@ class Supervisor:
         for ward in group:
             if ward.child is not None:
                 self._on_dead(ward.spec.name, ward.child.pid)
-        return not late and all(child.exit_code == 0 for child in children)
+        served = [ward.child for ward in group if ward.child is not None and ward.served]
+        return not late and all(child.exit_code == 0 for child in served)
 
     @staticmethod
     async def _wait_ended(children: list[Child], limit_s: float) -> None:

@@ -23,14 +23,13 @@ import zmq
 
 from k2workers import wire
 from k2workers.errors import ConfigError, K2Error
-from k2workers.events import Event
+from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import replay
 from k2workers.transport.patience import Patience
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, connect, drain, open_socket, readable
 
-HEARTBEAT_TOPIC = "heartbeat"
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 DEFAULT_SNAPSHOT_ENDPOINT = "tcp://127.0.0.1:5556"
 TICK_S = 0.1

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import json
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from cyclopts import App
+from rich.console import Console
+from rich.table import Table
 
+from tests.bench import footprint as tree
 from tests.bench.frames import recorded
 from tests.bench.measuring import (
     Certificate,
     Pipeline,
     certificate,
+    machine,
     measure,
     measure_floor,
     measure_latency,
@@ -29,7 +35,10 @@ from tests.bench.readers import Reading
 
 RECORDED = "recorded"
 
-app = App(name="scripts/bench", help="What an event costs, in CPU time, offline and beside other ways of reading.")
+app = App(
+    name="scripts/bench",
+    help="What an event costs in CPU time, beside other ways of reading; what the running feed costs. All of it offline.",
+)
 
 
 @app.command
@@ -247,6 +256,48 @@ def peers(
     """
     layers = ("TCP", "TLS") if tls else ("TCP",)
     tell(comparison.compare(kind, symbols, events, rounds, layers, peer or [""]), report)
+    return 0
+
+
+@app.command
+def footprint(
+    *, shards: int = 8, starts: int = 3, rotations: int = 0, plain: bool = False, report: Path | None = None
+) -> int:
+    """The whole running feed: seconds from the command to the first event at a subscriber, memory by process.
+
+    Parameters
+    ----------
+    shards
+        How many workers.
+    starts
+        How many starts; the median of their seconds counts, the memory is that of the last.
+    rotations
+        Look at the memory again after so many rotations, four seconds of each connection (500 take five minutes).
+    plain
+        Without TLS, as a demonstration; the venue speaks TLS.
+    report
+        Write all figures to this JSON file.
+    """
+    with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory:
+        found = tree.run(shards, starts, rotations, Path(directory), secure=not plain)
+    rotated = found["rotated"] or {}
+    grown = rotated.get("rss_kb_a_rotation", {})
+    layer = "TLS" if found["tls"] else "plain"
+    table = Table()
+    table.add_column("process")
+    for column in ("RSS MB", "PSS MB", *([f"RSS kB a rotation ({rotated['rotations']})"] if rotated else [])):
+        table.add_column(column, justify="right")
+    for name, figures in {**found["at_rest"], "sum": found["sum"]}.items():
+        growth = [f"{grown[name]:.2f}"] if name in grown else []
+        table.add_row(name, f"{figures['rss_mb']:.1f}", f"{figures['pss_mb']:.1f}", *growth)
+    console = Console(width=130)
+    console.print(f"{shards} shards, {layer}; {machine()}")
+    console.print(
+        f"first event after {found['first_event_s']:.2f} s, of every shard after {found['every_shard_s']:.2f} s"
+    )
+    console.print(table)
+    if report is not None:
+        report.write_text(json.dumps({"machine": machine(), **found}, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

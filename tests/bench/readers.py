@@ -29,6 +29,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
+from k2workers.supervision.child import settle_memory
 from k2workers.tls import client_context
 from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
@@ -110,6 +111,7 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> No
             done.set()
 
     line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000))
+    settle_memory()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()
     assert intake.events == reading.events, (intake.trouble, intake.gaps)
@@ -188,6 +190,7 @@ async def aggregator(reading: Reading) -> None:
         running.start()
         sys.stdout.write(f"{running.puller.endpoint} {running.publisher.endpoint} {running.snapshots.endpoint}\n")
         sys.stdout.flush()
+        settle_memory()
         turn = 0
         while True:
             running.heartbeat()

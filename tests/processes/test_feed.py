@@ -129,6 +129,16 @@ def test_a_stop_signal_drains_and_ends_with_zero(number: signal.Signals) -> None
         assert not any("Traceback" in line for line in program.raw)
 
 
+@pytest.mark.parametrize("event", ["started", "demo"])
+def test_ctrl_c_while_children_begin_ends_at_once_and_quietly(event: str) -> None:
+    with demo() as program:
+        wait_for("the first children begun", lambda: program.logged(event))
+        assert program.stop(signal.SIGINT) < 2
+        assert program.process.returncode == 0, "".join(program.raw)
+        assert not program.logged("child_killed")
+        assert not any("Traceback" in line for line in program.raw)
+
+
 def test_an_unreachable_venue_is_said_within_ten_seconds_and_tried_again() -> None:
     port = free_port()
     with Program(

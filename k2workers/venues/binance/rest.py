@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
+import urllib.request
+import zlib
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
-import aiohttp
+import httpcore
 import msgspec
 
-from k2workers.errors import RateLimited, VenueError, VenueRefused
+from k2workers.errors import ConfigError, RateLimited, VenueError, VenueRefused
 from k2workers.events import Level
 from k2workers.venues.binance.symbols import SymbolInfo
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """exchangeInfo is about 15 MB; more than this is no answer of the venue."""
 
-USED_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+IDLE_LIMIT_S = 15.0
+"""A connection that was idle for longer is not used again: the venue, or something between, may have forgotten it."""
+
+USED_WEIGHT_HEADER = "x-mbx-used-weight-1m"
+
+UNREACHABLE = (
+    httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol,
+    OSError, ValueError, zlib.error,
+    ImportError,  # a SOCKS proxy in the environment without its optional package; the words say so
+)  # fmt: skip
+"""What there is instead of an answer; all of it worth another try."""
+
+PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 Reply = TypeVar("Reply")
 
@@ -80,25 +96,28 @@ class _Refusal(msgspec.Struct):
 
 
 class Rest:
-    """A REST client; use it as ``async with``. Proxies come from the environment."""
+    """A REST client; use it as ``async with``. Proxies come from the environment; ConfigError for one that is none."""
 
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
         self.used_weight = 0
         """Weight used in the venue's current minute by this IP, as the last answer told."""
         self._base = base_url.rstrip("/")
-        self._ssl = ssl_context
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._session: aiohttp.ClientSession | None = None
+        self._timeout_s = timeout_s
+        self._headers: dict[bytes | str, bytes | str] = {
+            "Host": urlsplit(base_url).netloc,  # httpcore's own forgets the brackets of an IPv6 address
+            "User-Agent": "k2workers",
+            "Accept-Encoding": "gzip",
+            "X-MBX-TIME-UNIT": "MICROSECOND",
+        }
+        self._pool = httpcore.AsyncConnectionPool(ssl_context, proxy=_proxy(base_url), keepalive_expiry=IDLE_LIMIT_S)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._pool.aclose()
 
     async def exchange_info(self) -> ExchangeInfo:
         """All symbols and their status; weight 20. ``showPermissionSets=false`` makes the answer much smaller."""
@@ -133,33 +152,63 @@ class Rest:
         return await self._get("depth", {"symbol": symbol, "limit": str(limit)}, DepthReply)
 
     async def _get(self, path: str, params: dict[str, str], shape: type[Reply]) -> Reply:
-        assert self._session is not None, "use 'async with' first"
         url = f"{self._base}/api/v3/{path}"
-        headers = {"X-MBX-TIME-UNIT": "MICROSECOND"}
         try:
-            async with self._session.get(url, params=params, headers=headers, ssl=self._ssl or True) as response:
-                self.used_weight = int(response.headers.get(USED_WEIGHT_HEADER, "0") or 0)
-                body = b"".join([chunk async for chunk in _bounded(response)])
-                status, retry_after = response.status, response.headers.get("Retry-After", "")
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._pool.stream("GET", f"{url}?{urlencode(params)}", headers=self._headers) as response,
+            ):
+                status = response.status
+                headers = {name.lower().decode(): value.decode("latin-1") for name, value in response.headers}
+                body = await _body(response, headers)
+            self.used_weight = int(headers.get(USED_WEIGHT_HEADER, "0") or 0)
         except TimeoutError:
-            raise VenueError(f"{url} did not answer in {self._timeout.total:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise VenueError(f"{url} cannot be reached: {error or type(error).__name__}") from error
+            raise VenueError(f"{url} did not answer in {self._timeout_s:g} s") from None
+        except UNREACHABLE as error:
+            raise VenueError(f"{url} cannot be reached: {_reason(error)}") from error
         if status != 200:
-            raise _refused(url, status, body, retry_after)
+            raise _refused(url, status, body, headers.get("retry-after", ""))
         try:
             return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, ValueError) as error:
             raise VenueError(f"{url} answered what is not understood: {error}") from None
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MAX_REPLY_BYTES:
+def _proxy(url: str) -> httpcore.Proxy | None:
+    """The environment's proxy for this address. Raises ConfigError for one that is none."""
+    target = urlsplit(url)
+    proxy = urllib.request.getproxies().get(target.scheme)
+    if not proxy or urllib.request.proxy_bypass(target.netloc.rpartition("@")[2]):
+        return None
+    try:
+        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        if address.scheme not in PROXY_SCHEMES or not address.hostname:
+            raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST:PORT' for scheme in PROXY_SCHEMES)}")
+        name, password = unquote_to_bytes(address.username or ""), unquote_to_bytes(address.password or "")
+        return httpcore.Proxy(address.geturl(), auth=(name, password) if name else None)
+    except ValueError as error:
+        raise ConfigError(f"{target.scheme}_proxy in the environment: {error}") from None
+
+
+async def _body(response: httpcore.Response, headers: Mapping[str, str]) -> bytes:
+    """The whole body, unpacked. Raises ValueError for one that is too large or not complete."""
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if headers.get("content-encoding") == "gzip" else None
+    body = bytearray()
+    async for piece in response.aiter_stream():
+        # One byte more than allowed is enough to know: a small answer must not unpack into all of the memory.
+        body += piece if unpack is None else unpack.decompress(piece, MAX_REPLY_BYTES + 1 - len(body))
+        if len(body) > MAX_REPLY_BYTES:
             raise ValueError(f"more than {MAX_REPLY_BYTES} bytes")
-        yield chunk
+    if unpack is not None and not unpack.eof:
+        raise ValueError("the packed answer is not complete")
+    return bytes(body)
+
+
+def _reason(error: BaseException) -> str:
+    """The words of the first cause: the outermost are that all attempts have failed."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return str(error) or type(error).__name__
 
 
 def _refused(url: str, status: int, body: bytes, retry_after: str) -> VenueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import msgspec
@@ -84,6 +83,8 @@ def parse_kind(name: str) -> StreamKind:
     """The kind of this name. Raises ConfigError that names the nearest one."""
     kind = KINDS.get(name)
     if kind is None:
+        import difflib  # only a mistake pays for it
+
         near = difflib.get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(KINDS))}"
         raise ConfigError(f"streams: {name!r} is not a kind of stream; {hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Sequence
 
@@ -38,6 +37,8 @@ def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo]) -> list[str]:
                 problems.append(f"symbols = {selector!r}: matches none of the venue's {len(trading)} trading symbols")
             chosen.update(dict.fromkeys(matching))
         elif name not in status_of:
+            import difflib  # only a mistake pays for it
+
             near = difflib.get_close_matches(name, status_of, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             problems.append(f"symbols = {selector!r}: the venue lists no such symbol{hint}")

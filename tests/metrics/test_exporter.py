@@ -1,0 +1,142 @@
+"""The HTTP endpoint, asked by a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from k2workers.errors import ConfigError
+from k2workers.metrics import exporter
+from k2workers.metrics.exporter import MetricsServer
+
+
+def status() -> dict[str, object]:
+    """Fails where it must not be called."""
+    asyncio.get_running_loop()
+    return {"symbols": 3}
+
+
+@asynccontextmanager
+async def serving(
+    host: str = "127.0.0.1", unready: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[MetricsServer, aiohttp.ClientSession]]:
+    server = MetricsServer(host, 0, get_status=status, unhealthy=list, unready=lambda: list(unready))
+    await server.start()
+    async with aiohttp.ClientSession(server.url) as client:
+        yield server, client
+        await server.stop()
+    await asyncio.to_thread(_wait_for_threads)
+
+
+def _wait_for_threads() -> None:
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def connected(server: MetricsServer, sends: bytes) -> Iterator[socket.socket]:
+    """A client that sends this and then neither says nor reads anything."""
+    with closing(socket.create_connection((server.host, server.port))) as client:
+        client.sendall(sends)
+        yield client
+
+
+async def test_each_path_answers_what_it_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    async with serving(unready=("worker-1 has no live connection",)) as (_, client):
+        async with client.get("/status?pretty=1") as reply:
+            assert (reply.status, await reply.json()) == (200, {"symbols": 3})
+        async with client.get("/healthz") as reply:
+            assert (reply.status, await reply.json()) == (200, {"ok": True, "reasons": []})
+        async with client.get("/readyz") as reply:
+            assert reply.status == 503
+            assert (await reply.json())["reasons"] == ["worker-1 has no live connection"]
+        async with client.get("/metrics") as reply:
+            assert reply.status == 200
+            assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_head_tells_the_length_only_and_all_else_is_refused() -> None:
+    async with serving() as (_, client):
+        async with client.head("/status") as reply:
+            assert (reply.status, reply.headers["Content-Length"], await reply.read()) == (200, "14", b"")
+        async with client.post("/status") as reply:
+            assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
+        async with client.get("/other") as reply:
+            assert reply.status == 404
+
+
+@pytest.mark.parametrize("request_bytes", [b"\x16\x03\x01\x02\r\n\r\n", b"GET /status\r\n\r\n", b"X" * 200_000, b""])
+async def test_what_is_no_request_is_let_go_and_the_next_client_served(
+    request_bytes: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with serving() as (server, client):
+        with connected(server, request_bytes):
+            async with client.get("/status") as reply:
+                assert reply.status == 200
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_client_that_says_nothing_is_let_go_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter._Handler, "timeout", 0.1)
+    async with serving() as (server, _):
+        with connected(server, b"GET /status HTTP/1.1\r\n") as silent:
+            silent.settimeout(5)
+            assert await asyncio.to_thread(silent.recv, 1) == b""
+
+
+async def test_stop_waits_for_no_client_and_lets_no_other_in() -> None:
+    async with serving() as (server, _):
+        with connected(server, b"GET /status HTTP/1.1\r\n"):
+            await asyncio.wait_for(server.stop(), 1)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((server.host, server.port))
+
+
+async def test_a_loop_that_is_not_there_to_answer_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "LOOP_PATIENCE_S", 0.05)
+    codes = []
+    async with serving() as (server, client):
+
+        def ask() -> None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5)
+            except urllib.error.HTTPError as error:
+                with error:
+                    codes.append(error.code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join(5)  # on purpose in the loop's thread
+        assert codes == [503]
+        async with client.get("/healthz") as reply:
+            assert reply.status == 200
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    async with serving() as (server, _):
+        second = MetricsServer("127.0.0.1", server.port, get_status=dict, unhealthy=list, unready=list)
+        with pytest.raises(ConfigError, match=f"http_port = {server.port}"):
+            await second.start()
+
+
+async def test_a_host_that_is_none_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on nowhere\.invalid"):
+        await MetricsServer("nowhere.invalid", 0, get_status=dict, unhealthy=list, unready=list).start()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+async def test_it_listens_on_ipv6_too() -> None:
+    async with serving("::1") as (_, client), client.get("/healthz") as reply:
+        assert reply.status == 200

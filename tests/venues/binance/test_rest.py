@@ -1,0 +1,283 @@
+"""REST requests against servers that say, byte for byte, what a test wants them to."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trustme
+import uvloop
+
+from k2workers.errors import ConfigError, RateLimited, VenueError, VenueRefused
+from k2workers.venues.binance import rest
+from k2workers.venues.binance.rest import ExchangeInfo, Rest
+
+EMPTY = b'{"symbols": []}'
+
+
+def answer(body: bytes = EMPTY, *headers: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+class Server:
+    """Answers the requests of all its connections, in order, with ``answers``; None keeps silent."""
+
+    def __init__(self, answers: list[bytes | None]) -> None:
+        self.answers = answers
+        self.requests: list[str] = []
+        self.connections = 0
+        self.gone = asyncio.Event()
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while self.answers:
+                self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+                reply = self.answers.pop(0)
+                if reply is None:
+                    await reader.read()
+                    self.gone.set()
+                else:
+                    writer.write(reply)
+                    await writer.drain()
+        except (EOFError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def serving(*answers: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    server = Server(list(answers))
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+
+
+async def ask(url: str, *, timeout_s: float = 5.0) -> ExchangeInfo:
+    async with Rest(url, timeout_s=timeout_s) as client:
+        return await client.exchange_info()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def test_a_request_says_what_is_wanted_and_by_whom() -> None:
+    async with serving(answer(EMPTY, "X-MBX-USED-WEIGHT-1M: 27")) as server, Rest(f"{server.url}/base/") as client:
+        assert await client.exchange_info() == ExchangeInfo([])
+        assert client.used_weight == 27
+    first, *headers = server.requests[0].rstrip().split("\r\n")
+    assert first == "GET /base/api/v3/exchangeInfo?showPermissionSets=false HTTP/1.1"
+    assert {"X-MBX-TIME-UNIT: MICROSECOND", "User-Agent: k2workers", f"Host: 127.0.0.1:{server.port}"} <= set(headers)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(),
+        answer(gzip.compress(EMPTY), "Content-Encoding: gzip"),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\ne\r\n" + EMPTY[1:] + b"\r\n0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + answer(),
+    ],
+    ids=["length", "packed", "chunks", "interim"],
+)
+async def test_answers_of_every_framing_are_whole_and_keep_the_connection(reply: bytes) -> None:
+    async with serving(reply, reply) as server, Rest(server.url) as client:
+        assert [await client.exchange_info() for _ in range(2)] == [ExchangeInfo([])] * 2
+        assert server.connections == 1
+
+
+async def test_a_kept_connection_that_has_ended_is_replaced_without_a_word() -> None:
+    async with serving(answer()) as server, Rest(server.url) as client:
+        await client.exchange_info()
+        server.answers.append(answer())
+        await asyncio.sleep(0.05)
+        await client.exchange_info()
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "wait_s"), [("429 Too Many Requests", 7.0), ("418 I'm a teapot", 7.0)], ids=["limit", "ban"]
+)
+async def test_a_venue_that_has_had_enough_says_for_how_long(status: str, wait_s: float) -> None:
+    refusal = answer(b'{"code": -1003, "msg": "Too much"}', "Retry-After: 7", status=status)
+    async with serving(refusal) as server:
+        with pytest.raises(RateLimited, match="-1003 Too much") as caught:
+            await ask(server.url)
+    assert (caught.value.retry_after_s, caught.value.banned) == (wait_s, status.startswith("418"))
+
+
+async def test_a_refusal_is_told_apart_from_trouble_at_the_venue() -> None:
+    async with serving(answer(b"no such", status="404 Not Found"), answer(b"busy", status="503 Busy")) as server:
+        with pytest.raises(VenueRefused, match="HTTP 404: no such"):
+            await ask(server.url)
+        with pytest.raises(VenueError, match="HTTP 503: busy") as caught:
+            await ask(server.url)
+        assert not isinstance(caught.value, VenueRefused)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"", "disconnected"),
+        (b"SSH-2.0-x\r\n\r\n", "illegal"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "without sending complete"),
+        (answer(b"abc"), "not understood"),
+        (answer(b"abc", "Content-Encoding: gzip"), "incorrect header"),
+        (answer(gzip.compress(EMPTY)[:20], "Content-Encoding: gzip"), "not complete"),
+        (answer(b" " * 2_000), "more than 1000 bytes"),
+        (answer(gzip.compress(b" " * 5_000_000), "Content-Encoding: gzip"), "more than 1000 bytes"),
+        (answer(EMPTY, "X-MBX-USED-WEIGHT-1M: much"), "much"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", "cannot be reached"),
+    ],
+    ids=[
+        "nothing", "not http", "no length", "cut", "not json", "not packed", "packed and cut", "too much",
+        "too much unpacked", "no weight", "endless headers",
+    ],
+)  # fmt: skip
+async def test_anything_else_is_worth_another_try(reply: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "MAX_REPLY_BYTES", 1_000)
+    async with serving(reply) as server:
+        with pytest.raises(VenueError, match=words):
+            await ask(server.url)
+
+
+async def test_an_address_where_nobody_listens_is_told_with_the_reason() -> None:
+    with pytest.raises(VenueError, match=r"Connect call failed|refused"):
+        await ask("http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_silent_venue_costs_the_time_limit_and_no_connection(run: Callable[..., object]) -> None:
+    async def main() -> None:
+        async with serving(None, answer()) as server, Rest(server.url, timeout_s=0.1) as client:
+            with pytest.raises(VenueError, match=r"did not answer in 0\.1 s"):
+                await client.exchange_info()
+            await asyncio.wait_for(server.gone.wait(), 5)
+            assert await client.exchange_info() == ExchangeInfo([])
+
+    run(main())
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_request_can_be_cancelled_and_leaves_nothing_open(run: Callable[..., object]) -> None:
+    async def main() -> None:
+        async with serving(*[None] * 20) as server, Rest(server.url) as client:
+            asking = [asyncio.ensure_future(client.exchange_info()) for _ in range(20)]
+            await asyncio.sleep(0.1)
+            for each in asking:
+                each.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            assert all(each.cancelled() for each in asking)
+            await asyncio.wait_for(server.gone.wait(), 5)
+            server.answers[:] = [answer()]
+            assert await client.exchange_info() == ExchangeInfo([])
+
+    run(main())
+
+
+# ── proxies and TLS ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(answer()) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+        await ask("http://venue.example/base")
+    assert proxy.requests[0].startswith("GET http://venue.example/base/api/v3/exchangeInfo?")
+    assert "Host: venue.example\r\n" in proxy.requests[0]
+    assert "Proxy-Authorization: Basic bWU6cEBzcw==" in proxy.requests[0]
+
+
+async def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    async with serving(answer()) as server:
+        await ask(server.url)
+
+
+@pytest.mark.parametrize("address", ["socks4://127.0.0.1:1", "http://", "http://[::1", "http://host:none"])
+async def test_a_proxy_that_is_none_is_told_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", address)
+    with pytest.raises(ConfigError, match="http_proxy in the environment"):
+        Rest("http://venue.example")
+
+
+async def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(VenueError, match="socksio"):
+        await ask("http://venue.example")
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For a server called localhost, and for a client that trusts it."""
+    authority = trustme.CA()
+    of_server, of_client = map(ssl.create_default_context, (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH))
+    authority.issue_cert("localhost").configure_cert(of_server)
+    authority.configure_trust(of_client)
+    return of_server, of_client
+
+
+async def test_a_server_that_we_do_not_trust_is_told() -> None:
+    async with serving(answer(), tls=contexts()[0]) as server:
+        with pytest.raises(VenueError, match="CERTIFICATE_VERIFY_FAILED"):
+            await ask(f"https://localhost:{server.port}")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_tls_goes_through_a_proxy_in_a_tunnel(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    of_server, of_client = contexts()
+    asked: list[str] = []
+
+    async def main() -> None:
+        async with serving(answer(EMPTY + b" " * 3_000_000), tls=of_server) as server:
+
+            async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+                there = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+
+            proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+            monkeypatch.setenv("https_proxy", f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+            async with Rest(f"https://localhost:{server.port}", of_client) as client:
+                assert await client.exchange_info() == ExchangeInfo([])
+            assert asked[0].startswith(f"CONNECT localhost:{server.port} ")
+            proxy.close()
+            await asyncio.sleep(0.05)
+
+    run(main())
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(100_000):
+            writer.write(piece)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(VenueError, match="407"):
+            await ask("https://venue.example")
