@@ -14,7 +14,7 @@ import structlog
 import zmq
 
 from k2workers.transport import link
-from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
+from k2workers.transport.sockets import Context, SocketWatcher, Turns, bind, open_socket
 from k2workers.wire import Batch, WireError
 
 _BUNDLES_PER_TURN = 64
@@ -57,6 +57,7 @@ class BatchPuller:
             self._socket.close()
             raise
         self._watcher = SocketWatcher(self._socket, self._turn)
+        self._turns = Turns(_BUNDLES_PER_TURN)
         self._on_bundle: Callable[[bytes, list[Batch]], None] | None = None
         self._on_turn: Callable[[], None] | None = None
         self._on_hello: Callable[[link.Hello], link.Welcome] | None = None
@@ -109,22 +110,23 @@ class BatchPuller:
 
     def _receive(self) -> bool:
         """Take what waits, within the bounds of a turn; whether there may be more."""
-        size, receive = 0, self._socket.recv
-        for _ in range(_BUNDLES_PER_TURN):
-            if not readable(self._socket):
-                return False
-            worker, head = receive(zmq.NOBLOCK), receive(zmq.NOBLOCK, copy=False)
+        taken = size = 0
+        receive, limit = self._socket.recv, self._turns.begin(self._socket)
+        while taken < limit and size < _BYTES_PER_TURN:
+            try:
+                worker, head = receive(zmq.NOBLOCK), receive(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                break
+            taken += 1
             first, more = head.bytes, self._rest() if head.more else []
+            size += len(first)
             try:
                 self._heard(worker, first, more)
             except (ValueError, IndexError, msgspec.MsgspecError, WireError) as error:
                 _log.error("worker_unreadable", worker=worker.decode(errors="replace"), error=str(error))
             if self._socket.closed:
                 return False
-            size += len(first)
-            if size > _BYTES_PER_TURN:
-                break
-        return True
+        return self._turns.end(taken)
 
     def _rest(self) -> list[bytes]:
         """The further frames of the message that is being received."""

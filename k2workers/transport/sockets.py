@@ -79,24 +79,28 @@ def readable(socket: Socket) -> bool:
     return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
 
 
-def drain(socket: Socket, limit: int) -> tuple[list[bytes], bool]:
-    """The frames that wait, at most ``limit``; whether there may be more.
+class Turns:
+    """How many messages to take in a turn: after a quiet moment the first at once and alone, then what waits together.
 
-    Mostly there is one: asking twice is then cheaper than a receive that raises. With many, the one that raises is.
+    The first message is dealt with before anybody looks whether there is another; a busy socket gives many at a time.
     """
-    frames: list[bytes] = []
-    if not readable(socket):
-        return frames, False
-    receive = socket.recv
-    frames.append(receive(zmq.NOBLOCK))
-    if not readable(socket):
-        return frames, False
-    try:
-        while len(frames) < limit:
-            frames.append(receive(zmq.NOBLOCK))
-    except zmq.Again:
-        return frames, False
-    return frames, True
+
+    __slots__ = ("_limit", "_quiet")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._quiet = True
+
+    def begin(self, socket: Socket) -> int:
+        """The most to take now; 0 if nothing waits."""
+        if self._quiet:
+            return 1
+        return self._limit if readable(socket) else 0
+
+    def end(self, taken: int) -> bool:
+        """So many were taken; whether there must be another turn."""
+        self._quiet = not taken
+        return bool(taken)
 
 
 class SocketWatcher:

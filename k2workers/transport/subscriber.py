@@ -28,7 +28,7 @@ from k2workers.transport import replay
 from k2workers.transport.patience import Patience
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
-from k2workers.transport.sockets import Context, SocketWatcher, connect, drain, open_socket, readable
+from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 DEFAULT_SNAPSHOT_ENDPOINT = "tcp://127.0.0.1:5556"
@@ -125,6 +125,7 @@ class Subscriber:
         self._unsure = position is not None
         self._subscribed = False
         self._left_waiting = False
+        self._turns = Turns(256)
         self._watchers: list[SocketWatcher] = []
         self._timer: asyncio.TimerHandle | None = None
         self._patience = Patience(time.monotonic())
@@ -158,36 +159,28 @@ class Subscriber:
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
 
     def _take_published(self) -> bool:
-        """Take batches that have arrived, at most 256 a call; whether more may wait."""
+        """Take batches that have arrived; whether more may wait."""
         if self._is_full():
             return False
-        frames, more = drain(self._socket, 256)
-        take, now_ns = self._reassembly.take, self._patience.now_ns
-        for frame in frames:
-            if frame.startswith(b"heartbeat "):
-                self._hear_heartbeat(frame)
-                if not self._heartbeats:
-                    continue
+        receive, heard = self._socket.recv, 0
+        for _ in range(self._turns.begin(self._socket)):
             try:
-                take(frame, now_ns)
-            except wire.WireError as error:
-                _log.error("batch_unreadable", error=str(error))
-        return more
+                frame = receive(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            heard += 1
+            self._hear(frame)
+        return self._turns.end(heard)
 
-    def _is_full(self) -> bool:
-        """Whether the program has enough to read; then what comes stays in ZeroMQ until it has read that."""
-        full = len(self._reassembly.ready) >= READY_LIMIT
-        self._left_waiting = self._left_waiting or full
-        return full
-
-    def _hear_heartbeat(self, frame: bytes) -> None:
-        header = wire.read_header(frame)
-        epoch, sequence = self._heartbeat
-        if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
-            self._unsure = True
-        self._heartbeat = (header.epoch, header.sequence)
-        self._patience.heard(time.monotonic())
-        self._subscribed = True
+    def _hear(self, frame: bytes) -> None:
+        if frame.startswith(b"heartbeat "):
+            self._hear_heartbeat(frame)
+            if not self._heartbeats:
+                return
+        try:
+            self._reassembly.take(frame, self._patience.now_ns)
+        except wire.WireError as error:
+            _log.error("batch_unreadable", error=str(error))
 
     def _take_replies(self) -> bool:
         """Take answers that have arrived, at most 8 a call; whether more may wait."""
@@ -204,6 +197,21 @@ class Subscriber:
                 _log.error("reply_unreadable", error=str(error))
             self._ask(now_ns)
         return True
+
+    def _is_full(self) -> bool:
+        """Whether the program has enough to read; then what comes stays in ZeroMQ until it has read that."""
+        full = len(self._reassembly.ready) >= READY_LIMIT
+        self._left_waiting = self._left_waiting or full
+        return full
+
+    def _hear_heartbeat(self, frame: bytes) -> None:
+        header = wire.read_header(frame)
+        epoch, sequence = self._heartbeat
+        if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
+            self._unsure = True
+        self._heartbeat = (header.epoch, header.sequence)
+        self._patience.heard(time.monotonic())
+        self._subscribed = True
 
     def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
         if word == replay.SINCE:

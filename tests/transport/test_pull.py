@@ -202,7 +202,7 @@ async def test_an_earlier_life_of_a_worker_is_forgotten_when_the_new_one_greets(
     receiver.close()
 
 
-async def test_a_turn_ends_after_what_was_waiting_and_before_a_greeting_is_answered() -> None:
+async def test_the_first_message_is_a_turn_of_its_own_and_so_is_what_waits_behind_it() -> None:
     receiver = Receiver("tcp://127.0.0.1:0", high_water_mark=10_000)
     worker = RawWorker(receiver.endpoint)
     worker.hello()
@@ -218,7 +218,8 @@ async def test_a_turn_ends_after_what_was_waiting_and_before_a_greeting_is_answe
         return link.Welcome(7, {})
 
     receiver.puller.start(lambda _w, batches: steps.append(batches[0].last_id), lambda: steps.append("turn"), on_hello)
-    await until(lambda: steps.count("turn") >= 3)
-    assert steps[:8] == ["turn", 1, 1, 2, 3, "turn", 4, "turn"]
+    await until(lambda: steps.count("turn") >= 4)
+    # and before a greeting is answered, all that came before it is dealt with
+    assert steps[:9] == ["turn", 1, "turn", 1, 2, 3, "turn", 4, "turn"]
     worker.close()
     receiver.close()
