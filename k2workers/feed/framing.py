@@ -65,7 +65,7 @@ class FastLane:
 
     def room(self) -> memoryview:
         """Where the next read goes; never empty."""
-        return self._view[self._filled : -1]
+        return self._view[self._filled : self._capacity]
 
     def filled(self, size: int) -> None:
         """So many bytes were put into ``room``."""
@@ -98,9 +98,10 @@ class FastLane:
             self.filled(size)
 
     def _make_buffer(self, size: int) -> None:
-        # One byte more: the end of what is delivered together is marked behind its last frame.
+        # Some bytes more: the end of what is delivered together is marked behind its last frame, and where a head would follow
+        # one may be read.
         self._capacity = size
-        self._buffer = bytearray(size + 1)
+        self._buffer = bytearray(size + _HEAD_16.size)
         self._view = memoryview(self._buffer)
 
     def _cut(self, position: int) -> tuple[int, int]:
@@ -116,7 +117,7 @@ class FastLane:
                 return position, end - position
             else:
                 self._buffer[position:begin] = bytes([BLANK]) * (begin - position)
-                self._hand_on(position, begin - position, [end - position])
+                self._hand_on(position, begin - position, [end])
                 position = end
             if not self._fragmented and not self._owed:
                 position = self._plain_run(position)
@@ -127,8 +128,9 @@ class FastLane:
         buffer, filled = self._buffer, self._filled
         read, write, (separator, blank) = _read_head, _write_head, _BLANK_16
         ends: list[int] = []
-        add, position, last = ends.append, begin, filled - 4
-        while position <= last:
+        add, position = ends.append, begin
+        # What lies behind ``filled`` is left from earlier reads: a head there ends behind ``filled`` too.
+        while True:
             head, length = read(buffer, position)
             if head != _WHOLE_TEXT_16 or length < _SMALLEST_16:
                 break
@@ -137,18 +139,18 @@ class FastLane:
                 break
             write(buffer, position, separator, blank)
             position = end
-            add(end - begin)
+            add(end)
         if ends:
             self._hand_on(begin, 4, ends)
         return position
 
     def _hand_on(self, begin: int, head: int, ends: list[int]) -> None:
         """Deliver messages that begin here, as one JSON array. Their heads are blanked already."""
-        end = begin + ends[-1]
+        end = ends[-1]
         behind = self._buffer[end]
         self._buffer[begin], self._buffer[end] = OPEN, CLOSE
         try:
-            self._deliver(Messages(self._view[begin : end + 1], head, ends))
+            self._deliver(Messages(self._view[begin : end + 1], head, begin, ends))
         finally:
             self._buffer[end] = behind
 

@@ -21,8 +21,10 @@ class Messages(msgspec.Struct, frozen=True, gc=False):
     together: memoryview
     """One JSON array of all messages, unless one of them is no JSON."""
     head: int
+    begin: int
+    """Where ``together`` begins in the buffer."""
     ends: Sequence[int]
-    """Where each message ends in ``together``."""
+    """Where each message ends in the buffer."""
 
     @classmethod
     def of(cls, messages: Sequence[bytes]) -> Self:
@@ -31,11 +33,12 @@ class Messages(msgspec.Struct, frozen=True, gc=False):
         for message in messages:
             end += 1 + len(message)
             ends.append(end)
-        return cls(memoryview(b"[%b]" % b",".join(messages)), 1, ends)
+        return cls(memoryview(b"[%b]" % b",".join(messages)), 1, 0, ends)
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def singly(self) -> list[bytes]:
         """Each message as it was received."""
-        return [bytes(self.together[begin + self.head : end]) for begin, end in pairwise([0, *self.ends])]
+        edges = pairwise([0, *(end - self.begin for end in self.ends)])
+        return [bytes(self.together[begin + self.head : end]) for begin, end in edges]
