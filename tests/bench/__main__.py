@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import footprint as tree
+from tests.bench import rotating as latency_of_rotations
 from tests.bench.frames import recorded
 from tests.bench.measuring import (
     Certificate,
@@ -29,11 +31,13 @@ from tests.bench.measuring import (
     process,
     tell,
 )
-from tests.bench.peers import comparison
+from tests.bench.peers import comparison, environments
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
 
 RECORDED = "recorded"
+PLOTS = ("matplotlib==3.11.2",)
+FIGURES = Path(__file__).parent / "figures"
 
 app = App(
     name="scripts/bench",
@@ -204,6 +208,81 @@ def latency(
     rows = interleaved(("rate", "way"), cases, lambda case: case[0](case[1]), rounds)
     tell(rows, report, title="Latency (us)")
     return 0
+
+
+@app.command
+def rotating(
+    *, rate: int = 1_000, shards: int = 8, seconds: float = 20.0, rounds: int = 3, report: Path | None = None
+) -> int:
+    """Microseconds from a trade's venue time to a subscriber of the running feed, with and without rotations.
+
+    Parameters
+    ----------
+    rate
+        Events a second of the embedded exchange.
+    shards
+        How many workers; with 8 one of them rotates every half second.
+    seconds
+        How long each run takes.
+    rounds
+        Interleaved runs of each; the median of each quantile counts.
+    report
+        Write all figures to this JSON file.
+    """
+    cases = {(name,): lifetime_s for name, lifetime_s in latency_of_rotations.LIFETIMES_S.items()}
+    rows = interleaved(
+        ("feed",), cases, lambda lifetime_s: latency_of_rotations.measure(lifetime_s, rate, shards, seconds), rounds
+    )
+    tell(rows, report, title="Latency (us)")
+    return 0
+
+
+@app.command
+def everything(directory: Path, *, rounds: int = 3) -> int:
+    """All of it with a report for each in this directory, and the figures of README from them. Takes about an hour.
+
+    Parameters
+    ----------
+    directory
+        Where the reports go.
+    rounds
+        Interleaved runs of each.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path(
+        kind=["trade", "agg_trade", "book_ticker", "depth"],
+        symbols=[10],
+        way=["worker"],
+        rounds=rounds,
+        report=directory / "path.json",
+    )
+    pipeline(rounds=rounds, report=directory / "pipeline.json")
+    pipeline(symbols=[100], shards=[1, 2, 4, 8], rounds=rounds, report=directory / "shards.json")
+    pipeline(
+        symbols=[100], subscribers=[1, 10, 100], events=40_000, rounds=rounds, report=directory / "subscribers.json"
+    )
+    load(rounds=rounds, report=directory / "load.json")
+    latency(rounds=rounds, report=directory / "latency.json")
+    rotating(rounds=rounds, report=directory / "rotating.json")
+    footprint(rotations=500, report=directory / "footprint.json")
+    peers(rounds=rounds, tls=True, report=directory / "peers.json")
+    return plot(directory)
+
+
+@app.command
+def plot(directory: Path, *, figures: Path = FIGURES) -> int:
+    """Draw the figures of README from the reports of ``everything``.
+
+    Parameters
+    ----------
+    directory
+        Where the reports are.
+    figures
+        Where the figures go.
+    """
+    interpreter = environments.python("plots", PLOTS)
+    script = Path(__file__).parent / "plotting.py"
+    return subprocess.run([str(interpreter), str(script), str(directory), str(figures)], check=False).returncode
 
 
 def interleaved(

@@ -219,14 +219,19 @@ async def subscriber(reading: Reading) -> None:
 
 
 async def _take_all(subscription: Subscriber, events: int, meter: Meter) -> int:
-    """Take so many events; how many batches were lost."""
-    lost = 0
+    """Take so many events, of which none may be missing, come twice or out of order; how many batches were lost."""
+    lost, last_ids = 0, dict[str, int]()
     async for item in subscription.batches():
         if isinstance(item, Lost):
             lost += item.count
-        else:
-            meter.count(len(item.events))
-            events -= len(item.events)
+            last_ids.pop(item.topic, None)
+            continue
+        taken, first_id = item.events, item.events[0].first_id
+        assert first_id == last_ids.get(item.topic, first_id - 1) + 1, (item.topic, last_ids[item.topic], first_id)
+        last_ids[item.topic] = first_id + len(taken) - 1
+        assert taken[-1].last_id == last_ids[item.topic], item.topic
+        meter.count(len(taken))
+        events -= len(taken)
         if events <= 0:
             break
     return lost

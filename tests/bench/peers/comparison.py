@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tests.bench import frames
 from tests.bench.measuring import Certificate, RunFailedError, against_pump, certificate, measure, process
 from tests.bench.peers import environments
-from tests.bench.peers.table import PEERS, Peer
+from tests.bench.peers.table import ENVIRONMENTS, PEERS, Peer
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
 
@@ -49,8 +49,12 @@ def compare(
 ) -> list[dict[str, Any]]:
     """A row for each contestant, layer and number of frames a write; also for those that could not be measured, and why."""
     peers = [peer for peer in PEERS if any(part in peer.name for part in wanted)]
-    with certificate() as made, process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
-        contestants = _contestants(kind, peers, endpoint)
+    with (
+        certificate() as made,
+        process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _),
+        process("tests.bench.floor", "forward") as (bare, _),
+    ):
+        contestants = _contestants(kind, peers, endpoint, bare.split()[0])
         cases = list(itertools.product(layers, A_WRITE))
         runs: dict[tuple[str, int, Contestant], list[dict[str, float]]] = {}
         failures: dict[tuple[str, int, Contestant], str] = {}
@@ -97,13 +101,15 @@ def _figures(own: list[dict[str, float]], workers: list[dict[str, float]]) -> di
     }
 
 
-def _contestants(kind: str, peers: list[Peer], endpoint: str) -> list[Contestant]:
+def _contestants(kind: str, peers: list[Peer], endpoint: str, bare: str) -> list[Contestant]:
     """Our worker also for kinds that some peer reads instead, so that nobody is held against other frames."""
     interpreters = {name: _interpreter(name) for name in {peer.environment for peer in peers}}
     theirs = []
     for peer in peers:
         interpreter, read = interpreters[peer.environment], kind if kind in peer.kinds else peer.kinds[0]
-        run, note = (None, interpreter) if isinstance(interpreter, str) else (partial(_run_peer, peer, interpreter), "")
+        run, note = (
+            (None, interpreter) if isinstance(interpreter, str) else (partial(_run_peer, peer, interpreter, bare), "")
+        )
         theirs.append(Contestant(peer.name, peer.gives, read, run, note, peer.layers))
     ours = [(way, kind) for way in WAYS] + [("worker", other) for other in {peer.kind for peer in theirs} - {kind}]
     return [Contestant(way, WAYS[way], read, partial(_run_ours, way, endpoint)) for way, read in ours] + theirs
@@ -112,7 +118,7 @@ def _contestants(kind: str, peers: list[Peer], endpoint: str) -> list[Contestant
 def _interpreter(environment: str) -> Path | str:
     """Of an environment, or why there is none."""
     try:
-        return environments.python(environment)
+        return environments.python(environment, ENVIRONMENTS[environment])
     except environments.NotInstalledError as error:
         return f"not installed: {error}"
 
@@ -125,10 +131,10 @@ def _run_ours(way: str, endpoint: str, pumping: Pumping, files: Certificate) -> 
     return measure(way, pumping, reading)
 
 
-def _run_peer(peer: Peer, interpreter: Path, pumping: Pumping, files: Certificate) -> dict[str, float]:
+def _run_peer(peer: Peer, interpreter: Path, push: str, pumping: Pumping, files: Certificate) -> dict[str, float]:
     asked: dict[str, Any] = {
         "kind": pumping.kind, "symbols": frames.symbols(pumping.symbols), "events": pumping.events,
-        "ca_bundle": files.bundle, "way": peer.way,
+        "ca_bundle": files.bundle, "way": peer.way, "push": push,
     }  # fmt: skip
     environment = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     if files.bundle:

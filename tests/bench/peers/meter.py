@@ -21,7 +21,10 @@ IDS = {"trade": "t", "agg_trade": "a"}
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a peer is to read: ``events`` of a kind, evenly mixed over the symbols; over TLS if there is a CA bundle."""
+    """What a peer is to read: ``events`` of a kind, evenly mixed over the symbols; over TLS if there is a CA bundle.
+
+    ``push`` is the address of a ZeroMQ PULL socket, for ways that hand on what they read.
+    """
 
     port: int
     kind: str
@@ -29,6 +32,7 @@ class Asked:
     events: int
     ca_bundle: str = ""
     way: str = ""
+    push: str = ""
 
     @property
     def base_url(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
-    "picows": ("picows==2.3.1", "aiofastnet==1.2.0", "msgspec==0.22.0", "uvloop==0.23.0"),
+    "picows": ("picows==2.3.1", "aiofastnet==1.2.0", "msgspec==0.22.0", "uvloop==0.23.0", "pyzmq==27.3.0"),
     "unicorn": (
         "unicorn-binance-websocket-api==2.16.1", "unicorn-fy==0.17.2", "unicorn-binance-rest-api==2.12.0",
         "picows==2.3.1", "aiofastnet==1.2.0", "websockets==17.4", "orjson==3.13.0",
@@ -51,6 +51,7 @@ UNICORN = "unicorn-binance-websocket-api"
 PEERS = (
     Peer(library="picows", environment="picows", script="picows_reader.py", way="raw", gives="frame, not looked at"),
     Peer(library="picows", environment="picows", script="picows_reader.py", way="msgspec", gives="struct"),
+    Peer(library="picows", environment="picows", script="picows_reader.py", way="push", gives="batches, pushed"),
     Peer(library=UNICORN, environment="unicorn", script="unicorn_reader.py", way="picows", gives="JSON text"),
     Peer(library=UNICORN, environment="unicorn", script="unicorn_reader.py", way="websockets", gives="JSON text"),
     # It trusts only the authorities that are compiled in, so TLS with a certificate of our own is out of its reach.

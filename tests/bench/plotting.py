@@ -1,0 +1,104 @@
+"""Owns the figures in README: reads the reports of one ``scripts/bench everything``, writes SVG. Runs in an environment with matplotlib.
+
+``python plotting.py REPORTS FIGURES``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+OURS, THEIRS, FLOOR = "#1f6f50", "#9aa5a0", "#c9a227"
+PARTS = {"worker": "#1f6f50", "aggregator": "#4c9a7a", "subscriber": "#a8d5bf"}
+STYLE = {
+    "svg.hashsalt": "k2workers",  # the same reports give the same file
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+}
+NOT_COMPARED = ("drain", "decode", "picows 2.3.1 raw")
+"""Readers that do less than any program would."""
+
+
+def rows(reports: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of one report."""
+    found: list[dict[str, Any]] = json.loads((reports / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    return found
+
+
+def throughput(axes: Axes, reports: Path) -> None:
+    """Events a second of one core, by reader of the same frames."""
+    shown = {}
+    for row in rows(reports, "peers"):
+        if row["layer"] == "TCP" and row["a write"] == 64 and row["us"] and row["reader"] not in NOT_COMPARED:
+            ours = row["reader"] == "worker"
+            if ours and row["kind"] != "trade":
+                continue
+            name = "k2workers: checked, batched, pushed" if ours else f"{row['reader']}: {row['gives']}"
+            shown[name] = (1e6 / row["us"], OURS if ours else THEIRS)
+    ordered = sorted(shown.items(), key=lambda item: item[1][0])
+    axes.barh(
+        [name for name, _ in ordered], [rate for _, (rate, _) in ordered], color=[color for _, (_, color) in ordered]
+    )
+    for place, (_, (rate, _)) in enumerate(ordered):
+        axes.text(rate, place, f" {rate:,.0f}", va="center", fontsize=8)
+    axes.set_xlabel("trades a second of one core")
+    axes.set_title("Reading trades: 64 frames a write, TCP", loc="left")
+
+
+def cost(axes: Axes, reports: Path) -> None:
+    """CPU time an event against load."""
+    measured = [row for row in rows(reports, "load") if row["gather_us"]]
+    saturated = next(row for row in rows(reports, "pipeline") if row["symbols"] == 10 and row["shards"] == 1)
+    rates = [*(row["rate"] for row in measured), saturated["events_per_s"]]
+    below = [0.0] * len(rates)
+    for part, color in PARTS.items():
+        upper = [low + row[part] for low, row in zip(below, [*measured, saturated], strict=True)]
+        axes.fill_between(rates, below, upper, color=color, label=part, linewidth=0)
+        below = upper
+    axes.plot(rates, below, color=OURS, marker="o", markersize=3)
+    axes.set(xscale="log", yscale="log", xlabel="events a second, each written alone; the last: all that go through")
+    axes.set_ylabel("µs of CPU an event")
+    axes.set_title("Cost of an event against load: 10 symbols", loc="left")
+    axes.legend(frameon=False)
+
+
+def latency(axes: Axes, reports: Path) -> None:
+    """Latency against rate, beside the floor."""
+    for way, color, label in (("pipeline", OURS, "k2workers"), ("floor", FLOOR, "the same three hops, bare")):
+        measured = [row for row in rows(reports, "latency") if row["way"] == way]
+        for quantile, line in (("p50", "-"), ("p99", "--")):
+            axes.plot(
+                [row["rate"] for row in measured], [row[quantile] for row in measured], line, color=color, marker="o",
+                markersize=3, label=f"{label}, {quantile}",
+            )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="events a second, each written alone", ylabel="µs")
+    axes.set_title("From the exchange's write to the subscriber", loc="left")
+    axes.legend(frameon=False)
+
+
+FIGURES = {"throughput": (throughput, (8.0, 4.2)), "cost": (cost, (6.0, 3.6)), "latency": (latency, (6.0, 3.6))}
+
+
+def main(reports: Path, figures: Path) -> None:
+    """Draw all figures."""
+    figures.mkdir(parents=True, exist_ok=True)
+    for name, (draw, size) in FIGURES.items():
+        with plt.rc_context(STYLE):
+            figure, axes = plt.subplots(figsize=size, layout="constrained")
+            draw(axes, reports)
+            figure.savefig(figures / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
