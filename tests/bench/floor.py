@@ -10,6 +10,7 @@ import gc
 import json
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -46,11 +47,12 @@ def _say(*words: str) -> None:
 def forward() -> None:
     """The place of the aggregator: prints where it pulls and publishes."""
     pull, publish = _socket(zmq.PULL), _socket(zmq.PUB)
-    pull.bind("tcp://127.0.0.1:*")
     publish.bind("tcp://127.0.0.1:*")
-    _say(pull.getsockopt_string(zmq.LAST_ENDPOINT), publish.getsockopt_string(zmq.LAST_ENDPOINT))
-    while True:
-        publish.send(TOPIC + pull.recv())
+    with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory:
+        pull.bind(f"ipc://{directory}/push")
+        _say(pull.getsockopt_string(zmq.LAST_ENDPOINT), publish.getsockopt_string(zmq.LAST_ENDPOINT))
+        while True:
+            publish.send(TOPIC + pull.recv())
 
 
 def clock(endpoint: str, events: int) -> None:

@@ -52,10 +52,18 @@ def certificate() -> Iterator[Certificate]:
 @contextmanager
 def process(module: str, *args: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A process that says one line when it is ready: (that line, the process)."""
-    with subprocess.Popen([sys.executable, "-m", module, *args], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
+    # It is killed in the end, so what it leaves in files is cleared away here.
+    with (
+        tempfile.TemporaryDirectory(prefix="k2-bench-") as scratch,
+        subprocess.Popen(
+            [sys.executable, "-m", module, *args],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": scratch},
+        ) as running,
+    ):
         try:
-            yield running.stdout.readline().strip(), running
+            yield _line(running).strip(), running
         finally:
             running.kill()
 

@@ -168,14 +168,15 @@ async def drain(reading: Reading) -> None:
 
 async def sink(_: Reading) -> None:
     """The other end of a push: takes and acknowledges; prints where it listens."""
-    puller = BatchPuller(zmq.Context.instance(), "tcp://127.0.0.1:0")
-    puller.start(lambda _worker, _batches: None, lambda: None, lambda _hello: link.Welcome(1, {}))
-    sys.stdout.write(puller.endpoint + "\n")
-    sys.stdout.flush()
-    while True:
-        await asyncio.sleep(0.1)
-        now_ns = time.monotonic_ns()
-        puller.acknowledge(now_ns, now_ns)
+    with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory:
+        puller = BatchPuller(zmq.Context.instance(), f"ipc://{directory}/push")
+        puller.start(lambda _worker, _batches: None, lambda: None, lambda _hello: link.Welcome(1, {}))
+        sys.stdout.write(puller.endpoint + "\n")
+        sys.stdout.flush()
+        while True:
+            await asyncio.sleep(0.1)
+            now_ns = time.monotonic_ns()
+            puller.acknowledge(now_ns, now_ns)
 
 
 async def aggregator(reading: Reading) -> None:
@@ -183,7 +184,7 @@ async def aggregator(reading: Reading) -> None:
     with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory:
         running = Aggregator(
             AggregatorSettings(
-                pull_endpoint="tcp://127.0.0.1:0", publish_endpoint="tcp://127.0.0.1:0", snapshot_endpoint="tcp://127.0.0.1:0",
+                pull_endpoint=f"ipc://{directory}/push", publish_endpoint="tcp://127.0.0.1:0", snapshot_endpoint="tcp://127.0.0.1:0",
                 checkpoint=f"{directory}/checkpoint", source="bench",
             )
         )  # fmt: skip
