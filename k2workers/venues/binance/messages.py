@@ -10,7 +10,7 @@ call for each would cost as much as making the event.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import field
@@ -55,7 +55,9 @@ class Message(msgspec.Struct, gc=False):
 
 
 class TradeMessage(Message, gc=False):
-    """``<symbol>@trade`` and, with ids of its own space, ``<symbol>@blockTrade``."""
+    """``<symbol>@trade``."""
+
+    made: ClassVar[type[Trade | BlockTrade]] = Trade
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
@@ -67,8 +69,9 @@ class TradeMessage(Message, gc=False):
 
     @classmethod
     def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+        made = cls.made
         return [
-            Trade(
+            made(
                 m.trade_id, m.price, m.quantity, m.buyer_is_maker, m.trade_time * unit_ns, m.venue_time * unit_ns, received_ns
             )
             for m in messages
@@ -76,16 +79,9 @@ class TradeMessage(Message, gc=False):
 
 
 class BlockTradeMessage(TradeMessage, gc=False):
-    """``<symbol>@blockTrade``."""
+    """``<symbol>@blockTrade``, with ids of its own space."""
 
-    @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
-        return [
-            BlockTrade(
-                m.trade_id, m.price, m.quantity, m.buyer_is_maker, m.trade_time * unit_ns, m.venue_time * unit_ns, received_ns
-            )
-            for m in messages
-        ]  # fmt: skip
+    made = BlockTrade
 
 
 class AggTradeMessage(Message, gc=False):
