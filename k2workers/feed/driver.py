@@ -79,7 +79,6 @@ class Driver:
             self._next_due_ns,
             random.random,
         )
-        self._pace = Pace(settings.gather_ns)
         self._lines: dict[int, Line] = {}
         self._closing: dict[int, Line] = {}
         self._subscriptions = Subscriptions(venue)
@@ -237,7 +236,9 @@ class Driver:
     async def _bring_up(self, action: rotation.OpenLine) -> None:
         number, own = action.line, self.settings
         grant = await self._grants.ask("connect", self._starved_since_ns) if action.starved else None
-        line = Line(number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended, self._pace)
+        line = Line(
+            number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended, Pace(self.settings.gather_ns)
+        )
         try:
             await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
             self._lines[number] = line

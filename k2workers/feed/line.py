@@ -139,7 +139,7 @@ class _FrameReader(asyncio.BufferedProtocol):
 class Line:
     """One connection of a shard. Call ``open`` once; then ``send``, and ``close`` or ``abort``.
 
-    ``pace`` is shared by the lines of a shard. ``on_messages`` runs inside the socket's read callback and must not block.
+    ``pace`` is this line's own. ``on_messages`` runs inside the socket's read callback and must not block.
     """
 
     def __init__(self, number: int, url: str, on_messages: OnMessages, on_closed: OnClosed, pace: Pace) -> None:

@@ -32,6 +32,7 @@ from tests.bench.measuring import (
     tell,
 )
 from tests.bench.peers import comparison, environments
+from tests.bench.peers.typed import SHAPES
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
 
@@ -70,7 +71,7 @@ def path(
         Interleaved runs of each; the median counts.
     way
         Of worker (all of it), decode (without the push), websockets (that library's loop and json), websockets_msgspec (its
-        fastest), drain (only takes the bytes: what the pump can do).
+        fastest; only trade and agg_trade), drain (only takes the bytes: what the pump can do; not of recordings).
     recording
         Also the messages of these files (gzip; a line each of receive time, a blank, and the message of BTCUSDT).
     report
@@ -93,7 +94,11 @@ def path(
                 reading.recorded = True
             return measure(a_way, pumping, reading)
 
-        cases = {case: case for case in itertools.product(kinds, counts, ("TCP", "TLS"), (64, 1), ways)}
+        cases = {
+            case: case
+            for case in itertools.product(kinds, counts, ("TCP", "TLS"), (64, 1), ways)
+            if can_read(case[4], case[0]) and (case[0] != RECORDED or case[1] == counts[0])
+        }
         rows = interleaved(("kind", "symbols", "layer", "frames_a_write", "way"), cases, run, rounds)
     tell(rows, report)
     return 0
@@ -238,7 +243,7 @@ def rotating(
 
 
 @app.command
-def everything(directory: Path, *, rounds: int = 3) -> int:
+def everything(directory: Path, *, rounds: int = 3, recording: list[Path] | None = None) -> int:
     """All of it with a report for each in this directory, and the figures of README from them. Takes about an hour.
 
     Parameters
@@ -247,6 +252,8 @@ def everything(directory: Path, *, rounds: int = 3) -> int:
         Where the reports go.
     rounds
         Interleaved runs of each.
+    recording
+        See ``path``.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path(
@@ -254,6 +261,7 @@ def everything(directory: Path, *, rounds: int = 3) -> int:
         symbols=[10],
         way=["worker"],
         rounds=rounds,
+        recording=recording,
         report=directory / "path.json",
     )
     pipeline(rounds=rounds, report=directory / "pipeline.json")
@@ -261,6 +269,7 @@ def everything(directory: Path, *, rounds: int = 3) -> int:
     pipeline(
         symbols=[100], subscribers=[1, 10, 100], events=40_000, rounds=rounds, report=directory / "subscribers.json"
     )
+    pipeline(symbols=[10], frames_a_write=1, rounds=rounds, report=directory / "saturation.json")
     load(rounds=rounds, report=directory / "load.json")
     latency(rounds=rounds, report=directory / "latency.json")
     rotating(rounds=rounds, report=directory / "rotating.json")
@@ -283,6 +292,11 @@ def plot(directory: Path, *, figures: Path = FIGURES) -> int:
     interpreter = environments.python("plots", PLOTS)
     script = Path(__file__).parent / "plotting.py"
     return subprocess.run([str(interpreter), str(script), str(directory), str(figures)], check=False).returncode
+
+
+def can_read(way: str, kind: str) -> bool:
+    """Whether there is such a measurement."""
+    return (way != "websockets_msgspec" or kind in SHAPES) and (way != "drain" or kind != RECORDED)
 
 
 def interleaved(

@@ -26,8 +26,8 @@ STYLE = {
     "axes.spines.right": False,
     "figure.facecolor": "white",
 }
-NOT_COMPARED = ("drain", "decode", "picows 2.3.1 raw")
-"""Readers that do less than any program would."""
+NOT_COMPARED = ("drain", "decode", "raw")
+"""Ways of reading that do less than any program would."""
 
 
 def rows(reports: Path, name: str) -> list[dict[str, Any]]:
@@ -40,11 +40,15 @@ def throughput(axes: Axes, reports: Path) -> None:
     """Events a second of one core, by reader of the same frames."""
     shown = {}
     for row in rows(reports, "peers"):
-        if row["layer"] == "TCP" and row["a write"] == 64 and row["us"] and row["reader"] not in NOT_COMPARED:
+        if (
+            row["layer"] == "TCP"
+            and row["a write"] == 64
+            and row["us"]
+            and row["reader"].split()[-1] not in NOT_COMPARED
+        ):
             ours = row["reader"] == "worker"
-            if ours and row["kind"] != "trade":
-                continue
-            name = "k2workers: checked, batched, pushed" if ours else f"{row['reader']}: {row['gives']}"
+            kind = "" if row["kind"] == "trade" else ", aggregate trades"
+            name = f"k2workers{kind}: checked, batched, pushed" if ours else f"{row['reader']}{kind}: {row['gives']}"
             shown[name] = (1e6 / row["us"], OURS if ours else THEIRS)
     ordered = sorted(shown.items(), key=lambda item: item[1][0])
     axes.barh(
@@ -59,8 +63,8 @@ def throughput(axes: Axes, reports: Path) -> None:
 def cost(axes: Axes, reports: Path) -> None:
     """CPU time an event against load."""
     measured = [row for row in rows(reports, "load") if row["gather_us"]]
-    saturated = next(row for row in rows(reports, "pipeline") if row["symbols"] == 10 and row["shards"] == 1)
-    rates = [*(row["rate"] for row in measured), saturated["events_per_s"]]
+    (saturated,) = rows(reports, "saturation")
+    rates = [*(row["reached_per_s"] for row in measured), saturated["events_per_s"]]
     below = [0.0] * len(rates)
     for part, color in PARTS.items():
         upper = [low + row[part] for low, row in zip(below, [*measured, saturated], strict=True)]
@@ -79,7 +83,7 @@ def latency(axes: Axes, reports: Path) -> None:
         measured = [row for row in rows(reports, "latency") if row["way"] == way]
         for quantile, line in (("p50", "-"), ("p99", "--")):
             axes.plot(
-                [row["rate"] for row in measured], [row[quantile] for row in measured], line, color=color, marker="o",
+                [row["reached_per_s"] for row in measured], [row[quantile] for row in measured], line, color=color, marker="o",
                 markersize=3, label=f"{label}, {quantile}",
             )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="events a second, each written alone", ylabel="µs")

@@ -23,7 +23,8 @@ import zmq
 from websockets.asyncio.client import connect
 
 from k2workers import Lost, Subscriber
-from k2workers.aggregator import CHECKPOINT_EVERY, HEARTBEAT_S, Aggregator, AggregatorSettings
+from k2workers.aggregator import CHECKPOINT_EVERY, HEARTBEAT_S, Aggregator
+from k2workers.child_settings import AggregatorSettings
 from k2workers.events import Trade
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
@@ -88,17 +89,19 @@ async def worker(reading: Reading) -> None:
     welcomed = asyncio.Event()
     pusher.start(on_welcome=lambda _: welcomed.set())
     await welcomed.wait()
-    await _intake(reading, pusher.push)
-    await pusher.drain(10)
+    meter = await _intake(reading, pusher.push)
+    await pusher.drain(10)  # what was not sent yet is part of the path
+    meter.stop()
     pusher.close()
+    meter.tell()
 
 
 async def decode(reading: Reading) -> None:
     """The same without pushing: what the venue's side costs."""
-    await _intake(reading, lambda _: None)
+    (await _intake(reading, lambda _: None)).tell()
 
 
-async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> None:
+async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> Meter:
     meter, done = Meter(reading.events), asyncio.Event()
     intake = Intake(
         BinanceSpot().codec(reading.specs), hold_ns=10**9, push=push,
@@ -115,8 +118,8 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> No
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()
     assert intake.events == reading.events, (intake.trouble, intake.gaps)
-    meter.tell()
     line.abort()
+    return meter
 
 
 async def websockets(reading: Reading) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
 from k2workers.feed.pace import FULL_READ_BYTES, WORTH_IT, Pace
@@ -9,33 +12,35 @@ from k2workers.feed.pace import FULL_READ_BYTES, WORTH_IT, Pace
 WINDOW = 500_000
 
 
-def rests(rate: float, reads: int = 200) -> float:
-    """Share of reads after which a feed of so many evenly spaced events a second rests."""
-    pace, now_ns, rested, waiting = Pace(WINDOW), 10**9, 0, 1
-    gap_ns = int(1e9 / rate)
-    for _ in range(reads):
-        rest_ns = pace.rest_ns(now_ns, waiting, waiting * 180)
-        rested += bool(rest_ns)
-        passed_ns = max(rest_ns, gap_ns)
-        now_ns += passed_ns
-        waiting = passed_ns // gap_ns
+def rests(rate: float, *, at_random: bool, events: int = 20_000) -> float:
+    """Share of reads after which a feed of so many events a second rests; evenly spaced, or as independent trades come."""
+    chance = random.Random(7)
+    gaps_ns = (int(1e9 * (chance.expovariate(rate) if at_random else 1 / rate)) for _ in range(events))
+    pace, reads, rested, read_ns, waiting = Pace(WINDOW), 0, 0, 10**9, 0
+    for at_ns in itertools.accumulate(gaps_ns, initial=10**9):
+        if at_ns > read_ns and waiting:
+            rest_ns = pace.rest_ns(read_ns, waiting, waiting * 180)
+            reads, rested, waiting = reads + 1, rested + bool(rest_ns), 0
+            read_ns = max(at_ns, read_ns + rest_ns)
+        waiting += 1
     return rested / reads
 
 
-def test_a_quiet_feed_never_rests() -> None:
-    assert rests(100) == rests(1_000) == rests(4_000) == 0.0
+def test_a_quiet_feed_does_not_rest() -> None:
+    assert [rests(rate, at_random=False) for rate in (100, 1_000, 2_000)] == [0.0] * 3
+    assert rests(100, at_random=True) < 0.001
+    assert rests(1_000, at_random=True) < 0.04
 
 
-def test_a_busy_feed_rests_after_every_read() -> None:
-    assert rests(20_000) > 0.9
-    assert rests(50_000) > 0.9
+@pytest.mark.parametrize("at_random", [False, True])
+def test_a_busy_feed_rests_after_every_read(at_random: bool) -> None:
+    assert rests(20_000, at_random=at_random) > 0.9
+    assert rests(50_000, at_random=at_random) > 0.9
 
 
-def test_two_events_by_chance_close_together_cause_one_rest_at_most() -> None:
+def test_two_events_close_together_by_chance_cause_no_rest() -> None:
     pace = Pace(WINDOW)
-    pace.rest_ns(10**9, 1, 180)
-    assert pace.rest_ns(10**9 + 50_000, 1, 180) == WINDOW
-    assert pace.rest_ns(10**9 + 600_000, 1, 180) == 0
+    assert [pace.rest_ns(10**9 + at_ns, 1, 180) for at_ns in (0, 50_000, 600_000)] == [0, 0, 0]
 
 
 def test_a_worker_that_is_behind_does_not_rest() -> None:

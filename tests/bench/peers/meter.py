@@ -77,8 +77,13 @@ class Meter:
         self._left -= events
         if self._left > 0:
             return False
-        self.cpu_s, self.took_s = time.process_time() - self._begun_cpu_s, time.perf_counter() - self._begun_s
+        self.took_s = time.perf_counter() - self._begun_s
+        self.stop()
         return True
+
+    def stop(self) -> None:
+        """What was done for these events ends now; only needed where some of it is done after the last was counted."""
+        self.cpu_s = time.process_time() - self._begun_cpu_s
 
     def tell(self, **more: float) -> None:
         """Print the figures."""

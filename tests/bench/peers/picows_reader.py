@@ -61,6 +61,9 @@ class Pushing(WSListener):
             self._socket.send(self._encode(self._events))
             self._events.clear()
         if last:
+            self._socket.close(linger=10_000)
+            zmq.Context.instance().term()  # returns when all has been sent, which is part of the path
+            METER.stop()
             METER.finish(data.id)
 
 

@@ -57,6 +57,10 @@ class AggTradeMessage(msgspec.Struct, gc=False):
     data: AggTrade
 
 
+SHAPES = {"trade": TradeMessage, "agg_trade": AggTradeMessage}
+"""By kind."""
+
+
 def decoder(kind: str) -> msgspec.json.Decoder[Any]:
     """A decoder of the messages of a kind, one of trade and agg_trade."""
-    return msgspec.json.Decoder({"trade": TradeMessage, "agg_trade": AggTradeMessage}[kind])
+    return msgspec.json.Decoder(SHAPES[kind])
