@@ -42,8 +42,9 @@ _log = structlog.get_logger(__name__)
 class Intake:
     """The data path of one shard. ``on_messages`` is the only hot entry.
 
-    ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not block; ``on_reply`` and ``on_notice`` get what is not data, with the
-    line's number; ``observe_latency`` gets venue time → receive time in ns, once a bundle.
+    ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not
+    block; ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets venue time →
+    receive time in ns, once a bundle.
     """
 
     def __init__(
@@ -153,10 +154,12 @@ class Intake:
     def add(self, stream: int, events: Sequence[Event], now_ns: int) -> None:
         """Take events that no line has brought, found by asking the venue for the newest, in rising id order."""
         lane = self.lanes[stream]
-        for event in events:
-            if lane.offer(event, now_ns, self.hold_ns) is not Verdict.DUPLICATE:
-                self._dirty[stream] = lane
-        self.flush()
+        verdicts = {lane.offer(event, now_ns, self.hold_ns) for event in events}
+        if Verdict.HELD in verdicts:
+            self._wait_for_missing(stream)
+        if lane.ready:
+            self._dirty[stream] = lane
+            self.flush()
 
     def take_book(self, stream: int, snapshot: Event) -> bool:
         """Take a fetched book; False if it is too old and another is needed."""
@@ -249,8 +252,7 @@ class Intake:
                 continue
             lane = lanes[stream]
             if lane.offer_run(events, now_ns, hold_ns):
-                self._holding.add(stream)
-                self._unsettle(stream)
+                self._wait_for_missing(stream)
             if lane.ready:
                 dirty[stream] = lane
             if overlap is not None:
@@ -270,6 +272,11 @@ class Intake:
         if lane.open or isinstance(lane, BookLane):
             self._unsettle(len(self.lanes))
         self.lanes.append(lane)
+
+    def _wait_for_missing(self, stream: int) -> None:
+        """Something of this stream is held back behind a hole."""
+        self._holding.add(stream)
+        self._unsettle(stream)
 
     def _unsettle(self, stream: int) -> None:
         if stream not in self.unsettled:

@@ -1,0 +1,44 @@
+"""The data path of a shard, fed by hand: what REST brings without being asked for a hole."""
+
+from __future__ import annotations
+
+from k2workers import wire
+from k2workers.events import Event, Gap, Trade
+from k2workers.feed.intake import Intake
+from k2workers.feed.messages import Messages
+from k2workers.venues.binance import BinanceSpot
+
+HOLD_NS = 1_000
+A, B = "binance.trade.AUSDT", "binance.trade.BUSDT"
+
+
+def trade(number: int) -> Trade:
+    return Trade(number, "1", "1", True, 0, 0, number)
+
+
+def test_the_newest_that_rest_brings_may_lie_behind_a_hole() -> None:
+    pushed: list[tuple[str, list[Event]]] = []
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["trade"], ["AUSDT", "BUSDT"])),
+        hold_ns=HOLD_NS,
+        push=lambda bundle: pushed.extend((batch.topic, wire.decode_batch(batch)) for batch in bundle),
+        on_reply=lambda *_: None,
+        on_notice=lambda _: None,
+        observe_latency=lambda _: None,
+    )
+    intake.resume({A: (1, []), B: (1, [])})
+    intake.add(0, [trade(5)], 0)
+    assert pushed == []
+    assert intake.unsettled == {0}
+    message = (
+        b'{"stream":"busdt@trade","data":{"e":"trade","E":1,"s":"BUSDT","t":2,"p":"1","q":"1","T":1,"m":true,"M":true}}'
+    )
+    intake.on_messages(1, Messages.of([message]), 2)
+    assert [(topic, [event.first_id for event in events]) for topic, events in pushed] == [(B, [2])]
+    pushed.clear()
+    intake.expire(HOLD_NS)
+    (first_topic, (gap,)), (second_topic, (late,)) = pushed
+    assert (first_topic, second_topic, late) == (A, A, trade(5))
+    assert isinstance(gap, Gap)
+    assert (gap.first_id, gap.last_id) == (2, 4)
