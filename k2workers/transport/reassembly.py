@@ -44,7 +44,9 @@ MAX_HELD_BYTES = 64 * 2**20
 
 
 class Lost(msgspec.Struct, frozen=True, gc=False):
-    """Batches of this topic that were published and can no longer be had: sequences first to last, inclusive.
+    """Batches of this topic that were published and cannot be had: sequences first to last, inclusive.
+
+    They are no longer in the ring, or of a schema that this version does not know.
 
     ``first_id`` to ``last_id`` are the venue ids that went with them, where they follow from the neighbours. A hole between
     two lives of the aggregator is known by ids only: its sequences are 0 to -1.
@@ -135,6 +137,8 @@ class Reassembly:
     def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
         self.ready: deque[Delivery] = deque()
         self.counters = ReassemblyCounters()
+        self.unreadable = ""
+        """Why the last batch that could not be read could not; whoever tells it clears it."""
         self._patience_ns = patience_ns
         self._topics: dict[str, _Topic] = {}
         self._waiting: dict[str, _Topic] = {}
@@ -146,7 +150,7 @@ class Reassembly:
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, frame: bytes, now_ns: int) -> None:
-        """A frame as it was published. Raises WireError."""
+        """A frame as it was published. Raises WireError if it is no batch at all."""
         header = wire.read_header(frame)
         state = self._topics.get(header.topic)
         if state is None:
@@ -291,9 +295,13 @@ class Reassembly:
     def _deliver(self, state: _Topic, header: wire.Header, frame: bytes) -> None:
         """The topic's next batch: what of it is new goes to ``ready``."""
         before = state.place()
-        events = wire.decode_events(frame, header)
         schema = header.schema
         state.sequence = header.sequence
+        try:
+            events = wire.decode_events(frame, header)
+        except wire.WireError as error:
+            self._cannot_read(header, before, str(error))
+            return
         if schema in CHAINED:
             state.chained = True
         if state.renewed:
@@ -310,6 +318,13 @@ class Reassembly:
         counters.batches += 1
         counters.events += len(events)
         self.ready.append((MessageBatch(header.topic, header.sequence, header.publish_ns, events), before))
+
+    def _cannot_read(self, header: wire.Header, before: Place, cause: str) -> None:
+        """A batch that only a newer program can read (or damage): the topic goes on behind it."""
+        self.unreadable = cause
+        self.counters.lost_batches += 1
+        ids = (header.first_id, header.last_id) if header.schema in CHAINED else (None, None)
+        self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), before))
 
     def _begin_epoch(self, state: _Topic, header: wire.Header, before: Place) -> None:
         """The first batches of a new epoch: ids tell whether something was lost between the two."""

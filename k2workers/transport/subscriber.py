@@ -200,7 +200,8 @@ class Subscriber:
 
     def _is_full(self) -> bool:
         """Whether the program has enough to read; then what comes stays in ZeroMQ until it has read that."""
-        full = len(self._reassembly.ready) >= READY_LIMIT
+        # Before the first heartbeat it reads on: a busy feed would keep it from ever hearing one.
+        full = self._subscribed and len(self._reassembly.ready) >= READY_LIMIT
         self._left_waiting = self._left_waiting or full
         return full
 
@@ -225,6 +226,9 @@ class Subscriber:
         """Ask for what is missing and give up what cannot be had; called about ten times a second."""
         now_ns = self._patience.look(time.monotonic())
         self._reassembly.tick(now_ns)
+        if self._reassembly.unreadable:
+            _log.error("batch_unreadable", error=self._reassembly.unreadable)
+            self._reassembly.unreadable = ""
         if self._recover and self._subscribed:
             if self._unsure:
                 self._unsure = False
@@ -317,9 +321,10 @@ class Subscriber:
     def _await_subscribed(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not self._subscribed:
-            if not self._socket.poll(100) and time.monotonic() > deadline_s:
+            if time.monotonic() > deadline_s:
                 raise self._silent(timeout_s)
-            self._take_published()
+            if not self._take_published():
+                self._socket.poll(100)
 
     # ── asynchronous iteration ──────────────────────────────────────────────────────────────────────────
 

@@ -306,3 +306,25 @@ class ManyLives(RuleBasedStateMachine):
 
 TestManyLives = ManyLives.TestCase
 TestManyLives.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+def test_a_schema_of_a_newer_feed_is_named_and_the_topic_goes_on() -> None:
+    unknown = wire.publication(
+        wire.Batch(T, 77, 1, 3, 3, wire.batch_of(T, [trade(3)]).events), epoch=1, sequence=2, publish_ns=0
+    )
+    for waiting in (False, True):
+        state = reassembly()
+        arriving = [(1, trades(1, 1, 2)), (2, unknown), (3, trades(3, 3))]
+        for sequence, published in arriving if not waiting else [arriving[0], arriving[2], arriving[1]]:
+            state.take(published, sequence)
+        assert delivered(state) == [trade(1), trade(2), Lost(T, 2, 2), trade(3)]
+        assert "unknown schema 77" in state.unreadable
+        assert not state.waiting
+
+
+def test_a_damaged_batch_is_lost_with_its_ids() -> None:
+    state = reassembly()
+    damaged = trades(2, 3, 4)[:-3]
+    for published in (trades(1, 1, 2), damaged, trades(3, 5)):
+        state.take(published, 0)
+    assert delivered(state) == [trade(1), trade(2), Lost(T, 2, 2, 3, 4), trade(5)]

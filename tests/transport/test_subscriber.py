@@ -16,6 +16,8 @@ from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
+from k2workers.transport.subscriber import READY_LIMIT
+from tests.transport.support import until
 
 
 class Feed:
@@ -228,3 +230,15 @@ def test_a_plain_loop_works_without_an_event_loop(feed: Feed) -> None:
 def test_a_topic_that_cannot_be_is_refused(topic: str) -> None:
     with pytest.raises(ConfigError, match="topic"):
         Subscriber([topic])
+
+
+async def test_the_first_heartbeat_is_heard_behind_any_number_of_batches(feed: Feed) -> None:
+    batches = READY_LIMIT + 100
+    async with Subscriber(["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint) as subscriber:
+        await until(lambda: feed.publisher.subscriptions() == 2)
+        for sequence in range(1, batches + 1):
+            feed.send("t", sequence, sequence)
+        feed.heartbeat()
+        await subscriber.wait_subscribed(20)
+        got = [await anext(subscriber) for _ in range(batches)]
+    assert [item.sequence for item in got if isinstance(item, Message)] == list(range(1, batches + 1))
