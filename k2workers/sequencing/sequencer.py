@@ -49,14 +49,13 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TopicState(msgspec.Struct):
-    """What has been taken of one topic. Ids are the venue's; ``missing`` counts those announced in gaps."""
+    """What has been taken of one topic. Ids are the venue's."""
 
     topic: str
     sequence: int = 0
     first_id: int | None = None
     last_id: int | None = None
     count: int = 0
-    missing: int = 0
     chained: bool = False
     open: IdRanges = msgspec.field(default_factory=IdRanges)
     waiting: list[Batch] = []
@@ -157,7 +156,7 @@ class Sequencer:
         if step is Step.OLD:
             self.old_events += batch.count
         elif step is Step.AHEAD:
-            self._find_gap(batch, state, now_ns)
+            self._find_gap(batch.first_id, state, now_ns)
             self._pass(batch, state)
         else:
             self._newer_part(batch, state)
@@ -177,28 +176,27 @@ class Sequencer:
             self._pass(wire.batch_of(batch.topic, events), state)
 
     def _announcement(self, batch: Batch, state: TopicState, now_ns: int) -> None:
-        """A Gap or a Void: in front of later ids, or (a Void) for a gap announced before."""
-        late = state.last_id is not None and batch.last_id <= state.last_id
-        if batch.schema == _VOID:
-            closed = state.open.remove(batch.first_id, batch.last_id)
-            if late and not closed:
+        """Gaps or Voids: in front of later ids, or (Voids) for gaps announced before. Between them lie ids of neither."""
+        for event in wire.decode_batch(batch):
+            closed = state.open.remove(event.first_id, event.last_id) if batch.schema == _VOID else 0
+            if state.last_id is not None and event.last_id <= state.last_id and not closed:
                 self.old_events += 1
-                return
-            self.void_ids += batch.last_id - batch.first_id + 1
-            self._pass(batch, state)
-            return
-        if late:
-            self.old_events += 1
-            return
-        if state.chained and state.last_id is not None and batch.first_id <= state.last_id:
-            gap = without_ids_through(state.last_id, wire.decode_batch(batch)[0])
-            batch = wire.batch_of(batch.topic, [gap])
-        elif state.chained and state.last_id is not None and batch.first_id > state.last_id + 1:
-            self._find_gap(batch, state, now_ns)
+            elif batch.schema == _VOID:
+                self.void_ids += event.last_id - event.first_id + 1
+                self._pass(wire.batch_of(batch.topic, [event]), state)
+            else:
+                self._gap(event, state, now_ns)
+
+    def _gap(self, gap: Event, state: TopicState, now_ns: int) -> None:
+        """A gap that reaches beyond what was taken."""
+        if state.chained and state.last_id is not None:
+            if gap.first_id <= state.last_id:
+                gap = without_ids_through(state.last_id, gap)
+            elif gap.first_id > state.last_id + 1:
+                self._find_gap(gap.first_id, state, now_ns)
         self.gaps += 1
-        state.missing += batch.last_id - batch.first_id + 1
-        state.open.add(batch.first_id, batch.last_id)
-        self._pass(batch, state)
+        state.open.add(gap.first_id, gap.last_id)
+        self._pass(wire.batch_of(state.topic, [gap]), state)
 
     def _late(self, batch: Batch, state: TopicState) -> None:
         """Events for gaps announced before: only what is still open goes on."""
@@ -213,15 +211,14 @@ class Sequencer:
         if events:
             self._pass(wire.batch_of(batch.topic, events), state)
 
-    def _find_gap(self, batch: Batch, state: TopicState, now_ns: int) -> None:
-        """Announce the ids between what was taken and this batch."""
+    def _find_gap(self, next_id: int, state: TopicState, now_ns: int) -> None:
+        """Announce the ids between what was taken and this one."""
         assert state.last_id is not None
-        first, last = state.last_id + 1, batch.first_id - 1
+        first, last = state.last_id + 1, next_id - 1
         self.gaps += 1
-        state.missing += last - first + 1
         state.open.add(first, last)
-        self.found_holes.setdefault(batch.topic, []).append((first, last))
-        self._pass(wire.batch_of(batch.topic, [Gap(first, last, BETWEEN_WORKERS, now_ns)]), state)
+        self.found_holes.setdefault(state.topic, []).append((first, last))
+        self._pass(wire.batch_of(state.topic, [Gap(first, last, BETWEEN_WORKERS, now_ns)]), state)
 
     def _pass(self, batch: Batch, state: TopicState) -> None:
         if not state.waiting:

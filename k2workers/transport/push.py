@@ -1,7 +1,7 @@
 """Owns a worker's way to the aggregator: bundles out, kept until acknowledged, bounded, never blocking.
 
 A bundle is one frame; the words around it are in ``link.py``. Knows nothing of what is in a batch except its topic and ids,
-which it reads again only when it has to tell a new aggregator where it stands.
+which it reads again only when it has to tell a new aggregator where it stands, or drops a bundle.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ class BatchPusher:
         before = dict(self._last_ids())
         for bundle in reversed(self._kept):
             for batch in reversed(link.bundle_of(bundle.frame)):
-                if batch.schema < LATE and batch.topic in before:
+                # A Void may fill an old gap: that says nothing of where the topic stands.
+                if batch.schema < LATE and batch.topic in before and batch.last_id >= before[batch.topic]:
                     before[batch.topic] = batch.first_id - 1
         return before
 

@@ -65,7 +65,7 @@ def test_a_new_worker_that_begins_later_is_announced() -> None:
     assert gap == [Gap(3, 5, "between workers", 11)]
     assert (gap_header.sequence, header.sequence, header.epoch, header.publish_ns) == (2, 3, 7, 12)
     assert events == [trade(6)]
-    assert sequencer.topics["t"].missing == 3
+    assert sequencer.topics["t"].open.ids == 3
 
 
 def test_a_batch_that_was_published_before_is_dropped() -> None:
@@ -101,7 +101,7 @@ def test_a_gap_announced_by_a_worker_counts_and_continues_the_chain() -> None:
     stamped(sequencer, trade(1))
     stamped(sequencer, Gap(2, 4, "not received", 0))
     assert stamped(sequencer, trade(5)) == [trade(5)]
-    assert (sequencer.gaps, sequencer.topics["t"].missing, sequencer.topics["t"].count) == (1, 3, 2)
+    assert (sequencer.gaps, sequencer.topics["t"].open.ids, sequencer.topics["t"].count) == (1, 3, 2)
 
 
 def test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void() -> None:
@@ -165,3 +165,14 @@ def test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier() -> 
     assert stamped(sequencer, trade(7), topic="u") == []
     assert stamped(sequencer, trade(5), topic="new") == [Gap(4, 4, "between workers", 9), trade(5)]
     assert sequencer.positions()["t"] == Position(11, [(4, 5)])
+
+
+def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
+    sequencer = Sequencer(1)
+    stamped(sequencer, trade(1))
+    stamped(sequencer, Gap(2, 9, "", 0))
+    assert stamped(sequencer, trade(10)) == [trade(10)]
+    assert stamped(sequencer, Void(5, 5, 0), Void(9, 9, 0)) == [Void(5, 5, 0), Void(9, 9, 0)]
+    assert stamped(sequencer, Void(5, 5, 0), Void(8, 8, 0), Void(11, 11, 0)) == [Void(8, 8, 0), Void(11, 11, 0)]
+    assert (sequencer.void_ids, sequencer.old_events) == (4, 1)
+    assert sequencer.positions() == {"t": Position(11, [(2, 4), (6, 7)])}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from k2workers.errors import ConfigError
+from k2workers.events import Void
 from k2workers.transport import link
 from k2workers.transport.push import BatchPusher, PushOutcome
-from k2workers.wire import Batch, encode_bundle
+from k2workers.wire import Batch, batch_of, encode_bundle
 from tests.transport.support import Receiver, batch, trades, until
 
 
@@ -140,3 +141,21 @@ async def test_close_hands_over_what_zeromq_still_holds(tmp_path: Path) -> None:
 def test_a_malformed_endpoint_is_a_config_error_that_names_the_setting() -> None:
     with pytest.raises(ConfigError, match=r"push_endpoint = 'nonsense' cannot be used"):
         BatchPusher("nonsense", "worker-0#1")
+
+
+async def test_a_void_for_an_old_gap_does_not_move_a_topic_back(tmp_path: Path) -> None:
+    first = Receiver(f"ipc://{tmp_path}/push")
+    pusher = BatchPusher(first.endpoint, "worker-0#1")
+    first.start()
+    pusher.start(last_ids=lambda: {"binance.trade.BTCUSDT": 101})
+    await until(lambda: pusher.welcomed)
+    pusher.push([batch_of("binance.trade.BTCUSDT", [Void(5, 5, 0)])])
+    pusher.push([trades(101)])
+    await until(lambda: len(first.got) == 2)
+    first.close()
+    second = Receiver(f"ipc://{tmp_path}/push")
+    second.start()
+    await until(lambda: len(second.got) == 2)
+    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": 100}
+    pusher.close()
+    second.close()
