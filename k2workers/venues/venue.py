@@ -43,7 +43,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's documented limits that decide how a feed is built."""
 
     streams_per_connection: int
-    messages_per_second: int
     subscribe_rate: float
     """Requests a second that we allow ourselves; below the venue's limit because pongs count in it."""
     subscribe_bytes: int
@@ -93,10 +92,10 @@ class Codec(Protocol):
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
         """The fast way for ``count`` messages that lie together as a JSON array: the events of each topic, by position.
 
-        None if any of them is not plain data; then ``decode`` them one by one. Keeps no view of them. Never raises.
+        None if they are not as many messages of plain data; then ``decode`` them one by one. Keeps no view of them. Never raises.
         """
 
-    def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def decode(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """Append (position in ``topics``, event) for every event in the message. Never raises, whatever the bytes."""
 
 

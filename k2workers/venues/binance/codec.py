@@ -1,8 +1,7 @@
 """Owns the step from Binance's messages to events. Never raises, whatever the bytes; keeps no view of them.
 
 A combined data message is ``{"stream":"<name>","data":{…}}``. Messages that lie together as a JSON array are decoded in one
-call; its elements tell their stream. If one of them is anything else (another key order, a reply, a notice, garbage), they
-are read one by one.
+call; its elements tell their stream. If one of them is anything else (a reply, a notice, garbage), they are read one by one.
 """
 
 from __future__ import annotations
@@ -80,7 +79,8 @@ def _shapes(specs: Iterable[StreamSpec]) -> dict[type[Event], type[Message]]:
         shape = MESSAGE_OF[event_type]
         if names and "symbol" in shape.__struct_fields__:
             own = ("symbol", typing.Literal.__getitem__(tuple(names)), msgspec.field(name="s"))
-            shape = msgspec.defstruct(shape.__name__, [own], bases=(shape,), gc=False)  # type: ignore[assignment]
+            kw_only = bool(shape.__struct_defaults__)  # as the shape itself is, or the field would change its place
+            shape = msgspec.defstruct(shape.__name__, [own], bases=(shape,), gc=False, kw_only=kw_only)  # type: ignore[assignment]
         shapes[event_type] = shape
     return shapes
 
@@ -134,23 +134,23 @@ class BinanceCodec:
             return None
         return runs
 
-    def decode(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def decode(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """See ``venues.venue.Codec.decode``."""
         if (
-            frame[:_PREFIX_LENGTH] == _PREFIX
-            and frame[_PREFIX_LENGTH : frame.find(b'"', _PREFIX_LENGTH)] in self._streams
+            message[:_PREFIX_LENGTH] == _PREFIX
+            and message[_PREFIX_LENGTH : message.find(b'"', _PREFIX_LENGTH)] in self._streams
         ):
-            return self._data(frame, received_ns, out)
-        return self._other(frame, received_ns, out)
+            return self._data(message, received_ns, out)
+        return self._other(message, received_ns, out)
 
-    def _data(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def _data(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         try:
-            message = self._one.decode(frame)
-            stream = message.stream
+            decoded = self._one.decode(message)
+            stream = decoded.stream
             if stream.topic >= 0:
-                out += [(stream.topic, event) for event in stream.events([message.data], received_ns, self._unit_ns)]
+                out += [(stream.topic, event) for event in stream.events([decoded.data], received_ns, self._unit_ns)]
             else:
-                out += self._all_market(stream, message.data, received_ns)
+                out += self._all_market(stream, decoded.data, received_ns)
         except (ValueError, RecursionError) as error:  # msgspec's and UTF-8 errors are ValueErrors
             return self._malformed(str(error))
         return Outcome.EVENTS
@@ -173,16 +173,16 @@ class BinanceCodec:
             self.topics.append(Topic(f"{VENUE_NAME}.{spec.kind}.{symbol}", spec.kind, symbol, spec.continuity))
         return position
 
-    def _other(self, frame: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def _other(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         try:
-            envelope = _envelopes.decode(frame)
+            envelope = _envelopes.decode(message)
         except (ValueError, RecursionError) as error:
             return self._malformed(str(error))
         if envelope.e == SHUTDOWN_EVENT or envelope.stream == f"!{SHUTDOWN_EVENT}":
             return Outcome.SHUTDOWN_NOTICE
         if envelope.stream is not None:
             if envelope.stream.encode(errors="replace") in self._streams:
-                return self._data(frame, received_ns, out)
+                return self._data(message, received_ns, out)
             self.malformed_cause = f"stream {envelope.stream!r} was not asked for"
             return Outcome.UNKNOWN_STREAM
         refusal = envelope.error

@@ -8,7 +8,6 @@ SPOT_LIMITS = Limits(
     # "A single connection can listen to a maximum of 1024 streams."
     streams_per_connection=1024,
     # "5 incoming messages per second"; ping, pong and JSON requests all count, in any rolling second.
-    messages_per_second=5,
     # Two of the five stay free for pongs.
     subscribe_rate=3.0,
     # Requests above 4096 bytes have been seen to get no reply at all.

@@ -27,8 +27,6 @@ from k2workers.venues.venue import Continuity, StreamSpec
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 """Kline intervals; case matters (1m is a minute, 1M a month)."""
 
-SHUTDOWN_STREAM = "!serverShutdown"
-
 
 class StreamKind(msgspec.Struct, frozen=True):
     """One kind of stream: ``suffix`` follows the lower-case symbol, or is the whole name of an all-market stream.

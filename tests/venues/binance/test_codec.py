@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from k2workers.events import AggTrade, BookTicker, DepthUpdate, Event, Kline, MiniTicker, PartialDepth, Ticker, Trade
 from k2workers.feed.messages import Messages
 from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.messages import MESSAGE_OF
 from k2workers.venues.binance.streams import KINDS, stream_specs
 from k2workers.venues.venue import Outcome
 
@@ -221,6 +222,13 @@ def test_a_read_with_anything_else_in_it_is_left_alone(kinds: list[str], data: s
     runs = together(codec(*TOGETHER), messages)
     if runs is not None:
         assert (True, runs) == one_by_one(codec(*TOGETHER), messages)
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_fields_stand_in_the_venues_order_whatever_symbols_are_asked_for(kind: str) -> None:
+    (spec,) = stream_specs([kind], ["BTCUSDT"])
+    (stream,) = codec(kind)._streams.values()
+    assert stream.message.__struct_fields__ == MESSAGE_OF[spec.event_type].__struct_fields__
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
