@@ -12,9 +12,9 @@ Parts, in reading order:
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``worker``, ``aggregator``, ``topology``   the process mains, and how they are put together
 ``simulator``           the embedded exchange
-``config``, ``cli``, ``log``   settings, commands, logs
+``config``, ``cli``     settings, commands
 
-Imports point from the bottom of this list to its top, never back; ``scripts/check`` proves it.
+The import contract (who may know whom) stands in ``pyproject.toml``; ``scripts/check`` proves it.
 """
 
 from __future__ import annotations

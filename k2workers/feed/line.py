@@ -12,7 +12,6 @@ would be capped below what it grows to (tcp(7), tcp_moderate_rcvbuf).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import time
 from collections.abc import Callable
@@ -208,12 +207,3 @@ class Line:
 
 def _ignore(_line: int, _messages: Messages, _received_ns: int) -> None:
     """An aborted line's late messages go nowhere."""
-
-
-async def close_all(lines: list[Line], code: int, reason: str, timeout_s: float) -> None:
-    """Close several lines at the same time; what has not ended after ``timeout_s`` is dropped."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await asyncio.gather(*(line.close(code, reason) for line in lines))
-    for line in lines:
-        line.abort()

@@ -43,8 +43,9 @@ class BatchPuller:
     """Receives bundles of all workers and gives each to ``on_bundle(worker, batches)``.
 
     Make it, ``start`` inside the event loop, ``close()`` at the end. ``on_turn`` is called after all bundles that were waiting
-    (within bounds), so that a busy receiver can deal with them together; ``on_hello`` answers a worker's greeting. Bounded by ``high_water_mark`` bundles a worker: beyond it the workers feel it. Raises
-    ConfigError, naming ``setting``, when the endpoint cannot be bound.
+    (within bounds), so that a busy receiver can deal with them together; ``on_hello`` answers a worker's greeting. Bounded by
+    ``high_water_mark`` bundles a worker: beyond it the workers feel it. Raises ConfigError, naming ``setting``, when the endpoint
+    cannot be bound.
     """
 
     def __init__(

@@ -90,9 +90,9 @@ async def worker(reading: Reading) -> None:
     pusher.start(on_welcome=lambda _: welcomed.set())
     await welcomed.wait()
     meter = await _intake(reading, pusher.push)
-    await pusher.drain(10)  # what was not sent yet is part of the path
+    await pusher.drain(10)
+    pusher.close()  # what ZeroMQ still had to send is part of the path
     meter.stop()
-    pusher.close()
     meter.tell()
 
 
