@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -224,14 +223,12 @@ class Aggregator:
 
 def main(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
     """Entry of the aggregator process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     log.configure(settings.log_level, settings.log_format, process=name)
     uvloop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     aggregator = Aggregator(settings)
     aggregator.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import uvloop
 
@@ -16,14 +15,12 @@ from k2workers.supervision.child import guard_parent
 
 def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
     """Entry of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     log.configure(settings.log_level, settings.log_format, process=name)
     uvloop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     client = control.ControlClient(name, control_endpoint)
     await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)

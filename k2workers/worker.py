@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -97,7 +96,6 @@ class Worker:
     async def run(self) -> None:
         """Serve until told to stop, then drain."""
         settings, loop = self.settings, asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
         client = control.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
@@ -255,8 +253,7 @@ class Worker:
 
 
 def main(name: str, control_endpoint: str, settings: WorkerSettings) -> None:
-    """Entry of the worker process. Ctrl-C goes to the whole process group and is the parent's to act on."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Entry of the worker process."""
     log.configure(settings.log_level, settings.log_format, process=name)
     structlog.contextvars.bind_contextvars(shard=settings.feed.shard)
     uvloop.run(_run(name, control_endpoint, settings))

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import multiprocess
 from multiprocess import connection as mp_connection
-from multiprocess import forkserver
+from multiprocess import forkserver, resource_tracker
 from multiprocess import process as mp_process
 
 from k2workers.errors import K2Error
@@ -32,6 +32,9 @@ ORPHAN_GRACE_S = 2.0
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """Objects before a collection of the youngest, and how many of those before one of the older; Python's own are 700, 10 and 10."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""They may go to the whole process group (Ctrl-C, a service manager), and are the parent's to act on: it stops the others in order."""
 
 _context = multiprocess.get_context("forkserver")
 
@@ -53,10 +56,16 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 def start_server(modules: list[str]) -> None:
     """Start the forkserver, which imports these once for all children; returns at once. Call before the first child."""
     _context.set_forkserver_preload(modules)
-    # Ctrl-C goes to the whole process group, and is this process' to act on.
-    own = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    forkserver.ensure_running()
-    signal.signal(signal.SIGINT, own)
+    resource_tracker.ensure_running()  # which ignores them by itself, and would unblock them below
+    # Ignored, for that is inherited; and blocked, so that one that comes just now is not lost but waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    own = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+    try:
+        forkserver.ensure_running()
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 class Child:
@@ -104,6 +113,8 @@ class Child:
 
 
 def _boot(target: str, name: str, control_endpoint: str, settings: Any, env: dict[str, str]) -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     # The environment is set before the target's imports: prometheus_client reads its directory at import.
     os.environ.update(env)
     module, _, function = target.partition(":")

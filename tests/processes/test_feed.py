@@ -129,6 +129,27 @@ def test_a_stop_signal_drains_and_ends_with_zero(number: signal.Signals) -> None
         assert not any("Traceback" in line for line in program.raw)
 
 
+def test_a_stop_signal_to_the_whole_process_group_also_drains_in_order() -> None:
+    with demo() as program:
+        program.wait_ready()
+        # As a service manager does it; the children first, because then it is certain that they got it before the parent acted.
+        for process in program.remember_family().values():
+            process.terminate()
+        program.stop(signal.SIGTERM)
+        assert program.process.returncode == 0, "".join(program.raw)
+        assert program.logged("stopped")[0]["clean"] is True
+        assert not [line for line in program.log if line["level"] in ("warning", "error") and line["event"] != "demo"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_while_modules_are_loaded_is_the_end(number: signal.Signals) -> None:
+    with Program("--demo", "--http-port", "0", PYTHONPROFILEIMPORTTIME="1") as program:
+        wait_for("the first of its imports", lambda: any(line.endswith(" cyclopts\n") for line in list(program.raw)))
+        program.stop(number)
+        assert program.process.returncode == 0, "".join(program.raw)
+        assert not any("Traceback" in line for line in program.raw)
+
+
 @pytest.mark.parametrize("event", ["started", "demo"])
 def test_ctrl_c_while_children_begin_ends_at_once_and_quietly(event: str) -> None:
     with demo() as program:
