@@ -53,9 +53,10 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to subscribe, and to which prefix."""
+    """Where to subscribe and ask for what was missed, and which prefix."""
 
     endpoint: str
+    snapshot_endpoint: str
     prefix: str
     log_level: str = "info"
     log_format: str = "auto"

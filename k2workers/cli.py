@@ -11,6 +11,9 @@ from cyclopts import App, CycloptsError, Parameter
 from k2workers import __version__
 from k2workers.errors import ConfigError, K2Error
 
+SETTING_OF = {"duration": "duration_s", "rotation_lifetime": "rotation_lifetime_s"}
+"""Flags whose setting has another name."""
+
 app = App(
     name="k2workers",
     help="Keep a market's live feed flowing: sharded workers, rotating connections, ZeroMQ, Prometheus.",
@@ -99,16 +102,17 @@ def run(
     log_format
         auto, console or json.
     """
-    flags: dict[str, Any] = {k: v for k, v in locals().items() if v is not None and k not in {"config", "flags"}}
-    for flag, setting in (("duration", "duration_s"), ("rotation_lifetime", "rotation_lifetime_s")):
-        if flag in flags:
-            flags[setting] = flags.pop(flag)
+    parameters = dict(locals())
+    del parameters["config"]
+    setting_of = {name: SETTING_OF.get(name, name) for name in parameters}
+    flag_of = {setting: f"--{name.replace('_', '-')}" for name, setting in setting_of.items()}
+    flags: dict[str, Any] = {setting_of[name]: value for name, value in parameters.items() if value is not None}
     from k2workers import start
 
     start.prepare()
     from k2workers import config as configuration
 
-    return start.run(configuration.load(flags, config))
+    return start.run(configuration.load(flags, config, flag_of=flag_of))
 
 
 @app.command
@@ -156,6 +160,8 @@ def simulate(
     fault
         A fault such as drop:probability=0.01 or reset:every_s=30; repeat for more. At run time: POST /_exchange/fault.
     """
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"port = {port}: allowed: 0 (any free one) to 65535 (flag --port)")
     from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
 

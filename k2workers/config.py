@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -141,6 +142,13 @@ class Settings(BaseSettings):
             raise ValueError("no such file")
         return value
 
+    @field_validator("report")
+    @classmethod
+    def _can_be_written(cls, value: str) -> str:
+        if value and (Path(value).is_dir() or not os.access(Path(value).parent, os.W_OK)):
+            raise ValueError("allowed: a file in a directory that exists and can be written")
+        return value
+
     @model_validator(mode="after")
     def _demo_only(self) -> Settings:
         for name in ("rotation_lifetime_s", "replay"):
@@ -177,10 +185,15 @@ def _url(value: str, schemes: tuple[str, ...]) -> str:
     raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST[:PORT]' for scheme in schemes)}")
 
 
-def load(flags: Mapping[str, Any], file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    flags: Mapping[str, Any],
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    flag_of: Mapping[str, str] = MappingProxyType({}),
+) -> Settings:
     """The settings of a run. ``flags`` holds only what was given; ``file`` None means the default file if it exists.
 
-    Raises ConfigError that lists every mistake.
+    Raises ConfigError that lists every mistake; ``flag_of`` says by which flags the settings are known to the user.
     """
     from_file = _read(file)
     from_environment = {
@@ -198,7 +211,7 @@ def load(flags: Mapping[str, Any], file: Path | None = None, environ: Mapping[st
     try:
         settings = Settings(**known)
     except ValidationError as error:
-        problems += [_explain(entry) for entry in error.errors()]
+        problems += [_explain(entry, flag_of) for entry in error.errors()]
     if problems:
         raise ConfigError("\n".join(problems))
     return settings
@@ -223,14 +236,15 @@ def _nearest(name: str) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _explain(entry: Any) -> str:
+def _explain(entry: Any, flag_of: Mapping[str, str]) -> str:
     name = ".".join(str(part) for part in entry["loc"][:1])
     allowed = entry["msg"].removeprefix("Value error, ")
     if not name:
         return str(allowed)
     bounds = _bounds(name)
-    where = f"flag --{name.replace('_', '-')}, environment {ENVIRONMENT_PREFIX}{name.upper()}"
-    return f"{name} = {entry['input']!r}: {allowed}{bounds} ({where})"
+    where = [f"flag {flag_of[name]}"] if name in flag_of else []
+    where.append(f"environment {ENVIRONMENT_PREFIX}{name.upper()}")
+    return f"{name} = {entry['input']!r}: {allowed}{bounds} ({', '.join(where)})"
 
 
 def _bounds(name: str) -> str:

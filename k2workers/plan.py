@@ -102,11 +102,15 @@ class Plan:
         settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=own.log_format)
         return self._spec(EXCHANGE, "k2workers.exchange:main", settings)
 
-    def witness(self, endpoint: str) -> ChildSpec:
+    def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""
         own = self.settings
         settings = WitnessSettings(
-            endpoint=endpoint, prefix=f"{self.venue.name}.", log_level=own.log_level, log_format=own.log_format
+            endpoint=endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            prefix=f"{self.venue.name}.",
+            log_level=own.log_level,
+            log_format=own.log_format,
         )
         return self._spec(WITNESS, "k2workers.witness:main", settings)
 

@@ -110,7 +110,7 @@ class Topology:
         listening = await self._record(plan.AGGREGATOR, "listening")
         _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
         if self.settings.demo:
-            launch(self.plan.witness(listening["publish"]))
+            launch(self.plan.witness(listening["publish"], listening["snapshot"]))
             await ready(plan.WITNESS)
         self.waiting_for = "workers"
         for spec in specs:
@@ -156,11 +156,11 @@ class Topology:
         if self._fatal is not None:
             raise self._fatal
         if self.settings.report:
-            self._write_report(served_s)
+            clean = self._write_report(served_s) and clean
         _log.info("stopped", clean=clean, served_s=round(served_s, 1))
         return 0 if clean else 1
 
-    def _write_report(self, served_s: float) -> None:
+    def _write_report(self, served_s: float) -> bool:
         path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
@@ -172,8 +172,13 @@ class Topology:
             rotations=self.rotations,
             truth=self._truth() if self.settings.demo else None,
         )
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            _log.error("report_not_written", path=str(path), error=error.strerror, truth=content.get("truth"))
+            return False
         _log.info("report_written", path=str(path), truth=content.get("truth"))
+        return True
 
     def _truth(self) -> dict[str, Any]:
         from k2workers import witness  # only a demonstration has one

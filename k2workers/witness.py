@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -162,19 +161,22 @@ def compare(emitted: Mapping[str, Mapping[str, Any]], received: Mapping[str, Map
 
 def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
     """Entry of the witness process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     log.configure(settings.log_level, settings.log_format, process=name)
     uvloop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     client = control.ControlClient(name, control_endpoint)
     await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)
     witness = Witness()
-    async with Subscriber([settings.prefix], settings.endpoint, high_water_mark=1_000_000) as subscriber:
+    async with Subscriber(
+        [settings.prefix],
+        settings.endpoint,
+        snapshot_endpoint=settings.snapshot_endpoint,
+        high_water_mark=1_000_000,
+    ) as subscriber:
         await subscriber.wait_subscribed(SUBSCRIBE_S)
         client.send(control.Ready(name))
         beating = loop.create_task(_beat(client))

@@ -13,11 +13,17 @@ from tests.processes.support import run_briefly
         (["--shards", "0"], "shards = 0"),
         (["--shards", "many"], "--shards"),
         (["--binance-connection-max-lifetime-hours", "25"], "≤ 24"),
+        (["--demo", "--duration", "-1"], "flag --duration, environment K2_DURATION_S"),
+        (
+            ["--demo", "--report", "/no/such/report.json"],
+            "report = '/no/such/report.json': allowed: a file in a directory",
+        ),
         (["--nonsense"], "--nonsense"),
         (["tail"], "at least one topic"),
         (["tail", "with space"], "with space"),
         (["--config", "/no/such.toml"], "cannot be read"),
         (["simulate", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
+        (["simulate", "--port", "65536"], "0 (any free one) to 65535"),
     ],
 )
 def test_a_mistake_is_words_and_exit_code_2(args: list[str], words: str) -> None:

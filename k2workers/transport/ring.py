@@ -61,7 +61,7 @@ class ReplayRing:
         first = held.newest + 1 - len(held.frames)
         found: list[bytes] = []
         size = 0
-        for frame in islice(held.frames, max(0, sequence - first), None):
+        for frame in islice(held.frames, min(max(0, sequence - first), len(held.frames)), None):
             size += len(frame)
             if found and (size > limit_bytes or len(found) >= limit_frames):
                 break

@@ -10,9 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.table import Table
 
@@ -40,6 +40,21 @@ RECORDED = "recorded"
 PLOTS = ("matplotlib==3.11.2",)
 FIGURES = Path(__file__).parent / "figures"
 
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Counts = Annotated[list[int], Parameter(validator=validators.Number(gte=1))]
+Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0))]
+Recordings = Annotated[list[Path], Parameter(validator=validators.Path(exists=True, dir_okay=False))]
+Kind = Literal["trade", "agg_trade", "book_ticker", "depth"]
+Way = Literal["worker", "decode", "websockets", "websockets_msgspec", "drain"]
+
+
+def _writable(_: type, file: Path | None) -> None:
+    if file is not None and not file.parent.is_dir():
+        raise ValueError(f"{file}: allowed is a file in a directory that exists")
+
+
+Report = Annotated[Path, Parameter(validator=_writable)]
+
 app = App(
     name="scripts/bench",
     help="What an event costs in CPU time, beside other ways of reading; what the running feed costs. All of it offline.",
@@ -49,20 +64,20 @@ app = App(
 @app.command
 def path(
     *,
-    kind: list[str] | None = None,
-    symbols: list[int] | None = None,
-    events: int = 200_000,
-    rounds: int = 5,
-    way: list[str] | None = None,
-    recording: list[Path] | None = None,
-    report: Path | None = None,
+    kind: list[Kind] | None = None,
+    symbols: Counts | None = None,
+    events: Count = 200_000,
+    rounds: Count = 5,
+    way: list[Way] | None = None,
+    recording: Recordings | None = None,
+    report: Report | None = None,
 ) -> int:
     """The worker's path alone: microseconds of CPU an event, over TCP and TLS, 1 and 64 frames a write.
 
     Parameters
     ----------
     kind
-        Of trade, agg_trade, book_ticker, depth.
+        Of what kinds the events are.
     symbols
         How many, evenly mixed.
     events
@@ -107,11 +122,11 @@ def path(
 @app.command
 def load(
     *,
-    rates: list[int] | None = None,
-    seconds: float = 3.0,
-    rounds: int = 3,
-    symbols: int = 10,
-    report: Path | None = None,
+    rates: Counts | None = None,
+    seconds: Seconds = 3.0,
+    rounds: Count = 3,
+    symbols: Count = 10,
+    report: Report | None = None,
 ) -> int:
     """The whole pipeline at given rates of single messages: microseconds of CPU an event, with and without gathering.
 
@@ -141,13 +156,13 @@ def load(
 @app.command
 def pipeline(
     *,
-    symbols: list[int] | None = None,
-    shards: list[int] | None = None,
-    subscribers: list[int] | None = None,
-    events: int = 400_000,
-    rounds: int = 5,
-    frames_a_write: int = 64,
-    report: Path | None = None,
+    symbols: Counts | None = None,
+    shards: Counts | None = None,
+    subscribers: Counts | None = None,
+    events: Count = 400_000,
+    rounds: Count = 5,
+    frames_a_write: Count = 64,
+    report: Report | None = None,
 ) -> int:
     """Workers, the aggregator and decoding subscribers at saturation: microseconds of CPU an event, by kind of process.
 
@@ -184,11 +199,11 @@ def pipeline(
 @app.command
 def latency(
     *,
-    rates: list[int] | None = None,
-    seconds: float = 5.0,
-    rounds: int = 3,
-    symbols: int = 10,
-    report: Path | None = None,
+    rates: Counts | None = None,
+    seconds: Seconds = 5.0,
+    rounds: Count = 3,
+    symbols: Count = 10,
+    report: Report | None = None,
 ) -> int:
     """Microseconds from the exchange's write of an event to the subscriber, beside the same three hops with nothing on them.
 
@@ -217,7 +232,7 @@ def latency(
 
 @app.command
 def rotating(
-    *, rate: int = 1_000, shards: int = 8, seconds: float = 20.0, rounds: int = 3, report: Path | None = None
+    *, rate: Count = 1_000, shards: Count = 8, seconds: Seconds = 20.0, rounds: Count = 3, report: Report | None = None
 ) -> int:
     """Microseconds from a trade's venue time to a subscriber of the running feed, with and without rotations.
 
@@ -243,7 +258,7 @@ def rotating(
 
 
 @app.command
-def everything(directory: Path, *, rounds: int = 3, recording: list[Path] | None = None) -> int:
+def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | None = None) -> int:
     """All of it with a report for each in this directory, and the figures of README from them. Takes about an hour.
 
     Parameters
@@ -319,12 +334,12 @@ def interleaved(
 def peers(
     *,
     kind: Literal["trade", "agg_trade"] = "trade",
-    symbols: int = 10,
-    events: int = 50_000,
-    rounds: int = 3,
+    symbols: Count = 10,
+    events: Count = 50_000,
+    rounds: Count = 3,
     tls: bool = False,
     peer: list[str] | None = None,
-    report: Path | None = None,
+    report: Report | None = None,
 ) -> int:
     """Other people's libraries on the same frames: microseconds of CPU an event, and how many times our worker's that is.
 
@@ -354,7 +369,7 @@ def peers(
 
 @app.command
 def footprint(
-    *, shards: int = 8, starts: int = 3, rotations: int = 0, plain: bool = False, report: Path | None = None
+    *, shards: Count = 8, starts: Count = 3, rotations: int = 0, plain: bool = False, report: Report | None = None
 ) -> int:
     """The whole running feed: seconds from the command to the first event at a subscriber, memory by process.
 

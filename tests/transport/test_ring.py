@@ -20,6 +20,7 @@ def test_frames_are_given_from_a_sequence_on_within_the_limits() -> None:
     assert ring.since("t", 3, limit_bytes=2, limit_frames=99) == (1, 7, [b"3", b"4"])
     assert ring.since("t", 3, limit_bytes=99, limit_frames=1) == (1, 7, [b"3"])
     assert ring.since("t", 9, limit_bytes=99, limit_frames=9) == (1, 7, [])
+    assert ring.since("t", 2**64 - 1, limit_bytes=99, limit_frames=9) == (1, 7, [])
     assert ring.since("other", 1, limit_bytes=99, limit_frames=9) == (1, 0, [])
 
 
