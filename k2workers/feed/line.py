@@ -12,6 +12,7 @@ would be capped below what it grows to (tcp(7), tcp_moderate_rcvbuf).
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import time
 from collections.abc import Callable
@@ -30,6 +31,10 @@ from k2workers.feed.pace import Pace
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message ends the connection with 1009; the venue's largest seen are 35 kB."""
+
+COLLECT_AFTER_S = 0.5
+"""After the end of a connection its parts (the library's, uvloop's, ours) still refer to each other, with 300 kB of buffers between
+them. Their callbacks are through by then."""
 
 END_OF_HANDSHAKE = b"\r\n\r\n"
 MAX_HANDSHAKE_BYTES = 64 * 1024
@@ -169,8 +174,10 @@ class Line:
                 ssl=ssl_context if secure else None,
             )
         except ssl.SSLError as error:
+            _collect_soon()
             raise VenueError(f"TLS with {self.url} failed: {error.reason or error}") from error
         except (OSError, websockets.WebSocketException, ImportError) as error:
+            _collect_soon()
             # ImportError: a SOCKS proxy in the environment without its optional package; the words say so.
             raise VenueError(f"cannot connect to {self.url}: {error or type(error).__name__}") from error
         self.opened_ns = self.last_read_ns = time.monotonic_ns()
@@ -200,9 +207,15 @@ class Line:
 
     def lost(self, cause: str) -> None:
         """The transport is gone (called by the connection itself)."""
+        _collect_soon()
         if self._connection is not None and not self._ended:
             self._ended = True
             self._on_closed(self.number, cause)
+
+
+def _collect_soon() -> None:
+    """Free what a connection was. By itself the collector would come after hundreds of them (``GC_THRESHOLDS``)."""
+    asyncio.get_running_loop().call_later(COLLECT_AFTER_S, gc.collect)
 
 
 def _ignore(_line: int, _messages: Messages, _received_ns: int) -> None:
