@@ -1,7 +1,8 @@
 """How much work an event is, counted instead of timed: a hot path that does more fails here on any machine.
 
-Counted are calls (of our functions and of built-in ones) and steps (instructions of the interpreter, of which CPython 3.11 sets
-the limits). Both are the same in every run. The limits stand a little above what is; who lowers the work lowers them.
+Counted are calls (of our functions and of built-in ones) and steps (instructions of the interpreter, which are judged on CPython
+3.11 only: each version has others). Both are the same in every run. The limits stand a little above what is; who lowers the work
+lowers them. What ZeroMQ's sockets take is not in it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class Work(NamedTuple):
     def each(self, count: int) -> Work:
         """For each of so many."""
         return Work(self.calls / count, self.steps / count)
+
+
+def assert_within(limit: Work, found: Work) -> None:
+    """No more work than that."""
+    assert found.calls < limit.calls
+    assert found.steps < limit.steps or sys.version_info[:2] != (3, 11)
 
 
 def work_of(work: Callable[[], object]) -> Work:
@@ -106,8 +113,7 @@ def test_an_event_is_little_work_for_a_worker(kind: str, symbol_count: int, a_re
 
     found = work_of(work).each(EVENTS - a_read)
     assert [intake.events for intake in intakes] == [EVENTS, EVENTS]
-    assert found.calls < limit.calls
-    assert found.steps < limit.steps
+    assert_within(limit, found)
 
 
 def batches(count: int, size: int) -> list[wire.Batch]:
@@ -134,8 +140,7 @@ def test_a_batch_is_little_work_for_the_sequencer_whatever_its_size(size: int) -
             published(sequencer, batch)
 
     found = work_of(work).each(101)
-    assert found.calls < 13.6
-    assert found.steps < 246
+    assert_within(Work(13.6, 246), found)
 
 
 @pytest.mark.parametrize("size", [1, 100])
@@ -150,5 +155,4 @@ def test_a_batch_is_little_work_for_a_subscriber_whatever_its_size(size: int) ->
             take(frame, 1)
 
     found = work_of(work).each(101)
-    assert found.calls < 14.6
-    assert found.steps < 298
+    assert_within(Work(14.6, 298), found)

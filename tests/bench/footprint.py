@@ -39,7 +39,7 @@ ROTATION_LIFETIME_S = 4.0
 Memory = dict[str, dict[str, float]]
 
 
-def start(shards: int, directory: Path, *, secure: bool) -> tuple[dict[str, float], Memory]:
+def start(shards: int, directory: Path, *, secure: bool, rest_s: float = REST_S) -> tuple[dict[str, float], Memory]:
     """One start of the command: (seconds to the first event and to an event of every shard, the memory at rest)."""
     of_server, of_feed = _certificates(directory) if secure else ((), ())
     tls = "s" if secure else ""
@@ -60,7 +60,7 @@ def start(shards: int, directory: Path, *, secure: bool) -> tuple[dict[str, floa
         with feed:
             seen_s = first_events(subscriber, shards)
             feed.wait_ready()
-            time.sleep(REST_S)
+            time.sleep(rest_s)
             memory = memory_of(feed)
             feed.stop()
     return {"first_event_s": min(seen_s) - begun_s, "every_shard_s": max(seen_s) - begun_s}, memory
