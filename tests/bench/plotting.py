@@ -15,9 +15,10 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 OURS, THEIRS, FLOOR = "#1f6f50", "#9aa5a0", "#c9a227"
-PARTS = {"worker": "#1f6f50", "aggregator": "#4c9a7a", "subscriber": "#a8d5bf"}
+PARTS = {"whole": "#1f6f50", "worker": "#2f7fb5", "aggregator": "#c9a227", "subscriber": "#9aa5a0"}
 STYLE = {
     "svg.hashsalt": "k2workers",  # the same reports give the same file
     "svg.fonttype": "none",
@@ -26,6 +27,7 @@ STYLE = {
     "axes.spines.right": False,
     "figure.facecolor": "white",
 }
+NAMES = {"websockets": "websockets and json", "websockets_msgspec": "websockets and msgspec"}
 NOT_COMPARED = ("drain", "decode", "raw")
 """Ways of reading that do less than any program would."""
 
@@ -48,7 +50,11 @@ def throughput(axes: Axes, reports: Path) -> None:
         ):
             ours = row["reader"] == "worker"
             kind = "" if row["kind"] == "trade" else ", aggregate trades"
-            name = f"k2workers{kind}: checked, batched, pushed" if ours else f"{row['reader']}{kind}: {row['gives']}"
+            name = (
+                f"k2workers{kind}: checked, batched, pushed"
+                if ours
+                else f"{NAMES.get(row['reader'], row['reader'])}{kind}: {row['gives']}"
+            )
             shown[name] = (1e6 / row["us"], OURS if ours else THEIRS)
     ordered = sorted(shown.items(), key=lambda item: item[1][0])
     axes.barh(
@@ -57,20 +63,20 @@ def throughput(axes: Axes, reports: Path) -> None:
     for place, (_, (rate, _)) in enumerate(ordered):
         axes.text(rate, place, f" {rate:,.0f}", va="center", fontsize=8)
     axes.set_xlabel("trades a second of one core")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.locator_params(axis="x", nbins=4)
     axes.set_title("Reading trades: 64 frames a write, TCP", loc="left")
 
 
 def cost(axes: Axes, reports: Path) -> None:
-    """CPU time an event against load."""
+    """CPU time an event against load, of all processes and of each."""
     measured = [row for row in rows(reports, "load") if row["gather_us"]]
     (saturated,) = rows(reports, "saturation")
     rates = [*(row["reached_per_s"] for row in measured), saturated["events_per_s"]]
-    below = [0.0] * len(rates)
     for part, color in PARTS.items():
-        upper = [low + row[part] for low, row in zip(below, [*measured, saturated], strict=True)]
-        axes.fill_between(rates, below, upper, color=color, label=part, linewidth=0)
-        below = upper
-    axes.plot(rates, below, color=OURS, marker="o", markersize=3)
+        axes.plot(
+            rates, [row[part] for row in [*measured, saturated]], color=color, marker="o", markersize=3, label=part
+        )
     axes.set(xscale="log", yscale="log", xlabel="events a second, each written alone; the last: all that go through")
     axes.set_ylabel("µs of CPU an event")
     axes.set_title("Cost of an event against load: 10 symbols", loc="left")
@@ -88,7 +94,9 @@ def latency(axes: Axes, reports: Path) -> None:
             )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="events a second, each written alone", ylabel="µs")
     axes.set_title("From the exchange's write to the subscriber", loc="left")
-    axes.legend(frameon=False)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(100, 10_000)
+    axes.legend(frameon=False, ncols=2, loc="lower center")
 
 
 FIGURES = {"throughput": (throughput, (8.0, 4.2)), "cost": (cost, (6.0, 3.6)), "latency": (latency, (6.0, 3.6))}
