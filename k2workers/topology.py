@@ -47,7 +47,9 @@ class Topology:
             on_dead=self._on_dead,
             on_fatal=self._on_fatal,
         )
-        self.rotations: list[dict[str, Any]] = []
+        self._rotated = 0
+        self._rotations: list[dict[str, Any]] = []
+        """The record of each, if there will be a report: a feed runs for months."""
         self.waiting_for = "start"
         self._started_ns = time.monotonic_ns()
         self._stop = asyncio.Event()
@@ -169,7 +171,7 @@ class Topology:
             duration_s=served_s,
             workers=[self._worker_figures(name) for name in self._shard_names],
             aggregator=self._records.get((plan.AGGREGATOR, "published"), {}),
-            rotations=self.rotations,
+            rotations=self._rotations,
             truth=self._truth() if self.settings.demo else None,
         )
         try:
@@ -220,7 +222,7 @@ class Topology:
             "waiting_for": self.waiting_for,
             "ready": not self._unready(),
             "symbols": len(self._symbols),
-            "rotations": len(self.rotations),
+            "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
             "children": states,
@@ -273,7 +275,9 @@ class Topology:
 
     def _on_record(self, record: Record) -> None:
         if record.kind == "rotation":
-            self.rotations.append(record.data)
+            self._rotated += 1
+            if self.settings.report:
+                self._rotations.append(record.data)
         else:
             self._records[record.name, record.kind] = record.data
 
