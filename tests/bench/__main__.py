@@ -259,7 +259,7 @@ def rotating(
 
 @app.command
 def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | None = None) -> int:
-    """All of it with a report for each in this directory, and the figures of README from them. Takes about an hour.
+    """All of it with a report for each in this directory, and the figures of README from them. Takes half an hour.
 
     Parameters
     ----------
