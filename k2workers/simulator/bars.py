@@ -120,6 +120,15 @@ class Series:
         self.closed: deque[Bar] = deque(maxlen=history)
         self.current = Bar(*bar_bounds(interval, at_us, offset_us), price)
 
+    def skip_to(self, start_us: int, price: int) -> None:
+        """Ends the bars before the one that holds ``start_us``; of those that are all quiet, no more than are kept are made."""
+        length = INTERVALS[self.interval] or 28 * DAY
+        while self.current.end_us <= start_us:
+            self.closed.append(self.current)
+            kept_us = (self.closed.maxlen or 0) * length
+            following = max(self.current.end_us, start_us - kept_us)
+            self.current = Bar(*bar_bounds(self.interval, following, self.offset_us), price)
+
 
 class Bars:
     """All intervals of one symbol. The caller adds trades in time order and closes each second when it ends."""
@@ -156,6 +165,19 @@ class Bars:
                 on_final(series, bar)
                 series.current = Bar(*bar_bounds(series.interval, second.end_us, series.offset_us), bar.close)
         self.live = Bar(second.end_us, second.end_us + SECOND, second.close)
+
+    def skip_to(self, at_us: int) -> None:
+        """Ends every second before the one that holds ``at_us``; what lies between was quiet, however long, and costs little."""
+        if at_us < self.live.end_us:
+            return
+        self.close_second(lambda _series, _bar: None)
+        start, price = at_us // SECOND * SECOND, self.live.close
+        kept_us = (self.seconds.closed.maxlen or 0) * SECOND
+        for open_us in range(max(self.live.open_us, start - kept_us), start, SECOND):
+            self.seconds.closed.append(Bar(open_us, open_us + SECOND, price))
+        for series in self._distinct:
+            series.skip_to(start, price)
+        self.live = Bar(start, start + SECOND, price)
 
     def view(self, interval: str, offset_us: int = 0) -> Bar:
         """The bar in progress as it stands now, live second included."""

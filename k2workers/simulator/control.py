@@ -46,6 +46,7 @@ class Control:
                 "streams": len(exchange.hub.wanted),
                 "emitted": exchange.hub.events,
                 "symbols": list(exchange.market.symbols),
+                "left_out": {} if exchange.replay is None else exchange.replay.left_out,
                 "connects": list(exchange.connects),
                 "rest": exchange.rest_log.as_data(),
             }

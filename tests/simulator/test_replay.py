@@ -13,7 +13,8 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import Exchange, SimulatorSettings
-from k2workers.simulator.replay import read_lines, retimed
+from k2workers.simulator.recorded_events import retimed
+from k2workers.simulator.recording import read_lines
 from tests.simulator.support import collect, running
 
 DATA = Path(os.environ.get("K2_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -94,8 +95,8 @@ def test_a_missing_recording_is_a_clear_error() -> None:
 
 def test_times_recorded_in_either_unit_come_out_in_the_one_asked_for() -> None:
     for recorded in ('{"E":1700000000123,"T":1700000000122}', '{"E":1700000000123000,"T":1700000000122000}'):
-        assert retimed(recorded, 1000) == '{"E":1700000000123,"T":1700000000122}'
-        assert retimed(recorded, 1) == '{"E":1700000000123000,"T":1700000000122000}'
+        assert retimed(recorded, "x@trade", 1000) == '{"E":1700000000123,"T":1700000000122}'
+        assert retimed(recorded, "x@trade", 1) == '{"E":1700000000123000,"T":1700000000122000}'
 
 
 @pytest.mark.skipif(not all(path.exists() for path in RECORDINGS), reason="the recordings are not here")
