@@ -73,6 +73,7 @@ class Exchange:
         app.router.add_get("/stream", self._on_websocket)
         rest_server.add_routes(app, self)
         control.add_routes(app, self)
+        app.router.add_route("*", "/{path:.*}", self._on_unknown)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -194,6 +195,12 @@ class Exchange:
             return await connection.serve(request, names)
         finally:
             del self.connections[connection]
+
+    async def _on_unknown(self, request: web.Request) -> web.StreamResponse:
+        """Any other path: a WebSocket there is accepted and stays silent, all else is not found."""
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._on_websocket(request)
+        return rest_server.not_found(self.rest_log)
 
     async def _handshake_faults(self) -> bool:
         """Applies the faults on handshakes; whether the connection will be mute."""

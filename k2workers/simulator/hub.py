@@ -87,11 +87,18 @@ class Hub:
             self.wanted.add(name)
 
     def unsubscribe(self, connection: Subscriber, names: Iterable[str]) -> None:
-        """Ends subscriptions; unknown ones are ignored, as the venue does. The market of a stream goes on without them."""
+        """Ends subscriptions; unknown ones are ignored, as the venue does. The market of a stream goes on without them.
+
+        A name that never brought an event is forgotten with its last subscriber: clients may ask for any number of them.
+        """
         for name in names:
             holders = self._subscribers.get(name)
-            if holders is not None:
-                holders.pop(connection, None)
+            if holders is None:
+                continue
+            holders.pop(connection, None)
+            if not holders and name not in self.truth:
+                del self._subscribers[name]
+                self.wanted.discard(name)
 
     def deliver(self, emissions: Iterable[Emission]) -> None:
         """Sends the events of one tick, in order."""

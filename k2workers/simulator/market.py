@@ -13,9 +13,9 @@ from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
-from k2workers.simulator import payloads
 from k2workers.simulator.bars import SECOND
 from k2workers.simulator.payloads import SCALE
+from k2workers.simulator.streams import ALL_MARKET
 from k2workers.simulator.symbol import Emission, Render, SymbolMarket
 
 KNOWN: tuple[tuple[str, float], ...] = (
@@ -234,25 +234,23 @@ class Market:
                 if slot // SLOTS_1S % 2:
                     market.push_klines(now_us, out)
             if slot % SLOTS_1S == 0:
-                emit_all_market(self._all, self._wanted, now_us, out)
+                emit_all_market(self._all, self._wanted, slot // SLOTS_1S, now_us, out)
 
 
 def _array(renders: list[Render], unit: int) -> str:
     return "[" + ",".join([render(unit) for render in renders]) + "]"
 
 
-def emit_all_market(symbols: Iterable[SymbolMarket], wanted: set[str], now_us: int, out: list[Emission]) -> None:
-    """The ``!…@arr`` forms: one array of the symbols that traded in the last second; none when none did."""
-    changed = [market for market in symbols if market.last_trade_us > now_us - SECOND]
-    if not changed:
-        return
-    if "!miniTicker@arr" in wanted:
-        renders: list[Render] = [partial(payloads.mini_ticker, m.symbol, m.bars.window(1440), now_us) for m in changed]
-        out.append(Emission("!miniTicker@arr", now_us, now_us, partial(_array, renders)))
-    for window in ("1h", "4h", "1d"):
-        name = f"!ticker_{window}@arr"
-        if name in wanted:
-            renders = [market.window_render(window, now_us) for market in changed]
+def emit_all_market(
+    symbols: Iterable[SymbolMarket], wanted: set[str], second: int, now_us: int, out: list[Emission]
+) -> None:
+    """The ``!…@arr`` forms: one array of the symbols that traded since the last push; none when none did."""
+    for name, window, every_s in ALL_MARKET:
+        if name not in wanted or second % every_s:
+            continue
+        since_us = now_us - every_s * SECOND
+        renders = [market.array_render(window, now_us) for market in symbols if market.last_trade_us > since_us]
+        if renders:
             out.append(Emission(name, now_us, now_us, partial(_array, renders)))
 
 

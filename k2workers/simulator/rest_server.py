@@ -33,6 +33,10 @@ def _respond(body: Any, status: int, used: int, retry_after_s: int = 0) -> web.R
     return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
+NOT_FOUND_PAGE = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+"""As users of the venue quote it: unknown paths end at its proxy, which does not speak JSON."""
+
+
 class RequestLog:
     """What was asked over REST since the start."""
 
@@ -48,6 +52,13 @@ class RequestLog:
             "by_status": dict(self.by_status),
             "used_weight": self.used_weight,
         }
+
+
+def not_found(log: RequestLog) -> web.Response:
+    """The answer to a path that is no call of the venue; all such requests are logged as one path."""
+    log.by_path["unknown"] += 1
+    log.by_status["404"] += 1
+    return web.Response(text=NOT_FOUND_PAGE, status=404, content_type="text/html")
 
 
 _REFUSALS = {"rest_429": 429, "rest_418": 418, "rest_403": 403, "rest_5xx": 0}

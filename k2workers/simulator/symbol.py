@@ -200,6 +200,12 @@ class SymbolMarket:
                 partial(payloads.reference_price, symbol, self.last_price, now_us),
             )
 
+    def array_render(self, window: str, now_us: int) -> Render:
+        """The element of an ``!…@arr`` stream: a rolling window's, or miniTicker's if ``window`` is empty."""
+        if window:
+            return self.window_render(window, now_us)
+        return partial(payloads.mini_ticker, self.symbol, self.bars.window(1440), now_us)
+
     def window_render(self, window: str, now_us: int) -> Render:
         """The payload of ticker_1h, ticker_4h or ticker_1d."""
         minutes = {"1h": 60, "4h": 240, "1d": 1440}[window]

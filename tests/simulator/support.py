@@ -12,7 +12,7 @@ import aiohttp
 
 from k2workers.simulator import Exchange, SimulatorSettings
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 class Client:
