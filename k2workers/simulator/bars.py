@@ -10,6 +10,7 @@ import copy
 import datetime
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -188,20 +189,33 @@ class Bars:
         return bar
 
     def rows(self, interval: str, offset_us: int = 0) -> list[Bar]:
-        """Closed bars, oldest first, then the one in progress."""
-        series = self.seconds if interval == "1s" else self.series[interval, offset_us]
-        return [*series.closed, self.view(interval, offset_us)]
+        """Closed bars, oldest first, then the one in progress; the oldest of an unusual offset may be a part of its bar."""
+        if interval == "1s" or (interval, offset_us) in self.series:
+            series = self.seconds if interval == "1s" else self.series[interval, offset_us]
+            return [*series.closed, self.view(interval, offset_us)]
+        # Offsets that no stream has are added up from bars short enough to fit them.
+        unit = "15m" if offset_us % INTERVALS["15m"] == 0 else "1m"
+        if 0 < INTERVALS[interval] <= INTERVALS[unit]:
+            return self.rows(interval)
+        folded: list[Bar] = []
+        for part in self.rows(unit):
+            if not folded or part.open_us >= folded[-1].end_us:
+                folded.append(Bar(*bar_bounds(interval, part.open_us, offset_us), part.open))
+            folded[-1].fold(part)
+        return folded
 
     def window(self, minutes: int) -> Bar:
-        """The sum of the last ``minutes`` minute bars, the one in progress included."""
-        series = self.series["1m", 0]
-        minute = series.current.open_us
+        """The sum of the last ``minutes`` minute bars, the one in progress included; of hours if that is over a day."""
+        interval, parts = ("1m", minutes) if minutes <= 1440 else ("1h", minutes // 60)
+        series = self.series[interval, 0]
+        minute = self.series["1m", 0].current.open_us
         cached = self._windows.get(minutes)
         if cached is None or cached[0] != minute:
             total = Bar(minute - (minutes - 1) * MINUTE, minute, series.current.open)
-            for bar in list(series.closed)[-(minutes - 1) :]:
+            older = len(series.closed) - (parts - 1)
+            for bar in islice(series.closed, max(0, older), None):
                 total.fold(bar)
             cached = self._windows[minutes] = (minute, total)
         result = copy.copy(cached[1])
-        result.fold(self.view("1m"))
+        result.fold(self.view(interval))
         return result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import faults, rest
+from k2workers.simulator import faults, replies
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange
@@ -54,7 +54,7 @@ class Control:
 
     async def books(self, _: web.Request) -> web.Response:
         """Every level of every book, at no weight."""
-        return _reply({name: rest.whole_book(market) for name, market in self._exchange.market.symbols.items()})
+        return _reply({name: replies.whole_book(market) for name, market in self._exchange.market.symbols.items()})
 
     async def start_market(self, _: web.Request) -> web.Response:
         """Let time pass again."""

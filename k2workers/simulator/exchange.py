@@ -87,6 +87,10 @@ class Exchange:
             self.inject(fault)
         return ws_port, rest_port
 
+    def weight_limit(self) -> int:
+        """REST weight of an address in a minute, as it is now."""
+        return self.settings.weight_per_minute
+
     def inject(self, fault: faults.Fault) -> faults.Fault:
         """Puts a fault into effect, or on its way if it begins later."""
         self.faults.add(fault, time.monotonic())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from k2workers.simulator.limits import NS, WeightMeter
-from k2workers.simulator.rest import ENDPOINTS, ApiError, Endpoint, Query
+from k2workers.simulator.query import ApiError, Query
+from k2workers.simulator.rest import ENDPOINTS, Endpoint
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

@@ -56,6 +56,7 @@ class SymbolMarket:
         ids: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self.symbol, self.base, self.quote = symbol, base, quote
+        self.status, self.listed = "TRADING", True
         self.tick, self.step = tick, step
         self.streams = SymbolStreams(symbol)
         self.wanted = wanted
@@ -66,6 +67,7 @@ class SymbolMarket:
         self.slow = Changes(self.update_id + 1)
         self.trades: list[TradeRow] = []
         self.aggs: list[AggRow] = []
+        self.blocks: list[TradeRow] = []
         self._history = history
         self.bars = Bars(now_us, price)
         self.last_price, self.last_qty, self.last_trade_us = price, 0, now_us
@@ -190,15 +192,18 @@ class SymbolMarket:
             if name in wanted:
                 emit(name, self.window_render(window, now_us))
         if streams.avg_price in wanted:
-            bar = self.bars.window(5)
-            average = bar.quote * SCALE // bar.volume if bar.volume else self.last_price
             at = self.last_trade_us
-            emit(streams.avg_price, partial(payloads.average_price, symbol, average, at, now_us))
+            emit(streams.avg_price, partial(payloads.average_price, symbol, self.average(), at, now_us))
         if streams.reference_price in wanted:
             emit(
                 streams.reference_price,
                 partial(payloads.reference_price, symbol, self.last_price, now_us),
             )
+
+    def average(self) -> int:
+        """The volume-weighted price of the last five minutes; the last price if nothing was traded."""
+        bar = self.bars.window(5)
+        return bar.quote * SCALE // bar.volume if bar.volume else self.last_price
 
     def array_render(self, window: str, now_us: int) -> Render:
         """The element of an ``!…@arr`` stream: a rolling window's, or miniTicker's if ``window`` is empty."""
@@ -239,6 +244,7 @@ class SymbolMarket:
     def emit_block_trade(self, qty: int, at_us: int, out: list[Emission]) -> None:
         """A block trade: its ids are a space of their own, and it is not part of the trade stream."""
         self.block_id += 1
+        self.blocks.append((self.block_id, self.last_price, qty, at_us, True))
         name = self.streams.block_trade
         if name in self.wanted:
             number = self.block_id
