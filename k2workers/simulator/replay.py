@@ -20,6 +20,7 @@ from k2workers.simulator.first_look import Found
 from k2workers.simulator.payloads import SCALE
 from k2workers.simulator.recorded_events import (
     AggTrade,
+    BlockTrade,
     BookTicker,
     Decode,
     Depth,
@@ -233,6 +234,9 @@ def _apply(playing: Playing, event: Event) -> None:
         market.add_agg((event.a, price, qty, event.f, event.l, at_us, event.m), 0, [])
         if not market.trade_id:
             market.last_price, market.last_qty, market.last_trade_us = price, qty, at_us
+    elif isinstance(event, BlockTrade):
+        market.block_id = event.t
+        market.blocks.append((event.t, parse_decimal(event.p), parse_decimal(event.q), micros(event.T), event.m))
     elif isinstance(event, Depth):
         _apply_diff(playing, event)
     elif isinstance(event, BookTicker):

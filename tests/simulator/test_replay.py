@@ -125,7 +125,7 @@ PAYLOADS = {
     "aaausdt@miniTicker": lambda unit: payloads.mini_ticker("AAAUSDT", BAR, AT, unit),
     "aaausdt@ticker": lambda unit: payloads.ticker("AAAUSDT", BAR, 1, *BEST, AT, unit),
     "aaausdt@ticker_1h": lambda unit: payloads.window_ticker("AAAUSDT", "1h", BAR, AT, unit),
-    "aaausdt@avgPrice": lambda unit: payloads.average_price("AAAUSDT", 10**8, AT, AT + 5_000, unit),
+    "aaausdt@avgPrice": lambda unit: payloads.average_price("AAAUSDT", 10**8, AT - 5_000, AT, unit),
     "aaausdt@referencePrice": lambda unit: payloads.reference_price("AAAUSDT", 10**8, AT, unit),
     "!ticker_1h@arr": lambda unit: f"[{payloads.window_ticker('AAAUSDT', '1h', BAR, AT, unit)}]",
 }
