@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -45,5 +46,5 @@ def test_a_hole_of_a_lifetime_makes_no_more_bars_than_are_kept() -> None:
     bars.skip_to(START + 60 * 365 * DAY)
     minutes = bars.rows("1m")
     assert len(minutes) == 1501
-    assert all(later.open_us == earlier.end_us for earlier, later in zip(minutes, minutes[1:], strict=False))
+    assert all(later.open_us == earlier.end_us for earlier, later in itertools.pairwise(minutes))
     assert minutes[-1].open_us <= START + 60 * 365 * DAY < minutes[-1].end_us
