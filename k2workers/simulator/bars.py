@@ -40,6 +40,19 @@ INTERVALS: dict[str, int] = {
 }
 """Interval → length; a month's length depends on the month."""
 
+KEPT_US = 8 * DAY
+MOST_BARS = 1000
+"""What is kept of closed bars: the age that a window of 7 days needs, and the most that one REST reply holds."""
+
+KEPT_MINUTES = 1500
+"""Minutes add up to the rolling windows of a day."""
+
+
+def _kept(interval: str) -> int:
+    """How many closed bars of an interval are kept: bounded by age and by count, as consecutive bars are both at once."""
+    most = MOST_BARS if interval != "1m" else KEPT_MINUTES
+    return max(2, min(most, KEPT_US // (INTERVALS[interval] or 28 * DAY)))
+
 
 class Bar:
     """One bar, or the sum of several. ``end_us`` is exclusive; ids are -1 while nothing was traded."""
@@ -115,10 +128,10 @@ def bar_bounds(interval: str, at_us: int, offset_us: int = 0) -> tuple[int, int]
 class Series:
     """The bars of one interval: the one in progress (without the live second) and a bounded past."""
 
-    def __init__(self, interval: str, offset_us: int, at_us: int, price: int, history: int) -> None:
+    def __init__(self, interval: str, offset_us: int, at_us: int, price: int) -> None:
         self.interval = interval
         self.offset_us = offset_us
-        self.closed: deque[Bar] = deque(maxlen=history)
+        self.closed: deque[Bar] = deque(maxlen=_kept(interval))
         self.current = Bar(*bar_bounds(interval, at_us, offset_us), price)
 
     def skip_to(self, start_us: int, price: int) -> None:
@@ -134,19 +147,19 @@ class Series:
 class Bars:
     """All intervals of one symbol. The caller adds trades in time order and closes each second when it ends."""
 
-    def __init__(self, at_us: int, price: int, history: int = 1000) -> None:
+    def __init__(self, at_us: int, price: int) -> None:
         start = at_us // SECOND * SECOND
         self.live = Bar(start, start + SECOND, price)
-        self.seconds = Series("1s", 0, start, price, history)
+        self.seconds = Series("1s", 0, start, price)
         self.series: dict[tuple[str, int], Series] = {}
         for interval in INTERVALS:
             if interval == "1s":
                 continue
-            plain = Series(interval, 0, start, price, 1500)
+            plain = Series(interval, 0, start, price)
             self.series[interval, 0] = plain
             shifted = bar_bounds(interval, start, UTC8) != bar_bounds(interval, start, 0)
             self.series[interval, UTC8] = (
-                Series(interval, UTC8, start, price, history)
+                Series(interval, UTC8, start, price)
                 if shifted or interval in ("6h", "12h", "1d", "3d", "1w", "1M")
                 else plain
             )
@@ -203,6 +216,10 @@ class Bars:
                 folded.append(Bar(*bar_bounds(interval, part.open_us, offset_us), part.open))
             folded[-1].fold(part)
         return folded
+
+    def kept(self) -> int:
+        """How many closed bars are in memory."""
+        return len(self.seconds.closed) + sum(len(series.closed) for series in self._distinct)
 
     def window(self, minutes: int) -> Bar:
         """The sum of the last ``minutes`` minute bars, the one in progress included; of hours if that is over a day."""

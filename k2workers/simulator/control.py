@@ -9,6 +9,8 @@ from aiohttp import web
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import faults, replies
+from k2workers.simulator.bars import KEPT_US, SECOND
+from k2workers.simulator.hub import MOST_RANGES
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange
@@ -49,8 +51,24 @@ class Control:
                 "left_out": {} if exchange.replay is None else exchange.replay.left_out,
                 "connects": list(exchange.connects),
                 "rest": exchange.rest_log.as_data(),
+                "memory": self._memory(),
             }
         )
+
+    def _memory(self) -> dict[str, Any]:
+        """What is remembered for REST and for the truth, and the bounds of it."""
+        exchange, markets = self._exchange, self._exchange.market.symbols.values()
+        return {
+            "trades": sum(len(market.trades) for market in markets),
+            "agg_trades": sum(len(market.aggs) for market in markets),
+            "block_trades": sum(len(market.blocks) for market in markets),
+            "rows_per_symbol_at_most": max((market.rows_at_most for market in markets), default=0),
+            "row_age_s_at_most": max((market.row_age_s_at_most for market in markets), default=0),
+            "bars": sum(market.bars.kept() for market in markets),
+            "bar_age_s_at_most": KEPT_US // SECOND,
+            "ranges": sum(len(truth.ranges) for truth in exchange.hub.truth.values()),
+            "ranges_per_stream_at_most": MOST_RANGES,
+        }
 
     async def books(self, _: web.Request) -> web.Response:
         """Every level of every book, at no weight."""

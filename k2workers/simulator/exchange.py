@@ -20,7 +20,7 @@ from k2workers.errors import ConfigError
 from k2workers.simulator import control, faults, rest_server
 from k2workers.simulator.faults import FaultSet
 from k2workers.simulator.hub import Hub
-from k2workers.simulator.limits import NS, SlidingWindow
+from k2workers.simulator.limits import NS, PerAddress, SlidingWindow
 from k2workers.simulator.market import Market, MarketSource
 from k2workers.simulator.replay import ReplayMarket
 from k2workers.simulator.settings import SimulatorSettings
@@ -48,9 +48,16 @@ class Exchange:
             )
         else:
             self.market = self.generated = Market(
-                settings.symbols, settings.rate, settings.seed, now_ns, self.hub.wanted, settings.history
+                settings.symbols,
+                settings.rate,
+                settings.seed,
+                now_ns,
+                self.hub.wanted,
+                settings.history,
+                settings.history_s,
             )
-        self._connects: dict[str, SlidingWindow] = {}
+        window_ns = int(settings.connect_window_s * NS)
+        self._connects = PerAddress(lambda: SlidingWindow(settings.connects_per_window, window_ns))
         self._runner: web.AppRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
         self.connects_total = 0
@@ -177,12 +184,7 @@ class Exchange:
 
     async def _on_websocket(self, request: web.Request) -> web.StreamResponse:
         settings = self.settings
-        address = request.remote or ""
-        window = self._connects.get(address)
-        if window is None:
-            window_ns = int(settings.connect_window_s * NS)
-            window = self._connects[address] = SlidingWindow(settings.connects_per_window, window_ns)
-        if not window.allow(time.monotonic_ns()):
+        if not self._connects.of(request.remote or "").allow(time.monotonic_ns()):
             retry = str(max(1, int(settings.connect_window_s)))
             raise web.HTTPTooManyRequests(text="Too many connection attempts", headers={"Retry-After": retry})
         self.connects.append(round(time.monotonic() - self._started_s, 3))

@@ -63,16 +63,24 @@ class Market:
     """A market of ``count`` symbols with uneven activity, making about ``rate`` events a second."""
 
     def __init__(
-        self, count: int, rate: float, seed: int, now_ns: int, wanted: set[str], history: int = 20_000
+        self,
+        count: int,
+        rate: float,
+        seed: int,
+        now_ns: int,
+        wanted: set[str],
+        history: int = 20_000,
+        history_s: float = 900.0,
     ) -> None:
         self._random = random.Random(seed)
+        self._history, self._history_us = history, int(history_s * SECOND)
         self._wanted = wanted
         self.finished = False
         self.running = True
         now_us = now_ns // 1000
         self._symbols: dict[str, SymbolMarket] = {}
         for symbol, base, price in symbol_names(count):
-            self._symbols[symbol] = self._list_symbol(symbol, base, price, now_us, history)
+            self._symbols[symbol] = self._list_symbol(symbol, base, price, now_us)
         self._all = list(self._symbols.values())
         weights = [1.0 / (rank + 1) ** 0.9 for rank in range(count)]
         self._actions_per_us = actions_per_second(rate, weights) / 1e6
@@ -88,7 +96,7 @@ class Market:
     def symbols(self) -> Mapping[str, SymbolMarket]:
         return self._symbols
 
-    def _list_symbol(self, symbol: str, base: str, price: float, now_us: int, history: int) -> SymbolMarket:
+    def _list_symbol(self, symbol: str, base: str, price: float, now_us: int) -> SymbolMarket:
         """A symbol with a filled book. Ids start high and apart, as on the venue, to catch mixed-up ids."""
         rng = self._random
         tick = 10 ** max(0, math.floor(math.log10(price)) - 5 + 8 - (1 if price > 10_000 else 0))
@@ -99,7 +107,8 @@ class Market:
             rng.randrange(10**8, 3 * 10**9),
             rng.randrange(10**7, 10**9),
         )
-        market = SymbolMarket(symbol, base, "USDT", tick, step, middle, now_us, self._wanted, history, ids)
+        kept = self._history, ids, self._history_us
+        market = SymbolMarket(symbol, base, "USDT", tick, step, middle, now_us, self._wanted, *kept)
         for side, best in ((market.bids, middle), (market.asks, middle + tick)):
             level = best
             for _ in range(DEPTH_LEVELS):

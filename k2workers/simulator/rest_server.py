@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from k2workers.simulator.limits import NS, WeightMeter
+from k2workers.simulator.limits import NS, PerAddress, WeightMeter
 from k2workers.simulator.query import ApiError, Query
 from k2workers.simulator.rest import ENDPOINTS, Endpoint
 
@@ -83,7 +83,7 @@ async def _injected(exchange: Exchange, path: str) -> web.Response | None:
 class Handler:
     """Answers one endpoint; all requests of one IP share one weight allowance."""
 
-    def __init__(self, exchange: Exchange, path: str, endpoint: Endpoint, meters: dict[str, WeightMeter]) -> None:
+    def __init__(self, exchange: Exchange, path: str, endpoint: Endpoint, meters: PerAddress[WeightMeter]) -> None:
         self._exchange = exchange
         self._path = path
         self._endpoint = endpoint
@@ -107,11 +107,8 @@ class Handler:
         except ApiError:
             # A malformed request still costs something; its own reply follows below.
             weight = 1
-        meter = self._meters.setdefault(
-            request.remote or "", WeightMeter(settings.weight_per_minute, int(settings.ban_s * NS))
-        )
         now_ns = time.time_ns()
-        status, used, wait_s = meter.spend(weight, now_ns)
+        status, used, wait_s = self._meters.of(request.remote or "").spend(weight, now_ns)
         self._exchange.rest_log.used_weight += weight
         if status != 200:
             text = (
@@ -128,6 +125,7 @@ class Handler:
 
 def add_routes(app: web.Application, exchange: Exchange) -> None:
     """Adds every endpoint."""
-    meters: dict[str, WeightMeter] = {}
+    settings = exchange.settings
+    meters = PerAddress(lambda: WeightMeter(settings.weight_per_minute, int(settings.ban_s * NS)))
     for path, endpoint in ENDPOINTS.items():
         app.router.add_get("/api/v3/" + path, Handler(exchange, path, endpoint, meters).__call__)

@@ -6,13 +6,15 @@ One update id counter feeds bookTicker ``u``, the windows ``U``/``u`` of both di
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from k2workers.simulator import payloads
-from k2workers.simulator.bars import UTC8, Bar, Bars, Series
+from k2workers.simulator.bars import DAY, SECOND, UTC8, Bar, Bars, Series
 from k2workers.simulator.book import Changes, Level, Side
 from k2workers.simulator.payloads import SCALE
 from k2workers.simulator.streams import SymbolStreams
@@ -25,6 +27,8 @@ TradeRow = tuple[int, int, int, int, bool]
 AggRow = tuple[int, int, int, int, int, int, bool]
 """(aggregate id, price, quantity, first trade id, last trade id, time in µs, buyer is maker)"""
 
+SLACK = 8
+"""What is kept of trades, aggregate and block trades is bounded by count and by age, each exceeded by an eighth at most."""
 
 BookRow = tuple[int, list[Level], list[Level]]
 """(update id, bids, asks)"""
@@ -54,6 +58,7 @@ class SymbolMarket:
         wanted: Collection[str],
         history: int = 20_000,
         ids: tuple[int, int, int] = (0, 0, 0),
+        history_us: int = DAY,
     ) -> None:
         self.symbol, self.base, self.quote = symbol, base, quote
         self.status, self.listed = "TRADING", True
@@ -68,12 +73,22 @@ class SymbolMarket:
         self.trades: list[TradeRow] = []
         self.aggs: list[AggRow] = []
         self.blocks: list[TradeRow] = []
-        self._history = history
+        self._history, self._history_us = history, history_us
         self.bars = Bars(now_us, price)
         self.last_price, self.last_qty, self.last_trade_us = price, 0, now_us
         self._partial_id = self._slow_partial_id = -1
         self.books: deque[BookRow] | None = None
         """The book at the end of the last windows, only while somebody asks for old ones."""
+
+    @property
+    def rows_at_most(self) -> int:
+        """The most trades, aggregate or block trades that are kept."""
+        return self._history + self._history // SLACK
+
+    @property
+    def row_age_s_at_most(self) -> int:
+        """Older ones are gone."""
+        return (self._history_us + self._history_us // SLACK) // SECOND + 1
 
     def keep_books(self, windows: int) -> None:
         """From now on the book at the end of this many 100 ms windows is kept."""
@@ -107,12 +122,12 @@ class SymbolMarket:
             )
 
     def keep_trade(self, row: TradeRow) -> None:
-        """Puts a trade into the history and the bars; memory stays within twice the history setting."""
+        """Puts a trade into the history and the bars."""
         number, price, qty, at_us, maker = row
         trades = self.trades
         trades.append(row)
-        if len(trades) > 2 * self._history:
-            del trades[: self._history]
+        if len(trades) > self._history + self._history // SLACK:
+            del trades[: -self._history]
         self.last_price, self.last_qty, self.last_trade_us = price, qty, at_us
         self.bars.live.add(number, price, qty, price * qty // SCALE, maker)
 
@@ -121,8 +136,8 @@ class SymbolMarket:
         self.agg_id = row[0]
         aggs = self.aggs
         aggs.append(row)
-        if len(aggs) > 2 * self._history:
-            del aggs[: self._history]
+        if len(aggs) > self._history + self._history // SLACK:
+            del aggs[: -self._history]
         name = self.streams.agg_trade
         if name in self.wanted:
             out.append(Emission(name, row[0], row[0], partial(payloads.agg_trade, self.symbol, row, now_us)))
@@ -234,6 +249,15 @@ class SymbolMarket:
                 self._emit_final(series.interval, "@+08:00", bar, now_us, out)
 
         self.bars.close_second(final)
+        self._forget(now_us)
+
+    def _forget(self, now_us: int) -> None:
+        """Drops the rows that are too old, a few seconds' worth at a time: shifting a list has a price."""
+        due_us, oldest_us = now_us - self._history_us - self._history_us // SLACK, now_us - self._history_us
+        kept: tuple[tuple[list[Any], int], ...] = (self.trades, 3), (self.aggs, 5), (self.blocks, 3)
+        for rows, field in kept:
+            if rows and rows[0][field] < due_us:
+                del rows[: bisect_left(rows, oldest_us, key=itemgetter(field))]
 
     def _emit_final(self, interval: str, tail: str, bar: Bar, now_us: int, out: list[Emission]) -> None:
         name = f"{self.streams.kline_base}{interval}{tail}"
@@ -245,6 +269,7 @@ class SymbolMarket:
         """A block trade: its ids are a space of their own, and it is not part of the trade stream."""
         self.block_id += 1
         self.blocks.append((self.block_id, self.last_price, qty, at_us, True))
+        del self.blocks[: -self._history]
         name = self.streams.block_trade
         if name in self.wanted:
             number = self.block_id
