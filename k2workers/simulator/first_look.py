@@ -11,7 +11,7 @@ from itertools import islice
 
 import msgspec
 
-from k2workers.simulator.recorded_events import DIFFS, Event, decoder_of, micros, parse_decimal
+from k2workers.simulator.recorded_events import DIFFS, Event, Timed, decoder_of, micros, parse_decimal
 from k2workers.simulator.recording import Line, Recorded, read_lines
 from k2workers.simulator.streams import is_valid
 
@@ -22,7 +22,7 @@ MIN_LINES = 5_000
 """Of each file, however many there are."""
 
 SAMPLE = 300
-"""Messages of a symbol from which its steps of price and quantity are learned."""
+"""Messages of a symbol from which its steps of price and quantity are learned; messages of the whole market that are looked at."""
 
 QUOTES = (
     "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDP", "DAI", "EUR", "GBP", "TRY", "BRL", "AUD", "JPY", "ARS", "MXN",
@@ -49,6 +49,8 @@ class Found:
         self.tick, self.step = 10**6, 10**3
         """The finest steps of the prices and quantities seen, or these."""
         self.at_us = 0
+        """The venue's first time; 0 while none has come."""
+        self.received_us = 0
         self.has_diffs = False
         self._sampled = 0
         self._updates: list[Recorded] = []
@@ -58,16 +60,18 @@ class Found:
         """Take in one message."""
         suffix = recorded.line.stream.partition("@")[2]
         self.has_diffs = self.has_diffs or suffix in DIFFS
+        self.received_us = self.received_us or recorded.stamp_ns // 1000
         if suffix == "bookTicker" or suffix.startswith("depth"):
             self._updates[1:] = [recorded]
         if self._sampled < SAMPLE:
             self._sampled += 1
             event = event_of(recorded)
-            self.at_us = self.at_us or (micros(event.at) if event is not None else 0)
             if event is not None:
-                self._learn_steps(event)
+                self.learn_event(event)
 
-    def _learn_steps(self, event: Event) -> None:
+    def learn_event(self, event: Event) -> None:
+        """Take in the time, prices and quantities of one event."""
+        self.at_us = self.at_us or micros(event.at)
         try:
             prices, quantities = ([parse_decimal(text) for text in texts] for texts in event.amounts())
         except ValueError:
@@ -86,25 +90,43 @@ class Found:
 
 def event_of(recorded: Recorded) -> Event | None:
     """The message as an event; None if it does not fit its stream, or concerns the whole market."""
+    event = _decoded(recorded)
+    return event if isinstance(event, Event) else None
+
+
+def _decoded(recorded: Recorded) -> Event | list[Timed] | None:
     decode = decoder_of(recorded.line.stream)
     try:
-        event = decode(recorded.line.data) if decode is not None else None
+        return decode(recorded.line.data) if decode is not None else None
     except msgspec.MsgspecError:
         return None
-    return event if isinstance(event, Event) else None
+
+
+def _learn_all(recorded: Recorded, found: dict[str, Found]) -> None:
+    """A message of the whole market has a row for each of many symbols."""
+    rows = _decoded(recorded)
+    for row in rows if isinstance(rows, list) else ():
+        if row.s and row.s not in found:
+            found[row.s] = Found(row.s)
+            found[row.s].learn_event(row)
 
 
 def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, Line]]:
     """(symbols, the first book of each that has one). Raises ConfigError, with the line, for what is no recording."""
     found: dict[str, Found] = {}
     snapshots: list[tuple[str, Line]] = []
-    name = ""
+    name, arrays = "", 0
     share = max(MIN_LINES, LINES // max(1, len(files)))
     for path in files:
         for recorded in islice(read_lines((path,)), share):
             line = recorded.line
             if line.stream:
-                if line.stream.startswith("!") or not is_valid(line.stream):
+                if not is_valid(line.stream):
+                    continue
+                if line.stream.startswith("!"):
+                    arrays += 1
+                    if arrays <= SAMPLE:
+                        _learn_all(recorded, found)
                     continue
                 name = line.stream.partition("@")[0].upper()
                 if name not in found:

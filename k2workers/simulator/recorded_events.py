@@ -165,6 +165,7 @@ class Timed(Event, kw_only=True):
     """The tickers and averages: ``c`` or ``w`` is a price."""
 
     E: int
+    s: str = ""
     c: str = ""
     w: str = ""
 

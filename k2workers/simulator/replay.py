@@ -41,6 +41,9 @@ NS = 1_000_000_000
 LINES_PER_TICK = 500
 """Bound of one tick's work, so that a fast replay never holds up the connections."""
 HISTORY = 100_000
+"""Trades and aggregate trades of a symbol that REST still knows, none of them older than a day."""
+
+EXAMPLE = '{"stream":"btcusdt@trade","data":{…}}'
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +91,9 @@ class ReplayMarket:
         self._flows: dict[str, Flow | None] = {}
         found, snapshots = first_look.look(files)
         if not found:
-            raise ConfigError(f"replay = {files!r}: no stream message found in these files")
+            raise ConfigError(
+                f"replay = {files!r}: no message of a spot stream ('<ns> {EXAMPLE}') found in these files"
+            )
         for symbol in found.values():
             self._open(symbol, late=False)
         for name, snapshot in snapshots.items():
@@ -109,7 +114,8 @@ class ReplayMarket:
         name = found.symbol
         base, quote = first_look.assets(name)
         price = found.price or SCALE  # none has come yet, and REST divides by it
-        market = SymbolMarket(name, base, quote, found.tick, found.step, price, found.at_us, self._wanted, HISTORY)
+        at_us = found.at_us or found.received_us
+        market = SymbolMarket(name, base, quote, found.tick, found.step, price, at_us, self._wanted, HISTORY)
         self._symbols[name] = market
         playing = self._playing[name] = Playing(market, found.has_diffs, late)
         return playing
@@ -226,7 +232,7 @@ def _apply(playing: Playing, event: Event) -> None:
     market = playing.market
     if isinstance(event, Trade):
         at_us = micros(event.T)
-        market.bars.skip_to(at_us)
+        market.skip_to(at_us)
         market.trade_id = event.t
         market.keep_trade((event.t, parse_decimal(event.p), parse_decimal(event.q), at_us, event.m))
     elif isinstance(event, AggTrade):
@@ -237,6 +243,7 @@ def _apply(playing: Playing, event: Event) -> None:
     elif isinstance(event, BlockTrade):
         market.block_id = event.t
         market.blocks.append((event.t, parse_decimal(event.p), parse_decimal(event.q), micros(event.T), event.m))
+        del market.blocks[:-HISTORY]
     elif isinstance(event, Depth):
         _apply_diff(playing, event)
     elif isinstance(event, BookTicker):

@@ -251,6 +251,12 @@ class SymbolMarket:
         self.bars.close_second(final)
         self._forget(now_us)
 
+    def skip_to(self, at_us: int) -> None:
+        """Ends every second before the one that holds ``at_us`` and emits nothing: a recording has its own bars."""
+        if at_us >= self.bars.live.end_us:
+            self.bars.skip_to(at_us)
+            self._forget(at_us)
+
     def _forget(self, now_us: int) -> None:
         """Drops the rows that are too old, a few seconds' worth at a time: shifting a list has a price."""
         due_us, oldest_us = now_us - self._history_us - self._history_us // SLACK, now_us - self._history_us

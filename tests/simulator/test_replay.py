@@ -87,8 +87,8 @@ GOOD = f"{START} {json.dumps(stream('trade', trade(1)))}\n".encode()
     ("content", "place"),
     [
         (b"not gzip", r"bad\.gz': cannot be read"),
-        (gzip.compress(b""), "no stream message found"),
-        (gzip.compress(b"1 {}\n"), "no stream message found"),
+        (gzip.compress(b""), "no message of a spot stream"),
+        (gzip.compress(b"1 {}\n"), "no message of a spot stream"),
         (gzip.compress(b"x {}\n"), "line 1: not"),
         (gzip.compress(b"1 {\n"), "line 1: not"),
         (gzip.compress(2 * GOOD + b"1 {\n"), "line 3: not"),
@@ -167,11 +167,8 @@ REST = (
 
 @pytest.mark.parametrize("name", PAYLOADS)
 async def test_a_recording_of_one_kind_alone_plays_and_rest_answers(tmp_path: Path, name: str) -> None:
-    # That of the whole market alone would name no symbol.
-    lines = [line(name, PAYLOADS[name](1000))] + [line("aaausdt@avgPrice", PAYLOADS["aaausdt@avgPrice"](1000))] * (
-        name[0] == "!"
-    )
-    async with running(replay=recording(tmp_path / "a.gz", *lines), replay_speed=0.0, replay_settle_s=0.0) as client:
+    file = recording(tmp_path / "a.gz", line(name, PAYLOADS[name](1000)))
+    async with running(replay=file, replay_speed=0.0, replay_settle_s=0.0) as client:
         socket = await client.connect(f"/stream?streams={name.replace('+', '%2B')}&timeUnit=MICROSECOND")
         (message,) = await collect(socket, lambda events: len(events) == 1)
         assert message == {"stream": name, "data": json.loads(PAYLOADS[name](1))}
@@ -269,6 +266,15 @@ async def test_a_snapshot_goes_to_the_symbol_whose_update_ids_are_near(tmp_path:
         books = {name: await client.get(f"/api/v3/depth?symbol={name}") for name in ("AAAUSDT", "BBBUSDT")}
         assert (books["AAAUSDT"]["lastUpdateId"], books["AAAUSDT"]["bids"][0][1]) == (15, "1.00000000")
         assert (books["BBBUSDT"]["lastUpdateId"], books["BBBUSDT"]["bids"][0][1]) == (950, "3.00000000")
+
+
+async def test_trades_of_the_day_before_are_forgotten(tmp_path: Path) -> None:
+    hour = 3_600_000
+    file = recording(tmp_path / "a.gz", *[trade_line("AAAUSDT", hours * hour) for hours in (1, 20, 30, 31)])
+    async with running(replay=file, replay_speed=0.0, replay_settle_s=0.0) as client:
+        await collect(await client.connect("/stream?streams=aaausdt@trade"), lambda events: len(events) == 4)
+        trades = await client.get("/api/v3/historicalTrades?symbol=AAAUSDT&fromId=0")
+        assert [row["id"] // hour for row in trades] == [20, 30, 31]
 
 
 async def test_steps_of_price_and_quantity_are_those_of_what_was_recorded(tmp_path: Path) -> None:
