@@ -64,7 +64,8 @@ class SymbolMarket:
         self.status, self.listed = "TRADING", True
         self.tick, self.step = tick, step
         self.streams = SymbolStreams(symbol)
-        self.wanted = wanted
+        self.wanted = self._wanted = wanted
+        self.acts = True
         self.update_id, self.trade_id, self.agg_id = ids
         self.block_id = 0
         self.bids, self.asks = Side(1), Side(-1)
@@ -90,9 +91,15 @@ class SymbolMarket:
         """Older ones are gone."""
         return (self._history_us + self._history_us // SLACK) // SECOND + 1
 
+    def be(self, status: str, *, listed: bool) -> None:
+        """A symbol that does not trade, or is not listed, is silent: nothing happens in it and nothing is sent of it."""
+        self.status, self.listed = status, listed
+        self.acts = listed and status == "TRADING"
+        self.wanted = self._wanted if self.acts else frozenset()
+
     def keep_books(self, windows: int) -> None:
-        """From now on the book at the end of this many 100 ms windows is kept."""
-        self.books = deque(self.books or (), maxlen=windows)
+        """From now on the book at the end of this many 100 ms windows is kept, or of none."""
+        self.books = deque(self.books or (), maxlen=windows) if windows else None
 
     def skip_ids(self, count: int) -> None:
         """The next trade ids never exist."""
