@@ -46,6 +46,12 @@ class Emission(NamedTuple):
 class SymbolMarket:
     """One symbol. ``wanted`` is the live set of stream names with a subscriber: other streams make no events."""
 
+    __slots__ = (
+        "_history", "_history_us", "_partial_id", "_slow_partial_id", "_wanted", "acts", "agg_id", "aggs", "asks", "bars",
+        "base", "bids", "block_id", "blocks", "books", "fast", "last_price", "last_qty", "last_trade_us", "listed", "quote",
+        "slow", "status", "step", "streams", "symbol", "tick", "trade_id", "trades", "update_id", "wanted",
+    )  # fmt: skip
+
     def __init__(
         self,
         symbol: str,
