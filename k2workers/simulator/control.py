@@ -113,7 +113,7 @@ class Control:
         except (ValueError, AttributeError, KeyError, TypeError):
             return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
         try:
-            injected = self._exchange.inject(faults.make(kind, body))
+            injected = self._exchange.injection.inject(faults.make(kind, body))
         except ConfigError as error:
             return _reply({"msg": str(error)}, 400)
         return _reply(injected.as_data())
@@ -124,7 +124,7 @@ class Control:
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """End all faults."""
-        self._exchange.faults.clear()
+        self._exchange.injection.clear()
         return _reply({"faults": []})
 
 

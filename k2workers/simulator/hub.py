@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from k2workers.simulator.damage import damaged, frame
-from k2workers.simulator.faults import FaultSet
+from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.streams import CONTIGUOUS, kind_of
 from k2workers.simulator.symbol import Emission
 

@@ -67,7 +67,7 @@ class WeightMeter:
     """REST weight of one IP per clock minute: 429 when it is used up, 418 for those who carry on regardless."""
 
     def __init__(self, limit: int, ban_ns: int, patience: int = 10) -> None:
-        self._limit = limit
+        self.limit = limit
         self._ban_ns = ban_ns
         self._patience = patience
         self._minute = -1
@@ -83,7 +83,7 @@ class WeightMeter:
         if minute != self._minute:
             self._minute, self._used, self._refused = minute, 0, 0
         self._used += weight
-        if self._used <= self._limit:
+        if self._used <= self.limit:
             return Verdict(200, self._used, 0)
         self._refused += 1
         if self._refused > self._patience:

@@ -149,6 +149,8 @@ class Market:
         self._carry -= due
         second = self._next_second - SECOND
         for market in rng.choices(self._all, cum_weights=self._cumulative, k=due):
+            if not market.acts:
+                continue
             at_us = max(now_us - rng.randrange(1000), market.last_trade_us, second)
             self._action(market, min(at_us, now_us), now_us, out)
 

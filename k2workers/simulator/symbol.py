@@ -46,6 +46,12 @@ class Emission(NamedTuple):
 class SymbolMarket:
     """One symbol. ``wanted`` is the live set of stream names with a subscriber: other streams make no events."""
 
+    __slots__ = (
+        "_history", "_history_us", "_partial_id", "_slow_partial_id", "_wanted", "acts", "agg_id", "aggs", "asks", "bars",
+        "base", "bids", "block_id", "blocks", "books", "fast", "last_price", "last_qty", "last_trade_us", "listed", "quote",
+        "slow", "status", "step", "streams", "symbol", "tick", "trade_id", "trades", "update_id", "wanted",
+    )  # fmt: skip
+
     def __init__(
         self,
         symbol: str,
@@ -64,7 +70,8 @@ class SymbolMarket:
         self.status, self.listed = "TRADING", True
         self.tick, self.step = tick, step
         self.streams = SymbolStreams(symbol)
-        self.wanted = wanted
+        self.wanted = self._wanted = wanted
+        self.acts = True
         self.update_id, self.trade_id, self.agg_id = ids
         self.block_id = 0
         self.bids, self.asks = Side(1), Side(-1)
@@ -90,9 +97,15 @@ class SymbolMarket:
         """Older ones are gone."""
         return (self._history_us + self._history_us // SLACK) // SECOND + 1
 
+    def be(self, status: str, *, listed: bool) -> None:
+        """A symbol that does not trade, or is not listed, is silent: nothing happens in it and nothing is sent of it."""
+        self.status, self.listed = status, listed
+        self.acts = listed and status == "TRADING"
+        self.wanted = self._wanted if self.acts else frozenset()
+
     def keep_books(self, windows: int) -> None:
-        """From now on the book at the end of this many 100 ms windows is kept."""
-        self.books = deque(self.books or (), maxlen=windows)
+        """From now on the book at the end of this many 100 ms windows is kept, or of none."""
+        self.books = deque(self.books or (), maxlen=windows) if windows else None
 
     def skip_ids(self, count: int) -> None:
         """The next trade ids never exist."""

@@ -35,6 +35,7 @@ class Connection:
         combined: bool,
         unit: int,
         on_subscribed: Callable[[], None],
+        refuses: Callable[[list[str]], bool],
         mute: bool = False,
     ) -> None:
         self.combined = combined
@@ -46,6 +47,7 @@ class Connection:
         self._settings = settings
         self._hub = hub
         self._on_subscribed = on_subscribed
+        self._refuses = refuses
         self._names: dict[str, None] = {}
         self._ws = web.WebSocketResponse(timeout=settings.close_wait_s, autoping=False, autoclose=False, compress=False)
         self._transport: asyncio.Transport | None = None
@@ -123,6 +125,7 @@ class Connection:
             self,
             stream_limit=self._settings.streams_per_connection,
             nested=self._settings.nested_errors,
+            refuses=self._refuses,
         )
         self.write_text(reply)
 

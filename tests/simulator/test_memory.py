@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from k2workers.simulator.bars import INTERVALS, KEPT_US, SECOND, Bars
-from k2workers.simulator.faults import FaultSet
+from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import MOST_RANGES, Hub, Truth
 from k2workers.simulator.limits import PerAddress
 from k2workers.simulator.market import Market
