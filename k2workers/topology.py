@@ -127,10 +127,15 @@ class Topology:
         delay_s = 1.0
         while True:
             try:
-                return await self.plan.choose_symbols()
+                async with self.supervisor.permissions.own_request(plan.SYMBOLS_WEIGHT):
+                    chosen, weight_limit = await self.plan.choose_symbols()
             except VenueError as error:
                 hint = "" if self.settings.demo else "; try --demo to run without a venue"
                 _log.error("venue_unreachable", error=str(error), retry_in_s=delay_s, hint=f"still trying{hint}")
+            else:
+                if weight_limit:
+                    self.supervisor.permissions.learn_weight_limit(weight_limit)
+                return chosen
             await asyncio.sleep(delay_s)
             delay_s = min(RETRY_CAP_S, delay_s * 2)
 
@@ -226,6 +231,7 @@ class Topology:
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
+            "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
             "children": states,
             "workers": workers,
         }
@@ -259,11 +265,9 @@ class Topology:
                 beat = self.supervisor.beat(name)
                 if beat is not None:
                     self._meter.count(name, beat.counters.get("events_received", 0))
-            now_ns = time.monotonic_ns()
             self._meter.flush(
                 restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
-                connects=(self.supervisor.budget.granted_in_window(now_ns), self.supervisor.budget.waiting),
-                weight=(self.supervisor.weight.used(now_ns), self.supervisor.weight.refusals),
+                permissions=self.supervisor.permissions,
             )
             await asyncio.sleep(METER_S)
 
