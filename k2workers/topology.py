@@ -190,9 +190,10 @@ class Topology:
     def _truth(self) -> dict[str, Any]:
         from k2workers import witness  # only a demonstration has one
 
-        emitted = self._records.get((plan.EXCHANGE, "emitted"), {}).get("topics", {})
+        emitted = self._records.get((plan.EXCHANGE, "emitted"), {})
         received = self._records.get((plan.WITNESS, "received"), {}).get("topics", {})
-        return witness.compare(self.plan.by_topic(emitted), received)
+        compared = witness.compare(self.plan.by_topic(emitted.get("topics", {})), received)
+        return {**compared, "left_out": emitted.get("left_out", {})}
 
     def _worker_figures(self, name: str) -> dict[str, Any]:
         beat = self.supervisor.beat(name)

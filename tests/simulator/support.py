@@ -12,7 +12,7 @@ import aiohttp
 
 from k2workers.simulator import Exchange, SimulatorSettings
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 class Client:
@@ -42,6 +42,12 @@ class Client:
     async def post(self, path: str) -> Any:
         async with self.session.post(f"http://127.0.0.1:{self.port}{path}") as reply:
             return await reply.json()
+
+
+async def inject(client: Client, **body: Any) -> Any:
+    """(HTTP status, answer) of putting a fault into effect."""
+    async with client.session.post(f"http://127.0.0.1:{client.port}/_exchange/fault", json=body) as reply:
+        return reply.status, await reply.json()
 
 
 @contextlib.asynccontextmanager
