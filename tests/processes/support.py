@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import psutil
 
+from tests.support.venue import Venue
+
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
 
@@ -155,3 +157,14 @@ def demo(*args: str, shards: int = 2, publish: int | None = None, replay: int | 
         "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
     ]  # fmt: skip
     return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args)
+
+
+def feed(venue: Venue, *args: str, shards: int = 2, **environment: str) -> Program:
+    """The feed against a bendable venue, on free ports, with every symbol unless told."""
+    addresses = [
+        "--http-port", "0",
+        "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--binance-websocket-url", venue.ws_url, "--binance-rest-url", venue.rest_url,
+    ]  # fmt: skip
+    symbols = [] if "--symbols" in args else ["--symbols", "*"]
+    return Program("--shards", str(shards), "--log-format", "json", *addresses, *symbols, *args, **environment)
