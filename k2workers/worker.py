@@ -85,6 +85,7 @@ class Worker:
         self._welcomed = asyncio.Event()
         self._positions: Mapping[str, Position] = {}
         self._latency = LatencyHistogram()
+        self._driver: Driver | None = None
         self._instruments = Instruments(
             WORKER,
             environment=settings.environment,
@@ -113,6 +114,7 @@ class Worker:
             observe_latency=self._latency.observe,
             ssl_context=context if wss else None,
         )
+        self._driver = driver
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
             await self._serve(driver, recovery, pusher, client)
@@ -166,6 +168,17 @@ class Worker:
     def _on_message(self, message: Any) -> None:
         if isinstance(message, control.Drain | control.Stop):
             self._stop.set()
+        elif isinstance(message, control.Serve):
+            self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
+
+    def _serve_as_well(self, symbols: list[str]) -> None:
+        if not symbols or self._driver is None:
+            return  # not yet: the parent says it again
+        venue, kinds = BinanceSpot(), self.settings.kinds
+        specs = [spec for spec in venue.stream_specs(kinds, symbols) if spec.symbol]
+        self._driver.add_streams(specs)
+        self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
+        _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 
     def _on_rotation(self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher) -> None:
         data = msgspec.to_builtins(record)

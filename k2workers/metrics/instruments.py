@@ -79,6 +79,7 @@ AGGREGATOR = {
 PARENT = {
     "k2_process_resident_memory_bytes": Row(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": Row(Gauge, "CPU time used by the process as it runs now", "process"),
+    "k2_symbols": Row(Gauge, "Symbols that were asked for, by what has become of them", "state"),
     "k2_child_restarts": Row(Counter, "Restarts of a child process", "child"),
     "k2_connect_grants_in_window": Row(Gauge, "Connection attempts granted in the venue's window"),
     "k2_rest_weight_used": Row(Gauge, "REST weight used in the venue's minute by this IP"),

@@ -109,6 +109,12 @@ class Stop(ControlMessage, frozen=True):
     """Exit now."""
 
 
+class Serve(ControlMessage, frozen=True):
+    """All that the child is to serve, in order; what it serves already goes on. Sent again until its beat counts as many."""
+
+    symbols: tuple[str, ...]
+
+
 class Command(ControlMessage, frozen=True):
     """An operator's wish, such as ``rotate``."""
 
@@ -129,6 +135,7 @@ Message = (
     | WeightDone
     | Drain
     | Stop
+    | Serve
     | Command
 )
 

@@ -82,7 +82,9 @@ class BinanceHistory(Rest):
             utc8=utc8,
         )
         received_ns = time.time_ns()
-        covered = _covered([None if row is None else (row.open_time * _US, row.close_time * _US) for row in rows], first_id, first_id)
+        covered = _covered(
+            [None if row is None else (row.open_time * _US, row.close_time * _US) for row in rows], first_id, first_id
+        )
         return Fetched([_kline(row, received_ns) for row in rows if row is not None], covered)
 
 

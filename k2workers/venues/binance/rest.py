@@ -45,8 +45,13 @@ _log = structlog.get_logger(__name__)
 
 
 class ExchangeInfo(msgspec.Struct, frozen=True):
-    """GET /api/v3/exchangeInfo, as far as it is used. Its lists are read one by one: see ``venues.elements``."""
+    """GET /api/v3/exchangeInfo, as far as it is used. ``odd`` rows could not be read and are left out."""
 
+    symbols: list[SymbolInfo]
+    odd: int = 0
+
+
+class _ExchangeInfo(msgspec.Struct, frozen=True):
     symbols: msgspec.Raw
 
 
@@ -133,7 +138,7 @@ class Rest:
     ) -> None:
         await self._pool.aclose()
 
-    async def exchange_info(self, symbols: Sequence[str] = ()) -> Elements[SymbolInfo]:
+    async def exchange_info(self, symbols: Sequence[str] = ()) -> ExchangeInfo:
         """Symbols and their status: all (about 15 MB), or these alone; weight 20.
 
         One name that the venue does not know refuses them all (VenueRefused). ``showPermissionSets=false`` makes the answer smaller.
@@ -141,8 +146,9 @@ class Rest:
         params = {"showPermissionSets": "false"}
         if symbols:
             params["symbols"] = msgspec.json.encode(symbols).decode()
-        info = await self._get("exchangeInfo", params, ExchangeInfo)
-        return self._read("exchangeInfo", info.symbols, _symbols)
+        info = await self._get("exchangeInfo", params, _ExchangeInfo)
+        rows = self._read("exchangeInfo", info.symbols, _symbols)
+        return ExchangeInfo(rows.sound, rows.odd)
 
     async def trades(self, symbol: str, limit: int) -> list[TradeRow | None]:
         """The newest trades, from memory: no delay; weight 25. None stands for a row that cannot be read, here and below."""
