@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         le=10_000,
         description="microseconds for which a busy worker lets events gather before it reads again",
     )
+    symbol_check_s: float = Field(
+        300.0, ge=1, le=86_400, description="seconds between looks at what the venue lists: new symbols, changed ones"
+    )
     book_levels: int = Field(1000, description="levels of each side in a book snapshot: 100, 500, 1000 or 5000")
     rest_weight_share: float = Field(
         0.8, gt=0, le=1, description="share of the venue's REST weight per minute that repairs may use"

@@ -56,6 +56,10 @@ class ResourceMeter:
         """Growth a second at the last look."""
         return self._rates.get(name, 0.0)
 
+    def flush_symbols(self, counts: Mapping[str, int]) -> None:
+        """Bring the metric of the symbols up to date: how many by state."""
+        self._instruments.flush({"k2_symbols": counts})
+
     def flush(self, *, restarts: Mapping[str, int], permissions: Permissions) -> None:
         """Bring the parent's metrics up to date."""
         now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate

@@ -113,6 +113,7 @@ class Worker:
         self._welcomed = asyncio.Event()
         self._positions: Mapping[str, Position] = {}
         self._latency = LatencyHistogram()
+        self._driver: Driver | None = None
         self._instruments = Instruments(
             WORKER,
             environment=settings.environment,
@@ -141,6 +142,7 @@ class Worker:
             observe_latency=self._latency.observe,
             ssl_context=context if wss else None,
         )
+        self._driver = driver
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
             await self._serve(driver, recovery, pusher, client)
@@ -194,6 +196,17 @@ class Worker:
     def _on_message(self, message: Any) -> None:
         if isinstance(message, control.Drain | control.Stop):
             self._stop.set()
+        elif isinstance(message, control.Serve):
+            self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
+
+    def _serve_as_well(self, symbols: list[str]) -> None:
+        if not symbols or self._driver is None:
+            return  # not yet: the parent says it again
+        venue, kinds = BinanceSpot(), self.settings.kinds
+        specs = [spec for spec in venue.stream_specs(kinds, symbols) if spec.symbol]
+        self._driver.add_streams(specs)
+        self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
+        _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 
     def _on_rotation(self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher) -> None:
         data = msgspec.to_builtins(record)
@@ -222,7 +235,7 @@ class Worker:
             "duplicates": intake.duplicates,
             "gaps": intake.gaps,
             "missing": intake.missing,
-            "trouble": intake.trouble.total(),
+            "trouble": intake.trouble.counts.total(),
             "bytes": driver.traffic[0],
             "push_queue": pusher.counters.pending_bundles,
             "push_refused": pusher.counters.bundles_refused,
@@ -263,7 +276,7 @@ class Worker:
                 "k2_duplicates_dropped": intake.duplicates_by_kind(),
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
-                "k2_messages_dropped": intake.trouble,
+                "k2_messages_dropped": intake.trouble.counts,
                 "k2_bytes_received": traffic_bytes,
                 "k2_frames_received": frames,
                 "k2_push_queue_bundles": pusher.counters.pending_bundles,
@@ -272,6 +285,7 @@ class Worker:
                 "k2_push_kept_bytes": pusher.counters.kept_bytes,
                 "k2_push_resent": pusher.counters.resent,
                 "k2_rest_requests": recovery.requests,
+                "k2_rest_rows_dropped": recovery.rows_dropped,
                 "k2_streams_silent": len(driver.silence.silent),
                 "k2_streams_refused": len(driver.subscriptions.refused),
                 "k2_subscriptions_lost": driver.audit.lost,

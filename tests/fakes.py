@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from k2workers.errors import VenueError
+from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.control import Beat, Message
 
 
 class OpenHanded:
@@ -20,3 +22,24 @@ class OpenHanded:
     def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
         if error is not None and error.retry_after_s:
             self.refusals.append(error.retry_after_s)
+
+
+class Careless:
+    """A supervisor of children that are never started: keeps what it is told (``supervision.supervisor.Supervisor``)."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, ChildSpec] = {}
+        self.beats: dict[str, Beat] = {}
+        self.sent: list[tuple[str, Message]] = []
+
+    def pids(self) -> dict[str, int]:
+        return dict.fromkeys(self.beats, 1)
+
+    def beat(self, name: str) -> Beat | None:
+        return self.beats.get(name)
+
+    def send(self, name: str, message: Message) -> None:
+        self.sent.append((name, message))
+
+    def respec(self, spec: ChildSpec) -> None:
+        self.specs[spec.name] = spec

@@ -97,6 +97,8 @@ class Driver:
         self._primary_since_ns = 0
         self._starved_since_ns = 0
         self._retired_bytes = self._retired_frames = 0
+        self._replies = 0
+        """Messages that answered our requests: the audit's would make a line look alive on which no symbol trades."""
         self._timer: asyncio.TimerHandle | None = None
         self._perform: dict[type[rotation.Action], Callable[[Any], None]] = {
             rotation.OpenLine: self._open_line,
@@ -131,6 +133,15 @@ class Driver:
         if self.machine.state is rotation.State.LIVE:
             self._request_rotation(rotation.RequestRotation(reason))
 
+    def add_streams(self, specs: Sequence[StreamSpec]) -> None:
+        """Serve these as well, from now on and on every line."""
+        names = [spec.name for spec in specs]
+        self.specs = [*self.specs, *specs]
+        self.intake.add_streams(specs)
+        self.audit.add(names)
+        for line in self._lines.values():
+            self._spawn(self._subscribe_later(line, names))
+
     @property
     def live(self) -> bool:
         """Whether a primary carries the feed."""
@@ -138,9 +149,9 @@ class Driver:
 
     @property
     def fresh(self) -> bool:
-        """Whether the primary was heard from within half of the stale limit."""
+        """Whether the primary was heard from within three quarters of the stale limit: longer than from one ping to the next."""
         line = self._lines.get(self.machine.primary) if self.machine.primary is not None else None
-        return line is not None and time.monotonic_ns() - line.last_read_ns < self.settings.stale_after_ns // 2
+        return line is not None and time.monotonic_ns() - line.last_read_ns < self.settings.stale_after_ns * 3 // 4
 
     @property
     def lifetime_s(self) -> float:
@@ -188,7 +199,7 @@ class Driver:
             return
         if now_ns - line.last_read_ns >= self.settings.stale_after_ns:
             self._ended(line.number, "stale")
-        elif self._data.look(self.traffic[1], now_ns):
+        elif self._data.look(self.traffic[1] - self._replies, now_ns):
             # Pings come, so the connection lives; the venue acknowledged our subscriptions and sends nothing.
             self._ended(line.number, "silent")
 
@@ -374,11 +385,19 @@ class Driver:
         self._input(rotation.Closed(number, cause))
 
     def _on_reply(self, number: int, reply: Reply) -> None:
+        self._replies += 1
         if not self.subscriptions.on_reply(number, reply):
             missing, line = self.audit.on_reply(reply, self.subscriptions.refused), self._lines.get(number)
             if missing and line is not None:
                 _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
                 self._spawn(self._subscribe_again(line, missing))
+
+    async def _subscribe_later(self, line: Line, names: list[str]) -> None:
+        """Subscribe these as soon as what the line was opened for is subscribed."""
+        if (bringing_up := self._bringing_up.get(line.number)) is not None:
+            await asyncio.wait([bringing_up])
+        if self._lines.get(line.number) is line:
+            await self._subscribe_again(line, names)
 
     async def _subscribe_again(self, line: Line, names: list[str]) -> None:
         try:

@@ -71,6 +71,11 @@ class Recovery:
         self._logged_ns = -SAMPLE_EVERY_NS
         intake.on_unsettled = self._soon
 
+    @property
+    def rows_dropped(self) -> int:
+        """Rows of the venue's answers that could not be read so far."""
+        return self._history.rows_dropped
+
     def start(self) -> None:
         """Begin to look for holes."""
         self._look()

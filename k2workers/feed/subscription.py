@@ -144,6 +144,10 @@ class Audit:
         self._due_ns = 0
         self._id = FIRST_AUDIT_ID
 
+    def add(self, names: Sequence[str]) -> None:
+        """The primary is to have these as well."""
+        self._names = self._names.union(names)
+
     def renewed(self, now_ns: int) -> None:
         """Another line carries the feed, newly subscribed."""
         self._due_ns = now_ns + AUDIT_NS

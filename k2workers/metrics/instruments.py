@@ -45,8 +45,9 @@ WORKER = {
     "k2_streams_refused": Row(Gauge, "Streams that the venue refuses to subscribe"),
     "k2_subscriptions_lost": Row(Counter, "Streams that the venue had dropped from a connection"),
     "k2_rest_requests": Row(Counter, "Repairs asked of the venue over REST", "outcome"),
+    "k2_rest_rows_dropped": Row(Counter, "Rows of REST answers that could not be read"),
     "k2_holes_waiting": Row(Gauge, "Topics that lack something and wait for a repair"),
-    "k2_messages_dropped": Row(Counter, "Messages that were no event, reply or notice", "cause"),
+    "k2_messages_dropped": Row(Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"),
     "k2_bytes_received": Row(Counter, "Bytes read from connections"),
     "k2_frames_received": Row(Counter, "Messages read from connections"),
     "k2_push_queue_bundles": Row(Gauge, "Bundles waiting because the aggregator is behind"),
@@ -79,6 +80,7 @@ AGGREGATOR = {
 PARENT = {
     "k2_process_resident_memory_bytes": Row(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": Row(Gauge, "CPU time used by the process as it runs now", "process"),
+    "k2_symbols": Row(Gauge, "Symbols that were asked for, by what has become of them", "state"),
     "k2_child_restarts": Row(Counter, "Restarts of a child process", "child"),
     "k2_connect_grants_in_window": Row(Gauge, "Connection attempts granted in the venue's window"),
     "k2_connect_grants_waiting": Row(Gauge, "Connection attempts and rotations waiting for their turn"),

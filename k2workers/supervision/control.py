@@ -144,6 +144,12 @@ class Stop(ControlMessage, frozen=True):
     """Exit now."""
 
 
+class Serve(ControlMessage, frozen=True):
+    """All that the child is to serve, in order; what it serves already goes on. Sent again until its beat counts as many."""
+
+    symbols: tuple[str, ...]
+
+
 class Command(ControlMessage, frozen=True):
     """An operator's wish, such as ``rotate``."""
 
@@ -167,6 +173,7 @@ Message = (
     | Waiting
     | Drain
     | Stop
+    | Serve
     | Command
 )
 

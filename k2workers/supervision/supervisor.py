@@ -107,6 +107,10 @@ class Supervisor:
         ward = self._wards[spec.name] = _Ward(spec)
         self._start(ward)
 
+    def respec(self, spec: ChildSpec) -> None:
+        """What its next life, if there is one, is started with; the present one goes on."""
+        self._wards[spec.name].spec = spec
+
     async def wait_ready(self, name: str) -> None:
         """Wait until the child serves. Raises BootError with its exit code if it ends, or takes too long, before that."""
         ward = self._wards[name]

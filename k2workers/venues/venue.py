@@ -86,9 +86,14 @@ class Codec(Protocol):
     """Decodes the messages of one shard's lines. One object serves all lines of a shard."""
 
     topics: list[Topic]
-    """Grows when an all-market stream shows a new symbol; positions never change."""
+    """Grows when an all-market stream shows a new symbol, or with ``add``; positions never change."""
     last_reply: Reply
     malformed_cause: str
+    odd_elements: int
+    """How many elements of the list in the last message that ``decode`` took were left out; ``malformed_cause`` says why."""
+
+    def add(self, specs: Sequence[StreamSpec]) -> None:
+        """Read these streams as well, from now on. Topics only grow: positions stay."""
 
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
         """The fast way for ``count`` messages that lie together as a JSON array: the events of each topic, by position.
@@ -116,6 +121,8 @@ class History(Protocol):
 
     used_weight: int
     """Weight used in the venue's current window by this IP, as the last answer told."""
+    rows_dropped: int
+    """Rows of answers that could not be read so far. No answer speaks for the ids that they may have held."""
 
     async def __aenter__(self) -> Self:
         """Open connections lazily."""
