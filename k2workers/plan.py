@@ -115,22 +115,23 @@ class Plan:
         return self._spec(WITNESS, "k2workers.witness:main", settings)
 
     def workers(self, symbols: list[str]) -> list[ChildSpec]:
-        """One worker for each shard that has something to serve. Raises ConfigError if a shard's streams do not fit."""
+        """One worker for each shard that has streams. Raises ConfigError if a shard's streams do not fit."""
         own, kinds = self.settings, self.settings.streams
+        whole_market = streams.all_market_kinds(kinds)
+        everywhere = [kind for kind in kinds if kind not in whole_market]
         shards = sharding.assign(
             symbols,
-            own.shards,
-            streams_per_symbol=streams.streams_per_symbol(kinds),
-            streams_per_connection=self.venue.limits.streams_per_connection,
+            own.shards if everywhere else 1,
+            streams_per_symbol=len(everywhere),
+            streams_per_connection=self.venue.limits.streams_per_connection - len(whole_market),
         )
-        everywhere = [kind for kind in kinds if kind not in streams.all_market_kinds(kinds)]
-        specs = []
-        for shard, names in enumerate(shards):
-            # A stream of the whole market is one stream: the first shard carries it.
-            shard_kinds = kinds if shard == 0 else everywhere
-            if names or shard == 0:
-                specs.append(self._worker(shard, names, shard_kinds))
-        return specs
+        if whole_market:
+            shards = shards or [[]]
+        # A stream of the whole market is one stream: the first shard carries it.
+        return [
+            self._worker(shard, len(shards), names, everywhere if shard else kinds)
+            for shard, names in enumerate(shards)
+        ]
 
     def by_topic(self, emitted: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """The exchange's count by stream name → by our topic, for the streams that are compared one to one."""
@@ -143,14 +144,14 @@ class Plan:
                 topics[f"{self.venue.name}.{kind}.{symbol.upper()}"] = count
         return topics
 
-    def _worker(self, shard: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
+    def _worker(self, shard: int, running: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
         own = self.settings
         limits = self.venue.limits
         lifetime_ns = schedule.effective_lifetime_ns(own.lifetime_ns, limits.max_connection_age_ns)
-        slot_s = lifetime_ns / own.shards / 1e9
+        slot_s = lifetime_ns / running / 1e9
         feed = FeedSettings(
             shard=shard,
-            shards=own.shards,
+            shards=running,
             url=self._websocket_url,
             lifetime_ns=lifetime_ns,
             origin_ns=self._origin_ns,

@@ -107,6 +107,9 @@ class Topology:
         self.waiting_for = "symbols"
         self._symbols = await self._choose_symbols()
         specs = self.plan.workers(self._symbols)
+        if len(specs) < self.settings.shards:
+            note = f"{len(specs)} of {self.settings.shards} shards run: there is nothing to serve for more"
+            _log.warning("fewer_shards", running=len(specs), asked=self.settings.shards, note=note)
         self.waiting_for = "aggregator"
         await ready(plan.AGGREGATOR)
         listening = await self._record(plan.AGGREGATOR, "listening")
@@ -166,7 +169,7 @@ class Topology:
         path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
-            shards=self.settings.shards,
+            shards=len(self._shard_names),
             symbols=self._symbols,
             duration_s=served_s,
             workers=[self._worker_figures(name) for name in self._shard_names],
@@ -221,6 +224,7 @@ class Topology:
             "uptime_s": round((time.monotonic_ns() - self._started_ns) / 1e9, 1),
             "waiting_for": self.waiting_for,
             "ready": not self._unready(),
+            "shards": len(self._shard_names),
             "symbols": len(self._symbols),
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),

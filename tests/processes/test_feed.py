@@ -45,6 +45,27 @@ def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:
     assert all(topic["missing"] == 0 for topic in result["continuity"])
 
 
+def test_more_shards_than_symbols_serve_with_a_word_about_it() -> None:
+    with demo("--symbols", "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,XRPUSDT,DOGEUSDT,ADAUSDT,LTCUSDT", shards=10) as program:
+        program.wait_ready()
+        status = program.status()
+        assert [worker["symbols"] for worker in status["workers"]] == [1] * 8
+        assert status["shards"] == 8
+        (line,) = program.logged("fewer_shards")
+        assert (line["running"], line["asked"]) == (8, 10)
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+
+
+def test_streams_of_the_whole_market_alone_are_served() -> None:
+    with demo("--streams", "mini_ticker_all", shards=3) as program:
+        program.wait_ready()
+        assert len(program.status()["workers"]) == 1
+        wait_for("events of the whole market", lambda: program.status()["published"] > 0)
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+
+
 def test_a_killed_worker_comes_back_and_the_others_go_on(tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     with demo("--report", str(report), shards=3) as program:

@@ -34,6 +34,12 @@ class _Wrapped(msgspec.Struct, gc=False):
     data: typing.Any
 
 
+class _Nothing(_Wrapped, tag_field="stream", tag="", gc=False):
+    """What no message looks like: for a codec without streams."""
+
+    data: typing.Annotated[int, msgspec.Meta(ge=1, le=0)]
+
+
 class _Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
@@ -105,7 +111,7 @@ class BinanceCodec:
             topic = self._topic(spec, spec.symbol) if spec.symbol else -1
             message = shapes[spec.event_type] if spec.symbol else MESSAGE_OF[spec.event_type]
             self._streams[spec.name.encode()] = _Stream(spec, topic, message)
-        wrapped = _any_of([stream.wrapped for stream in self._streams.values()])
+        wrapped = _any_of([stream.wrapped for stream in self._streams.values()] or [_Nothing])
         self._one: msgspec.json.Decoder[_Wrapped] = msgspec.json.Decoder(wrapped)
         self._together: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
 

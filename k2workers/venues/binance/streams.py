@@ -108,11 +108,6 @@ def stream_specs(kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpe
     ]
 
 
-def streams_per_symbol(kinds: Sequence[str]) -> int:
-    """How many streams each symbol takes on its connection."""
-    return sum(1 for name in kinds if not parse_kind(name).all_market)
-
-
 def all_market_kinds(kinds: Sequence[str]) -> list[str]:
     """The kinds among these that are one stream for the whole market."""
     return [name for name in kinds if parse_kind(name).all_market]

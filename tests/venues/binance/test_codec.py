@@ -162,6 +162,14 @@ def test_a_bad_message_is_malformed_with_a_cause(bad: bytes) -> None:
     assert out == []
 
 
+def test_a_codec_without_streams_reads_what_is_not_data() -> None:
+    reader = BinanceCodec([], 1_000)
+    assert reader.decode(b'{"result":null,"id":3}', AT, []) is Outcome.REPLY
+    for message in (frame("btcusdt@trade", TRADE), frame("", 0), frame("", None), b'{"stream":""}'):
+        assert together(reader, [message]) is None
+        assert reader.decode(message, AT, []) is not Outcome.EVENTS
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_are_an_outcome(data: bytes) -> None:
     codec("trade", "mini_ticker_all").decode(data, AT, [])
