@@ -9,38 +9,25 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
 from tests.support.venue import Venue
+from tests.support.waiting import WAIT_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "k2workers")
-WAIT_S = 120.0
-"""How long a test waits for what must happen: far longer than it takes, for a machine that has much else to do."""
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -> Any:
-    """The first true answer of ``condition``; fails with ``what`` after the limit."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"never happened within {limit_s} s: {what}"
-        time.sleep(0.05)
 
 
 def alive(process: psutil.Process) -> bool:
@@ -111,7 +98,7 @@ class Program:
         for process in self.family.values():
             if process.is_running():
                 process.kill()
-        self._reader.join(5)
+        self._reader.join(WAIT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -130,14 +117,17 @@ class Program:
     def http(self, path: str) -> tuple[int, str]:
         base = wait_for("the HTTP address in the log", lambda: self.logged("started"))[0]["http"]
         try:
-            with urllib.request.urlopen(f"{base}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"{base}{path}", timeout=WAIT_S) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.http("/status")[1])
-        return found
+        def answered() -> dict[str, Any] | None:
+            code, text = self.http("/status")
+            return json.loads(text) if code == 200 else None  # a parent that has much to do answers 503
+
+        return dict(wait_for("an answer of /status", answered))
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """Samples whose line begins with ``prefix``, by name and labels."""

@@ -244,7 +244,7 @@ async def test_the_market_goes_on_while_nobody_listens_and_counts_once_somebody_
 
 
 async def test_faults_are_listed_with_how_often_they_acted_and_repeat_if_asked() -> None:
-    async with running(faults=("close:code=1001,every_s=0.1,for_s=30",)) as client:
+    async with running(faults=("close:code=1001,every_s=0.1,for_s=3600",)) as client:
         for _ in range(3):
             assert (await end_of(await client.connect(TRADES)))[0] == 1001
         (listed,) = (await client.get("/_exchange/faults"))["faults"]

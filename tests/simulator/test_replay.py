@@ -15,6 +15,7 @@ from k2workers.errors import ConfigError
 from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.replay import read_lines, retimed
 from tests.simulator.support import collect, running
+from tests.support.waiting import WAIT_S
 
 DATA = Path(os.environ.get("K2_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RECORDINGS = [DATA / "spot" / f"btcusdt_2024080{day}.gz" for day in (8, 9)]
@@ -106,7 +107,7 @@ async def test_the_recordings_come_whole_and_in_order_at_full_speed() -> None:
         trades: list[int] = []
         diffs: list[tuple[int, int]] = []
         while len(trades) < 19_904 or len(diffs) < 6_495:
-            event = json.loads(await socket.receive_str(timeout=10))["data"]
+            event = json.loads(await socket.receive_str(timeout=WAIT_S))["data"]
             if event["e"] == "trade":
                 trades.append(event["t"])
             else:

@@ -43,15 +43,13 @@ class Namespace:
         )  # fmt: skip
         assert self._keeper.stdout is not None and self._keeper.stderr is not None
         if self._keeper.stdout.readline() != "ready\n":
-            self.__exit__()
             reason = f"no namespaces here: {self._keeper.stderr.read().strip()}"
+            self.__exit__()
             (pytest.fail if self._root else pytest.skip)(reason)
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._keeper.stdin is not None
-        self._keeper.stdin.close()
-        self._keeper.wait()
+        self._keeper.communicate()
 
     def inside(self, *command: str) -> list[str]:
         """The command that runs ``command`` in the namespaces, as the same process."""
