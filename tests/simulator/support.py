@@ -14,7 +14,6 @@ from k2workers.simulator import Exchange, SimulatorSettings
 from tests.support.waiting import WAIT_S
 
 
-
 class Client:
     """One aiohttp session against one exchange."""
 
