@@ -60,7 +60,7 @@ async def test_that_a_whole_host_stood_still_costs_no_child(tmp_path: Path) -> N
         processes = [psutil.Process(pid) for pid in supervisor.pids().values()]
         for process in processes:
             process.suspend()
-        time.sleep(2.0)  # on purpose in the loop's thread: the parent stands still too
+        time.sleep(2.0)  # noqa: ASYNC251 (on purpose in the loop's thread: the parent stands still too)
         await asyncio.sleep(3 * WATCH_S)  # and it is the first to go on
         for process in processes:
             process.resume()
