@@ -18,6 +18,7 @@ from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.weight import WeightPolicy
 from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot, streams
+from k2workers.venues.binance.limits import weight_per_minute
 from k2workers.venues.binance.rest import Rest
 from k2workers.venues.binance.symbols import choose
 
@@ -27,6 +28,9 @@ WITNESS = "witness"
 
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
+
+SYMBOLS_WEIGHT = 20
+"""What asking for the symbols costs (exchangeInfo)."""
 
 DEMO_CONNECTS = 100_000
 """Connection attempts in a window that the embedded exchange allows."""
@@ -52,22 +56,25 @@ class Plan:
         # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
         window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
         self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
-        self.weight = WeightPolicy(limit=int(limits.rest_weight_per_minute * settings.rest_weight_share))
+        self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=settings.rest_weight_share)
 
     def use_exchange(self, listening: Mapping[str, Any]) -> None:
         """Point the workers to the embedded exchange instead of the venue."""
         self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
         self._rest_url = f"http://127.0.0.1:{listening['rest_port']}"
 
-    async def choose_symbols(self) -> list[str]:
-        """The symbols of this run, asked of the venue. Raises VenueError (worth another try) or ConfigError."""
+    async def choose_symbols(self) -> tuple[list[str], int]:
+        """The symbols of this run, asked of the venue, and the REST weight per minute that it allows (0: it does not say).
+
+        Raises VenueError (worth another try) or ConfigError.
+        """
         selectors: list[str] = []
         for word in self.settings.symbols:
             selectors += _lines(word) if word.startswith("file:") else [word]
         context = client_context(self.settings.binance_ca_bundle) if self._rest_url.startswith("https:") else None
         async with Rest(self._rest_url, context, timeout_s=8.0) as rest:
             info = await rest.exchange_info()
-        return choose(selectors, info.symbols)
+        return choose(selectors, info.symbols), weight_per_minute(info.rateLimits)
 
     # ── children ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,6 +178,9 @@ class Plan:
             rest_url=self._rest_url,
             book_levels=own.book_levels,
             ca_bundle=own.binance_ca_bundle,
+            # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
+            alone_every_s=self.budget.share_ns(own.shards) / 1e9,
+            alone_offset_s=shard * self.budget.spacing_ns / 1e9,
             environment=own.environment,
             log_level=own.log_level,
             log_format=own.log_format,

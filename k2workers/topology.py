@@ -130,10 +130,15 @@ class Topology:
         delay_s = 1.0
         while True:
             try:
-                return await self.plan.choose_symbols()
+                async with self.supervisor.permissions.own_request(plan.SYMBOLS_WEIGHT):
+                    chosen, weight_limit = await self.plan.choose_symbols()
             except VenueError as error:
                 hint = "" if self.settings.demo else "; try --demo to run without a venue"
                 _log.error("venue_unreachable", error=str(error), retry_in_s=delay_s, hint=f"still trying{hint}")
+            else:
+                if weight_limit:
+                    self.supervisor.permissions.learn_weight_limit(weight_limit)
+                return chosen
             await asyncio.sleep(delay_s)
             delay_s = min(RETRY_CAP_S, delay_s * 2)
 
@@ -188,9 +193,10 @@ class Topology:
     def _truth(self) -> dict[str, Any]:
         from k2workers import witness  # only a demonstration has one
 
-        emitted = self._records.get((plan.EXCHANGE, "emitted"), {}).get("topics", {})
+        emitted = self._records.get((plan.EXCHANGE, "emitted"), {})
         received = self._records.get((plan.WITNESS, "received"), {}).get("topics", {})
-        return witness.compare(self.plan.by_topic(emitted), received)
+        compared = witness.compare(self.plan.by_topic(emitted.get("topics", {})), received)
+        return {**compared, "left_out": emitted.get("left_out", {})}
 
     def _worker_figures(self, name: str) -> dict[str, Any]:
         beat = self.supervisor.beat(name)
@@ -229,6 +235,7 @@ class Topology:
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
+            "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
             "children": states,
             "workers": workers,
         }
@@ -262,11 +269,9 @@ class Topology:
                 beat = self.supervisor.beat(name)
                 if beat is not None:
                     self._meter.count(name, beat.counters.get("events_received", 0))
-            now_ns = time.monotonic_ns()
             self._meter.flush(
                 restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
-                connects=(self.supervisor.budget.granted_in_window(now_ns), self.supervisor.budget.waiting),
-                weight=(self.supervisor.weight.used(now_ns), self.supervisor.weight.refusals),
+                permissions=self.supervisor.permissions,
             )
             await asyncio.sleep(METER_S)
 

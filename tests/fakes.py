@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from k2workers.errors import VenueError
+
 
 class OpenHanded:
-    """Gives every leave to spend REST weight at once (``feed.recovery.WeightGrants``); ``closed`` gives none."""
+    """Gives every permission to spend REST weight at once (``feed.recovery.WeightGrants``); ``closed`` gives none."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -15,6 +17,6 @@ class OpenHanded:
         self.asked.append((weight, urgency))
         return None if self.closed else len(self.asked)
 
-    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
-        if retry_after_s:
-            self.refusals.append(retry_after_s)
+    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
+        if error is not None and error.retry_after_s:
+            self.refusals.append(error.retry_after_s)

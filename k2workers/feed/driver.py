@@ -81,7 +81,7 @@ class Driver:
         )
         self._lines: dict[int, Line] = {}
         self._closing: dict[int, Line] = {}
-        self._subscriptions = Subscriptions(venue)
+        self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
         self._bringing_up: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._requesting: asyncio.Task[None] | None = None
@@ -234,16 +234,18 @@ class Driver:
         task.add_done_callback(lambda _: self._bringing_up.pop(action.line, None))
 
     async def _bring_up(self, action: rotation.OpenLine) -> None:
-        number, own = action.line, self.settings
+        number = action.line
         grant = await self._grants.ask("connect", self._starved_since_ns) if action.starved else None
         line = Line(
-            number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended, Pace(self.settings.gather_ns)
-        )
+            number, self._venue.ws_url(self.settings.url), self.intake.on_messages, self._ended, Pace(self.settings.gather_ns)
+        )  # fmt: skip
         try:
-            await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
+            self._input(rotation.Advanced(number))
+            await self._shake_hands(line)
             self._lines[number] = line
             self._count_lines()
-            await self._subscriptions.establish(line, [spec.name for spec in self.specs])
+            first, later = self._in_order()
+            await self.subscriptions.establish(line, first, lambda: self._input(rotation.Advanced(number)))
         except VenueError as error:
             _log.warning("connection_failed", line=number, error=str(error), attempt=self.machine.attempt)
             self._forget(number)
@@ -256,6 +258,29 @@ class Driver:
             if grant is not None:
                 grant.done()
         self._opened(number)
+        if later:
+            self._spawn(self._subscribe_again(line, later))
+
+    async def _shake_hands(self, line: Line) -> None:
+        """Connect the line; the parent learns how the venue answered."""
+        own, permitted_ns = self.settings, time.monotonic_ns()
+        try:
+            await line.open(
+                ssl_context=self._ssl,
+                timeout_s=own.connect_timeout_s,
+                close_timeout_s=own.close_timeout_s,
+                read_refusal=self._venue.read_refusal,
+            )
+        except VenueError as error:
+            self._grants.answered(permitted_ns, error)
+            raise
+        self._grants.answered(permitted_ns, None)
+
+    def _in_order(self) -> tuple[list[str], list[str]]:
+        """The streams to subscribe at first, and those to try once the line is open, because the venue has refused them before."""
+        names, refused = [spec.name for spec in self.specs], self.subscriptions.refused
+        first, later = [n for n in names if n not in refused], [n for n in names if n in refused]
+        return (first, later) if first else (names, [])
 
     def _opened(self, number: int) -> None:
         rotating, overlap = self._rotating, self.intake.overlap
@@ -349,18 +374,17 @@ class Driver:
         self._input(rotation.Closed(number, cause))
 
     def _on_reply(self, number: int, reply: Reply) -> None:
-        if not self._subscriptions.on_reply(number, reply):
-            missing, line = self.audit.on_reply(reply), self._lines.get(number)
+        if not self.subscriptions.on_reply(number, reply):
+            missing, line = self.audit.on_reply(reply, self.subscriptions.refused), self._lines.get(number)
             if missing and line is not None:
                 _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
                 self._spawn(self._subscribe_again(line, missing))
 
     async def _subscribe_again(self, line: Line, names: list[str]) -> None:
         try:
-            async with asyncio.timeout(self.settings.connect_timeout_s):
-                await self._subscriptions.establish(line, names)
-        except (VenueError, TimeoutError) as error:
-            _log.warning("subscription_failed", line=line.number, error=str(error) or "no answer in time")
+            await self.subscriptions.establish(line, names)
+        except VenueError as error:
+            _log.warning("subscription_failed", line=line.number, error=str(error))
 
     # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
 

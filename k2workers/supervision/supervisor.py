@@ -16,26 +16,21 @@ import msgspec
 import structlog
 
 from k2workers.errors import BootError
-from k2workers.supervision.budget import Ask, BudgetPolicy, ConnectBudget
+from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import Child, ChildSpec
 from k2workers.supervision.control import (
     Beat,
     ControlServer,
     Drain,
-    GrantAsk,
-    GrantDone,
-    GrantGiven,
     Hello,
     Message,
     Ready,
     Record,
-    WeightAsk,
-    WeightDone,
-    WeightGiven,
 )
 from k2workers.supervision.life import Life
+from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.restart import RestartTracker
-from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
+from k2workers.supervision.weight import WeightPolicy
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
@@ -88,8 +83,7 @@ class Supervisor:
         on_fatal: Callable[[BootError], None],
     ) -> None:
         self.policy = policy
-        self.budget = ConnectBudget(policy.budget)
-        self.weight = WeightBudget(policy.weight)
+        self.permissions = Permissions(policy.budget, policy.weight, self.send)
         self.stopping = False
         self._on_record = on_record
         self._on_dead = on_dead
@@ -102,10 +96,6 @@ class Supervisor:
             Ready: self._heard_ready,
             Record: self._heard_record,
             Hello: self._heard_hello,
-            GrantAsk: self._grant_asked,
-            GrantDone: self._grant_done,
-            WeightAsk: self._weight_asked,
-            WeightDone: self._weight_done,
         }
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -229,7 +219,7 @@ class Supervisor:
                 ward.life.excuse(deaf_ns, now_ns)
                 if not self.stopping:
                     self._look_after(ward, now_ns)
-            self._give_grants(now_ns)
+            self.permissions.look(now_ns)
             await asyncio.sleep(WATCH_S)
 
     def _look_after(self, ward: _Ward, now_ns: int) -> None:
@@ -253,8 +243,7 @@ class Supervisor:
         if not ward.served:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
-        self.budget.release_child(name)
-        self.weight.release_child(name)
+        self.permissions.release_child(name)
         self._on_dead(name, child.pid)
         delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random())
         ward.child = None
@@ -276,10 +265,14 @@ class Supervisor:
 
     def _on_message(self, name: str, message: Message) -> None:
         ward = self._wards.get(name)
+        if ward is None:
+            return
+        ward.life.heard_ns = time.monotonic_ns()
         handle = self._handlers.get(type(message))
-        if ward is not None and handle is not None:
-            ward.life.heard_ns = time.monotonic_ns()
+        if handle is not None:
             handle(ward, message)
+        else:
+            self.permissions.take(name, message, ward.life.heard_ns)
 
     def _heard_beat(self, ward: _Ward, message: Beat) -> None:
         ward.beat = message
@@ -293,30 +286,3 @@ class Supervisor:
 
     def _heard_hello(self, ward: _Ward, message: Hello) -> None:
         _log.debug("child_connected", child=ward.spec.name, pid=message.pid)
-
-    def _grant_asked(self, ward: _Ward, message: GrantAsk) -> None:
-        key = (ward.spec.name, message.id)
-        self.budget.ask(Ask(key, message.shard, message.purpose, message.starved_since_ns, ward.life.heard_ns))
-        self._give_grants(ward.life.heard_ns)
-
-    def _grant_done(self, ward: _Ward, message: GrantDone) -> None:
-        self.budget.release((ward.spec.name, message.id))
-        self._give_grants(ward.life.heard_ns)
-
-    def _weight_asked(self, ward: _Ward, message: WeightAsk) -> None:
-        key = (ward.spec.name, message.id)
-        self.weight.ask(WeightWish(key, message.weight, message.urgency, ward.life.heard_ns))
-        self._give_grants(ward.life.heard_ns)
-
-    def _weight_done(self, ward: _Ward, message: WeightDone) -> None:
-        key, retry_after_ns = (ward.spec.name, message.id), int(message.retry_after_s * 1e9)
-        self.weight.done(key, ward.life.heard_ns, used=message.used, retry_after_ns=retry_after_ns)
-        if retry_after_ns:
-            _log.warning("rest_refused", child=ward.spec.name, retry_after_s=message.retry_after_s)
-        self._give_grants(ward.life.heard_ns)
-
-    def _give_grants(self, now_ns: int) -> None:
-        for ask in self.budget.due(now_ns):
-            self.send(ask.key[0], GrantGiven(ask.key[1]))
-        for wish in self.weight.due(now_ns):
-            self.send(wish.key[0], WeightGiven(wish.key[1]))

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
 
 
@@ -143,8 +144,14 @@ class Venue(Protocol):
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """The streams of these kinds for these symbols. Raises ConfigError for an unknown kind."""
 
-    def subscribe_messages(self, names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
-        """Requests (id, message) that subscribe all names, each within the venue's size limit."""
+    def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
+        """The names in parts that each fit into one request."""
+
+    def subscribe_message(self, names: Sequence[str], request_id: int) -> bytes:
+        """A request that subscribes these names."""
+
+    def read_refusal(self, asked: str, status: int, retry_after: str, body: bytes, now_s: float) -> VenueError:
+        """What an HTTP answer other than a success means. ``asked`` is the address for the message; ``now_s`` the epoch time."""
 
     def ws_url(self, base: str) -> str:
         """The address to connect to, from the configured base."""

@@ -149,6 +149,6 @@ async def test_without_leave_nothing_is_asked_of_the_venue() -> None:
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
             shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
-            await until(lambda: recovery.requests["no_leave"] > 1)
+            await until(lambda: recovery.requests["no_permission"] > 1)
         assert (await client.get("/_exchange/status"))["rest"]["requests"] == 0
         assert await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 1)

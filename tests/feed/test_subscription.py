@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 
 import pytest
 
@@ -43,9 +43,9 @@ class Connected:
 
 async def subscribed(client: Client, connected: Connected, names: list[str]) -> Line:
     line = await connected.open(client)
-    subscription = Subscription(SPOT.subscribe_messages(names, 1), 0.01)
+    subscription = Subscription(SPOT, names, itertools.count(1), lambda: None)
     connected.on_reply = subscription.on_reply
-    await asyncio.wait_for(subscription.establish(line), WAIT_S)
+    await subscription.establish(line, WAIT_S)
     return line
 
 

@@ -43,6 +43,12 @@ class Client:
             return await reply.json()
 
 
+async def inject(client: Client, **body: Any) -> Any:
+    """(HTTP status, answer) of putting a fault into effect."""
+    async with client.session.post(f"http://127.0.0.1:{client.port}/_exchange/fault", json=body) as reply:
+        return reply.status, await reply.json()
+
+
 @contextlib.asynccontextmanager
 async def running(**changes: Any) -> AsyncIterator[Client]:
     """An exchange with the given settings, and a client for it."""

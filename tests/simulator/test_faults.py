@@ -11,14 +11,9 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import faults
-from tests.simulator.support import Client, ask, collect, end_of, running
+from tests.simulator.support import Client, ask, collect, end_of, inject, running
 
 TRADES = "/ws/btcusdt@trade"
-
-
-async def inject(client: Client, **body: Any) -> Any:
-    async with client.session.post(f"http://127.0.0.1:{client.port}/_exchange/fault", json=body) as reply:
-        return reply.status, await reply.json()
 
 
 @pytest.mark.parametrize(
@@ -30,6 +25,8 @@ async def inject(client: Client, **body: Any) -> Any:
         ("drop:probability=2", "allowed is 0 to 1"),
         ("drop:count=many", "allowed is a int"),
         ("close:code=-5", "allowed is 0 or more"),
+        ("refuse:retry_after_as=smoke", "allowed are seconds, date, words"),
+        ("odd_row:element={half", "allowed is JSON"),
     ],
 )
 def test_a_wrong_fault_is_one_clear_message(text: str, words: str) -> None:
@@ -262,3 +259,28 @@ async def test_faults_are_listed_with_how_often_they_acted_and_repeat_if_asked()
         assert listed["acted"] >= 3
         await client.post("/_exchange/clear_faults")
         assert await collect(await client.connect(TRADES), lambda events: len(events) > 100)
+
+
+async def test_an_odd_element_stands_at_the_head_of_an_array_message() -> None:
+    async with running() as client:
+        raw, combined = (
+            await client.connect("/ws/!miniTicker@arr"),
+            await client.connect("/stream?streams=!miniTicker@arr"),
+        )
+        await inject(client, kind="odd_element", element='{"s":"A B"}')
+        (rows,) = await collect(raw, bool)
+        (wrapped,) = await collect(combined, bool)
+        assert rows[0] == wrapped["data"][0] == {"s": "A B"} and rows[1]["s"] == "BTCUSDT"
+
+
+async def test_one_refused_stream_name_refuses_its_list_and_is_not_told() -> None:
+    async with running(messages_per_second=100) as client:
+        socket = await client.connect()
+        await inject(client, kind="refuse_stream", stream="@depth")
+        names = ["btcusdt@trade", "btcusdt@depth"]
+        refused = await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1})
+        assert refused == {"error": {"code": 2, "msg": "Invalid request: invalid stream"}, "id": 1}
+        assert (await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 2}))["result"] == []
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names[:1], "id": 3}))["result"] is None
+        await client.post("/_exchange/clear_faults")
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 4}))["result"] is None

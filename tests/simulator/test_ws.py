@@ -227,3 +227,36 @@ async def test_connections_can_be_dropped_and_warned_on_demand() -> None:
         assert await client.post("/_exchange/drop?connections=all") == {"dropped": 1}
         assert (await end_of(second))[0] == 1006
         assert (await client.get("/_exchange/status"))["connects_total"] == 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/0", "/ws/no such stream", "/ws/@@@", "/stream?streams=0", "/market/ws/btcusdt@trade", "/elsewhere"]
+)
+async def test_an_address_may_name_anything_and_brings_nothing(path: str) -> None:
+    async with running() as client:
+        socket = await client.connect(path)
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": ["btcusdt@aggTrade"], "id": 1}))["result"] is None
+        events = await collect(socket, lambda events: len(events) > 20)
+        assert {event.get("data", event)["e"] for event in events} == {"aggTrade"}
+
+
+async def test_all_market_streams_deliver_under_every_name_that_clients_send() -> None:
+    names = [f"!{kind}@arr{speed}" for kind in ("miniTicker", "ticker_1h") for speed in ("", "@1000ms", "@3000ms")]
+    async with running() as client:
+        raw = await client.connect(f"/ws/{names[1]}")
+        socket = await client.connect()
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1}))["result"] is None
+        await collect(socket, lambda events: {event["stream"] for event in events} == set(names))
+        (rows,) = await collect(raw, bool)
+        assert rows[0]["e"] == "24hrMiniTicker"
+
+
+async def test_names_that_never_brought_an_event_are_forgotten_with_their_connection() -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/0/nosuchusdt@trade/btcusdt@trade")
+        await collect(socket, lambda events: len(events) > 3)
+        await socket.close()
+        async with asyncio.timeout(WAIT_S):
+            while client.exchange.connections:
+                await asyncio.sleep(0.01)
+        assert client.exchange.hub.wanted == {"btcusdt@trade"}

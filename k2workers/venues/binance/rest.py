@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import urllib.request
 import zlib
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 import httpcore
 import msgspec
 
-from k2workers.errors import ConfigError, RateLimited, VenueError, VenueRefused
+from k2workers.errors import ConfigError, VenueError
 from k2workers.events import Level
+from k2workers.venues.binance import refusals
 from k2workers.venues.binance.symbols import SymbolInfo
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -42,6 +44,7 @@ class ExchangeInfo(msgspec.Struct, frozen=True):
     """GET /api/v3/exchangeInfo, as far as it is used."""
 
     symbols: list[SymbolInfo]
+    rateLimits: Any = ()  # noqa: N815 - the venue's own name; read by ``limits``
 
 
 class TradeRow(msgspec.Struct, frozen=True):
@@ -88,11 +91,6 @@ class DepthReply(msgspec.Struct, frozen=True):
     lastUpdateId: int  # noqa: N815
     bids: list[Level]
     asks: list[Level]
-
-
-class _Refusal(msgspec.Struct):
-    code: int = 0
-    msg: str = ""
 
 
 class Rest:
@@ -167,7 +165,7 @@ class Rest:
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {_reason(error)}") from error
         if status != 200:
-            raise _refused(url, status, body, headers.get("retry-after", ""))
+            raise refusals.read(url, status, headers.get("retry-after", ""), body, time.time())
         try:
             return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -209,17 +207,3 @@ def _reason(error: BaseException) -> str:
     while (earlier := error.__cause__ or error.__context__) is not None:
         error = earlier
     return str(error) or type(error).__name__
-
-
-def _refused(url: str, status: int, body: bytes, retry_after: str) -> VenueError:
-    """The error for an HTTP status: 429 and 418 say when to come back; other 4xx will not change by repeating."""
-    try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
-        words = f"{refusal.code} {refusal.msg}"
-    except (msgspec.MsgspecError, ValueError):
-        words = body[:200].decode(errors="replace")
-    message = f"{url} answered HTTP {status}: {words}"
-    if status in (429, 418):
-        wait_s = float(retry_after) if retry_after.isdigit() else 60.0
-        return RateLimited(message, retry_after_s=wait_s, banned=status == 418)
-    return VenueRefused(message) if 400 <= status < 500 else VenueError(message)

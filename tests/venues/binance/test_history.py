@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.errors import RateLimited, VenueError
+from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import AggTrade, Kline, Trade
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.history import BinanceHistory
@@ -95,11 +95,11 @@ def test_the_price_of_a_book_depends_on_its_levels(levels: tuple[int, int]) -> N
 async def test_a_refusal_says_how_long() -> None:
     refusals = ("rest_429:retry_after_s=9,path=depth", "rest_418:path=trades", "rest_5xx")
     async with running(faults=refusals) as client, history(client) as rest:
-        with pytest.raises(RateLimited) as limited:
+        with pytest.raises(AddressRefused) as limited:
             await rest.book(topic("depth"))
-        assert (limited.value.retry_after_s, limited.value.banned) == (9, False)
-        with pytest.raises(RateLimited) as banned:
+        assert (limited.value.status, limited.value.retry_after_s) == (429, 9)
+        with pytest.raises(AddressRefused) as banned:
             await rest.fetch(topic("trade"), 1, 2, 0)
-        assert banned.value.banned
+        assert banned.value.status == 418
         with pytest.raises(VenueError, match="HTTP 502"):
             await rest.fetch(topic("agg_trade"), 1, 2, 0)
