@@ -115,7 +115,7 @@ async def everything(rig: Rig) -> list[int]:
     """kill -9 of the parent: the whole tree goes, and a new one continues from the checkpoint."""
     rig.feed.remember_family()
     rig.feed.process.kill()
-    await rig.until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone", 5.0)
+    await rig.until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone")
     rig.feed.__exit__()
     rig.start_feed()
     await rig.ready()

@@ -24,6 +24,7 @@ from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot
 from tests.bench.frames import frames, symbols
 from tests.bench.pump import Pumping
+from tests.support.waiting import WAIT_S, until
 
 EVENTS = 3_000
 RUNNERS: dict[str, Callable[..., object]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
@@ -55,8 +56,8 @@ async def received(url: str, ca_bundle: str = "") -> tuple[list[bytes], int]:
 
     line = Line(1, url, take, lambda *_: None, Pace(0))
     context = client_context(ca_bundle) if ca_bundle else None
-    await line.open(ssl_context=context, timeout_s=10, close_timeout_s=1)
-    async with asyncio.timeout(20):
+    await line.open(ssl_context=context, timeout_s=WAIT_S, close_timeout_s=1)
+    async with asyncio.timeout(WAIT_S):
         await done.wait()
     line.abort()
     await asyncio.sleep(0)
@@ -94,7 +95,7 @@ def test_what_is_no_handshake_is_a_venue_error(reply: bytes) -> None:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
         line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
         with pytest.raises(VenueError, match=r"cannot connect to|answered HTTP 503"):
-            await line.open(ssl_context=None, timeout_s=10, close_timeout_s=1)
+            await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         server.close()
         await server.wait_closed()
 
@@ -138,12 +139,10 @@ def test_what_a_connection_held_is_free_soon_after_its_end(runner: str) -> None:
     async def wait_until_free(port: int) -> None:
         line = Line(1, f"ws://127.0.0.1:{port}/stream", lambda *_: None, lambda *_: None, Pace(0))
         gone = weakref.ref(line)
-        await line.open(ssl_context=None, timeout_s=10, close_timeout_s=1)
+        await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         line.abort()
         del line
-        async with asyncio.timeout(20):
-            while gone() is not None:
-                await asyncio.sleep(0.05)
+        await until(lambda: gone() is None)
 
     gc.disable()  # the collector's own rounds would hide it
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 
 import pytest
@@ -15,6 +14,7 @@ from k2workers.feed.subscription import AUDIT_NS, Audit, Subscription
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Outcome, Reply
 from tests.simulator.support import Client, running
+from tests.support.waiting import WAIT_S, until
 
 SPOT = BinanceSpot()
 SPECS = SPOT.stream_specs(["trade", "depth"], ["BTCUSDT", "ETHUSDT"])
@@ -31,7 +31,7 @@ class Connected:
 
     async def open(self, client: Client) -> Line:
         line = Line(1, SPOT.ws_url(f"ws://127.0.0.1:{client.port}"), self._take, lambda *_: None, Pace(0))
-        await line.open(ssl_context=None, timeout_s=5, close_timeout_s=1)
+        await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         return line
 
     def _take(self, _line: int, messages: Messages, received_ns: int) -> None:
@@ -45,7 +45,7 @@ async def subscribed(client: Client, connected: Connected, names: list[str]) -> 
     line = await connected.open(client)
     subscription = Subscription(SPOT, names, itertools.count(1), lambda: None)
     connected.on_reply = subscription.on_reply
-    await subscription.establish(line, 30)
+    await subscription.establish(line, WAIT_S)
     return line
 
 
@@ -65,16 +65,12 @@ async def test_an_audit_finds_what_the_venue_forgot_and_only_when_it_is_due() ->
         connected.on_reply = lambda reply: missing.append(audit.on_reply(reply))
         audit.look(line, AUDIT_NS - 1)
         audit.look(line, AUDIT_NS)
-        async with asyncio.timeout(5):
-            while not missing:
-                await asyncio.sleep(0.01)
+        await until(lambda: missing)
         assert missing == [[]]
         body = {"kind": "forget", "stream": "ethusdt@trade"}
         async with client.session.post(f"http://127.0.0.1:{client.port}/_exchange/fault", json=body):
             audit.look(line, 2 * AUDIT_NS)
-        async with asyncio.timeout(5):
-            while len(missing) < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(missing) == 2)
         assert missing[1] == ["ethusdt@trade"]
         assert audit.lost == 1
         await line.close(1000, "done")

@@ -43,7 +43,7 @@ def test_bars_and_late_symbols_come_whole_and_the_report_names_what_is_not_playe
         "--replay", file, "--replay-speed", "120", "--symbols", "*", "--streams", "trade,kline_1m",
         "--report", str(report), shards=1,
     ) as program:  # fmt: skip
-        wait_for("everything published", lambda: program.status().get("published", 0) >= events, limit_s=60)
+        wait_for("everything published", lambda: program.status().get("published", 0) >= events)
         assert any("aaausdt@depth@0ms" in line for line in program.raw)
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)

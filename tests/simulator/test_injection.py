@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.support import TIMEOUT_S, Client, ask, collect, inject, running
+from tests.simulator.support import Client, ask, collect, inject, running
+from tests.support.waiting import LOOK_S, WAIT_S
 
 
 async def statuses(client: Client) -> dict[str, str]:
@@ -78,9 +79,9 @@ async def test_ids_go_on_where_they_stood_and_the_truth_stays_whole() -> None:
 async def test_a_rest_with_an_end_ends_by_itself() -> None:
     async with running(symbols=2) as client:
         await inject(client, kind="status", for_s=0.2)
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(WAIT_S):
             while (await statuses(client))["BTCUSDT"] != "TRADING":
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(LOOK_S)
         (fault,) = (await client.get("/_exchange/faults"))["faults"]
         assert fault["acted"] == 1, "it was in effect"
         await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 3)

@@ -18,6 +18,7 @@ from k2workers.simulator.bars import Bar
 from k2workers.simulator.recorded_events import retimed
 from k2workers.simulator.recording import read_lines
 from tests.simulator.support import Client, collect, running
+from tests.support.waiting import WAIT_S
 
 DATA = Path(os.environ.get("K2_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RECORDINGS = [DATA / "spot" / f"btcusdt_2024080{day}.gz" for day in (8, 9)]
@@ -295,7 +296,7 @@ async def test_the_recordings_come_whole_and_in_order_at_full_speed() -> None:
         trades: list[int] = []
         diffs: list[tuple[int, int]] = []
         while len(trades) < 19_904 or len(diffs) < 6_495:
-            event = json.loads(await socket.receive_str(timeout=10))["data"]
+            event = json.loads(await socket.receive_str(timeout=WAIT_S))["data"]
             if event["e"] == "trade":
                 trades.append(event["t"])
             else:
