@@ -245,18 +245,18 @@ class Driver:
         task.add_done_callback(lambda _: self._bringing_up.pop(action.line, None))
 
     async def _bring_up(self, action: rotation.OpenLine) -> None:
-        number = action.line
+        number, own = action.line, self.settings
         grant = await self._grants.ask("connect", self._starved_since_ns) if action.starved else None
         line = Line(
-            number, self._venue.ws_url(self.settings.url), self.intake.on_messages, self._ended, Pace(self.settings.gather_ns)
-        )  # fmt: skip
+            number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended, Pace(self.settings.gather_ns)
+        )
         try:
             self._input(rotation.Advanced(number))
             await self._shake_hands(line)
             self._lines[number] = line
             self._count_lines()
-            first, later = self._in_order()
-            await self.subscriptions.establish(line, first, lambda: self._input(rotation.Advanced(number)))
+            names = self.subscriptions.not_refused([spec.name for spec in self.specs])
+            await self.subscriptions.establish(line, names, lambda: self._input(rotation.Advanced(number)))
         except VenueError as error:
             _log.warning("connection_failed", line=number, error=str(error), attempt=self.machine.attempt)
             self._forget(number)
@@ -269,8 +269,7 @@ class Driver:
             if grant is not None:
                 grant.done()
         self._opened(number)
-        if later:
-            self._spawn(self._subscribe_again(line, later))
+        self._try_refused(line)
 
     async def _shake_hands(self, line: Line) -> None:
         """Connect the line; the parent learns how the venue answered."""
@@ -286,12 +285,6 @@ class Driver:
             self._grants.answered(permitted_ns, error)
             raise
         self._grants.answered(permitted_ns, None)
-
-    def _in_order(self) -> tuple[list[str], list[str]]:
-        """The streams to subscribe at first, and those to try once the line is open, because the venue has refused them before."""
-        names, refused = [spec.name for spec in self.specs], self.subscriptions.refused
-        first, later = [n for n in names if n not in refused], [n for n in names if n in refused]
-        return (first, later) if first else (names, [])
 
     def _opened(self, number: int) -> None:
         rotating, overlap = self._rotating, self.intake.overlap
@@ -388,22 +381,24 @@ class Driver:
         self._replies += 1
         if not self.subscriptions.on_reply(number, reply):
             missing, line = self.audit.on_reply(reply, self.subscriptions.refused), self._lines.get(number)
-            if missing and line is not None:
+            if line is None:
+                return
+            self._try_refused(line)
+            if missing:
                 _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
-                self._spawn(self._subscribe_again(line, missing))
+                self._spawn(self.subscriptions.try_to(line, missing))
+
+    def _try_refused(self, line: Line) -> None:
+        """Steadily: what the venue refuses may be taken some day."""
+        if self.subscriptions.refused:
+            self._spawn(self.subscriptions.try_refused(line))
 
     async def _subscribe_later(self, line: Line, names: list[str]) -> None:
         """Subscribe these as soon as what the line was opened for is subscribed."""
         if (bringing_up := self._bringing_up.get(line.number)) is not None:
             await asyncio.wait([bringing_up])
         if self._lines.get(line.number) is line:
-            await self._subscribe_again(line, names)
-
-    async def _subscribe_again(self, line: Line, names: list[str]) -> None:
-        try:
-            await self.subscriptions.establish(line, names)
-        except VenueError as error:
-            _log.warning("subscription_failed", line=line.number, error=str(error))
+            await self.subscriptions.try_to(line, names)
 
     # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ tells that the request was read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,16 +74,15 @@ class Subscription:
             raise VenueError(f"no reply to a subscription within {limit_s:g} s") from None
         self._news.clear()
 
-    def on_reply(self, reply: Reply) -> None:
-        """Take one control reply of the venue."""
+    def on_reply(self, reply: Reply) -> bool:
+        """Take one control reply of the venue; False if it answers none of these requests."""
         number = reply.id
         if number is None and not reply.ok:
-            number = next(
-                iter(self._asked), None
-            )  # a refusal that names no request means the oldest: replies come in order
+            # A refusal that names no request means the oldest: replies come in order.
+            number = next(iter(self._asked), None)
         names = self._asked.pop(number, None) if number is not None else None
         if names is None:
-            return
+            return False
         if reply.ok:
             self.accepted.update(names)
         elif len(names) > 1:
@@ -92,6 +92,7 @@ class Subscription:
             self.refused[names[0]] = f"{reply.code} {reply.message}"
         self._on_progress()
         self._news.set()
+        return True
 
 
 class Subscriptions:
@@ -117,6 +118,27 @@ class Subscriptions:
                 del self._under_way[line.number]
                 self._note(subscription)
 
+    async def try_to(self, line: Line, names: Sequence[str]) -> None:
+        """Subscribe these on a line that carries others already: a failure is logged."""
+        try:
+            await self.establish(line, names)
+        except VenueError as error:
+            _log.warning("subscription_failed", line=line.number, error=str(error))
+
+    async def try_refused(self, line: Line) -> None:
+        """Try one refused stream again, another one each time; if the venue takes it, all others too."""
+        name, words = next(iter(self.refused.items()))
+        del self.refused[name]
+        self.refused[name] = words  # the last in the row now
+        with contextlib.suppress(VenueError):
+            await self.establish(line, [name])
+        if name not in self.refused and self.refused:
+            await self.try_to(line, list(self.refused))
+
+    def not_refused(self, names: Sequence[str]) -> Sequence[str]:
+        """The names that a new line subscribes first; all, if all were refused."""
+        return [name for name in names if name not in self.refused] or names
+
     def _note(self, subscription: Subscription) -> None:
         for name in subscription.accepted & self.refused.keys():
             del self.refused[name]
@@ -128,9 +150,7 @@ class Subscriptions:
     def on_reply(self, line: int, reply: Reply) -> bool:
         """Take a control reply of the venue; False if it answers none of these."""
         subscription = self._under_way.get(line)
-        if subscription is not None:
-            subscription.on_reply(reply)
-        return subscription is not None
+        return subscription is not None and subscription.on_reply(reply)
 
 
 class Audit:
