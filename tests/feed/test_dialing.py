@@ -98,17 +98,11 @@ def test_a_proxy_whose_first_address_is_dead_is_reached_too(
 @pytest.mark.parametrize("loop", LOOPS)
 def test_when_no_address_answers_both_say_why(loop: str) -> None:
     async def attempt() -> list[str]:
-        words = []
-        for urls in ((f"ws://{HOST}:1", "http://127.0.0.1:1"), ("ws://127.0.0.1:1", f"http://{HOST}:1")):
-            with pytest.raises(VenueError) as caught:
-                line = Line(1, urls[0], lambda *_: None, lambda *_: None, Pace(0))
-                await line.open(ssl_context=None, timeout_s=60, close_timeout_s=1)
-            words.append(str(caught.value))
-            async with Rest(urls[1]) as rest:
-                with pytest.raises(VenueError) as caught:
-                    await rest.exchange_info()
-            words.append(str(caught.value))
-        return words
+        return [
+            await failure_of(f"{scheme}://{host}:1")
+            for failure_of, scheme in ((_failure_of_line, "ws"), (_failure_of_rest, "http"))
+            for host in (HOST, "127.0.0.1")
+        ]
 
     words = names.run(loop, {HOST: ["127.0.0.2", "127.0.0.1"]}, attempt())
     assert all("Connect call failed" in each or "refused" in each for each in words), words
