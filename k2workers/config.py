@@ -1,4 +1,5 @@
-"""Owns the settings: one model, filled from flags over environment (``K2_…``) over a TOML file over defaults.
+"""Owns the settings: one model, filled from flags over environment (``K2_…``; an empty one counts as not set) over a TOML file
+over defaults.
 
 Every mistake is reported at once; each names the setting, the value and what is allowed.
 """
@@ -18,6 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from k2workers.errors import ConfigError
+from k2workers.transport.endpoint import mistake_in
 from k2workers.venues.binance import streams as binance_streams
 
 ENVIRONMENT_PREFIX = "K2_"
@@ -32,7 +34,7 @@ Words = Annotated[list[str], NoDecode]
 class Settings(BaseSettings):
     """Everything a run can be told. The defaults feed Binance spot."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     shards: int = Field(4, ge=1, le=256, description="worker processes, one connection each")
     symbols: Words = Field(
@@ -119,11 +121,10 @@ class Settings(BaseSettings):
     @field_validator("publish_endpoint", "snapshot_endpoint")
     @classmethod
     def _endpoint(cls, value: str) -> str:
-        scheme, _, rest = value.partition("://")
-        port = rest.rpartition(":")[2]
-        if (scheme == "ipc" and rest) or (scheme == "tcp" and (port == "*" or (port.isdigit() and int(port) < 65_536))):
-            return value
-        raise ValueError("allowed: tcp://HOST:PORT or ipc://PATH")
+        mistake = mistake_in(value)
+        if mistake:
+            raise ValueError(mistake)
+        return value
 
     @field_validator("binance_websocket_url")
     @classmethod
@@ -196,9 +197,8 @@ def load(
     Raises ConfigError that lists every mistake; ``flag_of`` says by which flags the settings are known to the user.
     """
     from_file = _read(file)
-    from_environment = {
-        name for name in Settings.model_fields if f"{ENVIRONMENT_PREFIX}{name}".upper() in map(str.upper, environ)
-    }
+    set_there = {variable.upper() for variable, value in environ.items() if value}
+    from_environment = {name for name in Settings.model_fields if f"{ENVIRONMENT_PREFIX}{name}".upper() in set_there}
     given = {name: value for name, value in from_file.items() if name not in from_environment} | dict(flags)
     if given.get("demo") and not ({"symbols"} & (given.keys() | from_environment)):
         given["symbols"] = ["*"]
