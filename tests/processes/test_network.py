@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -61,11 +63,16 @@ def test_a_proxy_that_is_none_is_one_message_before_any_child(value: str) -> Non
     assert "s3cr3t" not in ended.stderr
 
 
-def test_the_demonstration_needs_no_proxy_even_where_there_is_one() -> None:
+def test_the_demonstration_and_the_image_health_check_need_no_proxy_even_where_there_is_one() -> None:
+    (check,) = re.findall(r"^ *CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     ports = ["--http-port", "0", "--publish-endpoint", "tcp://127.0.0.1:*", "--snapshot-endpoint", "tcp://127.0.0.1:*"]
     dead = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
     with Program("--demo", "--shards", "1", "--log-format", "json", *ports, **NO_PROXIES | dead) as program:
         program.wait_ready()
+        url = program.logged("started")[0]["http"]
+        code = json.loads(check)[2].replace("http://127.0.0.1:9091", url)
+        assert url in code
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, **NO_PROXIES, **dead}, timeout=60, check=True)
         program.stop()
 
 
