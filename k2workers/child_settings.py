@@ -9,7 +9,11 @@ from k2workers.simulator.settings import SimulatorSettings
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one worker needs, sent once at its start."""
+    """Everything one worker needs, sent once at its start.
+
+    ``alone_every_s``: how far apart it may connect without permission while the parent is silent; ``alone_offset_s`` sets it apart from
+    the other workers.
+    """
 
     feed: FeedSettings
     symbols: tuple[str, ...]
@@ -18,6 +22,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     rest_url: str
     book_levels: int = 1_000
     ca_bundle: str = ""
+    alone_every_s: float = 0.0
+    alone_offset_s: float = 0.0
     environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"

@@ -14,9 +14,23 @@ from k2workers.errors import ConfigError, K2Error
 SETTING_OF = {"duration": "duration_s", "rotation_lifetime": "rotation_lifetime_s"}
 """Flags whose setting has another name."""
 
+EXAMPLES = r"""python -m k2workers --shards 8                    # Binance spot
+python -m k2workers --shards 8 --symbols BTCUSDT,ETHUSDT \
+    --streams trade,book_ticker,depth
+python -m k2workers --shards 8 --symbols '*USDT'  # all that trade and match
+python -m k2workers --shards 8 --symbols file:symbols.txt
+python -m k2workers --shards 8 --demo --duration 60 --report r.json
+python -m k2workers --demo --replay DAY1.gz DAY2.gz --replay-speed 20
+python -m k2workers simulate --port 9443          # the venue's stand-in
+python -m k2workers tail binance.trade.BTCUSDT    # print a topic
+python -m k2workers tail binance.trade.           # all with this prefix"""
+"""Shown by ``--help``, and word for word the commands of README; each line fits 80 columns."""
+
 app = App(
     name="k2workers",
     help="Keep a market's live feed flowing: sharded workers, rotating connections, ZeroMQ, Prometheus.",
+    help_format="plaintext",
+    help_epilogue=f"Examples:\n\n{EXAMPLES}",
     version=__version__,
     result_action="return_value",
 )
@@ -115,7 +129,7 @@ def run(
     return start.run(configuration.load(flags, config, flag_of=flag_of))
 
 
-@app.command
+@app.command(help_epilogue="")
 def simulate(
     *,
     host: str = "127.0.0.1",
@@ -132,6 +146,10 @@ def simulate(
     fault: Annotated[list[str] | None, Parameter(negative="")] = None,
 ) -> int:
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
+
+    For REST it remembers of each symbol the last 20,000 trades and aggregate trades, none older than 15 minutes, and the
+    last 1,000 bars of each interval, none older than 8 days: some 200 MB after hours, 300 MB after days. What it holds
+    stands in /_exchange/status.
 
     Parameters
     ----------
@@ -184,7 +202,7 @@ def simulate(
     return 0
 
 
-@app.command
+@app.command(help_epilogue="")
 def tail(
     *topics: str,
     endpoint: str = "tcp://127.0.0.1:5555",

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     )
     overlap_limit_s: float = Field(30.0, gt=0, le=600, description="how long a standby may take to prove itself")
     stale_after_s: float = Field(30.0, ge=5, le=600, description="a connection without a frame this long is dropped")
-    connect_timeout_s: float = Field(10.0, gt=0, le=120, description="for making a connection, and as long again for its handshakes")
+    connect_timeout_s: float = Field(
+        10.0, gt=0, le=120, description="for making a connection, and as long again for its handshakes"
+    )
     binance_websocket_url: str = Field("wss://stream.binance.com:9443", description="base of the stream address")
     binance_rest_url: str = Field("https://api.binance.com", description="base of the REST address")
     binance_ca_bundle: str = Field("", description="PEM file with further certificate authorities to trust")
@@ -75,6 +77,9 @@ class Settings(BaseSettings):
         ge=0,
         le=10_000,
         description="microseconds for which a busy worker lets events gather before it reads again",
+    )
+    symbol_check_s: float = Field(
+        300.0, ge=1, le=86_400, description="seconds between looks at what the venue lists: new symbols, changed ones"
     )
     book_levels: int = Field(1000, description="levels of each side in a book snapshot: 100, 500, 1000 or 5000")
     rest_weight_share: float = Field(

@@ -25,9 +25,19 @@ class BootError(K2Error):
 
 
 class VenueError(K2Error):
-    """The venue, or the way to it, did something that stops the request at hand."""
+    """The venue, or the way to it, did something that stops the request at hand.
+
+    ``status`` is the HTTP status of its answer, 0 if there was none; ``retry_after_s`` how long it told us to wait, 0 if it did not say;
+    ``weight_limit`` the REST weight per minute that it named, 0 if none.
+    """
 
     retryable = True
+
+    def __init__(self, message: str, *, status: int = 0, retry_after_s: float = 0.0, weight_limit: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.weight_limit = weight_limit
 
 
 class VenueRefused(VenueError):
@@ -36,10 +46,5 @@ class VenueRefused(VenueError):
     retryable = False
 
 
-class RateLimited(VenueError):
-    """HTTP 429 or 418: every worker on this IP must wait ``retry_after_s`` seconds."""
-
-    def __init__(self, message: str, *, retry_after_s: float, banned: bool = False) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-        self.banned = banned
+class AddressRefused(VenueError):
+    """The venue refuses our IP for a while (HTTP 403, 418, 429 or 451): everybody behind this address must wait."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from k2workers import metrics, sharding
 from k2workers.child_settings import AggregatorSettings, ExchangeSettings, WitnessSettings, WorkerSettings
 from k2workers.config import Settings
+from k2workers.errors import ConfigError, VenueError, VenueRefused
 from k2workers.feed import schedule
 from k2workers.feed.settings import FeedSettings
 from k2workers.simulator.settings import SimulatorSettings
@@ -18,8 +21,9 @@ from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.weight import WeightPolicy
 from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot, streams
-from k2workers.venues.binance.rest import Rest
-from k2workers.venues.binance.symbols import choose
+from k2workers.venues.binance.limits import weight_per_minute
+from k2workers.venues.binance.rest import ExchangeInfo, Rest
+from k2workers.venues.binance.symbols import Choice, choose, names_alone
 
 AGGREGATOR = "aggregator"
 EXCHANGE = "exchange"
@@ -27,6 +31,9 @@ WITNESS = "witness"
 
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
+
+SYMBOLS_WEIGHT = 40
+"""What asking for the symbols costs: exchangeInfo of the names alone, and of all if that fails."""
 
 DEMO_CONNECTS = 100_000
 """Connection attempts in a window that the embedded exchange allows."""
@@ -48,26 +55,50 @@ class Plan:
         self._origin_ns = origin_ns
         self._websocket_url = settings.binance_websocket_url
         self._rest_url = settings.binance_rest_url
+        self._all_known = True
+        """Whether the venue listed every name when it was last asked."""
         limits = self.venue.limits
         # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
         window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
         self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
-        self.weight = WeightPolicy(limit=int(limits.rest_weight_per_minute * settings.rest_weight_share))
+        self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=settings.rest_weight_share)
+
+        self._whole_market = streams.all_market_kinds(settings.streams)
+        self._everywhere = [kind for kind in settings.streams if kind not in self._whole_market]
+        """The kinds that have a stream for each symbol."""
 
     def use_exchange(self, listening: Mapping[str, Any]) -> None:
         """Point the workers to the embedded exchange instead of the venue."""
         self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
         self._rest_url = f"http://127.0.0.1:{listening['rest_port']}"
 
-    async def choose_symbols(self) -> list[str]:
-        """The symbols of this run, asked of the venue. Raises VenueError (worth another try) or ConfigError."""
+    async def choose_symbols(self) -> tuple[Choice, int]:
+        """What the venue lists of what was asked for, and the REST weight per minute that it allows (0: it does not say).
+
+        Raises VenueError (worth another try) or ConfigError.
+        """
         selectors: list[str] = []
         for word in self.settings.symbols:
             selectors += _lines(word) if word.startswith("file:") else [word]
+        if not selectors:
+            raise ConfigError(f"symbols = {','.join(self.settings.symbols)!r}: names no symbol")
         context = client_context(self.settings.binance_ca_bundle) if self._rest_url.startswith("https:") else None
         async with Rest(self._rest_url, context, timeout_s=8.0) as rest:
-            info = await rest.exchange_info()
-        return choose(selectors, info.symbols)
+            info = await self._exchange_info(rest, names_alone(selectors))
+        if not info.symbols:
+            raise VenueError(f"{self._rest_url} lists no symbols")
+        choice = choose(selectors, info.symbols, complete=not info.odd)
+        self._all_known = not choice.unknown
+        return choice, weight_per_minute(info.rate_limits)
+
+    async def _exchange_info(self, rest: Rest, names: list[str]) -> ExchangeInfo:
+        """The rows of these names, or of all symbols if they are not had alone: one unknown name refuses the others."""
+        if names and self._all_known:
+            with contextlib.suppress(VenueRefused):
+                info = await rest.exchange_info(names)
+                if {row.symbol for row in info.symbols}.issuperset(names):
+                    return info
+        return await rest.exchange_info()
 
     # ── children ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,22 +146,27 @@ class Plan:
         return self._spec(WITNESS, "k2workers.witness:main", settings)
 
     def workers(self, symbols: list[str]) -> list[ChildSpec]:
-        """One worker for each shard that has something to serve. Raises ConfigError if a shard's streams do not fit."""
-        own, kinds = self.settings, self.settings.streams
+        """One worker for each shard that has streams. Raises ConfigError if a shard's streams do not fit."""
+        kinds, whole_market, everywhere = self.settings.streams, self._whole_market, self._everywhere
         shards = sharding.assign(
             symbols,
-            own.shards,
-            streams_per_symbol=streams.streams_per_symbol(kinds),
-            streams_per_connection=self.venue.limits.streams_per_connection,
+            self.settings.shards if everywhere else 1,
+            streams_per_symbol=len(everywhere),
+            streams_per_connection=self.venue.limits.streams_per_connection - len(whole_market),
         )
-        everywhere = [kind for kind in kinds if kind not in streams.all_market_kinds(kinds)]
-        specs = []
-        for shard, names in enumerate(shards):
-            # A stream of the whole market is one stream: the first shard carries it.
-            shard_kinds = kinds if shard == 0 else everywhere
-            if names or shard == 0:
-                specs.append(self._worker(shard, names, shard_kinds))
-        return specs
+        if whole_market:
+            shards = shards or [[]]
+        # A stream of the whole market is one stream: the first shard carries it.
+        return [
+            self._worker(shard, len(shards), names, everywhere if shard else kinds)
+            for shard, names in enumerate(shards)
+        ]
+
+    @property
+    def room(self) -> int:
+        """How many symbols one worker's connection can carry."""
+        streams_left = self.venue.limits.streams_per_connection - len(self._whole_market)
+        return streams_left // len(self._everywhere) if self._everywhere else sys.maxsize
 
     def by_topic(self, emitted: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """The exchange's count by stream name → by our topic, for the streams that are compared one to one."""
@@ -143,14 +179,14 @@ class Plan:
                 topics[f"{self.venue.name}.{kind}.{symbol.upper()}"] = count
         return topics
 
-    def _worker(self, shard: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
+    def _worker(self, shard: int, running: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
         own = self.settings
         limits = self.venue.limits
         lifetime_ns = schedule.effective_lifetime_ns(own.lifetime_ns, limits.max_connection_age_ns)
-        slot_s = lifetime_ns / own.shards / 1e9
+        slot_s = lifetime_ns / running / 1e9
         feed = FeedSettings(
             shard=shard,
-            shards=own.shards,
+            shards=running,
             url=self._websocket_url,
             lifetime_ns=lifetime_ns,
             origin_ns=self._origin_ns,
@@ -170,6 +206,9 @@ class Plan:
             rest_url=self._rest_url,
             book_levels=own.book_levels,
             ca_bundle=own.binance_ca_bundle,
+            # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
+            alone_every_s=self.budget.share_ns(running) / 1e9,
+            alone_offset_s=shard * self.budget.spacing_ns / 1e9,
             environment=own.environment,
             log_level=own.log_level,
             log_format=own.log_format,
@@ -185,11 +224,10 @@ class Plan:
 
 
 def _lines(word: str) -> list[str]:
-    from k2workers.errors import ConfigError
-
     path = word.removeprefix("file:")
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # A line that is no text is a name that the venue does not know: told like any other, and the rest is served.
+        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
         raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error})") from None
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [name for line in lines if (name := line.partition("#")[0].strip())]

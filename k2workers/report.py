@@ -15,7 +15,9 @@ from typing import Any
 def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Counts, the most rotations under way at one moment, and the smallest distance between two starts.
 
-    A rotation is under way from its start (the grant) to its cut. ``min_spacing_s`` is None for fewer than two.
+    A rotation is under way from its start (the grant) to its cut. Scheduled ones take turns: ``min_spacing_s`` and ``median_spacing_s``
+    are theirs, and None for fewer than two. Those after a notice of the venue go as close together as connections may:
+    ``min_spacing_by_reason_s`` shows each reason apart.
     """
     ordered = sorted(records, key=lambda record: int(record["started_ns"]))
     edges = [(int(r["started_ns"]), 1) for r in ordered] + [(int(r["cut_ns"]), -1) for r in ordered]
@@ -23,17 +25,24 @@ def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for _, step in sorted(edges):
         under_way += step
         most = max(most, under_way)
-    starts = [int(r["started_ns"]) for r in ordered if r["reason"] == "scheduled_rotation"]
-    spacings = [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(starts)]
+    reasons = dict(Counter(str(r["reason"]) for r in ordered))
+    spacings_of = {reason: _spacings_s([r for r in ordered if r["reason"] == reason]) for reason in reasons}
+    spacings = spacings_of.get("scheduled_rotation", [])
     return {
         "count": len(ordered),
-        "by_reason": dict(Counter(str(r["reason"]) for r in ordered)),
+        "by_reason": reasons,
         "by_shard": dict(sorted(Counter(int(r["shard"]) for r in ordered).items())),
         "max_concurrent": most,
         "min_spacing_s": round(min(spacings), 3) if spacings else None,
         "median_spacing_s": round(sorted(spacings)[len(spacings) // 2], 3) if spacings else None,
+        "min_spacing_by_reason_s": {reason: round(min(s), 3) for reason, s in spacings_of.items() if s},
         "records": list(ordered),
     }
+
+
+def _spacings_s(ordered: Sequence[Mapping[str, Any]]) -> list[float]:
+    starts = [int(record["started_ns"]) for record in ordered]
+    return [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(starts)]
 
 
 def build(

@@ -9,6 +9,8 @@ import msgspec
 import psutil
 
 from k2workers.metrics.instruments import PARENT, Instruments
+from k2workers.supervision.gate import Service
+from k2workers.supervision.permissions import Permissions
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -54,16 +56,25 @@ class ResourceMeter:
         """Growth a second at the last look."""
         return self._rates.get(name, 0.0)
 
-    def flush(self, *, restarts: Mapping[str, int], connects: tuple[int, int], weight: tuple[int, int]) -> None:
-        """Bring the parent's metrics up to date. ``connects``: granted in the window, waiting; ``weight``: used, refusals."""
+    def flush_symbols(self, counts: Mapping[str, int]) -> None:
+        """Bring the metric of the symbols up to date: how many by state."""
+        self._instruments.flush({"k2_symbols": counts})
+
+    def flush(self, *, restarts: Mapping[str, int], permissions: Permissions) -> None:
+        """Bring the parent's metrics up to date."""
+        now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate
         self._instruments.flush(
             {
                 "k2_process_resident_memory_bytes": {n: u.rss_bytes for n, u in self._usage.items()},
                 "k2_process_cpu_seconds": {n: u.cpu_s for n, u in self._usage.items()},
                 "k2_child_restarts": restarts,
-                "k2_connect_grants_in_window": connects[0],
-                "k2_connect_grants_waiting": connects[1],
-                "k2_rest_weight_used": weight[0],
-                "k2_rest_refusals": weight[1],
+                "k2_connect_grants_in_window": budget.granted_in_window(now_ns),
+                "k2_connect_grants_waiting": budget.waiting,
+                "k2_connects_alone": budget.alone,
+                "k2_connect_refusals": gate.refusals(Service.CONNECT),
+                "k2_rest_weight_used": weight.used(now_ns),
+                "k2_rest_weight_limit": weight.limit,
+                "k2_rest_refusals": gate.refusals(Service.REST),
+                "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
             }
         )

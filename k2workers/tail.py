@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ HINT_S = 5.0
 
 
 def follow(topics: Sequence[str], endpoint: str, count: int | None, *, as_json: bool) -> int:
-    """Print until ``count`` events, Ctrl-C or a closed pipe; the exit code."""
+    """Print until ``count`` events, Ctrl-C, SIGTERM or a closed pipe; the exit code."""
     try:
         asyncio.run(_follow(topics, endpoint, count, as_json=as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -30,6 +31,9 @@ def follow(topics: Sequence[str], endpoint: str, count: int | None, *, as_json: 
 
 async def _follow(topics: Sequence[str], endpoint: str, count: int | None, *, as_json: bool) -> None:
     left = count
+    this_task = asyncio.current_task()
+    assert this_task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)
     async with Subscriber(topics, endpoint) as subscriber:
         hint = asyncio.get_running_loop().call_later(
             HINT_S, lambda: print(f"waiting for events of {', '.join(topics)} from {endpoint} …", file=sys.stderr)

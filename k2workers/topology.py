@@ -21,13 +21,13 @@ import structlog
 from k2workers import plan, report
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
-from k2workers.errors import BootError, K2Error, VenueError
+from k2workers.errors import BootError, K2Error
 from k2workers.metrics import exporter
 from k2workers.resources import ResourceMeter
 from k2workers.supervision.control import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
+from k2workers.symbol_watch import SymbolWatch
 
-RETRY_CAP_S = 30.0
 METER_S = 1.0
 BEAT_FRESH_S = 3.0
 
@@ -53,11 +53,12 @@ class Topology:
         self.waiting_for = "start"
         self._started_ns = time.monotonic_ns()
         self._stop = asyncio.Event()
+        self._background: list[asyncio.Task[None]] = []
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
         self._meter = ResourceMeter(settings.environment)
         self._shard_names: list[str] = []
-        self._symbols: list[str] = []
+        self._symbols = SymbolWatch(self.plan, self.supervisor)
 
     async def run(self) -> int:
         """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
@@ -73,7 +74,7 @@ class Topology:
         )
         await server.start()
         self.supervisor.start()
-        background = [loop.create_task(self._measure())]
+        self._background.append(loop.create_task(self._measure()))
         _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
@@ -89,7 +90,7 @@ class Topology:
                 stopping.cancel()
             return await self._finish()
         finally:
-            for task in background:
+            for task in self._background:
                 task.cancel()
             self.supervisor.kill_all()
             await server.stop()
@@ -105,8 +106,7 @@ class Topology:
             await ready(plan.EXCHANGE)
             self.plan.use_exchange(await self._record(plan.EXCHANGE, "listening"))
         self.waiting_for = "symbols"
-        self._symbols = await self._choose_symbols()
-        specs = self.plan.workers(self._symbols)
+        specs = self._symbols.begin(await self._symbols.choose())
         self.waiting_for = "aggregator"
         await ready(plan.AGGREGATOR)
         listening = await self._record(plan.AGGREGATOR, "listening")
@@ -122,18 +122,6 @@ class Topology:
             await ready(spec.name)
         self.waiting_for = ""
 
-    async def _choose_symbols(self) -> list[str]:
-        """The symbols, however long the venue cannot be asked; a user's mistake raises ConfigError."""
-        delay_s = 1.0
-        while True:
-            try:
-                return await self.plan.choose_symbols()
-            except VenueError as error:
-                hint = "" if self.settings.demo else "; try --demo to run without a venue"
-                _log.error("venue_unreachable", error=str(error), retry_in_s=delay_s, hint=f"still trying{hint}")
-            await asyncio.sleep(delay_s)
-            delay_s = min(RETRY_CAP_S, delay_s * 2)
-
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
         """A record that a ready child has sent just before."""
         for _ in range(200):
@@ -144,6 +132,7 @@ class Topology:
         raise BootError(f"{name} said nothing of {kind}")
 
     async def _serve(self) -> None:
+        self._background.append(asyncio.get_running_loop().create_task(self._symbols.watch()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.duration_s):
                 await self._stop.wait()
@@ -166,8 +155,8 @@ class Topology:
         path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
-            shards=self.settings.shards,
-            symbols=self._symbols,
+            shards=len(self._shard_names),
+            symbols=self._symbols.symbols,
             duration_s=served_s,
             workers=[self._worker_figures(name) for name in self._shard_names],
             aggregator=self._records.get((plan.AGGREGATOR, "published"), {}),
@@ -185,9 +174,10 @@ class Topology:
     def _truth(self) -> dict[str, Any]:
         from k2workers import witness  # only a demonstration has one
 
-        emitted = self._records.get((plan.EXCHANGE, "emitted"), {}).get("topics", {})
+        emitted = self._records.get((plan.EXCHANGE, "emitted"), {})
         received = self._records.get((plan.WITNESS, "received"), {}).get("topics", {})
-        return witness.compare(self.plan.by_topic(emitted), received)
+        compared = witness.compare(self.plan.by_topic(emitted.get("topics", {})), received)
+        return {**compared, "left_out": emitted.get("left_out", {})}
 
     def _worker_figures(self, name: str) -> dict[str, Any]:
         beat = self.supervisor.beat(name)
@@ -221,10 +211,13 @@ class Topology:
             "uptime_s": round((time.monotonic_ns() - self._started_ns) / 1e9, 1),
             "waiting_for": self.waiting_for,
             "ready": not self._unready(),
-            "symbols": len(self._symbols),
+            "shards": len(self._shard_names),
+            "symbols": len(self._symbols.symbols),
+            "symbol_states": self._symbols.status(),
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
+            "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
             "children": states,
             "workers": workers,
         }
@@ -258,12 +251,12 @@ class Topology:
                 beat = self.supervisor.beat(name)
                 if beat is not None:
                     self._meter.count(name, beat.counters.get("events_received", 0))
-            now_ns = time.monotonic_ns()
             self._meter.flush(
                 restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
-                connects=(self.supervisor.budget.granted_in_window(now_ns), self.supervisor.budget.waiting),
-                weight=(self.supervisor.weight.used(now_ns), self.supervisor.weight.refusals),
+                permissions=self.supervisor.permissions,
             )
+            self._meter.flush_symbols(self._symbols.counts())
+            self._symbols.remind()
             await asyncio.sleep(METER_S)
 
     def _on_signal(self) -> None:

@@ -24,7 +24,7 @@ from k2workers.transport.reassembly import Lost
 from k2workers.transport.subscriber import Message, Subscriber
 
 QUIET_S = 0.3
-SUBSCRIBE_S = 10.0
+SUBSCRIBE_S = 60.0
 
 
 class TopicCount(msgspec.Struct):
@@ -177,9 +177,9 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
         snapshot_endpoint=settings.snapshot_endpoint,
         high_water_mark=1_000_000,
     ) as subscriber:
+        beating = loop.create_task(_beat(client))
         await subscriber.wait_subscribed(SUBSCRIBE_S)
         client.send(control.Ready(name))
-        beating = loop.create_task(_beat(client))
         stopping = loop.create_task(stop.wait())
         while not stopping.done():
             await _take_until_quiet(witness, subscriber, stopping)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import uvloop
 
 from k2workers import log, wire
 from k2workers.child_settings import WorkerSettings
+from k2workers.errors import VenueError
 from k2workers.events import Status
 from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
@@ -32,46 +34,72 @@ from k2workers.transport import link
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
 
+SWITCHING_PROTOCOLS, OK = 101, 200
+"""HTTP statuses of a handshake and a request that succeeded."""
+
 BEAT_S = 0.5
 METRICS_S = 1.0
 SILENT_STREAM = "silent_stream"
 """Why a connection is replaced whose stream brings nothing although the venue has newer events."""
+
+REFUSED_SHOWN = 20
+"""How many refused streams /status names; the metric counts all."""
 
 DRAIN_S = 3.0
 WELCOME_S = 1.0
 """How long a starting worker waits for the aggregator to tell where its topics stand."""
 
 WEIGHT_PATIENCE_S = 90.0
-GRANT_PATIENCE_S = 10.0
-"""A parent that does not answer within this time is not asked any longer: being late is worse."""
+PARENT_SILENCE_S = 10.0
+"""A parent that says nothing for so long is not waited for by a shard without data. One that says "wait" is, however long."""
+
+UNHURRIED = 10
+"""How much longer a shard waits that has data."""
 
 _log = structlog.get_logger(__name__)
 
 
 class ParentGrants:
-    """Asks the parent before every connection; acts alone if it does not answer in time."""
+    """Asks the parent before every connection; acts alone only if the parent says nothing at all."""
 
-    def __init__(self, client: control.ControlClient, shard: int) -> None:
+    def __init__(self, client: control.ControlClient, settings: WorkerSettings) -> None:
         self._client = client
-        self._shard = shard
+        self._settings = settings
+        self._alone_ns: int | None = None
+        """When we last went ahead without permission."""
 
     async def ask(self, purpose: str, starved_since_ns: int) -> control.GrantHandle | None:
         """See ``feed.driver.Grants``."""
-        patience_s = GRANT_PATIENCE_S if starved_since_ns else 10 * GRANT_PATIENCE_S
+        silence_s = self._silence_s(starved=bool(starved_since_ns))
         grant = await self._client.ask_grant(
-            self._shard, purpose, starved_since_ns=starved_since_ns, timeout_s=patience_s
+            self._settings.feed.shard, purpose, starved_since_ns=starved_since_ns, silence_s=silence_s
         )
         if grant is None:
-            _log.warning("grant_not_answered", purpose=purpose, waited_s=patience_s)
+            self._alone_ns = time.monotonic_ns()
+            self._client.send(control.ConnectedAlone(self._alone_ns))
+            _log.warning("grant_not_answered", purpose=purpose, parent_silent_s=silence_s)
         return grant
 
+    def _silence_s(self, *, starved: bool) -> float:
+        silence_s = PARENT_SILENCE_S * (1 if starved else UNHURRIED) + self._settings.alone_offset_s
+        if self._alone_ns is None:
+            return silence_s
+        since_s = (time.monotonic_ns() - self._alone_ns) / 1e9
+        return max(silence_s, self._settings.alone_every_s - since_s)
+
+    def answered(self, permitted_ns: int, error: VenueError | None) -> None:
+        """See ``feed.driver.Grants``."""
+        outcome = control.Outcome(SWITCHING_PROTOCOLS) if error is None else control.Outcome.of(error)
+        self._client.send(control.HandshakeDone(outcome, permitted_ns))
+
     async def ask_weight(self, weight: int, urgency: int) -> int | None:
-        """See ``feed.recovery.WeightGrants``: without the parent's leave nothing is spent, a ban is worse than a gap."""
+        """See ``feed.recovery.WeightGrants``: without the parent's permission nothing is spent, a ban is worse than a gap."""
         return await self._client.ask_weight(weight, urgency, timeout_s=WEIGHT_PATIENCE_S)
 
-    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
+    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
         """See ``feed.recovery.WeightGrants``."""
-        self._client.weight_done(ask_id, used=used, retry_after_s=retry_after_s)
+        outcome = control.Outcome(OK) if error is None else control.Outcome.of(error)
+        self._client.send(control.WeightDone(ask_id, used, outcome))
 
 
 class Worker:
@@ -85,6 +113,7 @@ class Worker:
         self._welcomed = asyncio.Event()
         self._positions: Mapping[str, Position] = {}
         self._latency = LatencyHistogram()
+        self._driver: Driver | None = None
         self._instruments = Instruments(
             WORKER,
             environment=settings.environment,
@@ -99,7 +128,7 @@ class Worker:
         guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
         client = control.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
-        venue, grants = BinanceSpot(), ParentGrants(client, settings.feed.shard)
+        venue, grants = BinanceSpot(), ParentGrants(client, settings)
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
         context = client_context(settings.ca_bundle) if wss or https else None
         pusher = BatchPusher(settings.push_endpoint, f"{self.name}{link.LIFE.decode()}{os.getpid()}")
@@ -113,6 +142,7 @@ class Worker:
             observe_latency=self._latency.observe,
             ssl_context=context if wss else None,
         )
+        self._driver = driver
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
             await self._serve(driver, recovery, pusher, client)
@@ -166,6 +196,17 @@ class Worker:
     def _on_message(self, message: Any) -> None:
         if isinstance(message, control.Drain | control.Stop):
             self._stop.set()
+        elif isinstance(message, control.Serve):
+            self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
+
+    def _serve_as_well(self, symbols: list[str]) -> None:
+        if not symbols or self._driver is None:
+            return  # not yet: the parent says it again
+        venue, kinds = BinanceSpot(), self.settings.kinds
+        specs = [spec for spec in venue.stream_specs(kinds, symbols) if spec.symbol]
+        self._driver.add_streams(specs)
+        self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
+        _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 
     def _on_rotation(self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher) -> None:
         data = msgspec.to_builtins(record)
@@ -194,7 +235,7 @@ class Worker:
             "duplicates": intake.duplicates,
             "gaps": intake.gaps,
             "missing": intake.missing,
-            "trouble": intake.trouble.total(),
+            "trouble": intake.trouble.counts.total(),
             "bytes": driver.traffic[0],
             "push_queue": pusher.counters.pending_bundles,
             "push_refused": pusher.counters.bundles_refused,
@@ -216,6 +257,7 @@ class Worker:
             "repairs_waiting": recovery.planner.waiting,
             "streams_silent": len(driver.silence.silent),
             "streams": len(driver.specs),
+            "streams_refused": dict(itertools.islice(driver.subscriptions.refused.items(), REFUSED_SHOWN)),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
         return control.Beat(self.name, os.getpid(), counters, status)
@@ -234,7 +276,7 @@ class Worker:
                 "k2_duplicates_dropped": intake.duplicates_by_kind(),
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
-                "k2_messages_dropped": intake.trouble,
+                "k2_messages_dropped": intake.trouble.counts,
                 "k2_bytes_received": traffic_bytes,
                 "k2_frames_received": frames,
                 "k2_push_queue_bundles": pusher.counters.pending_bundles,
@@ -243,7 +285,9 @@ class Worker:
                 "k2_push_kept_bytes": pusher.counters.kept_bytes,
                 "k2_push_resent": pusher.counters.resent,
                 "k2_rest_requests": recovery.requests,
+                "k2_rest_rows_dropped": recovery.rows_dropped,
                 "k2_streams_silent": len(driver.silence.silent),
+                "k2_streams_refused": len(driver.subscriptions.refused),
                 "k2_subscriptions_lost": driver.audit.lost,
                 "k2_holes_waiting": recovery.planner.waiting,
                 "k2_topics": len(intake.lanes),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from k2workers.errors import VenueError
+from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.control import Beat, Message
+
 
 class OpenHanded:
-    """Gives every leave to spend REST weight at once (``feed.recovery.WeightGrants``); ``closed`` gives none."""
+    """Gives every permission to spend REST weight at once (``feed.recovery.WeightGrants``); ``closed`` gives none."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -15,6 +19,27 @@ class OpenHanded:
         self.asked.append((weight, urgency))
         return None if self.closed else len(self.asked)
 
-    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
-        if retry_after_s:
-            self.refusals.append(retry_after_s)
+    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
+        if error is not None and error.retry_after_s:
+            self.refusals.append(error.retry_after_s)
+
+
+class Careless:
+    """A supervisor of children that are never started: keeps what it is told (``supervision.supervisor.Supervisor``)."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, ChildSpec] = {}
+        self.beats: dict[str, Beat] = {}
+        self.sent: list[tuple[str, Message]] = []
+
+    def pids(self) -> dict[str, int]:
+        return dict.fromkeys(self.beats, 1)
+
+    def beat(self, name: str) -> Beat | None:
+        return self.beats.get(name)
+
+    def send(self, name: str, message: Message) -> None:
+        self.sent.append((name, message))
+
+    def respec(self, spec: ChildSpec) -> None:
+        self.specs[spec.name] = spec

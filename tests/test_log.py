@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from k2workers import log
+from tests.support.waiting import WAIT_S
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,7 +58,7 @@ def test_elsewhere_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str])
 def test_logs_do_not_load_rich_and_leave_it_to_others(script: str, loaded: str) -> None:
     script += "\nimport sys; print('rich' in sys.modules); import rich.console"
     found = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=WAIT_S
     )
     assert found.stdout.strip() == loaded
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.waiting import WAIT_S
+
 ROOT = Path(__file__).resolve().parents[1]
 
 NOT_FOR_CHILDREN = {
@@ -26,7 +28,7 @@ print(*sys.modules)
 
 def test_children_share_what_they_need_and_nothing_else(tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True, timeout=WAIT_S,
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
     )  # fmt: skip
     modules = set(found.stdout.split())

@@ -20,6 +20,14 @@ def test_overlapping_rotations_are_seen() -> None:
     assert (found["max_concurrent"], found["min_spacing_s"]) == (3, 1.0)
 
 
+def test_rotations_that_the_venue_forced_are_told_apart_from_scheduled_ones() -> None:
+    forced = [rotation(n, 10 + n / 10, 11 + n / 10, "server_shutdown") for n in range(3)]
+    found = report.rotations_summary([rotation(0, 0, 1), rotation(1, 5, 6), *forced])
+    assert found["by_reason"] == {"scheduled_rotation": 2, "server_shutdown": 3}
+    assert (found["min_spacing_s"], found["max_concurrent"]) == (5.0, 3)
+    assert found["min_spacing_by_reason_s"] == {"scheduled_rotation": 5.0, "server_shutdown": 0.1}
+
+
 def test_no_rotation_has_no_spacing() -> None:
     found = report.rotations_summary([])
     assert (found["count"], found["max_concurrent"], found["min_spacing_s"]) == (0, 0, None)

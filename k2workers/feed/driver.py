@@ -81,7 +81,7 @@ class Driver:
         )
         self._lines: dict[int, Line] = {}
         self._closing: dict[int, Line] = {}
-        self._subscriptions = Subscriptions(venue)
+        self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
         self._bringing_up: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._requesting: asyncio.Task[None] | None = None
@@ -97,6 +97,8 @@ class Driver:
         self._primary_since_ns = 0
         self._starved_since_ns = 0
         self._retired_bytes = self._retired_frames = 0
+        self._replies = 0
+        """Messages that answered our requests: the audit's would make a line look alive on which no symbol trades."""
         self._timer: asyncio.TimerHandle | None = None
         self._perform: dict[type[rotation.Action], Callable[[Any], None]] = {
             rotation.OpenLine: self._open_line,
@@ -131,6 +133,15 @@ class Driver:
         if self.machine.state is rotation.State.LIVE:
             self._request_rotation(rotation.RequestRotation(reason))
 
+    def add_streams(self, specs: Sequence[StreamSpec]) -> None:
+        """Serve these as well, from now on and on every line."""
+        names = [spec.name for spec in specs]
+        self.specs = [*self.specs, *specs]
+        self.intake.add_streams(specs)
+        self.audit.add(names)
+        for line in self._lines.values():
+            self._spawn(self._subscribe_later(line, names))
+
     @property
     def live(self) -> bool:
         """Whether a primary carries the feed."""
@@ -138,9 +149,9 @@ class Driver:
 
     @property
     def fresh(self) -> bool:
-        """Whether the primary was heard from within half of the stale limit."""
+        """Whether the primary was heard from within three quarters of the stale limit: longer than from one ping to the next."""
         line = self._lines.get(self.machine.primary) if self.machine.primary is not None else None
-        return line is not None and time.monotonic_ns() - line.last_read_ns < self.settings.stale_after_ns // 2
+        return line is not None and time.monotonic_ns() - line.last_read_ns < self.settings.stale_after_ns * 3 // 4
 
     @property
     def lifetime_s(self) -> float:
@@ -188,7 +199,7 @@ class Driver:
             return
         if now_ns - line.last_read_ns >= self.settings.stale_after_ns:
             self._ended(line.number, "stale")
-        elif self._data.look(self.traffic[1], now_ns):
+        elif self._data.look(self.traffic[1] - self._replies, now_ns):
             # Pings come, so the connection lives; the venue acknowledged our subscriptions and sends nothing.
             self._ended(line.number, "silent")
 
@@ -240,10 +251,12 @@ class Driver:
             number, self._venue.ws_url(own.url), self.intake.on_messages, self._ended, Pace(self.settings.gather_ns)
         )
         try:
-            await line.open(ssl_context=self._ssl, timeout_s=own.connect_timeout_s, close_timeout_s=own.close_timeout_s)
+            self._input(rotation.Advanced(number))
+            await self._shake_hands(line)
             self._lines[number] = line
             self._count_lines()
-            await self._subscriptions.establish(line, [spec.name for spec in self.specs])
+            names = self.subscriptions.not_refused([spec.name for spec in self.specs])
+            await self.subscriptions.establish(line, names, lambda: self._input(rotation.Advanced(number)))
         except VenueError as error:
             _log.warning("connection_failed", line=number, error=str(error), attempt=self.machine.attempt)
             self._forget(number)
@@ -256,6 +269,22 @@ class Driver:
             if grant is not None:
                 grant.done()
         self._opened(number)
+        self._try_refused(line)
+
+    async def _shake_hands(self, line: Line) -> None:
+        """Connect the line; the parent learns how the venue answered."""
+        own, permitted_ns = self.settings, time.monotonic_ns()
+        try:
+            await line.open(
+                ssl_context=self._ssl,
+                timeout_s=own.connect_timeout_s,
+                close_timeout_s=own.close_timeout_s,
+                read_refusal=self._venue.read_refusal,
+            )
+        except VenueError as error:
+            self._grants.answered(permitted_ns, error)
+            raise
+        self._grants.answered(permitted_ns, None)
 
     def _opened(self, number: int) -> None:
         rotating, overlap = self._rotating, self.intake.overlap
@@ -349,18 +378,27 @@ class Driver:
         self._input(rotation.Closed(number, cause))
 
     def _on_reply(self, number: int, reply: Reply) -> None:
-        if not self._subscriptions.on_reply(number, reply):
-            missing, line = self.audit.on_reply(reply), self._lines.get(number)
-            if missing and line is not None:
+        self._replies += 1
+        if not self.subscriptions.on_reply(number, reply):
+            missing, line = self.audit.on_reply(reply, self.subscriptions.refused), self._lines.get(number)
+            if line is None:
+                return
+            self._try_refused(line)
+            if missing:
                 _log.warning("subscriptions_lost", line=number, streams=missing[:10], count=len(missing))
-                self._spawn(self._subscribe_again(line, missing))
+                self._spawn(self.subscriptions.try_to(line, missing))
 
-    async def _subscribe_again(self, line: Line, names: list[str]) -> None:
-        try:
-            async with asyncio.timeout(self.settings.connect_timeout_s):
-                await self._subscriptions.establish(line, names)
-        except (VenueError, TimeoutError) as error:
-            _log.warning("subscription_failed", line=line.number, error=str(error) or "no answer in time")
+    def _try_refused(self, line: Line) -> None:
+        """Steadily: what the venue refuses may be taken some day."""
+        if self.subscriptions.refused:
+            self._spawn(self.subscriptions.try_refused(line))
+
+    async def _subscribe_later(self, line: Line, names: list[str]) -> None:
+        """Subscribe these as soon as what the line was opened for is subscribed."""
+        if (bringing_up := self._bringing_up.get(line.number)) is not None:
+            await asyncio.wait([bringing_up])
+        if self._lines.get(line.number) is line:
+            await self.subscriptions.try_to(line, names)
 
     # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,20 +9,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-import structlog
-
 from k2workers import wire
 from k2workers.events import SCHEMAS, BookSnapshot, Event
 from k2workers.feed.messages import Messages
 from k2workers.feed.overlap import Overlap
+from k2workers.feed.trouble import Trouble
 from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane, Verdict
 from k2workers.sequencing.bars import BarLane
 from k2workers.sequencing.book import BookLane
 from k2workers.sequencing.ranges import Range
-from k2workers.venues.venue import Codec, Continuity, Outcome, Reply, Topic
+from k2workers.venues.venue import Codec, Continuity, Outcome, Reply, StreamSpec, Topic
 
-SAMPLE_EVERY_NS = 10_000_000_000
-"""Bad messages are all counted; at most one of each cause in this time is logged."""
+ODD_ELEMENT = "odd_element"
+"""One element of a message for the whole market could not be read; the others were taken."""
 
 LANES: dict[Continuity, type[Lane]] = {
     Continuity.CHAIN: ChainLane,
@@ -35,8 +34,6 @@ TIMED = frozenset(
     shape for shape in SCHEMAS.values() if {"venue_time_ns", "received_ns"} <= set(shape.__struct_fields__)
 )
 """Types of events that tell the venue's time and ours."""
-
-_log = structlog.get_logger(__name__)
 
 
 class Intake:
@@ -59,8 +56,7 @@ class Intake:
     ) -> None:
         self.codec = codec
         self.lanes: list[Lane] = []
-        self.trouble: Counter[str] = Counter()
-        """Messages dropped, by cause."""
+        self.trouble = Trouble()
         self.overlap: Overlap | None = None
         self.primary: int | None = None
         self.hold_ns = hold_ns
@@ -76,7 +72,6 @@ class Intake:
         self._observe_latency = observe_latency
         self._dirty: dict[int, Lane] = {}
         self._holding: set[int] = set()
-        self._sampled_ns: dict[str, int] = {}
 
     @property
     def topics(self) -> Sequence[Topic]:
@@ -124,8 +119,12 @@ class Intake:
         Only before the first message.
         """
         self._positions = dict(positions)
-        while len(self.lanes) < len(self.codec.topics):
-            self._add_lane()
+        self._grow()
+
+    def add_streams(self, specs: Sequence[StreamSpec]) -> None:
+        """Take these streams as well, from now on."""
+        self.codec.add(specs)
+        self._grow()
 
     def reopen(self, holes: Mapping[str, Sequence[Range]]) -> None:
         """Ids that were lost after they had left here, and announced, by topic: fetch them again."""
@@ -238,6 +237,8 @@ class Intake:
             outcome = self.codec.decode(message, received_ns, decoded)
             if outcome is not Outcome.EVENTS:
                 self._not_data(line, outcome, message)
+            elif self.codec.odd_elements:
+                self.trouble.dropped(ODD_ELEMENT, message, self.codec.malformed_cause, self.codec.odd_elements)
         runs: dict[int, list[Event]] = {}
         for stream, event in decoded:
             runs.setdefault(stream, []).append(event)
@@ -245,8 +246,8 @@ class Intake:
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
         lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap
-        while len(lanes) < len(self.codec.topics):
-            self._add_lane()
+        if len(lanes) < len(self.codec.topics):
+            self._grow()
         for stream, events in runs.items():
             if not events:
                 continue
@@ -260,6 +261,10 @@ class Intake:
                     overlap.primary_delivered(stream, events[-1].last_id)
                 else:
                     overlap.standby_delivered(stream, events[0].first_id)
+
+    def _grow(self) -> None:
+        while len(self.lanes) < len(self.codec.topics):
+            self._add_lane()
 
     def _add_lane(self) -> None:
         topic = self.codec.topics[len(self.lanes)]
@@ -289,16 +294,4 @@ class Intake:
         elif outcome is Outcome.SHUTDOWN_NOTICE:
             self._on_notice(line)
         else:
-            cause = outcome.name.lower()
-            self.trouble[cause] += 1
-            now_ns = time.monotonic_ns()
-            if now_ns - self._sampled_ns.get(cause, -SAMPLE_EVERY_NS) >= SAMPLE_EVERY_NS:
-                self._sampled_ns[cause] = now_ns
-                _log.warning(
-                    "message_dropped",
-                    cause=cause,
-                    detail=self.codec.malformed_cause,
-                    bytes=len(message),
-                    sample=message[:200].decode(errors="replace"),
-                    total=self.trouble[cause],
-                )
+            self.trouble.dropped(outcome.name.lower(), message, self.codec.malformed_cause)

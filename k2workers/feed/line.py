@@ -44,6 +44,9 @@ MAX_HANDSHAKE_BYTES = 64 * 1024
 OnMessages = Callable[[int, Messages, int], None]
 """Called for the messages of a read: line id, the messages (valid during the call), wall-clock time of the read in ns."""
 
+ReadRefusal = Callable[[str, int, str, bytes, float], VenueError]
+"""The venue's reading of an answer other than 101: address, HTTP status, ``Retry-After`` header, body, epoch time in s."""
+
 OnClosed = Callable[[int, str], None]
 """Called once when an opened line has ended: line id, cause (a label value such as ``closed_1006``)."""
 
@@ -58,20 +61,20 @@ class _Connection(ClientConnection):
         super().__init__(*args, **kwargs)
         self._line = line
         self._assembler = MessageAssembler()
-        self._reply = b""
-        """What has come of the reply to the handshake."""
+        self._reply: bytes | None = b""
+        """What has come of the head of the reply to the handshake; None once it is complete."""
         self.received_ns = 0
         """Wall-clock time of the last read."""
 
     def data_received(self, data: bytes) -> None:
-        if self.response is not None:
+        if self._reply is None:  # a refusal's body, piece by piece, or the end of a connection
             super().data_received(data)
             return
         self._reply += data
         head, end, frames = self._reply.partition(END_OF_HANDSHAKE)
         if not end and len(head) <= MAX_HANDSHAKE_BYTES:
             return
-        self._reply = b""
+        self._reply = None
         super().data_received(head + end)
         if self.protocol.state is State.OPEN:
             reader = _FrameReader(self, self._line)
@@ -161,8 +164,18 @@ class Line:
         self._connection: ClientConnection | None = None
         self._ended = False
 
-    async def open(self, *, ssl_context: ssl.SSLContext | None, timeout_s: float, close_timeout_s: float) -> None:
-        """Connect, then shake hands; ``timeout_s`` is for each. Raises VenueError (always worth another try) with the reason."""
+    async def open(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None,
+        timeout_s: float,
+        close_timeout_s: float,
+        read_refusal: ReadRefusal = lambda asked, status, *_: VenueError(
+            f"{asked} answered HTTP {status}", status=status
+        ),
+    ) -> None:
+        """Connect, then shake hands; ``timeout_s`` is for each. Raises VenueError with the reason in words, as ``read_refusal``
+        understands an answer other than 101."""
         secure = self.url.startswith("wss:")
         try:
             self._connection = await connect(
@@ -176,6 +189,11 @@ class Line:
                 ssl=ssl_context if secure else None,
                 **await dialing.way_to(self.url, ssl_context, timeout_s),
             )
+        except websockets.InvalidStatus as error:
+            _collect_soon()
+            reply = error.response
+            retry_after = reply.headers.get("Retry-After", "")
+            raise read_refusal(self.url, reply.status_code, retry_after, bytes(reply.body), time.time()) from None
         except (OSError, websockets.WebSocketException, ValueError) as error:
             _collect_soon()
             # ValueError: the venue redirects, which is not followed; the words say so.

@@ -14,6 +14,9 @@ FACTOR = 5
 LEARNED_AFTER = 20
 """Changes seen before a stream is judged at all."""
 
+MOST_DOUBLINGS = 6
+"""A market that rests makes every new line silent too: to replace it for ever every half minute would help nobody."""
+
 FORGET = 0.999
 """The longest silence fades with every change, so that one quiet night does not blind the watch for ever."""
 
@@ -67,22 +70,30 @@ class DataWatch:
         self._min_silence_ns = min_silence_ns
         self._max_silence_ns = max_silence_ns
         self._count = 0
+        self._count_at_renewal = -1
+        self._fruitless = 0
+        """How many lines in a row brought no data."""
         self._changed_ns = 0
         self._changes = 0
         self._longest_ns = 0.0
 
     def renewed(self, now_ns: int) -> None:
-        """Another line carries the feed now: its silence counts from here."""
+        """Another line carries the feed now: its silence counts from here. If the last brought nothing, the patience doubles."""
+        if self._count == self._count_at_renewal:
+            self._fruitless = min(MOST_DOUBLINGS, self._fruitless + 1)
+        self._count_at_renewal = self._count
         self._changed_ns = now_ns
 
     def look(self, count: int, now_ns: int) -> bool:
-        """``count`` of messages so far; True if the line should have brought some by now."""
+        """``count`` of data messages so far; True if the line should have brought some by now."""
         silence_ns = now_ns - self._changed_ns
         if count != self._count:
             if self._changes:
                 self._longest_ns = max(float(silence_ns), self._longest_ns * FORGET)
             self._count, self._changed_ns = count, now_ns
+            self._fruitless = 0
             self._changes += 1
             return False
         limit_ns = max(self._min_silence_ns, 2 * FACTOR * self._longest_ns)
-        return self._changes >= LEARNED_AFTER and silence_ns > min(limit_ns, self._max_silence_ns)
+        limit_ns = min(limit_ns, self._max_silence_ns) * 2**self._fruitless
+        return self._changes >= LEARNED_AFTER and silence_ns > limit_ns

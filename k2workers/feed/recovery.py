@@ -1,4 +1,4 @@
-"""Owns a shard's repairs over REST: asks for leave, fetches what the planner wants, gives it to the lanes.
+"""Owns a shard's repairs over REST: asks for permission, fetches what the planner wants, gives it to the lanes.
 
 Which holes, in which order and how often is the planner's (``sequencing/backfill.py``); what becomes of the events is the
 lanes'. Here are only the requests on their way.
@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from k2workers.errors import RateLimited, VenueError
+from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import Event, Void
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill import BackfillPlanner, BackfillPolicy, Request, Urgency
@@ -28,7 +28,7 @@ PROBE_AFTER_NS = 1_000_000_000
 
 PROBE_IDS = 1_000
 REQUESTS_AT_ONCE = 4
-"""Requests of one shard that wait for leave or for their reply."""
+"""Requests of one shard that wait for permission or for their reply."""
 
 SAMPLE_EVERY_NS = 5_000_000_000
 
@@ -36,13 +36,20 @@ _log = structlog.get_logger(__name__)
 
 
 class WeightGrants(Protocol):
-    """Where a request asks before it goes out. None means no leave: try again later."""
+    """Where a request asks before it goes out. None means no permission: try again later."""
 
     async def ask_weight(self, weight: int, urgency: int) -> int | None:
-        """Leave to spend ``weight``; a smaller ``urgency`` goes first."""
+        """Permission to spend ``weight``; a smaller ``urgency`` goes first."""
 
-    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
-        """The request is over; see ``supervision.weight``."""
+    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
+        """The request is over: the venue's count of our weight (0: it told none), and what went wrong; see ``supervision.permissions``."""
+
+
+def outcome_of(error: VenueError) -> str:
+    """The label of a request that failed."""
+    if isinstance(error, AddressRefused):
+        return {418: "banned", 429: "rate_limited"}.get(error.status, "address_refused")
+    return "failed" if error.retryable else "refused"
 
 
 class Recovery:
@@ -63,6 +70,11 @@ class Recovery:
         """Called with a probed stream, and whether the venue had newer events than the lines brought."""
         self._logged_ns = -SAMPLE_EVERY_NS
         intake.on_unsettled = self._soon
+
+    @property
+    def rows_dropped(self) -> int:
+        """Rows of the venue's answers that could not be read so far."""
+        return self._history.rows_dropped
 
     def start(self) -> None:
         """Begin to look for holes."""
@@ -135,9 +147,9 @@ class Recovery:
         weight = self._history.weight(topic, snapshot=request.snapshot)
         ask_id = await self._grants.ask_weight(weight, int(request.urgency))
         if ask_id is None:
-            self._failed(request, "no_leave", "no leave to spend weight came in time")
+            self._failed(request, "no_permission", "no permission to spend weight came in time")
             return
-        retry_after_s = 0.0
+        failure: VenueError | None = None
         try:
             if request.snapshot:
                 self._take_book(request, await self._history.book(topic))
@@ -145,15 +157,11 @@ class Recovery:
                 reply = await self._history.fetch(topic, request.first_id, request.last_id, request.attempt)
                 self._take_events(request, reply)
             self.requests["answered"] += 1
-        except RateLimited as error:
-            retry_after_s = max(1.0, error.retry_after_s)
-            self._failed(request, "banned" if error.banned else "rate_limited", str(error))
         except VenueError as error:
-            self._failed(request, "failed" if error.retryable else "refused", str(error))
+            failure = error
+            self._failed(request, outcome_of(error), str(error))
         finally:
-            self._grants.weight_done(
-                ask_id, used=0 if retry_after_s else self._history.used_weight, retry_after_s=retry_after_s
-            )
+            self._grants.weight_done(ask_id, 0 if failure is not None else self._history.used_weight, failure)
         self._soon()
 
     def _take_book(self, request: Request, snapshot: Event) -> None:

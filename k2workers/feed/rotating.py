@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from k2workers.errors import VenueError
 from k2workers.feed import rotation
 from k2workers.feed.intake import Intake
 from k2workers.feed.overlap import Overlap
@@ -25,10 +26,16 @@ class Grant(Protocol):
 
 
 class Grants(Protocol):
-    """Where a driver asks before it connects. None means nobody answered in time: act alone."""
+    """Where a driver asks before it connects, and says what became of it."""
 
     async def ask(self, purpose: str, starved_since_ns: int) -> Grant | None:
-        """``purpose`` is ``connect`` or ``rotate``; the time is monotonic, and 0 if the feed is not starved."""
+        """``purpose`` is ``connect`` or ``rotate``; the time is monotonic, and 0 if the feed is not starved.
+
+        None means that nobody said anything: act alone.
+        """
+
+    def answered(self, permitted_ns: int, error: VenueError | None) -> None:
+        """How the venue answered a handshake permitted at this time (monotonic); None: it let us in."""
 
 
 class Rotating(msgspec.Struct):

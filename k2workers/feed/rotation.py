@@ -5,8 +5,8 @@ holds no clock, no socket and no log. ``TRANSITIONS`` below is the whole rule: a
 transition by reading one row, and an input that a row does not list changes nothing.
 
 Lines are numbered upwards as they are opened. ``primary`` is the line that carries the feed, ``standby`` the one
-that warms up beside it; there are never more than these two. Every non-final state has a deadline, at
-which the caller hands in ``Tick``.
+that warms up beside it; there are never more than these two. States have a deadline, at which the caller hands in ``Tick``; only
+an attempt that waits for permission has none, because a parent that says "wait" is obeyed however long.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ class Opened(msgspec.Struct, frozen=True):
     line: int
 
 
+class Advanced(msgspec.Struct, frozen=True):
+    """The attempt to open the line got on: it was permitted, or the venue answered a request on it. Its time begins anew."""
+
+    line: int
+
+
 class Closed(msgspec.Struct, frozen=True):
     """The line is gone, or could not be opened, or was given up as stale. ``cause`` is a label value."""
 
@@ -78,7 +84,7 @@ class Stop(msgspec.Struct, frozen=True):
     """End for good."""
 
 
-Input = Start | Opened | Closed | Notice | Rotate | Proven | Tick | Stop
+Input = Start | Advanced | Opened | Closed | Notice | Rotate | Proven | Tick | Stop
 
 
 class OpenLine(msgspec.Struct, frozen=True):
@@ -106,7 +112,7 @@ class AbandonLine(msgspec.Struct, frozen=True):
 
 
 class RequestRotation(msgspec.Struct, frozen=True):
-    """Ask for leave to rotate for this reason; answer with ``Rotate`` once it is given."""
+    """Ask for permission to rotate for this reason; answer with ``Rotate`` once it is given."""
 
     reason: str
 
@@ -126,7 +132,7 @@ Action = OpenLine | CloseLine | AbandonLine | RequestRotation | Promoted
 class RotationPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of the machine, in nanoseconds.
 
-    ``connect_timeout_ns`` covers grant, handshake and subscription; ``overlap_limit_ns`` ends an overlap in
+    ``connect_timeout_ns`` is for each step of an attempt: the handshake, and each answer to a subscription; ``overlap_limit_ns`` ends an overlap in
     which an active stream never continued on the standby; ``grant_patience_ns`` is when an unanswered request is repeated;
     ``retry_rotation_ns`` is the pause after a standby that failed; a line that lived ``stable_ns`` resets the
     backoff.
@@ -170,9 +176,14 @@ class RotationMachine:
 
     def _connect(self, _given: Input, now_ns: int) -> list[Action]:
         self.state = State.CONNECTING
-        self.primary = self._new_line()
-        self.deadline_ns = now_ns + self._policy.connect_timeout_ns
+        self.primary, self.deadline_ns = self._new_line(), None
         return [OpenLine(self.primary, starved=True)]
+
+    def _advanced(self, given: Advanced, now_ns: int) -> list[Action]:
+        # A row of states in which one line is being opened: the standby if there is one.
+        if given.line == (self.primary if self.standby is None else self.standby):
+            self.deadline_ns = now_ns + self._policy.connect_timeout_ns
+        return []
 
     def _opened_primary(self, given: Opened, now_ns: int) -> list[Action]:
         if given.line != self.primary:
@@ -308,6 +319,7 @@ class RotationMachine:
     TRANSITIONS: ClassVar[Mapping[State, Mapping[type[Input], Callable[..., list[Action]]]]] = {
         State.IDLE: {Start: _connect, Stop: _stop},
         State.CONNECTING: {
+            Advanced: _advanced,
             Opened: _opened_primary,
             Closed: _lost_primary,
             Tick: _connect_timed_out,
@@ -323,6 +335,7 @@ class RotationMachine:
             Stop: _stop,
         },
         State.WARMING: {
+            Advanced: _advanced,
             Opened: _opened_standby,
             Closed: _lost_one_warming,
             Notice: _noticed_while_two,

@@ -42,10 +42,12 @@ WORKER = {
     "k2_gaps": Row(Counter, "Holes announced", "kind"),
     "k2_missing_ids": Row(Counter, "Ids announced as missing"),
     "k2_streams_silent": Row(Gauge, "Streams that are silent for much longer than they used to be"),
+    "k2_streams_refused": Row(Gauge, "Streams that the venue refuses to subscribe"),
     "k2_subscriptions_lost": Row(Counter, "Streams that the venue had dropped from a connection"),
     "k2_rest_requests": Row(Counter, "Repairs asked of the venue over REST", "outcome"),
+    "k2_rest_rows_dropped": Row(Counter, "Rows of REST answers that could not be read"),
     "k2_holes_waiting": Row(Gauge, "Topics that lack something and wait for a repair"),
-    "k2_messages_dropped": Row(Counter, "Messages that were no event, reply or notice", "cause"),
+    "k2_messages_dropped": Row(Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"),
     "k2_bytes_received": Row(Counter, "Bytes read from connections"),
     "k2_frames_received": Row(Counter, "Messages read from connections"),
     "k2_push_queue_bundles": Row(Gauge, "Bundles waiting because the aggregator is behind"),
@@ -78,11 +80,16 @@ AGGREGATOR = {
 PARENT = {
     "k2_process_resident_memory_bytes": Row(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": Row(Gauge, "CPU time used by the process as it runs now", "process"),
+    "k2_symbols": Row(Gauge, "Symbols that were asked for, by what has become of them", "state"),
     "k2_child_restarts": Row(Counter, "Restarts of a child process", "child"),
     "k2_connect_grants_in_window": Row(Gauge, "Connection attempts granted in the venue's window"),
-    "k2_rest_weight_used": Row(Gauge, "REST weight used in the venue's minute by this IP"),
-    "k2_rest_refusals": Row(Counter, "Times the venue answered 429 or 418"),
     "k2_connect_grants_waiting": Row(Gauge, "Connection attempts and rotations waiting for their turn"),
+    "k2_connects_alone": Row(Counter, "Connection attempts that workers made without permission of a silent parent"),
+    "k2_connect_refusals": Row(Counter, "Handshakes that the venue refused to this IP"),
+    "k2_rest_weight_used": Row(Gauge, "REST weight used in the venue's minute by this IP"),
+    "k2_rest_weight_limit": Row(Gauge, "REST weight a minute that we allow ourselves"),
+    "k2_rest_refusals": Row(Counter, "REST requests that the venue refused to this IP, or was too ill to answer"),
+    "k2_venue_paused_seconds": Row(Gauge, "How long we still keep away from a service that refused us", "service"),
 }
 """Metrics of the parent."""
 

@@ -2,8 +2,9 @@
 
 ``settings`` what can be set · ``market`` and ``symbol`` the generated market (pure), on ``book``, ``bars``,
 ``payloads`` and ``streams`` · ``replay`` recorded files instead · ``hub`` who gets what, and the truth about
-what was sent · ``requests`` and ``ws`` a client's connection · ``rest`` the REST API · ``limits`` per-IP
-limits · ``control`` its own endpoints · ``exchange`` the whole, running.
+what was sent · ``requests`` and ``ws`` a client's connection · ``rest`` the table of REST calls, on ``query``,
+``listing``, ``replies`` and ``tickers`` · ``limits`` per-IP limits · ``faults`` the kinds of faults, ``fault_set`` and ``injection``
+those at work, on ``damage`` and ``refusals`` · ``control`` its own endpoints · ``exchange`` the whole, running.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import copy
 import datetime
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -38,6 +39,19 @@ INTERVALS: dict[str, int] = {
     "1M": 0,
 }
 """Interval → length; a month's length depends on the month."""
+
+KEPT_US = 8 * DAY
+MOST_BARS = 1000
+"""What is kept of closed bars: the age that a window of 7 days needs, and the most that one REST reply holds."""
+
+KEPT_MINUTES = 1500
+"""Minutes add up to the rolling windows of a day."""
+
+
+def _kept(interval: str) -> int:
+    """How many closed bars of an interval are kept: bounded by age and by count, as consecutive bars are both at once."""
+    most = MOST_BARS if interval != "1m" else KEPT_MINUTES
+    return max(2, min(most, KEPT_US // (INTERVALS[interval] or 28 * DAY)))
 
 
 class Bar:
@@ -114,29 +128,38 @@ def bar_bounds(interval: str, at_us: int, offset_us: int = 0) -> tuple[int, int]
 class Series:
     """The bars of one interval: the one in progress (without the live second) and a bounded past."""
 
-    def __init__(self, interval: str, offset_us: int, at_us: int, price: int, history: int) -> None:
+    def __init__(self, interval: str, offset_us: int, at_us: int, price: int) -> None:
         self.interval = interval
         self.offset_us = offset_us
-        self.closed: deque[Bar] = deque(maxlen=history)
+        self.closed: deque[Bar] = deque(maxlen=_kept(interval))
         self.current = Bar(*bar_bounds(interval, at_us, offset_us), price)
+
+    def skip_to(self, start_us: int, price: int) -> None:
+        """Ends the bars before the one that holds ``start_us``; of those that are all quiet, no more than are kept are made."""
+        length = INTERVALS[self.interval] or 28 * DAY
+        while self.current.end_us <= start_us:
+            self.closed.append(self.current)
+            kept_us = (self.closed.maxlen or 0) * length
+            following = max(self.current.end_us, start_us - kept_us)
+            self.current = Bar(*bar_bounds(self.interval, following, self.offset_us), price)
 
 
 class Bars:
     """All intervals of one symbol. The caller adds trades in time order and closes each second when it ends."""
 
-    def __init__(self, at_us: int, price: int, history: int = 1000) -> None:
+    def __init__(self, at_us: int, price: int) -> None:
         start = at_us // SECOND * SECOND
         self.live = Bar(start, start + SECOND, price)
-        self.seconds = Series("1s", 0, start, price, history)
+        self.seconds = Series("1s", 0, start, price)
         self.series: dict[tuple[str, int], Series] = {}
         for interval in INTERVALS:
             if interval == "1s":
                 continue
-            plain = Series(interval, 0, start, price, 1500)
+            plain = Series(interval, 0, start, price)
             self.series[interval, 0] = plain
             shifted = bar_bounds(interval, start, UTC8) != bar_bounds(interval, start, 0)
             self.series[interval, UTC8] = (
-                Series(interval, UTC8, start, price, history)
+                Series(interval, UTC8, start, price)
                 if shifted or interval in ("6h", "12h", "1d", "3d", "1w", "1M")
                 else plain
             )
@@ -157,6 +180,19 @@ class Bars:
                 series.current = Bar(*bar_bounds(series.interval, second.end_us, series.offset_us), bar.close)
         self.live = Bar(second.end_us, second.end_us + SECOND, second.close)
 
+    def skip_to(self, at_us: int) -> None:
+        """Ends every second before the one that holds ``at_us``; what lies between was quiet, however long, and costs little."""
+        if at_us < self.live.end_us:
+            return
+        self.close_second(lambda _series, _bar: None)
+        start, price = at_us // SECOND * SECOND, self.live.close
+        kept_us = (self.seconds.closed.maxlen or 0) * SECOND
+        for open_us in range(max(self.live.open_us, start - kept_us), start, SECOND):
+            self.seconds.closed.append(Bar(open_us, open_us + SECOND, price))
+        for series in self._distinct:
+            series.skip_to(start, price)
+        self.live = Bar(start, start + SECOND, price)
+
     def view(self, interval: str, offset_us: int = 0) -> Bar:
         """The bar in progress as it stands now, live second included."""
         if interval == "1s":
@@ -166,20 +202,37 @@ class Bars:
         return bar
 
     def rows(self, interval: str, offset_us: int = 0) -> list[Bar]:
-        """Closed bars, oldest first, then the one in progress."""
-        series = self.seconds if interval == "1s" else self.series[interval, offset_us]
-        return [*series.closed, self.view(interval, offset_us)]
+        """Closed bars, oldest first, then the one in progress; the oldest of an unusual offset may be a part of its bar."""
+        if interval == "1s" or (interval, offset_us) in self.series:
+            series = self.seconds if interval == "1s" else self.series[interval, offset_us]
+            return [*series.closed, self.view(interval, offset_us)]
+        # Offsets that no stream has are added up from bars short enough to fit them.
+        unit = "15m" if offset_us % INTERVALS["15m"] == 0 else "1m"
+        if 0 < INTERVALS[interval] <= INTERVALS[unit]:
+            return self.rows(interval)
+        folded: list[Bar] = []
+        for part in self.rows(unit):
+            if not folded or part.open_us >= folded[-1].end_us:
+                folded.append(Bar(*bar_bounds(interval, part.open_us, offset_us), part.open))
+            folded[-1].fold(part)
+        return folded
+
+    def kept(self) -> int:
+        """How many closed bars are in memory."""
+        return len(self.seconds.closed) + sum(len(series.closed) for series in self._distinct)
 
     def window(self, minutes: int) -> Bar:
-        """The sum of the last ``minutes`` minute bars, the one in progress included."""
-        series = self.series["1m", 0]
-        minute = series.current.open_us
+        """The sum of the last ``minutes`` minute bars, the one in progress included; of hours if that is over a day."""
+        interval, parts = ("1m", minutes) if minutes <= 1440 else ("1h", minutes // 60)
+        series = self.series[interval, 0]
+        minute = self.series["1m", 0].current.open_us
         cached = self._windows.get(minutes)
         if cached is None or cached[0] != minute:
             total = Bar(minute - (minutes - 1) * MINUTE, minute, series.current.open)
-            for bar in list(series.closed)[-(minutes - 1) :]:
+            older = len(series.closed) - (parts - 1)
+            for bar in islice(series.closed, max(0, older), None):
                 total.fold(bar)
             cached = self._windows[minutes] = (minute, total)
         result = copy.copy(cached[1])
-        result.fold(self.view("1m"))
+        result.fold(self.view(interval))
         return result

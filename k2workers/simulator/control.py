@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import faults, rest
+from k2workers.simulator import faults, replies
+from k2workers.simulator.bars import KEPT_US, SECOND
+from k2workers.simulator.hub import MOST_RANGES
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange
@@ -46,14 +48,31 @@ class Control:
                 "streams": len(exchange.hub.wanted),
                 "emitted": exchange.hub.events,
                 "symbols": list(exchange.market.symbols),
+                "left_out": {} if exchange.replay is None else exchange.replay.left_out,
                 "connects": list(exchange.connects),
                 "rest": exchange.rest_log.as_data(),
+                "memory": self._memory(),
             }
         )
 
+    def _memory(self) -> dict[str, Any]:
+        """What is remembered for REST and for the truth, and the bounds of it."""
+        exchange, markets = self._exchange, self._exchange.market.symbols.values()
+        return {
+            "trades": sum(len(market.trades) for market in markets),
+            "agg_trades": sum(len(market.aggs) for market in markets),
+            "block_trades": sum(len(market.blocks) for market in markets),
+            "rows_per_symbol_at_most": max((market.rows_at_most for market in markets), default=0),
+            "row_age_s_at_most": max((market.row_age_s_at_most for market in markets), default=0),
+            "bars": sum(market.bars.kept() for market in markets),
+            "bar_age_s_at_most": KEPT_US // SECOND,
+            "ranges": sum(len(truth.ranges) for truth in exchange.hub.truth.values()),
+            "ranges_per_stream_at_most": MOST_RANGES,
+        }
+
     async def books(self, _: web.Request) -> web.Response:
         """Every level of every book, at no weight."""
-        return _reply({name: rest.whole_book(market) for name, market in self._exchange.market.symbols.items()})
+        return _reply({name: replies.whole_book(market) for name, market in self._exchange.market.symbols.items()})
 
     async def start_market(self, _: web.Request) -> web.Response:
         """Let time pass again."""
@@ -94,7 +113,7 @@ class Control:
         except (ValueError, AttributeError, KeyError, TypeError):
             return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
         try:
-            injected = self._exchange.inject(faults.make(kind, body))
+            injected = self._exchange.injection.inject(faults.make(kind, body))
         except ConfigError as error:
             return _reply({"msg": str(error)}, 400)
         return _reply(injected.as_data())
@@ -105,7 +124,7 @@ class Control:
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """End all faults."""
-        self._exchange.faults.clear()
+        self._exchange.injection.clear()
         return _reply({"faults": []})
 
 

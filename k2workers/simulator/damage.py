@@ -25,6 +25,12 @@ def frame(payload: bytes, *, opcode: int = _TEXT, final: bool = True) -> bytes:
     return struct.pack("!BBQ", first, 127, size) + payload
 
 
+def with_element(payload: bytes, element: bytes) -> bytes:
+    """The JSON with one more element at the head of its first array."""
+    before, bracket, after = payload.partition(b"[")
+    return before + bracket + element + (b"" if after.startswith(b"]") else b",") + after if bracket else payload
+
+
 def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tuple[list[bytes], bool]:
     """(frames to send instead of this message, whether they go after the connection's next message)."""
     frames, late = [frame(payload)], False
@@ -42,6 +48,8 @@ def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tupl
             frames = [frame(nonsense), *frames]
         elif fault.kind == "oversize":
             frames = [frame(b"x" * OVERSIZE_BYTES), *frames]
+        elif fault.kind == "odd_element":
+            frames = [frame(with_element(payload, fault.values["element"].encode()))]
         elif fault.kind == "fragment":
             third = len(payload) // 3
             frames = [

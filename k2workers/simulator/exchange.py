@@ -10,18 +10,18 @@ import ssl
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import uvloop
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import control, faults, rest_server
-from k2workers.simulator.faults import FaultSet
+from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import Hub
-from k2workers.simulator.limits import NS, SlidingWindow
+from k2workers.simulator.injection import Injection
+from k2workers.simulator.limits import NS, PerAddress, SlidingWindow
 from k2workers.simulator.market import Market, MarketSource
+from k2workers.simulator.refusals import refusal
 from k2workers.simulator.replay import ReplayMarket
 from k2workers.simulator.settings import SimulatorSettings
 from k2workers.simulator.ws import Connection, requested
@@ -48,9 +48,17 @@ class Exchange:
             )
         else:
             self.market = self.generated = Market(
-                settings.symbols, settings.rate, settings.seed, now_ns, self.hub.wanted, settings.history
+                settings.symbols,
+                settings.rate,
+                settings.seed,
+                now_ns,
+                self.hub.wanted,
+                settings.history,
+                settings.history_s,
             )
-        self._connects: dict[str, SlidingWindow] = {}
+        window_ns = int(settings.connect_window_s * NS)
+        self._connects = PerAddress(lambda: SlidingWindow(settings.connects_per_window, window_ns))
+        self.injection = Injection(self.faults, self.market.symbols, self.connections)
         self._runner: web.AppRunner | None = None
         self._pulse: asyncio.Task[None] | None = None
         self.connects_total = 0
@@ -73,6 +81,7 @@ class Exchange:
         app.router.add_get("/stream", self._on_websocket)
         rest_server.add_routes(app, self)
         control.add_routes(app, self)
+        app.router.add_route("*", "/{path:.*}", self._on_unknown)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -83,40 +92,13 @@ class Exchange:
             raise
         self._pulse = asyncio.create_task(self._run(), name="exchange pulse")
         for fault in self._first_faults:
-            self.inject(fault)
+            self.injection.inject(fault)
         return ws_port, rest_port
 
-    def inject(self, fault: faults.Fault) -> faults.Fault:
-        """Puts a fault into effect, or on its way if it begins later."""
-        self.faults.add(fault, time.monotonic())
-        if fault.kind.startswith("snapshot_"):
-            for market in self.market.symbols.values():
-                market.keep_books(max(1, int(fault.values.get("windows", 1))))
-        if fault.scope in (faults.ACTING, faults.MARKET):
-            self._act_later(fault, fault.values["after_s"])
-        return fault
-
-    def _act_later(self, fault: faults.Fault, delay_s: float) -> None:
-        if delay_s:
-            asyncio.get_running_loop().call_later(delay_s, self._act, fault)
-        else:
-            self._act(fault)
-
-    def _act(self, fault: faults.Fault) -> None:
-        if fault not in self.faults:
-            return  # cleared meanwhile
-        values = fault.values
-        if fault.scope == faults.MARKET:
-            symbol = values["symbol"] or next(iter(self.market.symbols))
-            if symbol in self.market.symbols:
-                self.market.symbols[symbol].skip_ids(values["ids"])
-                fault.acted += 1
-        else:
-            for connection in list(self.connections)[: values["connections"] or None]:
-                ACTS[fault.kind](connection, values)
-                fault.acted += 1
-        if values["every_s"] and time.monotonic() + values["every_s"] < fault.stops_s:
-            self._act_later(fault, values["every_s"])
+    def weight_limit(self) -> int:
+        """REST weight of an address in a minute, as it is now."""
+        lowered = self.faults.weight_limit(time.monotonic()) if self.faults.rest else None
+        return self.settings.weight_per_minute if lowered is None else lowered
 
     async def _listen(self, name: str, port: int) -> int:
         assert self._runner is not None
@@ -172,21 +154,24 @@ class Exchange:
 
     async def _on_websocket(self, request: web.Request) -> web.StreamResponse:
         settings = self.settings
-        address = request.remote or ""
-        window = self._connects.get(address)
-        if window is None:
-            window_ns = int(settings.connect_window_s * NS)
-            window = self._connects[address] = SlidingWindow(settings.connects_per_window, window_ns)
-        if not window.allow(time.monotonic_ns()):
+        if not self._connects.of(request.remote or "").allow(time.monotonic_ns()):
             retry = str(max(1, int(settings.connect_window_s)))
             raise web.HTTPTooManyRequests(text="Too many connection attempts", headers={"Retry-After": retry})
         self.connects.append(round(time.monotonic() - self._started_s, 3))
-        mute = await self._handshake_faults()
+        refused, mute = await self._handshake_faults()
+        if refused is not None:
+            return refused
         combined, unit, names = requested(request)
         if len(set(names)) > settings.streams_per_connection:
             raise web.HTTPBadRequest(text='{"code":4,"msg":"Too many subscriptions"}')
         connection = Connection(
-            settings, self.hub, combined=combined, unit=unit, on_subscribed=self._on_subscribed, mute=mute
+            settings,
+            self.hub,
+            combined=combined,
+            unit=unit,
+            on_subscribed=self._on_subscribed,
+            refuses=lambda names: self.faults.refuses(names, time.monotonic()),
+            mute=mute,
         )
         self.connections[connection] = None
         self.connects_total += 1
@@ -195,41 +180,28 @@ class Exchange:
         finally:
             del self.connections[connection]
 
-    async def _handshake_faults(self) -> bool:
-        """Applies the faults on handshakes; whether the connection will be mute."""
+    async def _on_unknown(self, request: web.Request) -> web.StreamResponse:
+        """Any other path: a WebSocket there is accepted and stays silent, all else is not found."""
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._on_websocket(request)
+        return rest_server.not_found(self.rest_log)
+
+    async def _handshake_faults(self) -> tuple[web.Response | None, bool]:
+        """Applies the faults on handshakes: (a refusal, whether the connection will be mute)."""
         if not self.faults.handshakes:
-            return False
+            return None, False
         now_s = time.monotonic()
         slow = self.faults.handshake("slow_handshake", now_s)
         if slow is not None:
             await asyncio.sleep(slow.values["delay_s"])
         refused = self.faults.handshake("refuse", now_s)
         if refused is not None:
-            error = web.HTTPServiceUnavailable(text="injected fault")
-            error.set_status(refused.values["status"])
-            raise error
-        return self.faults.handshake("mute", now_s) is not None
+            return refusal(refused.values["status"], refused.values), False
+        return None, self.faults.handshake("mute", now_s) is not None
 
     def _on_subscribed(self) -> None:
         if self.replay is not None:
             self.replay.subscribed(time.time_ns())
-
-
-ACTS: dict[str, Callable[[Connection, Mapping[str, Any]], None]] = {
-    "reset": lambda connection, _: connection.drop(),
-    "silence": lambda connection, values: connection.silence(values["for_s"]),
-    "close": lambda connection, values: (
-        connection.drop()
-        if values["code"] == WSCloseCode.ABNORMAL_CLOSURE
-        else connection.close(values["code"], "Injected fault")
-    ),
-    "age": lambda connection, _: connection.age_out(),
-    "forget": lambda connection, values: connection.unsubscribe(
-        [name for name in connection.names if name.endswith(values["stream"])]
-    ),
-    "shutdown": lambda connection, values: connection.shut_down(values["lead_s"]),
-}
-"""What faults on connections do."""
 
 
 def main(settings: SimulatorSettings) -> None:

@@ -1,4 +1,4 @@
-"""Owns the faults of the exchange: which kinds there are, how one is written, which are active. Pure; times are seconds.
+"""Owns the kinds of faults of the exchange and how one is written. Pure; times are seconds. ``fault_set.py`` has those in effect.
 
 A fault is written ``kind[:key=value[,key=value…]]`` or as a JSON object with the key ``kind``. Keys of every kind:
 ``after_s`` begins later, ``for_s`` ends it (else it stays), ``every_s`` repeats one that acts at once.
@@ -22,32 +22,46 @@ On messages (``stream``: a name or its end, such as @trade; ``probability``; ``c
     garbage                  a frame of nonsense goes before it
     fragment                 sent as three frames with a ping between them
     oversize                 a frame above 16 MiB goes before it
+    odd_element element=null stream=@arr  this JSON goes into the message's first array
+
+On subscriptions (``stream``, ``count``)::
+
+    refuse_stream            SUBSCRIBE of a list with a matching name is answered with an error that does not tell the name
 
 On handshakes (``count``)::
 
-    refuse     status=503    answered with this HTTP status
+    refuse     status=503    answered with this HTTP status; Retry-After as below, none by itself
     slow_handshake delay_s=3 answered late
     mute                     SUBSCRIBE is acknowledged, data never come
 
 On REST (``path`` such as depth; ``count``)::
 
     rest_slow  delay_s=3     answered late
-    rest_429, rest_418       retry_after_s=2: refused, as for too much weight, or banned
+    rest_429, rest_418       refused, as for too much weight, or banned; Retry-After: 2 by itself
     rest_5xx   status=502    a server error
-    rest_403                 refused by the firewall
+    rest_403                 refused by the firewall, with its page, which is not JSON
+    rest_weight limit=1200   this is the weight of a minute, and exchangeInfo says so (on every path)
+    rest_trickle over_s=12   the reply comes byte by byte over this time
+    rest_empty               the list in the reply is empty
+    odd_row    element=null path=exchangeInfo  this JSON is put among the rows of the reply
     rest_delay delay_s=1     younger ids are not in historicalTrades, aggTrades and klines yet
-    snapshot_old windows=5   depth answers as it was so many 100 ms windows ago
+    snapshot_old windows=5   depth answers as it was so many 100 ms windows ago (100 at most)
     snapshot_edge            depth answers as it was at the end of the last window
 
-In the market (``symbol``: the busiest if empty)::
+A refusal says when to come back: ``retry_after_s`` (a decimal; below 0: nothing is said), ``retry_after_as`` seconds, date
+or words (no header, only "banned until" in the body).
+
+In the market (``symbol``: the busiest if empty; the last two only while a market is generated)::
 
     skip_ids   ids=3         trade ids that never exist
+    status     status=BREAK  the symbol has this status: listed, acknowledged when subscribed, and silent
+    delist                   the symbol is unknown to REST, acknowledged when subscribed, and silent
 """
 
 from __future__ import annotations
 
 import difflib
-import random
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,12 +70,17 @@ import msgspec
 from k2workers.errors import ConfigError
 
 ACTING, MESSAGE, HANDSHAKE, REST, MARKET = "acting", "message", "handshake", "rest", "market"
+SUBSCRIPTION, STATE = "subscription", "state"
 
 _ALWAYS: dict[str, Any] = {"after_s": 0.0, "for_s": 0.0}
 _ON_CONNECTIONS = {**_ALWAYS, "every_s": 0.0, "connections": 0}
 _ON_MESSAGES = {**_ALWAYS, "stream": "", "probability": 1.0, "count": 0}
 _ON_HANDSHAKES = {**_ALWAYS, "count": 0}
 _ON_REST = {**_ALWAYS, "count": 0, "path": ""}
+_SAYS_WHEN = {"retry_after_s": 2.0, "retry_after_as": "seconds"}
+_SAYS_NOTHING = {**_SAYS_WHEN, "retry_after_s": -1.0}
+_ALLOWED = {"retry_after_as": ("seconds", "date", "words")}
+_BELOW_0 = ("lead_s", "retry_after_s")
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -84,18 +103,26 @@ KINDS: dict[str, Kind] = {
         name: Kind(MESSAGE, _ON_MESSAGES)
         for name in ("duplicate", "reorder", "truncate", "garbage", "fragment", "oversize")
     },
-    "refuse": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "status": 503}),
+    "odd_element": Kind(MESSAGE, {**_ON_MESSAGES, "stream": "@arr", "element": "null"}),
+    "refuse_stream": Kind(SUBSCRIPTION, {**_ALWAYS, "count": 0, "stream": ""}),
+    "refuse": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "status": 503, **_SAYS_NOTHING}),
     "slow_handshake": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "delay_s": 3.0}),
     "mute": Kind(HANDSHAKE, _ON_HANDSHAKES),
     "rest_slow": Kind(REST, {**_ON_REST, "delay_s": 3.0}),
-    "rest_429": Kind(REST, {**_ON_REST, "retry_after_s": 2}),
-    "rest_418": Kind(REST, {**_ON_REST, "retry_after_s": 2}),
-    "rest_5xx": Kind(REST, {**_ON_REST, "status": 502}),
-    "rest_403": Kind(REST, _ON_REST),
+    "rest_429": Kind(REST, {**_ON_REST, **_SAYS_WHEN}),
+    "rest_418": Kind(REST, {**_ON_REST, **_SAYS_WHEN}),
+    "rest_5xx": Kind(REST, {**_ON_REST, "status": 502, **_SAYS_NOTHING}),
+    "rest_403": Kind(REST, {**_ON_REST, **_SAYS_NOTHING}),
+    "rest_weight": Kind(REST, {**_ALWAYS, "limit": 1200}),
+    "rest_trickle": Kind(REST, {**_ON_REST, "over_s": 12.0}),
+    "rest_empty": Kind(REST, _ON_REST),
+    "odd_row": Kind(REST, {**_ON_REST, "path": "exchangeInfo", "element": "null"}),
     "rest_delay": Kind(REST, {**_ON_REST, "delay_s": 1.0}),
     "snapshot_old": Kind(REST, {**_ON_REST, "windows": 5}),
     "snapshot_edge": Kind(REST, _ON_REST),
-    "skip_ids": Kind(MARKET, {"after_s": 0.0, "every_s": 0.0, "for_s": 0.0, "symbol": "", "ids": 3}),
+    "skip_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "ids": 3}),
+    "status": Kind(STATE, {**_ALWAYS, "symbol": "", "status": "BREAK"}),
+    "delist": Kind(STATE, {**_ALWAYS, "symbol": ""}),
 }
 """The whole table, by name."""
 
@@ -121,8 +148,12 @@ class Fault:
 
     def active(self, now_s: float) -> bool:
         """Whether it acts now."""
+        return self.starts_s <= now_s and not self.ended(now_s)
+
+    def ended(self, now_s: float) -> bool:
+        """Whether it will never act again."""
         count = self.values.get("count", 0)
-        return self.starts_s <= now_s < self.stops_s and not (count and self.acted >= count)
+        return now_s >= self.stops_s or bool(count and self.acted >= count)
 
     def hits_stream(self, name: str) -> bool:
         """Whether a fault on messages concerns this stream."""
@@ -164,80 +195,18 @@ def _value(kind: str, key: str, value: Any, default: Any) -> Any:
         raise ConfigError(f"fault {kind}: {key} = {value!r}: allowed is a {type(default).__name__}") from None
     if key == "probability" and not 0 <= found <= 1:
         raise ConfigError(f"fault {kind}: probability = {value!r}: allowed is 0 to 1")
-    if isinstance(found, int | float) and found < 0 and key != "lead_s":
+    if key in _ALLOWED and found not in _ALLOWED[key]:
+        raise ConfigError(f"fault {kind}: {key} = {value!r}: allowed are {', '.join(_ALLOWED[key])}")
+    if key == "element" and not _is_json(found):
+        raise ConfigError(f"fault {kind}: element = {value!r}: allowed is JSON")
+    if isinstance(found, int | float) and found < 0 and key not in _BELOW_0:
         raise ConfigError(f"fault {kind}: {key} = {value!r}: allowed is 0 or more")
     return found
 
 
-class FaultSet:
-    """The faults of one exchange. Lists by scope are kept so that an exchange without faults pays one check."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.messages: list[Fault] = []
-        self.handshakes: list[Fault] = []
-        self.rest: list[Fault] = []
-        self._all: list[Fault] = []
-        self._made = 0
-
-    def add(self, fault: Fault, now_s: float) -> Fault:
-        """Put a fault in; what acts at once is the caller's to do."""
-        self._made += 1
-        fault.begin(self._made, now_s)
-        self._all.append(fault)
-        scoped = {MESSAGE: self.messages, HANDSHAKE: self.handshakes, REST: self.rest}.get(fault.scope)
-        if scoped is not None:
-            scoped.append(fault)
-        return fault
-
-    def clear(self) -> None:
-        """End all faults."""
-        for faults in (self.messages, self.handshakes, self.rest, self._all):
-            faults.clear()
-
-    def __contains__(self, fault: Fault) -> bool:
-        return fault in self._all
-
-    def as_data(self) -> list[dict[str, Any]]:
-        """All that were asked for and not cleared."""
-        return [fault.as_data() for fault in self._all]
-
-    def handshake(self, kind: str, now_s: float) -> Fault | None:
-        """The active fault of this kind, counted as acting; the caller applies it."""
-        return self._take(self.handshakes, kind, now_s, lambda _: True)
-
-    def request(self, kind: str, path: str, now_s: float) -> Fault | None:
-        """The active fault of this kind on this REST path, counted as acting."""
-        return self._take(self.rest, kind, now_s, lambda fault: fault.values["path"] in ("", path))
-
-    def _take(self, faults: list[Fault], kind: str, now_s: float, concerns: Any) -> Fault | None:
-        for fault in faults:
-            if fault.kind == kind and fault.active(now_s) and concerns(fault):
-                fault.acted += 1
-                return fault
-        return None
-
-    def withheld(self, stream: str, now_s: float) -> bool:
-        """Whether nobody gets this message."""
-        for fault in self.messages:
-            alike = fault.kind == "stall" or (fault.kind == "drop" and fault.values["everywhere"])
-            if alike and self._strikes(fault, stream, now_s):
-                return True
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
         return False
-
-    def strikes(self, stream: str, now_s: float) -> list[Fault]:
-        """The faults that change this message on one connection."""
-        return [
-            fault
-            for fault in self.messages
-            if fault.kind != "stall" and not fault.values.get("everywhere") and self._strikes(fault, stream, now_s)
-        ]
-
-    def _strikes(self, fault: Fault, stream: str, now_s: float) -> bool:
-        if not fault.active(now_s) or not fault.hits_stream(stream):
-            return False
-        probability = fault.values["probability"]
-        if probability < 1 and self.random.random() >= probability:
-            return False
-        fault.acted += 1
-        return True
+    return True

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from k2workers.simulator.damage import damaged, frame
-from k2workers.simulator.faults import FaultSet
+from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.streams import CONTIGUOUS, kind_of
 from k2workers.simulator.symbol import Emission
 
@@ -30,10 +30,16 @@ class Subscriber(Protocol):
     def flush(self) -> None: ...
 
 
+MOST_RANGES = 1_000
+"""Of each stream. The oldest are forgotten, and counted as forgotten, if a chain breaks more often than that."""
+
+
 class Truth:
     """What was sent of one stream: how many events, which ids; ranges only where ids form a chain."""
 
-    __slots__ = ("contiguous", "emitted", "first_id", "kind", "last_id", "ranges", "unheard")
+    __slots__ = (
+        "_unheard", "_unheard_events", "contiguous", "emitted", "first_id", "kind", "last_id", "ranges", "ranges_forgotten",
+    )  # fmt: skip
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -41,24 +47,41 @@ class Truth:
         self.emitted = 0
         self.first_id = self.last_id = -1
         self.ranges: list[list[int]] = []
-        self.unheard: list[tuple[int, int]] = []
-        """Events of a chain that happened while nobody listened."""
+        self.ranges_forgotten = 0
+        self._unheard: list[list[int]] = []
+        self._unheard_events = 0
 
     def count(self, first_id: int, last_id: int) -> None:
         """Records one sent event, and before it what nobody heard."""
-        if self.unheard:
-            unheard, self.unheard = self.unheard, []
-            for first, last in unheard:
-                self.count(first, last)
+        if self._unheard_events:
+            self._count_unheard()
         if not self.emitted:
             self.first_id = first_id
         self.emitted += 1
         if self.contiguous:
-            if self.ranges and self.ranges[-1][1] + 1 == first_id:
-                self.ranges[-1][1] = last_id
-            else:
-                self.ranges.append([first_id, last_id])
+            self._extend(self.ranges, first_id, last_id)
         self.last_id = last_id
+
+    def miss(self, first_id: int, last_id: int) -> None:
+        """Notes an event of a chain that nobody heard; it counts once somebody listens again."""
+        self._unheard_events += 1
+        self._extend(self._unheard, first_id, last_id)
+
+    def _count_unheard(self) -> None:
+        self.emitted += self._unheard_events
+        for first, last in self._unheard:
+            self._extend(self.ranges, first, last)
+        self._unheard_events = 0
+        self._unheard.clear()
+
+    def _extend(self, ranges: list[list[int]], first_id: int, last_id: int) -> None:
+        if ranges and ranges[-1][1] + 1 == first_id:
+            ranges[-1][1] = last_id
+            return
+        ranges.append([first_id, last_id])
+        if len(ranges) > MOST_RANGES:
+            del ranges[0]
+            self.ranges_forgotten += 1
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -67,6 +90,7 @@ class Truth:
             "first_id": self.first_id,
             "last_id": self.last_id,
             "ranges": self.ranges,
+            "ranges_forgotten": self.ranges_forgotten,
         }
 
 
@@ -87,11 +111,18 @@ class Hub:
             self.wanted.add(name)
 
     def unsubscribe(self, connection: Subscriber, names: Iterable[str]) -> None:
-        """Ends subscriptions; unknown ones are ignored, as the venue does. The market of a stream goes on without them."""
+        """Ends subscriptions; unknown ones are ignored, as the venue does. The market of a stream goes on without them.
+
+        A name that never brought an event is forgotten with its last subscriber: clients may ask for any number of them.
+        """
         for name in names:
             holders = self._subscribers.get(name)
-            if holders is not None:
-                holders.pop(connection, None)
+            if holders is None:
+                continue
+            holders.pop(connection, None)
+            if not holders and name not in self.truth:
+                del self._subscribers[name]
+                self.wanted.discard(name)
 
     def deliver(self, emissions: Iterable[Emission]) -> None:
         """Sends the events of one tick, in order."""
@@ -133,7 +164,7 @@ class Hub:
     def _unheard(self, name: str, first_id: int, last_id: int) -> None:
         truth = self.truth.get(name)
         if truth is not None and truth.contiguous:
-            truth.unheard.append((first_id, last_id))
+            truth.miss(first_id, last_id)
 
     def _count(self, name: str, first_id: int, last_id: int) -> None:
         truth = self.truth.get(name)

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 NS = 1_000_000_000
+
+
+Limit = TypeVar("Limit")
+
+
+class PerAddress(Generic[Limit]):
+    """One limit for each address; those not seen for longest are forgotten when there are more than ``most``."""
+
+    def __init__(self, make: Callable[[], Limit], most: int = 1_000) -> None:
+        self._make = make
+        self._most = most
+        self._limits: dict[str, Limit] = {}
+
+    def of(self, address: str) -> Limit:
+        """The limit of this address, made when it is first seen."""
+        limit = self._limits.pop(address, None)
+        if limit is None:
+            limit = self._make()
+            if len(self._limits) >= self._most:
+                del self._limits[next(iter(self._limits))]
+        self._limits[address] = limit
+        return limit
+
+    def __len__(self) -> int:
+        return len(self._limits)
 
 
 class SlidingWindow:
@@ -41,7 +67,7 @@ class WeightMeter:
     """REST weight of one IP per clock minute: 429 when it is used up, 418 for those who carry on regardless."""
 
     def __init__(self, limit: int, ban_ns: int, patience: int = 10) -> None:
-        self._limit = limit
+        self.limit = limit
         self._ban_ns = ban_ns
         self._patience = patience
         self._minute = -1
@@ -57,7 +83,7 @@ class WeightMeter:
         if minute != self._minute:
             self._minute, self._used, self._refused = minute, 0, 0
         self._used += weight
-        if self._used <= self._limit:
+        if self._used <= self.limit:
             return Verdict(200, self._used, 0)
         self._refused += 1
         if self._refused > self._patience:

@@ -13,9 +13,9 @@ from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
-from k2workers.simulator import payloads
 from k2workers.simulator.bars import SECOND
 from k2workers.simulator.payloads import SCALE
+from k2workers.simulator.streams import ALL_MARKET
 from k2workers.simulator.symbol import Emission, Render, SymbolMarket
 
 KNOWN: tuple[tuple[str, float], ...] = (
@@ -63,16 +63,24 @@ class Market:
     """A market of ``count`` symbols with uneven activity, making about ``rate`` events a second."""
 
     def __init__(
-        self, count: int, rate: float, seed: int, now_ns: int, wanted: set[str], history: int = 20_000
+        self,
+        count: int,
+        rate: float,
+        seed: int,
+        now_ns: int,
+        wanted: set[str],
+        history: int = 20_000,
+        history_s: float = 900.0,
     ) -> None:
         self._random = random.Random(seed)
+        self._history, self._history_us = history, int(history_s * SECOND)
         self._wanted = wanted
         self.finished = False
         self.running = True
         now_us = now_ns // 1000
         self._symbols: dict[str, SymbolMarket] = {}
         for symbol, base, price in symbol_names(count):
-            self._symbols[symbol] = self._list_symbol(symbol, base, price, now_us, history)
+            self._symbols[symbol] = self._list_symbol(symbol, base, price, now_us)
         self._all = list(self._symbols.values())
         weights = [1.0 / (rank + 1) ** 0.9 for rank in range(count)]
         self._actions_per_us = actions_per_second(rate, weights) / 1e6
@@ -88,7 +96,7 @@ class Market:
     def symbols(self) -> Mapping[str, SymbolMarket]:
         return self._symbols
 
-    def _list_symbol(self, symbol: str, base: str, price: float, now_us: int, history: int) -> SymbolMarket:
+    def _list_symbol(self, symbol: str, base: str, price: float, now_us: int) -> SymbolMarket:
         """A symbol with a filled book. Ids start high and apart, as on the venue, to catch mixed-up ids."""
         rng = self._random
         tick = 10 ** max(0, math.floor(math.log10(price)) - 5 + 8 - (1 if price > 10_000 else 0))
@@ -99,7 +107,8 @@ class Market:
             rng.randrange(10**8, 3 * 10**9),
             rng.randrange(10**7, 10**9),
         )
-        market = SymbolMarket(symbol, base, "USDT", tick, step, middle, now_us, self._wanted, history, ids)
+        kept = self._history, ids, self._history_us
+        market = SymbolMarket(symbol, base, "USDT", tick, step, middle, now_us, self._wanted, *kept)
         for side, best in ((market.bids, middle), (market.asks, middle + tick)):
             level = best
             for _ in range(DEPTH_LEVELS):
@@ -140,6 +149,8 @@ class Market:
         self._carry -= due
         second = self._next_second - SECOND
         for market in rng.choices(self._all, cum_weights=self._cumulative, k=due):
+            if not market.acts:
+                continue
             at_us = max(now_us - rng.randrange(1000), market.last_trade_us, second)
             self._action(market, min(at_us, now_us), now_us, out)
 
@@ -234,25 +245,23 @@ class Market:
                 if slot // SLOTS_1S % 2:
                     market.push_klines(now_us, out)
             if slot % SLOTS_1S == 0:
-                emit_all_market(self._all, self._wanted, now_us, out)
+                emit_all_market(self._all, self._wanted, slot // SLOTS_1S, now_us, out)
 
 
 def _array(renders: list[Render], unit: int) -> str:
     return "[" + ",".join([render(unit) for render in renders]) + "]"
 
 
-def emit_all_market(symbols: Iterable[SymbolMarket], wanted: set[str], now_us: int, out: list[Emission]) -> None:
-    """The ``!…@arr`` forms: one array of the symbols that traded in the last second; none when none did."""
-    changed = [market for market in symbols if market.last_trade_us > now_us - SECOND]
-    if not changed:
-        return
-    if "!miniTicker@arr" in wanted:
-        renders: list[Render] = [partial(payloads.mini_ticker, m.symbol, m.bars.window(1440), now_us) for m in changed]
-        out.append(Emission("!miniTicker@arr", now_us, now_us, partial(_array, renders)))
-    for window in ("1h", "4h", "1d"):
-        name = f"!ticker_{window}@arr"
-        if name in wanted:
-            renders = [market.window_render(window, now_us) for market in changed]
+def emit_all_market(
+    symbols: Iterable[SymbolMarket], wanted: set[str], second: int, now_us: int, out: list[Emission]
+) -> None:
+    """The ``!…@arr`` forms: one array of the symbols that traded since the last push; none when none did."""
+    for name, window, every_s in ALL_MARKET:
+        if name not in wanted or second % every_s:
+            continue
+        since_us = now_us - every_s * SECOND
+        renders = [market.array_render(window, now_us) for market in symbols if market.last_trade_us > since_us]
+        if renders:
             out.append(Emission(name, now_us, now_us, partial(_array, renders)))
 
 

@@ -103,7 +103,7 @@ def mini_ticker(symbol: str, bar: Bar, event: int, unit: int) -> str:
     )
 
 
-def _change(bar: Bar) -> tuple[str, str, str]:
+def price_change(bar: Bar) -> tuple[str, str, str]:
     """(price change, change in percent with three digits, volume-weighted average price)."""
     change = bar.close - bar.open
     average = bar.quote * SCALE // bar.volume if bar.volume else bar.close
@@ -113,7 +113,7 @@ def _change(bar: Bar) -> tuple[str, str, str]:
 def ticker(
     symbol: str, bar: Bar, last_qty: int, bid: tuple[int, int], ask: tuple[int, int], event: int, unit: int
 ) -> str:
-    change, percent, average = _change(bar)
+    change, percent, average = price_change(bar)
     return (
         f'{{"e":"24hrTicker","E":{event // unit},"s":"{symbol}","p":"{change}","P":"{percent}",'
         f'"w":"{average}","x":"{decimal(bar.open)}","c":"{decimal(bar.close)}","Q":"{decimal(last_qty)}",'
@@ -125,7 +125,7 @@ def ticker(
 
 
 def window_ticker(symbol: str, window: str, bar: Bar, event: int, unit: int) -> str:
-    change, percent, average = _change(bar)
+    change, percent, average = price_change(bar)
     return (
         f'{{"e":"{window}Ticker","E":{event // unit},"s":"{symbol}","p":"{change}","P":"{percent}",'
         f'"o":"{decimal(bar.open)}","h":"{decimal(bar.high)}","l":"{decimal(bar.low)}",'

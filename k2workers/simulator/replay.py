@@ -1,97 +1,82 @@
-"""Owns the replay of recorded files (gzip lines ``<receive time ns> <JSON>``) as one continuous market.
+"""Owns the replay of recorded files as one continuous market.
 
 Events keep their recorded ids and text; only their pace is ours: receive time × speed. REST is answered from
-what has been replayed so far. The market starts when the first subscription arrives and ends quietly.
+what has been replayed so far. The market starts when the first subscription arrives and ends quietly. What of the files is not
+played is counted by name in ``left_out`` and logged once.
 """
 
 from __future__ import annotations
 
-import gzip
-import re
-import zlib
-from collections.abc import Iterator, Mapping
+import logging
+from collections import Counter
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
-from typing import Any
 
 import msgspec
 
 from k2workers.errors import ConfigError
+from k2workers.simulator import first_look
+from k2workers.simulator.first_look import Found
 from k2workers.simulator.payloads import SCALE
+from k2workers.simulator.recorded_events import (
+    AggTrade,
+    BlockTrade,
+    BookTicker,
+    Decode,
+    Depth,
+    Event,
+    PartialDepth,
+    Rows,
+    Trade,
+    decoder_of,
+    micros,
+    parse_decimal,
+    retimed,
+)
+from k2workers.simulator.recording import Broken, Recorded, read_lines
+from k2workers.simulator.streams import is_valid
 from k2workers.simulator.symbol import Emission, SymbolMarket
 
 NS = 1_000_000_000
 LINES_PER_TICK = 500
 """Bound of one tick's work, so that a fast replay never holds up the connections."""
 HISTORY = 100_000
-_PRESCAN_LINES = 5_000
-_TIME = re.compile(r'("[ET]":\s*)(\d{13,16})(?=[,}])')
+"""Trades and aggregate trades of a symbol that REST still knows, none of them older than a day."""
+
+EXAMPLE = '{"stream":"btcusdt@trade","data":{…}}'
+
+_log = logging.getLogger(__name__)
 
 
-class Line(msgspec.Struct):
-    """One recorded message: a stream's event, or a bare REST depth snapshot."""
+class Playing:
+    """A symbol of the recording, and what its book is made from: diffs if there are any, else the best prices that came last."""
 
-    stream: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"")
-    lastUpdateId: int = 0
-    bids: list[tuple[str, str]] = []
-    asks: list[tuple[str, str]] = []
+    __slots__ = ("has_diffs", "late", "market", "seen_id")
 
-
-class Ids(msgspec.Struct):
-    """The fields of an event that the exchange itself needs."""
-
-    t: int = 0
-    a: Any = 0
-    b: Any = 0
-    p: str = "0"
-    q: str = "0"
-    f: int = 0
-    l: int = 0
-    T: int = 0
-    m: bool = False
-    U: int = 0
-    u: int = 0
+    def __init__(self, market: SymbolMarket, has_diffs: bool, late: bool) -> None:
+        self.market = market
+        self.has_diffs = has_diffs
+        self.late = late
+        """Whether it was not listed when the first client asked."""
+        self.seen_id = 0
+        """The last update id that came, by which snapshots find their symbol."""
 
 
-_decode_line = msgspec.json.Decoder(Line).decode
-_decode_ids = msgspec.json.Decoder(Ids).decode
+class Flow:
+    """A stream of the recording; ``playing`` is None for those of the whole market."""
 
+    __slots__ = ("decode", "playing")
 
-def parse_decimal(text: str) -> int:
-    """A decimal string in units of 1e-8."""
-    whole, _, fraction = text.partition(".")
-    return int(whole) * SCALE + int(fraction.ljust(8, "0")[:8])
-
-
-def retimed(text: str, unit: int) -> str:
-    """The recorded payload with its times E and T in the unit asked for, whichever unit was recorded."""
-
-    def convert(match: re.Match[str]) -> str:
-        value = int(match[2])
-        micros = value if value >= 10**14 else value * 1000
-        return f"{match[1]}{micros // unit}"
-
-    return _TIME.sub(convert, text)
-
-
-def read_lines(files: tuple[str, ...]) -> Iterator[tuple[int, Line]]:
-    """(receive time, message) of all files in order. Raises ConfigError for what is not such a file."""
-    for path in files:
-        number = 0
-        try:
-            with gzip.open(path, "rb") as lines:
-                for text in lines:
-                    stamp, _, body = text.partition(b" ")
-                    yield int(stamp), _decode_line(body)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ConfigError(f"replay file {path!r}: cannot be read ({error})") from error
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise ConfigError(f"replay file {path!r}, line {number}: not '<ns> <JSON>' ({error})") from error
+    def __init__(self, decode: Decode, playing: Playing | None) -> None:
+        self.decode = decode
+        self.playing = playing
 
 
 class ReplayMarket:
-    """Recorded files as a market source. ``speed`` 0 is as fast as the caller advances (``unpaced``)."""
+    """Recorded files as a market source. ``speed`` 0 is as fast as the caller advances (``unpaced``).
+
+    Raises ConfigError for files whose first lines are no recording; what is broken further on is left out.
+    """
 
     def __init__(self, files: tuple[str, ...], speed: float, wanted: set[str], settle_s: float) -> None:
         self._wanted = wanted
@@ -99,39 +84,41 @@ class ReplayMarket:
         self._settle_ns = int(settle_s * NS)
         self.unpaced = speed <= 0
         self.finished = False
+        self.left_out: Counter[str] = Counter()
+        """What is not played → how many messages."""
         self._symbols: dict[str, SymbolMarket] = {}
-        self._markets: dict[str, SymbolMarket] = {}
-        for path in files:
-            self._prescan(path)
-        if not self._symbols:
-            raise ConfigError(f"replay = {files!r}: no stream message found in these files")
-        self._lines = read_lines(files)
+        self._playing: dict[str, Playing] = {}
+        self._flows: dict[str, Flow | None] = {}
+        found, snapshots = first_look.look(files)
+        if not found:
+            raise ConfigError(
+                f"replay = {files!r}: no message of a spot stream ('<ns> {EXAMPLE}') found in these files"
+            )
+        for symbol in found.values():
+            self._open(symbol, late=False)
+        for name, snapshot in snapshots.items():
+            _replace_book(self._symbols[name], snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
+        self._lines = read_lines(files, self._broken)
         self._next = next(self._lines, None)
         self._subscribed_ns: int | None = None
         self._last_ns: int | None = None
-        self._position_ns = self._next[0] if self._next else 0
+        self._position_ns = self._next.stamp_ns if self._next else 0
         self._paused = False
 
     @property
     def symbols(self) -> Mapping[str, SymbolMarket]:
+        """All that were found so far: those of the first lines, then others as they come."""
         return self._symbols
 
-    def _prescan(self, path: str) -> None:
-        """Finds a file's symbols, first prices and first snapshot, so that REST can answer from the start."""
-        symbol = ""
-        for _, line in islice(read_lines((path,)), _PRESCAN_LINES):
-            if line.stream:
-                lower = line.stream.partition("@")[0]
-                symbol = lower.upper()
-                if symbol in self._symbols or not line.stream.endswith("@trade"):
-                    continue
-                event = _decode_ids(line.data)
-                price, at_us = parse_decimal(event.p), event.T * (1 if event.T >= 10**14 else 1000)
-                base = symbol.removesuffix("USDT")
-                market = SymbolMarket(symbol, base, "USDT", 10**6, 10**3, price, at_us, self._wanted, HISTORY)
-                self._symbols[symbol] = self._markets[lower] = market
-            elif line.lastUpdateId and symbol in self._symbols:
-                _load_snapshot(self._symbols[symbol], line)
+    def _open(self, found: Found, *, late: bool) -> Playing:
+        name = found.symbol
+        base, quote = first_look.assets(name)
+        price = found.price or SCALE  # none has come yet, and REST divides by it
+        at_us = found.at_us or found.received_us
+        market = SymbolMarket(name, base, quote, found.tick, found.step, price, at_us, self._wanted, HISTORY)
+        self._symbols[name] = market
+        playing = self._playing[name] = Playing(market, found.has_diffs, late)
+        return playing
 
     def subscribed(self, now_ns: int) -> None:
         """A client subscribed; the market starts a moment after the first one, so that it misses nothing."""
@@ -153,65 +140,146 @@ class ReplayMarket:
             return out
         self._position_ns += int(elapsed * self._speed)
         for _ in range(LINES_PER_TICK):
-            if self._next is None:
+            recorded = self._next
+            if recorded is None:
                 self.finished = True
                 break
-            stamp, line = self._next
-            if not self.unpaced and stamp > self._position_ns:
+            if not self.unpaced and recorded.stamp_ns > self._position_ns:
                 break
-            self._play(line, out)
+            self._play(recorded, out)
             self._next = next(self._lines, None)
         return out
 
-    def _play(self, line: Line, out: list[Emission]) -> None:
-        lower, _, suffix = line.stream.partition("@")
-        market = self._markets.get(lower)
-        if market is None:
+    def _play(self, recorded: Recorded, out: list[Emission]) -> None:
+        line = recorded.line
+        stream = line.stream
+        if not stream:
+            self._play_snapshot(recorded)
             return
-        event = _decode_ids(line.data)
-        if suffix == "trade":
-            first = last = event.t
-            self._keep_trade(market, event)
-        elif suffix == "aggTrade":
-            first = last = int(event.a)
-            row = (first, parse_decimal(event.p), parse_decimal(event.q), event.f, event.l)
-            market.add_agg((*row, _micros(event.T), event.m), 0, [])
-        elif suffix.startswith("depth") and event.U:
-            first, last = event.U, event.u
-            _apply(market, event)
-        else:
-            first = last = event.u
-        if line.stream in self._wanted:
+        try:
+            flow = self._flows[stream]
+        except KeyError:
+            flow = self._flows[stream] = self._flow(recorded)
+        if flow is None:
+            self._leave_out(stream, recorded, "no stream of this venue")
+            return
+        playing = flow.playing
+        try:
+            event = flow.decode(line.data)
+            if isinstance(event, list):
+                first, last = event[0].ids if event else (0, 0)
+            else:
+                first, last = event.ids
+                if playing is not None:
+                    _apply(playing, event)
+        except (ValueError, msgspec.MsgspecError) as error:
+            self._leave_out(f"unreadable messages of {stream}", recorded, str(error))
+            return
+        if stream in self._wanted:
             text = bytes(line.data).decode()
-            out.append(Emission(line.stream, first, last, partial(retimed, text)))
+            out.append(Emission(stream, first, last, partial(retimed, text, stream)))
+        elif playing is not None and playing.late:
+            self._leave_out(stream, recorded, "its symbol came too late to be listed, and nobody has subscribed to it")
 
-    @staticmethod
-    def _keep_trade(market: SymbolMarket, event: Ids) -> None:
-        at_us = _micros(event.T)
-        while at_us >= market.bars.live.end_us:
-            market.close_second(at_us, [])
+    def _flow(self, recorded: Recorded) -> Flow | None:
+        """A stream that comes for the first time, and perhaps its symbol."""
+        stream = recorded.line.stream
+        decode = decoder_of(stream)
+        if decode is None or not is_valid(stream):
+            return None
+        if stream.startswith("!"):
+            return Flow(decode, None)
+        name = stream.partition("@")[0].upper()
+        playing = self._playing.get(name)
+        if playing is None:
+            found = Found(name)
+            found.tick = found.step = 1  # too little is known of it to say more
+            found.learn(recorded)
+            _log.warning(
+                "replay: %s comes for the first time in line %d of %s; it was not listed before",
+                name, recorded.number, recorded.path,
+            )  # fmt: skip
+            playing = self._open(found, late=True)
+        return Flow(decode, playing)
+
+    def _play_snapshot(self, recorded: Recorded) -> None:
+        """A book that was asked for while it was recorded: it holds where the diffs before it do not reach."""
+        line = recorded.line
+        if not line.lastUpdateId:
+            self._leave_out("messages of no stream", recorded, "neither a stream's nor a depth snapshot")
+            return
+        known = [playing for playing in self._playing.values() if playing.seen_id]
+        if known:
+            market = min(known, key=lambda playing: abs(playing.seen_id - line.lastUpdateId)).market
+            if line.lastUpdateId > market.update_id:
+                _replace_book(market, line.lastUpdateId, line.bids, line.asks)
+
+    def _broken(self, broken: Broken) -> None:
+        name = "rest of a file" if broken.ends else "lines that are no messages"
+        self._note(f"{name}: {broken.path}", str(broken))
+
+    def _leave_out(self, name: str, recorded: Recorded, reason: str) -> None:
+        self._note(name, f"replay file {recorded.path!r}, line {recorded.number}: {reason}")
+
+    def _note(self, name: str, reason: str) -> None:
+        if name not in self.left_out:
+            _log.warning("replay: left out: %s (first: %s)", name, reason)
+        self.left_out[name] += 1
+
+
+def _apply(playing: Playing, event: Event) -> None:
+    """What an event changes for REST."""
+    market = playing.market
+    if isinstance(event, Trade):
+        at_us = micros(event.T)
+        market.skip_to(at_us)
         market.trade_id = event.t
         market.keep_trade((event.t, parse_decimal(event.p), parse_decimal(event.q), at_us, event.m))
+    elif isinstance(event, AggTrade):
+        price, qty, at_us = parse_decimal(event.p), parse_decimal(event.q), micros(event.T)
+        market.add_agg((event.a, price, qty, event.f, event.l, at_us, event.m), 0, [])
+        if not market.trade_id:
+            market.last_price, market.last_qty, market.last_trade_us = price, qty, at_us
+    elif isinstance(event, BlockTrade):
+        market.block_id = event.t
+        market.blocks.append((event.t, parse_decimal(event.p), parse_decimal(event.q), micros(event.T), event.m))
+        del market.blocks[:-HISTORY]
+    elif isinstance(event, Depth):
+        _apply_diff(playing, event)
+    elif isinstance(event, BookTicker):
+        _take_best(playing, event.u, [(event.b, event.B)], [(event.a, event.A)])
+    elif isinstance(event, PartialDepth):
+        _take_best(playing, event.lastUpdateId, event.bids, event.asks)
 
 
-def _micros(value: int) -> int:
-    return value if value >= 10**14 else value * 1000
-
-
-def _load_snapshot(market: SymbolMarket, line: Line) -> None:
-    """A file's first snapshot is the book until later diffs; a second one adds nothing."""
-    if market.update_id == 0:
-        for side, rows in ((market.bids, line.bids), (market.asks, line.asks)):
-            for price, qty in rows:
-                side.set(parse_decimal(price), parse_decimal(qty))
-        market.update_id = line.lastUpdateId
-
-
-def _apply(market: SymbolMarket, event: Ids) -> None:
+def _apply_diff(playing: Playing, event: Depth) -> None:
     """One diff on the book; those that the snapshot already holds are dropped (the venue's step 4)."""
-    if event.u <= market.update_id:
-        return
-    for side, rows in ((market.bids, event.b), (market.asks, event.a)):
+    market = playing.market
+    playing.seen_id = event.u
+    if not playing.has_diffs:
+        playing.has_diffs = True  # no more than the best levels of before are known, and they are old
+        _replace_book(market, market.update_id, [], [])
+    if event.u > market.update_id:
+        _set_levels(market, event.b, event.a)
+        market.update_id = event.u
+
+
+def _take_best(playing: Playing, update_id: int, bids: Rows, asks: Rows) -> None:
+    """The best levels are the book where no diffs were recorded."""
+    playing.seen_id = max(playing.seen_id, update_id)
+    if not playing.has_diffs and update_id > playing.market.update_id:
+        _replace_book(playing.market, update_id, bids, asks)
+
+
+def _replace_book(market: SymbolMarket, update_id: int, bids: Rows, asks: Rows) -> None:
+    for side in (market.bids, market.asks):
+        side.keys.clear()
+        side.quantity.clear()
+    _set_levels(market, bids, asks)
+    market.update_id = update_id
+
+
+def _set_levels(market: SymbolMarket, bids: Rows, asks: Rows) -> None:
+    for side, rows in ((market.bids, bids), (market.asks, asks)):
         for price, qty in rows:
             side.set(parse_decimal(price), parse_decimal(qty))
-    market.update_id = event.u

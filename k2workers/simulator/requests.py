@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from k2workers.simulator.streams import is_valid
@@ -38,8 +39,13 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def answer(text: str, session: Session, *, stream_limit: int, nested: bool) -> str:
-    """The reply to one text message; carries out what it asks. Replies are never wrapped."""
+def answer(
+    text: str, session: Session, *, stream_limit: int, nested: bool, refuses: Callable[[list[str]], bool]
+) -> str:
+    """The reply to one text message; carries out what it asks. Replies are never wrapped.
+
+    ``refuses`` says of well-formed names whether a fault refuses them.
+    """
     number: Any = None
     try:
         try:
@@ -50,7 +56,7 @@ def answer(text: str, session: Session, *, stream_limit: int, nested: bool) -> s
         except RecursionError:
             raise Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
         number, method, params = _checked(request, len(text))
-        result = _perform(method, params, session, stream_limit)
+        result = _perform(method, params, session, stream_limit, refuses)
     except Refused as refusal:
         body: dict[str, Any] = {"code": refusal.code, "msg": refusal.message}
         return _compact({"error": body, "id": number} if nested else body | {"id": number})
@@ -77,7 +83,13 @@ def _checked(request: Any, length: int) -> tuple[Any, str, list[Any] | None]:
     return number, method, params
 
 
-def _perform(method: str, params: list[Any] | None, session: Session, stream_limit: int) -> Any:
+def _perform(
+    method: str,
+    params: list[Any] | None,
+    session: Session,
+    stream_limit: int,
+    refuses: Callable[[list[str]], bool],
+) -> Any:
     if method == "LIST_SUBSCRIPTIONS":
         if params:
             raise Refused(2, "Invalid request: too many parameters")
@@ -89,6 +101,8 @@ def _perform(method: str, params: list[Any] | None, session: Session, stream_lim
         if method == "UNSUBSCRIBE":
             session.unsubscribe(names)
         else:
+            if refuses(names):
+                raise Refused(2, "Invalid request: invalid stream")
             if len({*session.names, *names}) > stream_limit:
                 raise Refused(4, "Too many subscriptions")
             session.subscribe(names)

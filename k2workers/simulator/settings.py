@@ -25,6 +25,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     tick_s: float = 0.005
     history: int = 20_000
+    history_s: float = 900.0
+    """What REST is answered from, of each symbol: so many trades and aggregate trades, none older than this."""
 
     replay: tuple[str, ...] = ()
     replay_speed: float = 1.0

@@ -13,7 +13,8 @@ _SYMBOL_STREAM = re.compile(
     r"[^\s@!/,]+@(?P<suffix>trade|aggTrade|bookTicker|miniTicker|ticker(_(1h|4h|1d))?|avgPrice|referencePrice"
     r"|blockTrade|depth(5|10|20)?(@100ms|@1000ms)?|kline_(" + _KLINE + r")(@\+08:00)?)"
 )
-_ALL_MARKET = re.compile(r"!(miniTicker|ticker|ticker_(1h|4h|1d))@arr")
+_ALL_MARKET = re.compile(r"!(miniTicker|ticker|ticker_(1h|4h|1d))@arr(@(1000|3000)ms)?")
+"""The speeds are in no document of the venue; its own pages ask for them, and so do clients that copied the name."""
 
 _KINDS = {
     "trade": "trade",
@@ -37,7 +38,7 @@ def is_valid(name: str) -> bool:
 def kind_of(name: str) -> str:
     """The kind of a well-formed stream name, in k2workers' words (``btcusdt@depth`` → ``depth_1s``)."""
     if name.startswith("!"):
-        suffix = name[1:].removesuffix("@arr")
+        suffix = name[1:].partition("@")[0]
         return _KINDS.get(suffix, suffix) + "_all"
     suffix = name.partition("@")[2]
     if suffix.startswith("depth"):
@@ -48,6 +49,22 @@ def kind_of(name: str) -> str:
         interval, _, shifted = suffix.partition("@")
         return interval + ("_utc8" if shifted else "")
     return _KINDS.get(suffix, suffix)
+
+
+class AllMarketStream(NamedTuple):
+    """An ``!…@arr`` stream: ``window`` of the rolling tickers, empty for miniTicker, and seconds between two pushes."""
+
+    name: str
+    window: str
+    every_s: int
+
+
+ALL_MARKET = tuple(
+    AllMarketStream(f"!{kind}@arr{speed}", window, every_s)
+    for kind, window in (("miniTicker", ""), *((f"ticker_{window}", window) for window in _WINDOWS))
+    for speed, every_s in (("", 1), ("@1000ms", 1), ("@3000ms", 3))
+)
+"""Those that deliver. ``!ticker@arr`` is accepted and silent: the venue has retired it."""
 
 
 class KlineStream(NamedTuple):

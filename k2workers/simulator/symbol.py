@@ -6,13 +6,15 @@ One update id counter feeds bookTicker ``u``, the windows ``U``/``u`` of both di
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from k2workers.simulator import payloads
-from k2workers.simulator.bars import UTC8, Bar, Bars, Series
+from k2workers.simulator.bars import DAY, SECOND, UTC8, Bar, Bars, Series
 from k2workers.simulator.book import Changes, Level, Side
 from k2workers.simulator.payloads import SCALE
 from k2workers.simulator.streams import SymbolStreams
@@ -25,6 +27,8 @@ TradeRow = tuple[int, int, int, int, bool]
 AggRow = tuple[int, int, int, int, int, int, bool]
 """(aggregate id, price, quantity, first trade id, last trade id, time in µs, buyer is maker)"""
 
+SLACK = 8
+"""What is kept of trades, aggregate and block trades is bounded by count and by age, each exceeded by an eighth at most."""
 
 BookRow = tuple[int, list[Level], list[Level]]
 """(update id, bids, asks)"""
@@ -42,6 +46,12 @@ class Emission(NamedTuple):
 class SymbolMarket:
     """One symbol. ``wanted`` is the live set of stream names with a subscriber: other streams make no events."""
 
+    __slots__ = (
+        "_history", "_history_us", "_partial_id", "_slow_partial_id", "_wanted", "acts", "agg_id", "aggs", "asks", "bars",
+        "base", "bids", "block_id", "blocks", "books", "fast", "last_price", "last_qty", "last_trade_us", "listed", "quote",
+        "slow", "status", "step", "streams", "symbol", "tick", "trade_id", "trades", "update_id", "wanted",
+    )  # fmt: skip
+
     def __init__(
         self,
         symbol: str,
@@ -54,11 +64,14 @@ class SymbolMarket:
         wanted: Collection[str],
         history: int = 20_000,
         ids: tuple[int, int, int] = (0, 0, 0),
+        history_us: int = DAY,
     ) -> None:
         self.symbol, self.base, self.quote = symbol, base, quote
+        self.status, self.listed = "TRADING", True
         self.tick, self.step = tick, step
         self.streams = SymbolStreams(symbol)
-        self.wanted = wanted
+        self.wanted = self._wanted = wanted
+        self.acts = True
         self.update_id, self.trade_id, self.agg_id = ids
         self.block_id = 0
         self.bids, self.asks = Side(1), Side(-1)
@@ -66,16 +79,33 @@ class SymbolMarket:
         self.slow = Changes(self.update_id + 1)
         self.trades: list[TradeRow] = []
         self.aggs: list[AggRow] = []
-        self._history = history
+        self.blocks: list[TradeRow] = []
+        self._history, self._history_us = history, history_us
         self.bars = Bars(now_us, price)
         self.last_price, self.last_qty, self.last_trade_us = price, 0, now_us
         self._partial_id = self._slow_partial_id = -1
         self.books: deque[BookRow] | None = None
         """The book at the end of the last windows, only while somebody asks for old ones."""
 
+    @property
+    def rows_at_most(self) -> int:
+        """The most trades, aggregate or block trades that are kept."""
+        return self._history + self._history // SLACK
+
+    @property
+    def row_age_s_at_most(self) -> int:
+        """Older ones are gone."""
+        return (self._history_us + self._history_us // SLACK) // SECOND + 1
+
+    def be(self, status: str, *, listed: bool) -> None:
+        """A symbol that does not trade, or is not listed, is silent: nothing happens in it and nothing is sent of it."""
+        self.status, self.listed = status, listed
+        self.acts = listed and status == "TRADING"
+        self.wanted = self._wanted if self.acts else frozenset()
+
     def keep_books(self, windows: int) -> None:
-        """From now on the book at the end of this many 100 ms windows is kept."""
-        self.books = deque(self.books or (), maxlen=windows)
+        """From now on the book at the end of this many 100 ms windows is kept, or of none."""
+        self.books = deque(self.books or (), maxlen=windows) if windows else None
 
     def skip_ids(self, count: int) -> None:
         """The next trade ids never exist."""
@@ -105,12 +135,12 @@ class SymbolMarket:
             )
 
     def keep_trade(self, row: TradeRow) -> None:
-        """Puts a trade into the history and the bars; memory stays within twice the history setting."""
+        """Puts a trade into the history and the bars."""
         number, price, qty, at_us, maker = row
         trades = self.trades
         trades.append(row)
-        if len(trades) > 2 * self._history:
-            del trades[: self._history]
+        if len(trades) > self._history + self._history // SLACK:
+            del trades[: -self._history]
         self.last_price, self.last_qty, self.last_trade_us = price, qty, at_us
         self.bars.live.add(number, price, qty, price * qty // SCALE, maker)
 
@@ -119,8 +149,8 @@ class SymbolMarket:
         self.agg_id = row[0]
         aggs = self.aggs
         aggs.append(row)
-        if len(aggs) > 2 * self._history:
-            del aggs[: self._history]
+        if len(aggs) > self._history + self._history // SLACK:
+            del aggs[: -self._history]
         name = self.streams.agg_trade
         if name in self.wanted:
             out.append(Emission(name, row[0], row[0], partial(payloads.agg_trade, self.symbol, row, now_us)))
@@ -190,15 +220,24 @@ class SymbolMarket:
             if name in wanted:
                 emit(name, self.window_render(window, now_us))
         if streams.avg_price in wanted:
-            bar = self.bars.window(5)
-            average = bar.quote * SCALE // bar.volume if bar.volume else self.last_price
             at = self.last_trade_us
-            emit(streams.avg_price, partial(payloads.average_price, symbol, average, at, now_us))
+            emit(streams.avg_price, partial(payloads.average_price, symbol, self.average(), at, now_us))
         if streams.reference_price in wanted:
             emit(
                 streams.reference_price,
                 partial(payloads.reference_price, symbol, self.last_price, now_us),
             )
+
+    def average(self) -> int:
+        """The volume-weighted price of the last five minutes; the last price if nothing was traded."""
+        bar = self.bars.window(5)
+        return bar.quote * SCALE // bar.volume if bar.volume else self.last_price
+
+    def array_render(self, window: str, now_us: int) -> Render:
+        """The element of an ``!…@arr`` stream: a rolling window's, or miniTicker's if ``window`` is empty."""
+        if window:
+            return self.window_render(window, now_us)
+        return partial(payloads.mini_ticker, self.symbol, self.bars.window(1440), now_us)
 
     def window_render(self, window: str, now_us: int) -> Render:
         """The payload of ticker_1h, ticker_4h or ticker_1d."""
@@ -223,6 +262,21 @@ class SymbolMarket:
                 self._emit_final(series.interval, "@+08:00", bar, now_us, out)
 
         self.bars.close_second(final)
+        self._forget(now_us)
+
+    def skip_to(self, at_us: int) -> None:
+        """Ends every second before the one that holds ``at_us`` and emits nothing: a recording has its own bars."""
+        if at_us >= self.bars.live.end_us:
+            self.bars.skip_to(at_us)
+            self._forget(at_us)
+
+    def _forget(self, now_us: int) -> None:
+        """Drops the rows that are too old, a few seconds' worth at a time: shifting a list has a price."""
+        due_us, oldest_us = now_us - self._history_us - self._history_us // SLACK, now_us - self._history_us
+        kept: tuple[tuple[list[Any], int], ...] = (self.trades, 3), (self.aggs, 5), (self.blocks, 3)
+        for rows, field in kept:
+            if rows and rows[0][field] < due_us:
+                del rows[: bisect_left(rows, oldest_us, key=itemgetter(field))]
 
     def _emit_final(self, interval: str, tail: str, bar: Bar, now_us: int, out: list[Emission]) -> None:
         name = f"{self.streams.kline_base}{interval}{tail}"
@@ -233,6 +287,8 @@ class SymbolMarket:
     def emit_block_trade(self, qty: int, at_us: int, out: list[Emission]) -> None:
         """A block trade: its ids are a space of their own, and it is not part of the trade stream."""
         self.block_id += 1
+        self.blocks.append((self.block_id, self.last_price, qty, at_us, True))
+        del self.blocks[: -self._history]
         name = self.streams.block_trade
         if name in self.wanted:
             number = self.block_id

@@ -19,7 +19,6 @@ from k2workers.simulator.hub import Hub
 from k2workers.simulator.limits import NS, SlidingWindow
 from k2workers.simulator.requests import answer
 from k2workers.simulator.settings import SimulatorSettings
-from k2workers.simulator.streams import is_valid
 
 UNITS = {"MICROSECOND": 1, "microsecond": 1, "MILLISECOND": 1000, "millisecond": 1000}
 _ENDED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
@@ -36,6 +35,7 @@ class Connection:
         combined: bool,
         unit: int,
         on_subscribed: Callable[[], None],
+        refuses: Callable[[list[str]], bool],
         mute: bool = False,
     ) -> None:
         self.combined = combined
@@ -47,6 +47,7 @@ class Connection:
         self._settings = settings
         self._hub = hub
         self._on_subscribed = on_subscribed
+        self._refuses = refuses
         self._names: dict[str, None] = {}
         self._ws = web.WebSocketResponse(timeout=settings.close_wait_s, autoping=False, autoclose=False, compress=False)
         self._transport: asyncio.Transport | None = None
@@ -124,6 +125,7 @@ class Connection:
             self,
             stream_limit=self._settings.streams_per_connection,
             nested=self._settings.nested_errors,
+            refuses=self._refuses,
         )
         self.write_text(reply)
 
@@ -253,18 +255,20 @@ class Connection:
 
 
 def requested(request: web.Request) -> tuple[bool, int, list[str]]:
-    """(combined, time unit divisor, stream names) that the address asks for. Raises HTTPBadRequest."""
+    """(combined, time unit divisor, stream names) that the address asks for. Raises HTTPBadRequest.
+
+    What an address names is not checked: the venue accepts any path and any name there, and stays silent. Clients rely
+    on it: ccxt connects to /ws/0, /ws/1 … and subscribes afterwards.
+    """
     unit_name = request.query.get("timeUnit", "MILLISECOND")
     if unit_name not in UNITS:
         raise web.HTTPBadRequest(text='{"code":-1100,"msg":"Invalid timeUnit."}')
-    combined = request.path.startswith("/stream")
+    path = request.rel_url.raw_path
+    combined = path.startswith("/stream")
     if combined:
         # A plus sign is part of a name (kline_1d@+08:00), not a space as in a form.
         query = request.rel_url.raw_query_string.replace("+", "%2B")
         listed = dict(parse_qsl(query)).get("streams", "")
     else:
-        listed = unquote(request.rel_url.raw_path.removeprefix("/ws").removeprefix("/"))
-    names = [name for name in listed.split("/") if name]
-    if not all(is_valid(name) for name in names):
-        raise web.HTTPBadRequest(text='{"code":-1100,"msg":"Invalid stream."}')
-    return combined, UNITS[unit_name], names
+        listed = unquote(path.removeprefix("/ws/")) if path.startswith("/ws/") else ""
+    return combined, UNITS[unit_name], [name for name in listed.split("/") if name]

@@ -2,7 +2,7 @@
 
 The venue counts attempts in a window (300 in 5 minutes for Binance spot). The window is kept strictly: never more than
 ``limit`` grants in any window, and a minimum distance between two. Most-starved shards go first; one rotation is
-under way at a time.
+under way at a time. While the venue refuses handshakes (``gate``) nobody goes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 
 import msgspec
+
+from k2workers.supervision.gate import Gate, Service
 
 CONNECT = "connect"
 ROTATE = "rotate"
@@ -22,6 +24,10 @@ class BudgetPolicy(msgspec.Struct, frozen=True):
     window_ns: int = 300_000_000_000
     spacing_ns: int = 100_000_000
     rotation_limit_ns: int = 90_000_000_000
+
+    def share_ns(self, shards: int) -> int:
+        """How far apart one of so many shards may connect by itself, so that all of them together keep the window."""
+        return self.window_ns * shards // self.limit
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -40,10 +46,13 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class ConnectBudget:
-    """Ask, then call ``due`` at ``next_deadline_ns`` and after every change; it returns what may go now."""
+    """Ask, then call ``due`` steadily and after every change; it returns what may go now."""
 
-    def __init__(self, policy: BudgetPolicy) -> None:
+    def __init__(self, policy: BudgetPolicy, gate: Gate) -> None:
         self.policy = policy
+        self.alone = 0
+        """Attempts that workers made without asking, because the parent did not answer."""
+        self._gate = gate
         self._granted_ns: deque[int] = deque()
         self._waiting: dict[tuple[str, int], Ask] = {}
         self._rotating: tuple[str, int] | None = None
@@ -69,25 +78,28 @@ class ConnectBudget:
     def due(self, now_ns: int) -> list[Ask]:
         """The wishes granted now, most urgent first."""
         granted = []
-        while (ask := self._first(now_ns)) is not None and self._allowed_ns(now_ns) <= now_ns:
+        while (ask := self._first(now_ns)) is not None and self._allowed(now_ns):
             del self._waiting[ask.key]
             self._granted_ns.append(now_ns)
+            self._gate.went(Service.CONNECT, now_ns)
             if ask.purpose == ROTATE:
                 self._rotating, self._rotation_ends_ns = ask.key, now_ns + self.policy.rotation_limit_ns
             granted.append(ask)
         return granted
 
-    def next_deadline_ns(self, now_ns: int) -> int | None:
-        """When ``due`` is worth calling again without anything new; None if nothing waits."""
-        if not self._waiting:
-            return None
-        allowed_ns = self._allowed_ns(now_ns)
-        return allowed_ns if self._first(now_ns) is not None else max(allowed_ns, self._rotation_ends_ns)
+    def went_alone(self, at_ns: int) -> None:
+        """Count an attempt that was made without asking."""
+        self.alone += 1
+        self._granted_ns = deque(sorted([*self._granted_ns, at_ns]))
 
     @property
     def waiting(self) -> int:
         """How many wishes wait."""
         return len(self._waiting)
+
+    def waiting_children(self) -> set[str]:
+        """Whose wishes they are."""
+        return {name for name, _ in self._waiting}
 
     def granted_in_window(self, now_ns: int) -> int:
         """How many grants the current window holds."""
@@ -99,14 +111,11 @@ class ConnectBudget:
         candidates = [ask for ask in self._waiting.values() if not (turn_taken and ask.purpose == ROTATE)]
         return min(candidates, key=lambda ask: ask.urgency, default=None)
 
-    def _allowed_ns(self, now_ns: int) -> int:
+    def _allowed(self, now_ns: int) -> bool:
         self._forget(now_ns)
-        if not self._granted_ns:
-            return now_ns
-        spaced_ns = self._granted_ns[-1] + self.policy.spacing_ns
-        if len(self._granted_ns) < self.policy.limit:
-            return spaced_ns
-        return max(spaced_ns, self._granted_ns[0] + self.policy.window_ns)
+        if not self._gate.open(Service.CONNECT, now_ns) or len(self._granted_ns) >= self.policy.limit:
+            return False
+        return not self._granted_ns or now_ns >= self._granted_ns[-1] + self.policy.spacing_ns
 
     def _forget(self, now_ns: int) -> None:
         while self._granted_ns and self._granted_ns[0] <= now_ns - self.policy.window_ns:

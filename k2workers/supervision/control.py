@@ -10,13 +10,16 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import structlog
 import zmq
 import zmq.asyncio
+
+from k2workers.errors import VenueError
 
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +82,19 @@ class GrantDone(ControlMessage, frozen=True):
     id: int
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """How the venue answered: HTTP status (0: not at all), how long it told us to wait (0: it did not say), the weight limit it named (0: none)."""
+
+    status: int = 0
+    retry_after_s: float = 0.0
+    weight_limit: int = 0
+
+    @classmethod
+    def of(cls, error: VenueError) -> Outcome:
+        """What an error tells."""
+        return cls(error.status, error.retry_after_s, error.weight_limit)
+
+
 class WeightAsk(ControlMessage, frozen=True):
     """A child wants to spend REST weight; a smaller ``urgency`` goes first."""
 
@@ -94,11 +110,30 @@ class WeightGiven(ControlMessage, frozen=True):
 
 
 class WeightDone(ControlMessage, frozen=True):
-    """The request is over or withdrawn; ``used`` is the venue's count, ``retry_after_s`` above 0 its refusal."""
+    """The request is over or withdrawn; ``used`` is the venue's count of our weight, ``outcome`` how it answered (None: it was not asked)."""
 
     id: int
     used: int
-    retry_after_s: float
+    outcome: Outcome | None
+
+
+class HandshakeDone(ControlMessage, frozen=True):
+    """The venue's answer to a handshake; ``permitted_ns`` is when it was permitted (monotonic)."""
+
+    outcome: Outcome
+    permitted_ns: int
+
+
+class ConnectedAlone(ControlMessage, frozen=True):
+    """A child went ahead without permission, because the parent did not answer; ``at_ns`` is when (monotonic)."""
+
+    at_ns: int
+
+
+class Waiting(ControlMessage, frozen=True):
+    """The parent lives, and the child's wishes wait; the venue refuses handshakes for ``paused_s`` more seconds."""
+
+    paused_s: float
 
 
 class Drain(ControlMessage, frozen=True):
@@ -107,6 +142,12 @@ class Drain(ControlMessage, frozen=True):
 
 class Stop(ControlMessage, frozen=True):
     """Exit now."""
+
+
+class Serve(ControlMessage, frozen=True):
+    """All that the child is to serve, in order; what it serves already goes on. Sent again until its beat counts as many."""
+
+    symbols: tuple[str, ...]
 
 
 class Command(ControlMessage, frozen=True):
@@ -127,13 +168,20 @@ Message = (
     | WeightAsk
     | WeightGiven
     | WeightDone
+    | HandshakeDone
+    | ConnectedAlone
+    | Waiting
     | Drain
     | Stop
+    | Serve
     | Command
 )
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Message)
+TURN_S = 0.5
+"""How often a child that waits for permission looks whether its parent still speaks."""
+
 _LIFE = "#"
 """Between a child's name and its pid in its address on the channel."""
 
@@ -218,6 +266,9 @@ class ControlClient:
         self._socket: zmq.asyncio.Socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._heard = 0
+        """Messages of the parent so far."""
+        self._paused_until_ns = 0
         self._on_message: Callable[[Message], None] = lambda _message: None
 
     async def start(self, on_message: Callable[[Message], None]) -> None:
@@ -239,31 +290,38 @@ class ControlClient:
             asyncio.ensure_future(self._socket.send(_encode(message), zmq.DONTWAIT)).add_done_callback(_forget)
 
     async def ask_grant(
-        self, shard: int, purpose: str, *, starved_since_ns: int, timeout_s: float
+        self, shard: int, purpose: str, *, starved_since_ns: int, silence_s: float
     ) -> GrantHandle | None:
-        """Ask and wait; None if no answer came in time (the request is then withdrawn)."""
+        """Ask and wait, for as long as the parent says; None if it said nothing for ``silence_s`` (the request is then withdrawn).
+
+        A pause of the venue that the parent told of before it fell silent is waited for too.
+        """
         grant_id = next(self._ids)
         ask = GrantAsk(grant_id, shard, purpose, starved_since_ns)
-        given = await self._ask(grant_id, ask, GrantDone(grant_id), timeout_s)
+        given = await self._ask(grant_id, ask, GrantDone(grant_id), lambda given: self._while_heard(given, silence_s))
         return GrantHandle(self, grant_id) if given else None
 
     async def ask_weight(self, weight: int, urgency: int, *, timeout_s: float) -> int | None:
-        """Ask to spend REST weight and wait; the permission's id for ``weight_done``, or None if it did not come."""
+        """Ask to spend REST weight and wait; the permission's id for ``weight_done``, or None if it did not come in time."""
         ask_id = next(self._ids)
         ask = WeightAsk(ask_id, weight, urgency)
-        return ask_id if await self._ask(ask_id, ask, WeightDone(ask_id, 0, 0.0), timeout_s) else None
+        given = await self._ask(
+            ask_id, ask, WeightDone(ask_id, 0, None), lambda given: asyncio.wait_for(given, timeout_s)
+        )
+        return ask_id if given else None
 
-    def weight_done(self, ask_id: int, *, used: int = 0, retry_after_s: float = 0.0) -> None:
-        """The permitted request is over: how much the venue counts, and how long it refuses if it does."""
-        self.send(WeightDone(ask_id, used, retry_after_s))
-
-    async def _ask(self, ask_id: int, ask: Message, withdrawal: Message, timeout_s: float) -> bool:
+    async def _ask(
+        self,
+        ask_id: int,
+        ask: Message,
+        withdrawal: Message,
+        wait: Callable[[asyncio.Future[None]], Awaitable[None]],
+    ) -> bool:
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[ask_id] = given
         self.send(ask)
         try:
-            async with asyncio.timeout(timeout_s):
-                await given
+            await wait(given)
         except TimeoutError:
             self.send(withdrawal)
             return False
@@ -273,6 +331,18 @@ class ControlClient:
         finally:
             self._waiting.pop(ask_id, None)
         return True
+
+    async def _while_heard(self, given: asyncio.Future[None], silence_s: float) -> None:
+        """Wait for it. Raises TimeoutError when nothing was heard of the parent for so long.
+
+        Counted in turns of ours, not by the clock: a process that stood still itself has not given the parent the time to answer.
+        """
+        silent_s, heard = 0.0, self._heard
+        while not given.done():
+            await asyncio.wait({given}, timeout=TURN_S)
+            silent_s, heard = silent_s + TURN_S if heard == self._heard else 0.0, self._heard
+            if silent_s >= silence_s and time.monotonic_ns() >= self._paused_until_ns and not given.done():
+                raise TimeoutError
 
     async def close(self) -> None:
         """Flush what was sent and disconnect."""
@@ -288,12 +358,15 @@ class ControlClient:
     async def _listen(self, reader: zmq.asyncio.Socket) -> None:
         while True:
             message = _decoder.decode(await reader.recv())
-            if isinstance(message, GrantGiven | WeightGiven):
+            self._heard += 1
+            if isinstance(message, Waiting):
+                self._paused_until_ns = time.monotonic_ns() + int(message.paused_s * 1e9)
+            elif isinstance(message, GrantGiven | WeightGiven):
                 waiter = self._waiting.get(message.id)
                 if waiter is not None and not waiter.done():
                     waiter.set_result(None)
                 elif waiter is None:  # came too late; nobody uses it
                     late = isinstance(message, GrantGiven)
-                    self.send(GrantDone(message.id) if late else WeightDone(message.id, 0, 0.0))
+                    self.send(GrantDone(message.id) if late else WeightDone(message.id, 0, None))
             else:
                 self._on_message(message)

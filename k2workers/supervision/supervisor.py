@@ -16,25 +16,21 @@ import msgspec
 import structlog
 
 from k2workers.errors import BootError
-from k2workers.supervision.budget import Ask, BudgetPolicy, ConnectBudget
+from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import Child, ChildSpec
 from k2workers.supervision.control import (
     Beat,
     ControlServer,
     Drain,
-    GrantAsk,
-    GrantDone,
-    GrantGiven,
     Hello,
     Message,
     Ready,
     Record,
-    WeightAsk,
-    WeightDone,
-    WeightGiven,
 )
+from k2workers.supervision.life import Life
+from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.restart import RestartTracker
-from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
+from k2workers.supervision.weight import WeightPolicy
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
@@ -43,14 +39,15 @@ _log = structlog.get_logger(__name__)
 
 
 class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """``boot_limit_s``: from start to Ready. ``beat_limit_s``: a child silent for longer is hung and is killed.
+    """How long a child may show no sign of life (``life``) while it starts, serves, and drains; then it is hung and is killed.
 
-    ``group_stop_s`` bounds the drain of each stop group.
+    How long a start takes is no matter: on a busy machine it is long. ``drain_limit_s`` bounds a whole drain.
     """
 
     boot_limit_s: float = 20.0
     beat_limit_s: float = 10.0
-    group_stop_s: float = 3.0
+    stop_limit_s: float = 3.0
+    drain_limit_s: float = 30.0
     budget: BudgetPolicy = BudgetPolicy()
     weight: WeightPolicy = WeightPolicy()
 
@@ -62,7 +59,7 @@ class _Ward:
         self.spec = spec
         self.child: Child | None = None
         self.tracker = RestartTracker(spec.restart)
-        self.heard_ns = 0
+        self.life = Life(0)
         self.ready = asyncio.Event()
         self.served = False
         self.restart_at_ns: int | None = None
@@ -86,8 +83,7 @@ class Supervisor:
         on_fatal: Callable[[BootError], None],
     ) -> None:
         self.policy = policy
-        self.budget = ConnectBudget(policy.budget)
-        self.weight = WeightBudget(policy.weight)
+        self.permissions = Permissions(policy.budget, policy.weight, self.send)
         self.stopping = False
         self._on_record = on_record
         self._on_dead = on_dead
@@ -100,10 +96,6 @@ class Supervisor:
             Ready: self._heard_ready,
             Record: self._heard_record,
             Hello: self._heard_hello,
-            GrantAsk: self._grant_asked,
-            GrantDone: self._grant_done,
-            WeightAsk: self._weight_asked,
-            WeightDone: self._weight_done,
         }
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -117,17 +109,20 @@ class Supervisor:
         ward = self._wards[spec.name] = _Ward(spec)
         self._start(ward)
 
+    def respec(self, spec: ChildSpec) -> None:
+        """What its next life, if there is one, is started with; the present one goes on."""
+        self._wards[spec.name].spec = spec
+
     async def wait_ready(self, name: str) -> None:
-        """Wait until the child serves. Raises BootError with its exit code if it ends, or takes too long, before that."""
+        """Wait until the child serves. Raises BootError with its exit code if it ends, or is hung, before that."""
         ward = self._wards[name]
-        deadline_s = time.monotonic() + self.policy.boot_limit_s
         while not ward.ready.is_set():
             child = ward.child
             if child is None or not child.alive:
                 code = child.exit_code if child is not None else None
+                if ward.life.hung:
+                    raise BootError(f"{name} hung before it served: no sign of life in {self.policy.boot_limit_s:g} s")
                 raise BootError(f"{name} ended with exit code {code} before it served; its log says why")
-            if time.monotonic() > deadline_s:
-                raise BootError(f"{name} did not serve within {self.policy.boot_limit_s:.0f} s")
             await asyncio.sleep(0.02)
 
     def send(self, name: str, message: Message) -> None:
@@ -153,7 +148,7 @@ class Supervisor:
                 "alive": ward.child is not None and ward.child.alive,
                 "ready": ward.ready.is_set(),
                 "restarts": ward.tracker.restarts,
-                "last_beat_s": round((now_ns - ward.heard_ns) / 1e9, 1) if ward.heard_ns else None,
+                "last_beat_s": round(ward.life.silent_ns(now_ns) / 1e9, 1) if ward.life.heard_ns else None,
             }
             for name, ward in self._wards.items()
         }
@@ -182,7 +177,7 @@ class Supervisor:
     def _start(self, ward: _Ward) -> None:
         ward.ready.clear()
         ward.restart_at_ns = None
-        ward.heard_ns = time.monotonic_ns()
+        ward.life = Life(time.monotonic_ns())
         ward.child = Child(ward.spec, self._server.endpoint)
         _log.debug("child_started", child=ward.spec.name, pid=ward.child.pid)
 
@@ -192,32 +187,43 @@ class Supervisor:
                 self.send(ward.spec.name, Drain())
             elif ward.child is not None:
                 ward.child.signal(signal.SIGKILL)  # it has nothing to hand on, and may not be listening yet
-        children = [ward.child for ward in group if ward.child is not None]
-        await self._wait_ended(children, self.policy.group_stop_s)
-        late = [child for child in children if child.alive]
-        for child in late:
-            _log.warning("child_killed", child=child.spec.name, reason="did not drain in time")
-            child.signal(signal.SIGKILL)
-        await self._wait_ended(late, 1.0)
+        clean = await self._wait_drained(group)
         for ward in group:
             if ward.child is not None:
                 self._on_dead(ward.spec.name, ward.child.pid)
         served = [ward.child for ward in group if ward.child is not None and ward.served]
-        return not late and all(child.exit_code == 0 for child in served)
+        return clean and all(child.exit_code == 0 for child in served)
 
-    @staticmethod
-    async def _wait_ended(children: list[Child], limit_s: float) -> None:
-        deadline_s = time.monotonic() + limit_s
-        while any(child.alive for child in children) and time.monotonic() < deadline_s:
+    async def _wait_drained(self, group: list[_Ward]) -> bool:
+        """Wait for the end of each of these; False if one was hung or took far too long, and was killed."""
+        begun_ns = time.monotonic_ns()
+        for ward in group:
+            ward.life.heard_ns = begun_ns  # it was told just now
+        while left := [(ward, ward.child) for ward in group if ward.child is not None and ward.child.alive]:
+            now_ns = time.monotonic_ns()
+            too_long = now_ns - begun_ns > self.policy.drain_limit_s * 1e9
+            for ward, child in left:
+                ward.life.look(child.pid, now_ns)
+                hung = ward.life.silent_ns(now_ns) > self.policy.stop_limit_s * 1e9
+                if (hung or too_long) and not ward.life.hung:
+                    reason = "hung while it drained" if hung else "did not drain in time"
+                    _log.warning("child_killed", child=ward.spec.name, reason=reason)
+                    child.signal(signal.SIGKILL)
+                    ward.life.hung = True
             await asyncio.sleep(0.02)
+        return not any(ward.life.hung for ward in group)
 
     async def _watch(self) -> None:
+        looked_ns = time.monotonic_ns()
         while True:
             now_ns = time.monotonic_ns()
-            if not self.stopping:
-                for ward in self._wards.values():
+            deaf_ns = max(0, now_ns - looked_ns - int(WATCH_S * 1e9))
+            looked_ns = now_ns
+            for ward in self._wards.values():
+                ward.life.excuse(deaf_ns, now_ns)
+                if not self.stopping:
                     self._look_after(ward, now_ns)
-            self._give_grants(now_ns)
+            self.permissions.look(now_ns)
             await asyncio.sleep(WATCH_S)
 
     def _look_after(self, ward: _Ward, now_ns: int) -> None:
@@ -225,23 +231,23 @@ class Supervisor:
         if child is None:
             if ward.restart_at_ns is not None and now_ns >= ward.restart_at_ns:
                 self._start(ward)
-        elif not child.alive:
+            return
+        if not child.alive:
             self._bury(ward, child, now_ns)
-        elif now_ns - ward.heard_ns > self._silence_limit_ns(ward):
-            _log.error("child_hung", child=ward.spec.name, pid=child.pid, silent_s=(now_ns - ward.heard_ns) / 1e9)
-            child.signal(signal.SIGKILL)
-            ward.heard_ns = now_ns
-
-    def _silence_limit_ns(self, ward: _Ward) -> int:
+            return
+        if not ward.ready.is_set():
+            ward.life.look(child.pid, now_ns)
         limit_s = self.policy.beat_limit_s if ward.ready.is_set() else self.policy.boot_limit_s
-        return int(limit_s * 1e9)
+        if ward.life.silent_ns(now_ns) > limit_s * 1e9 and not ward.life.hung:
+            _log.error("child_hung", child=ward.spec.name, pid=child.pid, silent_s=ward.life.silent_ns(now_ns) / 1e9)
+            child.signal(signal.SIGKILL)
+            ward.life.hung = True
 
     def _bury(self, ward: _Ward, child: Child, now_ns: int) -> None:
         if not ward.served:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
-        self.budget.release_child(name)
-        self.weight.release_child(name)
+        self.permissions.release_child(name)
         self._on_dead(name, child.pid)
         delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random())
         ward.child = None
@@ -263,10 +269,14 @@ class Supervisor:
 
     def _on_message(self, name: str, message: Message) -> None:
         ward = self._wards.get(name)
+        if ward is None:
+            return
+        ward.life.heard_ns = time.monotonic_ns()
         handle = self._handlers.get(type(message))
-        if ward is not None and handle is not None:
-            ward.heard_ns = time.monotonic_ns()
+        if handle is not None:
             handle(ward, message)
+        else:
+            self.permissions.take(name, message, ward.life.heard_ns)
 
     def _heard_beat(self, ward: _Ward, message: Beat) -> None:
         ward.beat = message
@@ -280,30 +290,3 @@ class Supervisor:
 
     def _heard_hello(self, ward: _Ward, message: Hello) -> None:
         _log.debug("child_connected", child=ward.spec.name, pid=message.pid)
-
-    def _grant_asked(self, ward: _Ward, message: GrantAsk) -> None:
-        key = (ward.spec.name, message.id)
-        self.budget.ask(Ask(key, message.shard, message.purpose, message.starved_since_ns, ward.heard_ns))
-        self._give_grants(ward.heard_ns)
-
-    def _grant_done(self, ward: _Ward, message: GrantDone) -> None:
-        self.budget.release((ward.spec.name, message.id))
-        self._give_grants(ward.heard_ns)
-
-    def _weight_asked(self, ward: _Ward, message: WeightAsk) -> None:
-        key = (ward.spec.name, message.id)
-        self.weight.ask(WeightWish(key, message.weight, message.urgency, ward.heard_ns))
-        self._give_grants(ward.heard_ns)
-
-    def _weight_done(self, ward: _Ward, message: WeightDone) -> None:
-        key, retry_after_ns = (ward.spec.name, message.id), int(message.retry_after_s * 1e9)
-        self.weight.done(key, ward.heard_ns, used=message.used, retry_after_ns=retry_after_ns)
-        if retry_after_ns:
-            _log.warning("rest_refused", child=ward.spec.name, retry_after_s=message.retry_after_s)
-        self._give_grants(ward.heard_ns)
-
-    def _give_grants(self, now_ns: int) -> None:
-        for ask in self.budget.due(now_ns):
-            self.send(ask.key[0], GrantGiven(ask.key[1]))
-        for wish in self.weight.due(now_ns):
-            self.send(wish.key[0], WeightGiven(wish.key[1]))

@@ -2,8 +2,8 @@
 
 The venue counts the weight of requests in a window (6000 in a minute for Binance spot) over everything that this IP asks,
 answers 429 beyond it and bans with 418 who goes on. So every request asks here first: never more than our share in any
-window, what other programs on this IP use counted in from the venue's own header, the urgent first, and after a
-429 or 418 nobody at all until the time that the venue named has passed.
+window, what other programs on this IP use counted in from the venue's own header, the urgent first. While the venue refuses
+requests (``gate``) nobody goes. A limit that the venue names itself, and that is lower than the documented one, takes its place.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from collections import deque
 
 import msgspec
 
+from k2workers.supervision.gate import Gate, Service
+
 Key = tuple[str, int]
 
 
 class WeightPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """``limit`` weight in any ``window_ns``; ``in_flight`` requests at once.
+    """``share`` of the venue's ``limit`` in any ``window_ns``; ``in_flight`` requests at once.
 
-    A request of urgency ``patient_from`` or above leaves half of the limit to the urgent ones.
+    A request of urgency ``patient_from`` or above leaves half of our share to the urgent ones.
     """
 
-    limit: int = 4_800
+    limit: int = 6_000
+    share: float = 0.8
     window_ns: int = 60_000_000_000
     in_flight: int = 4
     patient_from: int = 3
@@ -41,18 +44,17 @@ class WeightWish(msgspec.Struct, frozen=True):
 class WeightBudget:
     """Ask, call ``due`` steadily and after every change, report each granted request with ``done``."""
 
-    def __init__(self, policy: WeightPolicy) -> None:
+    def __init__(self, policy: WeightPolicy, gate: Gate) -> None:
         self.policy = policy
-        self.refusals = 0
-        """How often the venue said 429 or 418."""
+        self.limit = int(policy.limit * policy.share)
+        """What we may use in a window."""
+        self._gate = gate
         self._waiting: dict[Key, WeightWish] = {}
         self._in_flight: dict[Key, int] = {}
         self._spent: deque[tuple[int, int]] = deque()
         self._spent_total = 0
         self._foreign = 0
         self._foreign_until_ns = 0
-        self._blocked_until_ns = 0
-        self._cautious = False
 
     def ask(self, wish: WeightWish) -> None:
         """Queue a wish."""
@@ -64,37 +66,36 @@ class WeightBudget:
             for key in [key for key in keys if key[0] == name]:
                 del keys[key]
 
-    def done(self, key: Key, now_ns: int, *, used: int = 0, retry_after_ns: int = 0) -> None:
-        """A granted request is over, or a wish is withdrawn.
+    def done(self, key: Key, now_ns: int, *, used: int = 0) -> int | None:
+        """A granted request is over, or a wish is withdrawn; when it was granted, or None if it was not.
 
-        ``used`` is the venue's own count if it told one; ``retry_after_ns`` above 0 is a refusal with 429 or 418.
+        ``used`` is the venue's own count if it told one.
         """
         self._waiting.pop(key, None)
-        self._in_flight.pop(key, None)
+        granted_ns = self._in_flight.pop(key, None)
         self._forget(now_ns)
         if used:
             self._foreign = max(0, used - self._spent_total)
             self._foreign_until_ns = now_ns + self.policy.window_ns
-        if retry_after_ns > 0:
-            self.refusals += 1
-            self._blocked_until_ns = max(self._blocked_until_ns, now_ns + retry_after_ns)
-            self._cautious = True
-        elif used:
-            self._cautious = False
+        return granted_ns
+
+    def learn_limit(self, limit: int) -> None:
+        """The venue's limit in a window, in its own words: our share of it, or of the documented one if that is lower."""
+        self.limit = max(1, int(min(limit, self.policy.limit) * self.policy.share))
 
     def due(self, now_ns: int) -> list[WeightWish]:
         """The wishes granted now, most urgent first."""
         self._forget(now_ns)
         granted = []
-        most = 1 if self._cautious else self.policy.in_flight
-        while self._waiting and len(self._in_flight) < most and now_ns >= self._blocked_until_ns:
+        while self._waiting and len(self._in_flight) < self.policy.in_flight and self._gate.open(Service.REST, now_ns):
             wish = min(self._waiting.values(), key=lambda wish: (wish.urgency, wish.asked_ns))
-            limit = self.policy.limit // 2 if wish.urgency >= self.policy.patient_from else self.policy.limit
+            limit = self.limit // 2 if wish.urgency >= self.policy.patient_from else self.limit
             # A wish that alone is above the limit goes when nothing else was spent: better late than never.
             if self.used(now_ns) and self.used(now_ns) + wish.weight > limit:
                 break
             del self._waiting[wish.key]
             self._in_flight[wish.key] = now_ns
+            self._gate.went(Service.REST, now_ns)
             self._spent.append((now_ns, wish.weight))
             self._spent_total += wish.weight
             granted.append(wish)
@@ -104,10 +105,6 @@ class WeightBudget:
         """Weight used in the window, ours and as far as known that of others on this IP."""
         self._forget(now_ns)
         return self._spent_total + (self._foreign if now_ns < self._foreign_until_ns else 0)
-
-    def blocked_ns(self, now_ns: int) -> int:
-        """How long the venue still refuses; 0 if it does not."""
-        return max(0, self._blocked_until_ns - now_ns)
 
     @property
     def waiting(self) -> int:

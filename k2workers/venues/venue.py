@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
 
 
@@ -85,9 +86,14 @@ class Codec(Protocol):
     """Decodes the messages of one shard's lines. One object serves all lines of a shard."""
 
     topics: list[Topic]
-    """Grows when an all-market stream shows a new symbol; positions never change."""
+    """Grows when an all-market stream shows a new symbol, or with ``add``; positions never change."""
     last_reply: Reply
     malformed_cause: str
+    odd_elements: int
+    """How many elements of the list in the last message that ``decode`` took were left out; ``malformed_cause`` says why."""
+
+    def add(self, specs: Sequence[StreamSpec]) -> None:
+        """Read these streams as well, from now on. Topics only grow: positions stay."""
 
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
         """The fast way for ``count`` messages that lie together as a JSON array: the events of each topic, by position.
@@ -115,6 +121,8 @@ class History(Protocol):
 
     used_weight: int
     """Weight used in the venue's current window by this IP, as the last answer told."""
+    rows_dropped: int
+    """Rows of answers that could not be read so far. No answer speaks for the ids that they may have held."""
 
     async def __aenter__(self) -> Self:
         """Open connections lazily."""
@@ -143,8 +151,14 @@ class Venue(Protocol):
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """The streams of these kinds for these symbols. Raises ConfigError for an unknown kind."""
 
-    def subscribe_messages(self, names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
-        """Requests (id, message) that subscribe all names, each within the venue's size limit."""
+    def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
+        """The names in parts that each fit into one request."""
+
+    def subscribe_message(self, names: Sequence[str], request_id: int) -> bytes:
+        """A request that subscribes these names."""
+
+    def read_refusal(self, asked: str, status: int, retry_after: str, body: bytes, now_s: float) -> VenueError:
+        """What an HTTP answer other than a success means. ``asked`` is the address for the message; ``now_s`` the epoch time."""
 
     def ws_url(self, base: str) -> str:
         """The address to connect to, from the configured base."""

@@ -31,10 +31,11 @@ from tests.bench.measuring import (
     process,
     tell,
 )
-from tests.bench.peers import comparison, environments
+from tests.bench.peers import comparison
 from tests.bench.peers.typed import SHAPES
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
+from tests.support import environments
 
 RECORDED = "recorded"
 PLOTS = ("matplotlib==3.11.2",)
@@ -304,7 +305,7 @@ def plot(directory: Path, *, figures: Path = FIGURES) -> int:
     figures
         Where the figures go.
     """
-    interpreter = environments.python("plots", PLOTS)
+    interpreter = environments.python(environments.ROOT / ".bench" / "plots", PLOTS)
     script = Path(__file__).parent / "plotting.py"
     return subprocess.run([str(interpreter), str(script), str(directory), str(figures)], check=False).returncode
 

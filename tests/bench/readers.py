@@ -117,7 +117,7 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> Me
     settle_memory()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()
-    assert intake.events == reading.events, (intake.trouble, intake.gaps)
+    assert intake.events == reading.events, (intake.trouble.counts, intake.gaps)
     line.abort()
     return meter
 

@@ -115,7 +115,7 @@ async def everything(rig: Rig) -> list[int]:
     """kill -9 of the parent: the whole tree goes, and a new one continues from the checkpoint."""
     rig.feed.remember_family()
     rig.feed.process.kill()
-    await rig.until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone", 5.0)
+    await rig.until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone")
     rig.feed.__exit__()
     rig.start_feed()
     await rig.ready()
@@ -159,16 +159,26 @@ TABLE: dict[str, Row] = {
     "serverShutdown, 0 s": Row(exchange("shutdown", lead_s=0.0), 0.5),
     "cut without notice": Row(exchange("shutdown", lead_s=-1.0), 0.5),
     "handshake refused": Row(while_reconnecting("refuse")),
+    "handshake 429": Row(while_reconnecting("refuse", status=429, retry_after_s=2, count=2)),
+    "handshake 403": Row(while_reconnecting("refuse", status=403, retry_after_s=1, count=1)),
+    "handshake 418": Row(while_reconnecting("refuse", status=418, retry_after_s=2, retry_after_as="words", count=1)),
+    "stream refused": Row(while_reconnecting("refuse_stream", stream="usdt@trade", count=6, active_s=2.0)),
     "handshake slow": Row(while_reconnecting("slow_handshake", delay_s=2.0, active_s=2.5)),
     "ACK without data": Row(while_reconnecting("mute", count=1)),
     "REST slow": Row(while_repairing("rest_slow", delay_s=1.5, active_s=2.0)),
     "REST 429": Row(while_repairing("rest_429", retry_after_s=1, count=3)),
     "REST 418": Row(while_repairing("rest_418", retry_after_s=2, count=1)),
+    "REST 429, as a date": Row(while_repairing("rest_429", retry_after_s=2, retry_after_as="date", count=2)),
+    "REST allows less": Row(while_repairing("rest_weight", limit=1200)),
+    "REST answers in pieces": Row(while_repairing("rest_trickle", path="trades", over_s=2.0, active_s=2.5)),
+    "REST with an odd row": Row(while_repairing("odd_row", path="trades", count=3)),
     "REST 5xx": Row(while_repairing("rest_5xx")),
     "REST 403": Row(while_repairing("rest_403")),
     "REST sees ids late": Row(while_repairing("rest_delay", delay_s=1.0, active_s=1.5)),
     "snapshot older than diffs": Row(while_repairing("snapshot_old", stream="@depth@100ms", windows=5)),
     "snapshot at an event's edge": Row(while_repairing("snapshot_edge", stream="@depth@100ms")),
+    "an odd level in diffs": Row(exchange("odd_element", stream="@depth@100ms", probability=0.05)),
+    "a symbol in BREAK": Row(exchange("status", symbol="ETHUSDT", status="BREAK", active_s=3.0)),
     "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
     "worker killed": Row(kill("worker"), 2.0),
     "aggregator killed": Row(kill("aggregator"), 1.5, rest_s=7.0),

@@ -26,7 +26,7 @@ FEEDS = {
 """Which faults strike one feed after the other."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("names", FEEDS.values(), ids=FEEDS)
 async def test_nothing_is_lost_repeated_or_out_of_order(names: tuple[str, ...], tmp_path: Path) -> None:
     async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS) as rig:

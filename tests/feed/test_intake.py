@@ -42,3 +42,22 @@ def test_the_newest_that_rest_brings_may_lie_behind_a_hole() -> None:
     assert (first_topic, second_topic, late) == (A, A, trade(5))
     assert isinstance(gap, Gap)
     assert (gap.first_id, gap.last_id) == (2, 4)
+
+
+def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed() -> None:
+    pushed: list[str] = []
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["mini_ticker_all"], [])),
+        hold_ns=HOLD_NS,
+        push=lambda bundle: pushed.extend(batch.topic for batch in bundle),
+        on_reply=lambda *_: None,
+        on_notice=lambda _: None,
+        observe_latency=lambda _: None,
+    )
+    row = '{"e":"24hrMiniTicker","E":1,"s":"%s","c":"1","o":"2","h":"3","l":"4","v":"5","q":"6"}'
+    elements = [row % "AUSDT", '{"s":"odd"}', "null", row % "BUSDT"]
+    message = '{"stream":"!miniTicker@arr","data":[' + ",".join(elements) + "]}"
+    intake.on_messages(1, Messages.of([message.encode()]), 2)
+    assert pushed == ["binance.mini_ticker.AUSDT", "binance.mini_ticker.BUSDT"]
+    assert intake.trouble.counts == {"odd_element": 2}

@@ -16,13 +16,15 @@ import pytest
 import trustme
 import uvloop
 
-from k2workers.errors import VenueError
+from k2workers.errors import AddressRefused, VenueError
 from k2workers.feed.line import Line
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 from k2workers.tls import client_context
+from k2workers.venues.binance import BinanceSpot
 from tests.bench.frames import frames, symbols
 from tests.bench.pump import Pumping
+from tests.support.waiting import WAIT_S, until
 
 EVENTS = 3_000
 RUNNERS: dict[str, Callable[..., object]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
@@ -54,8 +56,8 @@ async def received(url: str, ca_bundle: str = "") -> tuple[list[bytes], int]:
 
     line = Line(1, url, take, lambda *_: None, Pace(0))
     context = client_context(ca_bundle) if ca_bundle else None
-    await line.open(ssl_context=context, timeout_s=10, close_timeout_s=1)
-    async with asyncio.timeout(20):
+    await line.open(ssl_context=context, timeout_s=WAIT_S, close_timeout_s=1)
+    async with asyncio.timeout(WAIT_S):
         await done.wait()
     line.abort()
     await asyncio.sleep(0)
@@ -92,8 +94,8 @@ def test_what_is_no_handshake_is_a_venue_error(reply: bytes) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
         line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
-        with pytest.raises(VenueError, match="cannot connect to"):
-            await line.open(ssl_context=None, timeout_s=10, close_timeout_s=1)
+        with pytest.raises(VenueError, match=r"cannot connect to|answered HTTP 503"):
+            await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         server.close()
         await server.wait_closed()
 
@@ -101,16 +103,46 @@ def test_what_is_no_handshake_is_a_venue_error(reply: bytes) -> None:
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
+def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
+    served = asyncio.Event()
+    pieces = [b"HTTP/1.1 429 Too Many\r\nRetry-After: 7.5\r\nContent-Length: 9\r\n\r\n", b"slow", b"down!"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)  # a segment of its own; if two come together, nothing is tested and nothing fails
+        await reader.read()
+        writer.close()
+        served.set()
+
+    async def attempt() -> VenueError:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
+        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
+        with pytest.raises(VenueError) as caught:
+            await line.open(ssl_context=None, timeout_s=30, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal)
+        async with asyncio.timeout(30):
+            await served.wait()
+        server.close()
+        return caught.value
+
+    found: VenueError = RUNNERS[runner](attempt())  # type: ignore[assignment]
+    assert isinstance(found, AddressRefused)
+    assert (found.status, found.retry_after_s) == (429, 7.5)
+    assert "slowdown!" in str(found)
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_what_a_connection_held_is_free_soon_after_its_end(runner: str) -> None:
     async def wait_until_free(port: int) -> None:
         line = Line(1, f"ws://127.0.0.1:{port}/stream", lambda *_: None, lambda *_: None, Pace(0))
         gone = weakref.ref(line)
-        await line.open(ssl_context=None, timeout_s=10, close_timeout_s=1)
+        await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         line.abort()
         del line
-        async with asyncio.timeout(20):
-            while gone() is not None:
-                await asyncio.sleep(0.05)
+        await until(lambda: gone() is None)
 
     gc.disable()  # the collector's own rounds would hide it
     try:

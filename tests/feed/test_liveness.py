@@ -69,6 +69,23 @@ def test_a_line_that_lives_without_data_is_given_up_soon_if_it_used_to_be_busy()
     assert not watch.look(LEARNED_AFTER + 1, now_ns + 10 * S)
 
 
+def test_lines_that_bring_nothing_one_after_the_other_are_given_up_ever_later_until_data_comes() -> None:
+    watch = DataWatch(min_silence_ns=5 * S, max_silence_ns=30 * S)
+    watch.renewed(0)
+    for count in range(1, LEARNED_AFTER + 2):
+        watch.look(count, count * S)
+    count, now_ns, terms = LEARNED_AFTER + 1, (LEARNED_AFTER + 1) * S, []
+    for _ in range(9):
+        silent_since_ns = now_ns
+        while not watch.look(count, now_ns):
+            now_ns += S
+        terms.append((now_ns - silent_since_ns) // S)
+        watch.renewed(now_ns)
+    assert terms == [11, 11, 21, 41, 81, 161, 321, 641, 641]
+    watch.look(count + 1, now_ns + S)
+    assert watch.look(count + 1, now_ns + 32 * S)
+
+
 def test_a_line_that_never_brought_anything_is_not_judged_by_its_data() -> None:
     watch = DataWatch(min_silence_ns=5 * S, max_silence_ns=30 * S)
     assert not watch.look(0, 10**6 * S)

@@ -17,6 +17,7 @@ from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.venues.binance import BinanceSpot
 from tests.fakes import OpenHanded
 from tests.simulator.support import Client, collect, running
+from tests.support.waiting import WAIT_S, until
 
 SPOT = BinanceSpot()
 POLICY = BackfillPolicy(backoff=Backoff(10_000_000, 50_000_000), confirm_ns=20_000_000)
@@ -49,16 +50,11 @@ class Shard:
     async def messages(self, name: str, count: int) -> list[bytes]:
         socket = await self.client.connect(f"/stream?streams=btcusdt@{name}&timeUnit=MICROSECOND")
         found: list[bytes] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             while len(found) < count:
                 found.append((await socket.receive_str()).encode())
         await socket.close()
         return found
-
-    async def until(self, condition: object) -> None:
-        async with asyncio.timeout(10):
-            while not condition():  # type: ignore[operator]
-                await asyncio.sleep(0.01)
 
 
 async def test_a_hole_is_filled_before_later_events_go_on() -> None:
@@ -68,8 +64,8 @@ async def test_a_hole_is_filled_before_later_events_go_on() -> None:
         async with shard.repaired() as recovery:
             shard.intake.on_messages(1, Messages.of(messages[:10]), 1)
             shard.intake.on_messages(1, Messages.of(messages[25:]), 1)
-            await shard.until(lambda: len(shard.pushed) == 40)
-            await shard.until(lambda: not shard.intake.unsettled)
+            await until(lambda: len(shard.pushed) == 40)
+            await until(lambda: not shard.intake.unsettled)
             assert recovery.requests["answered"] == 1
         ids = [event.first_id for event in shard.pushed]
         assert ids == list(range(ids[0], ids[0] + 40))
@@ -86,7 +82,7 @@ async def test_ids_that_never_existed_are_shown_as_void() -> None:
             messages = await shard.messages("trade", 300)
         async with shard.repaired():
             shard.intake.on_messages(1, Messages.of(messages), 1)
-            await shard.until(lambda: any(isinstance(event, Void) for event in shard.pushed))
+            await until(lambda: any(isinstance(event, Void) for event in shard.pushed))
         assert not any(isinstance(event, Gap) for event in shard.pushed)
         assert all(b.first_id == a.last_id + 1 for a, b in itertools.pairwise(shard.pushed))
         assert shard.intake.voids == 3
@@ -98,10 +94,10 @@ async def test_an_announced_gap_is_filled_late_when_the_venue_answers_again() ->
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
             shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
-            await shard.until(lambda: recovery.requests["failed"] > 2)
+            await until(lambda: recovery.requests["failed"] > 2)
             assert shard.intake.gaps_open == 1
             await client.post("/_exchange/clear_faults")
-            await shard.until(lambda: shard.intake.repaired == 4)
+            await until(lambda: shard.intake.repaired == 4)
         assert [type(event).__name__ for event in shard.pushed[-4:]] == ["Backfilled"] * 4
 
 
@@ -111,7 +107,7 @@ async def test_a_refusal_is_reported_to_whoever_gives_leave() -> None:
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
             shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
-            await shard.until(lambda: len(shard.pushed) == 20)
+            await until(lambda: len(shard.pushed) == 20)
             assert recovery.requests["rate_limited"] == 1
         assert shard.grants.refusals == [7.0]
 
@@ -120,7 +116,7 @@ async def test_a_new_book_topic_gets_a_snapshot_that_its_diffs_continue() -> Non
     async with running() as client:
         shard = Shard(client, ["depth"])
         socket = await client.connect("/stream?streams=btcusdt@depth@100ms&timeUnit=MICROSECOND")
-        async with shard.repaired(), asyncio.timeout(10):
+        async with shard.repaired(), asyncio.timeout(WAIT_S):
             while not any(isinstance(event, BookSnapshot) for event in shard.pushed):
                 shard.intake.on_messages(1, Messages.of([(await socket.receive_str()).encode()]), 1)
         place = next(i for i, event in enumerate(shard.pushed) if isinstance(event, BookSnapshot))
@@ -139,7 +135,7 @@ async def test_after_an_outage_a_topic_that_stays_silent_is_asked_for() -> None:
             confirmed: list[tuple[int, bool]] = []
             recovery.on_confirmed = lambda stream, newer: confirmed.append((stream, newer))
             recovery.probe([0])
-            await shard.until(lambda: confirmed)
+            await until(lambda: confirmed)
         assert confirmed == [(0, True)]
         ids = [event.first_id for event in shard.pushed]
         assert len(ids) >= 60
@@ -153,6 +149,6 @@ async def test_without_leave_nothing_is_asked_of_the_venue() -> None:
         messages = await shard.messages("trade", 20)
         async with shard.repaired() as recovery:
             shard.intake.on_messages(1, Messages.of(messages[:5] + messages[9:]), 1)
-            await shard.until(lambda: recovery.requests["no_leave"] > 1)
+            await until(lambda: recovery.requests["no_permission"] > 1)
         assert (await client.get("/_exchange/status"))["rest"]["requests"] == 0
         assert await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 1)

@@ -11,6 +11,7 @@ from k2workers.feed.rotation import (
     SCHEDULED,
     SERVER_SHUTDOWN,
     AbandonLine,
+    Advanced,
     Closed,
     CloseLine,
     Notice,
@@ -94,8 +95,25 @@ def test_a_line_that_lived_long_enough_is_replaced_at_once() -> None:
 def test_a_connection_attempt_that_takes_too_long_is_abandoned() -> None:
     made = machine()
     made.handle(Start(), 0)
-    assert made.handle(Tick(), POLICY.connect_timeout_ns) == [AbandonLine(1)]
+    made.handle(Advanced(1), S)
+    assert made.handle(Tick(), S + POLICY.connect_timeout_ns - 1) == []
+    assert made.handle(Tick(), S + POLICY.connect_timeout_ns) == [AbandonLine(1)]
     assert made.state is State.BACKING_OFF
+
+
+def test_an_attempt_that_waits_for_permission_is_never_abandoned() -> None:
+    made = machine()
+    made.handle(Start(), 0)
+    assert made.handle(Tick(), 10**18) == []
+    assert made.state is State.CONNECTING
+
+
+def test_each_step_of_an_attempt_has_its_time_anew() -> None:
+    made = live()
+    made.handle(Rotate(SCHEDULED), S)
+    made.handle(Advanced(2), 15 * S)
+    made.handle(Advanced(1), 30 * S)  # not the line that is being opened
+    assert made.deadline_ns == 15 * S + POLICY.connect_timeout_ns
 
 
 def test_due_asks_for_a_rotation_and_asks_again_if_nobody_answers() -> None:
@@ -242,6 +260,12 @@ class AnyInputs(RuleBasedStateMachine):
             self.give(Opened(line))
 
     @rule(line=st.integers(1, 40))
+    def line_advances(self, line: int) -> None:
+        if line in self.open - self.opened:
+            self.give(Advanced(line))
+            assert self.machine.deadline_ns is not None
+
+    @rule(line=st.integers(1, 40))
     def line_closes(self, line: int) -> None:
         if line in self.open:
             self.give(Closed(line, "closed_1006"))
@@ -280,8 +304,8 @@ class AnyInputs(RuleBasedStateMachine):
             assert self.open <= {self.machine.primary, self.machine.standby}
 
     @invariant()
-    def every_state_but_the_last_has_a_deadline(self) -> None:
-        if hasattr(self, "machine") and self.machine.state is not State.STOPPED:
+    def every_state_has_a_deadline_but_the_last_and_one_that_waits_for_permission(self) -> None:
+        if hasattr(self, "machine") and self.machine.state not in {State.STOPPED, State.CONNECTING}:
             assert self.machine.deadline_ns is not None
 
     @invariant()

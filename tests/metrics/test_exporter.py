@@ -18,6 +18,7 @@ import pytest
 from k2workers.errors import ConfigError
 from k2workers.metrics import exporter
 from k2workers.metrics.exporter import MetricsServer
+from tests.support.waiting import WAIT_S
 
 
 def status() -> dict[str, object]:
@@ -41,7 +42,7 @@ async def serving(
 def _wait_for_threads() -> None:
     for thread in threading.enumerate():
         if "process_request_thread" in thread.name:
-            thread.join(5)
+            thread.join(WAIT_S)
             assert not thread.is_alive()
 
 
@@ -93,14 +94,15 @@ async def test_a_client_that_says_nothing_is_let_go_after_a_while(monkeypatch: p
     monkeypatch.setattr(exporter._Handler, "timeout", 0.1)
     async with serving() as (server, _):
         with connected(server, b"GET /status HTTP/1.1\r\n") as silent:
-            silent.settimeout(5)
+            silent.settimeout(WAIT_S)
             assert await asyncio.to_thread(silent.recv, 1) == b""
 
 
-async def test_stop_waits_for_no_client_and_lets_no_other_in() -> None:
+async def test_stop_waits_for_no_client_and_lets_no_other_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving() as (server, _):
         with connected(server, b"GET /status HTTP/1.1\r\n"):
-            await asyncio.wait_for(server.stop(), 1)
+            monkeypatch.setattr(exporter._Handler, "timeout", 10 * WAIT_S)  # for which it would wait
+            await asyncio.wait_for(server.stop(), WAIT_S)
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((server.host, server.port))
 
@@ -112,15 +114,16 @@ async def test_a_loop_that_is_not_there_to_answer_is_trouble(monkeypatch: pytest
 
         def ask() -> None:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5)
+                urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=WAIT_S)
             except urllib.error.HTTPError as error:
                 with error:
                     codes.append(error.code)
 
         asking = threading.Thread(target=ask)
         asking.start()
-        asking.join(5)  # on purpose in the loop's thread
+        asking.join(WAIT_S)  # on purpose in the loop's thread
         assert codes == [503]
+        monkeypatch.setattr(exporter, "LOOP_PATIENCE_S", WAIT_S)
         async with client.get("/healthz") as reply:
             assert reply.status == 200
 

@@ -9,36 +9,25 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
 from tests.support.venue import Venue
+from tests.support.waiting import WAIT_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 20.0
+PROGRAM = (sys.executable, "-m", "k2workers")
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -> Any:
-    """The first true answer of ``condition``; fails with ``what`` after the limit."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"never happened within {limit_s} s: {what}"
-        time.sleep(0.05)
 
 
 def alive(process: psutil.Process) -> bool:
@@ -49,29 +38,39 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def run_briefly(*args: str, timeout_s: float = 20.0, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_briefly(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The program until its own end."""
     return subprocess.run(
-        [sys.executable, "-m", "k2workers", *args],
+        [*PROGRAM, *args],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=WAIT_S,
         check=False,
     )
 
 
 class Program:
-    """``python -m k2workers ARGS…`` as a process; its log is kept and read as JSON lines."""
+    """``python -m k2workers ARGS…`` as a process, or another ``command``; its log is kept and read as JSON lines.
 
-    def __init__(self, *args: str, **environment: str) -> None:
+    ``only`` is its whole environment; without it, ours.
+    """
+
+    def __init__(
+        self,
+        *args: str,
+        command: Sequence[str] = PROGRAM,
+        folder: Path = ROOT,
+        only: Mapping[str, str] | None = None,
+        **environment: str,
+    ) -> None:
         self.log: list[dict[str, Any]] = []
         self.raw: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "k2workers", *args],
-            cwd=ROOT,
-            env={**os.environ, **environment},
+            [*command, *args],
+            cwd=folder,
+            env={**(os.environ if only is None else only), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -99,7 +98,7 @@ class Program:
         for process in self.family.values():
             if process.is_running():
                 process.kill()
-        self._reader.join(5)
+        self._reader.join(WAIT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -118,14 +117,17 @@ class Program:
     def http(self, path: str) -> tuple[int, str]:
         base = wait_for("the HTTP address in the log", lambda: self.logged("started"))[0]["http"]
         try:
-            with urllib.request.urlopen(f"{base}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"{base}{path}", timeout=WAIT_S) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.http("/status")[1])
-        return found
+        def answered() -> dict[str, Any] | None:
+            code, text = self.http("/status")
+            return json.loads(text) if code == 200 else None  # a parent that has much to do answers 503
+
+        return dict(wait_for("an answer of /status", answered))
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """Samples whose line begins with ``prefix``, by name and labels."""
@@ -140,13 +142,15 @@ class Program:
     def pid_of(self, name: str) -> int:
         return int(self.status()["children"][name]["pid"])
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Ask it to end; seconds until it had."""
-        begun = time.monotonic()
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to end, and wait until it has."""
         self.process.send_signal(number)
-        self.process.wait(15)
-        self._reader.join(5)
-        return time.monotonic() - begun
+        self.join()
+
+    def join(self) -> None:
+        """Wait for its end and for all it said."""
+        self.process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
 
 
 def demo(*args: str, shards: int = 2, publish: int | None = None, replay: int | None = None) -> Program:

@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 
 from k2workers.simulator import Exchange, SimulatorSettings
-
-TIMEOUT_S = 10.0
+from tests.support.waiting import WAIT_S
 
 
 class Client:
@@ -44,6 +43,12 @@ class Client:
             return await reply.json()
 
 
+async def inject(client: Client, **body: Any) -> Any:
+    """(HTTP status, answer) of putting a fault into effect."""
+    async with client.session.post(f"http://127.0.0.1:{client.port}/_exchange/fault", json=body) as reply:
+        return reply.status, await reply.json()
+
+
 @contextlib.asynccontextmanager
 async def running(**changes: Any) -> AsyncIterator[Client]:
     """An exchange with the given settings, and a client for it."""
@@ -62,7 +67,7 @@ async def running(**changes: Any) -> AsyncIterator[Client]:
 async def ask(socket: aiohttp.ClientWebSocketResponse, request: Any) -> Any:
     """Sends a request and returns its reply, passing over events."""
     await socket.send_str(request if isinstance(request, str) else json.dumps(request))
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(WAIT_S):
         while True:
             message = json.loads(await socket.receive_str())
             if "result" in message or "error" in message:
@@ -72,7 +77,7 @@ async def ask(socket: aiohttp.ClientWebSocketResponse, request: Any) -> Any:
 async def collect(socket: aiohttp.ClientWebSocketResponse, enough: Callable[[list[Any]], bool]) -> list[Any]:
     """Events up to the one that makes ``enough`` true."""
     events: list[Any] = []
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(WAIT_S):
         while not enough(events):
             events.append(json.loads(await socket.receive_str()))
     return events
@@ -81,7 +86,7 @@ async def collect(socket: aiohttp.ClientWebSocketResponse, enough: Callable[[lis
 async def end_of(socket: aiohttp.ClientWebSocketResponse) -> tuple[int | None, list[Any]]:
     """(close code, events before it) of a connection that the exchange ends."""
     events: list[Any] = []
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(WAIT_S):
         while True:
             message = await socket.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+from tests.support.waiting import WAIT_S
+
 PROGRAM = """
 from k2workers.simulator import SimulatorSettings, main
 main(SimulatorSettings(port=0, symbols=1))
@@ -18,4 +20,4 @@ def test_sigterm_ends_the_program_with_exit_code_0() -> None:
         line = process.stdout.readline()
         assert "ws://127.0.0.1:" in line and "http://127.0.0.1:" in line
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(WAIT_S) == 0

@@ -11,14 +11,9 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import faults
-from tests.simulator.support import Client, ask, collect, end_of, running
+from tests.simulator.support import Client, ask, collect, end_of, inject, running
 
 TRADES = "/ws/btcusdt@trade"
-
-
-async def inject(client: Client, **body: Any) -> Any:
-    async with client.session.post(f"http://127.0.0.1:{client.port}/_exchange/fault", json=body) as reply:
-        return reply.status, await reply.json()
 
 
 @pytest.mark.parametrize(
@@ -30,6 +25,8 @@ async def inject(client: Client, **body: Any) -> Any:
         ("drop:probability=2", "allowed is 0 to 1"),
         ("drop:count=many", "allowed is a int"),
         ("close:code=-5", "allowed is 0 or more"),
+        ("refuse:retry_after_as=smoke", "allowed are seconds, date, words"),
+        ("odd_row:element={half", "allowed is JSON"),
     ],
 )
 def test_a_wrong_fault_is_one_clear_message(text: str, words: str) -> None:
@@ -85,16 +82,24 @@ async def test_silence_answers_nothing_and_what_was_due_is_gone() -> None:
         socket = await client.connect(TRADES)
         before = await collect(socket, lambda events: len(events) > 3)
         await inject(client, kind="silence", for_s=0.5)
-        after = await collect(socket, lambda events: len(events) > 200)
+        last = await sent_so_far(client)
+        after = await collect(socket, lambda events: bool(events) and events[-1]["t"] > last + 100)
         ids = [event["t"] for event in before + after]
         assert sorted(ids) == ids
         assert any(b - a > 1 for a, b in itertools.pairwise(ids))
 
 
+async def sent_so_far(client: Client) -> int:
+    """The last trade id; what is on its way was sent before the next fault, however busy the machine is."""
+    return int((await client.get("/_exchange/truth"))["topics"]["btcusdt@trade"]["ranges"][-1][1])
+
+
 async def numbers(client: Client, **fault: Any) -> list[int]:
     socket = await client.connect(TRADES)
+    await collect(socket, bool)
     await inject(client, **fault)
-    events = await collect(socket, lambda events: len(events) > 300)
+    last = await sent_so_far(client)
+    events = await collect(socket, lambda events: bool(events) and events[-1]["t"] > last + 200)
     await socket.close()
     return [event["t"] for event in events]
 
@@ -117,11 +122,12 @@ async def test_messages_are_dropped_doubled_and_swapped() -> None:
 async def test_broken_messages_are_no_json(kind: str) -> None:
     async with running() as client:
         socket = await client.connect(TRADES)
+        await collect(socket, bool)
         await inject(client, kind=kind, count=1)
-        broken = 0
-        for _ in range(50):
+        broken, last = 0, await sent_so_far(client)
+        while last is not None:
             try:
-                json.loads(await socket.receive_str())
+                last = None if json.loads(await socket.receive_str())["t"] > last + 50 else last
             except ValueError:
                 broken += 1
         assert broken == 1
@@ -210,8 +216,9 @@ async def test_snapshots_are_old_or_at_the_edge_of_a_window() -> None:
         assert edge in [event["u"] for event in edges]
         await client.post("/_exchange/clear_faults")
         await inject(client, kind="snapshot_old", windows=3)
-        events = await collect(socket, lambda events: len(events) > 8)
-        assert (await client.get("/api/v3/depth?symbol=BTCUSDT"))["lastUpdateId"] < events[-1]["U"] - 1
+        await collect(socket, lambda events: len(events) > 8)
+        newest = (await client.get("/_exchange/truth"))["topics"]["btcusdt@depth@100ms"]["ranges"][-1][1]
+        assert (await client.get("/api/v3/depth?symbol=BTCUSDT"))["lastUpdateId"] < newest
 
 
 async def test_ids_that_never_existed_are_nowhere() -> None:
@@ -219,7 +226,8 @@ async def test_ids_that_never_existed_are_nowhere() -> None:
         socket = await client.connect(TRADES)
         events = await collect(socket, lambda events: len(events) > 5)
         await inject(client, kind="skip_ids", ids=4)
-        events += await collect(socket, lambda events: len(events) > 50)
+        last = await sent_so_far(client)
+        events += await collect(socket, lambda events: bool(events) and events[-1]["t"] > last + 50)
         ids = [event["t"] for event in events]
         (before,) = [a for a, b in itertools.pairwise(ids) if b - a == 5]
         rows = await client.get(f"/api/v3/historicalTrades?symbol=BTCUSDT&fromId={before}&limit=3")
@@ -244,10 +252,35 @@ async def test_the_market_goes_on_while_nobody_listens_and_counts_once_somebody_
 
 
 async def test_faults_are_listed_with_how_often_they_acted_and_repeat_if_asked() -> None:
-    async with running(faults=("close:code=1001,every_s=0.1,for_s=30",)) as client:
+    async with running(faults=("close:code=1001,every_s=0.1,for_s=3600",)) as client:
         for _ in range(3):
             assert (await end_of(await client.connect(TRADES)))[0] == 1001
         (listed,) = (await client.get("/_exchange/faults"))["faults"]
         assert listed["acted"] >= 3
         await client.post("/_exchange/clear_faults")
         assert await collect(await client.connect(TRADES), lambda events: len(events) > 100)
+
+
+async def test_an_odd_element_stands_at_the_head_of_an_array_message() -> None:
+    async with running() as client:
+        raw, combined = (
+            await client.connect("/ws/!miniTicker@arr"),
+            await client.connect("/stream?streams=!miniTicker@arr"),
+        )
+        await inject(client, kind="odd_element", element='{"s":"A B"}')
+        (rows,) = await collect(raw, bool)
+        (wrapped,) = await collect(combined, bool)
+        assert rows[0] == wrapped["data"][0] == {"s": "A B"} and rows[1]["s"] == "BTCUSDT"
+
+
+async def test_one_refused_stream_name_refuses_its_list_and_is_not_told() -> None:
+    async with running(messages_per_second=100) as client:
+        socket = await client.connect()
+        await inject(client, kind="refuse_stream", stream="@depth")
+        names = ["btcusdt@trade", "btcusdt@depth"]
+        refused = await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1})
+        assert refused == {"error": {"code": 2, "msg": "Invalid request: invalid stream"}, "id": 1}
+        assert (await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 2}))["result"] == []
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names[:1], "id": 3}))["result"] is None
+        await client.post("/_exchange/clear_faults")
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 4}))["result"] is None

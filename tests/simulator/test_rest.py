@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import Exchange, SimulatorSettings
-from tests.simulator.support import collect, running
+from k2workers.simulator import Exchange, SimulatorSettings, rest
+from tests.simulator.support import Client, collect, running
 
 
 async def test_rest_trades_are_the_trades_of_the_stream() -> None:
@@ -136,3 +136,51 @@ async def test_tls_and_a_rest_port_of_its_own_work(tmp_path: Any) -> None:
                 assert await reply.json() == {}
     finally:
         await exchange.stop()
+
+
+async def used_weight(client: Client, path: str) -> int:
+    before = client.exchange.rest_log.used_weight
+    await client.get(path)
+    return client.exchange.rest_log.used_weight - before
+
+
+async def test_every_call_costs_what_the_table_says() -> None:
+    async with running(symbols=101, weight_per_minute=100_000) as client:
+        names = [f'"{name}"' for name in client.exchange.market.symbols]
+        several = {count: f"symbols=[{','.join(names[:count])}]" for count in (1, 2, 20, 21, 60, 100, 101)}
+        one = "symbol=BTCUSDT"
+        asked = {
+            "ping": {"": 1},
+            "time": {"": 1},
+            "exchangeInfo": {"": 20, one: 20},
+            "executionRules": {one: 2, several[2]: 4, several[60]: 40, "": 40},
+            "depth": {one: 5, f"{one}&limit=500": 25, f"{one}&limit=1000": 50, f"{one}&limit=5000": 250},
+            "trades": {one: 25},
+            "historicalTrades": {one: 25},
+            "historicalBlockTrades": {f"{one}&fromId=0": 25},
+            "aggTrades": {one: 4},
+            "klines": {f"{one}&interval=1m": 2},
+            "uiKlines": {f"{one}&interval=1m": 2},
+            "avgPrice": {one: 2},
+            "referencePrice": {one: 2},
+            "referencePrice/calculation": {one: 2},
+            "ticker/24hr": {one: 2, several[1]: 2, several[20]: 2, several[21]: 40, several[100]: 40, several[101]: 80, "": 80},
+            "ticker/tradingDay": {one: 4, several[2]: 8, several[60]: 200},
+            "ticker": {one: 4, several[2]: 8, several[60]: 200},
+            "ticker/price": {one: 2, several[1]: 4, "": 4},
+            "ticker/bookTicker": {one: 2, several[1]: 4, "": 4},
+        }  # fmt: skip
+        for path, cases in asked.items():
+            found = [await used_weight(client, f"/api/v3/{path}?{query}") for query in cases]
+            assert found == list(cases.values()), path
+        assert asked.keys() == rest.ENDPOINTS.keys()
+        assert [path for path in asked if f"\n{path} " not in (rest.__doc__ or "")] == []
+
+
+async def test_an_unknown_path_is_not_found_as_at_the_venues_proxy() -> None:
+    async with running() as client:
+        for method, path in (("GET", "/api/v3/nothing"), ("GET", "/api/v1/time"), ("POST", "/api/v3/order")):
+            async with client.session.request(method, f"http://127.0.0.1:{client.port}{path}") as reply:
+                assert (reply.status, reply.content_type) == (404, "text/html")
+        log = (await client.get("/_exchange/status"))["rest"]
+        assert (log["by_path"], log["by_status"]) == ({"unknown": 3}, {"404": 3})

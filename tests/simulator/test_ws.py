@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 import websockets
 
-from tests.simulator.support import TIMEOUT_S, ask, collect, end_of, running
+from tests.simulator.support import ask, collect, end_of, running
+from tests.support.waiting import WAIT_S, until
 
 NAMES = ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth@100ms"]
 
@@ -171,12 +172,12 @@ async def test_close_code_1006_means_a_cut_without_a_close_frame() -> None:
 
 
 async def test_a_client_that_never_answers_pings_is_closed_with_1008() -> None:
-    async with running(ping_interval_s=0.05, pong_timeout_s=0.2, messages_per_second=100) as client:
+    async with running(ping_interval_s=0.2, pong_timeout_s=1.0, messages_per_second=100) as client:
         silent = await client.connect(autoping=False)
         polite = await client.connect()
         polite_end = asyncio.create_task(end_of(polite))
         pings = 0
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(WAIT_S):
             while (message := await silent.receive()).type is aiohttp.WSMsgType.PING:
                 pings += 1
                 assert message.data
@@ -194,9 +195,7 @@ async def test_a_slow_reader_is_cut_before_it_costs_memory() -> None:
             f"GET /stream?streams={streams} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        async with asyncio.timeout(15):
-            while not client.exchange.connects_total or client.exchange.connections:
-                await asyncio.sleep(0.01)
+        await until(lambda: client.exchange.connects_total and not client.exchange.connections)
         writer.close()
 
 
@@ -228,3 +227,36 @@ async def test_connections_can_be_dropped_and_warned_on_demand() -> None:
         assert await client.post("/_exchange/drop?connections=all") == {"dropped": 1}
         assert (await end_of(second))[0] == 1006
         assert (await client.get("/_exchange/status"))["connects_total"] == 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/0", "/ws/no such stream", "/ws/@@@", "/stream?streams=0", "/market/ws/btcusdt@trade", "/elsewhere"]
+)
+async def test_an_address_may_name_anything_and_brings_nothing(path: str) -> None:
+    async with running() as client:
+        socket = await client.connect(path)
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": ["btcusdt@aggTrade"], "id": 1}))["result"] is None
+        events = await collect(socket, lambda events: len(events) > 20)
+        assert {event.get("data", event)["e"] for event in events} == {"aggTrade"}
+
+
+async def test_all_market_streams_deliver_under_every_name_that_clients_send() -> None:
+    names = [f"!{kind}@arr{speed}" for kind in ("miniTicker", "ticker_1h") for speed in ("", "@1000ms", "@3000ms")]
+    async with running() as client:
+        raw = await client.connect(f"/ws/{names[1]}")
+        socket = await client.connect()
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1}))["result"] is None
+        await collect(socket, lambda events: {event["stream"] for event in events} == set(names))
+        (rows,) = await collect(raw, bool)
+        assert rows[0]["e"] == "24hrMiniTicker"
+
+
+async def test_names_that_never_brought_an_event_are_forgotten_with_their_connection() -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/0/nosuchusdt@trade/btcusdt@trade")
+        await collect(socket, lambda events: len(events) > 3)
+        await socket.close()
+        async with asyncio.timeout(WAIT_S):
+            while client.exchange.connections:
+                await asyncio.sleep(0.01)
+        assert client.exchange.hub.wanted == {"btcusdt@trade"}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from k2workers.supervision.budget import CONNECT, ROTATE, Ask, BudgetPolicy, ConnectBudget
+from k2workers.supervision.gate import Answer, Gate, Service
 
 POLICY = BudgetPolicy(limit=4, window_ns=1_000, spacing_ns=10, rotation_limit_ns=300)
 
@@ -24,18 +25,16 @@ def granted(budget: ConnectBudget, now_ns: int) -> list[str]:
 
 
 def test_grants_keep_their_distance() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     budget.ask(connect("a", 1))
     budget.ask(connect("b", 2))
     assert granted(budget, 100) == ["a"]
-    assert budget.next_deadline_ns(100) == 110
     assert granted(budget, 109) == []
     assert granted(budget, 110) == ["b"]
-    assert budget.next_deadline_ns(110) is None
 
 
 def test_the_shard_that_starves_longest_goes_first_and_rotations_last() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     for ask in (rotate("turn", 1), connect("late", 50), connect("fed", 0, 2), connect("early", 40)):
         budget.ask(ask)
     order = [granted(budget, now_ns) for now_ns in (100, 110, 120, 130)]
@@ -43,19 +42,18 @@ def test_the_shard_that_starves_longest_goes_first_and_rotations_last() -> None:
 
 
 def test_a_full_window_opens_again_when_its_oldest_grant_leaves_it() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     for number in range(5):
         budget.ask(connect("a", 1, number=number))
     assert [len(budget.due(now_ns)) for now_ns in (0, 10, 20, 30, 40)] == [1, 1, 1, 1, 0]
     assert budget.granted_in_window(40) == 4
-    assert budget.next_deadline_ns(40) == 1_000
     assert budget.due(999) == []
     assert len(budget.due(1_000)) == 1
     assert budget.granted_in_window(1_000) == 4
 
 
 def test_one_rotation_at_a_time_until_it_is_given_back() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     budget.ask(rotate("a", 1))
     budget.ask(rotate("b", 2))
     assert granted(budget, 0) == ["a"]
@@ -67,7 +65,7 @@ def test_one_rotation_at_a_time_until_it_is_given_back() -> None:
 
 
 def test_a_rotation_does_not_hold_up_a_starved_shard() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     budget.ask(rotate("a"))
     assert granted(budget, 0) == ["a"]
     budget.ask(rotate("b"))
@@ -76,11 +74,10 @@ def test_a_rotation_does_not_hold_up_a_starved_shard() -> None:
 
 
 def test_a_turn_that_is_never_given_back_ends_by_itself() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     budget.ask(rotate("a"))
     budget.due(0)
     budget.ask(rotate("b"))
-    assert budget.next_deadline_ns(1) == 300
     assert granted(budget, 299) == []
     assert granted(budget, 300) == ["b"]
     budget.release(("a", 1))  # late: it must not end b's turn
@@ -89,7 +86,7 @@ def test_a_turn_that_is_never_given_back_ends_by_itself() -> None:
 
 
 def test_a_dead_child_wants_nothing_and_holds_nothing() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     budget.ask(rotate("dead", number=1))
     budget.due(0)
     for ask in (rotate("b", 5), connect("dead", 1, number=2), connect("dead", 1, number=3)):
@@ -102,11 +99,44 @@ def test_a_dead_child_wants_nothing_and_holds_nothing() -> None:
 
 
 def test_a_withdrawn_wish_is_not_granted() -> None:
-    budget = ConnectBudget(POLICY)
+    budget = ConnectBudget(POLICY, Gate())
     budget.ask(connect("a", 1))
     budget.release(("a", 1))
     assert budget.due(100) == []
-    assert budget.next_deadline_ns(100) is None
+
+
+def test_attempts_that_were_made_without_asking_count_in_the_window() -> None:
+    budget = ConnectBudget(POLICY, Gate())
+    for at_ns in (30, 10, 20):
+        budget.went_alone(at_ns)
+    budget.ask(connect("a", 1))
+    budget.ask(connect("b", 2))
+    assert granted(budget, 35) == [], "too close to the last"
+    assert granted(budget, 40) == ["a"]
+    assert granted(budget, 1_009) == [], "the window is full"
+    assert granted(budget, 1_010) == ["b"]
+    assert budget.alone == 3
+
+
+def test_all_shards_by_themselves_keep_the_window() -> None:
+    for shards in (1, 4, 256):
+        each_every_ns = POLICY.share_ns(shards)
+        assert shards * POLICY.window_ns <= POLICY.limit * each_every_ns
+
+
+def test_nobody_connects_while_the_venue_refuses_and_then_one_alone() -> None:
+    gate = Gate()
+    budget = ConnectBudget(POLICY, gate)
+    for name in "abc":
+        budget.ask(connect(name, 1))
+    assert granted(budget, 0) == ["a"]
+    gate.answered(Answer(Service.CONNECT, 429, 0, retry_after_ns=500), 5)
+    assert granted(budget, 504) == []
+    assert granted(budget, 505) == ["b"]
+    assert granted(budget, 600) == [], "b has not been answered"
+    gate.answered(Answer(Service.CONNECT, 101, 505), 601)
+    assert granted(budget, 601) == ["c"]
+    assert budget.waiting_children() == set()
 
 
 class BudgetMachine(RuleBasedStateMachine):
@@ -114,7 +144,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.budget = ConnectBudget(POLICY)
+        self.budget = ConnectBudget(POLICY, Gate())
         self.now_ns = 1_000_000
         self.number = 0
         self.waiting: dict[tuple[str, int], Ask] = {}
@@ -136,14 +166,10 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.waiting)
     @rule()
-    def wait_for_the_deadline(self) -> None:
-        """Liveness: whoever calls again at the deadline makes progress."""
-        self.take()
-        deadline_ns = self.budget.next_deadline_ns(self.now_ns)
-        if deadline_ns is not None:
-            assert deadline_ns > self.now_ns, "a deadline that has passed would spin the loop"
-            self.now_ns = deadline_ns
-            assert self.take(), "nothing was granted at the announced deadline"
+    def wait_for_long(self) -> None:
+        """Liveness: after a window and the longest turn of a rotation something is granted."""
+        self.now_ns += POLICY.window_ns + POLICY.rotation_limit_ns
+        assert self.take()
 
     @precondition(lambda self: self.turn)
     @rule()

@@ -173,7 +173,11 @@ class Venue:
         """A new symbol, from now on."""
         self.rows.append(row(symbol, status))
         if trades:
-            self.flows[symbol] = Flow(symbol, 1_000 * (len(self.rows) + 1))
+            self.start(symbol)
+
+    def start(self, symbol: str) -> None:
+        """It trades from now on, whatever its row says."""
+        self.flows[symbol] = Flow(symbol, 1_000 * (len(self.flows) + len(self.rows) + 1))
 
     def reset_all(self) -> None:
         """Cut every connection without a word."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import zmq
 
 from k2workers.events import BookTicker, Trade
@@ -19,12 +16,6 @@ def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> Batch:
 
 def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> Batch:
     return batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
-
-
-async def until(condition: Callable[[], object], deadline_s: float = 5.0) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 class Receiver:

@@ -13,14 +13,17 @@ from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
 from k2workers.transport.push import BatchPusher
 from k2workers.wire import Batch, encode_bundle
-from tests.transport.support import Receiver, trades, until
+from tests.support.waiting import until
+from tests.transport.support import Receiver, trades
 
 
 class RawWorker:
     """A worker's socket that says exactly what it is told to say."""
 
-    def __init__(self, endpoint: str, name: str = "worker-0#1") -> None:
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    def __init__(
+        self, endpoint: str, name: str = "worker-0#1", context: zmq.Context[zmq.Socket[bytes]] | None = None
+    ) -> None:
+        self.context = context or zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt_string(zmq.IDENTITY, name)
         self.socket.connect(endpoint)
@@ -203,15 +206,14 @@ async def test_an_earlier_life_of_a_worker_is_forgotten_when_the_new_one_greets(
 
 
 async def test_the_first_message_is_a_turn_of_its_own_and_so_is_what_waits_behind_it() -> None:
-    receiver = Receiver("tcp://127.0.0.1:0", high_water_mark=10_000)
-    worker = RawWorker(receiver.endpoint)
+    # Within one context a message has arrived when it was sent.
+    receiver = Receiver("inproc://pull", high_water_mark=10_000)
+    worker = RawWorker(receiver.endpoint, context=receiver.context)
     worker.hello()
     for number in (1, 2, 3):
         worker.bundle(number)
     worker.hello(first=4)
     steps: list[object] = []
-    await until(lambda: receiver.puller._socket.poll(0))
-    await asyncio.sleep(0.1)
 
     def on_hello(hello: link.Hello) -> link.Welcome:
         steps.append(hello.first_number)

@@ -12,7 +12,8 @@ from k2workers.events import Void
 from k2workers.transport import link
 from k2workers.transport.push import BatchPusher, PushOutcome
 from k2workers.wire import Batch, batch_of, encode_bundle
-from tests.transport.support import Receiver, batch, trades, until
+from tests.support.waiting import WAIT_S, until
+from tests.transport.support import Receiver, batch, trades
 
 
 def bytes_kept(*batches: Batch) -> int:
@@ -44,7 +45,7 @@ async def test_bundles_wait_for_an_absent_aggregator_and_then_arrive_in_order(tm
     assert not await pusher.drain(0.05)
     receiver = Receiver(f"ipc://{tmp_path}/push")
     receiver.start()
-    assert await pusher.drain(5)
+    assert await pusher.drain(WAIT_S)
     assert pusher.counters.pending_bundles == 0
     await until(lambda: len(receiver.got) == 300)
     assert receiver.got == sent

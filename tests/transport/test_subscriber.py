@@ -18,7 +18,7 @@ from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import READY_LIMIT
 from tests.support.names import has_ipv6
-from tests.transport.support import until
+from tests.support.waiting import WAIT_S, until
 
 
 class Feed:
@@ -64,7 +64,7 @@ def feed() -> Iterator[Feed]:
 
 async def subscribed(feed: Feed, subscriber: Subscriber) -> None:
     beating = asyncio.create_task(feed.beat())
-    await subscriber.wait_subscribed(5)
+    await subscriber.wait_subscribed(WAIT_S)
     beating.cancel()
 
 
@@ -138,7 +138,7 @@ async def test_a_last_batch_that_was_lost_is_noticed_by_the_heartbeat(feed: Feed
         feed.send("t", 2, 11, withheld=True)
         feed.beats += 1  # one heartbeat was lost together with it
         feed.heartbeat()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             items = [await anext(subscriber) for _ in range(2)]
         assert [item.event.first_id for item in items if isinstance(item, Message)] == [10, 11]
 
@@ -243,7 +243,7 @@ async def test_the_first_heartbeat_is_heard_behind_any_number_of_batches(feed: F
         for sequence in range(1, batches + 1):
             feed.send("t", sequence, sequence)
         feed.heartbeat()
-        await subscriber.wait_subscribed(20)
+        await subscriber.wait_subscribed(WAIT_S)
         got = [await anext(subscriber) for _ in range(batches)]
     assert [item.sequence for item in got if isinstance(item, Message)] == list(range(1, batches + 1))
 

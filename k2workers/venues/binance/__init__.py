@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 
-from k2workers.venues.binance import streams
+from k2workers.errors import VenueError
+from k2workers.venues.binance import refusals, streams
 from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
@@ -22,9 +23,17 @@ class BinanceSpot:
         """See ``streams.stream_specs``."""
         return streams.stream_specs(kinds, symbols)
 
-    def subscribe_messages(self, names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
-        """See ``streams.subscribe_messages``."""
-        return streams.subscribe_messages(names, first_id)
+    def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
+        """See ``streams.subscribe_chunks``."""
+        return streams.subscribe_chunks(names)
+
+    def subscribe_message(self, names: Sequence[str], request_id: int) -> bytes:
+        """See ``streams.subscribe_message``."""
+        return streams.subscribe_message(names, request_id)
+
+    def read_refusal(self, asked: str, status: int, retry_after: str, body: bytes, now_s: float) -> VenueError:
+        """See ``refusals.read``."""
+        return refusals.read(asked, status, retry_after, body, now_s)
 
     def ws_url(self, base: str) -> str:
         """See ``streams.ws_url``."""

@@ -1,7 +1,8 @@
 """Owns the step from Binance's messages to events. Never raises, whatever the bytes; keeps no view of them.
 
 A combined data message is ``{"stream":"<name>","data":{…}}``. Messages that lie together as a JSON array are decoded in one
-call; its elements tell their stream. If one of them is anything else (a reply, a notice, garbage), they are read one by one.
+call; its elements tell their stream. If one of them is anything else (a reply, a notice, garbage), they are read one by one, and so
+are the elements of a message for the whole market if one of those is odd.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from k2workers.events import Event
 from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail
+from k2workers.venues.elements import ElementReader
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
 VENUE_NAME = "binance"
@@ -34,10 +36,16 @@ class _Wrapped(msgspec.Struct, gc=False):
     data: typing.Any
 
 
+class _Nothing(_Wrapped, tag_field="stream", tag="", gc=False):
+    """What no message looks like: for a codec without streams."""
+
+    data: typing.Annotated[int, msgspec.Meta(ge=1, le=0)]
+
+
 class _Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
-    __slots__ = ("message", "spec", "symbol", "topic", "wrapped")
+    __slots__ = ("elements", "message", "spec", "symbol", "topic", "wrapped")
 
     def __init__(self, spec: StreamSpec, topic: int, message: type[Message]) -> None:
         self.spec = spec
@@ -45,6 +53,7 @@ class _Stream:
         self.message = message
         self.symbol = spec.symbol if "symbol" in message.__struct_fields__ else ""
         """The symbol that every message must name; empty if they name none, or any."""
+        self.elements = ElementReader(message) if topic < 0 else None
         self.wrapped = msgspec.defstruct(
             "Wrapped",
             [("data", message if topic >= 0 else list[message])],  # type: ignore[valid-type]
@@ -97,17 +106,27 @@ class BinanceCodec:
         self.topics: list[Topic] = []
         self.last_reply = Reply(None, ok=True)
         self.malformed_cause = ""
+        self.odd_elements = 0
         self._unit_ns = time_unit_ns
         self._topic_of: dict[tuple[str, str], int] = {}
         self._streams: dict[bytes, _Stream] = {}
-        shapes = _shapes(spec for spec in specs if spec.symbol)
-        for spec in specs:
+        self._specs: list[StreamSpec] = []
+        self._one: msgspec.json.Decoder[_Wrapped]
+        self._together: msgspec.json.Decoder[list[_Wrapped]]
+        self.add(specs)
+
+    def add(self, specs: Sequence[StreamSpec]) -> None:
+        """See ``venues.venue.Codec.add``."""
+        self._specs += specs
+        # Anew for all: streams of a type share one shape, which names every symbol that it may carry.
+        shapes = _shapes(spec for spec in self._specs if spec.symbol)
+        for spec in self._specs:
             topic = self._topic(spec, spec.symbol) if spec.symbol else -1
             message = shapes[spec.event_type] if spec.symbol else MESSAGE_OF[spec.event_type]
             self._streams[spec.name.encode()] = _Stream(spec, topic, message)
-        wrapped = _any_of([stream.wrapped for stream in self._streams.values()])
-        self._one: msgspec.json.Decoder[_Wrapped] = msgspec.json.Decoder(wrapped)
-        self._together: msgspec.json.Decoder[list[_Wrapped]] = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
+        wrapped = _any_of([stream.wrapped for stream in self._streams.values()] or [_Nothing])
+        self._one = msgspec.json.Decoder(wrapped)
+        self._together = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
 
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
         """See ``venues.venue.Codec.decode_together``."""
@@ -136,6 +155,7 @@ class BinanceCodec:
 
     def decode(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """See ``venues.venue.Codec.decode``."""
+        self.odd_elements = 0
         if (
             message[:_PREFIX_LENGTH] == _PREFIX
             and message[_PREFIX_LENGTH : message.find(b'"', _PREFIX_LENGTH)] in self._streams
@@ -152,24 +172,47 @@ class BinanceCodec:
             else:
                 out += self._all_market(stream, decoded.data, received_ns)
         except (ValueError, RecursionError) as error:  # msgspec's and UTF-8 errors are ValueErrors
-            return self._malformed(str(error))
+            return self._elementwise(message, str(error), received_ns, out)
+        return Outcome.EVENTS
+
+    def _elementwise(self, message: bytes, cause: str, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+        """What of a message for the whole market can be read, if it is one."""
+        try:
+            envelope = _envelopes.decode(message)
+            stream = self._streams[(envelope.stream or "").encode(errors="replace")]
+            if stream.elements is None:
+                return self._malformed(cause)
+            elements = stream.elements.read(envelope.data)
+        except (ValueError, RecursionError, KeyError):
+            return self._malformed(cause)
+        self.odd_elements, self.malformed_cause = elements.odd, elements.cause
+        for element in elements.sound:
+            try:
+                out += self._all_market(stream, [element], received_ns)
+            except ValueError as error:
+                self.odd_elements += 1
+                self.malformed_cause = str(error)
         return Outcome.EVENTS
 
     def _all_market(self, stream: _Stream, elements: Iterable[typing.Any], received_ns: int) -> list[tuple[int, Event]]:
         """The elements of an all-market stream, each on its symbol's topic."""
         return [
-            (self._topic(stream.spec, element.symbol), event)
+            (self._topic_of_any(stream.spec, element.symbol), event)
             for element in elements
             for event in stream.message.events([element], received_ns, self._unit_ns)
         ]
 
-    def _topic(self, spec: StreamSpec, symbol: str) -> int:
-        key = (spec.kind, symbol)
-        position = self._topic_of.get(key)
+    def _topic_of_any(self, spec: StreamSpec, symbol: str) -> int:
+        position = self._topic_of.get((spec.kind, symbol))
         if position is None:
             if not symbol or " " in symbol or len(self.topics) >= MAX_TOPICS:
                 raise ValueError(f"no topic for symbol {symbol!r} of {spec.name}")
-            position = self._topic_of[key] = len(self.topics)
+            position = self._topic(spec, symbol)
+        return position
+
+    def _topic(self, spec: StreamSpec, symbol: str) -> int:
+        position = self._topic_of.setdefault((spec.kind, symbol), len(self.topics))
+        if position == len(self.topics):
             self.topics.append(Topic(f"{VENUE_NAME}.{spec.kind}.{symbol}", spec.kind, symbol, spec.continuity))
         return position
 
@@ -194,7 +237,9 @@ class BinanceCodec:
         if refusal is not None:
             self.last_reply = Reply(request_id, ok=False, code=refusal.code, message=refusal.msg)
         else:
-            self.last_reply = Reply(request_id, ok=True, result=envelope.result)
+            result = envelope.result
+            names = [name for name in result if isinstance(name, str)] if isinstance(result, list) else result
+            self.last_reply = Reply(request_id, ok=True, result=names)
         return Outcome.REPLY
 
     def _malformed(self, cause: str) -> Outcome:

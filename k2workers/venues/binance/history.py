@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
@@ -17,6 +17,8 @@ from k2workers.venues.venue import Fetched, Topic
 
 PAGE = 1_000
 """Rows in one reply, the venue's most."""
+
+Range = tuple[int, int]
 
 _US = 1_000
 _UTC8 = "_utc8"
@@ -52,19 +54,20 @@ class BinanceHistory(Rest):
     async def _trades(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
         if attempt == 0 and last_id - first_id < PAGE // 2:
             rows = await self.trades(topic.symbol, PAGE)
-            covered = (rows[0].id, rows[-1].id) if rows else None
+            from_id = None  # whatever is newest
         else:
             rows = await self.historical_trades(topic.symbol, first_id, PAGE)
-            covered = (first_id, rows[-1].id) if rows else None
+            from_id = first_id
         received_ns = time.time_ns()
-        return Fetched([_trade(row, received_ns) for row in rows if first_id <= row.id <= last_id], covered)
+        events = [_trade(row, received_ns) for row in rows if row is not None and first_id <= row.id <= last_id]
+        return Fetched(events, _covered([None if row is None else (row.id, row.id) for row in rows], from_id, first_id))
 
     async def _agg_trades(self, topic: Topic, first_id: int, last_id: int, _attempt: int) -> Fetched:
         rows = await self.agg_trades(topic.symbol, first_id, PAGE)
         received_ns = time.time_ns()
         # Rows with f = -1 are duplicates that the venue has invalidated: nothing stands for their id.
-        wanted = [row for row in rows if first_id <= row.a <= last_id and row.f >= 0]
-        covered = (first_id, rows[-1].a) if rows else None
+        wanted = [row for row in rows if row is not None and first_id <= row.a <= last_id and row.f >= 0]
+        covered = _covered([None if row is None else (row.a, row.a) for row in rows], first_id, first_id)
         return Fetched([_agg_trade(row, received_ns) for row in wanted], covered)
 
     async def _klines(self, topic: Topic, first_id: int, last_id: int, _attempt: int) -> Fetched:
@@ -79,8 +82,27 @@ class BinanceHistory(Rest):
             utc8=utc8,
         )
         received_ns = time.time_ns()
-        covered = (first_id, rows[-1].close_time * _US) if rows else None
-        return Fetched([_kline(row, received_ns) for row in rows], covered)
+        covered = _covered(
+            [None if row is None else (row.open_time * _US, row.close_time * _US) for row in rows], first_id, first_id
+        )
+        return Fetched([_kline(row, received_ns) for row in rows if row is not None], covered)
+
+
+def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -> Range | None:
+    """The ids for which a reply speaks that was asked because of ``first_id``; the rows follow each other, None cannot be read.
+
+    Where a row cannot be read nobody knows which ids it holds: the reply speaks only for those on the one side of it where
+    ``first_id`` is. The others are asked for again. ``from_id`` is where the reply was asked to begin, if it was.
+    """
+    begin, end = from_id, None
+    for row in rows:
+        if row is not None:
+            begin, end = row[0] if begin is None else begin, row[1]
+        elif end is not None and end >= first_id:
+            break
+        else:
+            begin = end = None
+    return None if begin is None or end is None else (begin, end)
 
 
 _FETCH: dict[str, Callable[[BinanceHistory, Topic, int, int, int], Awaitable[Fetched]]] = {

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from k2workers.venues.venue import Limits
 
 SPOT_LIMITS = Limits(
@@ -20,3 +24,32 @@ SPOT_LIMITS = Limits(
     # exchangeInfo rateLimits: REQUEST_WEIGHT, 1 minute, per IP.
     rest_weight_per_minute=6000,
 )
+
+INTERVAL_S = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400}
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """One row of exchangeInfo's ``rateLimits``."""
+
+    rateLimitType: str  # noqa: N815 - the venue's own name
+    interval: str
+    intervalNum: int  # noqa: N815
+    limit: int
+
+
+def weight_per_minute(rows: Any) -> int:
+    """The REST weight per minute that the venue allows by its own ``rateLimits``; 0 if they do not say.
+
+    Raw requests count too: each weighs at least 1, so a weight within their limit keeps that one as well. Rows that are not understood are left out.
+    """
+    found = []
+    for row in rows if isinstance(rows, list) else ():
+        try:
+            limit = msgspec.convert(row, RateLimit)
+        except msgspec.ValidationError:
+            continue
+        window_s = INTERVAL_S.get(limit.interval, 0) * limit.intervalNum
+        if limit.rateLimitType in ("REQUEST_WEIGHT", "RAW_REQUESTS") and window_s > 0 and limit.limit > 0:
+            # A window shorter than a minute allows its limit once a window; our own spending is only bound by the minute.
+            found.append(limit.limit if window_s < 60 else limit.limit * 60 // window_s)
+    return min(found, default=0)

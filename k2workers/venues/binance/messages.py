@@ -318,7 +318,7 @@ class Envelope(msgspec.Struct):
     stream: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"")
     id: int | str | msgspec.UnsetType | None = msgspec.UNSET
-    result: list[str] | bool | msgspec.UnsetType | None = msgspec.UNSET
+    result: list[Any] | bool | msgspec.UnsetType | None = msgspec.UNSET
     error: RefusalDetail | None = None
     code: int | None = None
     msg: str = ""

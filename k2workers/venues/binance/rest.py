@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpcore
 import msgspec
+import structlog
 
 from k2workers import tls
-from k2workers.errors import RateLimited, VenueError, VenueRefused
+from k2workers.errors import VenueError
 from k2workers.events import Level
 from k2workers.proxies import proxy_for
+from k2workers.venues.binance import refusals
+from k2workers.venues.binance.messages import Id, OptionalId, Time
 from k2workers.venues.binance.symbols import SymbolInfo
+from k2workers.venues.elements import ElementReader, Elements
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """exchangeInfo is about 15 MB; more than this is no answer of the venue."""
@@ -44,63 +49,75 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
 """What there is instead of an answer; all of it worth another try."""
 
 Reply = TypeVar("Reply")
+Row = TypeVar("Row")
+
+_log = structlog.get_logger(__name__)
 
 
 class ExchangeInfo(msgspec.Struct, frozen=True):
-    """GET /api/v3/exchangeInfo, as far as it is used."""
+    """GET /api/v3/exchangeInfo, as far as it is used. ``odd`` rows could not be read and are left out."""
 
     symbols: list[SymbolInfo]
+    odd: int = 0
+    rate_limits: Any = ()
+    """As the venue writes them; ``limits`` reads them."""
+
+
+class _ExchangeInfo(msgspec.Struct, frozen=True):
+    symbols: msgspec.Raw
+    rateLimits: Any = ()  # noqa: N815
 
 
 class TradeRow(msgspec.Struct, frozen=True):
     """One row of trades and historicalTrades; time in µs."""
 
-    id: int
+    id: Id
     price: str
     qty: str
-    time: int
+    time: Time
     isBuyerMaker: bool  # noqa: N815 - the venue's own name
 
 
 class AggTradeRow(msgspec.Struct, frozen=True):
     """One row of aggTrades; time in µs. ``f`` -1 marks an aggregate that the venue has invalidated."""
 
-    a: int
+    a: Id
     p: str
     q: str
-    f: int
-    l: int  # noqa: E741 - the venue's own name
-    T: int
+    f: OptionalId
+    l: OptionalId  # noqa: E741 - the venue's own name
+    T: Time
     m: bool
 
 
 class KlineRow(msgspec.Struct, frozen=True, array_like=True):
     """One row of klines; times in µs. It has neither trade ids nor a closed flag."""
 
-    open_time: int
+    open_time: Time
     open: str
     high: str
     low: str
     close: str
     volume: str
-    close_time: int
+    close_time: Time
     quote_volume: str
-    trade_count: int
+    trade_count: Id
     taker_buy_volume: str
     taker_buy_quote_volume: str
 
 
 class DepthReply(msgspec.Struct, frozen=True):
-    """GET /api/v3/depth."""
+    """GET /api/v3/depth. One odd level does reject it: a book without it would be wrong."""
 
-    lastUpdateId: int  # noqa: N815
+    lastUpdateId: Id  # noqa: N815
     bids: list[Level]
     asks: list[Level]
 
 
-class _Refusal(msgspec.Struct):
-    code: int = 0
-    msg: str = ""
+_trades = ElementReader(TradeRow)
+_agg_trades = ElementReader(AggTradeRow)
+_klines = ElementReader(KlineRow)
+_symbols = ElementReader(SymbolInfo)
 
 
 class Rest:
@@ -110,6 +127,8 @@ class Rest:
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
         self.used_weight = 0
         """Weight used in the venue's current minute by this IP, as the last answer told."""
+        self.rows_dropped = 0
+        """Rows of lists that could not be read so far; the others were taken."""
         self._base = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._headers: dict[bytes | str, bytes | str] = {
@@ -129,37 +148,59 @@ class Rest:
     ) -> None:
         await self._pool.aclose()
 
-    async def exchange_info(self) -> ExchangeInfo:
-        """All symbols and their status; weight 20. ``showPermissionSets=false`` makes the answer much smaller."""
-        return await self._get("exchangeInfo", {"showPermissionSets": "false"}, ExchangeInfo)
+    async def exchange_info(self, symbols: Sequence[str] = ()) -> ExchangeInfo:
+        """Symbols and their status: all (about 15 MB), or these alone; weight 20.
 
-    async def trades(self, symbol: str, limit: int) -> list[TradeRow]:
-        """The newest trades, from memory: no delay; weight 25."""
-        return await self._get("trades", {"symbol": symbol, "limit": str(limit)}, list[TradeRow])
+        One name that the venue does not know refuses them all (VenueRefused). ``showPermissionSets=false`` makes the answer smaller.
+        """
+        params = {"showPermissionSets": "false"}
+        if symbols:
+            params["symbols"] = msgspec.json.encode(symbols).decode()
+        info = await self._get("exchangeInfo", params, _ExchangeInfo)
+        rows = self._read("exchangeInfo", info.symbols, _symbols)
+        return ExchangeInfo(rows.sound, odd=rows.odd, rate_limits=info.rateLimits)
 
-    async def historical_trades(self, symbol: str, from_id: int, limit: int) -> list[TradeRow]:
+    async def trades(self, symbol: str, limit: int) -> list[TradeRow | None]:
+        """The newest trades, from memory: no delay; weight 25. None stands for a row that cannot be read, here and below."""
+        return await self._rows("trades", {"symbol": symbol, "limit": str(limit)}, _trades)
+
+    async def historical_trades(self, symbol: str, from_id: int, limit: int) -> list[TradeRow | None]:
         """Trades from this id on, from the database, which may lag behind the stream; weight 25."""
         params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
-        return await self._get("historicalTrades", params, list[TradeRow])
+        return await self._rows("historicalTrades", params, _trades)
 
-    async def agg_trades(self, symbol: str, from_id: int, limit: int) -> list[AggTradeRow]:
+    async def agg_trades(self, symbol: str, from_id: int, limit: int) -> list[AggTradeRow | None]:
         """Aggregate trades from this id on, from the database; weight 4."""
         params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
-        return await self._get("aggTrades", params, list[AggTradeRow])
+        return await self._rows("aggTrades", params, _agg_trades)
 
     async def klines(
         self, symbol: str, interval: str, *, start_us: int, end_us: int, limit: int, utc8: bool = False
-    ) -> list[KlineRow]:
+    ) -> list[KlineRow | None]:
         """Bars that open between these times, inclusive; weight 2."""
         params = {
             "symbol": symbol, "interval": interval, "startTime": str(start_us), "endTime": str(end_us),
             "limit": str(limit), "timeZone": "8" if utc8 else "0",
         }  # fmt: skip
-        return await self._get("klines", params, list[KlineRow])
+        return await self._rows("klines", params, _klines)
 
     async def depth(self, symbol: str, limit: int) -> DepthReply:
         """The book; weight 5, 25, 50 or 250 up to limit 100, 500, 1000 or 5000."""
         return await self._get("depth", {"symbol": symbol, "limit": str(limit)}, DepthReply)
+
+    async def _rows(self, path: str, params: dict[str, str], reader: ElementReader[Row]) -> list[Row | None]:
+        return self._read(path, await self._get(path, params, msgspec.Raw), reader).found
+
+    def _read(self, path: str, content: msgspec.Raw, reader: ElementReader[Row]) -> Elements[Row]:
+        try:
+            rows = reader.read(content)
+        except ValueError as error:
+            raise VenueError(f"{self._base}/api/v3/{path} answered what is not understood: {error}") from None
+        if rows.odd:
+            self.rows_dropped += rows.odd
+            words = f"{rows.cause}: {rows.sample}"
+            _log.warning("rest_rows_dropped", path=path, count=rows.odd, of=len(rows.found), first=words)
+        return rows
 
     async def _get(self, path: str, params: dict[str, str], shape: type[Reply]) -> Reply:
         url = f"{self._base}/api/v3/{path}"
@@ -180,10 +221,10 @@ class Rest:
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
         if status != 200:
-            raise _refused(url, status, body, headers.get("retry-after", ""))
+            raise refusals.read(url, status, headers.get("retry-after", ""), body, time.time())
         try:
             return msgspec.json.decode(body, type=shape)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
             raise VenueError(f"{url} answered what is not understood: {error}") from None
 
 
@@ -240,17 +281,3 @@ async def _body(response: httpcore.Response, headers: Mapping[str, str], progres
     if unpack is not None and not unpack.eof:
         raise ValueError("the packed answer is not complete")
     return bytes(body)
-
-
-def _refused(url: str, status: int, body: bytes, retry_after: str) -> VenueError:
-    """The error for an HTTP status: 429 and 418 say when to come back; other 4xx will not change by repeating."""
-    try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
-        words = f"{refusal.code} {refusal.msg}"
-    except (msgspec.MsgspecError, ValueError):
-        words = body[:200].decode(errors="replace")
-    message = f"{url} answered HTTP {status}: {words}"
-    if status in (429, 418):
-        wait_s = float(retry_after) if retry_after.isdigit() else 60.0
-        return RateLimited(message, retry_after_s=wait_s, banned=status == 418)
-    return VenueRefused(message) if 400 <= status < 500 else VenueError(message)

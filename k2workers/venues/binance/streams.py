@@ -108,34 +108,28 @@ def stream_specs(kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpe
     ]
 
 
-def streams_per_symbol(kinds: Sequence[str]) -> int:
-    """How many streams each symbol takes on its connection."""
-    return sum(1 for name in kinds if not parse_kind(name).all_market)
-
-
 def all_market_kinds(kinds: Sequence[str]) -> list[str]:
     """The kinds among these that are one stream for the whole market."""
     return [name for name in kinds if parse_kind(name).all_market]
 
 
-def subscribe_messages(names: Sequence[str], first_id: int) -> list[tuple[int, bytes]]:
-    """SUBSCRIBE requests for all names, each at most ``SPOT_LIMITS.subscribe_bytes`` bytes of UTF-8."""
-    requests: list[list[str]] = []
-    chunk: list[str] = []
-    size = 0
+def subscribe_chunks(names: Sequence[str]) -> list[list[str]]:
+    """The names in parts whose SUBSCRIBE has at most ``SPOT_LIMITS.subscribe_bytes`` bytes of UTF-8."""
+    chunks: list[list[str]] = []
+    room = 0
     for name in names:
         cost = len(name.encode()) + 3  # its quotes and comma
-        if chunk and size + cost > SPOT_LIMITS.subscribe_bytes - 60:
-            requests.append(chunk)
-            chunk, size = [], 0
-        chunk.append(name)
-        size += cost
-    if chunk:
-        requests.append(chunk)
-    return [
-        (number, msgspec.json.encode({"method": "SUBSCRIBE", "params": params, "id": number}))
-        for number, params in enumerate(requests, first_id)
-    ]
+        if cost > room:
+            chunks.append([])
+            room = SPOT_LIMITS.subscribe_bytes - 60  # what stands around the names
+        chunks[-1].append(name)
+        room -= cost
+    return chunks
+
+
+def subscribe_message(names: Sequence[str], request_id: int) -> bytes:
+    """A SUBSCRIBE request."""
+    return msgspec.json.encode({"method": "SUBSCRIBE", "params": names, "id": request_id})
 
 
 def list_message(request_id: int) -> bytes:

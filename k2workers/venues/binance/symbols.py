@@ -1,51 +1,132 @@
-"""Owns choosing symbols: names and patterns against what the venue lists."""
+"""Owns choosing symbols: names and patterns against what the venue lists. Pure.
+
+What the venue says today is not the user's mistake. A symbol that is named is served whatever its status: the venue acknowledges its
+streams and keeps silent until it trades. A pattern selects what trades, or has paused and will trade again; not what is in BREAK, for
+that is where delisted symbols stay for years, thousands of them, and each would cost streams and a book. When one begins to trade, a
+later look selects it.
+"""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from k2workers.errors import ConfigError
 
 TRADING = "TRADING"
+BREAK = "BREAK"
+VANISHED = "not listed any longer"
+
+NAMED_MOST = 100
+"""Up to so many names are asked for alone; with them the address stays below 2,000 characters."""
+
+HINTED = 20
+"""For so many unknown names the nearest is looked for: each takes a few hundredths of a second."""
+
+NAMED_LENGTH = 20
+"""Longer names are not asked for alone."""
 
 
 class SymbolInfo(msgspec.Struct, frozen=True):
     """One row of exchangeInfo's ``symbols``; its other fields are ignored."""
 
     symbol: str
-    status: str
+    status: Any = None
+    """A word, if the row is sound."""
 
 
-def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo]) -> list[str]:
-    """The symbols that names and patterns (``*`` and ``?``) select, each once, in a stable order.
+class Choice(msgspec.Struct, frozen=True):
+    """What names and patterns come to. Every name stands in one place only."""
 
-    Patterns select among symbols that trade now. Raises ConfigError for a name that is not listed (naming the
-    nearest) or does not trade, and for a pattern that selects nothing.
+    served: dict[str, str]
+    """Symbol → its status, in a stable order."""
+    unknown: dict[str, str]
+    """Names that the venue does not list → the nearest that it does, or nothing."""
+    left_out: dict[str, str]
+    """Listed names that cannot be served → why."""
+    awaited: int
+    """How many listed symbols match a pattern and are in BREAK."""
+    status_of: dict[str, str]
+    """Symbol → its status, of all that the venue was asked for."""
+
+
+def names_alone(selectors: Sequence[str]) -> list[str]:
+    """The names to ask the venue for alone instead of its whole list; none if they are too many, or patterns are among them."""
+    names = list(dict.fromkeys(selector.upper() for selector in selectors))
+    fits = len(names) <= NAMED_MOST and all(
+        name.isascii() and name.isalnum() and len(name) <= NAMED_LENGTH for name in names
+    )
+    return names if fits else []
+
+
+def fault_of(symbol: str) -> str:
+    """Why a symbol of this name cannot be served; nothing if it can.
+
+    A stream is named after the symbol in lower case, ends it with ``@``, and a topic ends with a space.
+    """
+    if not symbol.isprintable() or " " in symbol:
+        return "a space or control character in its name"
+    if "@" in symbol or symbol.startswith("!"):
+        return "its name holds a sign that names of streams use"
+    if not symbol or symbol.lower().upper() != symbol:
+        return "its name in lower case is that of no symbol"
+    return ""
+
+
+def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo], *, complete: bool = True) -> Choice:
+    """What names and patterns (``*`` and ``?``) select among the listed symbols.
+
+    Raises ConfigError if the list is ``complete`` and nothing that is asked for can be served, now or later.
     """
     status_of = {info.symbol: info.status for info in listed}
-    trading = sorted(symbol for symbol, status in status_of.items() if status == TRADING)
-    chosen: dict[str, None] = {}
-    problems = []
+    faults = {name: fault for name, status in status_of.items() if (fault := _fault(name, status))}
+    served: dict[str, str] = {}
+    unknown: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    awaited: set[str] = set()
+    empty = []
     for selector in selectors:
         name = selector.upper()
-        if "*" in name or "?" in name:
-            matching = fnmatch.filter(trading, name)
-            if not matching:
-                problems.append(f"symbols = {selector!r}: matches none of the venue's {len(trading)} trading symbols")
-            chosen.update(dict.fromkeys(matching))
-        elif name not in status_of:
-            import difflib  # only a mistake pays for it
-
-            near = difflib.get_close_matches(name, status_of, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(f"symbols = {selector!r}: the venue lists no such symbol{hint}")
-        elif status_of[name] != TRADING:
-            problems.append(f"symbols = {selector!r}: its status is {status_of[name]}, allowed is {TRADING}")
+        if _is_pattern(name):
+            matching = sorted(symbol for symbol in status_of if fnmatch.fnmatchcase(symbol, name))
+            empty += [] if matching else [selector]
         else:
-            chosen[name] = None
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return list(chosen)
+            matching = [name] if name in status_of else []
+            if not matching:
+                unknown[name] = _nearest(name, status_of) if len(unknown) < HINTED else ""
+        for symbol in matching:
+            if symbol in faults:
+                left_out[symbol] = faults[symbol]
+            elif _is_pattern(name) and status_of[symbol] == BREAK:
+                awaited.add(symbol)
+            else:
+                served[symbol] = status_of[symbol]
+    if complete and not (served or awaited or left_out):
+        raise ConfigError(_mistakes(unknown, empty, len(status_of)))
+    return Choice(served, unknown, left_out, len(awaited.difference(served)), status_of)
+
+
+def _fault(symbol: str, status: Any) -> str:
+    return fault_of(symbol) or ("" if isinstance(status, str) and status else f"its status is {status!r}")
+
+
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+def _nearest(name: str, listed: dict[str, Any]) -> str:
+    import difflib  # only a mistake pays for it
+
+    return next(iter(difflib.get_close_matches(name, listed, n=1)), "")
+
+
+def _mistakes(unknown: dict[str, str], empty: list[str], listed: int) -> str:
+    lines = [
+        f"symbols = {name!r}: the venue lists no such symbol{f'; did you mean {near}?' if near else ''}"
+        for name, near in unknown.items()
+    ]
+    lines += [f"symbols = {pattern!r}: matches none of the venue's {listed} symbols" for pattern in empty]
+    return "\n".join(lines)

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from tests.bench import frames
 from tests.bench.measuring import Certificate, RunFailedError, against_pump, certificate, measure, process
-from tests.bench.peers import environments
 from tests.bench.peers.table import ENVIRONMENTS, PEERS, Peer
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
+from tests.support import environments
 
 WAYS = {
     "worker": "batches, pushed", "decode": "events", "drain": "nothing", "websockets": "dict", "websockets_msgspec": "struct",
@@ -118,7 +118,7 @@ def _contestants(kind: str, peers: list[Peer], endpoint: str, bare: str) -> list
 def _interpreter(environment: str) -> Path | str:
     """Of an environment, or why there is none."""
     try:
-        return environments.python(environment, ENVIRONMENTS[environment])
+        return environments.python(environments.ROOT / ".bench" / environment, ENVIRONMENTS[environment])
     except environments.NotInstalledError as error:
         return f"not installed: {error}"
 

@@ -108,6 +108,52 @@ def test_a_non_ascii_symbol_of_the_whole_market_gets_its_own_topic() -> None:
     assert isinstance(event, MiniTicker)
 
 
+ODD_ELEMENTS = [
+    None, 7, [], {}, {**MINI, "c": None}, {**MINI, "E": -1}, {**MINI, "s": ""}, {**MINI, "s": "A B"}, {**MINI, "s": 5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_ELEMENTS)
+def test_one_odd_element_of_the_whole_market_silences_no_other(odd: Any) -> None:
+    reader, out = codec("mini_ticker_all"), []
+    message = frame("!miniTicker@arr", [MINI, odd, {**MINI, "s": "ETHUSDT"}])
+    assert together(reader, [message]) is None
+    assert reader.decode(message, AT, out) is Outcome.EVENTS
+    assert [reader.topics[at].symbol for at, _ in out] == ["BTCUSDT", "ETHUSDT"]
+    assert reader.odd_elements == 1
+    assert reader.malformed_cause
+    assert reader.decode(frame("!miniTicker@arr", [MINI]), AT, out) is Outcome.EVENTS
+    assert reader.odd_elements == 0
+
+
+def test_a_message_of_the_whole_market_that_is_no_list_is_malformed() -> None:
+    reader = codec("mini_ticker_all")
+    for data in (MINI, None, "x"):
+        assert reader.decode(frame("!miniTicker@arr", data), AT, []) is Outcome.MALFORMED
+
+
+def test_streams_that_are_added_are_read_and_topics_keep_their_places() -> None:
+    venue_kinds = ["trade", "depth", "mini_ticker_all"]
+    reader = codec(*venue_kinds)
+    reader.decode(frame("!miniTicker@arr", [MINI, {**MINI, "s": "NEWUSDT"}]), AT, [])
+    before = list(reader.topics)
+    reader.add(stream_specs(["trade", "depth"], ["NEWUSDT"]))
+    assert reader.topics[: len(before)] == before
+    assert [topic.topic for topic in reader.topics[len(before) :]] == ["binance.trade.NEWUSDT", "binance.depth.NEWUSDT"]
+    messages = [
+        frame("newusdt@trade", {**TRADE, "s": "NEWUSDT"}), frame("btcusdt@trade", TRADE),
+        frame("newusdt@depth@100ms", {**DIFF, "s": "NEWUSDT"}), frame("!miniTicker@arr", [MINI]),
+    ]  # fmt: skip
+    runs = together(reader, messages)
+    assert runs is not None
+    assert (True, runs) == one_by_one(reader, messages)
+    assert {reader.topics[at].topic for at in runs} == {
+        "binance.trade.NEWUSDT", "binance.trade.BTCUSDT", "binance.depth.NEWUSDT", "binance.mini_ticker.BTCUSDT",
+    }  # fmt: skip
+    # A symbol on another's stream is still no event.
+    assert reader.decode(frame("newusdt@trade", TRADE), AT, []) is Outcome.MALFORMED
+
+
 def test_an_invalidated_aggregate_is_no_event() -> None:
     assert decoded("agg_trade", "btcusdt@aggTrade", {**AGG, "f": -1, "l": -1}) == []
 
@@ -125,6 +171,7 @@ def test_key_order_and_escapes_do_not_matter() -> None:
     [
         ('{"result":null,"id":3}', True, 0, 3),
         ('{"result":["a"],"id":4}', True, 0, 4),
+        ('{"result":["a",null,{"b":1}],"id":5}', True, 0, 5),
         ('{"error":{"code":2,"msg":"Invalid request"},"id":2}', False, 2, 2),
         ('{"code":2,"msg":"Invalid request"}', False, 2, None),
     ],
@@ -160,6 +207,14 @@ def test_a_bad_message_is_malformed_with_a_cause(bad: bytes) -> None:
     assert reader.decode(bad, AT, out) is Outcome.MALFORMED
     assert reader.malformed_cause
     assert out == []
+
+
+def test_a_codec_without_streams_reads_what_is_not_data() -> None:
+    reader = BinanceCodec([], 1_000)
+    assert reader.decode(b'{"result":null,"id":3}', AT, []) is Outcome.REPLY
+    for message in (frame("btcusdt@trade", TRADE), frame("", 0), frame("", None), b'{"stream":""}'):
+        assert together(reader, [message]) is None
+        assert reader.decode(message, AT, []) is not Outcome.EVENTS
 
 
 @given(st.binary(max_size=400))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from k2workers.errors import RateLimited, VenueError
+from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import AggTrade, Kline, Trade
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.venue import Topic
 from tests.simulator.support import Client, collect, running
+from tests.support.venue import Answer, Venue
 
 SPOT = BinanceSpot()
 
@@ -95,11 +98,66 @@ def test_the_price_of_a_book_depends_on_its_levels(levels: tuple[int, int]) -> N
 async def test_a_refusal_says_how_long() -> None:
     refusals = ("rest_429:retry_after_s=9,path=depth", "rest_418:path=trades", "rest_5xx")
     async with running(faults=refusals) as client, history(client) as rest:
-        with pytest.raises(RateLimited) as limited:
+        with pytest.raises(AddressRefused) as limited:
             await rest.book(topic("depth"))
-        assert (limited.value.retry_after_s, limited.value.banned) == (9, False)
-        with pytest.raises(RateLimited) as banned:
+        assert (limited.value.status, limited.value.retry_after_s) == (429, 9)
+        with pytest.raises(AddressRefused) as banned:
             await rest.fetch(topic("trade"), 1, 2, 0)
-        assert banned.value.banned
+        assert banned.value.status == 418
         with pytest.raises(VenueError, match="HTTP 502"):
             await rest.fetch(topic("agg_trade"), 1, 2, 0)
+
+
+ODD_ROWS = [None, 7, {}, {"id": None, "price": "1", "qty": "1", "time": 1, "isBuyerMaker": True}, {"id": 2**70}]
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+@pytest.mark.parametrize("attempt", [0, 1], ids=["memory", "database"])
+async def test_a_row_that_cannot_be_read_costs_neither_the_others_nor_makes_its_id_void(odd: Any, attempt: int) -> None:
+    def trades(first: int) -> list[Any]:
+        rows = [{"id": n, "price": "1", "qty": "1", "time": 1, "isBuyerMaker": True} for n in range(first, 1_020)]
+        return [odd if row["id"] == 1_010 else row for row in rows]
+
+    with Venue() as venue:
+        venue.on_rest = lambda path, query: Answer(200, trades(int(query.get("fromId", 1_000))))
+        async with BinanceHistory(venue.rest_url) as rest:
+            reply = await rest.fetch(topic("trade"), 1_005, 1_015, attempt)
+            assert [event.first_id for event in reply.events] == [*range(1_005, 1_010), *range(1_011, 1_016)]
+            assert reply.covered == (1_005 if attempt else 1_000, 1_009)
+            assert rest.rows_dropped == 1
+            # Asked for what is left: of the id that nobody can read, nothing is said.
+            reply = await rest.fetch(topic("trade"), 1_010, 1_010, attempt)
+            assert (reply.events, reply.covered) == ([], (1_011, 1_019))
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "key"),
+    [
+        ("agg_trade", {"a": 5, "p": "1", "q": "1", "f": 1, "l": 1, "T": 1, "m": True}, "a"),
+        ("kline_1m", [0, "1", "1", "1", "1", "1", 0, "1", 1, "1", "1"], 0),
+    ],
+)
+async def test_odd_rows_of_aggregates_and_bars_are_left_out_alone(kind: str, row: Any, key: Any) -> None:
+    def numbered(number: int) -> Any:
+        copy = type(row)(row)
+        copy[key] = number
+        if isinstance(copy, list):
+            copy[6] = number
+        return copy
+
+    unit = 1_000 if kind == "kline_1m" else 1
+    with Venue() as venue:
+        rows = [numbered(1), numbered(2), None, numbered(4)]
+        venue.on_rest = lambda _path, _query: Answer(200, rows)
+        async with BinanceHistory(venue.rest_url) as rest:
+            reply = await rest.fetch(topic(kind), 1 * unit, 4 * unit, 0)
+            assert [event.first_id for event in reply.events] == [1 * unit, 2 * unit, 4 * unit]
+            assert reply.covered == (1 * unit, 2 * unit)
+
+
+async def test_an_odd_level_rejects_its_book_which_would_be_wrong_without_it() -> None:
+    with Venue() as venue:
+        venue.on_rest = lambda _path, _query: Answer(200, {"lastUpdateId": 5, "bids": [["1", "1"], None], "asks": []})
+        async with BinanceHistory(venue.rest_url) as rest:
+            with pytest.raises(VenueError, match="not understood"):
+                await rest.book(topic("depth"))

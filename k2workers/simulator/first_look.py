@@ -1,0 +1,158 @@
+"""Owns what is learned of recorded files before they are played: their symbols with price and steps, and the first books.
+
+A look at everything would take a minute for each gigabyte, so it ends after a number of lines. Symbols that come later are opened
+by the replay as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+
+from k2workers.simulator.recorded_events import DIFFS, Event, Timed, decoder_of, micros, parse_decimal
+from k2workers.simulator.recording import Line, Recorded, read_lines
+from k2workers.simulator.streams import is_valid
+
+LINES = 500_000
+"""Of all files together; about a second's work."""
+
+MIN_LINES = 5_000
+"""Of each file, however many there are."""
+
+SAMPLE = 300
+"""Messages of a symbol from which its steps of price and quantity are learned; messages of the whole market that are looked at."""
+
+QUOTES = (
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDP", "DAI", "EUR", "GBP", "TRY", "BRL", "AUD", "JPY", "ARS", "MXN",
+    "PLN", "RON", "UAH", "ZAR", "CZK", "COP", "IDRT", "BIDR", "BTC", "ETH", "BNB", "XRP", "TRX", "DOGE", "SOL",
+)  # fmt: skip
+"""Assets that others are quoted in. A recording does not say where a symbol's base asset ends."""
+
+
+def assets(symbol: str) -> tuple[str, str]:
+    """(base, quote) of a symbol's name, as far as a name tells."""
+    for quote in QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol.removesuffix(quote), quote
+    return symbol, "USDT"
+
+
+class Found:
+    """What the messages of one symbol tell. Prices and steps in units of 1e-8."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.price = 0
+        """The first one; 1.0 while none has come."""
+        self.tick, self.step = 10**6, 10**3
+        """The finest steps of the prices and quantities seen, or these."""
+        self.at_us = 0
+        """The venue's first time; 0 while none has come."""
+        self.received_us = 0
+        self.has_diffs = False
+        self._sampled = 0
+        self._updates: list[Recorded] = []
+        """The first and the last message with an update id."""
+
+    def learn(self, recorded: Recorded) -> None:
+        """Take in one message."""
+        suffix = recorded.line.stream.partition("@")[2]
+        self.has_diffs = self.has_diffs or suffix in DIFFS
+        self.received_us = self.received_us or recorded.stamp_ns // 1000
+        if suffix == "bookTicker" or suffix.startswith("depth"):
+            self._updates[1:] = [recorded]
+        if self._sampled < SAMPLE:
+            self._sampled += 1
+            event = event_of(recorded)
+            if event is not None:
+                self.learn_event(event)
+
+    def learn_event(self, event: Event) -> None:
+        """Take in the time, prices and quantities of one event."""
+        self.at_us = self.at_us or micros(event.at)
+        try:
+            prices, quantities = ([parse_decimal(text) for text in texts] for texts in event.amounts())
+        except ValueError:
+            return
+        self.price = self.price or next(iter(prices), 0)
+        self.tick = min([self.tick, *map(_step, prices)])
+        self.step = min([self.step, *map(_step, quantities)])
+
+    def distance(self, update_id: int) -> int | None:
+        """How far an update id is from those of this symbol, which are a range of their own; None if it has none."""
+        ids = [number for recorded in self._updates if (event := event_of(recorded)) for number in event.ids]
+        if not ids:
+            return None
+        return max(0, min(ids) - update_id, update_id - max(ids))
+
+
+def event_of(recorded: Recorded) -> Event | None:
+    """The message as an event; None if it does not fit its stream, or concerns the whole market."""
+    event = _decoded(recorded)
+    return event if isinstance(event, Event) else None
+
+
+def _decoded(recorded: Recorded) -> Event | list[Timed] | None:
+    decode = decoder_of(recorded.line.stream)
+    try:
+        return decode(recorded.line.data) if decode is not None else None
+    except msgspec.MsgspecError:
+        return None
+
+
+def _learn_all(recorded: Recorded, found: dict[str, Found]) -> None:
+    """A message of the whole market has a row for each of many symbols."""
+    rows = _decoded(recorded)
+    for row in rows if isinstance(rows, list) else ():
+        if row.s and row.s not in found:
+            found[row.s] = Found(row.s)
+            found[row.s].learn_event(row)
+
+
+def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, Line]]:
+    """(symbols, the first book of each that has one). Raises ConfigError, with the line, for what is no recording."""
+    found: dict[str, Found] = {}
+    snapshots: list[tuple[str, Line]] = []
+    name, arrays = "", 0
+    share = max(MIN_LINES, LINES // max(1, len(files)))
+    for path in files:
+        for recorded in islice(read_lines((path,)), share):
+            line = recorded.line
+            if line.stream:
+                if not is_valid(line.stream):
+                    continue
+                if line.stream.startswith("!"):
+                    arrays += 1
+                    if arrays <= SAMPLE:
+                        _learn_all(recorded, found)
+                    continue
+                name = line.stream.partition("@")[0].upper()
+                if name not in found:
+                    found[name] = Found(name)
+                found[name].learn(recorded)
+            elif line.lastUpdateId:
+                snapshots.append((name, line))
+    books: dict[str, Line] = {}
+    for name, line in snapshots:
+        owner = _owner(name, line, found)
+        if owner:
+            books.setdefault(owner, line)
+    return found, books
+
+
+def _owner(before: str, snapshot: Line, found: dict[str, Found]) -> str:
+    """Whose book it is, which a snapshot does not say: the symbol with the nearest update ids, or that of the message before."""
+    distances = {
+        symbol: away for symbol in found if (away := found[symbol].distance(snapshot.lastUpdateId)) is not None
+    }
+    return min(distances, key=distances.__getitem__) if distances else before
+
+
+def _step(value: int) -> int:
+    """The greatest power of ten that divides a value."""
+    step = 1
+    while value and value % (10 * step) == 0:
+        step *= 10
+    return step if value else 10**8

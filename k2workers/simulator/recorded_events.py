@@ -1,0 +1,264 @@
+"""Owns the messages of recorded streams: what the exchange itself reads of each kind, and their times in another unit. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from k2workers.simulator.payloads import SCALE
+
+Rows = list[tuple[str, str]]
+"""Levels of a book: price and quantity."""
+
+
+class Event(msgspec.Struct):
+    """What the exchange itself needs of a message."""
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        """First and last id, as the generated market gives them: of what has no id, its time in µs."""
+        raise NotImplementedError
+
+    @property
+    def at(self) -> int:
+        """The venue's time in its unit; 0 if it has none."""
+        return 0
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        """(prices, quantities) in it."""
+        raise NotImplementedError
+
+
+class Fill(Event):
+    """What trades of all kinds have."""
+
+    p: str
+    q: str
+    T: int
+    m: bool
+
+    @property
+    def at(self) -> int:
+        return self.T
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (self.p,), (self.q,)
+
+
+class Trade(Fill):
+    """``@trade``."""
+
+    t: int
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.t, self.t
+
+
+class BlockTrade(Fill):
+    """``@blockTrade``, with ids of a space of their own."""
+
+    t: int
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.t, self.t
+
+
+class AggTrade(Fill):
+    """``@aggTrade``."""
+
+    a: int
+    f: int
+    l: int
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.a, self.a
+
+
+class BookTicker(Event):
+    """``@bookTicker``."""
+
+    u: int
+    b: str
+    B: str
+    a: str
+    A: str
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.u, self.u
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (self.b, self.a), (self.B, self.A)
+
+
+class Depth(Event):
+    """``@depth`` and ``@depth@100ms``."""
+
+    E: int
+    U: int
+    u: int
+    b: Rows
+    a: Rows
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.U, self.u
+
+    @property
+    def at(self) -> int:
+        return self.E
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        rows = self.b + self.a
+        return [price for price, _ in rows], [qty for _, qty in rows]
+
+
+class PartialDepth(Event):
+    """``@depth5``, 10, 20, each with either speed."""
+
+    lastUpdateId: int
+    bids: Rows
+    asks: Rows
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.lastUpdateId, self.lastUpdateId
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        rows = self.bids + self.asks
+        return [price for price, _ in rows], [qty for _, qty in rows]
+
+
+class Bar(msgspec.Struct):
+    """The ``k`` of a kline."""
+
+    t: int
+    c: str
+
+
+class Kline(Event):
+    """``@kline_<interval>``."""
+
+    E: int
+    k: Bar
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return micros(self.k.t), micros(self.k.t)
+
+    @property
+    def at(self) -> int:
+        return self.E
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (self.k.c,), ()
+
+
+class Timed(Event, kw_only=True):
+    """The tickers and averages: ``c`` or ``w`` is a price."""
+
+    E: int
+    s: str = ""
+    c: str = ""
+    w: str = ""
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return micros(self.E), micros(self.E)
+
+    @property
+    def at(self) -> int:
+        return self.E
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (self.c or self.w,), ()
+
+
+class ReferencePrice(Event):
+    """``@referencePrice``; its price may be null."""
+
+    t: int
+    r: str | None = None
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return micros(self.t), micros(self.t)
+
+    @property
+    def at(self) -> int:
+        return self.t
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (() if self.r is None else (self.r,)), ()
+
+
+DIFFS = ("depth", "depth@100ms", "depth@1000ms")
+"""What follows the symbol in the names of streams of book changes."""
+
+_SHAPES: tuple[tuple[str, Any], ...] = (
+    ("trade", Trade), ("aggTrade", AggTrade), ("blockTrade", BlockTrade), ("bookTicker", BookTicker),
+    ("|".join(DIFFS), Depth), (r"depth\d+(@100ms|@1000ms)?", PartialDepth), ("kline_.+", Kline),
+    (r"miniTicker|ticker(_\w+)?|avgPrice", Timed), ("referencePrice", ReferencePrice),
+)  # fmt: skip
+
+Decode = Callable[[msgspec.Raw], Event | list[Timed]]
+
+
+@cache
+def _decoder(shape: Any) -> Decode:
+    return msgspec.json.Decoder(shape).decode
+
+
+def decoder_of(stream: str) -> Decode | None:
+    """What reads the messages of a stream; None if no such stream is known."""
+    if stream.startswith("!"):
+        return _decoder(list[Timed]) if "@arr" in stream else None
+    suffix = stream.partition("@")[2]
+    return next((_decoder(shape) for pattern, shape in _SHAPES if re.fullmatch(pattern, suffix)), None)
+
+
+def parse_decimal(text: str) -> int:
+    """A decimal string in units of 1e-8."""
+    whole, _, fraction = text.partition(".")
+    return int(whole) * SCALE + int(fraction.ljust(8, "0")[:8])
+
+
+def micros(value: int) -> int:
+    """A venue's time in ms or µs, as µs."""
+    return value if value >= 10**14 else value * 1000
+
+
+@cache
+def _times(keys: str) -> re.Pattern[str]:
+    return re.compile(rf'("([{keys}])":\s*)(\d{{13,16}})(?=\s*[,}}])')
+
+
+def _time_keys(stream: str) -> str:
+    """The keys of a stream's payload that hold times; elsewhere the same letters are ids and prices."""
+    kind = stream[1:] if stream.startswith("!") else stream.partition("@")[2]
+    if kind.startswith("kline_"):
+        return "EtT"
+    if kind == "referencePrice":
+        return "t"
+    return "EOCT" if "icker" in kind else "ET"
+
+
+def retimed(text: str, stream: str, unit: int) -> str:
+    """The recorded payload with every time of its kind in the unit asked for (1: µs, 1000: ms), whichever was recorded."""
+    keys = _time_keys(stream)
+
+    def convert(match: re.Match[str]) -> str:
+        value = int(match[3])
+        at_us = micros(value)
+        if keys == "EtT" and match[2] == "T" and at_us != value:
+            at_us += 999  # a bar closes one unit before the next one opens
+        return f"{match[1]}{at_us // unit}"
+
+    return _times(keys).sub(convert, text)

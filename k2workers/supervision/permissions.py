@@ -1,0 +1,179 @@
+"""Owns the parent's answers to who may connect and who may ask over REST: the gate, both budgets, and the messages about them.
+
+The rules are the pure ones of ``gate``, ``budget`` and ``weight``; here the messages of the children, and the parent's own requests, meet them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import structlog
+
+from k2workers.errors import VenueError
+from k2workers.supervision.budget import Ask, BudgetPolicy, ConnectBudget
+from k2workers.supervision.control import (
+    ConnectedAlone,
+    GrantAsk,
+    GrantDone,
+    GrantGiven,
+    HandshakeDone,
+    Message,
+    Outcome,
+    Waiting,
+    WeightAsk,
+    WeightDone,
+    WeightGiven,
+)
+from k2workers.supervision.gate import Answer, Gate, Service
+from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
+
+REASSURE_NS = 1_000_000_000
+"""How often a child whose wishes wait is told that they do."""
+
+OWN = "parent"
+"""Whose wishes the parent's own requests are."""
+
+LONGEST_S = 1e9
+"""A longer time to wait does not fit into 64 bits of ns; the gate believes less anyway."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Permissions:
+    """What the venue allows one IP, shared among all children. ``take`` every message about it, ``look`` steadily."""
+
+    def __init__(self, budget: BudgetPolicy, weight: WeightPolicy, send: Callable[[str, Message], None]) -> None:
+        self.gate = Gate()
+        self.budget = ConnectBudget(budget, self.gate)
+        self.weight = WeightBudget(weight, self.gate)
+        self._send = send
+        self._reassured_ns = 0
+        self._numbers = itertools.count(1)
+        self._own: dict[int, asyncio.Future[None]] = {}
+        self._handlers: dict[type[Message], Callable[[str, Any, int], None]] = {
+            GrantAsk: self._grant_asked,
+            GrantDone: self._grant_done,
+            HandshakeDone: self._handshake_done,
+            ConnectedAlone: self._connected_alone,
+            WeightAsk: self._weight_asked,
+            WeightDone: self._weight_done,
+        }
+
+    def take(self, name: str, message: Message, now_ns: int) -> None:
+        """A message of the child of this name; those about other things are ignored."""
+        handle = self._handlers.get(type(message))
+        if handle is not None:
+            handle(name, message, now_ns)
+            self._give(now_ns)
+
+    def look(self, now_ns: int) -> None:
+        """Permit what has become possible, and tell those who wait that they are heard: silence would mean that the parent is gone."""
+        self._give(now_ns)
+        if now_ns - self._reassured_ns >= REASSURE_NS:
+            self._reassured_ns = now_ns
+            paused_s = self.gate.paused_ns(Service.CONNECT, now_ns) / 1e9
+            for name in self.budget.waiting_children():
+                self._send(name, Waiting(paused_s))
+
+    def release_child(self, name: str) -> None:
+        """A child died: nothing it wanted counts any longer."""
+        self.budget.release_child(name)
+        self.weight.release_child(name)
+
+    @contextlib.asynccontextmanager
+    async def own_request(self, weight: int) -> AsyncIterator[None]:
+        """A REST request of the parent itself: waits for permission, and learns from the VenueError that ends it."""
+        number = next(self._numbers)
+        given = self._own[number] = asyncio.get_running_loop().create_future()
+        self.weight.ask(WeightWish((OWN, number), weight, 0, time.monotonic_ns()))
+        outcome: Outcome | None = None
+        try:
+            await given
+            yield
+            outcome = Outcome(200)
+        except VenueError as error:
+            outcome = Outcome.of(error)
+            raise
+        finally:
+            del self._own[number]
+            self._request_done((OWN, number), 0, outcome, time.monotonic_ns())
+
+    def learn_weight_limit(self, limit: int) -> None:
+        """The venue has said how much REST weight a minute it allows."""
+        before = self.weight.limit
+        self.weight.learn_limit(limit)
+        if self.weight.limit != before:
+            _log.warning("weight_limit_learned", venue_limit=limit, ours=self.weight.limit, before=before)
+
+    def status(self, now_ns: int) -> dict[str, dict[str, Any]]:
+        """What to show of each service: seconds for which it still refuses us, the HTTP status of the refusal, refusals so far."""
+        return {
+            service.value: {
+                "paused_s": round(self.gate.paused_ns(service, now_ns) / 1e9, 1),
+                "refused_with": self.gate.status(service),
+                "refusals": self.gate.refusals(service),
+            }
+            for service in Service
+        }
+
+    # ── messages ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _grant_asked(self, name: str, message: GrantAsk, now_ns: int) -> None:
+        self.budget.ask(Ask((name, message.id), message.shard, message.purpose, message.starved_since_ns, now_ns))
+
+    def _grant_done(self, name: str, message: GrantDone, _now_ns: int) -> None:
+        self.budget.release((name, message.id))
+
+    def _handshake_done(self, name: str, message: HandshakeDone, now_ns: int) -> None:
+        self._answered(Service.CONNECT, name, message.outcome, message.permitted_ns, now_ns)
+
+    def _connected_alone(self, _name: str, message: ConnectedAlone, _now_ns: int) -> None:
+        self.budget.went_alone(message.at_ns)
+
+    def _weight_asked(self, name: str, message: WeightAsk, now_ns: int) -> None:
+        self.weight.ask(WeightWish((name, message.id), message.weight, message.urgency, now_ns))
+
+    def _weight_done(self, name: str, message: WeightDone, now_ns: int) -> None:
+        self._request_done((name, message.id), message.used, message.outcome, now_ns)
+
+    # ── answers ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _request_done(self, key: tuple[str, int], used: int, outcome: Outcome | None, now_ns: int) -> None:
+        permitted_ns = self.weight.done(key, now_ns, used=used)
+        if outcome is None:
+            if permitted_ns is None:
+                return  # a wish withdrawn before its turn
+            outcome = Outcome()  # permitted and not used: the next may try
+        if outcome.weight_limit:
+            self.learn_weight_limit(outcome.weight_limit)
+        # One whose lease is over counts as permitted now: what it tells must not be lost.
+        self._answered(Service.REST, key[0], outcome, now_ns if permitted_ns is None else permitted_ns, now_ns)
+
+    def _answered(self, service: Service, name: str, outcome: Outcome, permitted_ns: int, now_ns: int) -> None:
+        told_ns = int(min(outcome.retry_after_s, LONGEST_S) * 1e9)
+        refusal = self.gate.answered(Answer(service, outcome.status, permitted_ns, told_ns), now_ns)
+        if refusal is not None:
+            _log.warning(
+                "address_refused",
+                child=name,
+                service=service.value,
+                status=refusal.status,
+                pausing=sorted(paused.value for paused in refusal.services),
+                pause_s=round(refusal.pause_ns / 1e9, 1),
+                in_a_row=refusal.in_a_row,
+            )
+
+    def _give(self, now_ns: int) -> None:
+        for ask in self.budget.due(now_ns):
+            self._send(ask.key[0], GrantGiven(ask.key[1]))
+        for wish in self.weight.due(now_ns):
+            name, number = wish.key
+            if name != OWN:
+                self._send(name, WeightGiven(number))
+            elif (given := self._own.get(number)) is not None and not given.done():
+                given.set_result(None)

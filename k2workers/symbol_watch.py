@@ -1,0 +1,190 @@
+"""Owns which worker serves which symbol for the whole run, and what the venue says of each: shown, and told when it changes.
+
+Symbols that come later go to the worker with the fewest; no other moves. A worker is told all of its symbols, again and again until
+it reports as many, so that neither a lost message nor a restart loses one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from k2workers.errors import ConfigError, VenueError
+from k2workers.plan import SYMBOLS_WEIGHT, Plan
+from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.control import Serve
+from k2workers.supervision.supervisor import Supervisor
+from k2workers.venues.binance.symbols import TRADING, VANISHED, Choice
+
+RETRY_CAP_S = 30.0
+
+SHOWN = 50
+"""How many names of each state /status and a log line hold; the metric counts all."""
+
+_log = structlog.get_logger(__name__)
+
+
+class SymbolWatch:
+    """The symbols of one run: ``choose`` them, ``begin`` with them, then ``watch`` them and ``remind`` steadily."""
+
+    def __init__(self, plan: Plan, supervisor: Supervisor) -> None:
+        self._plan = plan
+        self._supervisor = supervisor
+        self._specs: dict[str, ChildSpec] = {}
+        self._status: dict[str, str] = {}
+        """Symbol that is served → what the venue says of it."""
+        self._no_room: set[str] = set()
+        self._choice = Choice({}, {}, {}, 0, {})
+
+    @property
+    def symbols(self) -> list[str]:
+        """What is served."""
+        return list(self._status)
+
+    async def choose(self) -> Choice:
+        """What can be served, however long the venue cannot be asked or has nothing; a user's mistake raises ConfigError."""
+        delay_s = 1.0
+        while True:
+            try:
+                choice = await self._ask()
+                if choice.served:
+                    return choice
+                self._tell_choice(choice)
+                _log.warning(
+                    "no_symbol_yet", in_break=choice.awaited, left_out=_some(choice.left_out), retry_in_s=delay_s
+                )
+            except VenueError as error:
+                hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
+                _log.error("venue_unreachable", error=str(error), retry_in_s=delay_s, hint=f"still trying{hint}")
+            await asyncio.sleep(delay_s)
+            delay_s = min(RETRY_CAP_S, delay_s * 2)
+
+    async def watch(self) -> None:
+        """Look steadily what has become of the symbols; whatever goes wrong with that, the feed goes on."""
+        every_s = self._plan.settings.symbol_check_s
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                self.look(await self._ask())
+            except (VenueError, ConfigError) as error:
+                _log.warning("symbols_not_checked", error=str(error), retry_in_s=every_s)
+
+    async def _ask(self) -> Choice:
+        permissions = self._supervisor.permissions
+        async with permissions.own_request(SYMBOLS_WEIGHT):
+            choice, weight_limit = await self._plan.choose_symbols()
+        if weight_limit:
+            permissions.learn_weight_limit(weight_limit)
+        return choice
+
+    def begin(self, choice: Choice) -> list[ChildSpec]:
+        """The workers for these. Raises ConfigError if they do not fit."""
+        specs = self._plan.workers(list(choice.served))
+        self._specs = {spec.name: spec for spec in specs}
+        self._status = dict(choice.served)
+        asked = self._plan.settings.shards
+        if len(specs) < asked:
+            note = f"{len(specs)} of {asked} shards run: there is nothing to serve for more"
+            _log.warning("fewer_shards", running=len(specs), asked=asked, note=note)
+        quiet = {name: status for name, status in choice.served.items() if status != TRADING}
+        if quiet:
+            _log.warning(
+                "symbols_not_trading", count=len(quiet), status=_some(quiet), note="subscribed; silent until they trade"
+            )
+        self._tell_choice(choice)
+        return specs
+
+    def look(self, choice: Choice) -> None:
+        """The venue was asked again."""
+        changed: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for symbol, before in self._status.items():
+            status = choice.status_of.get(symbol, VANISHED)
+            if status != before:
+                changed[before, status].append(symbol)
+                self._status[symbol] = status
+        for (before, status), names in changed.items():
+            _log.warning("symbols_changed", before=before, now=status, count=len(names), symbols=names[:SHOWN])
+        self._tell_choice(choice)
+        self._take_up({name: status for name, status in choice.served.items() if name not in self._status})
+
+    def remind(self) -> None:
+        """Tell the workers that do not serve all of their symbols yet."""
+        running = self._supervisor.pids()
+        for name, spec in self._specs.items():
+            beat = self._supervisor.beat(name) if name in running else None
+            if beat is not None and int(beat.status.get("symbols", 0)) < len(spec.settings.symbols):
+                self._supervisor.send(name, Serve(spec.settings.symbols))
+
+    def counts(self) -> dict[str, int]:
+        """How many symbols there are, by state."""
+        states = Counter("trading" if status == TRADING else "quiet" for status in self._status.values())
+        choice = self._choice
+        vanished = sum(status == VANISHED for status in self._status.values())
+        return {
+            "trading": states["trading"],
+            "quiet": states["quiet"] - vanished,
+            "vanished": vanished,
+            "awaited": choice.awaited,
+            "unknown": len(choice.unknown),
+            "left_out": len(choice.left_out),
+            "no_room": len(self._no_room),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """What /status shows: how many of each state, and the names of those that do not simply trade."""
+        quiet = {name: status for name, status in self._status.items() if status != TRADING}
+        return {
+            "count": self.counts(),
+            "not_trading": _some(quiet),
+            "unknown_nearest": _some(self._choice.unknown),
+            "left_out": _some(self._choice.left_out),
+            "no_room": sorted(self._no_room)[:SHOWN],
+        }
+
+    def _take_up(self, newcomers: Mapping[str, str]) -> None:
+        taken: defaultdict[str, list[str]] = defaultdict(list)
+        held = {name: len(spec.settings.symbols) for name, spec in self._specs.items()}
+        no_room = set()
+        for symbol, status in newcomers.items():
+            worker = min(held, key=lambda name: held[name])
+            if held[worker] >= self._plan.room:
+                no_room.add(symbol)
+                continue
+            held[worker] += 1
+            taken[worker].append(symbol)
+            self._status[symbol] = status
+        if no_room - self._no_room:
+            names = sorted(no_room)
+            _log.error(
+                "symbols_without_room", count=len(names), symbols=names[:SHOWN], note="more shards would take them"
+            )
+        self._no_room = no_room
+        for name, symbols in taken.items():
+            old = self._specs[name]
+            settings = msgspec.structs.replace(old.settings, symbols=(*old.settings.symbols, *symbols))
+            self._specs[name] = msgspec.structs.replace(old, settings=settings)
+            self._supervisor.respec(self._specs[name])
+            _log.info("symbols_taken_up", worker=name, count=len(symbols), symbols=symbols[:SHOWN])
+        self.remind()
+
+    def _tell_choice(self, choice: Choice) -> None:
+        before, self._choice = self._choice, choice
+        for name, near in itertools.islice((choice.unknown.items() - before.unknown.items()), SHOWN):
+            hint = f"did you mean {near}?" if near else ""
+            _log.warning(
+                "symbol_unknown", symbol=name, hint=hint, note="the venue does not list it; looked for again steadily"
+            )
+        for name, fault in itertools.islice((choice.left_out.items() - before.left_out.items()), SHOWN):
+            _log.warning("symbol_left_out", symbol=name, reason=fault)
+        if choice.awaited != before.awaited:
+            _log.info("symbols_awaited", count=choice.awaited, note="they match a pattern and are in BREAK")
+
+
+def _some(names: Mapping[str, str]) -> dict[str, str]:
+    return dict(itertools.islice(names.items(), SHOWN))

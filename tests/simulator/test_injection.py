@@ -1,0 +1,87 @@
+"""Symbols that do not trade, or are not listed: what REST and streams say of them, and how they come back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.simulator.support import Client, ask, collect, inject, running
+from tests.support.waiting import LOOK_S, WAIT_S
+
+
+async def statuses(client: Client) -> dict[str, str]:
+    return {row["symbol"]: row["status"] for row in (await client.get("/api/v3/exchangeInfo"))["symbols"]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "listed"),
+    [
+        ({"kind": "status"}, {"BTCUSDT": "BREAK", "ETHUSDT": "TRADING", "SOLUSDT": "TRADING"}),
+        ({"kind": "status", "symbol": "ETHUSDT", "status": "HALT"}, {"BTCUSDT": "TRADING", "ETHUSDT": "HALT", "SOLUSDT": "TRADING"}),
+        ({"kind": "delist", "symbol": "SOLUSDT"}, {"BTCUSDT": "TRADING", "ETHUSDT": "TRADING"}),
+    ],
+)  # fmt: skip
+async def test_a_symbol_at_rest_is_acknowledged_and_silent_until_it_trades_again(
+    fault: dict[str, Any], listed: dict[str, str]
+) -> None:
+    async with running() as client:
+        assert set((await statuses(client)).values()) == {"TRADING"}
+        await inject(client, **fault)
+        assert await statuses(client) == listed
+        trading = [name for name, status in listed.items() if status == "TRADING"]
+        socket = await client.connect()
+        names = [
+            f"{name.lower()}@{kind}" for name in ("BTCUSDT", "ETHUSDT", "SOLUSDT") for kind in ("trade", "depth@100ms")
+        ]
+        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1}))["result"] is None
+        heard = await collect(socket, lambda events: len(events) > 500)
+        assert {event["data"]["s"] for event in heard} == set(trading)
+        await client.post("/_exchange/clear_faults")
+        assert set((await statuses(client)).values()) == {"TRADING"}
+        await collect(
+            socket, lambda events: {event["data"]["s"] for event in events} == {"BTCUSDT", "ETHUSDT", "SOLUSDT"}
+        )
+
+
+async def test_rest_knows_a_symbol_in_break_and_not_a_delisted_one() -> None:
+    async with running() as client:
+        await inject(client, kind="status", symbol="ETHUSDT")
+        await inject(client, kind="delist", symbol="SOLUSDT")
+        for path in (
+            "exchangeInfo?symbol=SOLUSDT",
+            'exchangeInfo?symbols=["BTCUSDT","SOLUSDT"]',
+            "depth?symbol=SOLUSDT",
+        ):
+            assert (await client.get(f"/api/v3/{path}"))["code"] == -1121
+        assert "lastUpdateId" in await client.get("/api/v3/depth?symbol=ETHUSDT")
+        assert (await client.get("/api/v3/depth?symbol=ETHUSDT&symbolStatus=TRADING"))["code"] == -1220
+        asleep = await client.get("/api/v3/exchangeInfo?symbolStatus=BREAK")
+        assert [row["symbol"] for row in asleep["symbols"]] == ["ETHUSDT"]
+        assert [row["symbol"] for row in await client.get("/api/v3/ticker/price")] == ["BTCUSDT", "ETHUSDT"]
+
+
+async def test_ids_go_on_where_they_stood_and_the_truth_stays_whole() -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/btcusdt@trade")
+        before = await collect(socket, lambda events: len(events) > 20)
+        await inject(client, kind="status")
+        other = await client.connect("/ws/ethusdt@trade")
+        await collect(other, lambda events: len(events) > 100)
+        await client.post("/_exchange/clear_faults")
+        after = await collect(socket, lambda events: len(events) > 20)
+        ids = [event["t"] for event in before + after]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+        assert len((await client.get("/_exchange/truth"))["topics"]["btcusdt@trade"]["ranges"]) == 1
+
+
+async def test_a_rest_with_an_end_ends_by_itself() -> None:
+    async with running(symbols=2) as client:
+        await inject(client, kind="status", for_s=0.2)
+        async with asyncio.timeout(WAIT_S):
+            while (await statuses(client))["BTCUSDT"] != "TRADING":
+                await asyncio.sleep(LOOK_S)
+        (fault,) = (await client.get("/_exchange/faults"))["faults"]
+        assert fault["acted"] == 1, "it was in effect"
+        await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 3)

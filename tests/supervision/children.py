@@ -1,0 +1,32 @@
+"""Children of a supervisor under test. Each is called as a child's ``target``; ``settings`` is what the test gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from k2workers.supervision import control
+
+
+def serve(name: str, endpoint: str, settings: float) -> None:
+    """Use so many seconds of the processor before it serves, then beat and drain when told."""
+    while time.process_time() < settings:
+        pass
+    asyncio.run(_serve(name, endpoint))
+
+
+async def _serve(name: str, endpoint: str) -> None:
+    stop = asyncio.Event()
+    client = control.ControlClient(name, endpoint)
+    await client.start(lambda message: stop.set() if isinstance(message, control.Drain) else None)
+    client.send(control.Ready(name))
+    while not stop.is_set():
+        client.send(control.Beat(name, os.getpid(), {}, {}))
+        await asyncio.sleep(0.05)
+    await client.close()
+
+
+def hang(_name: str, _endpoint: str, _settings: float) -> None:
+    """Wait for what never comes."""
+    asyncio.run(asyncio.Event().wait())

@@ -1,0 +1,33 @@
+"""What counts as a sign of life."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from k2workers.supervision.life import Life
+
+
+def test_use_of_the_processor_is_a_sign_once() -> None:
+    life = Life(0)
+    life.look(os.getpid(), 10)
+    assert life.silent_ns(30) == 20
+    before_s = time.process_time()
+    while time.process_time() < before_s + 0.1:
+        pass
+    life.look(os.getpid(), 40)
+    assert life.silent_ns(40) == 0
+
+
+def test_a_process_that_has_ended_gives_none() -> None:
+    life = Life(0)
+    life.look(2**22 + 1, 10)
+    assert life.silent_ns(30) == 30
+
+
+def test_what_we_could_not_hear_is_not_held_against_it_but_makes_no_future() -> None:
+    life = Life(10)
+    life.excuse(50, 100)
+    assert life.silent_ns(100) == 40
+    life.excuse(500, 100)
+    assert life.silent_ns(100) == 0

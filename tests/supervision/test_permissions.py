@@ -1,0 +1,133 @@
+"""Who may connect and ask, over the real control channel between a parent and its children."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from k2workers.errors import AddressRefused
+from k2workers.supervision.budget import BudgetPolicy
+from k2workers.supervision.control import (
+    ConnectedAlone,
+    ControlClient,
+    ControlServer,
+    HandshakeDone,
+    Message,
+    Outcome,
+    WeightDone,
+)
+from k2workers.supervision.gate import Service
+from k2workers.supervision.permissions import Permissions
+from k2workers.supervision.weight import WeightPolicy
+
+LOOK_S = 0.02
+
+
+class Parent:
+    """Permissions behind a control server, looked at steadily; ``mute`` keeps every answer back."""
+
+    def __init__(self, endpoint: str, budget: BudgetPolicy) -> None:
+        self.mute = False
+        self.said: list[str] = []
+        self.server = ControlServer(endpoint, self._take)
+        self.permissions = Permissions(budget, WeightPolicy(), self._send)
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def _now_ns(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1e9)
+
+    def _take(self, name: str, message: Message) -> None:
+        self.permissions.take(name, message, self._now_ns())
+
+    def _send(self, name: str, message: Message) -> None:
+        self.said.append(type(message).__name__)
+        if not self.mute:
+            task = asyncio.get_running_loop().create_task(self.server.send(name, message))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def look(self) -> None:
+        while True:
+            self.permissions.look(self._now_ns())
+            await asyncio.sleep(LOOK_S)
+
+
+@asynccontextmanager
+async def connected(folder: Path, budget: BudgetPolicy) -> AsyncIterator[tuple[Parent, ControlClient]]:
+    parent = Parent(f"ipc://{folder}/control", budget)
+    parent.server.start()
+    looking = asyncio.get_running_loop().create_task(parent.look())
+    child = ControlClient("worker-0", f"ipc://{folder}/control")
+    await child.start(lambda _message: None)
+    try:
+        yield parent, child
+    finally:
+        looking.cancel()
+        await child.close()
+        await parent.server.close()
+
+
+async def until(condition: object) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+async def test_a_parent_that_says_wait_is_obeyed_for_longer_than_its_silence_would_be(tmp_path: Path) -> None:
+    window_ns = 4_000_000_000
+    async with connected(tmp_path, BudgetPolicy(limit=1, window_ns=window_ns)) as (parent, child):
+        assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=1.5)
+        begun_s = asyncio.get_running_loop().time()
+        # The window is full for four seconds, in which a silent parent would have been given up.
+        assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=1.5)
+        assert asyncio.get_running_loop().time() - begun_s > 1.5
+        assert "Waiting" in parent.said
+
+
+async def test_a_silent_parent_is_given_up_and_told_of_what_was_done_alone(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy(limit=1, window_ns=10**15)) as (parent, child):
+        parent.mute = True
+        assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=1.0) is None
+        child.send(ConnectedAlone(0))
+        await until(lambda: parent.permissions.budget.alone == 1)
+        assert parent.permissions.budget.waiting == 0, "the wish was withdrawn"
+
+
+async def test_a_pause_that_the_parent_told_of_is_kept_when_it_falls_silent(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        now_ns = int(asyncio.get_running_loop().time() * 1e9)
+        child.send(HandshakeDone(Outcome(429, retry_after_s=5.0), now_ns))
+        await until(lambda: parent.permissions.gate.paused_ns(Service.CONNECT, now_ns))
+        asked = asyncio.get_running_loop().create_task(child.ask_grant(0, "connect", starved_since_ns=1, silence_s=2.0))
+        await until(lambda: "Waiting" in parent.said)
+        parent.mute = True
+        assert await asked is None
+        assert asyncio.get_running_loop().time() * 1e9 >= now_ns + 5e9
+
+
+async def test_a_refusal_that_one_child_reports_stops_the_parents_own_requests(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        asked = await child.ask_weight(25, 0, timeout_s=30)
+        assert asked is not None
+        child.send(WeightDone(asked, 0, Outcome(429, retry_after_s=3.0, weight_limit=1_200)))
+        await until(lambda: parent.permissions.gate.refusals(Service.REST))
+        assert parent.permissions.weight.limit == 960
+        begun_s = asyncio.get_running_loop().time()
+        async with parent.permissions.own_request(20):
+            assert asyncio.get_running_loop().time() - begun_s > 2
+        assert parent.permissions.gate.status(Service.REST) == 0
+
+
+async def test_the_parents_own_request_teaches_everybody(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        with pytest.raises(AddressRefused):
+            async with parent.permissions.own_request(20):
+                raise AddressRefused("x", status=418, retry_after_s=600.0)
+        assert await child.ask_weight(25, 0, timeout_s=0.5) is None
+        shown = parent.permissions.status(int(asyncio.get_running_loop().time() * 1e9))["rest"]
+        assert (shown["refused_with"], shown["refusals"]) == (418, 1)
+        assert shown["paused_s"] > 500

@@ -1,0 +1,73 @@
+"""A network of its own for a test: loopback only, every port free, and names that mean what the test says. Linux.
+
+As a module it is the process that keeps the namespaces: ``python -m tests.support.namespace HOSTS`` under ``unshare``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+RESOLVING = {"/etc/hosts": "hosts", "/etc/nsswitch.conf": "nsswitch.conf"}
+
+
+class Namespace:
+    """Use it as ``with``; a command of ``inside`` runs there. ``names``: host name → address of 127.0.0.0/8.
+
+    Who may not make namespaces skips the test; root (as CI is) may, so there it fails.
+    """
+
+    def __init__(self, folder: Path, names: dict[str, str]) -> None:
+        lines = ["127.0.0.1 localhost", "::1 localhost", *(f"{address} {name}" for name, address in names.items())]
+        (folder / "hosts").write_text("\n".join(lines) + "\n", encoding="ascii")
+        (folder / "nsswitch.conf").write_text("hosts: files\n", encoding="ascii")
+        self._folder = folder
+        self._root = os.geteuid() == 0
+        self._keeper: subprocess.Popen[str]
+
+    def __enter__(self) -> Self:
+        as_user = [] if self._root else ["--user", "--map-root-user"]
+        self._keeper = subprocess.Popen(
+            ["unshare", *as_user, "--net", "--mount", sys.executable, "-m", "tests.support.namespace", self._folder],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._keeper.stdout is not None and self._keeper.stderr is not None
+        if self._keeper.stdout.readline() != "ready\n":
+            reason = f"no namespaces here: {self._keeper.stderr.read().strip()}"
+            self.__exit__()
+            (pytest.fail if self._root else pytest.skip)(reason)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeper.communicate()
+
+    def inside(self, *command: str) -> list[str]:
+        """The command that runs ``command`` in the namespaces, as the same process."""
+        as_user = [] if self._root else ["--user", "--preserve-credentials"]
+        return ["nsenter", f"--target={self._keeper.pid}", *as_user, "--net", "--mount", "--wd=.", "--", *command]
+
+
+def keep(folder: Path) -> None:
+    """Set the namespaces up, say so, and stay until the test's end closes our input."""
+    for place, file in RESOLVING.items():
+        subprocess.run(["mount", "--bind", folder / file, place], check=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        name = b"lo".ljust(16, b"\0")
+        flags = struct.unpack("16sh", fcntl.ioctl(any_socket, SIOCGIFFLAGS, name + bytes(2)))[1]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", name, flags | IFF_UP))
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

@@ -1,0 +1,90 @@
+"""Symbols that come, change and go while the feed runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from k2workers import metrics
+from k2workers.config import Settings
+from k2workers.plan import Plan
+from k2workers.supervision.control import Beat, Serve
+from k2workers.symbol_watch import SymbolWatch
+from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.symbols import SymbolInfo, choose
+from tests.fakes import Careless
+
+
+class Run:
+    """A watch over two workers of which each has room for two symbols."""
+
+    def __init__(self, folder: Path) -> None:
+        plan = Plan(Settings(shards=2, streams=["trade", "depth"], symbols=["*"]), folder, origin_ns=0)
+        plan.venue = BinanceSpot()
+        plan.venue.limits = msgspec.structs.replace(plan.venue.limits, streams_per_connection=4)
+        self.supervisor = Careless()
+        self.watch = SymbolWatch(plan, self.supervisor)  # type: ignore[arg-type]
+
+    def listed(self, **status: str) -> Any:
+        return choose(["*"], [SymbolInfo(symbol, each) for symbol, each in status.items()])
+
+    def beat(self, name: str, symbols: int) -> None:
+        self.supervisor.beats[name] = Beat(name, os.getpid(), {}, {"symbols": symbols})
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    return Run(tmp_path)
+
+
+def test_newcomers_go_to_the_worker_with_the_fewest_and_no_other_moves(run: Run) -> None:
+    specs = run.watch.begin(run.listed(AUSDT="TRADING", BUSDT="TRADING", CUSDT="TRADING"))
+    few = next(spec for spec in specs if len(spec.settings.symbols) == 1)
+    run.watch.look(run.listed(AUSDT="TRADING", BUSDT="TRADING", CUSDT="TRADING", DUSDT="TRADING"))
+    ((name, spec),) = run.supervisor.specs.items()
+    assert name == few.name
+    assert spec.settings.symbols == (*few.settings.symbols, "DUSDT")
+    assert sorted(run.watch.symbols) == ["AUSDT", "BUSDT", "CUSDT", "DUSDT"]
+
+
+def test_a_worker_is_told_until_it_reports_as_many(run: Run) -> None:
+    (spec,) = run.watch.begin(run.listed(AUSDT="TRADING"))
+    run.watch.remind()
+    assert run.supervisor.sent == []  # not running yet
+    run.beat(spec.name, 1)
+    run.watch.remind()
+    assert run.supervisor.sent == []
+    run.watch.look(run.listed(AUSDT="TRADING", BUSDT="TRADING"))
+    run.watch.remind()
+    assert run.supervisor.sent == [(spec.name, Serve(("AUSDT", "BUSDT")))] * 2
+    run.beat(spec.name, 2)
+    run.watch.remind()
+    assert len(run.supervisor.sent) == 2
+
+
+def test_what_does_not_fit_is_named_and_taken_by_nobody(run: Run) -> None:
+    run.watch.begin(run.listed(AUSDT="TRADING", BUSDT="TRADING"))
+    everything = {f"{letter}USDT": "TRADING" for letter in "ABCDE"}
+    run.watch.look(run.listed(**everything))
+    assert run.watch.counts()["no_room"] == 1
+    assert run.watch.status()["no_room"] == ["EUSDT"]
+    assert len(run.watch.symbols) == 4
+
+
+def test_changes_are_counted_and_a_vanished_symbol_stays(run: Run) -> None:
+    run.watch.begin(run.listed(AUSDT="TRADING", BUSDT="TRADING", CUSDT="BREAK"))
+    assert run.watch.counts() == {
+        "trading": 2, "quiet": 0, "vanished": 0, "awaited": 1, "unknown": 0, "left_out": 0, "no_room": 0,
+    }  # fmt: skip
+    run.watch.look(run.listed(BUSDT="HALT", CUSDT="TRADING"))
+    assert run.watch.counts() == {
+        "trading": 1, "quiet": 1, "vanished": 1, "awaited": 0, "unknown": 0, "left_out": 0, "no_room": 0,
+    }  # fmt: skip
+    assert run.watch.status()["not_trading"] == {"AUSDT": "not listed any longer", "BUSDT": "HALT"}
+    ((_, spec),) = run.supervisor.specs.items()
+    assert spec.settings.symbols[-1] == "CUSDT"
