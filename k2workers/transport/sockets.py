@@ -60,7 +60,8 @@ def connect(socket: Socket, endpoint: str, *, setting: str) -> None:
 
 
 def _attach(socket: Socket, attach: Callable[[str], object], endpoint: str, setting: str) -> None:
-    mistake = mistake_in(endpoint)
+    # Within one context ZeroMQ knows more: names that no user gives.
+    mistake = "" if endpoint.startswith("inproc://") else mistake_in(endpoint)
     if mistake:
         raise ConfigError(f"{setting} = {endpoint!r} cannot be used: {mistake}")
     # Only for an address that is one: with it ZeroMQ takes a name's IPv6 address alone, and many names have both.

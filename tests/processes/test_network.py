@@ -55,7 +55,7 @@ def test_the_feed_behind_a_proxy_reaches_the_venue_and_never_shows_the_password(
 
 @pytest.mark.parametrize("value", ["socks4://me:s3cr3t@127.0.0.1:1", "http://me:s3cr3t@"])
 def test_a_proxy_that_is_none_is_one_message_before_any_child(value: str) -> None:
-    ended = run_briefly("--log-format", "json", timeout_s=60, **NO_PROXIES | {"ALL_PROXY": value})
+    ended = run_briefly("--log-format", "json", **NO_PROXIES | {"ALL_PROXY": value})
     assert ended.returncode == 2
     assert ended.stdout.strip() == ""
     assert ended.stderr.startswith("k2workers: error: ALL_PROXY in the environment is not the address of a proxy")
@@ -83,7 +83,7 @@ def test_everything_that_listens_listens_on_ipv6() -> None:
     with Program("--demo", "--shards", "1", "--http-port", "0", "--log-format", "json", *hosts) as program:
         program.wait_ready()
         tail = ["tail", "binance.trade.", "--endpoint", f"tcp://[::1]:{port}", "--count", "3", "--json"]
-        assert len(run_briefly(*tail, timeout_s=60).stdout.splitlines()) == 3
+        assert len(run_briefly(*tail).stdout.splitlines()) == 3
         assert program.http("/metrics")[0] == 200
         assert program.logged("publishing")[0]["endpoint"] == f"tcp://[::1]:{port}"
         assert program.logged("started")[0]["http"].startswith("http://[::1]:")
@@ -113,6 +113,6 @@ def test_a_port_that_is_taken_names_its_setting(setting: str) -> None:
             setting: endpoint
         }
         flags = [part for name, value in ports.items() for part in (f"--{name.replace('_', '-')}", value)]
-        ended = run_briefly("--demo", "--http-port", "0", "--log-format", "json", *flags, timeout_s=60)
+        ended = run_briefly("--demo", "--http-port", "0", "--log-format", "json", *flags)
     assert ended.returncode == 2
     assert f"{setting} = '{endpoint}' cannot be used: the address is in use by another program" in ended.stderr

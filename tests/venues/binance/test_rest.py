@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-import trustme
 import uvloop
 
 from k2workers.errors import AddressRefused, ConfigError, VenueError, VenueRefused
@@ -255,7 +254,7 @@ def test_a_request_can_be_cancelled_and_leaves_nothing_open(run: Callable[..., o
     run(main())
 
 
-# ── proxies and TLS ─────────────────────────────────────────────────────────────────────────────────────────
+# ── proxies (more of them, and TLS: tests/feed/test_dialing.py, tests/test_tls.py) ──────────────────────────
 
 
 async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,54 +270,6 @@ async def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("http_proxy", "socks4://127.0.0.1:1")
     with pytest.raises(ConfigError, match="http_proxy in the environment"):
         Rest("http://venue.example")
-
-
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For a server called venue.example, and for a client that trusts it."""
-    authority = trustme.CA()
-    of_server, of_client = map(ssl.create_default_context, (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH))
-    authority.issue_cert("venue.example").configure_cert(of_server)
-    authority.configure_trust(of_client)
-    return of_server, of_client
-
-
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_tls_goes_through_a_proxy_in_a_tunnel(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
-    of_server, of_client = contexts()
-    asked: list[str] = []
-    ended: list[asyncio.Event] = []
-
-    async def main() -> None:
-        async with serving(answer(EMPTY + b" " * 3_000_000), tls=of_server) as server:
-
-            async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
-                ended.append(asyncio.Event())
-                there = await asyncio.open_connection("127.0.0.1", server.port)
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
-                ended[-1].set()
-
-            proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
-            monkeypatch.setenv("https_proxy", f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-            async with Rest("https://venue.example", of_client) as client:
-                assert await client.exchange_info() == ExchangeInfo([])
-            assert asked[0].startswith("CONNECT venue.example:443 ")
-            proxy.close()
-            await until(lambda: ended and all(each.is_set() for each in ended))
-
-    run(main())
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while piece := await reader.read(100_000):
-            writer.write(piece)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
 
 
 async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
