@@ -28,7 +28,8 @@ ENV PYTHONPATH=/srv \
 VOLUME /var/lib/k2workers/state
 EXPOSE 9091 5555 5556
 STOPSIGNAL SIGTERM
+# Without the environment's proxy, whose loopback is another machine's.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["/opt/k2workers/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9091/healthz', timeout=2)"]
+    CMD ["/opt/k2workers/bin/python", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:9091/healthz', timeout=2)"]
 # Exec form: Python is PID 1 and receives SIGTERM itself; it drains and reaps its children.
 ENTRYPOINT ["/opt/k2workers/bin/python", "-m", "k2workers"]

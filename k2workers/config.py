@@ -1,4 +1,5 @@
-"""Owns the settings: one model, filled from flags over environment (``K2_…``) over a TOML file over defaults.
+"""Owns the settings: one model, filled from flags over environment (``K2_…``; an empty one counts as not set) over a TOML file
+over defaults.
 
 Every mistake is reported at once; each names the setting, the value and what is allowed.
 """
@@ -18,6 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from k2workers.errors import ConfigError
+from k2workers.transport.endpoint import mistake_in
 from k2workers.venues.binance import streams as binance_streams
 
 ENVIRONMENT_PREFIX = "K2_"
@@ -32,7 +34,7 @@ Words = Annotated[list[str], NoDecode]
 class Settings(BaseSettings):
     """Everything a run can be told. The defaults feed Binance spot."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     shards: int = Field(4, ge=1, le=256, description="worker processes, one connection each")
     symbols: Words = Field(
@@ -51,7 +53,9 @@ class Settings(BaseSettings):
     )
     overlap_limit_s: float = Field(30.0, gt=0, le=600, description="how long a standby may take to prove itself")
     stale_after_s: float = Field(30.0, ge=5, le=600, description="a connection without a frame this long is dropped")
-    connect_timeout_s: float = Field(10.0, gt=0, le=120, description="for one connection attempt")
+    connect_timeout_s: float = Field(
+        10.0, gt=0, le=120, description="for making a connection, and as long again for its handshakes"
+    )
     binance_websocket_url: str = Field("wss://stream.binance.com:9443", description="base of the stream address")
     binance_rest_url: str = Field("https://api.binance.com", description="base of the REST address")
     binance_ca_bundle: str = Field("", description="PEM file with further certificate authorities to trust")
@@ -122,11 +126,10 @@ class Settings(BaseSettings):
     @field_validator("publish_endpoint", "snapshot_endpoint")
     @classmethod
     def _endpoint(cls, value: str) -> str:
-        scheme, _, rest = value.partition("://")
-        port = rest.rpartition(":")[2]
-        if (scheme == "ipc" and rest) or (scheme == "tcp" and (port == "*" or (port.isdigit() and int(port) < 65_536))):
-            return value
-        raise ValueError("allowed: tcp://HOST:PORT or ipc://PATH")
+        mistake = mistake_in(value)
+        if mistake:
+            raise ValueError(mistake)
+        return value
 
     @field_validator("binance_websocket_url")
     @classmethod
@@ -199,9 +202,8 @@ def load(
     Raises ConfigError that lists every mistake; ``flag_of`` says by which flags the settings are known to the user.
     """
     from_file = _read(file)
-    from_environment = {
-        name for name in Settings.model_fields if f"{ENVIRONMENT_PREFIX}{name}".upper() in map(str.upper, environ)
-    }
+    set_there = {variable.upper() for variable, value in environ.items() if value}
+    from_environment = {name for name in Settings.model_fields if f"{ENVIRONMENT_PREFIX}{name}".upper() in set_there}
     given = {name: value for name, value in from_file.items() if name not in from_environment} | dict(flags)
     if given.get("demo") and not ({"symbols"} & (given.keys() | from_environment)):
         given["symbols"] = ["*"]

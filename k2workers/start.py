@@ -34,6 +34,8 @@ def run(settings: Settings) -> int:
     from k2workers import log
 
     log.configure(settings.log_level, settings.log_format, process="parent")
+    if not settings.demo:
+        _tell_proxies(settings)
     run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
     try:
         _prepare_metrics(run_dir / "metrics")
@@ -45,6 +47,18 @@ def run(settings: Settings) -> int:
     finally:
         if not settings.run_dir:
             shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _tell_proxies(settings: Settings) -> None:
+    """Say through which proxies the venue is reached. Raises ConfigError for one that cannot be used, before any child finds it."""
+    import structlog
+
+    from k2workers.proxies import proxy_for
+
+    for url in (settings.binance_websocket_url, settings.binance_rest_url):
+        proxy = proxy_for(url)
+        if proxy is not None:
+            structlog.get_logger(__name__).info("proxy", to=url, through=proxy.address, variable=proxy.variable)
 
 
 def _prepare_metrics(directory: Path) -> None:

@@ -27,6 +27,21 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path, monk
     assert (settings.shards, settings.http_port, settings.environment, settings.stale_after_s) == (7, 2, "file", 30)
 
 
+def test_an_empty_variable_counts_as_not_set_for_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"K2_{name.upper()}", "")
+    assert load({}, file(tmp_path, "")) == Settings()
+    path = file(tmp_path, 'shards = 3\nsymbols = ["BTCUSDT"]\ncheckpoint = "file"\n')
+    settings = load({}, path)
+    assert (settings.shards, settings.symbols, settings.checkpoint) == (3, ["BTCUSDT"], "file")
+    assert load({"demo": True}, file(tmp_path, "")).symbols == ["*"]
+
+
+def test_ipv6_endpoints_are_taken() -> None:
+    settings = load({"publish_endpoint": "tcp://[::1]:5555", "snapshot_endpoint": "tcp://[::]:*"})
+    assert (settings.publish_endpoint, settings.snapshot_endpoint) == ("tcp://[::1]:5555", "tcp://[::]:*")
+
+
 def test_the_lifetime_has_the_name_that_users_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS", "12")
     assert load({}).lifetime_ns == 12 * 3_600 * 10**9
@@ -42,6 +57,10 @@ def test_the_lifetime_has_the_name_that_users_know(monkeypatch: pytest.MonkeyPat
         ({"streams": "mini_ticker,mini_ticker_all"}, ["choose one"]),
         ({"publish_endpoint": "localhost:5555"}, ["publish_endpoint", "tcp://HOST:PORT"]),
         ({"publish_endpoint": "tcp://127.0.0.1:99999"}, ["publish_endpoint"]),
+        (
+            {"snapshot_endpoint": "tcp://::1:5556"},
+            ["snapshot_endpoint", "stands in brackets, such as tcp://[::1]:5555"],
+        ),
         ({"binance_websocket_url": "https://x"}, ["binance_websocket_url", "wss://"]),
         ({"binance_rest_url": "ftp://x"}, ["binance_rest_url", "https://"]),
         ({"binance_rest_url": "https://"}, ["binance_rest_url", "https://HOST[:PORT]"]),

@@ -342,7 +342,7 @@ class Driver:
             f"{self._venue.name}_connection_rotation_triggered",
             reason=reason,
             line=self.machine.primary,
-            lifetime_s=round(self.lifetime_s, 3),
+            lifetime_seconds=round(self.lifetime_s, 3),
         )
         self._input(rotation.Rotate(reason))
 

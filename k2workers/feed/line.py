@@ -1,6 +1,6 @@
 """Owns one WebSocket connection: bytes in, whole messages out. Holds no policy: it never reconnects.
 
-The ``websockets`` library does the handshake, TLS, proxies, ping replies, the closing handshake and all
+The ``websockets`` library does the handshake, TLS, ping replies, the closing handshake and all
 protocol errors; plain messages are cut out beside it (``framing.py``), where the socket's bytes were read to. They are stamped
 with the time of that read. The client sends no keepalive pings: they cost message
 rate and cause false disconnects; liveness is data and the venue's own pings (``last_read_ns``).
@@ -24,7 +24,9 @@ from websockets.frames import Frame
 from websockets.protocol import Event as ProtocolEvent
 from websockets.protocol import State
 
+from k2workers import tls
 from k2workers.errors import StateError, VenueError
+from k2workers.feed import dialing
 from k2workers.feed.framing import FastLane, MessageAssembler
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
@@ -172,7 +174,8 @@ class Line:
             f"{asked} answered HTTP {status}", status=status
         ),
     ) -> None:
-        """Connect and shake hands. Raises VenueError with the reason in words, as ``read_refusal`` understands an answer other than 101."""
+        """Connect, then shake hands; ``timeout_s`` is for each. Raises VenueError with the reason in words, as ``read_refusal``
+        understands an answer other than 101."""
         secure = self.url.startswith("wss:")
         try:
             self._connection = await connect(
@@ -184,19 +187,17 @@ class Line:
                 close_timeout=close_timeout_s,
                 max_size=MAX_MESSAGE_BYTES,
                 ssl=ssl_context if secure else None,
+                **await dialing.way_to(self.url, ssl_context, timeout_s),
             )
-        except ssl.SSLError as error:
-            _collect_soon()
-            raise VenueError(f"TLS with {self.url} failed: {error.reason or error}") from error
         except websockets.InvalidStatus as error:
             _collect_soon()
             reply = error.response
             retry_after = reply.headers.get("Retry-After", "")
             raise read_refusal(self.url, reply.status_code, retry_after, bytes(reply.body), time.time()) from None
-        except (OSError, websockets.WebSocketException, ImportError) as error:
+        except (OSError, websockets.WebSocketException, ValueError) as error:
             _collect_soon()
-            # ImportError: a SOCKS proxy in the environment without its optional package; the words say so.
-            raise VenueError(f"cannot connect to {self.url}: {error or type(error).__name__}") from error
+            # ValueError: the venue redirects, which is not followed; the words say so.
+            raise VenueError(f"cannot connect to {self.url}: {tls.reason(error)}") from error
         self.opened_ns = self.last_read_ns = time.monotonic_ns()
 
     def _make(self, *args: Any, **kwargs: Any) -> _Connection:

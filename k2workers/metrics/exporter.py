@@ -7,6 +7,7 @@ neither renders metrics nor waits for a slow client.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import socketserver
@@ -85,17 +86,23 @@ class MetricsServer:
     @property
     def url(self) -> str:
         """Where it is found."""
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     async def start(self) -> None:
-        """Listen; ``port`` then holds the real one. Raises ConfigError if it is taken."""
+        """Listen; ``port`` then holds the real one. Raises ConfigError if it is taken, or the host is none of this machine."""
         self._loop = asyncio.get_running_loop()
         try:
             self._server = _Server(self.host, self.port)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"http_port = {self.port}: cannot listen on {self.url} ({error.strerror}); "
+                    "choose a free port (--http-port, K2_HTTP_PORT) or 0 for any"
+                ) from error
             raise ConfigError(
-                f"http_port = {self.port}: cannot listen on {self.host}:{self.port} ({error.strerror}); "
-                "choose a free port (--http-port, K2_HTTP_PORT) or 0 for any"
+                f"http_host = {self.host!r}, http_port = {self.port}: cannot listen there ({error.strerror}); "
+                "the host is a name or an address of this machine, an IPv6 one without brackets"
             ) from error
         self._server.set_app(self._respond)
         self.port = self._server.server_port

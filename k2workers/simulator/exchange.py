@@ -107,7 +107,7 @@ class Exchange:
             await site.start()
         except OSError as error:
             raise ConfigError(
-                f"simulator {name} = {port}: cannot listen on {self.settings.host}:{port} ({error.strerror})"
+                f"simulator {name} = {port}: cannot listen on {_authority(self.settings.host, port)} ({error.strerror})"
             ) from error
         return int(self._runner.addresses[-1][1])
 
@@ -219,12 +219,14 @@ async def _serve(settings: SimulatorSettings) -> None:
     # The market's long-lived objects never become garbage; without this, full collections scan them all.
     gc.freeze()
     secure = "s" if settings.tls_cert else ""
-    print(
-        f"embedded exchange: ws{secure}://{settings.host}:{ws_port} http{secure}://{settings.host}:{rest_port}",
-        flush=True,
-    )
+    ws, rest = _authority(settings.host, ws_port), _authority(settings.host, rest_port)
+    print(f"embedded exchange: ws{secure}://{ws} http{secure}://{rest}", flush=True)
     try:
         await stopping.wait()
     finally:
         await exchange.stop()
         sys.stdout.flush()
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

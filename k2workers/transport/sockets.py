@@ -13,6 +13,7 @@ from collections.abc import Callable
 import zmq
 
 from k2workers.errors import ConfigError
+from k2workers.transport.endpoint import is_ipv6, mistake_in
 
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
@@ -26,8 +27,7 @@ _POLLIN = int(zmq.POLLIN)
 _PLAIN_REASONS = {
     zmq.EADDRINUSE: "the address is in use by another program",
     zmq.EADDRNOTAVAIL: "this machine has no such address",
-    errno.ENODEV: "this machine has no such network interface",
-    zmq.EPROTONOSUPPORT: "the protocol is not one of tcp:// and ipc://",
+    errno.ENODEV: "this machine has no such address, host name or network interface",
     zmq.EINVAL: "it is not an address like tcp://127.0.0.1:5555 or ipc:///run/k2/push",
 }
 
@@ -50,20 +50,24 @@ def open_socket(
 
 def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
     """Binds, and answers the actual endpoint (port 0 lets the system choose). ConfigError names ``setting``."""
-    port = endpoint.rpartition(":")[2]
-    if endpoint.startswith("tcp://") and port.isdecimal() and int(port) > 65_535:
-        raise ConfigError(f"{setting} = {endpoint!r} cannot be used: a port is at most 65535")  # ZeroMQ would wrap it
-    try:
-        socket.bind(endpoint)
-    except (zmq.ZMQError, ValueError, TypeError) as error:
-        raise _refused(setting, endpoint, error) from None
+    _attach(socket, socket.bind, endpoint, setting)
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
 def connect(socket: Socket, endpoint: str, *, setting: str) -> None:
     """Starts connecting; an absent peer is no error here, a malformed address is a ConfigError."""
+    _attach(socket, socket.connect, endpoint, setting)
+
+
+def _attach(socket: Socket, attach: Callable[[str], object], endpoint: str, setting: str) -> None:
+    # Within one context ZeroMQ knows more: names that no user gives.
+    mistake = "" if endpoint.startswith("inproc://") else mistake_in(endpoint)
+    if mistake:
+        raise ConfigError(f"{setting} = {endpoint!r} cannot be used: {mistake}")
+    # Only for an address that is one: with it ZeroMQ takes a name's IPv6 address alone, and many names have both.
+    socket.setsockopt(zmq.IPV6, is_ipv6(endpoint))
     try:
-        socket.connect(endpoint)
+        attach(endpoint)
     except (zmq.ZMQError, ValueError, TypeError) as error:
         raise _refused(setting, endpoint, error) from None
 

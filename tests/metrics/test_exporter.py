@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 import urllib.error
@@ -135,11 +136,17 @@ async def test_a_port_that_is_taken_is_named() -> None:
 
 
 async def test_a_host_that_is_none_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"cannot listen on nowhere\.invalid"):
-        await MetricsServer("nowhere.invalid", 0, get_status=dict, unhealthy=list, unready=list).start()
+    for host in ("nowhere.invalid", "[::1]"):
+        with pytest.raises(ConfigError, match=f"http_host = '{re.escape(host)}'.*without brackets"):
+            await MetricsServer(host, 0, get_status=dict, unhealthy=list, unready=list).start()
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-async def test_it_listens_on_ipv6_too() -> None:
-    async with serving("::1") as (_, client), client.get("/healthz") as reply:
+@pytest.mark.parametrize("host", ["::1", "::"])
+async def test_it_listens_on_ipv6_too_and_tells_an_address_that_can_be_asked(host: str) -> None:
+    async with serving(host) as (server, client), client.get("/healthz") as reply:
         assert reply.status == 200
+        assert server.url == f"http://[{host}]:{server.port}"
+        # The unspecified IPv6 address takes IPv4 too.
+        with closing(socket.create_connection(("127.0.0.1" if host == "::" else host, server.port))):
+            pass

@@ -130,6 +130,8 @@ class Venue:
         """The params of every SUBSCRIBE, in order."""
         self.closes: list[int | None] = []
         """The close code of every connection that ended."""
+        self.close_reasons: list[str] = []
+        """What clients said when they closed."""
         self.connections: list[Connection] = []
         self.sent: dict[str, int] = {}
         """How many events of each stream were given to at least one connection."""
@@ -259,8 +261,11 @@ class Venue:
         connection.names.update(filter(None, request.query.get("streams", "").split("/")))
         self.connections.append(connection)
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
+            while not socket.closed:
+                message = await socket.receive()
+                if message.type is WSMsgType.CLOSE:
+                    self.close_reasons.append(message.extra or "")
+                elif message.type is WSMsgType.TEXT:
                     with contextlib.suppress(ConnectionError):
                         await socket.send_str(self._control(connection, json.loads(message.data)))
         finally:

@@ -17,18 +17,24 @@ from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import READY_LIMIT
+from tests.support.names import has_ipv6
 from tests.support.waiting import WAIT_S, until
 
 
 class Feed:
     """A publisher that can be told what to send; its heartbeat shows that a subscription has arrived."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.publisher = Publisher(self.context, "tcp://127.0.0.1:*")
+        self.publisher = Publisher(self.context, f"tcp://{host}:*")
         self.ring = ReplayRing(10_000_000, 10**12)
-        self.server = ReplayServer(self.context, "tcp://127.0.0.1:*", self.ring, epoch=1)
+        self.server = ReplayServer(self.context, f"tcp://{host}:*", self.ring, epoch=1)
         self.beats = 0
+
+    def close(self) -> None:
+        self.publisher.close()
+        self.server.close()
+        self.context.term()
 
     def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1, withheld: bool = False) -> None:
         batch = wire.batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
@@ -53,9 +59,7 @@ class Feed:
 def feed() -> Iterator[Feed]:
     made = Feed()
     yield made
-    made.publisher.close()
-    made.server.close()
-    made.context.term()
+    made.close()
 
 
 async def subscribed(feed: Feed, subscriber: Subscriber) -> None:
@@ -242,3 +246,21 @@ async def test_the_first_heartbeat_is_heard_behind_any_number_of_batches(feed: F
         await subscriber.wait_subscribed(WAIT_S)
         got = [await anext(subscriber) for _ in range(batches)]
     assert [item.sequence for item in got if isinstance(item, Message)] == list(range(1, batches + 1))
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize(("bound", "asked"), [("[::1]", "[::1]"), ("[::]", "[::1]"), ("[::]", "127.0.0.1")])
+async def test_ipv6_carries_what_is_published_what_was_missed_and_last_values(bound: str, asked: str) -> None:
+    feed = Feed(bound)
+    feed.server.start()
+    beating = asyncio.create_task(feed.beat())
+    published, snapshot = (e.replace(bound, asked) for e in (feed.publisher.endpoint, feed.server.endpoint))
+    feed.send("t", 1, 1)
+    async with Subscriber(["t"], published, snapshot=True, snapshot_endpoint=snapshot) as subscriber:
+        feed.send("t", 2, 2, withheld=True)
+        feed.send("t", 3, 3)
+        async with asyncio.timeout(60):
+            items = [await anext(subscriber) for _ in range(3)]
+    assert [item.event.first_id for item in items if isinstance(item, Message)] == [1, 2, 3]
+    beating.cancel()
+    feed.close()

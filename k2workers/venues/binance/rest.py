@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-import urllib.request
 import zlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpcore
 import msgspec
 import structlog
 
-from k2workers.errors import ConfigError, VenueError
+from k2workers import tls
+from k2workers.errors import VenueError
 from k2workers.events import Level
+from k2workers.proxies import proxy_for
 from k2workers.venues.binance import refusals
 from k2workers.venues.binance.messages import Id, OptionalId, Time
 from k2workers.venues.binance.symbols import SymbolInfo
@@ -31,14 +32,21 @@ IDLE_LIMIT_S = 15.0
 
 USED_WEIGHT_HEADER = "x-mbx-used-weight-1m"
 
-UNREACHABLE = (
+
+def _socks_errors() -> tuple[type[Exception], ...]:
+    """What httpcore lets through from a proxy that speaks no SOCKS; the package is there only with the extra."""
+    try:
+        from socksio.exceptions import SOCKSError
+    except ImportError:
+        return ()
+    return (SOCKSError,)
+
+
+UNREACHABLE: tuple[type[BaseException], ...] = (
     httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol,
-    OSError, ValueError, zlib.error,
-    ImportError,  # a SOCKS proxy in the environment without its optional package; the words say so
+    OSError, ValueError, zlib.error, *_socks_errors(),
 )  # fmt: skip
 """What there is instead of an answer; all of it worth another try."""
-
-PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 Reply = TypeVar("Reply")
 Row = TypeVar("Row")
@@ -113,7 +121,8 @@ _symbols = ElementReader(SymbolInfo)
 
 
 class Rest:
-    """A REST client; use it as ``async with``. Proxies come from the environment; ConfigError for one that is none."""
+    """A REST client; use it as ``async with``. ``timeout_s`` is how long a request may stand still: a big answer on a thin link
+    takes its time. Proxies come from the environment; ConfigError for one that is none."""
 
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
         self.used_weight = 0
@@ -128,7 +137,8 @@ class Rest:
             "Accept-Encoding": "gzip",
             "X-MBX-TIME-UNIT": "MICROSECOND",
         }
-        self._pool = httpcore.AsyncConnectionPool(ssl_context, proxy=_proxy(base_url), keepalive_expiry=IDLE_LIMIT_S)
+        proxy = _proxy(base_url, ssl_context)
+        self._pool = httpcore.AsyncConnectionPool(ssl_context, proxy=proxy, keepalive_expiry=IDLE_LIMIT_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -196,17 +206,20 @@ class Rest:
         url = f"{self._base}/api/v3/{path}"
         try:
             async with (
-                asyncio.timeout(self._timeout_s),
-                self._pool.stream("GET", f"{url}?{urlencode(params)}", headers=self._headers) as response,
+                asyncio.timeout(self._timeout_s) as limit,
+                _Progress(limit, self._timeout_s) as progress,
+                self._pool.stream(
+                    "GET", f"{url}?{urlencode(params)}", headers=self._headers, extensions={"trace": progress}
+                ) as response,
             ):
                 status = response.status
                 headers = {name.lower().decode(): value.decode("latin-1") for name, value in response.headers}
-                body = await _body(response, headers)
+                body = await _body(response, headers, progress)
             self.used_weight = int(headers.get(USED_WEIGHT_HEADER, "0") or 0)
         except TimeoutError:
-            raise VenueError(f"{url} did not answer in {self._timeout_s:g} s") from None
+            raise VenueError(f"{url} was silent for {self._timeout_s:g} s") from None
         except UNREACHABLE as error:
-            raise VenueError(f"{url} cannot be reached: {_reason(error)}") from error
+            raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
         if status != 200:
             raise refusals.read(url, status, headers.get("retry-after", ""), body, time.time())
         try:
@@ -215,27 +228,52 @@ class Rest:
             raise VenueError(f"{url} answered what is not understood: {error}") from None
 
 
-def _proxy(url: str) -> httpcore.Proxy | None:
-    """The environment's proxy for this address. Raises ConfigError for one that is none."""
-    target = urlsplit(url)
-    proxy = urllib.request.getproxies().get(target.scheme)
-    if not proxy or urllib.request.proxy_bypass(target.netloc.rpartition("@")[2]):
+class _Progress:
+    """Gives a request its time anew at each step, which httpcore's trace tells (connected, TLS agreed, sent …), and each read.
+
+    It covers also what httpcore leaves out: with a SOCKS proxy it neither limits the time nor closes a connection that failed.
+    """
+
+    def __init__(self, limit: asyncio.Timeout, timeout_s: float) -> None:
+        self._limit = limit
+        self._timeout_s = timeout_s
+        self._made: httpcore.AsyncNetworkStream | None = None
+        """The connection that this request had to make."""
+
+    async def __call__(self, step: str, about: Mapping[str, Any]) -> None:
+        if step.endswith(".connect_tcp.complete"):
+            self._made = about["return_value"]
+        self.read()
+
+    def read(self) -> None:
+        """Something has come."""
+        if not self._limit.expired():  # then what comes is the end of the connection
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self._made is not None:
+            await self._made.aclose()
+
+
+def _proxy(url: str, ssl_context: ssl.SSLContext | None) -> httpcore.Proxy | None:
+    proxy = proxy_for(url)
+    if proxy is None:
         return None
-    try:
-        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if address.scheme not in PROXY_SCHEMES or not address.hostname:
-            raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST:PORT' for scheme in PROXY_SCHEMES)}")
-        name, password = unquote_to_bytes(address.username or ""), unquote_to_bytes(address.password or "")
-        return httpcore.Proxy(address.geturl(), auth=(name, password) if name else None)
-    except ValueError as error:
-        raise ConfigError(f"{target.scheme}_proxy in the environment: {error}") from None
+    auth = (proxy.name.encode(), proxy.password.encode()) if proxy.name else None
+    return httpcore.Proxy(proxy.address, auth=auth, ssl_context=ssl_context if proxy.scheme == "https" else None)
 
 
-async def _body(response: httpcore.Response, headers: Mapping[str, str]) -> bytes:
+async def _body(response: httpcore.Response, headers: Mapping[str, str], progress: _Progress) -> bytes:
     """The whole body, unpacked. Raises ValueError for one that is too large or not complete."""
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if headers.get("content-encoding") == "gzip" else None
     body = bytearray()
     async for piece in response.aiter_stream():
+        progress.read()
         # One byte more than allowed is enough to know: a small answer must not unpack into all of the memory.
         body += piece if unpack is None else unpack.decompress(piece, MAX_REPLY_BYTES + 1 - len(body))
         if len(body) > MAX_REPLY_BYTES:
@@ -243,10 +281,3 @@ async def _body(response: httpcore.Response, headers: Mapping[str, str]) -> byte
     if unpack is not None and not unpack.eof:
         raise ValueError("the packed answer is not complete")
     return bytes(body)
-
-
-def _reason(error: BaseException) -> str:
-    """The words of the first cause: the outermost are that all attempts have failed."""
-    while (earlier := error.__cause__ or error.__context__) is not None:
-        error = earlier
-    return str(error) or type(error).__name__

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-import trustme
 import uvloop
 
 from k2workers.errors import AddressRefused, ConfigError, VenueError, VenueRefused
@@ -81,8 +80,9 @@ async def ask(url: str, *, timeout_s: float = WAIT_S) -> ExchangeInfo:
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 async def test_a_request_says_what_is_wanted_and_by_whom() -> None:
@@ -175,12 +175,66 @@ async def test_an_address_where_nobody_listens_is_told_with_the_reason() -> None
 def test_a_silent_venue_costs_the_time_limit_and_no_connection(run: Callable[..., object]) -> None:
     async def main() -> None:
         async with serving(None, answer()) as server, Rest(server.url, timeout_s=1.0) as client:
-            with pytest.raises(VenueError, match=r"did not answer in 1 s"):
+            with pytest.raises(VenueError, match=r"was silent for 1 s"):
                 await client.exchange_info()
             await asyncio.wait_for(server.gone.wait(), WAIT_S)
             assert await client.exchange_info() == ExchangeInfo([])
 
     run(main())
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop whose time is put forward by the test."""
+
+    ahead_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead_s
+
+    async def put_forward(self, seconds: float) -> None:
+        """Once everybody has read what was sent."""
+        for _ in range(100):
+            await asyncio.sleep(0)
+        self.ahead_s += seconds
+
+
+LIMIT_S = 60.0
+
+
+@pytest.mark.parametrize("pieces", [20, 5], ids=["to its end", "and stops in the middle"])
+def test_a_thin_link_may_take_its_time_as_long_as_something_comes(pieces: int) -> None:
+    whole = answer(b'{"symbols": []}' + b" " * 2_000)
+    size = len(whole) // 20 + 1
+
+    async def main() -> None:
+        clock = asyncio.get_running_loop()
+        assert isinstance(clock, Clock)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            for number in range(pieces):
+                await clock.put_forward(0.6 * LIMIT_S)
+                writer.write(whole[number * size : (number + 1) * size])
+            if pieces < 20:
+                await clock.put_forward(1.1 * LIMIT_S)
+            await reader.read()
+            writer.close()
+            left.set()
+
+        left = asyncio.Event()
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with Rest(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=LIMIT_S) as client:
+            if pieces < 20:
+                with pytest.raises(VenueError, match="was silent for 60 s"):
+                    await client.exchange_info()
+            else:
+                assert await client.exchange_info() == ExchangeInfo([])
+        await left.wait()
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        runner.run(main())
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -200,7 +254,7 @@ def test_a_request_can_be_cancelled_and_leaves_nothing_open(run: Callable[..., o
     run(main())
 
 
-# ── proxies and TLS ─────────────────────────────────────────────────────────────────────────────────────────
+# ── proxies (more of them, and TLS: tests/feed/test_dialing.py, tests/test_tls.py) ──────────────────────────
 
 
 async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,78 +266,10 @@ async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeyp
     assert "Proxy-Authorization: Basic bWU6cEBzcw==" in proxy.requests[0]
 
 
-async def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    async with serving(answer()) as server:
-        await ask(server.url)
-
-
-@pytest.mark.parametrize("address", ["socks4://127.0.0.1:1", "http://", "http://[::1", "http://host:none"])
-async def test_a_proxy_that_is_none_is_told_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", address)
+async def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks4://127.0.0.1:1")
     with pytest.raises(ConfigError, match="http_proxy in the environment"):
         Rest("http://venue.example")
-
-
-async def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    with pytest.raises(VenueError, match="socksio"):
-        await ask("http://venue.example")
-
-
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For a server called localhost, and for a client that trusts it."""
-    authority = trustme.CA()
-    of_server, of_client = map(ssl.create_default_context, (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH))
-    authority.issue_cert("localhost").configure_cert(of_server)
-    authority.configure_trust(of_client)
-    return of_server, of_client
-
-
-async def test_a_server_that_we_do_not_trust_is_told() -> None:
-    async with serving(answer(), tls=contexts()[0]) as server:
-        with pytest.raises(VenueError, match="CERTIFICATE_VERIFY_FAILED"):
-            await ask(f"https://localhost:{server.port}")
-
-
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_tls_goes_through_a_proxy_in_a_tunnel(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
-    of_server, of_client = contexts()
-    asked: list[str] = []
-    ended: list[asyncio.Event] = []
-
-    async def main() -> None:
-        async with serving(answer(EMPTY + b" " * 3_000_000), tls=of_server) as server:
-
-            async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
-                ended.append(asyncio.Event())
-                there = await asyncio.open_connection("127.0.0.1", server.port)
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
-                ended[-1].set()
-
-            proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
-            monkeypatch.setenv("https_proxy", f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-            async with Rest(f"https://localhost:{server.port}", of_client) as client:
-                assert await client.exchange_info() == ExchangeInfo([])
-            assert asked[0].startswith(f"CONNECT localhost:{server.port} ")
-            proxy.close()
-            await until(lambda: ended and all(each.is_set() for each in ended))
-
-    run(main())
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while piece := await reader.read(100_000):
-            writer.write(piece)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
 
 
 async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,33 @@
+"""Owns how a ZeroMQ endpoint is written, and what is wrong with one that is not. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+
+ALLOWED = "tcp://HOST:PORT, tcp://[IPv6]:PORT or ipc://PATH"
+MAX_PORT = 65_535
+
+
+def mistake_in(endpoint: str) -> str:
+    """What is wrong with it, in words; empty if nothing is."""
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "ipc" and rest:
+        return ""
+    host, _, port = rest.rpartition(":")
+    if scheme != "tcp" or not host or not (port == "*" or (port.isascii() and port.isdecimal())):
+        return f"allowed: {ALLOWED}"
+    if port != "*" and int(port) > MAX_PORT:
+        return f"a port is at most {MAX_PORT}"  # ZeroMQ would wrap it
+    if ":" in host and not is_ipv6(endpoint):
+        return f"an IPv6 address stands in brackets, such as tcp://[::1]:5555; allowed: {ALLOWED}"
+    return ""
+
+
+def is_ipv6(endpoint: str) -> bool:
+    """Whether it names an IPv6 address (in brackets, with a zone or without)."""
+    scheme, _, rest = endpoint.partition("://")
+    host = rest.rpartition(":")[0]
+    with contextlib.suppress(ValueError):
+        return scheme == "tcp" and host[:1] + host[-1:] == "[]" and ipaddress.IPv6Address(host[1:-1]).version == 6
+    return False

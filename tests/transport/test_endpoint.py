@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from k2workers.transport.endpoint import is_ipv6, mistake_in
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "tcp://127.0.0.1:5555", "tcp://*:0", "tcp://feed.example:*", "ipc:///run/k2/push", "tcp://[::1]:5555", "tcp://[::]:*",
+        "tcp://[fe80::1%eth0]:5555",
+    ],
+)  # fmt: skip
+def test_what_zeromq_takes_is_taken(endpoint: str) -> None:
+    assert mistake_in(endpoint) == ""
+    assert is_ipv6(endpoint) == ("[" in endpoint)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("", "tcp://HOST:PORT"),
+        ("localhost:5555", "tcp://HOST:PORT"),
+        ("sctp://a:1", "tcp://HOST:PORT"),
+        ("ipc://", "ipc://PATH"),
+        ("tcp://:5555", "tcp://HOST:PORT"),
+        ("tcp://127.0.0.1", "tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:²", "tcp://HOST:PORT"),
+        ("tcp://[::1]", "tcp://[IPv6]:PORT"),
+        ("tcp://127.0.0.1:65536", "at most 65535"),
+        ("tcp://::1:5555", "stands in brackets, such as tcp://[::1]:5555"),
+        ("tcp://[::1:5555", "stands in brackets"),
+        ("tcp://[nonsense:]:5555", "stands in brackets"),
+    ],
+)
+def test_what_it_does_not_is_told_with_what_is_allowed(endpoint: str, words: str) -> None:
+    assert words in mistake_in(endpoint)
+    assert not is_ipv6(endpoint)
