@@ -83,8 +83,11 @@ class Machine:
         self.checkout.mkdir()
         for name in ("k2workers", "scripts", "config", ".venv"):
             (self.checkout / name).symlink_to(ROOT / name)
-        (self.checkout / "symbols.txt").write_text("BNBUSDT\nXRPUSDT\n", encoding="ascii")
-        for number, name in enumerate(dict.fromkeys(re.findall(r"\w+\.gz", README))):
+        words = list(dict.fromkeys(word for command in ALL for word in command.words))
+        for word in words:
+            if word.startswith("file:"):
+                (self.checkout / word.removeprefix("file:")).write_text("BNBUSDT\nXRPUSDT\n", encoding="ascii")
+        for number, name in enumerate(word for word in words if word.endswith(".gz")):
             write_recording(self.checkout / name, minute=10 * number, minutes=10)
         for source, target in self.image.copied:
             place = self.inside(target)
@@ -202,7 +205,7 @@ def test_a_line_that_is_not_understood_is_refused(line: str) -> None:
 def test_a_feed_is_ready_and_flows_and_ends_cleanly(command: Written, machine: Machine) -> None:
     if "--duration" in command.words:
         words = list(command.words)
-        words[words.index("--duration") + 1] = "5"
+        words[words.index("--duration") + 1] = "10"
         command = Written(tuple(words), command.image)
     with machine.running(command) as status:
         assert status["waiting_for"] == ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -24,7 +25,7 @@ RESOLVING = {"/etc/hosts": "hosts", "/etc/nsswitch.conf": "nsswitch.conf"}
 class Namespace:
     """Use it as ``with``; a command of ``inside`` runs there. ``names``: host name → address of 127.0.0.0/8.
 
-    Who may not make namespaces skips the test; root (as CI is) may, so there it fails.
+    Who cannot make namespaces skips the test; root (as CI is) can, so there it fails.
     """
 
     def __init__(self, folder: Path, names: dict[str, str]) -> None:
@@ -36,6 +37,8 @@ class Namespace:
         self._keeper: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
+        if shutil.which("unshare") is None:
+            self._not_here("unshare (util-linux) is not installed")
         as_user = [] if self._root else ["--user", "--map-root-user"]
         self._keeper = subprocess.Popen(
             ["unshare", *as_user, "--net", "--mount", sys.executable, "-m", "tests.support.namespace", self._folder],
@@ -43,10 +46,13 @@ class Namespace:
         )  # fmt: skip
         assert self._keeper.stdout is not None and self._keeper.stderr is not None
         if self._keeper.stdout.readline() != "ready\n":
-            reason = f"no namespaces here: {self._keeper.stderr.read().strip()}"
+            words = self._keeper.stderr.read().strip()
             self.__exit__()
-            (pytest.fail if self._root else pytest.skip)(reason)
+            self._not_here(words)
         return self
+
+    def _not_here(self, words: str) -> None:
+        (pytest.fail if self._root else pytest.skip)(f"no namespaces here: {words}")
 
     def __exit__(self, *_: object) -> None:
         self._keeper.communicate()
