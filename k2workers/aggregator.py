@@ -16,7 +16,7 @@ from k2workers.child_settings import AggregatorSettings
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.sequencer import Position, Sequencer
-from k2workers.supervision import control
+from k2workers.supervision import control, messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport import link
 from k2workers.transport.publisher import Publisher
@@ -233,15 +233,15 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     aggregator = Aggregator(settings)
     aggregator.start()
     client = control.ControlClient(name, control_endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)
+    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain | messages.Stop) else None)
     client.send(
-        control.Record(
+        messages.Record(
             name,
             "listening",
             {"publish": aggregator.publisher.endpoint, "snapshot": aggregator.snapshots.endpoint},
         )
     )
-    client.send(control.Ready(name))
+    client.send(messages.Ready(name))
     settle_memory()
     instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
     steady = loop.create_task(_steady(aggregator, client, instruments))
@@ -250,7 +250,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     steady.cancel()
     await aggregator.last_checkpoint()
     _flush(aggregator, instruments)
-    client.send(control.Record(name, "published", aggregator.summary()))
+    client.send(messages.Record(name, "published", aggregator.summary()))
     aggregator.close()
     await client.close()
 
@@ -273,7 +273,7 @@ async def _steady(aggregator: Aggregator, client: control.ControlClient, instrum
                 "old_events": sequencer.old_events,
                 "checkpoint_failures": aggregator.memory.failures,
             }
-            client.send(control.Beat(client.name, os.getpid(), counters, {"topics": len(sequencer.topics)}))
+            client.send(messages.Beat(client.name, os.getpid(), counters, {"topics": len(sequencer.topics)}))
         if turn % 4 == 0:
             _flush(aggregator, instruments)
         turn += 1

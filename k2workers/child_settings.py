@@ -6,14 +6,11 @@ import msgspec
 
 from k2workers.feed.settings import FeedSettings
 from k2workers.simulator.settings import SimulatorSettings
+from k2workers.supervision.asking import AlonePolicy
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one worker needs, sent once at its start.
-
-    ``alone_every_s``: how far apart it may connect without permission while the parent is silent; ``alone_offset_s`` sets it apart from
-    the other workers.
-    """
+    """Everything one worker needs, sent once at its start."""
 
     feed: FeedSettings
     symbols: tuple[str, ...]
@@ -22,8 +19,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     rest_url: str
     book_levels: int = 1_000
     ca_bundle: str = ""
-    alone_every_s: float = 0.0
-    alone_offset_s: float = 0.0
+    alone: AlonePolicy = AlonePolicy()
     environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"

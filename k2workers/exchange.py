@@ -9,7 +9,7 @@ import uvloop
 from k2workers import log
 from k2workers.child_settings import ExchangeSettings
 from k2workers.simulator import Exchange
-from k2workers.supervision import control
+from k2workers.supervision import control, messages
 from k2workers.supervision.child import guard_parent
 
 
@@ -23,15 +23,15 @@ async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     client = control.ControlClient(name, control_endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)
+    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain | messages.Stop) else None)
     exchange = Exchange(settings.simulator)
     ws_port, rest_port = await exchange.start()
-    client.send(control.Record(name, "listening", {"ws_port": ws_port, "rest_port": rest_port}))
-    client.send(control.Ready(name))
+    client.send(messages.Record(name, "listening", {"ws_port": ws_port, "rest_port": rest_port}))
+    client.send(messages.Ready(name))
     beating = loop.create_task(_beat(client, name))
     await stop.wait()
     left_out = {} if exchange.replay is None else dict(exchange.replay.left_out)
-    client.send(control.Record(name, "emitted", {**exchange.hub.truth_report(), "left_out": left_out}))
+    client.send(messages.Record(name, "emitted", {**exchange.hub.truth_report(), "left_out": left_out}))
     beating.cancel()
     await exchange.stop()
     await client.close()
@@ -41,5 +41,5 @@ async def _beat(client: control.ControlClient, name: str) -> None:
     import os
 
     while True:
-        client.send(control.Beat(name, os.getpid(), {}, {}))
+        client.send(messages.Beat(name, os.getpid(), {}, {}))
         await asyncio.sleep(1.0)

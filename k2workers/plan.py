@@ -16,6 +16,7 @@ from k2workers.errors import ConfigError, VenueError, VenueRefused
 from k2workers.feed import schedule
 from k2workers.feed.settings import FeedSettings
 from k2workers.simulator.settings import SimulatorSettings
+from k2workers.supervision.asking import AlonePolicy
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.weight import WeightPolicy
@@ -207,8 +208,7 @@ class Plan:
             book_levels=own.book_levels,
             ca_bundle=own.binance_ca_bundle,
             # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
-            alone_every_s=self.budget.share_ns(running) / 1e9,
-            alone_offset_s=shard * self.budget.spacing_ns / 1e9,
+            alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
             environment=own.environment,
             log_level=own.log_level,
             log_format=own.log_format,

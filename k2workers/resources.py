@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import msgspec
 import psutil
 
+from k2workers.answers import Service
 from k2workers.metrics.instruments import PARENT, Instruments
-from k2workers.supervision.gate import Service
 from k2workers.supervision.permissions import Permissions
 
 

@@ -18,7 +18,7 @@ import structlog
 from k2workers.errors import ConfigError, VenueError
 from k2workers.plan import SYMBOLS_WEIGHT, Plan
 from k2workers.supervision.child import ChildSpec
-from k2workers.supervision.control import Serve
+from k2workers.supervision.messages import Serve
 from k2workers.supervision.supervisor import Supervisor
 from k2workers.venues.binance.symbols import TRADING, VANISHED, Choice
 

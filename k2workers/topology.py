@@ -24,7 +24,7 @@ from k2workers.console import LiveSummary
 from k2workers.errors import BootError, K2Error
 from k2workers.metrics import exporter
 from k2workers.resources import ResourceMeter
-from k2workers.supervision.control import Record
+from k2workers.supervision.messages import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
 
@@ -42,7 +42,7 @@ class Topology:
         self.plan = plan.Plan(settings, run_dir, origin_ns=time.monotonic_ns())
         self.supervisor = Supervisor(
             self.plan.control_endpoint,
-            SupervisorPolicy(budget=self.plan.budget, weight=self.plan.weight),
+            SupervisorPolicy(budget=self.plan.budget, weight=self.plan.weight, pauses=self.plan.venue.pauses),
             on_record=self._on_record,
             on_dead=self._on_dead,
             on_fatal=self._on_fatal,

@@ -18,7 +18,7 @@ from k2workers import log
 from k2workers.child_settings import WitnessSettings
 from k2workers.events import CHAINED, SCHEMA_OF, Backfilled, BookSnapshot, Event, Gap, Kline, Void
 from k2workers.sequencing.ranges import IdRanges
-from k2workers.supervision import control
+from k2workers.supervision import control, messages
 from k2workers.supervision.child import guard_parent
 from k2workers.transport.reassembly import Lost
 from k2workers.transport.subscriber import Message, Subscriber
@@ -169,7 +169,7 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     client = control.ControlClient(name, control_endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, control.Drain | control.Stop) else None)
+    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain | messages.Stop) else None)
     witness = Witness()
     async with Subscriber(
         [settings.prefix],
@@ -179,13 +179,13 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
     ) as subscriber:
         beating = loop.create_task(_beat(client))
         await subscriber.wait_subscribed(SUBSCRIBE_S)
-        client.send(control.Ready(name))
+        client.send(messages.Ready(name))
         stopping = loop.create_task(stop.wait())
         while not stopping.done():
             await _take_until_quiet(witness, subscriber, stopping)
         await _take_until_quiet(witness, subscriber, None)
         beating.cancel()
-    client.send(control.Record(name, "received", witness.result()))
+    client.send(messages.Record(name, "received", witness.result()))
     await client.close()
 
 
@@ -202,5 +202,5 @@ async def _take_until_quiet(witness: Witness, subscriber: Subscriber, stopping: 
 
 async def _beat(client: control.ControlClient) -> None:
     while True:
-        client.send(control.Beat(client.name, os.getpid(), {}, {}))
+        client.send(messages.Beat(client.name, os.getpid(), {}, {}))
         await asyncio.sleep(0.5)

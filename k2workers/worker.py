@@ -19,7 +19,6 @@ import uvloop
 
 from k2workers import log, wire
 from k2workers.child_settings import WorkerSettings
-from k2workers.errors import VenueError
 from k2workers.events import Status
 from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
@@ -27,15 +26,13 @@ from k2workers.feed.recovery import Recovery
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.sequencing.sequencer import Position
-from k2workers.supervision import control
+from k2workers.supervision import control, messages
+from k2workers.supervision.asking import Parent
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.tls import client_context
 from k2workers.transport import link
 from k2workers.transport.push import BatchPusher
 from k2workers.venues.binance import BinanceSpot
-
-SWITCHING_PROTOCOLS, OK = 101, 200
-"""HTTP statuses of a handshake and a request that succeeded."""
 
 BEAT_S = 0.5
 METRICS_S = 1.0
@@ -49,57 +46,7 @@ DRAIN_S = 3.0
 WELCOME_S = 1.0
 """How long a starting worker waits for the aggregator to tell where its topics stand."""
 
-WEIGHT_PATIENCE_S = 90.0
-PARENT_SILENCE_S = 10.0
-"""A parent that says nothing for so long is not waited for by a shard without data. One that says "wait" is, however long."""
-
-UNHURRIED = 10
-"""How much longer a shard waits that has data."""
-
 _log = structlog.get_logger(__name__)
-
-
-class ParentGrants:
-    """Asks the parent before every connection; acts alone only if the parent says nothing at all."""
-
-    def __init__(self, client: control.ControlClient, settings: WorkerSettings) -> None:
-        self._client = client
-        self._settings = settings
-        self._alone_ns: int | None = None
-        """When we last went ahead without permission."""
-
-    async def ask(self, purpose: str, starved_since_ns: int) -> control.GrantHandle | None:
-        """See ``feed.driver.Grants``."""
-        silence_s = self._silence_s(starved=bool(starved_since_ns))
-        grant = await self._client.ask_grant(
-            self._settings.feed.shard, purpose, starved_since_ns=starved_since_ns, silence_s=silence_s
-        )
-        if grant is None:
-            self._alone_ns = time.monotonic_ns()
-            self._client.send(control.ConnectedAlone(self._alone_ns))
-            _log.warning("grant_not_answered", purpose=purpose, parent_silent_s=silence_s)
-        return grant
-
-    def _silence_s(self, *, starved: bool) -> float:
-        silence_s = PARENT_SILENCE_S * (1 if starved else UNHURRIED) + self._settings.alone_offset_s
-        if self._alone_ns is None:
-            return silence_s
-        since_s = (time.monotonic_ns() - self._alone_ns) / 1e9
-        return max(silence_s, self._settings.alone_every_s - since_s)
-
-    def answered(self, permitted_ns: int, error: VenueError | None) -> None:
-        """See ``feed.driver.Grants``."""
-        outcome = control.Outcome(SWITCHING_PROTOCOLS) if error is None else control.Outcome.of(error)
-        self._client.send(control.HandshakeDone(outcome, permitted_ns))
-
-    async def ask_weight(self, weight: int, urgency: int) -> int | None:
-        """See ``feed.recovery.WeightGrants``: without the parent's permission nothing is spent, a ban is worse than a gap."""
-        return await self._client.ask_weight(weight, urgency, timeout_s=WEIGHT_PATIENCE_S)
-
-    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
-        """See ``feed.recovery.WeightGrants``."""
-        outcome = control.Outcome(OK) if error is None else control.Outcome.of(error)
-        self._client.send(control.WeightDone(ask_id, used, outcome))
 
 
 class Worker:
@@ -128,7 +75,7 @@ class Worker:
         guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
         client = control.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
-        venue, grants = BinanceSpot(), ParentGrants(client, settings)
+        venue, grants = BinanceSpot(), Parent(client, settings.feed.shard, settings.alone, BinanceSpot.pauses)
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
         context = client_context(settings.ca_bundle) if wss or https else None
         pusher = BatchPusher(settings.push_endpoint, f"{self.name}{link.LIFE.decode()}{os.getpid()}")
@@ -161,7 +108,7 @@ class Worker:
         recovery.on_confirmed = lambda stream, newer: self._on_confirmed(driver, stream, newer)
         recovery.start()
         driver.start()
-        client.send(control.Ready(self.name))
+        client.send(messages.Ready(self.name))
         settle_memory()
         beating = asyncio.get_running_loop().create_task(self._beat(client, driver, recovery, pusher))
         await self._stop.wait()
@@ -194,9 +141,9 @@ class Worker:
         self._welcomed.set()
 
     def _on_message(self, message: Any) -> None:
-        if isinstance(message, control.Drain | control.Stop):
+        if isinstance(message, messages.Drain | messages.Stop):
             self._stop.set()
-        elif isinstance(message, control.Serve):
+        elif isinstance(message, messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
 
     def _serve_as_well(self, symbols: list[str]) -> None:
@@ -214,7 +161,7 @@ class Worker:
         _log.info("connection_rotated", **data)
         topic = f"status.rotation.{record.shard}"
         pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())])])
-        client.send(control.Record(self.name, "rotation", {**data, "handovers": handovers}))
+        client.send(messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
     async def _beat(
         self, client: control.ControlClient, driver: Driver, recovery: Recovery, pusher: BatchPusher
@@ -228,7 +175,7 @@ class Worker:
                 self._flush_metrics(driver, recovery, pusher)
             await asyncio.sleep(BEAT_S)
 
-    def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> control.Beat:
+    def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> messages.Beat:
         intake = driver.intake
         counters: dict[str, int | float] = {
             "events_received": intake.events,
@@ -260,7 +207,7 @@ class Worker:
             "streams_refused": dict(itertools.islice(driver.subscriptions.refused.items(), REFUSED_SHOWN)),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
-        return control.Beat(self.name, os.getpid(), counters, status)
+        return messages.Beat(self.name, os.getpid(), counters, status)
 
     def _flush_metrics(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> None:
         intake = driver.intake

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from k2workers.errors import VenueError
 from k2workers.supervision.child import ChildSpec
-from k2workers.supervision.control import Beat, Message
+from k2workers.supervision.messages import Beat, Message
 
 
 class OpenHanded:

@@ -12,7 +12,7 @@ import pytest
 from k2workers import metrics
 from k2workers.config import Settings
 from k2workers.plan import Plan
-from k2workers.supervision.control import Beat, Serve
+from k2workers.supervision.messages import Beat, Serve
 from k2workers.symbol_watch import SymbolWatch
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose

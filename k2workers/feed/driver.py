@@ -273,7 +273,7 @@ class Driver:
 
     async def _shake_hands(self, line: Line) -> None:
         """Connect the line; the parent learns how the venue answered."""
-        own, permitted_ns = self.settings, time.monotonic_ns()
+        own = self.settings
         try:
             await line.open(
                 ssl_context=self._ssl,
@@ -282,9 +282,9 @@ class Driver:
                 read_refusal=self._venue.read_refusal,
             )
         except VenueError as error:
-            self._grants.answered(permitted_ns, error)
+            self._grants.answered(error)
             raise
-        self._grants.answered(permitted_ns, None)
+        self._grants.answered(None)
 
     def _opened(self, number: int) -> None:
         rotating, overlap = self._rotating, self.intake.overlap

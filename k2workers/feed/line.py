@@ -15,7 +15,7 @@ import asyncio
 import gc
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import websockets
@@ -44,8 +44,8 @@ MAX_HANDSHAKE_BYTES = 64 * 1024
 OnMessages = Callable[[int, Messages, int], None]
 """Called for the messages of a read: line id, the messages (valid during the call), wall-clock time of the read in ns."""
 
-ReadRefusal = Callable[[str, int, str, bytes, float], VenueError]
-"""The venue's reading of an answer other than 101: address, HTTP status, ``Retry-After`` header, body, epoch time in s."""
+ReadRefusal = Callable[[str, int, Mapping[str, str], bytes, float], VenueError]
+"""The venue's reading of an answer other than 101: see ``venues.venue.Venue.read_refusal``."""
 
 OnClosed = Callable[[int, str], None]
 """Called once when an opened line has ended: line id, cause (a label value such as ``closed_1006``)."""
@@ -192,8 +192,8 @@ class Line:
         except websockets.InvalidStatus as error:
             _collect_soon()
             reply = error.response
-            retry_after = reply.headers.get("Retry-After", "")
-            raise read_refusal(self.url, reply.status_code, retry_after, bytes(reply.body), time.time()) from None
+            headers = {name.lower(): value for name, value in reply.headers.raw_items()}
+            raise read_refusal(self.url, reply.status_code, headers, bytes(reply.body), time.time()) from None
         except (OSError, websockets.WebSocketException, ValueError) as error:
             _collect_soon()
             # ValueError: the venue redirects, which is not followed; the words say so.

@@ -32,6 +32,9 @@ REQUESTS_AT_ONCE = 4
 
 SAMPLE_EVERY_NS = 5_000_000_000
 
+NOT_ANSWERED = VenueError("cancelled")
+"""What becomes of a request that ends before the venue has answered."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -149,13 +152,14 @@ class Recovery:
         if ask_id is None:
             self._failed(request, "no_permission", "no permission to spend weight came in time")
             return
-        failure: VenueError | None = None
+        failure: VenueError | None = NOT_ANSWERED
         try:
             if request.snapshot:
                 self._take_book(request, await self._history.book(topic))
             else:
                 reply = await self._history.fetch(topic, request.first_id, request.last_id, request.attempt)
                 self._take_events(request, reply)
+            failure = None
             self.requests["answered"] += 1
         except VenueError as error:
             failure = error

@@ -34,8 +34,8 @@ class Grants(Protocol):
         None means that nobody said anything: act alone.
         """
 
-    def answered(self, permitted_ns: int, error: VenueError | None) -> None:
-        """How the venue answered a handshake permitted at this time (monotonic); None: it let us in."""
+    def answered(self, error: VenueError | None) -> None:
+        """How the venue answered the handshake that was permitted last; None: it let us in."""
 
 
 class Rotating(msgspec.Struct):

@@ -11,7 +11,8 @@ from collections import deque
 
 import msgspec
 
-from k2workers.supervision.gate import Gate, Service
+from k2workers.answers import Service
+from k2workers.supervision.gate import Gate, Key
 
 CONNECT = "connect"
 ROTATE = "rotate"
@@ -27,13 +28,13 @@ class BudgetPolicy(msgspec.Struct, frozen=True):
 
     def share_ns(self, shards: int) -> int:
         """How far apart one of so many shards may connect by itself, so that all of them together keep the window."""
-        return self.window_ns * shards // self.limit
+        return -(-self.window_ns * shards // self.limit)
 
 
 class Ask(msgspec.Struct, frozen=True):
     """A wish that waits: ``key`` is the caller's own name for it."""
 
-    key: tuple[str, int]
+    key: Key
     shard: int
     purpose: str
     starved_since_ns: int
@@ -54,17 +55,18 @@ class ConnectBudget:
         """Attempts that workers made without asking, because the parent did not answer."""
         self._gate = gate
         self._granted_ns: deque[int] = deque()
-        self._waiting: dict[tuple[str, int], Ask] = {}
-        self._rotating: tuple[str, int] | None = None
+        self._waiting: dict[Key, Ask] = {}
+        self._rotating: Key | None = None
         self._rotation_ends_ns = 0
 
     def ask(self, ask: Ask) -> None:
         """Queue a wish."""
         self._waiting[ask.key] = ask
 
-    def release(self, key: tuple[str, int]) -> None:
+    def release(self, key: Key) -> None:
         """The wish was used up, or is not wanted any longer."""
         self._waiting.pop(key, None)
+        self._gate.unused(Service.CONNECT, key)
         if self._rotating == key:
             self._rotating = None
 
@@ -81,7 +83,7 @@ class ConnectBudget:
         while (ask := self._first(now_ns)) is not None and self._allowed(now_ns):
             del self._waiting[ask.key]
             self._granted_ns.append(now_ns)
-            self._gate.went(Service.CONNECT, now_ns)
+            self._gate.went(Service.CONNECT, ask.key, now_ns)
             if ask.purpose == ROTATE:
                 self._rotating, self._rotation_ends_ns = ask.key, now_ns + self.policy.rotation_limit_ns
             granted.append(ask)
@@ -91,6 +93,12 @@ class ConnectBudget:
         """Count an attempt that was made without asking."""
         self.alone += 1
         self._granted_ns = deque(sorted([*self._granted_ns, at_ns]))
+
+    def full_ns(self, now_ns: int) -> int:
+        """How long nobody may connect because the window is full; 0 if it is not."""
+        self._forget(now_ns)
+        full = len(self._granted_ns) >= self.policy.limit
+        return self._granted_ns[0] + self.policy.window_ns - now_ns if full else 0
 
     @property
     def waiting(self) -> int:

@@ -1,4 +1,4 @@
-"""Owns the control channel between the parent and its children: typed messages over one ZeroMQ DEALER/ROUTER pair.
+"""Owns the control channel between the parent and its children: one ZeroMQ DEALER/ROUTER pair for the messages of ``messages``.
 
 Low rate by design (a beat twice a second for each child), so it uses pyzmq's own asyncio sockets. Market data never
 travels here.
@@ -19,163 +19,20 @@ import structlog
 import zmq
 import zmq.asyncio
 
-from k2workers.errors import VenueError
+from k2workers.supervision.messages import (
+    GrantAsk,
+    GrantDone,
+    GrantGiven,
+    Hello,
+    Message,
+    Waiting,
+    WeightAsk,
+    WeightDone,
+    WeightGiven,
+)
 
 _log = structlog.get_logger(__name__)
 
-
-class ControlMessage(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
-    """Anything that crosses between parent and child."""
-
-
-class Hello(ControlMessage, frozen=True):
-    """A child's first word: it exists."""
-
-    name: str
-    pid: int
-
-
-class Ready(ControlMessage, frozen=True):
-    """The child serves."""
-
-    name: str
-
-
-class Beat(ControlMessage, frozen=True):
-    """The child's loop turns. ``counters`` only rise; ``status`` is what an operator wants to see."""
-
-    name: str
-    pid: int
-    counters: dict[str, int | float]
-    status: dict[str, Any]
-
-
-class Record(ControlMessage, frozen=True):
-    """Something that happened, for the report."""
-
-    name: str
-    kind: str
-    data: dict[str, Any]
-
-
-class GrantAsk(ControlMessage, frozen=True):
-    """A child wants to connect (``purpose`` connect) or to rotate (rotate).
-
-    ``starved_since_ns`` is the monotonic time since which the shard has had no data; 0 if it has.
-    """
-
-    id: int
-    shard: int
-    purpose: str
-    starved_since_ns: int
-
-
-class GrantGiven(ControlMessage, frozen=True):
-    """The parent permits request ``id``."""
-
-    id: int
-
-
-class GrantDone(ControlMessage, frozen=True):
-    """The child has finished with, or no longer wants, request ``id``."""
-
-    id: int
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How the venue answered: HTTP status (0: not at all), how long it told us to wait (0: it did not say), the weight limit it named (0: none)."""
-
-    status: int = 0
-    retry_after_s: float = 0.0
-    weight_limit: int = 0
-
-    @classmethod
-    def of(cls, error: VenueError) -> Outcome:
-        """What an error tells."""
-        return cls(error.status, error.retry_after_s, error.weight_limit)
-
-
-class WeightAsk(ControlMessage, frozen=True):
-    """A child wants to spend REST weight; a smaller ``urgency`` goes first."""
-
-    id: int
-    weight: int
-    urgency: int
-
-
-class WeightGiven(ControlMessage, frozen=True):
-    """The parent permits request ``id``."""
-
-    id: int
-
-
-class WeightDone(ControlMessage, frozen=True):
-    """The request is over or withdrawn; ``used`` is the venue's count of our weight, ``outcome`` how it answered (None: it was not asked)."""
-
-    id: int
-    used: int
-    outcome: Outcome | None
-
-
-class HandshakeDone(ControlMessage, frozen=True):
-    """The venue's answer to a handshake; ``permitted_ns`` is when it was permitted (monotonic)."""
-
-    outcome: Outcome
-    permitted_ns: int
-
-
-class ConnectedAlone(ControlMessage, frozen=True):
-    """A child went ahead without permission, because the parent did not answer; ``at_ns`` is when (monotonic)."""
-
-    at_ns: int
-
-
-class Waiting(ControlMessage, frozen=True):
-    """The parent lives, and the child's wishes wait; the venue refuses handshakes for ``paused_s`` more seconds."""
-
-    paused_s: float
-
-
-class Drain(ControlMessage, frozen=True):
-    """Finish what was received, then exit 0."""
-
-
-class Stop(ControlMessage, frozen=True):
-    """Exit now."""
-
-
-class Serve(ControlMessage, frozen=True):
-    """All that the child is to serve, in order; what it serves already goes on. Sent again until its beat counts as many."""
-
-    symbols: tuple[str, ...]
-
-
-class Command(ControlMessage, frozen=True):
-    """An operator's wish, such as ``rotate``."""
-
-    name: str
-    args: dict[str, Any]
-
-
-Message = (
-    Hello
-    | Ready
-    | Beat
-    | Record
-    | GrantAsk
-    | GrantGiven
-    | GrantDone
-    | WeightAsk
-    | WeightGiven
-    | WeightDone
-    | HandshakeDone
-    | ConnectedAlone
-    | Waiting
-    | Drain
-    | Stop
-    | Serve
-    | Command
-)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -245,7 +102,9 @@ def _forget(sent: asyncio.Future[Any]) -> None:
 class GrantHandle:
     """A permission that was given. Call ``done`` when the connection attempt or rotation is over."""
 
-    def __init__(self, client: ControlClient, grant_id: int) -> None:
+    def __init__(self, client: ControlClient, grant_id: int, given_ns: int) -> None:
+        self.given_ns = given_ns
+        """When the parent gave it (monotonic)."""
         self._client = client
         self._grant_id = grant_id
 
@@ -265,7 +124,7 @@ class ControlClient:
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._task: asyncio.Task[None] | None = None
-        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[int, asyncio.Future[int]] = {}
         self._heard = 0
         """Messages of the parent so far."""
         self._paused_until_ns = 0
@@ -298,41 +157,42 @@ class ControlClient:
         """
         grant_id = next(self._ids)
         ask = GrantAsk(grant_id, shard, purpose, starved_since_ns)
-        given = await self._ask(grant_id, ask, GrantDone(grant_id), lambda given: self._while_heard(given, silence_s))
-        return GrantHandle(self, grant_id) if given else None
+        given_ns = await self._ask(
+            grant_id, ask, GrantDone(grant_id), lambda given: self._while_heard(given, silence_s)
+        )
+        return GrantHandle(self, grant_id, given_ns) if given_ns is not None else None
 
     async def ask_weight(self, weight: int, urgency: int, *, timeout_s: float) -> int | None:
         """Ask to spend REST weight and wait; the permission's id for ``weight_done``, or None if it did not come in time."""
         ask_id = next(self._ids)
         ask = WeightAsk(ask_id, weight, urgency)
-        given = await self._ask(
+        given_ns = await self._ask(
             ask_id, ask, WeightDone(ask_id, 0, None), lambda given: asyncio.wait_for(given, timeout_s)
         )
-        return ask_id if given else None
+        return ask_id if given_ns is not None else None
 
     async def _ask(
         self,
         ask_id: int,
         ask: Message,
         withdrawal: Message,
-        wait: Callable[[asyncio.Future[None]], Awaitable[None]],
-    ) -> bool:
-        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wait: Callable[[asyncio.Future[int]], Awaitable[int]],
+    ) -> int | None:
+        given: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[ask_id] = given
         self.send(ask)
         try:
-            await wait(given)
+            return await wait(given)
         except TimeoutError:
             self.send(withdrawal)
-            return False
+            return None
         except asyncio.CancelledError:
             self.send(withdrawal)
             raise
         finally:
             self._waiting.pop(ask_id, None)
-        return True
 
-    async def _while_heard(self, given: asyncio.Future[None], silence_s: float) -> None:
+    async def _while_heard(self, given: asyncio.Future[int], silence_s: float) -> int:
         """Wait for it. Raises TimeoutError when nothing was heard of the parent for so long.
 
         Counted in turns of ours, not by the clock: a process that stood still itself has not given the parent the time to answer.
@@ -343,6 +203,7 @@ class ControlClient:
             silent_s, heard = silent_s + TURN_S if heard == self._heard else 0.0, self._heard
             if silent_s >= silence_s and time.monotonic_ns() >= self._paused_until_ns and not given.done():
                 raise TimeoutError
+        return given.result()
 
     async def close(self) -> None:
         """Flush what was sent and disconnect."""
@@ -364,7 +225,7 @@ class ControlClient:
             elif isinstance(message, GrantGiven | WeightGiven):
                 waiter = self._waiting.get(message.id)
                 if waiter is not None and not waiter.done():
-                    waiter.set_result(None)
+                    waiter.set_result(message.at_ns if isinstance(message, GrantGiven) else time.monotonic_ns())
                 elif waiter is None:  # came too late; nobody uses it
                     late = isinstance(message, GrantGiven)
                     self.send(GrantDone(message.id) if late else WeightDone(message.id, 0, None))

@@ -14,22 +14,22 @@ from typing import Any
 
 import structlog
 
+from k2workers.answers import SUCCESS, Answer, Pauses, Service
 from k2workers.errors import VenueError
 from k2workers.supervision.budget import Ask, BudgetPolicy, ConnectBudget
-from k2workers.supervision.control import (
+from k2workers.supervision.gate import Gate, Key
+from k2workers.supervision.messages import (
     ConnectedAlone,
     GrantAsk,
     GrantDone,
     GrantGiven,
     HandshakeDone,
     Message,
-    Outcome,
     Waiting,
     WeightAsk,
     WeightDone,
     WeightGiven,
 )
-from k2workers.supervision.gate import Answer, Gate, Service
 from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
 
 REASSURE_NS = 1_000_000_000
@@ -38,17 +38,16 @@ REASSURE_NS = 1_000_000_000
 OWN = "parent"
 """Whose wishes the parent's own requests are."""
 
-LONGEST_S = 1e9
-"""A longer time to wait does not fit into 64 bits of ns; the gate believes less anyway."""
-
 _log = structlog.get_logger(__name__)
 
 
 class Permissions:
     """What the venue allows one IP, shared among all children. ``take`` every message about it, ``look`` steadily."""
 
-    def __init__(self, budget: BudgetPolicy, weight: WeightPolicy, send: Callable[[str, Message], None]) -> None:
-        self.gate = Gate()
+    def __init__(
+        self, pauses: Pauses, budget: BudgetPolicy, weight: WeightPolicy, send: Callable[[str, Message], None]
+    ) -> None:
+        self.gate = Gate(pauses)
         self.budget = ConnectBudget(budget, self.gate)
         self.weight = WeightBudget(weight, self.gate)
         self._send = send
@@ -76,7 +75,7 @@ class Permissions:
         self._give(now_ns)
         if now_ns - self._reassured_ns >= REASSURE_NS:
             self._reassured_ns = now_ns
-            paused_s = self.gate.paused_ns(Service.CONNECT, now_ns) / 1e9
+            paused_s = max(self.gate.paused_ns(Service.CONNECT, now_ns), self.budget.full_ns(now_ns)) / 1e9
             for name in self.budget.waiting_children():
                 self._send(name, Waiting(paused_s))
 
@@ -84,6 +83,7 @@ class Permissions:
         """A child died: nothing it wanted counts any longer."""
         self.budget.release_child(name)
         self.weight.release_child(name)
+        self.gate.left(name)
 
     @contextlib.asynccontextmanager
     async def own_request(self, weight: int) -> AsyncIterator[None]:
@@ -91,22 +91,22 @@ class Permissions:
         number = next(self._numbers)
         given = self._own[number] = asyncio.get_running_loop().create_future()
         self.weight.ask(WeightWish((OWN, number), weight, 0, time.monotonic_ns()))
-        outcome: Outcome | None = None
+        answer: Answer | None = None
         try:
             await given
             yield
-            outcome = Outcome(200)
+            answer = SUCCESS
         except VenueError as error:
-            outcome = Outcome.of(error)
+            answer = Answer.of(error)
             raise
         finally:
             del self._own[number]
-            self._request_done((OWN, number), 0, outcome, time.monotonic_ns())
+            self._request_done((OWN, number), 0, answer, time.monotonic_ns())
 
     def learn_weight_limit(self, limit: int) -> None:
         """The venue has said how much REST weight a minute it allows."""
         before = self.weight.limit
-        self.weight.learn_limit(limit)
+        self.weight.learn_limit(limit, time.monotonic_ns())
         if self.weight.limit != before:
             _log.warning("weight_limit_learned", venue_limit=limit, ours=self.weight.limit, before=before)
 
@@ -130,7 +130,7 @@ class Permissions:
         self.budget.release((name, message.id))
 
     def _handshake_done(self, name: str, message: HandshakeDone, now_ns: int) -> None:
-        self._answered(Service.CONNECT, name, message.outcome, message.permitted_ns, now_ns)
+        self._answered(Service.CONNECT, name, message.answer, message.permitted_ns, now_ns)
 
     def _connected_alone(self, _name: str, message: ConnectedAlone, _now_ns: int) -> None:
         self.budget.went_alone(message.at_ns)
@@ -139,24 +139,22 @@ class Permissions:
         self.weight.ask(WeightWish((name, message.id), message.weight, message.urgency, now_ns))
 
     def _weight_done(self, name: str, message: WeightDone, now_ns: int) -> None:
-        self._request_done((name, message.id), message.used, message.outcome, now_ns)
+        self._request_done((name, message.id), message.used, message.answer, now_ns)
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _request_done(self, key: tuple[str, int], used: int, outcome: Outcome | None, now_ns: int) -> None:
+    def _request_done(self, key: Key, used: int, answer: Answer | None, now_ns: int) -> None:
         permitted_ns = self.weight.done(key, now_ns, used=used)
-        if outcome is None:
-            if permitted_ns is None:
-                return  # a wish withdrawn before its turn
-            outcome = Outcome()  # permitted and not used: the next may try
-        if outcome.weight_limit:
-            self.learn_weight_limit(outcome.weight_limit)
+        if answer is None:
+            self.gate.unused(Service.REST, key)
+            return
+        if answer.weight_limit:
+            self.learn_weight_limit(answer.weight_limit)
         # One whose lease is over counts as permitted now: what it tells must not be lost.
-        self._answered(Service.REST, key[0], outcome, now_ns if permitted_ns is None else permitted_ns, now_ns)
+        self._answered(Service.REST, key[0], answer, now_ns if permitted_ns is None else permitted_ns, now_ns)
 
-    def _answered(self, service: Service, name: str, outcome: Outcome, permitted_ns: int, now_ns: int) -> None:
-        told_ns = int(min(outcome.retry_after_s, LONGEST_S) * 1e9)
-        refusal = self.gate.answered(Answer(service, outcome.status, permitted_ns, told_ns), now_ns)
+    def _answered(self, service: Service, name: str, answer: Answer, permitted_ns: int, now_ns: int) -> None:
+        refusal = self.gate.answered(service, answer, permitted_ns, now_ns)
         if refusal is not None:
             _log.warning(
                 "address_refused",
@@ -170,7 +168,7 @@ class Permissions:
 
     def _give(self, now_ns: int) -> None:
         for ask in self.budget.due(now_ns):
-            self._send(ask.key[0], GrantGiven(ask.key[1]))
+            self._send(ask.key[0], GrantGiven(ask.key[1], now_ns))
         for wish in self.weight.due(now_ns):
             name, number = wish.key
             if name != OWN:

@@ -15,19 +15,20 @@ from typing import Any
 import msgspec
 import structlog
 
+from k2workers.answers import Pauses
 from k2workers.errors import BootError
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import Child, ChildSpec
-from k2workers.supervision.control import (
+from k2workers.supervision.control import ControlServer
+from k2workers.supervision.life import Life
+from k2workers.supervision.messages import (
     Beat,
-    ControlServer,
     Drain,
     Hello,
     Message,
     Ready,
     Record,
 )
-from k2workers.supervision.life import Life
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.restart import RestartTracker
 from k2workers.supervision.weight import WeightPolicy
@@ -50,6 +51,7 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     drain_limit_s: float = 30.0
     budget: BudgetPolicy = BudgetPolicy()
     weight: WeightPolicy = WeightPolicy()
+    pauses: Pauses = {}
 
 
 class _Ward:
@@ -83,7 +85,7 @@ class Supervisor:
         on_fatal: Callable[[BootError], None],
     ) -> None:
         self.policy = policy
-        self.permissions = Permissions(policy.budget, policy.weight, self.send)
+        self.permissions = Permissions(policy.pauses, policy.budget, policy.weight, self.send)
         self.stopping = False
         self._on_record = on_record
         self._on_dead = on_dead

@@ -12,9 +12,11 @@ from collections import deque
 
 import msgspec
 
-from k2workers.supervision.gate import Gate, Service
+from k2workers.answers import Service
+from k2workers.supervision.gate import Gate, Key
 
-Key = tuple[str, int]
+REMEMBER_NS = 3_600_000_000_000
+"""For how long a limit that the venue named counts, unless it is named again: a 429 tells of a lower one than exchangeInfo promises."""
 
 
 class WeightPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,8 @@ class WeightBudget:
         self.limit = int(policy.limit * policy.share)
         """What we may use in a window."""
         self._gate = gate
+        self._told: list[tuple[int, int]] = []
+        """Limits that the venue named: (when, the limit), rising."""
         self._waiting: dict[Key, WeightWish] = {}
         self._in_flight: dict[Key, int] = {}
         self._spent: deque[tuple[int, int]] = deque()
@@ -79,9 +83,11 @@ class WeightBudget:
             self._foreign_until_ns = now_ns + self.policy.window_ns
         return granted_ns
 
-    def learn_limit(self, limit: int) -> None:
-        """The venue's limit in a window, in its own words: our share of it, or of the documented one if that is lower."""
-        self.limit = max(1, int(min(limit, self.policy.limit) * self.policy.share))
+    def learn_limit(self, limit: int, now_ns: int) -> None:
+        """The venue's limit in a window, in its own words: our share of the lowest it named in the last hour, if lower than the documented one."""
+        self._told = [(at_ns, told) for at_ns, told in self._told if now_ns - at_ns < REMEMBER_NS and told < limit]
+        self._told.append((now_ns, limit))
+        self.limit = max(1, int(min(self.policy.limit, self._told[0][1]) * self.policy.share))
 
     def due(self, now_ns: int) -> list[WeightWish]:
         """The wishes granted now, most urgent first."""
@@ -95,7 +101,7 @@ class WeightBudget:
                 break
             del self._waiting[wish.key]
             self._in_flight[wish.key] = now_ns
-            self._gate.went(Service.REST, now_ns)
+            self._gate.went(Service.REST, wish.key, now_ns)
             self._spent.append((now_ns, wish.weight))
             self._spent_total += wish.weight
             granted.append(wish)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import enum
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import msgspec
 
+from k2workers.answers import Pauses
 from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
 
@@ -147,6 +148,8 @@ class Venue(Protocol):
 
     name: str
     limits: Limits
+    pauses: Pauses
+    """Which refusals make whom pause."""
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """The streams of these kinds for these symbols. Raises ConfigError for an unknown kind."""
@@ -157,8 +160,13 @@ class Venue(Protocol):
     def subscribe_message(self, names: Sequence[str], request_id: int) -> bytes:
         """A request that subscribes these names."""
 
-    def read_refusal(self, asked: str, status: int, retry_after: str, body: bytes, now_s: float) -> VenueError:
-        """What an HTTP answer other than a success means. ``asked`` is the address for the message; ``now_s`` the epoch time."""
+    def read_refusal(
+        self, asked: str, status: int, headers: Mapping[str, str], body: bytes, now_s: float
+    ) -> VenueError:
+        """What an HTTP answer other than a success means.
+
+        ``asked`` is the address for the message, ``headers`` have small letters, ``now_s`` is the epoch time.
+        """
 
     def ws_url(self, base: str) -> str:
         """The address to connect to, from the configured base."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 
-from k2workers.supervision import control
+from k2workers.supervision import control, messages
 
 
 def serve(name: str, endpoint: str, settings: float) -> None:
@@ -19,10 +19,10 @@ def serve(name: str, endpoint: str, settings: float) -> None:
 async def _serve(name: str, endpoint: str) -> None:
     stop = asyncio.Event()
     client = control.ControlClient(name, endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, control.Drain) else None)
-    client.send(control.Ready(name))
+    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain) else None)
+    client.send(messages.Ready(name))
     while not stop.is_set():
-        client.send(control.Beat(name, os.getpid(), {}, {}))
+        client.send(messages.Beat(name, os.getpid(), {}, {}))
         await asyncio.sleep(0.05)
     await client.close()
 

@@ -6,9 +6,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from k2workers.answers import Answer, Pause, Service
 from k2workers.supervision.budget import CONNECT, ROTATE, Ask, BudgetPolicy, ConnectBudget
-from k2workers.supervision.gate import Answer, Gate, Service
+from k2workers.supervision.gate import Gate
 
+PAUSES = {
+    (Service.CONNECT, 429): Pause(frozenset({Service.CONNECT}), 10.0, 900.0),
+    (Service.REST, 429): Pause(frozenset({Service.REST}), 10.0, 900.0),
+}
 POLICY = BudgetPolicy(limit=4, window_ns=1_000, spacing_ns=10, rotation_limit_ns=300)
 
 
@@ -25,7 +30,7 @@ def granted(budget: ConnectBudget, now_ns: int) -> list[str]:
 
 
 def test_grants_keep_their_distance() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(connect("a", 1))
     budget.ask(connect("b", 2))
     assert granted(budget, 100) == ["a"]
@@ -34,7 +39,7 @@ def test_grants_keep_their_distance() -> None:
 
 
 def test_the_shard_that_starves_longest_goes_first_and_rotations_last() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     for ask in (rotate("turn", 1), connect("late", 50), connect("fed", 0, 2), connect("early", 40)):
         budget.ask(ask)
     order = [granted(budget, now_ns) for now_ns in (100, 110, 120, 130)]
@@ -42,7 +47,7 @@ def test_the_shard_that_starves_longest_goes_first_and_rotations_last() -> None:
 
 
 def test_a_full_window_opens_again_when_its_oldest_grant_leaves_it() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     for number in range(5):
         budget.ask(connect("a", 1, number=number))
     assert [len(budget.due(now_ns)) for now_ns in (0, 10, 20, 30, 40)] == [1, 1, 1, 1, 0]
@@ -53,7 +58,7 @@ def test_a_full_window_opens_again_when_its_oldest_grant_leaves_it() -> None:
 
 
 def test_one_rotation_at_a_time_until_it_is_given_back() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(rotate("a", 1))
     budget.ask(rotate("b", 2))
     assert granted(budget, 0) == ["a"]
@@ -65,7 +70,7 @@ def test_one_rotation_at_a_time_until_it_is_given_back() -> None:
 
 
 def test_a_rotation_does_not_hold_up_a_starved_shard() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(rotate("a"))
     assert granted(budget, 0) == ["a"]
     budget.ask(rotate("b"))
@@ -74,7 +79,7 @@ def test_a_rotation_does_not_hold_up_a_starved_shard() -> None:
 
 
 def test_a_turn_that_is_never_given_back_ends_by_itself() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(rotate("a"))
     budget.due(0)
     budget.ask(rotate("b"))
@@ -86,7 +91,7 @@ def test_a_turn_that_is_never_given_back_ends_by_itself() -> None:
 
 
 def test_a_dead_child_wants_nothing_and_holds_nothing() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(rotate("dead", number=1))
     budget.due(0)
     for ask in (rotate("b", 5), connect("dead", 1, number=2), connect("dead", 1, number=3)):
@@ -99,14 +104,14 @@ def test_a_dead_child_wants_nothing_and_holds_nothing() -> None:
 
 
 def test_a_withdrawn_wish_is_not_granted() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(connect("a", 1))
     budget.release(("a", 1))
     assert budget.due(100) == []
 
 
 def test_attempts_that_were_made_without_asking_count_in_the_window() -> None:
-    budget = ConnectBudget(POLICY, Gate())
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
     for at_ns in (30, 10, 20):
         budget.went_alone(at_ns)
     budget.ask(connect("a", 1))
@@ -125,18 +130,46 @@ def test_all_shards_by_themselves_keep_the_window() -> None:
 
 
 def test_nobody_connects_while_the_venue_refuses_and_then_one_alone() -> None:
-    gate = Gate()
+    gate = Gate(PAUSES)
     budget = ConnectBudget(POLICY, gate)
     for name in "abc":
         budget.ask(connect(name, 1))
     assert granted(budget, 0) == ["a"]
-    gate.answered(Answer(Service.CONNECT, 429, 0, retry_after_ns=500), 5)
+    gate.answered(Service.CONNECT, Answer(429, retry_after_s=500e-9), 0, 5)
     assert granted(budget, 504) == []
     assert granted(budget, 505) == ["b"]
     assert granted(budget, 600) == [], "b has not been answered"
-    gate.answered(Answer(Service.CONNECT, 101, 505), 601)
+    gate.answered(Service.CONNECT, Answer(101), 505, 601)
     assert granted(budget, 601) == ["c"]
     assert budget.waiting_children() == set()
+
+
+def test_a_full_window_says_for_how_long() -> None:
+    budget = ConnectBudget(POLICY, Gate(PAUSES))
+    for at_ns in range(0, 40, 10):
+        assert budget.full_ns(at_ns) == 0
+        budget.went_alone(at_ns)
+    assert budget.full_ns(40) == 960
+    assert budget.full_ns(1_000) == 0
+
+
+def test_many_shards_on_lines_that_are_cut_again_and_again_share_the_venues_window() -> None:
+    # 64 lines that each live for 11 s want 1,745 attempts in five minutes; the venue allows 300, and we leave 30 of them.
+    policy, second_ns, shards = BudgetPolicy(), 10**9, 64
+    budget = ConnectBudget(policy, Gate(PAUSES))
+    cut_ns = dict.fromkeys(range(shards), 0)
+    granted_ns: dict[int, list[int]] = {shard: [] for shard in cut_ns}
+    for now_ns in range(0, 1_800 * second_ns, second_ns // 10):
+        for shard in [shard for shard, at_ns in cut_ns.items() if at_ns == now_ns]:
+            budget.ask(Ask((f"worker-{shard}", now_ns), shard, CONNECT, now_ns or 1, now_ns))
+        for ask in budget.due(now_ns):
+            granted_ns[ask.shard].append(now_ns)
+            cut_ns[ask.shard] = now_ns + 11 * second_ns
+    all_ns = sorted(at_ns for times in granted_ns.values() for at_ns in times)
+    assert all(b - a >= policy.window_ns for a, b in zip(all_ns, all_ns[policy.limit :], strict=False))
+    assert len(all_ns) >= 6 * policy.limit - shards, "all of it is used"
+    counts = [len(times) for times in granted_ns.values()]
+    assert max(counts) - min(counts) <= 2, "nobody is left behind"
 
 
 class BudgetMachine(RuleBasedStateMachine):
@@ -144,7 +177,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.budget = ConnectBudget(POLICY, Gate())
+        self.budget = ConnectBudget(POLICY, Gate(PAUSES))
         self.now_ns = 1_000_000
         self.number = 0
         self.waiting: dict[tuple[str, int], Ask] = {}

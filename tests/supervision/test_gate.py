@@ -7,30 +7,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.supervision.gate import (
-    LONGEST_GROWN_NS,
-    LONGEST_TOLD_NS,
-    PAUSES,
-    PROBE_LIMIT_NS,
-    Answer,
-    Gate,
-    S,
-    Service,
-)
+from k2workers.answers import Answer, Service
+from k2workers.supervision.gate import LONGEST_TOLD_S, PROBE_LIMIT_NS, Gate
+from k2workers.supervision.gate import SECOND_NS as S
+from k2workers.venues.binance.refusals import PAUSES
 
 CONNECT, REST = Service.CONNECT, Service.REST
+KEY = ("worker-0", 1)
 
 
-def refused(gate: Gate, status: int, now_ns: int, *, service: Service = REST, told_ns: int = 0) -> int:
+def refused(gate: Gate, status: int, now_ns: int, *, service: Service = REST, told_s: float = 0.0) -> int:
     """A refusal of an attempt permitted just now; how long its own service rests."""
-    gate.answered(Answer(service, status, now_ns, told_ns), now_ns)
+    gate.answered(service, Answer(status, told_s), now_ns, now_ns)
     return gate.paused_ns(service, now_ns)
 
 
 @pytest.mark.parametrize(("asked", "status"), PAUSES)
 def test_the_table_says_who_pauses_whom(asked: Service, status: int) -> None:
-    gate = Gate()
-    refusal = gate.answered(Answer(asked, status, 0), 0)
+    gate = Gate(PAUSES)
+    refusal = gate.answered(asked, Answer(status), 0, 0)
     assert refusal is not None
     for service in Service:
         rests = service in PAUSES[asked, status].services
@@ -40,89 +35,117 @@ def test_the_table_says_who_pauses_whom(asked: Service, status: int) -> None:
 
 
 def test_a_lost_line_may_come_back_while_rest_is_refused() -> None:
-    gate = Gate()
+    gate = Gate(PAUSES)
     for status in (403, 418, 429, 451, 503):
         refused(gate, status, 0)
     assert gate.open(CONNECT, 0)
 
 
 def test_a_ban_that_a_handshake_shows_stops_requests_too() -> None:
-    gate = Gate()
+    gate = Gate(PAUSES)
     refused(gate, 418, 0, service=CONNECT)
     assert not gate.open(REST, 0)
 
 
 def test_the_time_that_the_venue_names_is_kept_and_an_absurd_one_is_not_believed() -> None:
-    assert refused(Gate(), 429, 7, told_ns=42 * S) == 42 * S
-    assert refused(Gate(), 429, 7, told_ns=10**18) == LONGEST_TOLD_NS
+    assert refused(Gate(PAUSES), 429, 7, told_s=42) == 42 * S
+    assert refused(Gate(PAUSES), 429, 7, told_s=1e18) == LONGEST_TOLD_S * S
 
 
 def test_pauses_double_until_a_good_answer_comes() -> None:
-    gate, now_ns, lasted = Gate(), 0, []
+    gate, now_ns, lasted = Gate(PAUSES), 0, []
     for _ in range(9):
         lasted.append(refused(gate, 403, now_ns))
         now_ns += lasted[-1]
     assert lasted[:4] == [10 * S, 20 * S, 40 * S, 80 * S]
-    assert lasted[-1] == LONGEST_GROWN_NS
-    gate.answered(Answer(REST, 200, now_ns), now_ns)
+    assert lasted[-1] == 900 * S
+    gate.answered(REST, Answer(200), now_ns, now_ns)
     assert refused(gate, 403, now_ns) == 10 * S
 
 
 def test_a_short_time_named_again_and_again_grows_too() -> None:
-    gate, now_ns, lasted = Gate(), 0, []
+    gate, now_ns, lasted = Gate(PAUSES), 0, []
     for _ in range(4):
-        lasted.append(refused(gate, 429, now_ns, told_ns=S))
+        lasted.append(refused(gate, 429, now_ns, told_s=1))
         now_ns += lasted[-1]
     assert lasted == [S, 2 * S, 4 * S, 8 * S]
 
 
 def test_several_attempts_refused_together_are_one_refusal() -> None:
-    gate = Gate()
-    assert gate.answered(Answer(REST, 403, 0), 5) is not None
-    assert gate.answered(Answer(REST, 403, 1), 6) is None
+    gate = Gate(PAUSES)
+    assert gate.answered(REST, Answer(403), 0, 5) is not None
+    assert gate.answered(REST, Answer(403), 1, 6) is None
     assert gate.paused_ns(REST, 6) == 10 * S - 1
-    assert gate.answered(Answer(REST, 403, 2, retry_after_ns=60 * S), 7) is None
+    assert gate.answered(REST, Answer(403, retry_after_s=60), 2, 7) is None
     assert gate.paused_ns(REST, 7) == 60 * S, "the latest word counts"
     assert gate.refusals(REST) == 3
 
 
 def test_after_a_pause_one_goes_alone_until_it_is_answered() -> None:
-    gate = Gate()
+    gate = Gate(PAUSES)
     end_ns = refused(gate, 429, 0, service=CONNECT)
-    assert gate.open(CONNECT, end_ns)
-    gate.went(CONNECT, end_ns)
-    assert not gate.open(CONNECT, end_ns + 1)
-    gate.answered(Answer(CONNECT, 0, end_ns), end_ns + 2)  # no answer at all: the next may try, still alone
-    assert gate.open(CONNECT, end_ns + 2)
-    gate.went(CONNECT, end_ns + 2)
-    assert not gate.open(CONNECT, end_ns + 3)
-    gate.answered(Answer(CONNECT, 101, end_ns + 2), end_ns + 4)
-    gate.went(CONNECT, end_ns + 4)
+    for status in (0, 503, 302):  # no answer, or one that does not let us in: the next may try, still alone
+        assert gate.open(CONNECT, end_ns)
+        gate.went(CONNECT, KEY, end_ns)
+        assert not gate.open(CONNECT, end_ns + 1)
+        gate.answered(CONNECT, Answer(status), end_ns, end_ns + 2)
+    gate.went(CONNECT, KEY, end_ns + 2)
+    assert gate.status(CONNECT) == 429
+    gate.answered(CONNECT, Answer(101), end_ns + 2, end_ns + 4)
+    gate.went(CONNECT, KEY, end_ns + 4)
     assert gate.open(CONNECT, end_ns + 4)
     assert gate.status(CONNECT) == 0
 
 
-def test_an_attempt_that_nobody_reports_back_does_not_shut_the_gate_for_good() -> None:
-    gate = Gate()
+def test_a_permission_that_is_given_back_or_whose_owner_is_gone_frees_the_next() -> None:
+    gate = Gate(PAUSES)
     end_ns = refused(gate, 403, 0)
-    gate.went(REST, end_ns)
+    gate.went(REST, KEY, end_ns)
+    gate.unused(REST, ("worker-0", 2))
+    gate.left("worker-1")
+    assert not gate.open(REST, end_ns)
+    gate.unused(REST, KEY)
+    assert gate.open(REST, end_ns)
+    gate.went(REST, KEY, end_ns)
+    gate.left("worker-0")
+    assert gate.open(REST, end_ns)
+
+
+def test_an_attempt_that_nobody_reports_back_does_not_shut_the_gate_for_good() -> None:
+    gate = Gate(PAUSES)
+    end_ns = refused(gate, 403, 0)
+    gate.went(REST, KEY, end_ns)
     assert not gate.open(REST, end_ns + PROBE_LIMIT_NS - 1)
     assert gate.open(REST, end_ns + PROBE_LIMIT_NS)
 
 
 def test_a_good_answer_to_what_went_out_before_the_refusal_opens_nothing() -> None:
-    gate = Gate()
-    gate.answered(Answer(REST, 403, 5), 5)
-    gate.answered(Answer(REST, 200, 4), 6)
+    gate = Gate(PAUSES)
+    gate.answered(REST, Answer(403), 5, 5)
+    gate.answered(REST, Answer(200), 4, 6)
     assert gate.status(REST) == 403
     assert refused(gate, 403, 11 * S) == 20 * S
 
 
+def test_a_faulty_request_shows_that_the_venue_speaks_to_us() -> None:
+    gate = Gate(PAUSES)
+    end_ns = refused(gate, 403, 0)
+    gate.answered(REST, Answer(400), end_ns, end_ns)
+    assert gate.status(REST) == 0
+
+
+def test_a_venue_that_was_ill_is_not_waited_for_long() -> None:
+    gate, now_ns = Gate(PAUSES), 0
+    for _ in range(20):
+        now_ns += refused(gate, 503, now_ns)
+    assert refused(gate, 503, now_ns) == 30 * S
+
+
 def test_other_answers_make_nobody_pause() -> None:
-    gate = Gate()
+    gate = Gate(PAUSES)
     for service in Service:
         for status in (0, 101, 200, 400, 404):
-            assert gate.answered(Answer(service, status, 0), 0) is None
+            assert gate.answered(service, Answer(status), 0, 0) is None
             assert gate.open(service, 0)
 
 
@@ -131,7 +154,7 @@ class AnyAnswers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate, self.now_ns = Gate(), 0
+        self.gate, self.now_ns = Gate(PAUSES), 0
         self.closed_until_ns = dict.fromkeys(Service, 0)
 
     @rule(passed_ns=st.integers(0, 100 * S))
@@ -140,17 +163,17 @@ class AnyAnswers(RuleBasedStateMachine):
 
     @rule(
         service=st.sampled_from(Service), status=st.sampled_from([0, 101, 200, 403, 418, 429, 451, 503]),
-        before_ns=st.integers(0, 50 * S), told_ns=st.integers(0, 200 * S),
+        before_ns=st.integers(0, 50 * S), told_s=st.integers(0, 200),
     )  # fmt: skip
-    def answer(self, service: Service, status: int, before_ns: int, told_ns: int) -> None:
-        self.gate.answered(Answer(service, status, self.now_ns - before_ns, told_ns), self.now_ns)
+    def answer(self, service: Service, status: int, before_ns: int, told_s: int) -> None:
+        self.gate.answered(service, Answer(status, told_s), self.now_ns - before_ns, self.now_ns)
         for paused in PAUSES[service, status].services if (service, status) in PAUSES else ():
-            self.closed_until_ns[paused] = max(self.closed_until_ns[paused], self.now_ns + told_ns)
+            self.closed_until_ns[paused] = max(self.closed_until_ns[paused], self.now_ns + told_s * S)
 
     @rule(service=st.sampled_from(Service))
     def go(self, service: Service) -> None:
         if self.gate.open(service, self.now_ns):
-            self.gate.went(service, self.now_ns)
+            self.gate.went(service, KEY, self.now_ns)
 
     @invariant()
     def a_named_pause_is_kept_and_every_pause_ends(self) -> None:

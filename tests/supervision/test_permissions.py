@@ -9,20 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from k2workers.answers import Answer, Service
 from k2workers.errors import AddressRefused
+from k2workers.supervision.asking import AlonePolicy
+from k2workers.supervision.asking import Parent as Asking
 from k2workers.supervision.budget import BudgetPolicy
-from k2workers.supervision.control import (
+from k2workers.supervision.control import ControlClient, ControlServer
+from k2workers.supervision.messages import (
     ConnectedAlone,
-    ControlClient,
-    ControlServer,
     HandshakeDone,
     Message,
-    Outcome,
     WeightDone,
 )
-from k2workers.supervision.gate import Service
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight import WeightPolicy
+from k2workers.venues.binance.refusals import PAUSES
 
 LOOK_S = 0.02
 
@@ -34,7 +35,7 @@ class Parent:
         self.mute = False
         self.said: list[str] = []
         self.server = ControlServer(endpoint, self._take)
-        self.permissions = Permissions(budget, WeightPolicy(), self._send)
+        self.permissions = Permissions(PAUSES, budget, WeightPolicy(), self._send)
         self.tasks: set[asyncio.Task[None]] = set()
 
     def _now_ns(self) -> int:
@@ -100,7 +101,7 @@ async def test_a_silent_parent_is_given_up_and_told_of_what_was_done_alone(tmp_p
 async def test_a_pause_that_the_parent_told_of_is_kept_when_it_falls_silent(tmp_path: Path) -> None:
     async with connected(tmp_path, BudgetPolicy()) as (parent, child):
         now_ns = int(asyncio.get_running_loop().time() * 1e9)
-        child.send(HandshakeDone(Outcome(429, retry_after_s=5.0), now_ns))
+        child.send(HandshakeDone(Answer(429, retry_after_s=5.0), now_ns))
         await until(lambda: parent.permissions.gate.paused_ns(Service.CONNECT, now_ns))
         asked = asyncio.get_running_loop().create_task(child.ask_grant(0, "connect", starved_since_ns=1, silence_s=2.0))
         await until(lambda: "Waiting" in parent.said)
@@ -113,7 +114,7 @@ async def test_a_refusal_that_one_child_reports_stops_the_parents_own_requests(t
     async with connected(tmp_path, BudgetPolicy()) as (parent, child):
         asked = await child.ask_weight(25, 0, timeout_s=30)
         assert asked is not None
-        child.send(WeightDone(asked, 0, Outcome(429, retry_after_s=3.0, weight_limit=1_200)))
+        child.send(WeightDone(asked, 0, Answer(429, retry_after_s=3.0, weight_limit=1_200)))
         await until(lambda: parent.permissions.gate.refusals(Service.REST))
         assert parent.permissions.weight.limit == 960
         begun_s = asyncio.get_running_loop().time()
@@ -131,3 +132,31 @@ async def test_the_parents_own_request_teaches_everybody(tmp_path: Path) -> None
         shown = parent.permissions.status(int(asyncio.get_running_loop().time() * 1e9))["rest"]
         assert (shown["refused_with"], shown["refusals"]) == (418, 1)
         assert shown["paused_s"] > 500
+
+
+def alone(child: ControlClient) -> Asking:
+    return Asking(child, 0, AlonePolicy(), PAUSES)
+
+
+async def test_a_refusal_met_alone_is_kept_without_the_parent(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        asking = alone(child)
+        assert await asking.ask("connect", 1)
+        parent.mute = True
+        asking.answered(AddressRefused("x", status=429, retry_after_s=14.0))
+        begun_s = asyncio.get_running_loop().time()
+        assert await asking.ask("connect", 1) is None
+        assert asyncio.get_running_loop().time() - begun_s > 13, "longer than a parent may be silent"
+
+
+async def test_a_permission_given_back_unused_lets_the_next_one_try(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        first = await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=30)
+        assert first is not None
+        child.send(HandshakeDone(Answer(429, retry_after_s=0.2), first.given_ns))
+        await until(lambda: parent.permissions.gate.status(Service.CONNECT))
+        probe = await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=30)
+        assert probe is not None
+        probe.done()
+        # The lease of a probe is 30 s: as long as the parent may be silent here.
+        assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=20)

@@ -6,10 +6,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.supervision.gate import Answer, Gate, Service
+from k2workers.answers import Answer, Pause, Service
+from k2workers.supervision.gate import Gate
 from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
 
 S = 1_000_000_000
+PAUSES = {
+    (Service.CONNECT, 429): Pause(frozenset({Service.CONNECT}), 10.0, 900.0),
+    (Service.REST, 429): Pause(frozenset({Service.REST}), 10.0, 900.0),
+}
 POLICY = WeightPolicy(limit=100, share=1.0, window_ns=60 * S, in_flight=2, patient_from=3, lease_ns=30 * S)
 
 
@@ -22,7 +27,7 @@ def granted(budget: WeightBudget, now_ns: int) -> list[int]:
 
 
 def test_urgent_requests_go_first_and_only_so_many_at_once() -> None:
-    budget = WeightBudget(POLICY, Gate())
+    budget = WeightBudget(POLICY, Gate(PAUSES))
     for number, urgency in ((1, 2), (2, 0), (3, 1)):
         budget.ask(wish(number, urgency=urgency))
     assert granted(budget, 0) == [2, 3]
@@ -32,7 +37,7 @@ def test_urgent_requests_go_first_and_only_so_many_at_once() -> None:
 
 
 def test_the_window_is_never_overdrawn_and_refills_as_it_slides() -> None:
-    budget = WeightBudget(POLICY, Gate())
+    budget = WeightBudget(POLICY, Gate(PAUSES))
     for number in range(12):
         budget.ask(wish(number))
         budget.due(number)
@@ -44,7 +49,7 @@ def test_the_window_is_never_overdrawn_and_refills_as_it_slides() -> None:
 
 
 def test_patient_requests_leave_half_to_the_urgent_ones() -> None:
-    budget = WeightBudget(POLICY, Gate())
+    budget = WeightBudget(POLICY, Gate(PAUSES))
     budget.ask(wish(1, weight=50, urgency=3))
     budget.ask(wish(2, weight=10, urgency=3))
     assert granted(budget, 0) == [1]
@@ -53,7 +58,7 @@ def test_patient_requests_leave_half_to_the_urgent_ones() -> None:
 
 
 def test_what_other_programs_on_this_address_use_counts() -> None:
-    budget = WeightBudget(POLICY, Gate())
+    budget = WeightBudget(POLICY, Gate(PAUSES))
     budget.ask(wish(1))
     budget.due(0)
     budget.done(("w", 1), 1, used=95)
@@ -64,33 +69,37 @@ def test_what_other_programs_on_this_address_use_counts() -> None:
 
 
 def test_after_a_refusal_nobody_asks_until_the_named_time_and_then_one_at_a_time() -> None:
-    gate = Gate()
+    gate = Gate(PAUSES)
     budget = WeightBudget(POLICY, gate)
     for number in range(4):
         budget.ask(wish(number, child=f"worker-{number}"))
     assert len(budget.due(0)) == 2
-    gate.answered(Answer(Service.REST, 429, budget.done(("worker-0", 0), 1), retry_after_ns=5 * S), 1)
+    gate.answered(Service.REST, Answer(429, retry_after_s=5), budget.done(("worker-0", 0), 1), 1)
     assert budget.due(5 * S) == []
-    gate.answered(Answer(Service.REST, 200, budget.done(("worker-1", 1), 2)), 2)
+    gate.answered(Service.REST, Answer(200), budget.done(("worker-1", 1), 2), 2)
     assert len(budget.due(5 * S + 1)) == 1, "an answer to what went out before the refusal opens nothing"
     assert budget.due(5 * S + 2) == []
-    gate.answered(Answer(Service.REST, 200, budget.done(("worker-2", 2), 6 * S, used=30)), 6 * S)
+    gate.answered(Service.REST, Answer(200), budget.done(("worker-2", 2), 6 * S, used=30), 6 * S)
     assert len(budget.due(6 * S)) == 1
 
 
 def test_a_limit_that_the_venue_names_takes_the_place_of_a_higher_one() -> None:
-    budget = WeightBudget(WeightPolicy(limit=6_000, share=0.8), Gate())
+    budget = WeightBudget(WeightPolicy(limit=6_000, share=0.8), Gate(PAUSES))
     assert budget.limit == 4_800
-    budget.learn_limit(1_200)
-    assert budget.limit == 960
-    budget.learn_limit(10**9)
+    budget.learn_limit(10**9, 0)
     assert budget.limit == 4_800, "never above what is documented"
-    budget.learn_limit(1)
+    budget.learn_limit(1_200, 0)
+    assert budget.limit == 960
+    budget.learn_limit(6_000, 3_599 * S)
+    assert budget.limit == 960, "the lowest of the last hour"
+    budget.learn_limit(6_000, 3_600 * S)
+    assert budget.limit == 4_800
+    budget.learn_limit(1, 3_601 * S)
     assert budget.limit == 1
 
 
 def test_a_dead_child_and_a_forgotten_request_free_their_places() -> None:
-    budget = WeightBudget(POLICY, Gate())
+    budget = WeightBudget(POLICY, Gate(PAUSES))
     for number in range(4):
         budget.ask(wish(number, child="dead"))
     budget.due(0)
@@ -105,7 +114,7 @@ def test_a_dead_child_and_a_forgotten_request_free_their_places() -> None:
 
 
 def test_a_request_above_the_whole_limit_still_goes_when_nothing_else_was_spent() -> None:
-    budget = WeightBudget(POLICY, Gate())
+    budget = WeightBudget(POLICY, Gate(PAUSES))
     budget.ask(wish(1, weight=250))
     assert granted(budget, 0) == [1]
 
@@ -115,7 +124,7 @@ class ManyWorkers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate = Gate()
+        self.gate = Gate(PAUSES)
         self.budget = WeightBudget(POLICY, self.gate)
         self.now_ns = 0
         self.number = 0
@@ -137,10 +146,8 @@ class ManyWorkers(RuleBasedStateMachine):
     def report(self, refused: bool) -> None:
         if self.flying:
             permitted_ns = self.budget.done(self.flying.pop(), self.now_ns, used=1)
-            told_ns = 10 * S if refused else 0
-            self.gate.answered(
-                Answer(Service.REST, 429 if refused else 200, permitted_ns or self.now_ns, told_ns), self.now_ns
-            )
+            answer = Answer(429, retry_after_s=10) if refused else Answer(200)
+            self.gate.answered(Service.REST, answer, permitted_ns or self.now_ns, self.now_ns)
             if refused:
                 self.refused_until_ns = max(self.refused_until_ns, self.now_ns + 10 * S)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from k2workers.errors import VenueError
 from k2workers.venues.binance import refusals, streams
@@ -18,6 +18,7 @@ class BinanceSpot:
 
     name = "binance"
     limits = SPOT_LIMITS
+    pauses = refusals.PAUSES
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """See ``streams.stream_specs``."""
@@ -31,9 +32,11 @@ class BinanceSpot:
         """See ``streams.subscribe_message``."""
         return streams.subscribe_message(names, request_id)
 
-    def read_refusal(self, asked: str, status: int, retry_after: str, body: bytes, now_s: float) -> VenueError:
+    def read_refusal(
+        self, asked: str, status: int, headers: Mapping[str, str], body: bytes, now_s: float
+    ) -> VenueError:
         """See ``refusals.read``."""
-        return refusals.read(asked, status, retry_after, body, now_s)
+        return refusals.read(asked, status, headers, body, now_s)
 
     def ws_url(self, base: str) -> str:
         """See ``streams.ws_url``."""

@@ -221,7 +221,7 @@ class Rest:
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
         if status != 200:
-            raise refusals.read(url, status, headers.get("retry-after", ""), body, time.time())
+            raise refusals.read(url, status, headers, body, time.time())
         try:
             return msgspec.json.decode(body, type=shape)
         except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors

@@ -35,14 +35,17 @@ def test_no_header_raises(header: str) -> None:
 
 def test_the_end_of_a_ban_in_words_counts_where_the_header_is_missing_or_sooner() -> None:
     for header in ("", "0", "3"):
-        assert read("x", 418, header, BAN, NOW_S).retry_after_s == pytest.approx(77.5)
-    assert read("x", 418, "300", BAN, NOW_S).retry_after_s == 300
-    assert read("x", 429, "", b'{"error":{"data":{"retryAfter":1795000012000}}}', NOW_S).retry_after_s == 12
+        assert read("x", 418, {"retry-after": header}, BAN, NOW_S).retry_after_s == pytest.approx(77.5)
+    assert read("x", 418, {"retry-after": "300"}, BAN, NOW_S).retry_after_s == 300
+    assert (
+        read("x", 429, {"retry-after": ""}, b'{"error":{"data":{"retryAfter":1795000012000}}}', NOW_S).retry_after_s
+        == 12
+    )
 
 
 def test_the_limit_that_a_refusal_names_is_told() -> None:
-    assert read("x", 429, "9", LIMIT, NOW_S).weight_limit == 1_200
-    assert read("x", 418, "9", BAN, NOW_S).weight_limit == 0
+    assert read("x", 429, {"retry-after": "9"}, LIMIT, NOW_S).weight_limit == 1_200
+    assert read("x", 418, {"retry-after": "9"}, BAN, NOW_S).weight_limit == 0
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,13 @@ def test_the_limit_that_a_refusal_names_is_told() -> None:
 def test_a_status_says_whether_it_is_us_the_request_or_the_venue(
     status: int, kind: type[VenueError], retryable: bool
 ) -> None:
-    error = read("https://x/y", status, "", b"<html>no</html>", NOW_S)
+    error = read("https://x/y", status, {}, b"<html>no</html>", NOW_S)
     assert type(error) is kind
     assert (error.status, error.retryable) == (status, retryable)
     assert str(error) == f"https://x/y answered HTTP {status}: <html>no</html>"
+
+
+def test_times_count_from_the_answers_own_date() -> None:
+    headers = {"date": "Wed, 18 Nov 2026 10:27:10 GMT", "retry-after": "Wed, 18 Nov 2026 10:27:40 GMT"}
+    assert read("x", 429, headers, b"", NOW_S + 86_400).retry_after_s == 30
+    assert read("x", 418, {"date": "Wed, 18 Nov 2026 10:27:10 GMT"}, BAN, 0.0).retry_after_s == pytest.approx(2_447.5)
