@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 import uvloop
 from aiohttp import web
