@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 import uvloop
 from aiohttp import web
@@ -75,7 +76,7 @@ class Exchange:
         Raises ConfigError when a port is taken or a certificate cannot be read.
         """
         settings = self.settings
-        app = web.Application()
+        app = web.Application(middlewares=[_client_left])
         app.router.add_get("/ws", self._on_websocket)
         app.router.add_get("/ws/{names:.*}", self._on_websocket)
         app.router.add_get("/stream", self._on_websocket)
@@ -202,6 +203,17 @@ class Exchange:
     def _on_subscribed(self) -> None:
         if self.replay is not None:
             self.replay.subscribed(time.time_ns())
+
+
+@web.middleware
+async def _client_left(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A client that leaves before it has its answer is no error of ours."""
+    try:
+        return await handler(request)
+    except ConnectionError:
+        return web.Response()  # which nobody reads
 
 
 def main(settings: SimulatorSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from k2workers.errors import ConfigError
 from k2workers.simulator import faults
 from tests.simulator.support import Client, ask, collect, end_of, inject, running
+from tests.support.waiting import until
 
 TRADES = "/ws/btcusdt@trade"
 
@@ -284,3 +286,22 @@ async def test_one_refused_stream_name_refuses_its_list_and_is_not_told() -> Non
         assert (await ask(socket, {"method": "SUBSCRIBE", "params": names[:1], "id": 3}))["result"] is None
         await client.post("/_exchange/clear_faults")
         assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 4}))["result"] is None
+
+
+async def test_a_client_that_leaves_before_its_answer_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as client:
+        await inject(client, kind="slow_handshake", delay_s=0.2)
+        await inject(client, kind="rest_trickle", path="time", over_s=0.5)
+        upgrade = (
+            f"GET {TRADES} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        for asking in (upgrade, "GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n"):
+            _reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+            writer.write(asking.encode())
+            await writer.drain()
+            writer.transport.abort()
+        exchange = client.exchange
+        await until(lambda: exchange.connects_total and not exchange.connections)
+        await client.get("/api/v3/time")  # which trickles for as long as the one that nobody reads
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
