@@ -83,7 +83,10 @@ class Settings(BaseSettings):
     )
     book_levels: int = Field(1000, description="levels of each side in a book snapshot: 100, 500, 1000 or 5000")
     rest_weight_share: float = Field(
-        0.8, gt=0, le=1, description="share of the venue's REST weight per minute that repairs may use"
+        0.8,
+        gt=0,
+        le=1,
+        description="share of the venue's REST weight per minute that repairs and looks at the symbols use",
     )
     checkpoint: str = Field(
         "", description="file from which a restart continues; in run_dir if empty (then only single processes continue)"

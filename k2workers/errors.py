@@ -21,7 +21,7 @@ class StateError(K2Error):
 
 
 class BootError(K2Error):
-    """A child process ended before it ever served; the message says which and why."""
+    """A child process ended before it ever served; the message says which and why, and is empty if the child has told the user."""
 
 
 class VenueError(K2Error):

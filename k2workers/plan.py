@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ from typing import Any
 from k2workers import metrics, sharding
 from k2workers.child_settings import AggregatorSettings, ExchangeSettings, WitnessSettings, WorkerSettings
 from k2workers.config import Settings
-from k2workers.errors import ConfigError, VenueError, VenueRefused
 from k2workers.feed import schedule
 from k2workers.feed.settings import FeedSettings
 from k2workers.simulator.settings import SimulatorSettings
@@ -20,11 +18,7 @@ from k2workers.supervision.asking import AlonePolicy
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.weight import WeightPolicy
-from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot, streams
-from k2workers.venues.binance.limits import weight_per_minute
-from k2workers.venues.binance.rest import ExchangeInfo, Rest
-from k2workers.venues.binance.symbols import Choice, choose, names_alone
 
 AGGREGATOR = "aggregator"
 EXCHANGE = "exchange"
@@ -32,9 +26,6 @@ WITNESS = "witness"
 
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
-
-SYMBOLS_WEIGHT = 40
-"""What asking for the symbols costs: exchangeInfo of the names alone, and of all if that fails."""
 
 DEMO_CONNECTS = 100_000
 """Connection attempts in a window that the embedded exchange allows."""
@@ -55,9 +46,7 @@ class Plan:
         self._push_endpoint = f"ipc://{run_dir}/push"
         self._origin_ns = origin_ns
         self._websocket_url = settings.binance_websocket_url
-        self._rest_url = settings.binance_rest_url
-        self._all_known = True
-        """Whether the venue listed every name when it was last asked."""
+        self.rest_url = settings.binance_rest_url
         limits = self.venue.limits
         # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
         window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
@@ -71,35 +60,7 @@ class Plan:
     def use_exchange(self, listening: Mapping[str, Any]) -> None:
         """Point the workers to the embedded exchange instead of the venue."""
         self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
-        self._rest_url = f"http://127.0.0.1:{listening['rest_port']}"
-
-    async def choose_symbols(self) -> tuple[Choice, int]:
-        """What the venue lists of what was asked for, and the REST weight per minute that it allows (0: it does not say).
-
-        Raises VenueError (worth another try) or ConfigError.
-        """
-        selectors: list[str] = []
-        for word in self.settings.symbols:
-            selectors += _lines(word) if word.startswith("file:") else [word]
-        if not selectors:
-            raise ConfigError(f"symbols = {','.join(self.settings.symbols)!r}: names no symbol")
-        context = client_context(self.settings.binance_ca_bundle) if self._rest_url.startswith("https:") else None
-        async with Rest(self._rest_url, context, timeout_s=8.0) as rest:
-            info = await self._exchange_info(rest, names_alone(selectors))
-        if not info.symbols:
-            raise VenueError(f"{self._rest_url} lists no symbols")
-        choice = choose(selectors, info.symbols, complete=not info.odd)
-        self._all_known = not choice.unknown
-        return choice, weight_per_minute(info.rate_limits)
-
-    async def _exchange_info(self, rest: Rest, names: list[str]) -> ExchangeInfo:
-        """The rows of these names, or of all symbols if they are not had alone: one unknown name refuses the others."""
-        if names and self._all_known:
-            with contextlib.suppress(VenueRefused):
-                info = await rest.exchange_info(names)
-                if {row.symbol for row in info.symbols}.issuperset(names):
-                    return info
-        return await rest.exchange_info()
+        self.rest_url = f"http://127.0.0.1:{listening['rest_port']}"
 
     # ── children ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,7 +165,7 @@ class Plan:
             symbols=tuple(symbols),
             kinds=tuple(kinds),
             push_endpoint=self._push_endpoint,
-            rest_url=self._rest_url,
+            rest_url=self.rest_url,
             book_levels=own.book_levels,
             ca_bundle=own.binance_ca_bundle,
             # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
@@ -221,13 +182,3 @@ class Plan:
         # The forkserver began before the directory was known.
         env = {metrics.DIRECTORY_VARIABLE: os.environ[metrics.DIRECTORY_VARIABLE]}
         return ChildSpec(name=name, target=target, settings=settings, stop_order=order, env=env)
-
-
-def _lines(word: str) -> list[str]:
-    path = word.removeprefix("file:")
-    try:
-        # A line that is no text is a name that the venue does not know: told like any other, and the rest is served.
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError as error:
-        raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error})") from None
-    return [name for line in lines if (name := line.partition("#")[0].strip())]

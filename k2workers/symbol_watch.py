@@ -7,20 +7,24 @@ it reports as many, so that neither a lost message nor a restart loses one.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
+import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
 from k2workers.errors import ConfigError, VenueError
-from k2workers.plan import SYMBOLS_WEIGHT, Plan
+from k2workers.plan import Plan
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.messages import Serve
 from k2workers.supervision.supervisor import Supervisor
-from k2workers.venues.binance.symbols import TRADING, VANISHED, Choice
+from k2workers.tls import client_context
+from k2workers.venues.venue import TRADING, VANISHED, Choice, Listing
 
 RETRY_CAP_S = 30.0
 
@@ -39,6 +43,8 @@ class SymbolWatch:
         self._specs: dict[str, ChildSpec] = {}
         self._status: dict[str, str] = {}
         """Symbol that is served → what the venue says of it."""
+        self._selectors: list[str] = []
+        """The names and patterns of the last look."""
         self._no_room: set[str] = set()
         self._choice = Choice({}, {}, {}, 0, {})
 
@@ -55,9 +61,11 @@ class SymbolWatch:
                 choice = await self._ask()
                 if choice.served:
                     return choice
+                if choice.mistake:
+                    raise ConfigError(choice.mistake)
                 self._tell_choice(choice)
                 _log.warning(
-                    "no_symbol_yet", in_break=choice.awaited, left_out=_some(choice.left_out), retry_in_s=delay_s
+                    "no_symbol_yet", awaited=choice.awaited, left_out=_some(choice.left_out), retry_in_s=delay_s
                 )
             except VenueError as error:
                 hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
@@ -77,11 +85,31 @@ class SymbolWatch:
 
     async def _ask(self) -> Choice:
         permissions = self._supervisor.permissions
-        async with permissions.own_request(SYMBOLS_WEIGHT):
-            choice, weight_limit = await self._plan.choose_symbols()
+        self._selectors = self._read_selectors()
+        async with permissions.own_request(self._listing.weight):
+            choice, weight_limit = await self._listing.look(self._selectors, time.monotonic_ns())
         if weight_limit:
             permissions.learn_weight_limit(weight_limit)
         return choice
+
+    @functools.cached_property
+    def _listing(self) -> Listing:
+        """Made for the first look: only then the plan knows where the venue is."""
+        url = self._plan.rest_url
+        context = client_context(self._plan.settings.binance_ca_bundle) if url.startswith("https:") else None
+        return self._plan.venue.listing(url, context)
+
+    def _read_selectors(self) -> list[str]:
+        """What is asked for now: files may have changed. A file that cannot be read any longer is as it was."""
+        try:
+            read = read_selectors(self._plan.settings.symbols)
+        except ConfigError as error:
+            if not self._selectors:
+                raise
+            _log.warning("symbols_not_read", error=str(error), note="what was read before still counts")
+            return self._selectors
+        # A name that has left its file is served until the end of the run: what becomes of it must be known.
+        return list(dict.fromkeys([*read, *(name for name in self._selectors if name.upper() in self._status)]))
 
     def begin(self, choice: Choice) -> list[ChildSpec]:
         """The workers for these. Raises ConfigError if they do not fit."""
@@ -183,7 +211,27 @@ class SymbolWatch:
         for name, fault in itertools.islice((choice.left_out.items() - before.left_out.items()), SHOWN):
             _log.warning("symbol_left_out", symbol=name, reason=fault)
         if choice.awaited != before.awaited:
-            _log.info("symbols_awaited", count=choice.awaited, note="they match a pattern and are in BREAK")
+            _log.info("symbols_awaited", count=choice.awaited, note="they match a pattern and do not trade")
+
+
+def read_selectors(words: Iterable[str]) -> list[str]:
+    """Names and patterns; a word ``file:PATH`` stands for those in the file. Raises ConfigError if there are none."""
+    selectors: list[str] = []
+    for word in words:
+        selectors += _lines(word) if word.startswith("file:") else [word]
+    if not selectors:
+        raise ConfigError(f"symbols = {','.join(words)!r}: names no symbol")
+    return selectors
+
+
+def _lines(word: str) -> list[str]:
+    path = word.removeprefix("file:")
+    try:
+        # A line that is no text is a name that the venue does not know: told like any other, and the rest is served.
+        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error})") from None
+    return [name for line in lines if (name := line.partition("#")[0].strip())]
 
 
 def _some(names: Mapping[str, str]) -> dict[str, str]:

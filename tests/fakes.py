@@ -5,6 +5,7 @@ from __future__ import annotations
 from k2workers.errors import VenueError
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.messages import Beat, Message
+from k2workers.supervision.permissions import Permissions
 
 
 class OpenHanded:
@@ -31,6 +32,7 @@ class Careless:
         self.specs: dict[str, ChildSpec] = {}
         self.beats: dict[str, Beat] = {}
         self.sent: list[tuple[str, Message]] = []
+        self.permissions: Permissions | None = None
 
     def pids(self) -> dict[str, int]:
         return dict.fromkeys(self.beats, 1)

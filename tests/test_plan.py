@@ -13,7 +13,6 @@ from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.plan import Plan
 from k2workers.venues.binance import BinanceSpot
-from tests.support.venue import Venue
 
 DEFAULT_SYMBOLS: list[str] = Settings.model_fields["symbols"].default
 
@@ -58,16 +57,3 @@ def test_streams_of_the_whole_market_count_in_what_a_connection_carries(workers:
     assert len(workers(symbols, shards=1, streams=["trade"])) == 1
     with pytest.raises(ConfigError, match="at least 2 shards"):
         workers(symbols, shards=1, streams=["trade", "mini_ticker_all"])
-
-
-async def test_a_file_of_symbols_with_odd_lines_serves_the_others(tmp_path: Path) -> None:
-    file = tmp_path / "symbols.txt"
-    file.write_bytes(b"\xef\xbb\xbfAAAUSDT  # the first\n\n  # no symbol\n\xff\xfe\nBBBUSDT\n")
-    with Venue(["AAAUSDT", "BBBUSDT", "CCCUSDT"]) as venue:
-        settings = Settings(symbols=[f"file:{file}"], binance_rest_url=venue.rest_url)
-        choice, _ = await Plan(settings, tmp_path, origin_ns=0).choose_symbols()
-        assert list(choice.served) == ["AAAUSDT", "BBBUSDT"]
-        assert len(choice.unknown) == 1
-        file.write_bytes(b"# none\n")
-        with pytest.raises(ConfigError, match=r"symbols\.txt.*names no symbol"):
-            await Plan(settings, tmp_path, origin_ns=0).choose_symbols()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,17 @@ import pytest
 
 from k2workers import metrics
 from k2workers.config import Settings
+from k2workers.errors import ConfigError
 from k2workers.plan import Plan
+from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.messages import Beat, Serve
+from k2workers.supervision.permissions import Permissions
+from k2workers.supervision.weight import WeightPolicy
 from k2workers.symbol_watch import SymbolWatch
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from tests.fakes import Careless
+from tests.support.venue import Venue
 
 
 class Run:
@@ -88,3 +97,53 @@ def test_changes_are_counted_and_a_vanished_symbol_stays(run: Run) -> None:
     assert run.watch.status()["not_trading"] == {"AUSDT": "not listed any longer", "BUSDT": "HALT"}
     ((_, spec),) = run.supervisor.specs.items()
     assert spec.settings.symbols[-1] == "CUSDT"
+
+
+@contextlib.asynccontextmanager
+async def looking(file: Path, venue: Venue) -> AsyncIterator[SymbolWatch]:
+    """A watch over the symbols that this file names."""
+    supervisor = Careless()
+    permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), supervisor.send)
+    supervisor.permissions = permissions
+
+    async def permit() -> None:
+        while True:
+            permissions.look(time.monotonic_ns())
+            await asyncio.sleep(0.01)
+
+    permitting = asyncio.create_task(permit())
+    try:
+        settings = Settings(symbols=[f"file:{file}"], binance_rest_url=venue.rest_url)
+        yield SymbolWatch(Plan(settings, file.parent, origin_ns=0), supervisor)  # type: ignore[arg-type]
+    finally:
+        permitting.cancel()
+
+
+async def test_a_file_of_symbols_with_odd_lines_serves_the_others(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "symbols.txt"
+    file.write_bytes(b"\xef\xbb\xbfAAAUSDT  # the first\n\n  # no symbol\n\xff\xfe\nBBBUSDT\n")
+    with Venue(["AAAUSDT", "BBBUSDT", "CCCUSDT"]) as venue:
+        async with looking(file, venue) as watch:
+            choice = await watch.choose()
+            assert list(choice.served) == ["AAAUSDT", "BBBUSDT"]
+            assert len(choice.unknown) == 1
+        file.write_bytes(b"# none\n")
+        async with looking(file, venue) as watch:
+            with pytest.raises(ConfigError, match=r"symbols\.txt.*names no symbol"):
+                await watch.choose()
+
+
+async def test_a_file_that_changes_or_goes_hides_nothing_of_what_is_served(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "symbols.txt"
+    file.write_text("AAAUSDT\nBBBUSDT\nTYPO\n")
+    with Venue(["AAAUSDT", "BBBUSDT", "CCCUSDT"]) as venue:
+        async with looking(file, venue) as watch:
+            watch.begin(await watch.choose())
+            file.write_text("AAAUSDT\nCCCUSDT\n")
+            watch.look(await watch.choose())
+            assert watch.symbols == ["AAAUSDT", "BBBUSDT", "CCCUSDT"]
+            assert watch.counts() | {"trading": 3, "vanished": 0, "unknown": 0} == watch.counts()
+            file.unlink()
+            del venue.rows[1]
+            watch.look(await watch.choose())
+            assert watch.counts() | {"trading": 2, "vanished": 1} == watch.counts()

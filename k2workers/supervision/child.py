@@ -36,6 +36,9 @@ GC_THRESHOLDS = (50_000, 20, 100)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """They may go to the whole process group (Ctrl-C, a service manager), and are the parent's to act on: it stops the others in order."""
 
+MISTAKE_TOLD = 2
+"""The exit code of a child that has told the user in words why it cannot run."""
+
 _context = multiprocess.get_context("forkserver")
 
 
@@ -122,10 +125,10 @@ def _boot(target: str, name: str, control_endpoint: str, settings: Any, env: dic
     try:
         main(name, control_endpoint, settings)
     except K2Error as error:
-        # A user's mistake (such as a port in use) is words, not a traceback; the parent reports that we never served.
+        # A user's mistake (such as a port in use) is words, not a traceback.
         for line in str(error).splitlines():
             print(f"k2workers: error: {line}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(MISTAKE_TOLD) from None
 
 
 def settle_memory() -> None:

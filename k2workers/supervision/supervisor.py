@@ -18,7 +18,7 @@ import structlog
 from k2workers.answers import Pauses
 from k2workers.errors import BootError
 from k2workers.supervision.budget import BudgetPolicy
-from k2workers.supervision.child import Child, ChildSpec
+from k2workers.supervision.child import MISTAKE_TOLD, Child, ChildSpec
 from k2workers.supervision.control import ControlServer
 from k2workers.supervision.life import Life
 from k2workers.supervision.messages import (
@@ -116,7 +116,7 @@ class Supervisor:
         self._wards[spec.name].spec = spec
 
     async def wait_ready(self, name: str) -> None:
-        """Wait until the child serves. Raises BootError with its exit code if it ends, or is hung, before that."""
+        """Wait until the child serves. Raises BootError if it ends, or is hung, before that."""
         ward = self._wards[name]
         while not ward.ready.is_set():
             child = ward.child
@@ -124,6 +124,8 @@ class Supervisor:
                 code = child.exit_code if child is not None else None
                 if ward.life.hung:
                     raise BootError(f"{name} hung before it served: no sign of life in {self.policy.boot_limit_s:g} s")
+                if code == MISTAKE_TOLD:
+                    raise BootError  # a second message would only hide what the child has said
                 raise BootError(f"{name} ended with exit code {code} before it served; its log says why")
             await asyncio.sleep(0.02)
 

@@ -41,6 +41,13 @@ class Outcome(enum.IntEnum):
     MALFORMED = 4
 
 
+TRADING = "TRADING"
+"""The status of a symbol that trades, whatever the venue calls it."""
+
+VANISHED = "not listed any longer"
+"""The status of a symbol that is served and that the venue lists no longer."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's documented limits that decide how a feed is built."""
 
@@ -143,6 +150,36 @@ class History(Protocol):
         """The book as it stands."""
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """What names and patterns come to. Every name stands in one place only."""
+
+    served: dict[str, str]
+    """Symbol → its status, in a stable order."""
+    unknown: dict[str, str]
+    """Names that the venue does not list → the nearest that it does, or nothing."""
+    left_out: dict[str, str]
+    """Listed names that cannot be served → why."""
+    awaited: int
+    """How many listed symbols match a pattern and are not served until they trade."""
+    status_of: dict[str, str]
+    """Symbol → its status, of all that the venue was asked for."""
+    mistake: str = ""
+    """Why nothing that is asked for can be served, now or later; empty if something can, or if the list was not read whole."""
+
+
+class Listing(Protocol):
+    """Which symbols the venue has, for one run: it remembers what it was told, so that a later look costs little."""
+
+    weight: int
+    """What one look costs at most in the venue's allowance."""
+
+    async def look(self, selectors: Sequence[str], now_ns: int) -> tuple[Choice, int]:
+        """What the venue lists for these names and patterns, and the REST weight per minute that it allows (0: it does not say).
+
+        ``now_ns`` is monotonic. Raises VenueError.
+        """
+
+
 class Venue(Protocol):
     """One market of an exchange."""
 
@@ -173,6 +210,9 @@ class Venue(Protocol):
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> History:
         """Its REST client for repairs."""
+
+    def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> Listing:
+        """Its answers to which symbols there are."""
 
     def list_message(self, request_id: int) -> bytes:
         """A request for the names of all streams that the connection has; the reply's ``result`` is the list."""

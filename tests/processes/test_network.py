@@ -115,4 +115,5 @@ def test_a_port_that_is_taken_names_its_setting(setting: str) -> None:
         flags = [part for name, value in ports.items() for part in (f"--{name.replace('_', '-')}", value)]
         ended = run_briefly("--demo", "--http-port", "0", "--log-format", "json", *flags)
     assert ended.returncode == 2
-    assert f"{setting} = '{endpoint}' cannot be used: the address is in use by another program" in ended.stderr
+    (error,) = [line for line in ended.stderr.splitlines() if line.startswith("k2workers: error")]
+    assert f"{setting} = '{endpoint}' cannot be used: the address is in use by another program" in error

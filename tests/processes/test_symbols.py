@@ -133,8 +133,14 @@ def test_named_symbols_are_asked_for_alone() -> None:
         ] * 2
         # One name that the venue does not know (any longer) refuses the others with it.
         venue.rows.pop(0)
-        wait_for("the whole list asked for", lambda: "symbols" not in venue.asked("exchangeInfo")[-1].query, PATIENCE_S)
         wait_for("a vanished symbol named", lambda: counts(program)["vanished"] == 1, PATIENCE_S)
+        # Also if nothing else is named any longer.
+        venue.rows.pop(0)
+        wait_for("all vanished symbols named", lambda: counts(program)["vanished"] == 2, PATIENCE_S)
+        looks = len(venue.asked("exchangeInfo"))
+        wait_for("two more looks", lambda: len(venue.asked("exchangeInfo")) >= looks + 2, PATIENCE_S)
+        assert sum("symbols" not in asked.query for asked in venue.asked("exchangeInfo")) == 2
+        assert not program.logged("symbols_not_checked")
         program.stop()
 
 

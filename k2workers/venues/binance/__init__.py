@@ -10,6 +10,7 @@ from k2workers.venues.binance import refusals, streams
 from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
+from k2workers.venues.binance.listing import BinanceListing
 from k2workers.venues.venue import StreamSpec
 
 
@@ -49,6 +50,10 @@ class BinanceSpot:
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> BinanceHistory:
         """REST for repairs; ``book_levels`` of each side in a snapshot."""
         return BinanceHistory(base_url, ssl_context, book_levels)
+
+    def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
+        """Which symbols there are."""
+        return BinanceListing(base_url, ssl_context)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
         """A decoder for messages in microseconds, which ``ws_url`` asks for."""

@@ -14,11 +14,9 @@ from typing import Any
 
 import msgspec
 
-from k2workers.errors import ConfigError
+from k2workers.venues.venue import Choice
 
-TRADING = "TRADING"
 BREAK = "BREAK"
-VANISHED = "not listed any longer"
 
 NAMED_MOST = 100
 """Up to so many names are asked for alone; with them the address stays below 2,000 characters."""
@@ -38,28 +36,11 @@ class SymbolInfo(msgspec.Struct, frozen=True):
     """A word, if the row is sound."""
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """What names and patterns come to. Every name stands in one place only."""
-
-    served: dict[str, str]
-    """Symbol → its status, in a stable order."""
-    unknown: dict[str, str]
-    """Names that the venue does not list → the nearest that it does, or nothing."""
-    left_out: dict[str, str]
-    """Listed names that cannot be served → why."""
-    awaited: int
-    """How many listed symbols match a pattern and are in BREAK."""
-    status_of: dict[str, str]
-    """Symbol → its status, of all that the venue was asked for."""
-
-
-def names_alone(selectors: Sequence[str]) -> list[str]:
-    """The names to ask the venue for alone instead of its whole list; none if they are too many, or patterns are among them."""
-    names = list(dict.fromkeys(selector.upper() for selector in selectors))
-    fits = len(names) <= NAMED_MOST and all(
+def can_be_asked_alone(names: Sequence[str]) -> bool:
+    """Whether the venue can be asked for these instead of its whole list: not for too many, for patterns, or for signs it may not take."""
+    return len(names) <= NAMED_MOST and all(
         name.isascii() and name.isalnum() and len(name) <= NAMED_LENGTH for name in names
     )
-    return names if fits else []
 
 
 def fault_of(symbol: str) -> str:
@@ -79,7 +60,7 @@ def fault_of(symbol: str) -> str:
 def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo], *, complete: bool = True) -> Choice:
     """What names and patterns (``*`` and ``?``) select among the listed symbols.
 
-    Raises ConfigError if the list is ``complete`` and nothing that is asked for can be served, now or later.
+    It is the user's mistake if the list is ``complete`` and nothing that is asked for can be served, now or later.
     """
     status_of = {info.symbol: info.status for info in listed}
     faults = {name: fault for name, status in status_of.items() if (fault := _fault(name, status))}
@@ -104,9 +85,9 @@ def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo], *, complete: 
                 awaited.add(symbol)
             else:
                 served[symbol] = status_of[symbol]
-    if complete and not (served or awaited or left_out):
-        raise ConfigError(_mistakes(unknown, empty, len(status_of)))
-    return Choice(served, unknown, left_out, len(awaited.difference(served)), status_of)
+    nothing = complete and not (served or awaited or left_out)
+    mistake = _mistakes(unknown, empty, len(status_of)) if nothing else ""
+    return Choice(served, unknown, left_out, len(awaited.difference(served)), status_of, mistake)
 
 
 def _fault(symbol: str, status: Any) -> str:

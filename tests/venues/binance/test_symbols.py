@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.errors import ConfigError
 from k2workers.venues.binance.streams import stream_specs
-from k2workers.venues.binance.symbols import NAMED_MOST, SymbolInfo, choose, fault_of, names_alone
+from k2workers.venues.binance.symbols import NAMED_MOST, SymbolInfo, can_be_asked_alone, choose, fault_of
 
 LISTED = [
     SymbolInfo("BTCUSDT", "TRADING"), SymbolInfo("ETHUSDT", "HALT"), SymbolInfo("OLDUSDT", "BREAK"),
@@ -42,14 +42,15 @@ def test_a_name_that_the_venue_does_not_list_is_told_with_the_nearest_and_the_re
 
 @pytest.mark.parametrize("selector", ["OLDUSDT", "OLD*", "A@BUSDT", "NULLUSDT"])
 def test_what_the_venue_lists_is_never_the_users_mistake(selector: str) -> None:
-    choose([selector], LISTED)
+    assert not choose([selector], LISTED).mistake
 
 
 def test_only_if_nothing_that_is_asked_for_is_listed_it_is_the_users_mistake() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean BTCUSDT\?\n.*'NO\*'.*matches none"):
-        choose(["BTCUDST", "NO*"], LISTED)
+    choice = choose(["BTCUDST", "NO*"], LISTED)
+    assert re.search(r"did you mean BTCUSDT\?\n.*'NO\*'.*matches none", choice.mistake)
+    assert choice.unknown == {"BTCUDST": "BTCUSDT"}
     # The name may be in a row that could not be read.
-    assert choose(["BTCUDST"], LISTED, complete=False).unknown == {"BTCUDST": "BTCUSDT"}
+    assert not choose(["BTCUDST"], LISTED, complete=False).mistake
 
 
 @pytest.mark.parametrize("status", [None, 5, "", [], {}])
@@ -76,7 +77,7 @@ def test_symbols_that_are_served_have_streams_of_their_own(names: list[str]) -> 
     assert [name.partition("@")[0].upper() for name in streams] == served * 2
 
 
-def test_a_few_names_are_asked_for_alone() -> None:
-    assert names_alone(["btcusdt", "BTCUSDT", "ETHUSDT"]) == ["BTCUSDT", "ETHUSDT"]
-    assert names_alone(["BTCUSDT", "*"]) == names_alone(["A B"]) == names_alone(["币安"]) == names_alone([]) == []
-    assert names_alone(["A" * 21]) == names_alone([f"S{number}" for number in range(NAMED_MOST + 1)]) == []
+def test_a_few_plain_names_can_be_asked_for_alone() -> None:
+    assert can_be_asked_alone(["BTCUSDT", "ETHUSDT"])
+    assert not any(can_be_asked_alone([name]) for name in ("*", "A B", "币安", "A" * 21))
+    assert not can_be_asked_alone([f"S{number}" for number in range(NAMED_MOST + 1)])
