@@ -89,7 +89,6 @@ class Worker:
             observe_latency=self._latency.observe,
             ssl_context=context if wss else None,
         )
-        self._driver = driver
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
             await self._serve(driver, recovery, pusher, client)
@@ -103,6 +102,7 @@ class Worker:
         pusher.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
         await self._await_welcome()
         intake.resume({topic: (at.last_id, at.open) for topic, at in self._positions.items()})
+        self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = recovery.probe
         driver.on_silent = recovery.probe
         recovery.on_confirmed = lambda stream, newer: self._on_confirmed(driver, stream, newer)
@@ -183,7 +183,7 @@ class Worker:
             "gaps": intake.gaps,
             "missing": intake.missing,
             "trouble": intake.trouble.counts.total(),
-            "bytes": driver.traffic[0],
+            "bytes": driver.lines.traffic[0],
             "push_queue": pusher.counters.pending_bundles,
             "push_refused": pusher.counters.bundles_refused,
             "repaired": intake.repaired,
@@ -203,15 +203,15 @@ class Worker:
             "gaps_open": intake.gaps_open,
             "repairs_waiting": recovery.planner.waiting,
             "streams_silent": len(driver.silence.silent),
-            "streams": len(driver.specs),
-            "streams_refused": dict(itertools.islice(driver.subscriptions.refused.items(), REFUSED_SHOWN)),
+            "streams": len(driver.lines.names),
+            "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
         return messages.Beat(self.name, os.getpid(), counters, status)
 
     def _flush_metrics(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> None:
         intake = driver.intake
-        traffic_bytes, frames = driver.traffic
+        traffic_bytes, frames = driver.lines.traffic
         self._instruments.flush(
             {
                 "k2_binance_connection_rotations": driver.rotations,
@@ -234,8 +234,8 @@ class Worker:
                 "k2_rest_requests": recovery.requests,
                 "k2_rest_rows_dropped": recovery.rows_dropped,
                 "k2_streams_silent": len(driver.silence.silent),
-                "k2_streams_refused": len(driver.subscriptions.refused),
-                "k2_subscriptions_lost": driver.audit.lost,
+                "k2_streams_refused": len(driver.lines.subscriptions.refused),
+                "k2_subscriptions_lost": driver.lines.subscriptions.lost,
                 "k2_holes_waiting": recovery.planner.waiting,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,

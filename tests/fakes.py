@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from k2workers.errors import VenueError
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.messages import Beat, Message
@@ -45,3 +47,43 @@ class Careless:
 
     def respec(self, spec: ChildSpec) -> None:
         self.specs[spec.name] = spec
+
+
+class Permit:
+    """A permission of ``Turns`` (``feed.rotating.Grant``)."""
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose = purpose
+        self.given_back = False
+
+    def done(self) -> None:
+        self.given_back = True
+
+
+class Turns:
+    """Lets everybody connect at once, and rotate once ``turn`` is set (``feed.rotating.Grants``)."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Event()
+        self.asked: list[tuple[str, int]] = []
+        """Purpose, and since when the feed is starved."""
+        self.withdrawn: list[str] = []
+        self.permits: list[Permit] = []
+
+    @property
+    def purposes(self) -> list[str]:
+        return [purpose for purpose, _ in self.asked]
+
+    async def ask(self, purpose: str, starved_since_ns: int) -> Permit:
+        self.asked.append((purpose, starved_since_ns))
+        if purpose == "rotate":
+            try:
+                await self.turn.wait()
+            except asyncio.CancelledError:
+                self.withdrawn.append(purpose)
+                raise
+        self.permits.append(Permit(purpose))
+        return self.permits[-1]
+
+    def answered(self, error: VenueError | None) -> None:
+        """Not remembered."""

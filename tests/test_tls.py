@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from k2workers import tls
 from k2workers.errors import ConfigError, VenueError
 from k2workers.feed.line import Line
+from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.pace import Pace
 from k2workers.venues.binance.rest import Rest
 from tests.support.venue import Venue
@@ -70,7 +71,10 @@ def words_of(run: Callable[..., object], server: ssl.SSLContext, bundle: str) ->
     """What line and request fail with against such a server; empty if they do not."""
 
     async def attempt(venue: Venue) -> tuple[str, str]:
-        line, context = Line(1, venue.ws_url, lambda *_: None, lambda *_: None, Pace(0)), tls.client_context(bundle)
+        line, context = (
+            Line(1, venue.ws_url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3)),
+            tls.client_context(bundle),
+        )
         words = ["", ""]
         try:
             await line.open(ssl_context=context, timeout_s=60, close_timeout_s=1)

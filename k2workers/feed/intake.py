@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from k2workers import wire
+from k2workers.errors import StateError
 from k2workers.events import SCHEMAS, BookSnapshot, Event
 from k2workers.feed.messages import Messages
 from k2workers.feed.overlap import Overlap
@@ -116,8 +117,10 @@ class Intake:
     def resume(self, positions: Mapping[str, tuple[int, list[Range]]]) -> None:
         """Continue each topic after what was published of it: topic → (last id, gaps still open).
 
-        Only before the first message.
+        Only before the first message and before streams are added: a topic that is served already has begun anew.
         """
+        if self.lanes:
+            raise StateError("topics are served already: what was published of them comes too late")
         self._positions = dict(positions)
         self._grow()
 

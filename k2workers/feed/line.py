@@ -28,6 +28,7 @@ from k2workers import tls
 from k2workers.errors import StateError, VenueError
 from k2workers.feed import dialing
 from k2workers.feed.framing import FastLane, MessageAssembler
+from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 
@@ -148,10 +149,18 @@ class _FrameReader(asyncio.BufferedProtocol):
 class Line:
     """One connection of a shard. Call ``open`` once; then ``send``, and ``close`` or ``abort``.
 
-    ``pace`` is this line's own. ``on_messages`` runs inside the socket's read callback and must not block.
+    ``pace`` and ``rate`` are this line's own. ``on_messages`` runs inside the socket's read callback and must not block.
     """
 
-    def __init__(self, number: int, url: str, on_messages: OnMessages, on_closed: OnClosed, pace: Pace) -> None:
+    def __init__(
+        self,
+        number: int,
+        url: str,
+        on_messages: OnMessages,
+        on_closed: OnClosed,
+        pace: Pace,
+        rate: MessageRate,
+    ) -> None:
         self.number = number
         self.pace = pace
         self.url = url
@@ -161,6 +170,8 @@ class Line:
         self.opened_ns = 0
         self.last_read_ns = 0
         self._on_closed = on_closed
+        self._rate = rate
+        self._sending = asyncio.Lock()
         self._connection: ClientConnection | None = None
         self._ended = False
 
@@ -203,14 +214,21 @@ class Line:
     def _make(self, *args: Any, **kwargs: Any) -> _Connection:
         return _Connection(self, *args, **kwargs)
 
-    def send(self, text: bytes) -> None:
-        """Send one UTF-8 text message. Does nothing on a connection that is closing."""
+    async def send(self, text: bytes) -> None:
+        """Send one UTF-8 text message when its turn comes: in order, at the line's rate. Returns once it is sent.
+
+        Does nothing on a connection that is closing. Pongs and the closing handshake wait for nothing.
+        """
         connection = self._connection
         if connection is None:
             raise StateError(f"line {self.number} is not open")
-        if connection.protocol.state is State.OPEN:
-            connection.protocol.send_text(text)
-            connection.send_data()
+        async with self._sending:
+            while (wait_ns := self._rate.wait_ns(time.monotonic_ns())) > 0:
+                await asyncio.sleep(wait_ns / 1e9)
+            if connection.protocol.state is State.OPEN:
+                connection.protocol.send_text(text)
+                connection.send_data()
+                self._rate.sent(time.monotonic_ns())
 
     async def close(self, code: int, reason: str) -> None:
         """Close with a handshake; messages that arrive before the venue's close reply are still delivered."""

@@ -37,6 +37,10 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
+ROTATING = frozenset({State.WARMING, State.OVERLAP})
+"""A rotation is under way."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """Begin."""
 

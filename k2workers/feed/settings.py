@@ -31,7 +31,8 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The bounds of the rotation machine that follow from these."""
         return RotationPolicy(
             backoff=Backoff(self.backoff_first_ns, self.backoff_cap_ns),
-            connect_timeout_ns=int(self.connect_timeout_s * 2e9),
+            # TCP and the handshake may each take their whole time: the one that fails tells why, before the attempt is given up.
+            connect_timeout_ns=int(self.connect_timeout_s * 3e9),
             overlap_limit_ns=self.overlap_limit_ns,
             retry_rotation_ns=min(30_000_000_000, max(1_000_000_000, self.lifetime_ns // 8)),
         )

@@ -1,4 +1,4 @@
-"""Owns getting one line subscribed, and keeping it so: paced requests, acknowledgements, refusals, and a regular audit.
+"""Owns getting one line subscribed, and keeping it so: requests, acknowledgements, refusals, and audits of what the venue has.
 
 An acknowledgement proves nothing about data (the venue acknowledges unknown symbols and stays silent); it only
 tells that the request was read.
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -18,12 +18,6 @@ import structlog
 from k2workers.errors import VenueError, VenueRefused
 from k2workers.feed.line import Line
 from k2workers.venues.venue import Reply, Venue
-
-AUDIT_NS = 60_000_000_000
-"""How often the venue is asked which streams a connection has."""
-
-FIRST_AUDIT_ID = 2**31
-"""Above every id of a subscription's requests."""
 
 _log = structlog.get_logger(__name__)
 
@@ -53,14 +47,11 @@ class Subscription:
 
         Raises VenueRefused with the venue's words if it takes none, VenueError if no reply comes for ``reply_limit_s``.
         """
-        loop, may_send_s = asyncio.get_running_loop(), 0.0
         while self._to_ask or self._asked:
             if self._to_ask:
-                await asyncio.sleep(may_send_s - loop.time())
                 names, number = self._to_ask.popleft(), next(self._ids)
                 self._asked[number] = names
-                line.send(self._venue.subscribe_message(names, number))
-                may_send_s = loop.time() + 1 / self._venue.limits.subscribe_rate
+                await line.send(self._venue.subscribe_message(names, number))
             else:
                 await self._reply(reply_limit_s)
         if self.refused and not self.accepted:
@@ -95,49 +86,135 @@ class Subscription:
         return True
 
 
+class Audit:
+    """One question to the venue which streams a line has: an acknowledged subscription may be lost without a word."""
+
+    def __init__(self, venue: Venue, request_id: int) -> None:
+        self._message = venue.list_message(request_id)
+        self._id = request_id
+        self._answer: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+
+    async def ask(self, line: Line, reply_limit_s: float) -> Sequence[str]:
+        """The names that the venue has for this line. Raises VenueError if it says none, or nothing for ``reply_limit_s``."""
+        await line.send(self._message)
+        try:
+            async with asyncio.timeout(reply_limit_s):
+                return await self._answer
+        except TimeoutError:
+            raise VenueError(f"no list of subscriptions within {reply_limit_s:g} s") from None
+
+    def on_reply(self, reply: Reply) -> bool:
+        """Take one control reply of the venue; False if it is not the answer."""
+        if self._answer.done() or reply.id not in (self._id, None):
+            return False
+        if isinstance(reply.result, list):
+            self._answer.set_result(reply.result)
+        else:
+            self._answer.set_exception(VenueRefused(f"no list of subscriptions: {reply.code} {reply.message}"))
+        return True
+
+
+class _Carried:
+    """What one line is to carry. ``turn`` is for whoever asks the venue about it: one after the other, so that all know what was asked."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.names: set[str] = set()
+        self.asking: Subscription | Audit | None = None
+        self.auditing = False
+
+
 class Subscriptions:
-    """The subscriptions under way on a shard's lines, one round a line at a time, and the names that the venue refuses."""
+    """What is subscribed on each of a shard's lines, and the names that the venue refuses."""
 
     def __init__(self, venue: Venue, reply_limit_s: float) -> None:
         self.refused: dict[str, str] = {}
         """The names that the venue refused last time, and its words."""
+        self.lost = 0
+        """Streams that audits found missing so far."""
         self._venue = venue
         self._reply_limit_s = reply_limit_s
         self._ids = itertools.count(1)
-        self._under_way: dict[int, Subscription] = {}
-        self._turns: WeakKeyDictionary[Line, asyncio.Lock] = WeakKeyDictionary()
+        self._carried: WeakKeyDictionary[Line, _Carried] = WeakKeyDictionary()
 
-    async def establish(self, line: Line, names: Sequence[str], on_progress: Callable[[], None] = lambda: None) -> None:
-        """Subscribe these streams on the line; what the venue refuses stands in ``refused``. Raises VenueError if it takes none."""
-        # One round after the other: two at once would exceed the venue's message rate.
-        async with self._turns.setdefault(line, asyncio.Lock()):
-            subscription = self._under_way[line.number] = Subscription(self._venue, names, self._ids, on_progress)
-            try:
-                await subscription.establish(line, self._reply_limit_s)
-            finally:
-                del self._under_way[line.number]
-                self._note(subscription)
+    async def begin(self, line: Line, names: Sequence[str], on_progress: Callable[[], None] = lambda: None) -> bool:
+        """Subscribe a new line; names that were refused before are left for ``try_refused``, unless there are no others.
 
-    async def try_to(self, line: Line, names: Sequence[str]) -> None:
-        """Subscribe these on a line that carries others already: a failure is logged."""
+        Whether the venue refused none; those it refuses stand in ``refused``. Raises VenueError if it takes none.
+        """
+        self._of(line).names.update(names)
+        not_refused = [name for name in names if name not in self.refused]
+        return await self._establish(line, not_refused or names, on_progress)
+
+    async def add(self, line: Line, names: Sequence[str]) -> bool:
+        """Subscribe these on a line that carries others already: a failure is logged. Whether the venue refused none."""
         try:
-            await self.establish(line, names)
+            return await self._establish(line, names)
         except VenueError as error:
             _log.warning("subscription_failed", line=line.number, error=str(error))
+            return False
 
     async def try_refused(self, line: Line) -> None:
         """Try one refused stream again, another one each time; if the venue takes it, all others too."""
+        if not self.refused:
+            return
         name, words = next(iter(self.refused.items()))
         del self.refused[name]
         self.refused[name] = words  # the last in the row now
         with contextlib.suppress(VenueError):
-            await self.establish(line, [name])
+            await self._establish(line, [name])
         if name not in self.refused and self.refused:
-            await self.try_to(line, list(self.refused))
+            await self.add(line, list(self.refused))
 
-    def not_refused(self, names: Sequence[str]) -> Sequence[str]:
-        """The names that a new line subscribes first; all, if all were refused."""
-        return [name for name in names if name not in self.refused] or names
+    async def audit(self, line: Line) -> None:
+        """Ask the venue what the line has, and subscribe what is missing; then try what it refused, unless it refuses anew."""
+        carried = self._of(line)
+        if carried.auditing:
+            return
+        carried.auditing = True
+        try:
+            missing = await self._missing(line, carried)
+            if not missing or await self.add(line, missing):
+                await self.try_refused(line)
+        except VenueError as error:
+            _log.warning("audit_failed", line=line.number, error=str(error))
+        finally:
+            carried.auditing = False
+
+    def on_reply(self, line: Line, reply: Reply) -> None:
+        """Take a control reply of the venue; one that nobody waits for is of no interest."""
+        asking = self._of(line).asking
+        if asking is not None:
+            asking.on_reply(reply)
+
+    async def _missing(self, line: Line, carried: _Carried) -> list[str]:
+        async with carried.turn:
+            audit = carried.asking = Audit(self._venue, next(self._ids))
+            wanted = frozenset(carried.names)
+            try:
+                found = await audit.ask(line, self._reply_limit_s)
+            finally:
+                carried.asking = None
+        missing = sorted(wanted.difference(found, self.refused))
+        if missing:
+            self.lost += len(missing)
+            _log.warning("subscriptions_lost", line=line.number, streams=missing[:10], count=len(missing))
+        return missing
+
+    async def _establish(
+        self, line: Line, names: Sequence[str], on_progress: Callable[[], None] = lambda: None
+    ) -> bool:
+        """One round. Whether the venue refused none of them."""
+        carried = self._of(line)
+        async with carried.turn:
+            carried.names.update(names)
+            subscription = carried.asking = Subscription(self._venue, names, self._ids, on_progress)
+            try:
+                await subscription.establish(line, self._reply_limit_s)
+            finally:
+                carried.asking = None
+                self._note(subscription)
+        return not subscription.refused
 
     def _note(self, subscription: Subscription) -> None:
         for name in subscription.accepted & self.refused.keys():
@@ -147,42 +224,5 @@ class Subscriptions:
                 _log.warning("stream_refused", stream=name, words=words)
             self.refused[name] = words
 
-    def on_reply(self, line: int, reply: Reply) -> bool:
-        """Take a control reply of the venue; False if it answers none of these."""
-        subscription = self._under_way.get(line)
-        return subscription is not None and subscription.on_reply(reply)
-
-
-class Audit:
-    """Asks the venue steadily which streams the primary has; an acknowledged subscription may be lost without a word."""
-
-    def __init__(self, venue: Venue, names: Sequence[str]) -> None:
-        self.lost = 0
-        """Streams found missing so far."""
-        self._venue = venue
-        self._names = frozenset(names)
-        self._due_ns = 0
-        self._id = FIRST_AUDIT_ID
-
-    def add(self, names: Sequence[str]) -> None:
-        """The primary is to have these as well."""
-        self._names = self._names.union(names)
-
-    def renewed(self, now_ns: int) -> None:
-        """Another line carries the feed, newly subscribed."""
-        self._due_ns = now_ns + AUDIT_NS
-
-    def look(self, line: Line, now_ns: int) -> None:
-        """Ask if it is time to."""
-        if now_ns >= self._due_ns:
-            self._due_ns = now_ns + AUDIT_NS
-            self._id += 1
-            line.send(self._venue.list_message(self._id))
-
-    def on_reply(self, reply: Reply, refused: Iterable[str] = ()) -> list[str]:
-        """The streams that are missing though the venue has not ``refused`` them, if this is the answer to our question; else nothing."""
-        if reply.id != self._id or not isinstance(reply.result, list):
-            return []
-        missing = sorted(self._names.difference(reply.result, refused))
-        self.lost += len(missing)
-        return missing
+    def _of(self, line: Line) -> _Carried:
+        return self._carried.setdefault(line, _Carried())

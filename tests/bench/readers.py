@@ -28,6 +28,7 @@ from k2workers.child_settings import AggregatorSettings
 from k2workers.events import Trade
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
+from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 from k2workers.supervision.child import settle_memory
@@ -113,7 +114,7 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> Me
         if meter.count(len(messages)):
             done.set()
 
-    line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000))
+    line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000), MessageRate(3))
     settle_memory()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()

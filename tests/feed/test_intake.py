@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from k2workers import wire
+from k2workers.errors import StateError
 from k2workers.events import Event, Gap, Trade
 from k2workers.feed.intake import Intake
 from k2workers.feed.messages import Messages
@@ -61,3 +64,18 @@ def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed
     intake.on_messages(1, Messages.of([message.encode()]), 2)
     assert pushed == ["binance.mini_ticker.AUSDT", "binance.mini_ticker.BUSDT"]
     assert intake.trouble.counts == {"odd_element": 2}
+
+
+def test_what_was_published_before_comes_too_late_once_streams_are_served() -> None:
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["trade"], ["AUSDT"])),
+        hold_ns=HOLD_NS,
+        push=lambda _: None,
+        on_reply=lambda *_: None,
+        on_notice=lambda _: None,
+        observe_latency=lambda _: None,
+    )
+    intake.add_streams(venue.stream_specs(["trade"], ["BUSDT"]))
+    with pytest.raises(StateError, match="too late"):
+        intake.resume({A: (1, []), B: (1, [])})

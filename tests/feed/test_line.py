@@ -18,6 +18,7 @@ import uvloop
 
 from k2workers.errors import AddressRefused, VenueError
 from k2workers.feed.line import Line
+from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
 from k2workers.tls import client_context
@@ -54,7 +55,7 @@ async def received(url: str, ca_bundle: str = "") -> tuple[list[bytes], int]:
         if len(messages) >= EVENTS:
             done.set()
 
-    line = Line(1, url, take, lambda *_: None, Pace(0))
+    line = Line(1, url, take, lambda *_: None, Pace(0), MessageRate(3))
     context = client_context(ca_bundle) if ca_bundle else None
     await line.open(ssl_context=context, timeout_s=WAIT_S, close_timeout_s=1)
     async with asyncio.timeout(WAIT_S):
@@ -93,7 +94,7 @@ def test_what_is_no_handshake_is_a_venue_error(reply: bytes) -> None:
     async def attempt() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
+        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
         with pytest.raises(VenueError, match=r"cannot connect to|answered HTTP 503"):
             await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         server.close()
@@ -120,7 +121,7 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
     async def attempt() -> VenueError:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
+        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
         with pytest.raises(VenueError) as caught:
             await line.open(ssl_context=None, timeout_s=30, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal)
         async with asyncio.timeout(30):
@@ -137,7 +138,7 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_what_a_connection_held_is_free_soon_after_its_end(runner: str) -> None:
     async def wait_until_free(port: int) -> None:
-        line = Line(1, f"ws://127.0.0.1:{port}/stream", lambda *_: None, lambda *_: None, Pace(0))
+        line = Line(1, f"ws://127.0.0.1:{port}/stream", lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
         gone = weakref.ref(line)
         await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         line.abort()

@@ -7,6 +7,8 @@ import json
 import urllib.request
 from pathlib import Path
 
+import pytest
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from tests.support.venue import Answer, Venue
@@ -29,6 +31,17 @@ def test_streams_and_rest_tell_the_same_ids() -> None:
             f"{venue.rest_url}/api/v3/historicalTrades?symbol=AAAUSDT&fromId={ids[0]}"
         ) as reply:
             assert [entry["id"] for entry in json.load(reply)][:5] == ids
+
+
+def test_a_client_that_sends_more_than_five_messages_a_second_loses_its_connection() -> None:
+    with Venue() as venue, connect(f"{venue.ws_url}/stream") as client:
+        for number in range(6):
+            client.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}))
+        answered: list[int] = []
+        with pytest.raises(ConnectionClosedError):
+            answered.extend(json.loads(message)["id"] for message in client)
+        assert answered == list(range(5))
+        assert client.close_code == 1008
 
 
 def test_hooks_answer_in_its_place() -> None:

@@ -13,12 +13,16 @@ import json
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Self
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 HISTORY = 5_000
+
+MESSAGES_A_SECOND = 5
+"""A client that sends more in any second loses its connection (1008)."""
 
 
 class Answer(NamedTuple):
@@ -92,6 +96,14 @@ class Connection:
         self.unit = unit
         self.names: set[str] = set()
         self.transport = transport
+        self._sent_s: deque[float] = deque(maxlen=MESSAGES_A_SECOND)
+
+    def within_limit(self) -> bool:
+        """Count one message of the client; False if it is one too many."""
+        now_s = time.monotonic()
+        full = len(self._sent_s) == MESSAGES_A_SECOND and now_s - self._sent_s[0] < 1.0
+        self._sent_s.append(now_s)
+        return not full
 
 
 class Venue:
@@ -266,6 +278,9 @@ class Venue:
                 if message.type is WSMsgType.CLOSE:
                     self.close_reasons.append(message.extra or "")
                 elif message.type is WSMsgType.TEXT:
+                    if not connection.within_limit():
+                        await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
+                        break
                     with contextlib.suppress(ConnectionError):
                         await socket.send_str(self._control(connection, json.loads(message.data)))
         finally:

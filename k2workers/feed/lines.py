@@ -1,0 +1,224 @@
+"""Owns a shard's lines from the permission to connect to the last byte: how each one comes up with its streams, gets more, and ends.
+
+Which lines there are to be is decided elsewhere (``rotation.py``); what becomes of them is reported there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from k2workers.errors import VenueError
+from k2workers.feed import rotation
+from k2workers.feed.intake import Intake
+from k2workers.feed.line import Line
+from k2workers.feed.message_rate import MessageRate
+from k2workers.feed.pace import Pace
+from k2workers.feed.rotating import Grant, Grants
+from k2workers.feed.settings import FeedSettings
+from k2workers.feed.subscription import Subscriptions
+from k2workers.venues.venue import Reply, Venue
+
+CONNECT_FAILED = "connect_failed"
+"""The cause of the end of a line that never opened."""
+
+Report = Callable[[rotation.Advanced | rotation.Opened | rotation.Closed], None]
+
+_log = structlog.get_logger(__name__)
+
+
+class Lines:
+    """The lines of one shard, by number. Everything that is under way on a line ends with the line.
+
+    ``names`` are the streams that every line carries; ``report`` learns how each line gets on, but not of an end that was asked for.
+    """
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        venue: Venue,
+        names: Sequence[str],
+        *,
+        grants: Grants,
+        intake: Intake,
+        report: Report,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self.names = list(names)
+        self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
+        self.replies = 0
+        """Messages that answered requests of ours."""
+        self._settings = settings
+        self._venue = venue
+        self._grants = grants
+        self._intake = intake
+        self._report = report
+        self._ssl = ssl_context
+        self._connected: dict[int, Line] = {}
+        self._closing: dict[int, Line] = {}
+        self._under_way: dict[int, set[asyncio.Task[None]]] = {}
+        """What is being done on a line that is not closing."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gone_bytes = self._gone_frames = 0
+
+    # ── what is asked of it ─────────────────────────────────────────────────────────────────────────────
+
+    def open(self, number: int, *, attempt: int, starved_since_ns: int | None) -> None:
+        """Connect a line and subscribe everything on it; a starved feed asks for permission first."""
+        self._do(number, self._bring_up(number, attempt, starved_since_ns))
+
+    def close(self, number: int, code: int, reason: str, grant: Grant | None) -> None:
+        """Close a line; what it still delivers counts. ``grant`` is given back when it is closed."""
+        self._leave(number)
+        line = self._connected.pop(number, None)
+        if line is not None:
+            self._closing[number] = line
+            self._spawn(self._retire(line, code, reason, grant))
+        elif grant is not None:
+            grant.done()
+
+    def drop(self, number: int) -> None:
+        """Be done with a line at once."""
+        self._leave(number)
+        line = self._connected.pop(number, None)
+        if line is not None:
+            line.abort()
+            self._count_gone(line)
+        self._count()
+
+    def add(self, names: Sequence[str]) -> None:
+        """Carry these as well, on every line."""
+        self.names += names
+        for number, line in self._connected.items():
+            self._do(number, self._add(line, names))
+
+    def audit(self, number: int) -> None:
+        """Ask the venue what it has subscribed on this line, and subscribe the rest."""
+        self._do(number, self.subscriptions.audit(self._connected[number]))
+
+    def ended(self, number: int, cause: str) -> None:
+        """A line has ended by itself, or is to be treated so."""
+        if number not in self._connected:
+            return  # we closed or dropped it ourselves
+        self.drop(number)
+        self._report(rotation.Closed(number, cause))
+
+    async def stop(self) -> None:
+        """Cease all work, and return when every line that is being closed is closed."""
+        for number in list(self._under_way):
+            self._leave(number)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ── what is known of them ───────────────────────────────────────────────────────────────────────────
+
+    def get(self, number: int | None) -> Line | None:
+        """The line of this number, if it is connected."""
+        return self._connected.get(number) if number is not None else None
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """(bytes, messages) received on all lines so far."""
+        lines = [*self._connected.values(), *self._closing.values()]
+        return (
+            self._gone_bytes + sum(line.bytes_received for line in lines),
+            self._gone_frames + sum(line.frames_received for line in lines),
+        )
+
+    def on_reply(self, number: int, reply: Reply) -> None:
+        """Take a control reply of the venue."""
+        self.replies += 1
+        line = self._connected.get(number)
+        if line is not None:
+            self.subscriptions.on_reply(line, reply)
+
+    # ── how they come up, and go ────────────────────────────────────────────────────────────────────────
+
+    async def _bring_up(self, number: int, attempt: int, starved_since_ns: int | None) -> None:
+        grant = None if starved_since_ns is None else await self._grants.ask("connect", starved_since_ns)
+        try:
+            self._report(rotation.Advanced(number))
+            line = await self._connect(number)
+            self._connected[number] = line
+            self._count()
+            all_taken = await self.subscriptions.begin(
+                line, self.names, lambda: self._report(rotation.Advanced(number))
+            )
+        except VenueError as error:
+            _log.warning("connection_failed", line=number, error=str(error), attempt=attempt)
+            self.drop(number)
+            self._report(rotation.Closed(number, CONNECT_FAILED))
+            return
+        finally:
+            if grant is not None:
+                grant.done()
+        self._report(rotation.Opened(number))
+        if all_taken and self._connected.get(number) is line:
+            await self.subscriptions.try_refused(line)
+
+    async def _connect(self, number: int) -> Line:
+        """The parent learns how the venue answered."""
+        own = self._settings
+        line = Line(
+            number,
+            self._venue.ws_url(own.url),
+            self._intake.on_messages,
+            self.ended,
+            Pace(own.gather_ns),
+            MessageRate(self._venue.limits.subscribe_rate),
+        )
+        try:
+            await line.open(
+                ssl_context=self._ssl,
+                timeout_s=own.connect_timeout_s,
+                close_timeout_s=own.close_timeout_s,
+                read_refusal=self._venue.read_refusal,
+            )
+        except VenueError as error:
+            self._grants.answered(error)
+            raise
+        self._grants.answered(None)
+        return line
+
+    async def _add(self, line: Line, names: Sequence[str]) -> None:
+        await self.subscriptions.add(line, names)
+
+    async def _retire(self, line: Line, code: int, reason: str, grant: Grant | None) -> None:
+        try:
+            await line.close(code, reason)
+        finally:
+            line.abort()
+            del self._closing[line.number]
+            self._count_gone(line)
+            self._count()
+            if grant is not None:
+                grant.done()
+
+    # ── small steps ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self) -> None:
+        self._intake.several_lines(len(self._connected) + len(self._closing) > 1)
+
+    def _count_gone(self, line: Line) -> None:
+        self._gone_bytes += line.bytes_received
+        self._gone_frames += line.frames_received
+
+    def _leave(self, number: int) -> None:
+        for task in self._under_way.pop(number, ()):
+            if task is not asyncio.current_task():  # one that reports its own failure ends by itself
+                task.cancel()
+
+    def _do(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+        tasks, task = self._under_way.setdefault(number, set()), self._spawn(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,180 @@
+"""One shard's feed against a market on real sockets: what it asks its parent, and what becomes of its lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from k2workers.feed.driver import Driver
+from k2workers.feed.record import RotationRecord
+from k2workers.feed.rotation import SCHEDULED, SERVER_SHUTDOWN, State
+from k2workers.feed.settings import FeedSettings
+from k2workers.venues.binance import BinanceSpot
+from tests.fakes import Turns
+from tests.simulator.support import inject, running
+from tests.support.venue import Venue
+from tests.support.waiting import WAIT_S, until
+
+SPOT = BinanceSpot()
+HOUR_NS = 3_600_000_000_000
+NEVER_S = 10 * WAIT_S
+"""What takes so long fails the test."""
+NOTICE = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'
+
+
+class Fed:
+    """A driver, and what came of it."""
+
+    def __init__(
+        self, ws_url: str, symbols: Sequence[str], *, due_in_s: float = 3_600, close_timeout_s: float = 1
+    ) -> None:
+        self.turns = Turns()
+        self.records: list[RotationRecord] = []
+        self.topics: set[str] = set()
+        settings = FeedSettings(
+            shard=0,
+            shards=1,
+            url=ws_url,
+            lifetime_ns=HOUR_NS,
+            origin_ns=time.monotonic_ns() + int(due_in_s * 1e9) - HOUR_NS,
+            connect_timeout_s=NEVER_S,
+            close_timeout_s=close_timeout_s,
+            min_overlap_ns=0,
+        )
+        self.driver = Driver(
+            settings,
+            SPOT,
+            SPOT.stream_specs(["trade"], symbols),
+            grants=self.turns,
+            push=lambda bundle: self.topics.update(batch.topic for batch in bundle),
+            on_record=self.records.append,
+            observe_latency=lambda _: None,
+        )
+
+    @property
+    def reasons(self) -> list[str]:
+        return [record.reason for record in self.records]
+
+    async def live_on(self, line: int) -> None:
+        await until(lambda: self.driver.machine.state is State.LIVE and self.driver.machine.primary == line)
+
+
+@contextlib.asynccontextmanager
+async def fed(ws_url: str, symbols: Sequence[str], **settings: float) -> AsyncIterator[Fed]:
+    """One that is live; stopped at the end."""
+    made = Fed(ws_url, symbols, **settings)
+    made.driver.start()
+    try:
+        await made.live_on(1)
+        yield made
+    finally:
+        async with asyncio.timeout(WAIT_S):
+            await made.driver.stop()
+
+
+async def test_a_shutdown_notice_does_not_wait_for_the_turn_of_a_scheduled_rotation() -> None:
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"], due_in_s=0.1) as feed:
+        await until(lambda: feed.turns.purposes == ["connect", "rotate"])
+        await inject(client, kind="shutdown", lead_s=WAIT_S)
+        await until(lambda: feed.records)
+        assert feed.reasons == [SERVER_SHUTDOWN]
+        assert feed.records[0].complete
+        assert feed.turns.purposes == ["connect", "rotate", "connect"]
+        assert feed.turns.withdrawn == ["rotate"]
+
+
+async def test_a_notice_on_a_new_line_is_obeyed_while_the_old_one_is_still_closing() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["BTCUSDT"], close_timeout_s=NEVER_S) as feed:
+            feed.turns.turn.set()
+            transport = venue.connections[0].transport
+            assert transport is not None
+            venue._loop.call_soon_threadsafe(transport.pause_reading)  # it will not see that it is closed
+            feed.driver.rotate("operator")
+            await until(lambda: feed.records)
+            venue.send(NOTICE)
+            await until(lambda: len(feed.records) == 2)
+            assert feed.reasons == ["operator", SERVER_SHUTDOWN]
+            (permit,) = [permit for permit in feed.turns.permits if permit.purpose == "rotate"]
+            assert not permit.given_back, "its old line is not closed"
+            venue.reset_all()
+            await until(lambda: permit.given_back)
+
+
+async def test_what_a_line_asked_for_is_withdrawn_when_it_ends() -> None:
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"], due_in_s=0.1) as feed:
+        await until(lambda: feed.turns.purposes == ["connect", "rotate"])
+        await inject(client, kind="reset")
+        await feed.live_on(2)
+        assert feed.turns.withdrawn == ["rotate"]
+
+
+async def test_a_permission_is_given_back_when_its_rotation_ends_without_a_promotion() -> None:
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"]) as feed:
+        feed.turns.turn.set()
+        await inject(client, kind="slow_handshake", delay_s=NEVER_S)
+        feed.driver.rotate("operator")
+        await until(lambda: feed.driver.machine.state is State.WARMING)
+        await inject(client, kind="reset")
+        await until(lambda: feed.driver.machine.state is State.CONNECTING)
+        assert [permit.given_back for permit in feed.turns.permits] == [True, True]
+        assert feed.records == []
+
+
+async def test_a_feed_that_gets_no_line_up_stays_as_starved_as_it_is() -> None:
+    with Venue(["BTCUSDT"]) as venue:
+        refusals = iter([True, False])
+
+        def cut(_names: list[str]) -> None:
+            if next(refusals):
+                venue._reset_all()
+
+        venue.on_subscribe = cut
+        made = Fed(venue.ws_url, ["BTCUSDT"])
+        made.driver.start()
+        await made.live_on(2)
+        await made.driver.stop()
+        (first, first_ns), (second, second_ns) = made.turns.asked
+        assert (first, second, first_ns) == ("connect", "connect", second_ns)
+
+
+@pytest.mark.parametrize("step", ["on_handshake", "on_subscribe"])
+async def test_streams_added_while_a_standby_warms_are_on_it(step: str) -> None:
+    symbols = ["AAAUSDT", "BBBUSDT"]
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> None:
+        reached.set()
+        assert go_on.wait(WAIT_S)
+
+    with Venue(symbols, every_s=0.01) as venue:
+        async with fed(venue.ws_url, symbols[:1]) as feed:
+            feed.turns.turn.set()
+            setattr(venue, step, wait)
+            feed.driver.rotate(SCHEDULED)
+            await until(reached.is_set)
+            feed.driver.add_streams(SPOT.stream_specs(["trade"], symbols[1:]))
+            go_on.set()
+            await until(lambda: len(venue.closes) == 1)
+            await until(lambda: {"binance.trade.AAAUSDT", "binance.trade.BBBUSDT"} <= feed.topics)
+            (connection,) = venue.connections
+            await until(lambda: connection.names == {"aaausdt@trade", "bbbusdt@trade"})
+            assert feed.reasons == [SCHEDULED]
+
+
+async def test_stop_does_not_wait_for_a_subscription_under_way() -> None:
+    async with running(max_request_bytes=100) as client:  # a longer request gets no answer
+        async with fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"]) as feed:
+            feed.driver.add_streams(SPOT.stream_specs(["trade"], ["ETHUSDT", "VERYVERYLONGUSDT", "ANDANOTHERLONGUSDT"]))
+            await until(lambda: feed.driver.lines.names[1:])
+        await until(lambda: not client.exchange.connections)
+
+
+def test_the_step_that_fails_has_its_whole_time_before_the_attempt_is_given_up() -> None:
+    settings = FeedSettings(shard=0, shards=1, url="", lifetime_ns=1, origin_ns=0, connect_timeout_s=10)
+    assert settings.rotation_policy.connect_timeout_ns > 2 * 10 * 10**9, "TCP, and the handshake"
