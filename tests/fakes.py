@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from k2workers.answers import Answer
 from k2workers.errors import VenueError
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.messages import Beat, Message
@@ -22,9 +23,9 @@ class OpenHanded:
         self.asked.append((weight, urgency))
         return None if self.closed else len(self.asked)
 
-    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
-        if error is not None and error.retry_after_s:
-            self.refusals.append(error.retry_after_s)
+    def weight_done(self, ask_id: int, used: int, answer: Answer | None) -> None:
+        if answer is not None and answer.retry_after_s:
+            self.refusals.append(answer.retry_after_s)
 
 
 class Careless:

@@ -161,8 +161,7 @@ class Driver:
     def _tick(self) -> None:
         now_ns = time.monotonic_ns()
         self.intake.expire(now_ns)
-        overlap = self.intake.overlap
-        if self.machine.state is rotation.State.OVERLAP and overlap is not None and overlap.complete(now_ns):
+        if self.machine.state is rotation.State.OVERLAP and self._standby_has_all(now_ns):
             self._input(rotation.Proven())
         self._drop_stale(now_ns)
         if now_ns >= self._look_ns:
@@ -170,6 +169,12 @@ class Driver:
             self._look(now_ns)
         self._input(rotation.Tick())
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _standby_has_all(self, now_ns: int) -> bool:
+        overlap = self.intake.overlap
+        # A stream that the venue refuses on the new line can prove nothing; the old line still brings it, so it stays.
+        withheld = self.lines.withheld(self.machine.standby, self.machine.primary)
+        return overlap is not None and overlap.complete(now_ns) and not withheld
 
     def _drop_stale(self, now_ns: int) -> None:
         line = self.lines.get(self.machine.primary)

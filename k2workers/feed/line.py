@@ -26,8 +26,9 @@ from websockets.protocol import State
 
 from k2workers import tls
 from k2workers.errors import StateError, VenueError
-from k2workers.feed import dialing
+from k2workers.feed import dialing, handshake
 from k2workers.feed.framing import FastLane, MessageAssembler
+from k2workers.feed.handshake import END_OF_HEAD, MAX_BODY_BYTES, MAX_HEAD_BYTES, HandshakeRefused
 from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.messages import Messages
 from k2workers.feed.pace import Pace
@@ -39,8 +40,8 @@ COLLECT_AFTER_S = 0.5
 """After the end of a connection its parts (the library's, uvloop's, ours) still refer to each other, with 300 kB of buffers between
 them. Their callbacks are through by then."""
 
-END_OF_HANDSHAKE = b"\r\n\r\n"
-MAX_HANDSHAKE_BYTES = 64 * 1024
+REFUSAL_BODY_S = 2.0
+"""How long the body of a refusal may take: its words are not worth more."""
 
 OnMessages = Callable[[int, Messages, int], None]
 """Called for the messages of a read: line id, the messages (valid during the call), wall-clock time of the read in ns."""
@@ -64,25 +65,40 @@ class _Connection(ClientConnection):
         self._assembler = MessageAssembler()
         self._reply: bytes | None = b""
         """What has come of the head of the reply to the handshake; None once it is complete."""
+        self._refusal: HandshakeRefused | None = None
         self.received_ns = 0
         """Wall-clock time of the last read."""
 
     def data_received(self, data: bytes) -> None:
-        if self._reply is None:  # a refusal's body, piece by piece, or the end of a connection
+        if self._refusal is not None:
+            self._more_of_refusal(self._refusal, data)
+        elif self._reply is None:  # the end of a connection
             super().data_received(data)
+        else:
+            self._reply += data
+            head, end, rest = self._reply.partition(END_OF_HEAD)
+            if end or len(head) > MAX_HEAD_BYTES:
+                self._reply = None
+                self._take_reply(head, end, rest)
+
+    def _take_reply(self, head: bytes, end: bytes, rest: bytes) -> None:
+        self._refusal = handshake.read(head, b"")
+        if self._refusal is not None:
+            asyncio.get_running_loop().call_later(REFUSAL_BODY_S, self.transport.abort)
+            self._more_of_refusal(self._refusal, rest)
             return
-        self._reply += data
-        head, end, frames = self._reply.partition(END_OF_HANDSHAKE)
-        if not end and len(head) <= MAX_HANDSHAKE_BYTES:
-            return
-        self._reply = None
         super().data_received(head + end)
         if self.protocol.state is State.OPEN:
             reader = _FrameReader(self, self._line)
             self.transport.set_protocol(reader)
-            reader.take(frames)
-        elif frames:
-            super().data_received(frames)
+            reader.take(rest)
+        elif rest:
+            super().data_received(rest)
+
+    def _more_of_refusal(self, refusal: HandshakeRefused, data: bytes) -> None:
+        refusal.body += data[: MAX_BODY_BYTES - len(refusal.body)]
+        if refusal.complete:
+            self.transport.abort()
 
     def deliver(self, messages: Messages) -> None:
         """Hand on messages of the last read."""
@@ -104,6 +120,8 @@ class _Connection(ClientConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._refusal is not None:
+            self.protocol.handshake_exc = self._refusal  # the library has only seen that the connection ended
         self._line.lost(f"closed_{self.protocol.close_code}")
 
 
@@ -200,14 +218,11 @@ class Line:
                 ssl=ssl_context if secure else None,
                 **await dialing.way_to(self.url, ssl_context, timeout_s),
             )
-        except websockets.InvalidStatus as error:
+        except HandshakeRefused as refusal:
             _collect_soon()
-            reply = error.response
-            headers = {name.lower(): value for name, value in reply.headers.raw_items()}
-            raise read_refusal(self.url, reply.status_code, headers, bytes(reply.body), time.time()) from None
-        except (OSError, websockets.WebSocketException, ValueError) as error:
+            raise read_refusal(self.url, refusal.status, refusal.headers, refusal.body, time.time()) from None
+        except (OSError, websockets.WebSocketException) as error:
             _collect_soon()
-            # ValueError: the venue redirects, which is not followed; the words say so.
             raise VenueError(f"cannot connect to {self.url}: {tls.reason(error)}") from error
         self.opened_ns = self.last_read_ns = time.monotonic_ns()
 

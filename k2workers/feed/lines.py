@@ -120,6 +120,11 @@ class Lines:
         """The line of this number, if it is connected."""
         return self._connected.get(number) if number is not None else None
 
+    def withheld(self, standby: int | None, primary: int | None) -> set[str]:
+        """The streams that would end if the standby took over: the venue refuses them on it, and not on the primary."""
+        new, old = self.get(standby), self.get(primary)
+        return self.subscriptions.withheld(new, old) if new is not None and old is not None else set()
+
     @property
     def traffic(self) -> tuple[int, int]:
         """(bytes, messages) received on all lines so far."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from k2workers.answers import SUCCESS, Answer
 from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import Event, Void
 from k2workers.feed.intake import Intake
@@ -32,9 +33,6 @@ REQUESTS_AT_ONCE = 4
 
 SAMPLE_EVERY_NS = 5_000_000_000
 
-NOT_ANSWERED = VenueError("cancelled")
-"""What becomes of a request that ends before the venue has answered."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -44,8 +42,8 @@ class WeightGrants(Protocol):
     async def ask_weight(self, weight: int, urgency: int) -> int | None:
         """Permission to spend ``weight``; a smaller ``urgency`` goes first."""
 
-    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
-        """The request is over: the venue's count of our weight (0: it told none), and what went wrong; see ``supervision.permissions``."""
+    def weight_done(self, ask_id: int, used: int, answer: Answer | None) -> None:
+        """The request is over: the venue's count of our weight (0: it told none), and how it answered; None: it was not waited for."""
 
 
 def outcome_of(error: VenueError) -> str:
@@ -152,20 +150,21 @@ class Recovery:
         if ask_id is None:
             self._failed(request, "no_permission", "no permission to spend weight came in time")
             return
-        failure: VenueError | None = NOT_ANSWERED
+        answer: Answer | None = None
+        used = 0
         try:
             if request.snapshot:
                 self._take_book(request, await self._history.book(topic))
             else:
                 reply = await self._history.fetch(topic, request.first_id, request.last_id, request.attempt)
                 self._take_events(request, reply)
-            failure = None
+            answer, used = SUCCESS, self._history.used_weight
             self.requests["answered"] += 1
         except VenueError as error:
-            failure = error
+            answer = Answer.of(error)
             self._failed(request, outcome_of(error), str(error))
         finally:
-            self._grants.weight_done(ask_id, 0 if failure is not None else self._history.used_weight, failure)
+            self._grants.weight_done(ask_id, used, answer)
         self._soon()
 
     def _take_book(self, request: Request, snapshot: Event) -> None:

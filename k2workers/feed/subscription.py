@@ -40,36 +40,44 @@ class Subscription:
         self._to_ask = deque(venue.subscribe_chunks(names))
         self._asked: dict[int, list[str]] = {}
         """Requests without a reply, oldest first."""
+        self._last_id = 0
         self._news = asyncio.Event()
 
     async def establish(self, line: Line, reply_limit_s: float) -> None:
         """Ask until every name is subscribed or refused by itself.
 
-        Raises VenueRefused with the venue's words if it takes none, VenueError if no reply comes for ``reply_limit_s``.
+        Raises VenueRefused with the venue's words if it takes none, VenueError if nothing comes for ``reply_limit_s``.
         """
         while self._to_ask or self._asked:
             if self._to_ask:
                 names, number = self._to_ask.popleft(), next(self._ids)
-                self._asked[number] = names
+                self._asked[number], self._last_id = names, number
                 await line.send(self._venue.subscribe_message(names, number))
             else:
-                await self._reply(reply_limit_s)
+                await self._reply(line, reply_limit_s)
         if self.refused and not self.accepted:
             raise VenueRefused(f"subscription refused: {next(iter(self.refused.values()))}")
 
-    async def _reply(self, limit_s: float) -> None:
+    async def _reply(self, line: Line, limit_s: float) -> None:
+        frames = line.frames_received
         try:
             async with asyncio.timeout(limit_s):
                 await self._news.wait()
         except TimeoutError:
-            raise VenueError(f"no reply to a subscription within {limit_s:g} s") from None
+            if line.frames_received == frames:
+                raise VenueError(f"no reply to a subscription within {limit_s:g} s") from None
+            # Data come, which prove more than any acknowledgement; what is not subscribed the next audit finds.
+            _log.warning("subscription_not_acknowledged", line=line.number, requests=len(self._asked))
+            for names in self._asked.values():
+                self.accepted.update(names)
+            self._asked.clear()
         self._news.clear()
 
     def on_reply(self, reply: Reply) -> bool:
         """Take one control reply of the venue; False if it answers none of these requests."""
         number = reply.id
-        if number is None and not reply.ok:
-            # A refusal that names no request means the oldest: replies come in order.
+        if not reply.ok and (number is None or not 0 < number <= self._last_id):
+            # A refusal that names none of our requests means the oldest: replies come in order.
             number = next(iter(self._asked), None)
         names = self._asked.pop(number, None) if number is not None else None
         if names is None:
@@ -120,6 +128,8 @@ class _Carried:
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.names: set[str] = set()
+        self.taken: set[str] = set()
+        """Those that the venue has taken on this line."""
         self.asking: Subscription | Audit | None = None
         self.auditing = False
 
@@ -181,6 +191,10 @@ class Subscriptions:
         finally:
             carried.auditing = False
 
+    def withheld(self, standby: Line, primary: Line) -> set[str]:
+        """The streams that the venue has taken on the primary and not on the standby: with the primary they would end."""
+        return self._of(primary).taken - self._of(standby).taken
+
     def on_reply(self, line: Line, reply: Reply) -> None:
         """Take a control reply of the venue; one that nobody waits for is of no interest."""
         asking = self._of(line).asking
@@ -213,6 +227,7 @@ class Subscriptions:
                 await subscription.establish(line, self._reply_limit_s)
             finally:
                 carried.asking = None
+                carried.taken |= subscription.accepted
                 self._note(subscription)
         return not subscription.refused
 

@@ -11,7 +11,7 @@ import time
 import msgspec
 import structlog
 
-from k2workers.answers import SUCCESS, Answer, Pauses, Service
+from k2workers.answers import Answer, Pauses, Service
 from k2workers.errors import VenueError
 from k2workers.supervision.control import ControlClient, GrantHandle
 from k2workers.supervision.gate import Gate
@@ -83,6 +83,6 @@ class Parent:
         """See ``feed.recovery.WeightGrants``: without the parent's permission nothing is spent, a ban is worse than a gap."""
         return await self._client.ask_weight(weight, urgency, timeout_s=WEIGHT_PATIENCE_S)
 
-    def weight_done(self, ask_id: int, used: int, error: VenueError | None) -> None:
+    def weight_done(self, ask_id: int, used: int, answer: Answer | None) -> None:
         """See ``feed.recovery.WeightGrants``."""
-        self._client.send(WeightDone(ask_id, used, SUCCESS if error is None else Answer.of(error)))
+        self._client.send(WeightDone(ask_id, used, answer))

@@ -4,7 +4,7 @@ A venue counts by address, which is our IP towards one of its services. So what 
 and the parent: each permitted attempt reports its answer here, and both budgets (``budget``, ``weight``) ask here before they permit the next.
 The venue's own table says which answer makes whom rest.
 
-A pause lasts as long as the venue says, or as the table says if it names no time; it doubles while refusals follow each other without a good
+A pause lasts as long as the venue says (also with a status that the table does not have), or as the table says if it names no time; it doubles while refusals follow each other without a good
 answer between them. After a pause one attempt goes alone; the others follow when it has been answered well.
 """
 
@@ -87,6 +87,9 @@ class Gate:
     def answered(self, service: Service, answer: Answer, permitted_ns: int, now_ns: int) -> Refusal | None:
         """Learn from the answer to an attempt that was permitted then; the pause that it began, or None."""
         door, pause = self._doors[service], self._pauses.get((service, answer.status))
+        if pause is None and answer.retry_after_s and not _is_success(answer.status):
+            # Whatever the status means: the venue has named a time.
+            pause = Pause(frozenset({service}), answer.retry_after_s, answer.retry_after_s)
         if pause is None:
             self._not_refused(door, permitted_ns, good=_is_good(service, answer.status))
             return None
@@ -132,6 +135,10 @@ class Gate:
         door.began_ns, door.status, door.testing, door.probe = now_ns, answer.status, True, None
 
 
+def _is_success(status: int) -> bool:
+    return status == 101 or 200 <= status < 300
+
+
 def _is_good(service: Service, status: int) -> bool:
     """Whether the service let us in: a handshake that succeeded, a request that was answered or faulty by itself."""
-    return status == 101 if service is Service.CONNECT else 200 <= status < 300 or 400 <= status < 500
+    return status == 101 if service is Service.CONNECT else _is_success(status) or 400 <= status < 500

@@ -100,7 +100,7 @@ def test_a_proxy_whose_first_address_is_dead_is_reached_too(
 def test_when_no_address_answers_both_say_why(loop: str) -> None:
     async def attempt() -> list[str]:
         return [
-            await failure_of(f"{scheme}://{host}:1")
+            await failure_of(f"{scheme}://{host}:1", 60)
             for failure_of, scheme in ((_failure_of_line, "ws"), (_failure_of_rest, "http"))
             for host in (HOST, "127.0.0.1")
         ]
@@ -186,17 +186,17 @@ def test_a_socks_proxy_that_speaks_something_else_or_nothing_is_given_up_and_lef
     names.run(loop, {}, attempt())
 
 
-async def _failure_of_line(url: str) -> str:
+async def _failure_of_line(url: str, limit_s: float = 1.0) -> str:
     line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
     with pytest.raises(VenueError) as caught:
         await line.open(
-            ssl_context=client_context("") if url.startswith("wss") else None, timeout_s=30, close_timeout_s=1
+            ssl_context=client_context("") if url.startswith("wss") else None, timeout_s=limit_s, close_timeout_s=1
         )
     return str(caught.value)
 
 
-async def _failure_of_rest(url: str) -> str:
-    async with Rest(url, timeout_s=30) as rest:
+async def _failure_of_rest(url: str, limit_s: float = 1.0) -> str:
+    async with Rest(url, timeout_s=limit_s) as rest:
         with pytest.raises(VenueError) as caught:
             await rest.exchange_info()
     return str(caught.value)

@@ -31,7 +31,13 @@ class Fed:
     """A driver, and what came of it."""
 
     def __init__(
-        self, ws_url: str, symbols: Sequence[str], *, due_in_s: float = 3_600, close_timeout_s: float = 1
+        self,
+        ws_url: str,
+        symbols: Sequence[str],
+        *,
+        due_in_s: float = 3_600,
+        close_timeout_s: float = 1,
+        overlap_limit_s: float = NEVER_S,
     ) -> None:
         self.turns = Turns()
         self.records: list[RotationRecord] = []
@@ -45,6 +51,7 @@ class Fed:
             connect_timeout_s=NEVER_S,
             close_timeout_s=close_timeout_s,
             min_overlap_ns=0,
+            overlap_limit_ns=int(overlap_limit_s * 1e9),
         )
         self.driver = Driver(
             settings,
@@ -187,3 +194,22 @@ async def test_stop_does_not_wait_for_a_subscription_under_way() -> None:
 def test_the_step_that_fails_has_its_whole_time_before_the_attempt_is_given_up() -> None:
     settings = FeedSettings(shard=0, shards=1, url="", lifetime_ns=1, origin_ns=0, connect_timeout_s=10)
     assert settings.rotation_policy.connect_timeout_ns > 2 * 10 * 10**9, "TCP, and the handshake"
+
+
+async def test_a_stream_that_the_venue_refuses_on_the_new_line_keeps_the_old_one() -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.01) as venue:
+        del venue.flows["BBBUSDT"]  # quiet: it can prove nothing in an overlap
+        async with fed(venue.ws_url, ["AAAUSDT", "BBBUSDT"], overlap_limit_s=1) as feed:
+            feed.turns.turn.set()
+            venue.on_subscribe = lambda names: (
+                (2, "Invalid request: invalid stream") if "bbbusdt@trade" in names else None
+            )
+            feed.driver.rotate("operator")
+            await until(lambda: feed.driver.lines.withheld(2, 1) == {"bbbusdt@trade"})
+            await until(lambda: len(feed.turns.permits) == 2 and feed.turns.permits[1].given_back)
+            assert feed.records == []
+            assert feed.driver.machine.primary == 1
+            venue.on_subscribe = lambda _names: None
+            feed.driver.rotate("operator")
+            await until(lambda: feed.records)
+            assert feed.driver.machine.primary == 3

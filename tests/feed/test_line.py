@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import subprocess
 import sys
@@ -133,6 +134,41 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
     assert isinstance(found, AddressRefused)
     assert (found.status, found.retry_after_s) == (429, 7.5)
     assert "slowdown!" in str(found)
+
+
+ODD_REFUSALS = {
+    "of an old proxy": b"HTTP/1.0 429 No\r\nRetry-After: 7\r\n\r\n",
+    "with a header that is none": b"HTTP/1.1 429 No\r\nA Header: x\r\nRetry-After: 7\r\n\r\nbody",
+    "named twice": b"HTTP/1.1 429 No\r\nRetry-After: 9\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
+    "packed": b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nxxxxx",
+    "cut off": b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 900\r\n\r\nbody",
+    "far too long": b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000,
+    "that sends us elsewhere": b"HTTP/1.1 429 No\r\nRetry-After: 7\r\nLocation: http://[bad\r\n\r\n",
+}
+"""What other software than the venue's answers; the library alone understands none of them."""
+
+
+@pytest.mark.parametrize("reply", ODD_REFUSALS.values(), ids=ODD_REFUSALS)
+@pytest.mark.parametrize("ends", [True, False], ids=["and ends", "and never ends"])
+def test_the_status_and_the_headers_of_a_refusal_decide(reply: bytes, ends: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        with contextlib.suppress(ConnectionError):
+            await (writer.drain() if ends else reader.read())
+        writer.close()
+
+    async def attempt() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
+            line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+            with pytest.raises(AddressRefused) as caught:
+                await line.open(
+                    ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal
+                )
+        assert (caught.value.status, caught.value.retry_after_s) == (429, 7)
+
+    uvloop.run(attempt())
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -227,3 +227,32 @@ async def test_a_refusal_without_an_id_is_of_the_oldest_request() -> None:
         with pytest.raises(VenueRefused, match="2 no"):
             await establishing
         await line.close(1000, "done")
+
+
+async def test_a_refusal_that_names_another_request_means_the_oldest_and_a_repeated_one_nothing() -> None:
+    async with running() as client:
+        line = await Connected().open(f"ws://127.0.0.1:{client.port}")
+        subscription = Subscription(SPOT, ["a@b", "c@d"], itertools.count(7), lambda: None)
+        establishing = asyncio.ensure_future(subscription.establish(line, WAIT_S))
+        await until(lambda: subscription._asked)
+        assert subscription.on_reply(Reply(9_999, ok=False, code=2, message="no"))
+        await until(lambda: 8 in subscription._asked)
+        for _ in range(2):
+            assert not subscription.on_reply(Reply(7, ok=False, code=2, message="no")), "answered already"
+        await until(lambda: 9 in subscription._asked)
+        assert subscription.on_reply(Reply(8, ok=True))
+        assert subscription.on_reply(Reply(0, ok=False, code=2, message="no"))
+        await establishing
+        assert (subscription.accepted, subscription.refused) == ({"a@b"}, {"c@d": "2 no"})
+        await line.close(1000, "done")
+
+
+async def test_data_prove_more_than_an_acknowledgement_that_does_not_come() -> None:
+    async with running(max_request_bytes=10) as client:  # a longer request gets no answer
+        url = f"ws://127.0.0.1:{client.port}/stream?streams=btcusdt@trade"
+        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+        await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
+        subscription = Subscription(SPOT, NAMES, itertools.count(1), lambda: None)
+        await subscription.establish(line, 1.0)
+        assert subscription.accepted == set(NAMES)
+        await line.close(1000, "done")

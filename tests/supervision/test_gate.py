@@ -84,7 +84,7 @@ def test_several_attempts_refused_together_are_one_refusal() -> None:
 def test_after_a_pause_one_goes_alone_until_it_is_answered() -> None:
     gate = Gate(PAUSES)
     end_ns = refused(gate, 429, 0, service=CONNECT)
-    for status in (0, 503, 302):  # no answer, or one that does not let us in: the next may try, still alone
+    for status in (0, 404, 302):  # no answer, or one that does not let us in: the next may try, still alone
         assert gate.open(CONNECT, end_ns)
         gate.went(CONNECT, KEY, end_ns)
         assert not gate.open(CONNECT, end_ns + 1)
@@ -144,9 +144,24 @@ def test_a_venue_that_was_ill_is_not_waited_for_long() -> None:
 def test_other_answers_make_nobody_pause() -> None:
     gate = Gate(PAUSES)
     for service in Service:
-        for status in (0, 101, 200, 400, 404):
+        for status in (101, 200, 302, 400, 404):
             assert gate.answered(service, Answer(status), 0, 0) is None
             assert gate.open(service, 0)
+    assert gate.answered(CONNECT, Answer(0), 0, 0) is None, "a line that cannot be reached has a back-off of its own"
+
+
+@pytest.mark.parametrize("service", Service)
+def test_a_time_that_the_venue_names_is_kept_whatever_the_status(service: Service) -> None:
+    gate = Gate(PAUSES)
+    assert refused(gate, 408, 0, service=service, told_s=120) == 120 * S
+    assert refused(gate, 503, 0, service=service, told_s=120) == 120 * S
+    assert refused(Gate(PAUSES), 200 if service is REST else 101, 0, service=service, told_s=120) == 0
+
+
+def test_a_rest_interface_that_cannot_be_reached_or_understood_rests_a_little() -> None:
+    gate = Gate(PAUSES)
+    assert refused(gate, 0, 0) == S
+    assert gate.open(CONNECT, 0)
 
 
 class AnyAnswers(RuleBasedStateMachine):

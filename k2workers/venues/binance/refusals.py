@@ -20,6 +20,8 @@ _CONNECT, _REST = frozenset({Service.CONNECT}), frozenset({Service.REST})
 _QUARTER_S = 900.0
 
 PAUSES: Pauses = {
+    # The service is ill; whoever repeats himself at once makes it worse, who waits for long is late when it is well again.
+    **{(service, status): Pause(frozenset({service}), 1.0, 30.0) for service in Service for status in range(500, 600)},
     # The minute's weight is used up. Handshakes are counted apart: a lost line must come back.
     (Service.REST, 429): Pause(_REST, 10.0, _QUARTER_S),
     # A ban for having gone on after 429; the shortest is two minutes. It is of the REST interface, not of the streams.
@@ -28,11 +30,8 @@ PAUSES: Pauses = {
     (Service.REST, 403): Pause(_REST, 10.0, _QUARTER_S),
     # Not served from where we are: no sooner than somebody changes the address.
     (Service.REST, 451): Pause(_REST, 60.0, _QUARTER_S),
-    # The service is ill; whoever repeats himself at once makes it worse, who waits for long is late when it is well again.
-    (Service.REST, 500): Pause(_REST, 1.0, 30.0),
-    (Service.REST, 502): Pause(_REST, 1.0, 30.0),
-    (Service.REST, 503): Pause(_REST, 1.0, 30.0),
-    (Service.REST, 504): Pause(_REST, 1.0, 30.0),
+    # The REST interface cannot be reached, or answers what nobody understands, such as a page of something between.
+    (Service.REST, 0): Pause(_REST, 1.0, 30.0),
     # Too many attempts in the window, by us or by others on this IP.
     (Service.CONNECT, 429): Pause(_CONNECT, 30.0, _QUARTER_S),
     # The firewall in front of the streams.
