@@ -181,6 +181,24 @@ async def test_streams_added_while_a_standby_warms_are_on_it(step: str) -> None:
             assert feed.reasons == [SCHEDULED]
 
 
+async def test_an_audit_while_streams_are_added_and_refused_keeps_the_line() -> None:
+    symbols = ["AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT"]
+    with Venue(symbols, every_s=0.01) as venue:  # it closes lines that send more than five messages a second
+        venue.on_subscribe = lambda names: (2, "no") if "bbbusdt@trade" in names else None
+        async with fed(venue.ws_url, symbols[:2]) as feed:
+            venue.connections[0].names.clear()
+            feed.driver._audit_ns = 0  # due
+            for symbol in symbols[2:]:
+                feed.driver.add_streams(SPOT.stream_specs(["trade"], [symbol]))
+            names = {f"{symbol.lower()}@trade" for symbol in symbols} - {"bbbusdt@trade"}
+            await until(lambda: venue.connections[0].names == names)
+            venue.on_subscribe = lambda _names: None
+            feed.driver._audit_ns = 0
+            await until(lambda: "bbbusdt@trade" in venue.connections[0].names)
+            assert feed.driver.lines.subscriptions.lost == 1, "those added meanwhile were not lost"
+            assert (venue.closes, feed.turns.purposes) == ([], ["connect"])
+
+
 async def test_stop_does_not_wait_for_a_subscription_under_way() -> None:
     gate = Gate()
     with Venue(["AAAUSDT", "BBBUSDT"]) as venue:
