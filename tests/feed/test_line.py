@@ -147,6 +147,6 @@ def test_what_a_connection_held_is_free_soon_after_its_end(runner: str) -> None:
     gc.disable()  # the collector's own rounds would hide it
     try:
         with pump(Pumping(events=EVENTS)) as port:
-            RUNNERS[runner](wait_until_free(port))  # TimeoutError if it never is
+            RUNNERS[runner](wait_until_free(port))  # fails if it never is
     finally:
         gc.enable()

@@ -167,8 +167,7 @@ def serve(feed: Feed, done: threading.Event) -> None:
     async def run() -> None:
         feed.server.start()
         beating = asyncio.create_task(feed.beat())
-        while not done.is_set():
-            await asyncio.sleep(0.01)
+        await until(done.is_set)
         beating.cancel()
 
     asyncio.run(run())
