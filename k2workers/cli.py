@@ -208,6 +208,7 @@ def simulate(
 def tail(
     *topics: str,
     endpoint: str = "tcp://127.0.0.1:5555",
+    snapshot_endpoint: str = "",
     count: int | None = None,
     json: bool = False,
 ) -> int:
@@ -219,6 +220,8 @@ def tail(
         Such as binance.trade.BTCUSDT, or binance.trade. for all symbols.
     endpoint
         Where the feed publishes.
+    snapshot_endpoint
+        Where it answers for what was missed; the next port unless given.
     count
         Stop after so many events.
     json
@@ -230,7 +233,7 @@ def tail(
         raise ConfigError(
             "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
         )
-    return follow(topics, endpoint, count, as_json=json)
+    return follow(topics, endpoint, snapshot_endpoint, count, as_json=json)
 
 
 def main() -> None:

@@ -122,8 +122,10 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
         line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0))
         with pytest.raises(VenueError) as caught:
-            await line.open(ssl_context=None, timeout_s=30, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal)
-        async with asyncio.timeout(30):
+            await line.open(
+                ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal
+            )
+        async with asyncio.timeout(WAIT_S):
             await served.wait()
         server.close()
         return caught.value
