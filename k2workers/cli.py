@@ -148,8 +148,10 @@ def simulate(
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
 
     For REST it remembers of each symbol the last 20,000 trades and aggregate trades, none older than 15 minutes, and the
-    last 1,000 bars of each interval, none older than 8 days: some 200 MB after hours, 300 MB after days. What it holds
-    stands in /_exchange/status.
+    last 1,000 bars of each interval, none older than 8 days: some 200 MB after hours, 300 MB after days. A replay
+    remembers of all symbols together the last 200,000 trades and as many aggregate trades, none older than a day of the
+    recording: some 130 MB, and up to 3 MB of bars for each symbol. What is held, and its bounds, stand in
+    /_exchange/status.
 
     Parameters
     ----------
@@ -206,6 +208,7 @@ def simulate(
 def tail(
     *topics: str,
     endpoint: str = "tcp://127.0.0.1:5555",
+    snapshot_endpoint: str = "",
     count: int | None = None,
     json: bool = False,
 ) -> int:
@@ -217,6 +220,8 @@ def tail(
         Such as binance.trade.BTCUSDT, or binance.trade. for all symbols.
     endpoint
         Where the feed publishes.
+    snapshot_endpoint
+        Where it answers for what was missed; the next port unless given.
     count
         Stop after so many events.
     json
@@ -228,7 +233,7 @@ def tail(
         raise ConfigError(
             "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
         )
-    return follow(topics, endpoint, count, as_json=json)
+    return follow(topics, endpoint, snapshot_endpoint, count, as_json=json)
 
 
 def main() -> None:

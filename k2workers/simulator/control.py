@@ -62,6 +62,7 @@ class Control:
             "trades": sum(len(market.trades) for market in markets),
             "agg_trades": sum(len(market.aggs) for market in markets),
             "block_trades": sum(len(market.blocks) for market in markets),
+            "rows_of_a_kind_at_most": sum(market.rows_at_most for market in markets),
             "rows_per_symbol_at_most": max((market.rows_at_most for market in markets), default=0),
             "row_age_s_at_most": max((market.row_age_s_at_most for market in markets), default=0),
             "bars": sum(market.bars.kept() for market in markets),

@@ -40,8 +40,9 @@ from k2workers.simulator.symbol import Emission, SymbolMarket
 NS = 1_000_000_000
 LINES_PER_TICK = 500
 """Bound of one tick's work, so that a fast replay never holds up the connections."""
-HISTORY = 100_000
-"""Trades and aggregate trades of a symbol that REST still knows, none of them older than a day."""
+HISTORY = 200_000
+"""Trades, aggregate and block trades, of each so many, that REST still knows: of all symbols together, whatever a file holds of
+them, each symbol its equal share; none of them older than a day. Full they take some 130 MB."""
 
 EXAMPLE = '{"stream":"btcusdt@trade","data":{…}}'
 
@@ -96,6 +97,7 @@ class ReplayMarket:
             )
         for symbol in found.values():
             self._open(symbol, late=False)
+        self._share()
         for name, snapshot in snapshots.items():
             _replace_book(self._symbols[name], snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
         self._lines = read_lines(files, self._broken)
@@ -115,10 +117,15 @@ class ReplayMarket:
         base, quote = first_look.assets(name)
         price = found.price or SCALE  # none has come yet, and REST divides by it
         at_us = found.at_us or found.received_us
-        market = SymbolMarket(name, base, quote, found.tick, found.step, price, at_us, self._wanted, HISTORY)
+        market = SymbolMarket(name, base, quote, found.tick, found.step, price, at_us, self._wanted)
         self._symbols[name] = market
         playing = self._playing[name] = Playing(market, found.has_diffs, late)
         return playing
+
+    def _share(self) -> None:
+        """Divides what may be remembered among the symbols found so far."""
+        for market in self._symbols.values():
+            market.keep(max(1, HISTORY // len(self._symbols)))
 
     def subscribed(self, now_ns: int) -> None:
         """A client subscribed; the market starts a moment after the first one, so that it misses nothing."""
@@ -200,6 +207,7 @@ class ReplayMarket:
                 name, recorded.number, recorded.path,
             )  # fmt: skip
             playing = self._open(found, late=True)
+            self._share()
         return Flow(decode, playing)
 
     def _play_snapshot(self, recorded: Recorded) -> None:
@@ -241,9 +249,7 @@ def _apply(playing: Playing, event: Event) -> None:
         if not market.trade_id:
             market.last_price, market.last_qty, market.last_trade_us = price, qty, at_us
     elif isinstance(event, BlockTrade):
-        market.block_id = event.t
-        market.blocks.append((event.t, parse_decimal(event.p), parse_decimal(event.q), micros(event.T), event.m))
-        del market.blocks[:-HISTORY]
+        market.keep_block((event.t, parse_decimal(event.p), parse_decimal(event.q), micros(event.T), event.m))
     elif isinstance(event, Depth):
         _apply_diff(playing, event)
     elif isinstance(event, BookTicker):

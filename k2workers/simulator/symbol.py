@@ -97,6 +97,16 @@ class SymbolMarket:
         """Older ones are gone."""
         return (self._history_us + self._history_us // SLACK) // SECOND + 1
 
+    def keep(self, history: int) -> None:
+        """From now on no more than this many rows of each are kept."""
+        self._history = history
+        for rows in (self.trades, self.aggs, self.blocks):
+            self._bound(rows)
+
+    def _bound(self, rows: list[Any]) -> None:
+        if len(rows) > self._history + self._history // SLACK:
+            del rows[: -self._history]
+
     def be(self, status: str, *, listed: bool) -> None:
         """A symbol that does not trade, or is not listed, is silent: nothing happens in it and nothing is sent of it."""
         self.status, self.listed = status, listed
@@ -125,32 +135,22 @@ class SymbolMarket:
         self.keep_trade((number, price, qty, at_us, maker))
         name = self.streams.trade
         if name in self.wanted:
-            out.append(
-                Emission(
-                    name,
-                    number,
-                    number,
-                    partial(payloads.trade, self.symbol, number, price, qty, at_us, now_us, maker),
-                )
-            )
+            render = partial(payloads.trade, self.symbol, number, price, qty, at_us, now_us, maker)
+            out.append(Emission(name, number, number, render))
 
     def keep_trade(self, row: TradeRow) -> None:
         """Puts a trade into the history and the bars."""
         number, price, qty, at_us, maker = row
-        trades = self.trades
-        trades.append(row)
-        if len(trades) > self._history + self._history // SLACK:
-            del trades[: -self._history]
+        self.trades.append(row)
+        self._bound(self.trades)
         self.last_price, self.last_qty, self.last_trade_us = price, qty, at_us
         self.bars.live.add(number, price, qty, price * qty // SCALE, maker)
 
     def add_agg(self, row: AggRow, now_us: int, out: list[Emission]) -> None:
         """Records one aggregate trade whose id is the next one."""
         self.agg_id = row[0]
-        aggs = self.aggs
-        aggs.append(row)
-        if len(aggs) > self._history + self._history // SLACK:
-            del aggs[: -self._history]
+        self.aggs.append(row)
+        self._bound(self.aggs)
         name = self.streams.agg_trade
         if name in self.wanted:
             out.append(Emission(name, row[0], row[0], partial(payloads.agg_trade, self.symbol, row, now_us)))
@@ -273,8 +273,7 @@ class SymbolMarket:
     def _forget(self, now_us: int) -> None:
         """Drops the rows that are too old, a few seconds' worth at a time: shifting a list has a price."""
         due_us, oldest_us = now_us - self._history_us - self._history_us // SLACK, now_us - self._history_us
-        kept: tuple[tuple[list[Any], int], ...] = (self.trades, 3), (self.aggs, 5), (self.blocks, 3)
-        for rows, field in kept:
+        for rows, field in ((self.trades, 3), (self.aggs, 5), (self.blocks, 3)):
             if rows and rows[0][field] < due_us:
                 del rows[: bisect_left(rows, oldest_us, key=itemgetter(field))]
 
@@ -284,11 +283,15 @@ class SymbolMarket:
             render = partial(payloads.kline, self.symbol, interval, bar, True, now_us)
             out.append(Emission(name, bar.open_us, bar.open_us, render))
 
+    def keep_block(self, row: TradeRow) -> None:
+        """Puts a block trade into the history."""
+        self.block_id = row[0]
+        self.blocks.append(row)
+        self._bound(self.blocks)
+
     def emit_block_trade(self, qty: int, at_us: int, out: list[Emission]) -> None:
         """A block trade: its ids are a space of their own, and it is not part of the trade stream."""
-        self.block_id += 1
-        self.blocks.append((self.block_id, self.last_price, qty, at_us, True))
-        del self.blocks[: -self._history]
+        self.keep_block((self.block_id + 1, self.last_price, qty, at_us, True))
         name = self.streams.block_trade
         if name in self.wanted:
             number = self.block_id

@@ -24,6 +24,14 @@ def mistake_in(endpoint: str) -> str:
     return ""
 
 
+def beside(endpoint: str) -> str:
+    """The same host's next port, where a feed that publishes here answers unless told otherwise; empty if there is none."""
+    host, _, port = endpoint.rpartition(":")
+    if not endpoint.startswith("tcp://") or mistake_in(endpoint) or port == "*" or int(port) == MAX_PORT:
+        return ""
+    return f"{host}:{int(port) + 1}"
+
+
 def is_ipv6(endpoint: str) -> bool:
     """Whether it names an IPv6 address (in brackets, with a zone or without)."""
     scheme, _, rest = endpoint.partition("://")

@@ -25,13 +25,13 @@ from k2workers import wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import replay
+from k2workers.transport.endpoint import beside
 from k2workers.transport.patience import Patience
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
-DEFAULT_SNAPSHOT_ENDPOINT = "tcp://127.0.0.1:5556"
 TICK_S = 0.1
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
@@ -83,9 +83,10 @@ class Subscriber:
 
     ``snapshot`` True first delivers the last known batch of each topic, for those who join late. ``position`` (of an
     earlier subscriber's ``position()``) goes on from there: each event once, as far as the feed still has it. ``recover``
-    False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint`` for it. ``high_water_mark`` is how
-    many batches may wait unread before newer ones are dropped (and repaired, or reported as ``Lost``). Raises
-    ConfigError for a topic or endpoint that cannot be.
+    False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint`` for it, which is the next port of
+    ``endpoint``'s host unless given; with an endpoint that has no next port (ipc), not giving it is ``recover`` False.
+    ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
+    ``Lost``). Raises ConfigError for a topic or endpoint that cannot be.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Subscriber:
         endpoint: str = DEFAULT_ENDPOINT,
         *,
         snapshot: bool = False,
-        snapshot_endpoint: str = DEFAULT_SNAPSHOT_ENDPOINT,
+        snapshot_endpoint: str = "",
         position: Position | None = None,
         recover: bool = True,
         high_water_mark: int = 100_000,
@@ -102,6 +103,10 @@ class Subscriber:
         for topic in topics:
             if " " in topic or not topic:
                 raise ConfigError(f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot")
+        snapshot_endpoint = snapshot_endpoint or beside(endpoint)
+        if snapshot and not snapshot_endpoint:
+            raise ConfigError(f"snapshot_endpoint: is to be given, as endpoint = {endpoint!r} has no next port")
+        recover = recover and bool(snapshot_endpoint)
         self.topics = tuple(topics)
         self._recover = recover
         self._reassembly = Reassembly(position, **({} if recover else {"patience_ns": 0}))
@@ -112,7 +117,8 @@ class Subscriber:
         self._socket = _quick(open_socket(self._context, zmq.SUB, receive_high_water_mark=high_water_mark))
         connect(self._socket, endpoint, setting="endpoint")
         self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
-        connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
+        if snapshot_endpoint:
+            connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
         self._snapshot_endpoint = snapshot_endpoint
         self._snapshot = snapshot
         for topic in self.topics:

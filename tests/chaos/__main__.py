@@ -20,6 +20,7 @@ from rich.table import Table
 from tests.chaos import soak
 from tests.chaos.rig import CHAINED, Rig
 from tests.chaos.table import SETTINGS, TABLE, Row
+from tests.support.waiting import until
 
 app = App(name="scripts/chaos", help="Break a running feed in every way of the table, and count what a subscriber got.")
 
@@ -68,7 +69,7 @@ async def one_round(rig: Rig, rows: list[Row]) -> tuple[float, float]:
         return fresh and not rig.observer.holes()
 
     await asyncio.sleep(0.5)
-    await rig.until(
+    await until(
         over,
         lambda: f"recovery; incomplete: {rig.observer.holes()[:5]}, given up: {rig.observer.lost[:5]}",
     )

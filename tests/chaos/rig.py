@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Gap
 from k2workers.venues.binance import streams
 from k2workers.witness import Witness, compare
 from tests.processes.support import Program, free_port
-from tests.support.waiting import WAIT_S
+from tests.support.waiting import WAIT_S, until
 
 KINDS = ("trade", "agg_trade", "book_ticker", "depth")
 CHAINED = ("trade", "agg_trade")
@@ -140,7 +139,7 @@ class Rig:
     async def _start(self) -> Self:
         self.exchange = self._stack.enter_context(Program(*self._exchange_args))
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
-        await self.until(lambda: self.exchange.raw, "the exchange listening")
+        await until(lambda: self.exchange.raw, "the exchange listening")
         await self.control("stop_market")
         symbols = (await self.ask("status"))["symbols"]
         assigned = sharding.assign(symbols, self.shards, streams_per_symbol=4, streams_per_connection=1024)
@@ -149,12 +148,12 @@ class Rig:
         self.start_feed()
         await self.ready()
         self.subscribe()
-        await self.until(lambda: self._subscribed, "the subscription")
+        await until(lambda: self._subscribed, "the subscription")
         await self.control("start_market")
         # Where a topic begins is nobody's loss: faults strike only topics that have begun.
         topics = len(self.shard_of) * len(KINDS)
-        await self.until(lambda: len(self.observer.witness.topics) == topics, "events of every topic")
-        await self.until(lambda: not self.observer.holes(), "a book of every symbol")
+        await until(lambda: len(self.observer.witness.topics) == topics, "events of every topic")
+        await until(lambda: not self.observer.holes(), "a book of every symbol")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -174,12 +173,10 @@ class Rig:
         ))  # fmt: skip
 
     async def ready(self) -> None:
-        await self.until(
-            lambda: self.feed.logged("started") or self.feed.process.poll() is not None, "the feed's start"
-        )
+        await until(lambda: self.feed.logged("started") or self.feed.process.poll() is not None, "the feed's start")
         assert self.feed.process.poll() is None, "".join(self.feed.raw)
         base = self.feed.logged("started")[0]["http"]
-        await self.until(lambda: self._is_ok(f"{base}/readyz"), "readyz 200")
+        await until(lambda: self._is_ok(f"{base}/readyz"), "readyz 200")
 
     async def _is_ok(self, url: str) -> bool:
         async with self._http.get(url) as reply:
@@ -200,7 +197,7 @@ class Rig:
             found[:] = [state["pid"]] if state["alive"] and state["ready"] else []
             return bool(found)
 
-        await self.until(look, f"{name} running")
+        await until(look, f"{name} running")
         return psutil.Process(found[0])
 
     # ── the subscriber ──────────────────────────────────────────────────────────────────────────────────
@@ -245,38 +242,24 @@ class Rig:
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def until(self, condition: Callable[[], Any], what: str | Callable[[], str]) -> float:
-        """Wait for it; seconds it took."""
-        begun_s = time.monotonic()
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return time.monotonic() - begun_s
-            if time.monotonic() - begun_s > WAIT_S:
-                words = what if isinstance(what, str) else what()
-                raise AssertionError(f"never happened within {WAIT_S:g} s: {words}")
-            await asyncio.sleep(0.02)
-
     async def settle(self) -> dict[str, Any]:
         """End all faults, let the market run on so that every hole shows, stop it, and compare both counts."""
         await self.control("clear_faults")
         counts = self.observer.witness.topics
         before = {topic: count.last_id for topic, count in counts.items()}
         with contextlib.suppress(AssertionError):
-            await self.until(
+            await until(
                 lambda: all(counts[topic].last_id > last for topic, last in before.items()), "news of every topic"
             )
         with contextlib.suppress(AssertionError):
-            await self.until(lambda: not self.observer.holes(), "every hole filled")
+            await until(lambda: not self.observer.holes(), "every hole filled")
         await self.control("stop_market")
         sent = {}
         for name, count in (await self.ask("truth"))["topics"].items():
             symbol, _, suffix = name.partition("@")
             sent[f"binance.{_SUFFIX_OF[f'@{suffix}']}.{symbol.upper()}"] = count
         with contextlib.suppress(AssertionError):
-            await self.until(
+            await until(
                 lambda: all(not c["ranges"] or counts[t].last_id >= c["ranges"][-1][1] for t, c in sent.items()),
                 "the last event of every topic",
             )

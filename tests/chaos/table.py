@@ -11,6 +11,7 @@ import msgspec
 
 from tests.chaos.rig import Rig, end
 from tests.processes.support import alive
+from tests.support.waiting import until
 
 Act = Callable[[Rig], Awaitable[list[int]]]
 """Does the fault, and ends it; answers the shards that it hit."""
@@ -115,7 +116,7 @@ async def everything(rig: Rig) -> list[int]:
     """kill -9 of the parent: the whole tree goes, and a new one continues from the checkpoint."""
     rig.feed.remember_family()
     rig.feed.process.kill()
-    await rig.until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone")
+    await until(lambda: not any(alive(p) for p in rig.feed.family.values()), "every process gone")
     rig.feed.__exit__()
     rig.start_feed()
     await rig.ready()

@@ -124,8 +124,10 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
         line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
         with pytest.raises(VenueError) as caught:
-            await line.open(ssl_context=None, timeout_s=30, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal)
-        async with asyncio.timeout(30):
+            await line.open(
+                ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal
+            )
+        async with asyncio.timeout(WAIT_S):
             await served.wait()
         server.close()
         return caught.value
@@ -184,6 +186,6 @@ def test_what_a_connection_held_is_free_soon_after_its_end(runner: str) -> None:
     gc.disable()  # the collector's own rounds would hide it
     try:
         with pump(Pumping(events=EVENTS)) as port:
-            RUNNERS[runner](wait_until_free(port))  # TimeoutError if it never is
+            RUNNERS[runner](wait_until_free(port))  # fails if it never is
     finally:
         gc.enable()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from tests.simulator.support import Client, ask, collect, inject, running
-from tests.support.waiting import LOOK_S, WAIT_S
+from tests.support.waiting import until
 
 
 async def statuses(client: Client) -> dict[str, str]:
@@ -79,9 +78,11 @@ async def test_ids_go_on_where_they_stood_and_the_truth_stays_whole() -> None:
 async def test_a_rest_with_an_end_ends_by_itself() -> None:
     async with running(symbols=2) as client:
         await inject(client, kind="status", for_s=0.2)
-        async with asyncio.timeout(WAIT_S):
-            while (await statuses(client))["BTCUSDT"] != "TRADING":
-                await asyncio.sleep(LOOK_S)
+
+        async def trades_again() -> bool:
+            return (await statuses(client))["BTCUSDT"] == "TRADING"
+
+        await until(trades_again)
         (fault,) = (await client.get("/_exchange/faults"))["faults"]
         assert fault["acted"] == 1, "it was in effect"
         await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 3)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Sequence
 from functools import cache
+from itertools import count
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from k2workers.simulator import first_look, payloads, replay
 from k2workers.simulator.bars import INTERVALS, KEPT_US, SECOND, Bars
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import MOST_RANGES, Hub, Truth
@@ -84,6 +91,49 @@ def test_a_chain_that_always_breaks_is_counted_whole_though_its_oldest_ranges_ar
     assert truth.as_json()["ranges_forgotten"] == truth.emitted - MOST_RANGES
 
 
+def recorded(path: Path, names: Sequence[str], rows: int) -> str:
+    """So many trades, aggregate and block trades of each symbol."""
+    lines = []
+    for number in range(1, rows + 1):
+        at_us = START_NS // 1000 + number * 1_000
+        for name in names:
+            texts = {
+                "trade": payloads.trade(name, number, 7, 7, at_us, at_us, True, 1000),
+                "aggTrade": payloads.agg_trade(name, (number, 7, 7, number, number, at_us, True), at_us, 1000),
+                "blockTrade": payloads.block_trade(name, number, 7, 7, at_us, True, 1000),
+            }
+            lines += [
+                f'{at_us}000 {{"stream":"{name.lower()}@{kind}","data":{text}}}\n' for kind, text in texts.items()
+            ]
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    return str(path)
+
+
+def test_a_replay_remembers_so_many_rows_of_all_symbols_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_look, "LINES", 10)
+    monkeypatch.setattr(first_look, "MIN_LINES", 10)
+    monkeypatch.setattr(replay, "HISTORY", 400)
+    files = recorded(tmp_path / "a.gz", ["AAAUSDT"], 500), recorded(tmp_path / "b.gz", ["BBBUSDT", "CCCUSDT"], 300)
+    market = replay.ReplayMarket(files, 0.0, set(), 0.0)
+    market.subscribed(0)
+    most = 0
+    for now_ns in count(1):
+        market.advance(now_ns)
+        held = [[len(rows) for rows, _ in rows_of(symbol)] for symbol in market.symbols.values()]
+        most = max(most, *map(sum, zip(*held, strict=True)))
+        if market.finished:
+            break
+    assert 400 <= most <= 450
+    for symbol in market.symbols.values():
+        for rows, _ in rows_of(symbol):
+            newest = 500 if symbol.symbol == "AAAUSDT" else 300
+            assert 133 <= len(rows) <= 149 and [row[0] for row in rows] == list(
+                range(newest - len(rows) + 1, newest + 1)
+            )
+
+
 class Listener:
     """A connection that takes everything and keeps nothing."""
 
@@ -126,4 +176,13 @@ async def test_the_status_tells_what_is_remembered_and_the_bounds() -> None:
         await collect(socket, lambda events: len(events) > 100 and events[-1]["e"] == "kline")
         memory = (await client.get("/_exchange/status"))["memory"]
         assert memory["rows_per_symbol_at_most"] == 450 and memory["row_age_s_at_most"] == 34
+        assert memory["rows_of_a_kind_at_most"] == 3 * 450
         assert memory["trades"] > 50 and memory["agg_trades"] > 10 and memory["bars"] > 0 and memory["ranges"] == 1
+
+
+async def test_the_status_of_a_replay_tells_its_own_bounds(tmp_path: Path) -> None:
+    async with running(replay=(recorded(tmp_path / "a.gz", ["AAAUSDT", "BBBUSDT"], 3),)) as client:
+        memory = (await client.get("/_exchange/status"))["memory"]
+        assert memory["rows_of_a_kind_at_most"] == replay.HISTORY * 9 // 8
+        assert memory["rows_per_symbol_at_most"] == replay.HISTORY // 2 * 9 // 8
+        assert memory["row_age_s_at_most"] == 24 * 3600 * 9 // 8 + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import itertools
 import json
@@ -18,7 +17,7 @@ from k2workers.simulator.bars import Bar
 from k2workers.simulator.recorded_events import retimed
 from k2workers.simulator.recording import read_lines
 from tests.simulator.support import Client, collect, running
-from tests.support.waiting import WAIT_S
+from tests.support.waiting import WAIT_S, until
 
 DATA = Path(os.environ.get("K2_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RECORDINGS = [DATA / "spot" / f"btcusdt_2024080{day}.gz" for day in (8, 9)]
@@ -76,9 +75,12 @@ async def test_files_are_one_market_with_recorded_ids(tmp_path: Path) -> None:
         assert [row["id"] for row in trades] == [6]
         truth = (await client.get("/_exchange/truth"))["topics"]
         assert truth["aaausdt@depth@100ms"]["ranges"] == [[10, 15]]
-        while not (await client.get("/_exchange/status"))["finished"]:
-            pass
+        await until(lambda: has_finished(client))
         assert not socket.closed
+
+
+async def has_finished(client: Client) -> bool:
+    return bool((await client.get("/_exchange/status"))["finished"])
 
 
 GOOD = f"{START} {json.dumps(stream('trade', trade(1)))}\n".encode()
@@ -232,9 +234,7 @@ async def test_a_symbol_behind_the_first_look_is_opened_when_it_comes_and_named(
         socket = await client.connect("/stream?streams=aaausdt@trade/bbbusdt@trade")
         events = await collect(socket, lambda events: len(events) == 10)
         assert [event["data"]["t"] for event in events if event["stream"] == "bbbusdt@trade"] == [4, 5]
-        async with asyncio.timeout(60):
-            while not (await client.get("/_exchange/status"))["finished"]:
-                pass
+        await until(lambda: has_finished(client))
         assert set(await listed(client)) == {"AAAUSDT", "BBBUSDT", "CCCUSDT"}
         assert [row["id"] for row in await client.get("/api/v3/historicalTrades?symbol=CCCUSDT&fromId=4")] == [4, 5]
         left_out = (await client.get("/_exchange/status"))["left_out"]

@@ -256,7 +256,5 @@ async def test_names_that_never_brought_an_event_are_forgotten_with_their_connec
         socket = await client.connect("/ws/0/nosuchusdt@trade/btcusdt@trade")
         await collect(socket, lambda events: len(events) > 3)
         await socket.close()
-        async with asyncio.timeout(WAIT_S):
-            while client.exchange.connections:
-                await asyncio.sleep(0.01)
+        await until(lambda: not client.exchange.connections)
         assert client.exchange.hub.wanted == {"btcusdt@trade"}

@@ -24,6 +24,7 @@ from k2workers.supervision.messages import (
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight import WeightPolicy
 from k2workers.venues.binance.refusals import PAUSES
+from tests.support.waiting import until
 
 LOOK_S = 0.02
 
@@ -70,12 +71,6 @@ async def connected(folder: Path, budget: BudgetPolicy) -> AsyncIterator[tuple[P
         looking.cancel()
         await child.close()
         await parent.server.close()
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.01)
 
 
 async def test_a_parent_that_says_wait_is_obeyed_for_longer_than_its_silence_would_be(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.support.waiting import WAIT_S
+
 Way = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -43,12 +45,12 @@ class ForwardProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(60), "the proxy did not begin to listen"
+        assert self._ready.wait(WAIT_S), "the proxy did not begin to listen"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(60)
+        self._thread.join(WAIT_S)
         self._loop.close()
 
     async def _run(self) -> None:

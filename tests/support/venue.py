@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from tests.support.waiting import WAIT_S
+
 HISTORY = 5_000
 
 MESSAGES_A_SECOND = 5
@@ -157,12 +159,12 @@ class Venue:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(30), "the venue did not begin to listen"
+        assert self._ready.wait(WAIT_S), "the venue did not begin to listen"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(30)
+        self._thread.join(WAIT_S)
 
     @property
     def port(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +17,28 @@ def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -
     """The first true answer of ``condition``; fails with ``what`` after the limit."""
     deadline_s = time.monotonic() + limit_s
     while not (found := condition()):
-        assert time.monotonic() < deadline_s, f"never happened within {limit_s} s: {what}"
+        assert time.monotonic() < deadline_s, _words(what, limit_s)
         time.sleep(LOOK_S)
     return found
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Return once ``condition`` is true; the loop runs meanwhile. Raises TimeoutError if it never is."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(LOOK_S)
+async def until(condition: Callable[[], Any], what: str | Callable[[], str] = "", limit_s: float = WAIT_S) -> Any:
+    """The first true answer of ``condition``, which may be one to await; the loop runs meanwhile. Fails like ``wait_for``."""
+    limit = asyncio.timeout(limit_s)
+    try:
+        async with limit:
+            while not (found := await _answer(condition)):
+                await asyncio.sleep(LOOK_S)
+            return found
+    except TimeoutError:
+        assert not limit.expired(), _words(what() if callable(what) else what, limit_s)
+        raise
+
+
+async def _answer(condition: Callable[[], Any]) -> Any:
+    found = condition()
+    return await found if inspect.isawaitable(found) else found
+
+
+def _words(what: str, limit_s: float) -> str:
+    return f"never happened within {limit_s:g} s: {what or 'what the test waits for'}"

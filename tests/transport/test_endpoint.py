@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import is_ipv6, mistake_in
+from k2workers.transport.endpoint import beside, is_ipv6, mistake_in
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,20 @@ def test_what_zeromq_takes_is_taken(endpoint: str) -> None:
 def test_what_it_does_not_is_told_with_what_is_allowed(endpoint: str, words: str) -> None:
     assert words in mistake_in(endpoint)
     assert not is_ipv6(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"),
+        ("tcp://feed.example:7", "tcp://feed.example:8"),
+        ("tcp://[::1]:5555", "tcp://[::1]:5556"),
+        ("tcp://127.0.0.1:65535", ""),
+        ("tcp://127.0.0.1:*", ""),
+        ("ipc:///run/k2/publish:5555", ""),
+        ("inproc://a:5555", ""),
+        ("tcp://:5555", ""),
+    ],
+)
+def test_beside_it_is_the_next_port_of_the_same_host(endpoint: str, expected: str) -> None:
+    assert beside(endpoint) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -12,6 +13,7 @@ import zmq
 from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
+from k2workers.transport.endpoint import beside
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay import ReplayServer
@@ -24,9 +26,9 @@ from tests.support.waiting import WAIT_S, until
 class Feed:
     """A publisher that can be told what to send; its heartbeat shows that a subscription has arrived."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", publish: str = "") -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.publisher = Publisher(self.context, f"tcp://{host}:*")
+        self.publisher = Publisher(self.context, publish or f"tcp://{host}:*")
         self.ring = ReplayRing(10_000_000, 10**12)
         self.server = ReplayServer(self.context, f"tcp://{host}:*", self.ring, epoch=1)
         self.beats = 0
@@ -58,6 +60,22 @@ class Feed:
 @pytest.fixture
 def feed() -> Iterator[Feed]:
     made = Feed()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def neighbours() -> Iterator[Feed]:
+    """A feed that answers on the port next to the one where it publishes."""
+    while True:
+        made = Feed()
+        made.server.close()
+        try:
+            made.server = ReplayServer(made.context, beside(made.publisher.endpoint), made.ring, epoch=1)
+        except ConfigError:  # somebody else's port
+            made.close()
+        else:
+            break
     yield made
     made.close()
 
@@ -143,6 +161,34 @@ async def test_a_last_batch_that_was_lost_is_noticed_by_the_heartbeat(feed: Feed
         assert [item.event.first_id for item in items if isinstance(item, Message)] == [10, 11]
 
 
+async def test_a_feed_that_is_named_is_asked_itself_for_what_was_missed(neighbours: Feed) -> None:
+    feed = neighbours
+    feed.server.start()
+    feed.send("t", 1, 10)
+    beating = asyncio.create_task(feed.beat())
+    async with Subscriber(["t"], feed.publisher.endpoint, snapshot=True) as subscriber:
+        feed.send("t", 2, 11, withheld=True)
+        feed.send("t", 3, 12)
+        async with asyncio.timeout(WAIT_S):
+            items = [await anext(subscriber) for _ in range(3)]
+    beating.cancel()
+    assert [item.event.first_id for item in items if isinstance(item, Message)] == [10, 11, 12]
+
+
+async def test_where_nobody_can_be_asked_a_hole_is_told_and_last_values_are_refused(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/publish"
+    feed = Feed(publish=endpoint)
+    async with Subscriber(["t"], endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("t", 1, 10)
+        feed.send("t", 3, 12)
+        items = [await anext(subscriber) for _ in range(3)]
+    feed.close()
+    assert items[1] == Lost("t", 2, 2, 11, 11)
+    with pytest.raises(ConfigError, match="snapshot_endpoint"):
+        Subscriber(["t"], endpoint, snapshot=True)
+
+
 def test_a_program_goes_on_from_its_saved_position(feed: Feed) -> None:
     feed.send("t", 1, 10, 11, 12)
     feed.send("t", 2, 13)
@@ -167,8 +213,7 @@ def serve(feed: Feed, done: threading.Event) -> None:
     async def run() -> None:
         feed.server.start()
         beating = asyncio.create_task(feed.beat())
-        while not done.is_set():
-            await asyncio.sleep(0.01)
+        await until(done.is_set)
         beating.cancel()
 
     asyncio.run(run())
@@ -259,7 +304,7 @@ async def test_ipv6_carries_what_is_published_what_was_missed_and_last_values(bo
     async with Subscriber(["t"], published, snapshot=True, snapshot_endpoint=snapshot) as subscriber:
         feed.send("t", 2, 2, withheld=True)
         feed.send("t", 3, 3)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             items = [await anext(subscriber) for _ in range(3)]
     assert [item.event.first_id for item in items if isinstance(item, Message)] == [1, 2, 3]
     beating.cancel()

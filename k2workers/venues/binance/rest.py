@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 import zlib
@@ -21,6 +20,7 @@ from k2workers.events import Level
 from k2workers.proxies import proxy_for
 from k2workers.venues.binance import refusals
 from k2workers.venues.binance.messages import Id, OptionalId, Time
+from k2workers.venues.binance.progress import Progress
 from k2workers.venues.binance.symbols import SymbolInfo
 from k2workers.venues.elements import ElementReader, Elements
 
@@ -29,6 +29,11 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 IDLE_LIMIT_S = 15.0
 """A connection that was idle for longer is not used again: the venue, or something between, may have forgotten it."""
+
+WHOLE_LIMIT_S = 60.0
+LIST_LIMIT_S = 600.0
+"""The longest that a request may take, and that a request for all symbols may: an answer of one byte every few seconds would keep one
+of the few repairs at a time busy for ever. A page of rows still comes in time at 2 KB/s, the whole list at 25."""
 
 USED_WEIGHT_HEADER = "x-mbx-used-weight-1m"
 
@@ -122,7 +127,7 @@ _symbols = ElementReader(SymbolInfo)
 
 class Rest:
     """A REST client; use it as ``async with``. ``timeout_s`` is how long a request may stand still: a big answer on a thin link
-    takes its time. Proxies come from the environment; ConfigError for one that is none."""
+    takes its time, up to a generous limit. Proxies come from the environment; ConfigError for one that is none."""
 
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
         self.used_weight = 0
@@ -156,7 +161,7 @@ class Rest:
         params = {"showPermissionSets": "false"}
         if symbols:
             params["symbols"] = msgspec.json.encode(symbols).decode()
-        info = await self._get("exchangeInfo", params, _ExchangeInfo)
+        info = await self._get("exchangeInfo", params, _ExchangeInfo, LIST_LIMIT_S)
         rows = self._read("exchangeInfo", info.symbols, _symbols)
         return ExchangeInfo(rows.sound, odd=rows.odd, rate_limits=info.rateLimits)
 
@@ -202,12 +207,14 @@ class Rest:
             _log.warning("rest_rows_dropped", path=path, count=rows.odd, of=len(rows.found), first=words)
         return rows
 
-    async def _get(self, path: str, params: dict[str, str], shape: type[Reply]) -> Reply:
+    async def _get(
+        self, path: str, params: dict[str, str], shape: type[Reply], whole_limit_s: float = WHOLE_LIMIT_S
+    ) -> Reply:
         url = f"{self._base}/api/v3/{path}"
+        progress = Progress(self._timeout_s, whole_limit_s)
         try:
             async with (
-                asyncio.timeout(self._timeout_s) as limit,
-                _Progress(limit, self._timeout_s) as progress,
+                progress,
                 self._pool.stream(
                     "GET", f"{url}?{urlencode(params)}", headers=self._headers, extensions={"trace": progress}
                 ) as response,
@@ -217,7 +224,7 @@ class Rest:
                 body = await _body(response, headers, progress)
             self.used_weight = int(headers.get(USED_WEIGHT_HEADER, "0") or 0)
         except TimeoutError:
-            raise VenueError(f"{url} was silent for {self._timeout_s:g} s") from None
+            raise VenueError(f"{url} {progress.excess}") from None
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
         if status != 200:
@@ -228,38 +235,6 @@ class Rest:
             raise VenueError(f"{url} answered what is not understood: {error}") from None
 
 
-class _Progress:
-    """Gives a request its time anew at each step, which httpcore's trace tells (connected, TLS agreed, sent …), and each read.
-
-    It covers also what httpcore leaves out: with a SOCKS proxy it neither limits the time nor closes a connection that failed.
-    """
-
-    def __init__(self, limit: asyncio.Timeout, timeout_s: float) -> None:
-        self._limit = limit
-        self._timeout_s = timeout_s
-        self._made: httpcore.AsyncNetworkStream | None = None
-        """The connection that this request had to make."""
-
-    async def __call__(self, step: str, about: Mapping[str, Any]) -> None:
-        if step.endswith(".connect_tcp.complete"):
-            self._made = about["return_value"]
-        self.read()
-
-    def read(self) -> None:
-        """Something has come."""
-        if not self._limit.expired():  # then what comes is the end of the connection
-            self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None and self._made is not None:
-            await self._made.aclose()
-
-
 def _proxy(url: str, ssl_context: ssl.SSLContext | None) -> httpcore.Proxy | None:
     proxy = proxy_for(url)
     if proxy is None:
@@ -268,7 +243,7 @@ def _proxy(url: str, ssl_context: ssl.SSLContext | None) -> httpcore.Proxy | Non
     return httpcore.Proxy(proxy.address, auth=auth, ssl_context=ssl_context if proxy.scheme == "https" else None)
 
 
-async def _body(response: httpcore.Response, headers: Mapping[str, str], progress: _Progress) -> bytes:
+async def _body(response: httpcore.Response, headers: Mapping[str, str], progress: Progress) -> bytes:
     """The whole body, unpacked. Raises ValueError for one that is too large or not complete."""
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if headers.get("content-encoding") == "gzip" else None
     body = bytearray()
