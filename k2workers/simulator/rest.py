@@ -1,33 +1,58 @@
 """Owns the table of REST calls below /api/v3/: their weights, and who replies. ``rest_server.py`` answers requests with them.
 
-How sure each row is: D the venue's documents say it (rest-api.md, 2026); R users report it; S this stand-in's choice, the
-documents are silent. All are GET; a list of weights goes by what is asked for. Shapes and keys of every call are D.
+How sure it is: what bears no letter, parameters, weights, shapes and keys alike, the venue's documents say (rest-api.md, 2026); R
+users report it; S this stand-in's choice, because the documents are silent or ask for more than it can know. All are GET.
 
-=========================  ==============  ======================================================================
-path                       weight          remarks
-=========================  ==============  ======================================================================
-ping                       1 D
-time                       1 D
-exchangeInfo               20 D            one unknown symbol refuses all, -1121 D; the figures of filters S
-executionRules             2 2 40 40 D     one symbol, each of several (40 at most), all; the figures R
-depth                      5 25 50 250 D   by limit: 100, 500, 1000, 5000
-trades                     25 D            memory: never late
-historicalTrades           25 D            database: may be late
-historicalBlockTrades      25 D            fromId is mandatory; a trade without isBestMatch
-aggTrades                  4 D
-klines                     2 D             time zones beyond UTC and UTC+8 reach back 8 days (S; the venue: all)
-uiKlines                   2 D             the venue smooths them for display in ways it does not tell: the klines (S)
-avgPrice                   2 D
-referencePrice             2 D             the last price S; the venue's is a mean of 5 minutes R
-referencePrice/calculation 2 D             80 buckets of 3750 ms R
-ticker/24hr                2 40 80 D       up to 20 symbols, up to 100, more or all; FULL and MINI
-ticker/tradingDay          4 D             each symbol, 200 at most; symbols must be named, 100 at most
-ticker                     4 D             as tradingDay; windows over a day count whole hours S
-ticker/price               2 4 D           one symbol, else
-ticker/bookTicker          2 4 D           one symbol, else
-=========================  ==============  ======================================================================
+Parameters: * is mandatory, | one or the other, symbols is ``["A","B"]``, n is limit (500, 1000 at most), type FULL or MINI, status is
+symbolStatus: one symbol with another status is refused (-1220), of several such are left out. Limits above the most are clipped. Wrong
+parameters: see ``query.py``. Any other path: 404 with a page of the venue's proxy, not JSON (R).
 
-Parameters in error: see ``query.py``. Any other path: 404 with a page of the venue's proxy, not JSON (R).
+Replies: names are keys, [ ] an array, of objects unless written [[ ]]. With symbol a ticker is one object, no array. Prices and
+quantities are strings of 8 decimals; times are in ms, or µs with ``X-MBX-TIME-UNIT: MICROSECOND``. Statistics are symbol, priceChange,
+priceChangePercent, weightedAvgPrice (not these three in MINI), openPrice, highPrice, lowPrice, lastPrice, volume, quoteVolume,
+openTime, closeTime, firstId, lastId, count.
+
+========================== =============================== =========== ========================================================
+path                       parameters                      weight      reply
+========================== =============================== =========== ========================================================
+ping                                                       1           {}
+time                                                       1           serverTime
+exchangeInfo               symbol | symbols | permissions, 20          timezone, serverTime, rateLimits, exchangeFilters,
+                           status; showPermissionSets                  symbols: [row]; one unknown symbol refuses all, -1121;
+                                                                       figures of filters S
+executionRules             symbol | symbols | status       2 2 40 40   symbolRules: [symbol, rules: [row]]; weight of one
+                                                                       symbol, of each of several, of several at most, of all;
+                                                                       figures R
+depth                      symbol*, limit (100, 5000 at    5 25 50 250 lastUpdateId, bids and asks: [[price, quantity]]; weight
+                           most), status                               up to limit 100, 500, 1000, 5000
+trades                     symbol*, n                      25          [id, price, qty, quoteQty, time, isBuyerMaker,
+                                                                       isBestMatch], the newest, oldest first; memory: never
+                                                                       late
+historicalTrades           symbol*, n, fromId              25          as trades, from this id on; database: may be late
+historicalBlockTrades      symbol*, n, fromId*             25          as historicalTrades without isBestMatch
+aggTrades                  symbol*, n, fromId | startTime, 4           [a, p, q, f, l, T, m, M]: id, price, quantity, first and
+                           endTime                                     last trade id, time, buyer is maker, best match
+klines                     symbol*, interval*, n,          2           [[open time, open, high, low, close, volume, close time,
+                           startTime, endTime, timeZone                quote volume, trades, taker volume, taker quote volume,
+                                                                       "0"]]; zones beyond UTC and UTC+8 reach back 8 days (S;
+                                                                       the venue: all)
+uiKlines                   as klines                       2           as klines (S: the venue smooths them in ways it does not
+                                                                       tell)
+avgPrice                   symbol*                         2           mins, price, closeTime
+referencePrice             symbol*                         2           symbol, referencePrice, timestamp; the last price (S;
+                                                                       the venue's is a mean of 5 minutes, R)
+referencePrice/calculation symbol*, status                 2           symbol, calculationType, bucketCount, bucketWidthMs; 80
+                                                                       of 3750 ms R
+ticker/24hr                symbol | symbols, type, status  2 40 80     [statistics, prevClosePrice, lastQty, bid and ask];
+                                                                       weight of up to 20 symbols, up to 100, more or all
+ticker/tradingDay          symbol* | symbols*, type,       4           [statistics]; weight of each symbol, 200 at most; 100
+                           status, timeZone                            symbols at most
+ticker                     symbol* | symbols*, type,       4           as ticker/tradingDay; windows over a day count whole
+                           status, windowSize                          hours (S)
+ticker/price               symbol | symbols, status        2 4         [symbol, price]; weight of one symbol, else
+ticker/bookTicker          symbol | symbols, status        2 4         [symbol, bidPrice, bidQty, askPrice, askQty]; weight as
+                                                                       ticker/price
+========================== =============================== =========== ========================================================
 """
 
 from __future__ import annotations
