@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from k2workers.errors import ConfigError, VenueError
+from k2workers.answers import Service
+from k2workers.errors import AddressRefused, ConfigError, VenueError
 from k2workers.plan import Plan
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.messages import Serve
@@ -69,7 +70,10 @@ class SymbolWatch:
                 )
             except VenueError as error:
                 hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
-                _log.error("venue_unreachable", error=str(error), retry_in_s=delay_s, hint=f"still trying{hint}")
+                event = "venue_refuses" if isinstance(error, AddressRefused) else "venue_unreachable"
+                paused_s = self._supervisor.permissions.gate.paused_ns(Service.REST, time.monotonic_ns()) / 1e9
+                retry_in_s = round(max(delay_s, paused_s), 1)
+                _log.error(event, error=str(error), retry_in_s=retry_in_s, hint=f"still trying{hint}")
             await asyncio.sleep(delay_s)
             delay_s = min(RETRY_CAP_S, delay_s * 2)
 

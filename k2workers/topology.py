@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import structlog
 from k2workers import plan, report
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
-from k2workers.errors import BootError, K2Error
+from k2workers.errors import BootError, K2Error, StateError
 from k2workers.metrics import exporter
 from k2workers.resources import ResourceMeter
 from k2workers.supervision.messages import Record
@@ -74,7 +75,7 @@ class Topology:
         )
         await server.start()
         self.supervisor.start()
-        self._background.append(loop.create_task(self._measure()))
+        self._in_background(self._measure(), "measure")
         _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
@@ -106,9 +107,19 @@ class Topology:
             await ready(plan.EXCHANGE)
             self.plan.use_exchange(await self._record(plan.EXCHANGE, "listening"))
         self.waiting_for = "symbols"
-        specs = self._symbols.begin(await self._symbols.choose())
-        self.waiting_for = "aggregator"
-        await ready(plan.AGGREGATOR)
+        choosing = asyncio.ensure_future(self._symbols.choose())
+        serving = asyncio.ensure_future(ready(plan.AGGREGATOR))
+        try:
+            # An aggregator that cannot serve, because its port is taken, ends the program also while the venue is silent.
+            await asyncio.wait({choosing, serving}, return_when=asyncio.FIRST_EXCEPTION)
+            if serving.done():
+                await serving
+            specs = self._symbols.begin(await choosing)
+            self.waiting_for = "aggregator"
+            await serving
+        finally:
+            choosing.cancel()
+            serving.cancel()
         listening = await self._record(plan.AGGREGATOR, "listening")
         _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
         if self.settings.demo:
@@ -132,7 +143,7 @@ class Topology:
         raise BootError(f"{name} said nothing of {kind}")
 
     async def _serve(self) -> None:
-        self._background.append(asyncio.get_running_loop().create_task(self._symbols.watch()))
+        self._in_background(self._symbols.watch(), "symbols")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.duration_s):
                 await self._stop.wait()
@@ -277,7 +288,20 @@ class Topology:
     def _on_dead(self, name: str, pid: int) -> None:
         exporter.mark_dead(pid)
 
-    def _on_fatal(self, error: BootError) -> None:
+    def _in_background(self, duty: Coroutine[Any, Any, None], name: str) -> None:
+        """Steadily, to the end of the run: without it the program would go on blind, so its failure is the program's."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                _log.error("duty_failed", duty=name, exc_info=error)
+                self._on_fatal(StateError(f"the parent's duty {name!r} ended: {type(error).__name__}: {error}"))
+
+        task = asyncio.get_running_loop().create_task(duty)
+        task.add_done_callback(ended)
+        self._background.append(task)
+
+    def _on_fatal(self, error: K2Error) -> None:
         self._fatal = error
         self._stop.set()
 

@@ -12,7 +12,8 @@ from k2workers.child_settings import WorkerSettings
 from k2workers.feed.settings import FeedSettings
 from k2workers.sequencing.sequencer import Position
 from k2workers.supervision.budget import BudgetPolicy
-from k2workers.supervision.control import Beat, ControlServer, Message, Serve, Stop
+from k2workers.supervision.control import ControlServer
+from k2workers.supervision.messages import Beat, Message, Serve, Stop
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight import WeightPolicy
 from k2workers.transport import link
@@ -38,7 +39,7 @@ class Around:
         self._serve = serve
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = ControlServer(self.control, self._take)
-        self._permissions = Permissions(BudgetPolicy(), WeightPolicy(), self.send)
+        self._permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), self.send)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._puller = BatchPuller(self._context, self.push)
 

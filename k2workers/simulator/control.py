@@ -110,7 +110,7 @@ class Control:
         """Put a fault into effect; see ``faults``."""
         try:
             body = await request.json()
-            kind = body.pop("kind")
+            kind = str(body.pop("kind"))
         except (ValueError, AttributeError, KeyError, TypeError):
             return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
         try:

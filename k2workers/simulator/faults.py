@@ -193,6 +193,8 @@ def _value(kind: str, key: str, value: Any, default: Any) -> Any:
         found = msgspec.convert(value, type(default), strict=False)
     except msgspec.ValidationError:
         raise ConfigError(f"fault {kind}: {key} = {value!r}: allowed is a {type(default).__name__}") from None
+    if key == "status" and isinstance(found, int) and not 300 <= found <= 599:
+        raise ConfigError(f"fault {kind}: status = {value!r}: allowed is an HTTP status from 300 to 599")
     if key == "probability" and not 0 <= found <= 1:
         raise ConfigError(f"fault {kind}: probability = {value!r}: allowed is 0 to 1")
     if key in _ALLOWED and found not in _ALLOWED[key]:

@@ -5,7 +5,9 @@ One odd element never rejects its list; it is left out and told.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, cast
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -44,12 +46,12 @@ class ElementReader(Generic[Element]):
         except (ValueError, RecursionError):  # msgspec's and UTF-8 errors are ValueErrors
             pass
         try:
-            elements = _elements.decode(content)
-        except RecursionError as error:
-            raise ValueError(str(error)) from None
-        return self._singly(elements)
+            return self._singly(_elements.decode(content))
+        except (ValueError, RecursionError):
+            elements = _lenient(content, list)
+        return self._singly([json.dumps(element).encode() for element in elements])
 
-    def _singly(self, elements: list[msgspec.Raw]) -> Elements[Element]:
+    def _singly(self, elements: Sequence[msgspec.Raw | bytes]) -> Elements[Element]:
         found: list[Element | None] = []
         odd, cause, sample = 0, "", ""
         for element in elements:
@@ -63,4 +65,28 @@ class ElementReader(Generic[Element]):
         return Elements(found, odd, cause, sample)
 
 
+def members(content: bytes) -> Mapping[str, bytes | msgspec.Raw]:
+    """The members of a JSON object, unread: what is odd inside one of them costs no other. Raises ValueError if it is none."""
+    try:
+        return _members.decode(content)
+    except (ValueError, RecursionError):
+        found = _lenient(content, dict)
+    return {key: json.dumps(value).encode() for key, value in found.items()}
+
+
+def _lenient(content: bytes | msgspec.Raw, expected: type) -> Any:
+    """The standard library also takes what our reader stops at even where it need not look: half a surrogate pair, a number beyond all.
+
+    Written again, such a value is odd where it stands. Raises ValueError for what is no JSON at all, or of another type.
+    """
+    try:
+        found = json.loads(bytes(content))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(found, expected):
+        raise ValueError(f"expected a JSON {expected.__name__}")  # noqa: TRY004 - as for any content that is not understood
+    return found
+
+
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])

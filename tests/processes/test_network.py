@@ -105,15 +105,20 @@ def test_the_stand_in_on_ipv6_prints_addresses_that_can_be_used() -> None:
 
 @pytest.mark.parametrize("setting", ["publish_endpoint", "snapshot_endpoint"])
 def test_a_port_that_is_taken_names_its_setting(setting: str) -> None:
-    with socket.socket() as taken:
+    # Also while the venue is silent: nobody listens at its address.
+    with socket.socket() as taken, socket.socket() as venue:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
+        venue.bind(("127.0.0.1", 0))
         endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         ports = {"publish_endpoint": "tcp://127.0.0.1:*", "snapshot_endpoint": "tcp://127.0.0.1:*"} | {
             setting: endpoint
         }
         flags = [part for name, value in ports.items() for part in (f"--{name.replace('_', '-')}", value)]
-        ended = run_briefly("--demo", "--http-port", "0", "--log-format", "json", *flags)
+        source = ["--binance-rest-url", f"http://127.0.0.1:{venue.getsockname()[1]}"]
+        if setting == "snapshot_endpoint":
+            source = ["--demo"]
+        ended = run_briefly(*source, "--http-port", "0", "--log-format", "json", *flags)
     assert ended.returncode == 2
     (error,) = [line for line in ended.stderr.splitlines() if line.startswith("k2workers: error")]
     assert f"{setting} = '{endpoint}' cannot be used: the address is in use by another program" in error

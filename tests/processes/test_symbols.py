@@ -144,6 +144,17 @@ def test_named_symbols_are_asked_for_alone() -> None:
         program.stop()
 
 
+def test_a_row_that_becomes_odd_does_not_end_the_looks() -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"]) as venue, feed(venue, K2_SYMBOL_CHECK_S="1") as program:
+        program.wait_ready()
+        venue.rows[0]["status"] = ["TRADING"]
+        wait_for("the change told", lambda: program.logged("symbols_changed"))
+        venue.list("CCCUSDT")
+        wait_for("a new symbol taken up", lambda: program.logged("symbols_taken_up"))
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+
+
 def test_one_odd_row_of_the_whole_market_silences_no_symbol() -> None:
     element = {"e": "24hrMiniTicker", "s": "AAAUSDT", "c": "1", "o": "2", "h": "3", "l": "4", "v": "5", "q": "6"}
     with Venue() as venue, feed(venue, "--streams", "mini_ticker_all") as program:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.venues.elements import ElementReader
+from k2workers.venues.elements import ElementReader, members
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -37,6 +37,21 @@ def test_the_first_odd_element_is_told() -> None:
     read = ROWS.read(b'[{"id":1,"name":"a"},{"id":null,"name":"b"},7]')
     assert (read.odd, read.sample) == (2, '{"id":null,"name":"b"}')
     assert "id" in read.cause
+
+
+@pytest.mark.parametrize("odd", [rb'{"id":2,"name":"\ud800"}', b'{"id":1e400,"name":"a"}'])
+def test_an_element_that_our_reader_stops_at_costs_itself_alone(odd: bytes) -> None:
+    read = ROWS.read(b'[{"id":1,"name":"a"},' + odd + b',{"id":3,"name":"c"}]')
+    assert [row.id for row in read.sound] == [1, 3]
+    assert read.odd == 1
+    inside = members(b'{"a":[' + odd + b'],"b":[{"id":3,"name":"c"}],"c":1}')
+    assert [row.id for row in ROWS.read(inside["b"]).sound] == [3]
+
+
+def test_members_of_what_is_no_object_raise() -> None:
+    for content in (b"", b"[]", b"{", b"5"):
+        with pytest.raises(ValueError):
+            members(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b'[{"id":1', b"[" * 100_000, b"\xff"])

@@ -16,6 +16,7 @@ import msgspec
 
 from k2workers.events import Event
 from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail
+from k2workers.venues.binance.symbols import LONGEST, fault_of
 from k2workers.venues.elements import ElementReader
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
@@ -205,8 +206,9 @@ class BinanceCodec:
     def _topic_of_any(self, spec: StreamSpec, symbol: str) -> int:
         position = self._topic_of.get((spec.kind, symbol))
         if position is None:
-            if not symbol or " " in symbol or len(self.topics) >= MAX_TOPICS:
-                raise ValueError(f"no topic for symbol {symbol!r} of {spec.name}")
+            fault = fault_of(symbol) or ("there are too many" if len(self.topics) >= MAX_TOPICS else "")
+            if fault:
+                raise ValueError(f"no topic for symbol {symbol[:LONGEST]!r} of {spec.name}: {fault}")
             position = self._topic(spec, symbol)
         return position
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from k2workers.venues.elements import ElementReader
 from k2workers.venues.venue import Limits
 
 SPOT_LIMITS = Limits(
@@ -37,17 +36,21 @@ class RateLimit(msgspec.Struct, frozen=True):
     limit: int
 
 
-def weight_per_minute(rows: Any) -> int:
+_rate_limits = ElementReader(RateLimit)
+
+
+def weight_per_minute(rows: bytes) -> int:
     """The REST weight per minute that the venue allows by its own ``rateLimits``; 0 if they do not say.
 
-    Raw requests count too: each weighs at least 1, so a weight within their limit keeps that one as well. Rows that are not understood are left out.
+    Raw requests count too: each weighs at least 1, so a weight within their limit keeps that one as well. ``rows`` are as the venue
+    writes them; those that are not understood are left out.
     """
+    try:
+        limits = _rate_limits.read(rows).sound
+    except ValueError:
+        return 0
     found = []
-    for row in rows if isinstance(rows, list) else ():
-        try:
-            limit = msgspec.convert(row, RateLimit)
-        except msgspec.ValidationError:
-            continue
+    for limit in limits:
         window_s = INTERVAL_S.get(limit.interval, 0) * limit.intervalNum
         if limit.rateLimitType in ("REQUEST_WEIGHT", "RAW_REQUESTS") and window_s > 0 and limit.limit > 0:
             # A window shorter than a minute allows its limit once a window; our own spending is only bound by the minute.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 import zlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpcore
@@ -22,7 +23,7 @@ from k2workers.venues.binance import refusals
 from k2workers.venues.binance.messages import Id, OptionalId, Time
 from k2workers.venues.binance.progress import Progress
 from k2workers.venues.binance.symbols import SymbolInfo
-from k2workers.venues.elements import ElementReader, Elements
+from k2workers.venues.elements import ElementReader, Elements, members
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """exchangeInfo is about 15 MB; more than this is no answer of the venue."""
@@ -36,6 +37,8 @@ LIST_LIMIT_S = 600.0
 of the few repairs at a time busy for ever. A page of rows still comes in time at 2 KB/s, the whole list at 25."""
 
 USED_WEIGHT_HEADER = "x-mbx-used-weight-1m"
+WEIGHT = re.compile(r" *([0-9]{1,9}) *")
+"""Anything else in that header counts as not sent: it must not cost the answer."""
 
 
 def _socks_errors() -> tuple[type[Exception], ...]:
@@ -53,7 +56,6 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
 )  # fmt: skip
 """What there is instead of an answer; all of it worth another try."""
 
-Reply = TypeVar("Reply")
 Row = TypeVar("Row")
 
 _log = structlog.get_logger(__name__)
@@ -64,13 +66,8 @@ class ExchangeInfo(msgspec.Struct, frozen=True):
 
     symbols: list[SymbolInfo]
     odd: int = 0
-    rate_limits: Any = ()
+    rate_limits: bytes = b""
     """As the venue writes them; ``limits`` reads them."""
-
-
-class _ExchangeInfo(msgspec.Struct, frozen=True):
-    symbols: msgspec.Raw
-    rateLimits: Any = ()  # noqa: N815
 
 
 class TradeRow(msgspec.Struct, frozen=True):
@@ -161,9 +158,13 @@ class Rest:
         params = {"showPermissionSets": "false"}
         if symbols:
             params["symbols"] = msgspec.json.encode(symbols).decode()
-        info = await self._get("exchangeInfo", params, _ExchangeInfo, LIST_LIMIT_S)
-        rows = self._read("exchangeInfo", info.symbols, _symbols)
-        return ExchangeInfo(rows.sound, odd=rows.odd, rate_limits=info.rateLimits)
+        body = await self._get("exchangeInfo", params, LIST_LIMIT_S)
+        try:
+            info = members(body)
+        except ValueError as error:
+            raise self._not_understood("exchangeInfo", error) from None
+        rows = self._read("exchangeInfo", info.get("symbols", b""), _symbols)
+        return ExchangeInfo(rows.sound, odd=rows.odd, rate_limits=bytes(info.get("rateLimits", b"")))
 
     async def trades(self, symbol: str, limit: int) -> list[TradeRow | None]:
         """The newest trades, from memory: no delay; weight 25. None stands for a row that cannot be read, here and below."""
@@ -191,25 +192,30 @@ class Rest:
 
     async def depth(self, symbol: str, limit: int) -> DepthReply:
         """The book; weight 5, 25, 50 or 250 up to limit 100, 500, 1000 or 5000."""
-        return await self._get("depth", {"symbol": symbol, "limit": str(limit)}, DepthReply)
+        body = await self._get("depth", {"symbol": symbol, "limit": str(limit)})
+        try:
+            return msgspec.json.decode(body, type=DepthReply)
+        except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
+            raise self._not_understood("depth", error) from None
 
     async def _rows(self, path: str, params: dict[str, str], reader: ElementReader[Row]) -> list[Row | None]:
-        return self._read(path, await self._get(path, params, msgspec.Raw), reader).found
+        return self._read(path, await self._get(path, params), reader).found
 
-    def _read(self, path: str, content: msgspec.Raw, reader: ElementReader[Row]) -> Elements[Row]:
+    def _read(self, path: str, content: bytes | msgspec.Raw, reader: ElementReader[Row]) -> Elements[Row]:
         try:
             rows = reader.read(content)
         except ValueError as error:
-            raise VenueError(f"{self._base}/api/v3/{path} answered what is not understood: {error}") from None
+            raise self._not_understood(path, error) from None
         if rows.odd:
             self.rows_dropped += rows.odd
             words = f"{rows.cause}: {rows.sample}"
             _log.warning("rest_rows_dropped", path=path, count=rows.odd, of=len(rows.found), first=words)
         return rows
 
-    async def _get(
-        self, path: str, params: dict[str, str], shape: type[Reply], whole_limit_s: float = WHOLE_LIMIT_S
-    ) -> Reply:
+    def _not_understood(self, path: str, error: Exception) -> VenueError:
+        return VenueError(f"{self._base}/api/v3/{path} answered what is not understood: {error}")
+
+    async def _get(self, path: str, params: dict[str, str], whole_limit_s: float = WHOLE_LIMIT_S) -> bytes:
         url = f"{self._base}/api/v3/{path}"
         progress = Progress(self._timeout_s, whole_limit_s)
         try:
@@ -222,17 +228,15 @@ class Rest:
                 status = response.status
                 headers = {name.lower().decode(): value.decode("latin-1") for name, value in response.headers}
                 body = await _body(response, headers, progress)
-            self.used_weight = int(headers.get(USED_WEIGHT_HEADER, "0") or 0)
         except TimeoutError:
             raise VenueError(f"{url} {progress.excess}") from None
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
+        used = WEIGHT.fullmatch(headers.get(USED_WEIGHT_HEADER, ""))
+        self.used_weight = int(used[1]) if used else 0
         if status != 200:
             raise refusals.read(url, status, headers, body, time.time())
-        try:
-            return msgspec.json.decode(body, type=shape)
-        except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
-            raise VenueError(f"{url} answered what is not understood: {error}") from None
+        return body
 
 
 def _proxy(url: str, ssl_context: ssl.SSLContext | None) -> httpcore.Proxy | None:

@@ -28,6 +28,10 @@ NAMED_LENGTH = 20
 """Longer names are not asked for alone."""
 
 
+LONGEST = 100
+"""Signs in the name of a symbol; the venue's longest have some twenty."""
+
+
 class SymbolInfo(msgspec.Struct, frozen=True):
     """One row of exchangeInfo's ``symbols``; its other fields are ignored."""
 
@@ -52,6 +56,8 @@ def fault_of(symbol: str) -> str:
         return "a space or control character in its name"
     if "@" in symbol or symbol.startswith("!"):
         return "its name holds a sign that names of streams use"
+    if len(symbol) > LONGEST:
+        return "its name is far too long"
     if not symbol or symbol.lower().upper() != symbol:
         return "its name in lower case is that of no symbol"
     return ""
@@ -62,8 +68,8 @@ def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo], *, complete: 
 
     It is the user's mistake if the list is ``complete`` and nothing that is asked for can be served, now or later.
     """
-    status_of = {info.symbol: info.status for info in listed}
-    faults = {name: fault for name, status in status_of.items() if (fault := _fault(name, status))}
+    faults = {row.symbol: fault for row in listed if (fault := _fault(row.symbol, row.status))}
+    status_of = {row.symbol: str(row.status) for row in listed}
     served: dict[str, str] = {}
     unknown: dict[str, str] = {}
     left_out: dict[str, str] = {}

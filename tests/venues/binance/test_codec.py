@@ -109,7 +109,7 @@ def test_a_non_ascii_symbol_of_the_whole_market_gets_its_own_topic() -> None:
 
 
 ODD_ELEMENTS = [
-    None, 7, [], {}, {**MINI, "c": None}, {**MINI, "E": -1}, {**MINI, "s": ""}, {**MINI, "s": "A B"}, {**MINI, "s": 5},
+    None, 7, [], {}, {**MINI, "c": None}, {**MINI, "E": -1}, {**MINI, "s": ""}, {**MINI, "s": "A B"}, {**MINI, "s": "a@b"}, {**MINI, "s": "X" * 5_000}, {**MINI, "s": 5},
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -26,4 +27,12 @@ def limit(kind: str, number: int, interval: str = "MINUTE", count: int = 1) -> d
     ],
 )  # fmt: skip
 def test_the_strictest_limit_that_is_understood_counts(rows: Any, weight: int) -> None:
-    assert weight_per_minute(rows) == weight
+    assert weight_per_minute(json.dumps(rows).encode()) == weight
+
+
+def test_a_row_that_is_no_json_for_us_costs_itself_alone() -> None:
+    rows = (
+        b'[{"limit": 1e400}, {"rateLimitType": "\\ud800"}, ' + json.dumps(limit("REQUEST_WEIGHT", 70)).encode() + b"]"
+    )
+    assert weight_per_minute(rows) == 70
+    assert weight_per_minute(b"no json") == 0

@@ -151,12 +151,11 @@ async def test_a_refusal_is_told_apart_from_trouble_at_the_venue() -> None:
         (answer(gzip.compress(EMPTY)[:20], "Content-Encoding: gzip"), "not complete"),
         (answer(b" " * 2_000), "more than 1000 bytes"),
         (answer(gzip.compress(b" " * 5_000_000), "Content-Encoding: gzip"), "more than 1000 bytes"),
-        (answer(EMPTY, "X-MBX-USED-WEIGHT-1M: much"), "much"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", "cannot be reached"),
     ],
     ids=[
         "nothing", "not http", "no length", "cut", "not json", "not packed", "packed and cut", "too much",
-        "too much unpacked", "no weight", "endless headers",
+        "too much unpacked", "endless headers",
     ],
 )  # fmt: skip
 async def test_anything_else_is_worth_another_try(reply: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,3 +297,10 @@ async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.Monke
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(VenueError, match="407"):
             await ask("https://venue.example")
+
+
+@pytest.mark.parametrize(("told", "used"), [("", 0), ("much", 0), ("12.5", 0), ("-3", 0), ("9" * 30, 0), (" 17 ", 17)])
+async def test_a_weight_that_is_none_does_not_cost_the_answer(told: str, used: int) -> None:
+    async with serving(answer(EMPTY, f"X-MBX-USED-WEIGHT-1M: {told}")) as server, Rest(server.url) as client:
+        assert await client.exchange_info() == ExchangeInfo([])
+        assert client.used_weight == used

@@ -81,3 +81,10 @@ def test_a_few_plain_names_can_be_asked_for_alone() -> None:
     assert can_be_asked_alone(["BTCUSDT", "ETHUSDT"])
     assert not any(can_be_asked_alone([name]) for name in ("*", "A B", "币安", "A" * 21))
     assert not can_be_asked_alone([f"S{number}" for number in range(NAMED_MOST + 1)])
+
+
+def test_a_status_that_is_no_word_can_be_compared_and_shown() -> None:
+    choice = choose(["BTCUSDT"], [SymbolInfo("BTCUSDT", ["TRADING"])])
+    assert (choice.served, choice.status_of) == ({}, {"BTCUSDT": "['TRADING']"})
+    assert "['TRADING']" in choice.left_out["BTCUSDT"]
+    assert fault_of("A" * 101) == "its name is far too long"
