@@ -11,15 +11,29 @@ from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS, TABLE
 
 FEEDS = {
-    "connections": ("reset", "reset of all lines", "closed 1008", "serverShutdown, 0 s", "half-open silence"),
+    "connections": (
+        "reset",
+        "reset of all lines",
+        "closed 1008",
+        "serverShutdown, 0 s",
+        "half-open silence",
+        "handshake 403",
+    ),
     "messages": (
         "messages dropped",
         "messages reordered",
         "truncated JSON",
         "fragmented, ping inside",
         "oversize frame",
+        "an odd level in diffs",
     ),
-    "REST": ("REST 429", "REST sees ids late", "snapshot older than diffs", "ids that never existed"),
+    "REST": (
+        "REST 429",
+        "REST sees ids late",
+        "snapshot older than diffs",
+        "ids that never existed",
+        "REST with an odd row",
+    ),
     "processes": ("worker killed", "aggregator killed", "aggregator stopped 3 s", "subscriber restarted"),
     "all of it": ("parent killed, all restarted",),
 }
