@@ -82,7 +82,8 @@ def test_what_can_be_served_is_served_and_the_rest_is_named_and_taken_up_when_it
 
 
 def test_a_list_that_is_empty_or_refused_is_asked_for_again_until_it_comes() -> None:
-    answers = [Answer(200, {"symbols": []}), Answer(500, "no"), Answer(200, "<html>"), Answer(200, {"symbols": None})]
+    # What else is no list: tests/venues/binance/test_rest.py.
+    answers = [Answer(200, {"symbols": []}), Answer(500, "no"), Answer(200, "<html>")]
     with Venue() as venue:
         venue.on_rest = lambda path, _query: answers.pop(0) if path == "exchangeInfo" and answers else None
         with feed(venue, "--symbols", "*USDT") as program:

@@ -147,6 +147,9 @@ async def test_a_refusal_is_told_apart_from_trouble_at_the_venue() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", "Content-Length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "without sending complete"),
         (answer(b"abc"), "not understood"),
+        (answer(b"<html>"), "not understood"),
+        (answer(b'{"symbols": null}'), "not understood"),
+        (answer(b"[]"), "not understood"),
         (answer(b"abc", "Content-Encoding: gzip"), "incorrect header"),
         (answer(gzip.compress(EMPTY)[:20], "Content-Encoding: gzip"), "not complete"),
         (answer(b" " * 2_000), "more than 1000 bytes"),
@@ -154,7 +157,7 @@ async def test_a_refusal_is_told_apart_from_trouble_at_the_venue() -> None:
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", "cannot be reached"),
     ],
     ids=[
-        "nothing", "not http", "no length", "cut", "not json", "not packed", "packed and cut", "too much",
+        "nothing", "not http", "no length", "cut", "not json", "a page", "no list", "no object", "not packed", "packed and cut", "too much",
         "too much unpacked", "endless headers",
     ],
 )  # fmt: skip
