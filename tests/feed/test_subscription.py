@@ -220,8 +220,7 @@ async def test_a_refusal_without_an_id_is_of_the_oldest_request() -> None:
         line = await Connected().open(ws_url_of(client))
         subscription = Subscription(SPOT, ["a@b"], itertools.count(7), lambda: None)
         establishing = asyncio.ensure_future(subscription.establish(line, 30))
-        while not subscription._asked:
-            await asyncio.sleep(0)
+        await until(lambda: subscription._asked)
         assert not subscription.on_reply(Reply(3, ok=True)), "somebody else's"
         assert subscription.on_reply(Reply(None, ok=False, code=2, message="no"))
         with pytest.raises(VenueRefused, match="2 no"):
