@@ -30,6 +30,9 @@ from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
 
 METER_S = 1.0
+ONE_STOP_NS = 500_000_000
+"""Signals to stop that come so close together are one: ``timeout`` and service managers tell the process and then its whole group."""
+
 BEAT_FRESH_S = 3.0
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +58,7 @@ class Topology:
         self._started_ns = time.monotonic_ns()
         self._stop = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
+        self._told_to_stop_ns: int | None = None
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
         self._meter = ResourceMeter(settings.environment)
@@ -271,7 +275,10 @@ class Topology:
             await asyncio.sleep(METER_S)
 
     def _on_signal(self) -> None:
-        if self._stop.is_set():
+        now_ns = time.monotonic_ns()
+        if self._told_to_stop_ns is None:
+            self._told_to_stop_ns = now_ns
+        elif now_ns - self._told_to_stop_ns >= ONE_STOP_NS:
             _log.warning("forced_stop")
             self.supervisor.kill_all()
             os._exit(130)

@@ -157,6 +157,16 @@ def test_a_stop_signal_to_the_whole_process_group_also_drains_in_order() -> None
         assert not [line for line in program.log[begun:] if line["level"] in ("warning", "error")]
 
 
+def test_two_stop_signals_at_once_are_one() -> None:
+    with demo() as program:
+        program.wait_ready()
+        # Two of a kind may be merged by the kernel; these are not.
+        program.process.send_signal(signal.SIGINT)
+        program.stop(signal.SIGTERM)
+        assert program.process.returncode == 0, "".join(program.raw)
+        assert program.logged("stopped")[0]["clean"] is True
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_signal_while_modules_are_loaded_is_the_end(number: signal.Signals) -> None:
     with Program("--demo", "--http-port", "0", PYTHONPROFILEIMPORTTIME="1") as program:
