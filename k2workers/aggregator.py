@@ -11,9 +11,10 @@ import structlog
 import uvloop
 import zmq
 
-from k2workers import checkpoint, log, wire
+from k2workers import checkpoint, every, log, wire
 from k2workers.child_settings import AggregatorSettings
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
+from k2workers.every import Every
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.sequencer import Position, Sequencer
 from k2workers.supervision import control, messages
@@ -25,8 +26,9 @@ from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
 
 HEARTBEAT_S = 0.25
-CHECKPOINT_EVERY = 4
-"""Heartbeats between two checkpoints."""
+BEAT_S = 0.5
+METRICS_S = 1.0
+CHECKPOINT_S = 1.0
 
 KEEP_NS = 2_000_000_000
 """Workers keep what is newer than this: frames on their way to subscribers die with this process, and only the workers can
@@ -244,40 +246,38 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     client.send(messages.Ready(name))
     settle_memory()
     instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
-    steady = loop.create_task(_steady(aggregator, client, instruments))
+    metrics = Every(METRICS_S, lambda: _flush(aggregator, instruments), "metrics", give_up=None)
+    duties = [
+        Every(HEARTBEAT_S, aggregator.heartbeat, "heartbeat"),
+        Every(HEARTBEAT_S, aggregator.acknowledge, "acknowledge"),
+        Every(CHECKPOINT_S, aggregator.checkpoint, "checkpoint"),
+        Every(BEAT_S, lambda: client.send(_beat(aggregator, client.name)), "beat"),
+        metrics,
+    ]
+    for duty in duties:
+        duty.start()
     await stop.wait()
     await aggregator.drain()
-    steady.cancel()
+    for duty in duties:
+        duty.stop(last_turn=duty is metrics)
     await aggregator.last_checkpoint()
-    _flush(aggregator, instruments)
     client.send(messages.Record(name, "published", aggregator.summary()))
     aggregator.close()
     await client.close()
 
 
-async def _steady(aggregator: Aggregator, client: control.ControlClient, instruments: Instruments) -> None:
-    turn = 0
-    while True:
-        aggregator.heartbeat()
-        aggregator.acknowledge()
-        if turn % CHECKPOINT_EVERY == 0:
-            aggregator.checkpoint()
-        if turn % 2 == 0:
-            sequencer = aggregator.sequencer
-            counters: dict[str, int | float] = {
-                "events_published": sequencer.events,
-                "gaps": sequencer.gaps,
-                "gaps_open": sequencer.gaps_open,
-                "repaired_ids": sequencer.repaired_ids,
-                "void_ids": sequencer.void_ids,
-                "old_events": sequencer.old_events,
-                "checkpoint_failures": aggregator.memory.failures,
-            }
-            client.send(messages.Beat(client.name, os.getpid(), counters, {"topics": len(sequencer.topics)}))
-        if turn % 4 == 0:
-            _flush(aggregator, instruments)
-        turn += 1
-        await asyncio.sleep(HEARTBEAT_S)
+def _beat(aggregator: Aggregator, name: str) -> messages.Beat:
+    sequencer = aggregator.sequencer
+    counters: dict[str, int | float] = {
+        "events_published": sequencer.events,
+        "gaps": sequencer.gaps,
+        "gaps_open": sequencer.gaps_open,
+        "repaired_ids": sequencer.repaired_ids,
+        "void_ids": sequencer.void_ids,
+        "old_events": sequencer.old_events,
+        "checkpoint_failures": aggregator.memory.failures,
+    }
+    return messages.Beat(name, os.getpid(), counters, {"topics": len(sequencer.topics)})
 
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
@@ -297,5 +297,6 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_old_events_dropped": sequencer.old_events,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,
+            "k2_duty_failures": every.failures,
         }
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from k2workers.every import Every
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 REFRESH_S = 1.0
 
@@ -18,40 +22,47 @@ class LiveSummary:
 
     def __init__(self, get_status: Callable[[], dict[str, Any]]) -> None:
         self._get_status = get_status
-        self._drawing: asyncio.Task[None] | None = None
+        self._live: Live | None = None
+        # A picture is not worth the feed: it is tried for ever.
+        self._drawing = Every(REFRESH_S, self._draw, "summary", give_up=None)
 
     async def __aenter__(self) -> Self:
         if sys.stderr.isatty():
-            self._drawing = asyncio.get_running_loop().create_task(self._draw())
+            self._drawing.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._drawing is not None:
-            self._drawing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._drawing
+        self._drawing.stop()
+        if self._live is not None:
+            with contextlib.suppress(OSError):  # the terminal may be gone; the run ends in order all the same
+                self._live.stop()
+            _log_to(sys.__stderr__)
 
-    async def _draw(self) -> None:
-        # Imported here: a run without a terminal does not pay for it.
-        from rich.console import Console
-        from rich.live import Live
+    def _draw(self) -> None:
+        view = table(self._get_status())
+        if self._live is None:
+            self._live = _open()
+        self._live.update(view, refresh=True)
 
-        console = Console(stderr=True)
-        with Live(console=console, auto_refresh=False, transient=False, redirect_stderr=True) as live:
-            # Log handlers hold the old stderr; while the table is drawn, lines must go above it.
-            for handler in logging.getLogger().handlers:
-                if isinstance(handler, logging.StreamHandler):
-                    handler.setStream(sys.stderr)
-            try:
-                while True:
-                    live.update(table(self._get_status()), refresh=True)
-                    await asyncio.sleep(REFRESH_S)
-            finally:
-                for handler in logging.getLogger().handlers:
-                    if isinstance(handler, logging.StreamHandler):
-                        handler.setStream(sys.__stderr__)
+
+def _open() -> Live:
+    # Imported here: a run without a terminal does not pay for it.
+    from rich.console import Console
+    from rich.live import Live
+
+    live = Live(console=Console(stderr=True), auto_refresh=False, transient=False, redirect_stderr=True)
+    live.start()
+    # Log handlers hold the old stderr; while the table is drawn, lines must go above it.
+    _log_to(sys.stderr)
+    return live
+
+
+def _log_to(stream: TextIO | None) -> None:
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(stream)
 
 
 def table(status: dict[str, Any]) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import uvloop
 
 from k2workers import log
 from k2workers.child_settings import ExchangeSettings
+from k2workers.every import Every
 from k2workers.simulator import Exchange
 from k2workers.supervision import control, messages
 from k2workers.supervision.child import guard_parent
@@ -28,18 +30,11 @@ async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -
     ws_port, rest_port = await exchange.start()
     client.send(messages.Record(name, "listening", {"ws_port": ws_port, "rest_port": rest_port}))
     client.send(messages.Ready(name))
-    beating = loop.create_task(_beat(client, name))
+    beating = Every(1.0, lambda: client.send(messages.Beat(name, os.getpid(), {}, {})), "beat")
+    beating.start()
     await stop.wait()
     left_out = {} if exchange.replay is None else dict(exchange.replay.left_out)
     client.send(messages.Record(name, "emitted", {**exchange.hub.truth_report(), "left_out": left_out}))
-    beating.cancel()
+    beating.stop()
     await exchange.stop()
     await client.close()
-
-
-async def _beat(client: control.ControlClient, name: str) -> None:
-    import os
-
-    while True:
-        client.send(messages.Beat(name, os.getpid(), {}, {}))
-        await asyncio.sleep(1.0)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 import psutil
 
+from k2workers import every
 from k2workers.answers import Service
 from k2workers.metrics.instruments import PARENT, Instruments
 from k2workers.supervision.permissions import Permissions
@@ -76,5 +77,6 @@ class ResourceMeter:
                 "k2_rest_weight_limit": weight.limit,
                 "k2_rest_refusals": gate.refusals(Service.REST),
                 "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
+                "k2_duty_failures": every.failures,
             }
         )

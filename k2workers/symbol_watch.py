@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SymbolWatch:
-    """The symbols of one run: ``choose`` them, ``begin`` with them, then ``watch`` them and ``remind`` steadily."""
+    """The symbols of one run: ``choose`` them, ``begin`` with them, then ``check`` them and ``remind`` steadily."""
 
     def __init__(self, plan: Plan, supervisor: Supervisor) -> None:
         self._plan = plan
@@ -77,15 +77,12 @@ class SymbolWatch:
             await asyncio.sleep(delay_s)
             delay_s = min(RETRY_CAP_S, delay_s * 2)
 
-    async def watch(self) -> None:
-        """Look steadily what has become of the symbols; whatever goes wrong with that, the feed goes on."""
-        every_s = self._plan.settings.symbol_check_s
-        while True:
-            await asyncio.sleep(every_s)
-            try:
-                self.look(await self._ask())
-            except (VenueError, ConfigError) as error:
-                _log.warning("symbols_not_checked", error=str(error), retry_in_s=every_s)
+    async def check(self) -> None:
+        """Ask what has become of the symbols, and act on it. A venue that does not answer is logged."""
+        try:
+            self.look(await self._ask())
+        except (VenueError, ConfigError) as error:
+            _log.warning("symbols_not_checked", error=str(error), retry_in_s=self._plan.settings.symbol_check_s)
 
     async def _ask(self) -> Choice:
         permissions = self._supervisor.permissions

@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ import structlog
 from k2workers import plan, report
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
-from k2workers.errors import BootError, K2Error, StateError
+from k2workers.errors import BootError, K2Error
+from k2workers.every import Every
 from k2workers.metrics import exporter
 from k2workers.resources import ResourceMeter
 from k2workers.supervision.messages import Record
@@ -57,13 +57,16 @@ class Topology:
         self.waiting_for = "start"
         self._started_ns = time.monotonic_ns()
         self._stop = asyncio.Event()
-        self._background: list[asyncio.Task[None]] = []
         self._told_to_stop_ns: int | None = None
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
         self._meter = ResourceMeter(settings.environment)
         self._shard_names: list[str] = []
         self._symbols = SymbolWatch(self.plan, self.supervisor)
+        # None of these is worth the feed: they are tried for ever.
+        self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
+        self._reminding = Every(METER_S, self._symbols.remind, "remind", give_up=None)
+        self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
 
     async def run(self) -> int:
         """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
@@ -79,7 +82,8 @@ class Topology:
         )
         await server.start()
         self.supervisor.start()
-        self._in_background(self._measure(), "measure")
+        self._measuring.start()
+        self._reminding.start()
         _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
@@ -95,8 +99,8 @@ class Topology:
                 stopping.cancel()
             return await self._finish()
         finally:
-            for task in self._background:
-                task.cancel()
+            for duty in (self._measuring, self._reminding, self._checking):
+                duty.stop()
             self.supervisor.kill_all()
             await server.stop()
 
@@ -147,7 +151,7 @@ class Topology:
         raise BootError(f"{name} said nothing of {kind}")
 
     async def _serve(self) -> None:
-        self._in_background(self._symbols.watch(), "symbols")
+        self._checking.start(at_once=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.duration_s):
                 await self._stop.wait()
@@ -157,7 +161,7 @@ class Topology:
     async def _finish(self) -> int:
         _log.info("stopping")
         served_s = (time.monotonic_ns() - self._started_ns) / 1e9
-        self._meter.measure(self.supervisor.pids())
+        self._measuring.stop(last_turn=True)
         clean = await self.supervisor.stop()
         if self._fatal is not None:
             raise self._fatal
@@ -259,20 +263,17 @@ class Topology:
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 
-    async def _measure(self) -> None:
-        while True:
-            self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
-            for name in self._shard_names:
-                beat = self.supervisor.beat(name)
-                if beat is not None:
-                    self._meter.count(name, beat.counters.get("events_received", 0))
-            self._meter.flush(
-                restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
-                permissions=self.supervisor.permissions,
-            )
-            self._meter.flush_symbols(self._symbols.counts())
-            self._symbols.remind()
-            await asyncio.sleep(METER_S)
+    def _measure(self) -> None:
+        self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
+        for name in self._shard_names:
+            beat = self.supervisor.beat(name)
+            if beat is not None:
+                self._meter.count(name, beat.counters.get("events_received", 0))
+        self._meter.flush(
+            restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
+            permissions=self.supervisor.permissions,
+        )
+        self._meter.flush_symbols(self._symbols.counts())
 
     def _on_signal(self) -> None:
         now_ns = time.monotonic_ns()
@@ -295,21 +296,8 @@ class Topology:
     def _on_dead(self, name: str, pid: int) -> None:
         exporter.mark_dead(pid)
 
-    def _in_background(self, duty: Coroutine[Any, Any, None], name: str) -> None:
-        """Steadily, to the end of the run: without it the program would go on blind, so its failure is the program's."""
-
-        def ended(task: asyncio.Task[None]) -> None:
-            error = None if task.cancelled() else task.exception()
-            if error is not None:
-                _log.error("duty_failed", duty=name, exc_info=error)
-                self._on_fatal(StateError(f"the parent's duty {name!r} ended: {type(error).__name__}: {error}"))
-
-        task = asyncio.get_running_loop().create_task(duty)
-        task.add_done_callback(ended)
-        self._background.append(task)
-
     def _on_fatal(self, error: K2Error) -> None:
-        self._fatal = error
+        self._fatal = self._fatal or error
         self._stop.set()
 
 

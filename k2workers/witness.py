@@ -17,6 +17,7 @@ import uvloop
 from k2workers import log
 from k2workers.child_settings import WitnessSettings
 from k2workers.events import CHAINED, SCHEMA_OF, Backfilled, BookSnapshot, Event, Gap, Kline, Void
+from k2workers.every import Every
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control, messages
 from k2workers.supervision.child import guard_parent
@@ -177,14 +178,15 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
         snapshot_endpoint=settings.snapshot_endpoint,
         high_water_mark=1_000_000,
     ) as subscriber:
-        beating = loop.create_task(_beat(client))
+        beating = Every(0.5, lambda: client.send(messages.Beat(name, os.getpid(), {}, {})), "beat")
+        beating.start()
         await subscriber.wait_subscribed(SUBSCRIBE_S)
         client.send(messages.Ready(name))
         stopping = loop.create_task(stop.wait())
         while not stopping.done():
             await _take_until_quiet(witness, subscriber, stopping)
         await _take_until_quiet(witness, subscriber, None)
-        beating.cancel()
+        beating.stop()
     client.send(messages.Record(name, "received", witness.result()))
     await client.close()
 
@@ -198,9 +200,3 @@ async def _take_until_quiet(witness: Witness, subscriber: Subscriber, stopping: 
         except TimeoutError:
             return
         witness.take(item)
-
-
-async def _beat(client: control.ControlClient) -> None:
-    while True:
-        client.send(messages.Beat(client.name, os.getpid(), {}, {}))
-        await asyncio.sleep(0.5)

@@ -17,9 +17,10 @@ import msgspec
 import structlog
 import uvloop
 
-from k2workers import log, wire
+from k2workers import every, log, wire
 from k2workers.child_settings import WorkerSettings
 from k2workers.events import Status
+from k2workers.every import Every
 from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
 from k2workers.feed.recovery import Recovery
@@ -110,13 +111,16 @@ class Worker:
         driver.start()
         client.send(messages.Ready(self.name))
         settle_memory()
-        beating = asyncio.get_running_loop().create_task(self._beat(client, driver, recovery, pusher))
+        beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, recovery, pusher)), "beat")
+        beating.start()
+        metrics = Every(METRICS_S, lambda: self._flush_metrics(driver, recovery, pusher), "metrics", give_up=None)
+        metrics.start()
         await self._stop.wait()
         await driver.stop()
         await recovery.stop()
         await pusher.drain(DRAIN_S)
-        beating.cancel()
-        self._flush_metrics(driver, recovery, pusher)
+        beating.stop()
+        metrics.stop(last_turn=True)
         client.send(self._beat_message(driver, recovery, pusher))
 
     @staticmethod
@@ -162,18 +166,6 @@ class Worker:
         topic = f"status.rotation.{record.shard}"
         pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())])])
         client.send(messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
-
-    async def _beat(
-        self, client: control.ControlClient, driver: Driver, recovery: Recovery, pusher: BatchPusher
-    ) -> None:
-        flushed_s = 0.0
-        while True:
-            client.send(self._beat_message(driver, recovery, pusher))
-            now_s = time.monotonic()
-            if now_s - flushed_s >= METRICS_S:
-                flushed_s = now_s
-                self._flush_metrics(driver, recovery, pusher)
-            await asyncio.sleep(BEAT_S)
 
     def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> messages.Beat:
         intake = driver.intake
@@ -239,6 +231,7 @@ class Worker:
                 "k2_holes_waiting": recovery.planner.waiting,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,
+                "k2_duty_failures": every.failures,
             }
         )
 

@@ -6,7 +6,6 @@ the clock. Nothing here decides when to rotate, reconnect or promote.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import ssl
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import structlog
 
 from k2workers import wire
+from k2workers.every import Every
 from k2workers.feed import rotation, schedule
 from k2workers.feed.asking import Asking
 from k2workers.feed.intake import Intake
@@ -100,7 +100,7 @@ class Driver:
         """The permission of a rotation whose old line is not closed yet, by the line."""
         self._look_ns = self._audit_ns = 0
         self._primary_since_ns = self._starved_since_ns = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticking = Every(TICK_S, self._tick, "feed")
 
     # ── outside ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,13 +108,12 @@ class Driver:
         """Begin to connect; returns at once."""
         self._starved_since_ns = time.monotonic_ns()
         self._input(rotation.Start())
-        self._tick()
+        self._ticking.start()
 
     async def stop(self) -> None:
         """Close every line with 1000 and push what arrives until the venue's close replies."""
         self._input(rotation.Stop())
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticking.stop()
         await self._asking.stop()
         await self.lines.stop()
         self.intake.expire(2**63 - 1)
@@ -168,7 +167,6 @@ class Driver:
             self._look_ns = now_ns + LOOK_NS
             self._look(now_ns)
         self._input(rotation.Tick())
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _standby_has_all(self, now_ns: int) -> bool:
         overlap = self.intake.overlap

@@ -17,6 +17,7 @@ import structlog
 from k2workers.answers import SUCCESS, Answer
 from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import Event, Void
+from k2workers.every import Every
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill import BackfillPlanner, BackfillPolicy, Request, Urgency
 from k2workers.sequencing.bars import ids_of
@@ -64,13 +65,13 @@ class Recovery:
         self._history = history
         self._grants = grants
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._looking = Every(LOOK_S, self._look, "recovery")
         self._probes: dict[int, tuple[int, int]] = {}
         """Streams of which nobody knows whether they are complete: (when to ask, the newest id when this began)."""
         self.on_confirmed: Callable[[int, bool], None] = lambda _stream, _newer: None
         """Called with a probed stream, and whether the venue had newer events than the lines brought."""
         self._logged_ns = -SAMPLE_EVERY_NS
-        intake.on_unsettled = self._soon
+        intake.on_unsettled = self._looking.soon
 
     @property
     def rows_dropped(self) -> int:
@@ -79,13 +80,12 @@ class Recovery:
 
     def start(self) -> None:
         """Begin to look for holes."""
-        self._look()
+        self._looking.start()
 
     async def stop(self) -> None:
         """End at once."""
         self._intake.on_unsettled = lambda: None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._looking.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -109,18 +109,8 @@ class Recovery:
             if self._intake.lanes[stream].last_id == last_id:
                 self.planner.probe(stream, last_id + 1, last_id + PROBE_IDS, now_ns)
 
-    def _soon(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(0, self._look)
-
     def _look(self) -> None:
-        try:
-            self._look_once(time.monotonic_ns())
-        finally:  # whatever went wrong with one topic, the others must go on being looked at
-            self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
-
-    def _look_once(self, now_ns: int) -> None:
+        now_ns = time.monotonic_ns()
         for stream in list(self._intake.unsettled):
             self._tell_planner(stream, now_ns)
         self._ask_probes(now_ns)
@@ -165,7 +155,7 @@ class Recovery:
             self._failed(request, outcome_of(error), str(error))
         finally:
             self._grants.weight_done(ask_id, used, answer)
-        self._soon()
+        self._looking.soon()
 
     def _take_book(self, request: Request, snapshot: Event) -> None:
         now_ns = time.monotonic_ns()

@@ -31,7 +31,12 @@ class Row(msgspec.Struct, frozen=True):
     label: str = ""
 
 
-WORKER = {
+ANY_PROCESS = {
+    "k2_duty_failures": Row(Counter, "Failed turns of a periodic duty", "duty"),
+}
+"""Metrics that the worker, the aggregator and the parent each have."""
+
+WORKER = ANY_PROCESS | {
     "k2_binance_connection_rotations": Row(Counter, "Planned replacements of a connection", "reason"),
     "k2_binance_connection_lifetime_seconds": Row(Gauge, "How long the primary has carried the feed"),
     "k2_binance_connection_next_rotation_seconds": Row(Gauge, "Time to the next planned rotation"),
@@ -60,7 +65,7 @@ WORKER = {
 }
 """Metrics of a worker, by name (counters get ``_total``)."""
 
-AGGREGATOR = {
+AGGREGATOR = ANY_PROCESS | {
     "k2_events_published": Row(Counter, "Events published to subscribers"),
     "k2_batches_published": Row(Counter, "Batches published to subscribers"),
     "k2_bytes_published": Row(Counter, "Bytes published to subscribers"),
@@ -77,7 +82,7 @@ AGGREGATOR = {
 }
 """Metrics of the aggregator."""
 
-PARENT = {
+PARENT = ANY_PROCESS | {
     "k2_process_resident_memory_bytes": Row(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": Row(Gauge, "CPU time used by the process as it runs now", "process"),
     "k2_symbols": Row(Gauge, "Symbols that were asked for, by what has become of them", "state"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
 import ssl
@@ -16,6 +15,7 @@ import uvloop
 from aiohttp import web
 
 from k2workers.errors import ConfigError
+from k2workers.every import Every
 from k2workers.simulator import control, faults, rest_server
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import Hub
@@ -61,7 +61,7 @@ class Exchange:
         self._connects = PerAddress(lambda: SlidingWindow(settings.connects_per_window, window_ns))
         self.injection = Injection(self.faults, self.market.symbols, self.connections)
         self._runner: web.AppRunner | None = None
-        self._pulse: asyncio.Task[None] | None = None
+        self._pulse = Every(settings.tick_s, self._advance, "market")
         self.connects_total = 0
         self.connects: deque[float] = deque(maxlen=1_000)
         """When the last handshakes came, seconds since the start."""
@@ -91,7 +91,7 @@ class Exchange:
         except ConfigError:
             await self._runner.cleanup()
             raise
-        self._pulse = asyncio.create_task(self._run(), name="exchange pulse")
+        self._pulse.start(at_once=False)
         for fault in self._first_faults:
             self.injection.inject(fault)
         return ws_port, rest_port
@@ -127,28 +127,19 @@ class Exchange:
 
     async def stop(self) -> None:
         """Closes every connection with 1001 and stops listening."""
-        if self._pulse is not None:
-            self._pulse.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pulse
+        self._pulse.stop()
         for connection in list(self.connections):
             connection.close(1001, "Server stopping")
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _run(self) -> None:
-        """Advances the market every tick and delivers what happened; a late tick carries more events."""
-        tick = self.settings.tick_s
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            due = max(due + tick, loop.time())
-            await asyncio.sleep(due - loop.time())
-            if self.replay is not None and self.replay.unpaced and self._congested():
-                continue
-            emissions = self.market.advance(time.time_ns())
-            if emissions:
-                self.hub.deliver(emissions)
+    def _advance(self) -> None:
+        """Advances the market and delivers what happened; a late tick carries more events."""
+        if self.replay is not None and self.replay.unpaced and self._congested():
+            return
+        emissions = self.market.advance(time.time_ns())
+        if emissions:
+            self.hub.deliver(emissions)
 
     def _congested(self) -> bool:
         return any(c.unsent_bytes > _BACK_PRESSURE_BYTES for c in self.connections)

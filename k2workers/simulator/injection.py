@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode
 
+from k2workers.every import Every
 from k2workers.simulator import faults
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.symbol import SymbolMarket
@@ -41,7 +42,10 @@ class Injection:
                 # A timer may fire a moment early.
                 asyncio.get_running_loop().call_later(delay_s + 0.02, self._set_states)
         if fault.scope in (faults.ACTING, faults.MARKET):
-            self._act_later(fault, fault.values["after_s"])
+            if fault.values["after_s"]:
+                asyncio.get_running_loop().call_later(fault.values["after_s"], self._begin, fault)
+            else:
+                self._begin(fault)
         return fault
 
     def clear(self) -> None:
@@ -64,11 +68,19 @@ class Injection:
         for symbol, (status, listed) in states.items():
             self._symbols[symbol].be(status, listed=listed)
 
-    def _act_later(self, fault: faults.Fault, delay_s: float) -> None:
-        if delay_s:
-            asyncio.get_running_loop().call_later(delay_s, self._act, fault)
-        else:
+    def _begin(self, fault: faults.Fault) -> None:
+        if not fault.values["every_s"]:
             self._act(fault)
+            return
+
+        def turn() -> None:
+            if fault in self._faults and time.monotonic() < fault.stops_s:
+                self._act(fault)
+            else:
+                acting.stop()
+
+        acting = Every(fault.values["every_s"], turn, f"fault {fault.kind}")
+        acting.start()
 
     def _act(self, fault: faults.Fault) -> None:
         if fault not in self._faults:
@@ -83,8 +95,6 @@ class Injection:
             for connection in list(self._connections)[: values["connections"] or None]:
                 ACTS[fault.kind](connection, values)
                 fault.acted += 1
-        if values["every_s"] and time.monotonic() + values["every_s"] < fault.stops_s:
-            self._act_later(fault, values["every_s"])
 
 
 ACTS: dict[str, Callable[[Connection, Mapping[str, Any]], None]] = {

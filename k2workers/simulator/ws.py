@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from k2workers.every import Every
 from k2workers.simulator import payloads
 from k2workers.simulator.damage import PING_BETWEEN, frame
 from k2workers.simulator.hub import Hub
@@ -54,6 +55,7 @@ class Connection:
         self._open = False
         self._recent = SlidingWindow(settings.messages_per_second, NS)
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._pinging = Every(settings.ping_interval_s, self._ping, "ping")
         self._unanswered: dict[bytes, None] = {}
         self._closer: asyncio.Task[None] | None = None
 
@@ -204,6 +206,7 @@ class Connection:
     def _stop(self) -> None:
         """Ends all sending at once; frames already written stay in front of any close frame."""
         self._open = False
+        self._pinging.stop()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -215,7 +218,7 @@ class Connection:
         self._later("age", settings.max_age_s, self._too_old)
         if 0 < settings.shutdown_notice_s < settings.max_age_s:
             self._later("notice", settings.max_age_s - settings.shutdown_notice_s, self.notify_shutdown)
-        self._later("ping", settings.ping_interval_s, self._ping)
+        self._pinging.start(at_once=False)
 
     def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)
@@ -234,7 +237,6 @@ class Connection:
         self._unanswered[payload] = None
         if "pong" not in self._timers:
             self._later("pong", self._settings.pong_timeout_s, self._unanswered_ping)
-        self._later("ping", self._settings.ping_interval_s, self._ping)
 
     def _on_pong(self, payload: bytes) -> None:
         """A matching pong answers that ping and all before it; an unsolicited one proves nothing."""

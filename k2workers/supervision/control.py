@@ -19,6 +19,8 @@ import structlog
 import zmq
 import zmq.asyncio
 
+from k2workers.errors import StateError
+from k2workers.every import Every, end_process
 from k2workers.supervision.messages import (
     GrantAsk,
     GrantDone,
@@ -44,14 +46,19 @@ _LIFE = "#"
 
 
 class ControlServer:
-    """The parent's end. ``on_message(child name, message)`` runs in the loop for every message."""
+    """The parent's end. ``on_message(child name, message)`` runs in the loop for every message; ``give_up`` if it fails with one after another."""
 
-    def __init__(self, endpoint: str, on_message: Callable[[str, Message], None]) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        on_message: Callable[[str, Message], None],
+        give_up: Callable[[StateError], object] = end_process,
+    ) -> None:
         self.endpoint = endpoint
         self._on_message = on_message
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._listening = Every(0, self._hear, "control", give_up=give_up)
         # Each life of a child has an address of its own: one shared by name could still lead to the dead one.
         self._address_of: dict[str, bytes] = {}
 
@@ -61,7 +68,7 @@ class ControlServer:
         socket.linger = 0
         socket.bind(self.endpoint)
         self._socket = socket
-        self._task = asyncio.get_running_loop().create_task(self._listen(socket))
+        self._listening.start()
 
     async def send(self, name: str, message: Message) -> None:
         """Send to one child; a child that is not connected gets nothing."""
@@ -72,26 +79,24 @@ class ControlServer:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._listening.stopped()
         if self._socket is not None:
             self._socket.close(0)
         self._context.term()
 
-    async def _listen(self, socket: zmq.asyncio.Socket) -> None:
-        while True:
-            address, *frames = await socket.recv_multipart()
-            name = address.decode(errors="replace").rpartition(_LIFE)[0]
-            try:
-                message = _decoder.decode(b"".join(frames))
-            except msgspec.MsgspecError as error:
-                _log.error("control_message_unreadable", child=name, error=str(error))
-                continue
-            if isinstance(message, Hello):
-                self._address_of[name] = address
-            self._on_message(name, message)
+    async def _hear(self) -> None:
+        """Wait for the next message and act on it."""
+        assert self._socket is not None
+        address, *frames = await self._socket.recv_multipart()
+        name = address.decode(errors="replace").rpartition(_LIFE)[0]
+        try:
+            message = _decoder.decode(b"".join(frames))
+        except msgspec.MsgspecError as error:
+            _log.error("control_message_unreadable", child=name, error=str(error))
+            return
+        if isinstance(message, Hello):
+            self._address_of[name] = address
+        self._on_message(name, message)
 
 
 def _forget(sent: asyncio.Future[Any]) -> None:
@@ -123,7 +128,7 @@ class ControlClient:
         self._endpoint = endpoint
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._listening = Every(0, self._hear, "control")
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._heard = 0
         """Messages of the parent so far."""
@@ -138,7 +143,7 @@ class ControlClient:
         socket.identity = f"{self.name}{_LIFE}{os.getpid()}".encode()
         socket.connect(self._endpoint)
         self._socket = socket
-        self._task = asyncio.get_running_loop().create_task(self._listen(socket))
+        self._listening.start()
         self.send(Hello(self.name, os.getpid()))
 
     def send(self, message: Message) -> None:
@@ -207,27 +212,25 @@ class ControlClient:
 
     async def close(self) -> None:
         """Flush what was sent and disconnect."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._listening.stopped()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         self._context.term()
 
-    async def _listen(self, reader: zmq.asyncio.Socket) -> None:
-        while True:
-            message = _decoder.decode(await reader.recv())
-            self._heard += 1
-            if isinstance(message, Waiting):
-                self._paused_until_ns = time.monotonic_ns() + int(message.paused_s * 1e9)
-            elif isinstance(message, GrantGiven | WeightGiven):
-                waiter = self._waiting.get(message.id)
-                if waiter is not None and not waiter.done():
-                    waiter.set_result(message.at_ns if isinstance(message, GrantGiven) else time.monotonic_ns())
-                elif waiter is None:  # came too late; nobody uses it
-                    late = isinstance(message, GrantGiven)
-                    self.send(GrantDone(message.id) if late else WeightDone(message.id, 0, None))
-            else:
-                self._on_message(message)
+    async def _hear(self) -> None:
+        """Wait for the next message and act on it."""
+        assert self._socket is not None
+        message = _decoder.decode(await self._socket.recv())
+        self._heard += 1
+        if isinstance(message, Waiting):
+            self._paused_until_ns = time.monotonic_ns() + int(message.paused_s * 1e9)
+        elif isinstance(message, GrantGiven | WeightGiven):
+            waiter = self._waiting.get(message.id)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(message.at_ns if isinstance(message, GrantGiven) else time.monotonic_ns())
+            elif waiter is None:  # came too late; nobody uses it
+                late = isinstance(message, GrantGiven)
+                self.send(GrantDone(message.id) if late else WeightDone(message.id, 0, None))
+        else:
+            self._on_message(message)

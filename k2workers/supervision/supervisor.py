@@ -16,7 +16,8 @@ import msgspec
 import structlog
 
 from k2workers.answers import Pauses
-from k2workers.errors import BootError
+from k2workers.errors import BootError, K2Error
+from k2workers.every import Every
 from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import MISTAKE_TOLD, Child, ChildSpec
 from k2workers.supervision.control import ControlServer
@@ -71,8 +72,8 @@ class _Ward:
 class Supervisor:
     """All children of one parent. Call ``start``, then ``add`` each child in order, at the end ``stop``.
 
-    Hooks: ``on_record(record)``; ``on_dead(name, pid)`` after each death; ``on_fatal(error)`` once when a child cannot
-    be kept alive. They run in the loop and must not block.
+    Hooks: ``on_record(record)``; ``on_dead(name, pid)`` after each death; ``on_fatal(error)`` when a child cannot be kept
+    alive, or the care itself fails again and again. They run in the loop and must not block.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Supervisor:
         *,
         on_record: Callable[[Record], None],
         on_dead: Callable[[str, int], None],
-        on_fatal: Callable[[BootError], None],
+        on_fatal: Callable[[K2Error], None],
     ) -> None:
         self.policy = policy
         self.permissions = Permissions(policy.pauses, policy.budget, policy.weight, self.send)
@@ -90,9 +91,13 @@ class Supervisor:
         self._on_record = on_record
         self._on_dead = on_dead
         self._on_fatal = on_fatal
-        self._server = ControlServer(endpoint, self._on_message)
+        self._server = ControlServer(endpoint, self._on_message, on_fatal)
         self._wards: dict[str, _Ward] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._looked_ns = 0
+        self._duties = [
+            Every(WATCH_S, self._watch, "children", give_up=on_fatal),
+            Every(WATCH_S, lambda: self.permissions.look(time.monotonic_ns()), "permissions", give_up=on_fatal),
+        ]
         self._handlers: dict[type[Message], Callable[[_Ward, Any], None]] = {
             Beat: self._heard_beat,
             Ready: self._heard_ready,
@@ -104,7 +109,9 @@ class Supervisor:
     def start(self) -> None:
         """Open the control channel and begin to watch."""
         self._server.start()
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._looked_ns = time.monotonic_ns()
+        for duty in self._duties:
+            duty.start()
 
     def launch(self, spec: ChildSpec) -> None:
         """Start a child; returns at once. ``wait_ready`` waits for it."""
@@ -164,8 +171,8 @@ class Supervisor:
         for order in sorted({ward.spec.stop_order for ward in self._wards.values()}):
             group = [w for w in self._wards.values() if w.spec.stop_order == order and w.child is not None]
             clean = await self._stop_group(group) and clean
-        if self._watching is not None:
-            self._watching.cancel()
+        for duty in self._duties:
+            duty.stop()
         await self._server.close()
         return clean
 
@@ -217,18 +224,15 @@ class Supervisor:
             await asyncio.sleep(0.02)
         return not any(ward.life.hung for ward in group)
 
-    async def _watch(self) -> None:
-        looked_ns = time.monotonic_ns()
-        while True:
-            now_ns = time.monotonic_ns()
-            deaf_ns = max(0, now_ns - looked_ns - int(WATCH_S * 1e9))
-            looked_ns = now_ns
-            for ward in self._wards.values():
-                ward.life.excuse(deaf_ns, now_ns)
-                if not self.stopping:
-                    self._look_after(ward, now_ns)
-            self.permissions.look(now_ns)
-            await asyncio.sleep(WATCH_S)
+    def _watch(self) -> None:
+        now_ns = time.monotonic_ns()
+        deaf_ns = max(0, now_ns - self._looked_ns - int(WATCH_S * 1e9))
+        self._looked_ns = now_ns
+        for ward in self._wards.values():
+            ward.life.excuse(deaf_ns, now_ns)
+        for ward in self._wards.values():
+            if not self.stopping:
+                self._look_after(ward, now_ns)
 
     def _look_after(self, ward: _Ward, now_ns: int) -> None:
         child = ward.child
@@ -252,7 +256,6 @@ class Supervisor:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
         self.permissions.release_child(name)
-        self._on_dead(name, child.pid)
         delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random())
         ward.child = None
         if delay_ns is None:
@@ -264,10 +267,13 @@ class Supervisor:
                     f"(last exit code {child.exit_code}); giving up"
                 )
             )
-            return
-        _log.warning("child_died", child=name, pid=child.pid, exit_code=child.exit_code, restart_in_s=delay_ns / 1e9)
-        ward.restart_at_ns = now_ns + delay_ns
-        ward.ready.clear()
+        else:
+            _log.warning(
+                "child_died", child=name, pid=child.pid, exit_code=child.exit_code, restart_in_s=delay_ns / 1e9
+            )
+            ward.restart_at_ns = now_ns + delay_ns
+            ward.ready.clear()
+        self._on_dead(name, child.pid)  # last: whatever becomes of it, the child is restarted
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────
 

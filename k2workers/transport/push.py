@@ -17,6 +17,7 @@ import zmq
 
 from k2workers import wire
 from k2workers.events import LATE
+from k2workers.every import Every
 from k2workers.transport import link
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
 
@@ -98,7 +99,7 @@ class BatchPusher:
         self._keep_bytes = keep_bytes
         self._linger_ms = linger_ms
         self._drained: asyncio.Event | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticking = Every(TICK_S, self._tick, "push")
         # a context of its own, so that close() can wait for ZeroMQ to hand the last bundles over
         self._context: Context = zmq.Context()
         self._socket = open_socket(self._context, zmq.DEALER, send_high_water_mark=high_water_mark)
@@ -125,7 +126,7 @@ class BatchPusher:
         """
         self._last_ids, self._on_welcome, self._on_holes = last_ids, on_welcome, on_holes
         self._watcher.start()
-        self._tick()
+        self._ticking.start()
 
     def push(self, batches: Sequence[wire.Batch]) -> PushOutcome:
         """Sends one bundle without blocking. See PushOutcome."""
@@ -164,8 +165,7 @@ class BatchPusher:
         """Closes, blocking at most ``linger_ms`` for what ZeroMQ still holds. What is pending here is lost."""
         if self._socket.closed:
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticking.stop()
         self._watcher.stop()
         self._socket.close(linger=self._linger_ms)
         self._context.term()
@@ -203,7 +203,6 @@ class BatchPusher:
         else:
             self._say_hello()
         self._watcher.kick()
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _say(self, *frames: bytes) -> None:
         try:

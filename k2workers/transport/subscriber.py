@@ -136,6 +136,8 @@ class Subscriber:
         self._timer: asyncio.TimerHandle | None = None
         self._patience = Patience(time.monotonic())
         self._arrived: asyncio.Event | None = None
+        self._failure: Exception | None = None
+        """What went wrong in the event loop's own calls: it reaches the program where it waits for items."""
 
     @property
     def counters(self) -> ReassemblyCounters:
@@ -363,12 +365,14 @@ class Subscriber:
 
     async def _wait_later(self) -> None:
         assert self._arrived is not None, "use 'async with' first"
+        self._raise_failure()
         self._arrived.clear()
         if self._left_waiting:
             self._left_waiting = False
             for watcher in self._watchers:
                 watcher.kick()
         await self._arrived.wait()
+        self._raise_failure()
 
     async def wait_subscribed(self, timeout_s: float) -> None:
         """Wait until the publisher has every subscription. Raises K2Error if nothing is heard in time."""
@@ -376,6 +380,7 @@ class Subscriber:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while not self._subscribed:
+                    self._raise_failure()
                     self._arrived.clear()
                     await self._arrived.wait()
         if not self._subscribed:
@@ -384,14 +389,32 @@ class Subscriber:
     def _turn(self, take: Callable[[], bool]) -> bool:
         assert self._arrived is not None
         subscribed = self._subscribed
-        more = take()
+        try:
+            more = take()
+        except Exception as error:
+            self._fail(error)
+            raise
         # Only for news: waking the reader for nothing would have it ask again at once, for ever.
         if self._reassembly.ready or self._subscribed is not subscribed:
             self._arrived.set()
         return more
 
+    def _fail(self, error: Exception) -> None:
+        """Keep it for the program: this process is its own, and only it can know whether to go on without these topics."""
+        self._failure = error
+        if self._arrived is not None:
+            self._arrived.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
     def _tick_later(self) -> None:
-        self._tick()
+        try:
+            self._tick()
+        except Exception as error:
+            self._fail(error)
+            raise
         for watcher in self._watchers:
             watcher.kick()  # a question sent may swallow the sign that an answer has come
         if self._reassembly.ready and self._arrived is not None:

@@ -1,0 +1,160 @@
+"""Owns how anything periodic is done: one failed turn is told and counted, and the next one comes.
+
+Knows nothing of what is done. A duty written by hand (a timer that sets itself anew, a task that sleeps and repeats) ends for ever with its
+first exception, while its process goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from k2workers.errors import StateError
+
+MOST_IN_A_ROW = 20
+"""After so many failed turns in a row the duty is given up. The shortest periods are 50 ms: such a duty is tried again for a second, in
+which a passing cause may pass; then a new process, which is there in about as long, is worth more than one that does not do its duty."""
+
+GAVE_UP = os.EX_SOFTWARE
+"""The exit code of a process that ended because of a duty: 70."""
+
+Duty = Callable[[], Coroutine[Any, Any, None] | None]
+
+failures: Counter[str] = Counter()
+"""Failed turns of this process so far, by duty (those that never failed too): what ``k2_duty_failures_total`` shows."""
+
+_log = structlog.get_logger(__name__)
+
+
+def end_process(_error: StateError) -> None:
+    """End this process, for its parent to start it anew. It hands nothing on: what it would do then is as doubtful as its duty."""
+    raise SystemExit(GAVE_UP)
+
+
+class Every:
+    """Calls ``duty``, a function or a coroutine function, every ``period_s`` on the running loop, from ``start`` to ``stop``.
+
+    Turns *begin* a period apart. A turn that takes longer is followed by the next one at once, and those that it has overrun are left out;
+    two never run at the same time. Period 0 is for a duty that itself waits for something.
+
+    This is the one place where ``except Exception`` may carry on. Whatever a turn raises is logged (``duty_failed``) and counted in
+    ``failures``, and the next turn comes. After ``MOST_IN_A_ROW`` failures without a success between them the duty stops
+    (``duty_gave_up``) and ``give_up`` is called with a StateError that names it: by default the process ends with ``GAVE_UP``.
+    ``give_up`` None is for what must not be able to stop the feed, such as metrics: it is tried for ever.
+    """
+
+    def __init__(
+        self,
+        period_s: float,
+        duty: Duty,
+        name: str,
+        *,
+        give_up: Callable[[StateError], object] | None = end_process,
+    ) -> None:
+        self.name = name
+        self.in_a_row = 0
+        """Failed turns since the last good one."""
+        self._period_s = period_s
+        self._duty = duty
+        self._give_up = give_up
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Set from ``start`` to ``stop``."""
+        self._due_s = 0.0
+        self._timer: asyncio.Handle | None = None
+        """The next turn; None while one is under way."""
+        self._turn: asyncio.Task[None] | None = None
+        """The turn of a coroutine function that is under way."""
+        self._soon = False
+        failures[name] += 0
+
+    def start(self, *, at_once: bool = True) -> None:
+        """Take the first turn before this returns, or else one period later. Call it inside the loop."""
+        self._loop = asyncio.get_running_loop()
+        self._due_s = self._loop.time()
+        if at_once:
+            self._begin()
+        else:
+            self._again()
+
+    def soon(self) -> None:
+        """Let the next turn begin in the next iteration of the loop, or when the one under way is over."""
+        if self._loop is None or self._soon:
+            return
+        self._soon = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._due_s = self._loop.time()
+            self._timer = self._loop.call_soon(self._begin)
+
+    def stop(self, *, last_turn: bool = False) -> None:
+        """No more turns; one under way is cancelled. ``last_turn``: after one more now, which may fail like any other (plain functions only)."""
+        if last_turn and self._loop is not None and self._timer is not None:
+            self._timer.cancel()
+            self._begin()
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._turn is not None:
+            self._turn.cancel()
+
+    async def stopped(self) -> None:
+        """Stop, and wait until the turn that was under way has ended."""
+        turn = self._turn
+        self.stop()
+        if turn is not None:
+            await asyncio.wait({turn})
+
+    def _begin(self) -> None:
+        self._timer, self._soon = None, False
+        try:
+            work = self._duty()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see the class: nothing periodic dies of one turn
+            self._over(error)
+            return
+        if work is None:
+            self._over(None)
+        else:
+            self._turn = asyncio.get_running_loop().create_task(work, name=self.name)
+            self._turn.add_done_callback(self._ended)
+
+    def _ended(self, turn: asyncio.Task[None]) -> None:
+        self._turn = None
+        if turn.cancelling():
+            self.stop()  # by us, or with the whole loop
+            return
+        self._over(asyncio.CancelledError() if turn.cancelled() else turn.exception())
+
+    def _over(self, error: BaseException | None) -> None:
+        if error is None:
+            self.in_a_row = 0
+        else:
+            self._failed(error)
+        if self._loop is not None:
+            self._again()
+
+    def _failed(self, error: BaseException) -> None:
+        failures[self.name] += 1
+        self.in_a_row += 1
+        # What is tried for ever must not fill the log.
+        if self.in_a_row <= MOST_IN_A_ROW or self.in_a_row % MOST_IN_A_ROW == 0:
+            _log.error("duty_failed", duty=self.name, error=_words(error), in_a_row=self.in_a_row, exc_info=error)
+        if self._give_up is not None and self.in_a_row >= MOST_IN_A_ROW and self._loop is not None:
+            _log.critical("duty_gave_up", duty=self.name, error=_words(error), in_a_row=self.in_a_row)
+            self.stop()
+            self._give_up(StateError(f"duty {self.name!r} failed {self.in_a_row} times in a row: {_words(error)}"))
+
+    def _again(self) -> None:
+        assert self._loop is not None
+        now_s = self._loop.time()
+        self._due_s = now_s if self._soon else max(self._due_s + self._period_s, now_s)
+        self._timer = self._loop.call_at(self._due_s, self._begin)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
