@@ -39,8 +39,8 @@ def end_process(_error: StateError) -> None:
 class Every:
     """Calls ``duty``, a function or a coroutine function, every ``period_s`` on the running loop, from ``start`` to ``stop``.
 
-    Turns *begin* a period apart. A turn that takes longer is followed by the next one at once, and those that it has overrun are left out;
-    two never run at the same time. Period 0 is for a duty that itself waits for something.
+    Turns *begin* a period apart. One that takes longer is followed by a single one at once: what it has overrun is left out, and two turns
+    never run at the same time. Period 0 is for a duty that itself waits for something.
 
     This is the one place where ``except Exception`` may carry on. Whatever a turn raises is logged (``duty_failed``) and counted in
     ``failures``, and the next turn comes. After ``MOST_IN_A_ROW`` failures without a success between them the duty stops
@@ -64,7 +64,7 @@ class Every:
         self._give_up = give_up
         self._loop: asyncio.AbstractEventLoop | None = None
         """Set from ``start`` to ``stop``."""
-        self._due_s = 0.0
+        self._begun_s = 0.0
         self._timer: asyncio.Handle | None = None
         """The next turn; None while one is under way."""
         self._turn: asyncio.Task[None] | None = None
@@ -75,7 +75,7 @@ class Every:
     def start(self, *, at_once: bool = True) -> None:
         """Take the first turn before this returns, or else one period later. Call it inside the loop."""
         self._loop = asyncio.get_running_loop()
-        self._due_s = self._loop.time()
+        self._begun_s = self._loop.time()
         if at_once:
             self._begin()
         else:
@@ -88,7 +88,6 @@ class Every:
         self._soon = True
         if self._timer is not None:
             self._timer.cancel()
-            self._due_s = self._loop.time()
             self._timer = self._loop.call_soon(self._begin)
 
     def stop(self, *, last_turn: bool = False) -> None:
@@ -111,7 +110,9 @@ class Every:
             await asyncio.wait({turn})
 
     def _begin(self) -> None:
-        self._timer, self._soon = None, False
+        loop = self._loop
+        assert loop is not None
+        self._timer, self._soon, self._begun_s = None, False, loop.time()
         try:
             work = self._duty()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see the class: nothing periodic dies of one turn
@@ -120,7 +121,7 @@ class Every:
         if work is None:
             self._over(None)
         else:
-            self._turn = asyncio.get_running_loop().create_task(work, name=self.name)
+            self._turn = loop.create_task(work, name=self.name)
             self._turn.add_done_callback(self._ended)
 
     def _ended(self, turn: asyncio.Task[None]) -> None:
@@ -151,9 +152,8 @@ class Every:
 
     def _again(self) -> None:
         assert self._loop is not None
-        now_s = self._loop.time()
-        self._due_s = now_s if self._soon else max(self._due_s + self._period_s, now_s)
-        self._timer = self._loop.call_at(self._due_s, self._begin)
+        period_s = 0 if self._soon else self._period_s
+        self._timer = self._loop.call_at(max(self._begun_s + period_s, self._loop.time()), self._begin)
 
 
 def _words(error: BaseException) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from k2workers import every
 from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
 from k2workers.feed.rotation import SCHEDULED, SERVER_SHUTDOWN, State
@@ -231,3 +233,25 @@ async def test_a_stream_that_the_venue_refuses_on_the_new_line_keeps_the_old_one
             feed.driver.rotate("operator")
             await until(lambda: feed.records)
             assert feed.driver.machine.primary == 3
+
+
+async def test_turns_that_fail_end_neither_reconnects_nor_rotations(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_before = every.failures["feed"]
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"]) as feed:
+        expire, turns = feed.driver.intake.expire, itertools.count()
+
+        def expire_now_and_then(now_ns: int) -> None:
+            if next(turns) % 2 == 0:
+                raise ValueError("a defect")
+            expire(now_ns)
+
+        monkeypatch.setattr(feed.driver.intake, "expire", expire_now_and_then)
+        await until(lambda: next(turns) > 4)
+        await inject(client, kind="reset")
+        await feed.live_on(2)
+        feed.turns.turn.set()
+        feed.driver.rotate("operator")
+        await until(lambda: feed.records)
+        assert feed.records[0].complete
+        assert every.failures["feed"] > failed_before
+        monkeypatch.undo()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 
+from k2workers.every import Every
 from k2workers.supervision import control, messages
 
 
@@ -30,3 +31,36 @@ async def _serve(name: str, endpoint: str) -> None:
 def hang(_name: str, _endpoint: str, _settings: float) -> None:
     """Wait for what never comes."""
     asyncio.run(asyncio.Event().wait())
+
+
+def give_up(name: str, endpoint: str, _settings: float) -> None:
+    """Serve, and have a duty that fails in every turn."""
+    asyncio.run(_give_up(name, endpoint))
+
+
+async def _give_up(name: str, endpoint: str) -> None:
+    def fail() -> None:
+        raise ValueError("a defect")
+
+    client = control.ControlClient(name, endpoint)
+    await client.start(lambda _: None)
+    client.send(messages.Ready(name))
+    Every(0.01, fail, "broken").start()
+    await asyncio.Event().wait()
+
+
+def misheard(name: str, endpoint: str, _settings: float) -> None:
+    """Serve, and say again and again what a parent may choke on; end when told."""
+    asyncio.run(_misheard(name, endpoint))
+
+
+async def _misheard(name: str, endpoint: str) -> None:
+    stop = asyncio.Event()
+    client = control.ControlClient(name, endpoint)
+    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain) else None)
+    client.send(messages.Ready(name))
+    while not stop.is_set():
+        client.send(messages.Record(name, "odd", {}))
+        client.send(messages.Beat(name, os.getpid(), {}, {}))
+        await asyncio.sleep(0.05)
+    await client.close()

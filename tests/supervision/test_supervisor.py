@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
-from k2workers.errors import BootError
+from k2workers import every
+from k2workers.errors import BootError, K2Error
+from k2workers.every import GAVE_UP
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.supervisor import WATCH_S, Supervisor, SupervisorPolicy
 from tests.support.waiting import until
@@ -20,10 +23,11 @@ NAMES = ("one", "two", "three")
 
 
 @contextlib.asynccontextmanager
-async def supervising(folder: Path, policy: SupervisorPolicy) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(
-        f"ipc://{folder}/control", policy, on_record=lambda _: None, on_dead=lambda *_: None, on_fatal=lambda _: None
-    )
+async def supervising(
+    folder: Path, policy: SupervisorPolicy, **hooks: Callable[..., None]
+) -> AsyncIterator[Supervisor]:
+    hooks = {name: hooks.get(name, lambda *_: None) for name in ("on_record", "on_dead", "on_fatal")}
+    supervisor = Supervisor(f"ipc://{folder}/control", policy, **hooks)
     supervisor.start()
     try:
         yield supervisor
@@ -78,3 +82,53 @@ async def test_a_child_that_hangs_while_it_drains_is_ended(tmp_path: Path) -> No
         psutil.Process(supervisor.pids()["two"]).suspend()
         assert not await supervisor.stop()
         assert supervisor.pids() == {}
+
+
+def broken(*_: object) -> None:
+    raise ValueError("a defect")
+
+
+async def test_a_hook_that_fails_ends_no_care(tmp_path: Path) -> None:
+    failed_before = every.failures["children"]
+    async with supervising(tmp_path, SupervisorPolicy(), on_dead=broken) as supervisor:
+        for name in NAMES:
+            supervisor.launch(child(name, "serve"))
+        for name in NAMES:
+            await supervisor.wait_ready(name)
+        for name in NAMES:
+            psutil.Process(supervisor.pids()[name]).kill()
+        await until(lambda: all(state["restarts"] == 1 and state["ready"] for state in supervisor.states().values()))
+        assert every.failures["children"] == failed_before + len(NAMES)
+        supervisor._on_dead = lambda *_: None
+        assert await supervisor.stop()
+
+
+async def test_a_message_that_cannot_be_dealt_with_makes_the_parent_deaf_to_none(tmp_path: Path) -> None:
+    failed_before = every.failures["control"]
+    async with supervising(tmp_path, SupervisorPolicy(), on_record=broken) as supervisor:
+        supervisor.launch(child("odd", "misheard"))
+        await supervisor.wait_ready("odd")
+        await until(lambda: every.failures["control"] > failed_before + 3)
+        assert supervisor.states()["odd"]["restarts"] == 0
+        beat = supervisor.beat("odd")
+        await until(lambda: supervisor.beat("odd") is not beat)
+        assert await supervisor.stop()
+
+
+async def test_a_child_whose_duty_fails_for_good_ends_and_is_restarted(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
+            supervisor.launch(child("blind", "give_up"))
+            await supervisor.wait_ready("blind")
+            first = supervisor.pids()["blind"]
+            await until(lambda: supervisor.pids().get("blind", first) != first)
+    died = next(line for line in logs if line["event"] == "child_died")
+    assert (died["child"], died["pid"], died["exit_code"]) == ("blind", first, GAVE_UP)
+
+
+async def test_care_that_fails_for_good_is_told_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[K2Error] = []
+    async with supervising(tmp_path, SupervisorPolicy(), on_fatal=errors.append) as supervisor:
+        monkeypatch.setattr(supervisor.permissions, "look", broken)
+        await until(lambda: errors)
+        assert str(errors[0]).startswith("duty 'permissions' failed 20 times in a row: ValueError: a defect")
