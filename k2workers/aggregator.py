@@ -13,6 +13,7 @@ import zmq
 
 from k2workers import checkpoint, every, log, wire
 from k2workers.child_settings import AggregatorSettings
+from k2workers.errors import CheckpointUnusable
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
@@ -61,8 +62,8 @@ class Memory:
             recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns())
         except FileNotFoundError:
             return checkpoint.Checkpoint(0, {})
-        except (OSError, checkpoint.Unusable) as error:
-            epoch = error.epoch if isinstance(error, checkpoint.Unusable) else 0
+        except (OSError, CheckpointUnusable) as error:
+            epoch = error.epoch if isinstance(error, CheckpointUnusable) else 0
             _log.warning("checkpoint_unusable", path=str(self._path), reason=str(error), then="a fresh start")
             return checkpoint.Checkpoint(epoch, {})
         _log.info("resumed", path=str(self._path), topics=len(recalled.positions))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from k2workers.errors import CheckpointUnusable
 from k2workers.sequencing.sequencer import Position
 
 FORMAT = 1
@@ -34,14 +35,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
     positions: dict[str, Position]
 
 
-class Unusable(Exception):
-    """The file cannot be continued from; the words say why. ``epoch`` is the one it names, if it can be read."""
-
-    def __init__(self, reason: str, epoch: int = 0) -> None:
-        super().__init__(reason)
-        self.epoch = epoch
-
-
 _positions = msgspec.msgpack.Decoder(dict[str, Position])
 
 
@@ -53,25 +46,25 @@ def encode(source: str, epoch: int, positions: dict[str, Position], now_ns: int)
 
 
 def decode(content: bytes, source: str, max_age_ns: int, now_ns: int) -> Checkpoint:
-    """Read it back. Raises Unusable for damage, another source, or more age than ``max_age_ns``."""
+    """Read it back. Raises CheckpointUnusable for damage, another source, or more age than ``max_age_ns``."""
     line, _, body = content.partition(b"\n")
     try:
         head = msgspec.json.decode(line, type=Head)
     except (msgspec.MsgspecError, ValueError):
-        raise Unusable("it is damaged: no readable first line") from None
+        raise CheckpointUnusable("it is damaged: no readable first line") from None
     if head.format != FORMAT:
-        raise Unusable(f"it has format {head.format}, known is {FORMAT}", head.epoch)
+        raise CheckpointUnusable(f"it has format {head.format}, known is {FORMAT}", head.epoch)
     if hashlib.blake2b(body, digest_size=16).hexdigest() != head.digest:
-        raise Unusable("it is damaged: its digest does not match", head.epoch)
+        raise CheckpointUnusable("it is damaged: its digest does not match", head.epoch)
     if head.source != source:
-        raise Unusable(f"it is of another source, {head.source!r}", head.epoch)
+        raise CheckpointUnusable(f"it is of another source, {head.source!r}", head.epoch)
     age_ns = now_ns - head.written_ns
     if age_ns > max_age_ns:
-        raise Unusable(f"it is {age_ns / 1e9:.0f} s old, allowed are {max_age_ns / 1e9:.0f} s", head.epoch)
+        raise CheckpointUnusable(f"it is {age_ns / 1e9:.0f} s old, allowed are {max_age_ns / 1e9:.0f} s", head.epoch)
     try:
         return Checkpoint(head.epoch, _positions.decode(body))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Unusable(f"it is damaged: {error}", head.epoch) from None
+        raise CheckpointUnusable(f"it is damaged: {error}", head.epoch) from None
 
 
 def write(path: Path, content: bytes) -> None:

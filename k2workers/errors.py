@@ -1,27 +1,71 @@
 """Owns the errors of the whole package: who is to blame, and whether trying again can help.
 
-A retry loop asks ``error.retryable``; it never lists types.
+A retry loop asks ``error.retryable``; it never lists types. All of them, those outside of this module beside what they are about:
+
+    class                 to blame   retryable  raised in
+    K2Error               -          no         -
+      ConfigError         user       no         cli, config, metrics, proxies, sharding, simulator, symbol_watch, tls, transport, venues
+      StateError          k2workers  no         every, feed, sequencing
+      BootError           k2workers  no         supervision, topology
+      CheckpointUnusable  user       no         checkpoint
+      FeedSilent          feed       yes        transport
+      VenueError          venue      yes        feed, venues
+        VenueRefused      venue      no         feed, venues
+        AddressRefused    venue      yes        venues
+        HandshakeRefused  venue      yes        feed
+      ApiError            client     no         simulator
+      WireError           feed       no         wire
+
+A name with an underscore is a signal within one module and no error.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 
 class K2Error(Exception):
     """Base of every error that k2workers raises on purpose."""
 
-    retryable = False
+    blame: ClassVar[str] = "-"
+    """Who can mend it: the user, k2workers' own code, the venue, the feed that is subscribed to, or a client of the embedded exchange."""
+
+    retryable: ClassVar[bool] = False
 
 
 class ConfigError(K2Error):
-    """A setting is wrong. The message names the setting, its value and what is allowed."""
+    """A setting, or an argument, is wrong. The message names it, its value and what is allowed."""
+
+    blame = "user"
 
 
 class StateError(K2Error):
     """We broke our own rules: a defect in k2workers, never the user's fault."""
 
+    blame = "k2workers"
+
 
 class BootError(K2Error):
     """A child process ended before it ever served; the message says which and why, and is empty if the child has told the user."""
+
+    blame = "k2workers"
+
+
+class CheckpointUnusable(K2Error):
+    """The file cannot be continued from; the message says why. ``epoch`` is the one it names, 0 if it cannot be read."""
+
+    blame = "user"
+
+    def __init__(self, reason: str, epoch: int = 0) -> None:
+        super().__init__(reason)
+        self.epoch = epoch
+
+
+class FeedSilent(K2Error):
+    """Nothing is heard from where the feed should publish or answer: it is not running there, or still starting."""
+
+    blame = "feed"
+    retryable = True
 
 
 class VenueError(K2Error):
@@ -31,6 +75,7 @@ class VenueError(K2Error):
     ``weight_limit`` the REST weight per minute that it named, 0 if none.
     """
 
+    blame = "venue"
     retryable = True
 
     def __init__(self, message: str, *, status: int = 0, retry_after_s: float = 0.0, weight_limit: int = 0) -> None:

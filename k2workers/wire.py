@@ -44,6 +44,8 @@ _IDS = (operator.attrgetter("first_id"), operator.attrgetter("last_id"))
 class WireError(K2Error):
     """Bytes that are not a batch of ours: wrong version, another publisher, or damage."""
 
+    blame = "feed"
+
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Consecutive events of one topic and one type, not published yet. ``events`` is their MessagePack array."""

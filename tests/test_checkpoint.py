@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers import checkpoint
+from k2workers.errors import CheckpointUnusable
 from k2workers.sequencing.sequencer import Position
 
 S = 1_000_000_000
@@ -33,24 +34,24 @@ def test_any_damage_is_noticed(data: st.DataObject) -> None:
     else:
         place = data.draw(st.integers(content.index(b"\n"), len(content) - 1))
         damaged = content[:place] + bytes([content[place] ^ data.draw(st.integers(1, 255))]) + content[place + 1 :]
-    with pytest.raises(checkpoint.Unusable, match="damaged"):
+    with pytest.raises(CheckpointUnusable, match="damaged"):
         checkpoint.decode(damaged, "s", S, 0)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_checkpoint_or_unusable(content: bytes) -> None:
-    with pytest.raises(checkpoint.Unusable):
+    with pytest.raises(CheckpointUnusable):
         checkpoint.decode(content, "s", S, 0)
 
 
 def test_age_source_and_format_are_checked_and_the_epoch_is_still_told() -> None:
     content = checkpoint.encode("s", 77, {}, 10 * S)
-    with pytest.raises(checkpoint.Unusable, match="5 s old, allowed are 4 s") as old:
+    with pytest.raises(CheckpointUnusable, match="5 s old, allowed are 4 s") as old:
         checkpoint.decode(content, "s", 4 * S, 15 * S)
     assert old.value.epoch == 77
-    with pytest.raises(checkpoint.Unusable, match="another source, 's'"):
+    with pytest.raises(CheckpointUnusable, match="another source, 's'"):
         checkpoint.decode(content, "other", 9 * S, 15 * S)
-    with pytest.raises(checkpoint.Unusable, match="format 9"):
+    with pytest.raises(CheckpointUnusable, match="format 9"):
         checkpoint.decode(content.replace(b'"format":1', b'"format":9'), "s", 9 * S, 15 * S)
 
 

@@ -286,5 +286,3 @@ def _takes_all(caught: ast.expr | None) -> bool:
 
 def _raises_again(body: list[ast.stmt]) -> bool:
     return isinstance(body[-1], ast.Raise) and body[-1].exc is None
-
-

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 import websockets
 
+from k2workers.errors import VenueError
+
 END_OF_HEAD = b"\r\n\r\n"
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024
@@ -21,12 +23,14 @@ SWITCHING_PROTOCOLS = 101
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
 
 
-class HandshakeRefused(websockets.InvalidHandshake):
-    """The venue answered with another status than 101; ``headers`` have small letters, ``body`` is what has come of it."""
+class HandshakeRefused(VenueError, websockets.InvalidHandshake):
+    """The venue answered with another status than 101; ``headers`` have small letters, ``body`` is what has come of it.
+
+    It is read here before anybody knows what the venue means by it, and goes through the library, which must know it.
+    """
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__(f"HTTP {status}")
-        self.status = status
+        super().__init__(f"HTTP {status}", status=status)
         self.headers = headers
         self.body = body
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from k2workers.errors import K2Error
 from k2workers.simulator.bars import HOUR, MINUTE
 from k2workers.simulator.symbol import SymbolMarket
 
@@ -20,8 +21,10 @@ _NAME = re.compile(r"[\w.\-]{1,20}")
 _ZONE = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?")
 
 
-class ApiError(Exception):
+class ApiError(K2Error):
     """A refused request: HTTP 400 with the venue's code and message."""
+
+    blame = "client"
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

@@ -13,7 +13,7 @@ METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GE
 _TEXT_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
 
-class Refused(Exception):
+class _Refused(Exception):
     """A request that is answered with an error ``code`` and ``message``."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -52,12 +52,12 @@ def answer(
             request = json.loads(text)
         except json.JSONDecodeError as error:
             place = f"line {error.lineno} column {error.colno}"
-            raise Refused(3, f"Invalid JSON: expected value at {place}") from None
+            raise _Refused(3, f"Invalid JSON: expected value at {place}") from None
         except RecursionError:
-            raise Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
+            raise _Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
         number, method, params = _checked(request, len(text))
         result = _perform(method, params, session, stream_limit, refuses)
-    except Refused as refusal:
+    except _Refused as refusal:
         body: dict[str, Any] = {"code": refusal.code, "msg": refusal.message}
         return _compact({"error": body, "id": number} if nested else body | {"id": number})
     return _compact({"result": result, "id": number})
@@ -65,21 +65,21 @@ def answer(
 
 def _checked(request: Any, length: int) -> tuple[Any, str, list[Any] | None]:
     if not isinstance(request, dict):
-        raise Refused(2, "Invalid request: expected an object")
+        raise _Refused(2, "Invalid request: expected an object")
     number = request.get("id")
     is_int = isinstance(number, int) and not isinstance(number, bool) and -(2**63) <= number < 2**63
     is_text = isinstance(number, str) and bool(_TEXT_ID.fullmatch(number))
     if "id" not in request or not (is_int or is_text or number is None):
-        raise Refused(2, "Invalid request: request ID must be an unsigned integer")
+        raise _Refused(2, "Invalid request: request ID must be an unsigned integer")
     method = request.get("method")
     if method is None:
-        raise Refused(2, f"Invalid request: missing field `method` at line 1 column {length}")
+        raise _Refused(2, f"Invalid request: missing field `method` at line 1 column {length}")
     if method not in METHODS:
         expected = ", ".join(f"`{name}`" for name in METHODS)
-        raise Refused(2, f"Invalid request: unknown variant {method}, expected one of {expected} at line 1 column 28")
+        raise _Refused(2, f"Invalid request: unknown variant {method}, expected one of {expected} at line 1 column 28")
     params = request.get("params")
     if params is not None and not isinstance(params, list):
-        raise Refused(2, "Invalid request: params must be an array")
+        raise _Refused(2, "Invalid request: params must be an array")
     return number, method, params
 
 
@@ -92,19 +92,19 @@ def _perform(
 ) -> Any:
     if method == "LIST_SUBSCRIPTIONS":
         if params:
-            raise Refused(2, "Invalid request: too many parameters")
+            raise _Refused(2, "Invalid request: too many parameters")
         return session.names
     if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
         names = params or []
         if not names or not all(isinstance(name, str) and is_valid(name) for name in names):
-            raise Refused(2, "Invalid request: invalid stream")
+            raise _Refused(2, "Invalid request: invalid stream")
         if method == "UNSUBSCRIBE":
             session.unsubscribe(names)
         else:
             if refuses(names):
-                raise Refused(2, "Invalid request: invalid stream")
+                raise _Refused(2, "Invalid request: invalid stream")
             if len({*session.names, *names}) > stream_limit:
-                raise Refused(4, "Too many subscriptions")
+                raise _Refused(4, "Too many subscriptions")
             session.subscribe(names)
         return None
     return _property(method, params or [], session)
@@ -113,14 +113,14 @@ def _perform(
 def _property(method: str, params: list[Any], session: Session) -> Any:
     expected = 1 if method == "GET_PROPERTY" else 2
     if not params or not isinstance(params[0], str):
-        raise Refused(2, "Invalid request: property name must be a string")
+        raise _Refused(2, "Invalid request: property name must be a string")
     if len(params) > expected:
-        raise Refused(2, "Invalid request: too many parameters")
+        raise _Refused(2, "Invalid request: too many parameters")
     if params[0] != "combined":
-        raise Refused(0, "Unknown property")
+        raise _Refused(0, "Unknown property")
     if method == "GET_PROPERTY":
         return session.combined
     if len(params) < 2 or not isinstance(params[1], bool):
-        raise Refused(1, "Invalid value type: expected Boolean")
+        raise _Refused(1, "Invalid value type: expected Boolean")
     session.combined = params[1]
     return None

@@ -22,7 +22,7 @@ import structlog
 import zmq
 
 from k2workers import wire
-from k2workers.errors import ConfigError, K2Error
+from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import replay
 from k2workers.transport.endpoint import beside
@@ -284,7 +284,7 @@ class Subscriber:
                 asking.send_multipart([replay.LAST, topic.encode()])
                 while True:
                     if not asking.poll(int(timeout_s * 1000)):
-                        raise K2Error(f"no snapshot from {self._snapshot_endpoint} within {timeout_s:g} s")
+                        raise FeedSilent(f"no snapshot from {self._snapshot_endpoint} within {timeout_s:g} s")
                     frame = asking.recv()
                     if not frame:
                         break
@@ -375,7 +375,7 @@ class Subscriber:
         self._raise_failure()
 
     async def wait_subscribed(self, timeout_s: float) -> None:
-        """Wait until the publisher has every subscription. Raises K2Error if nothing is heard in time."""
+        """Wait until the publisher has every subscription. Raises FeedSilent if nothing is heard in time."""
         assert self._arrived is not None, "use 'async with' first"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -421,9 +421,9 @@ class Subscriber:
             self._arrived.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick_later)
 
-    def _silent(self, timeout_s: float) -> K2Error:
+    def _silent(self, timeout_s: float) -> FeedSilent:
         endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        return K2Error(f"nothing heard from {endpoint} within {timeout_s:g} s; is k2workers running there?")
+        return FeedSilent(f"nothing heard from {endpoint} within {timeout_s:g} s; is k2workers running there?")
 
 
 def _quick(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:

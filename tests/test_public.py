@@ -1,0 +1,75 @@
+"""What a program may import from ``k2workers`` itself: whole, documented, and at no cost until it is used."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import k2workers
+from k2workers import errors, events
+
+HEAVY = ("zmq", "msgspec", "prometheus_client", "websockets", "uvloop", "structlog", "asyncio")
+PUBLIC = [name for name in k2workers.__all__ if not name.startswith("__")]
+
+
+def fresh(code: str) -> str:
+    """What a new interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    assert fresh(f"import sys, k2workers; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+def test_event_types_and_errors_come_without_sockets() -> None:
+    assert fresh("import sys; from k2workers import ConfigError, Trade; print('zmq' in sys.modules)") == "False"
+
+
+def test_all_names_come_with_a_star_and_no_others() -> None:
+    code = "before = {*dir()}; from k2workers import *; print(*sorted({*dir()} - before - {'before'}))"
+    assert fresh(code).split() == k2workers.__all__
+
+
+def test_the_names_are_sorted_and_each_is_there_once() -> None:
+    assert sorted(set(k2workers.__all__)) == k2workers.__all__
+    assert dir(k2workers) == k2workers.__all__
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_documented_where_it_is_defined(name: str) -> None:
+    found = getattr(k2workers, name)
+    assert isinstance(found, type)
+    assert found.__name__ == name
+    assert inspect.getdoc(found)
+
+
+def test_every_event_type_and_every_error_of_a_subscriber_is_public() -> None:
+    types = {
+        name for name, thing in vars(events).items() if isinstance(thing, type) and issubclass(thing, events.Event)
+    }
+    assert types <= set(PUBLIC)
+    raised = {
+        "K2Error",
+        *(name for name, thing in vars(errors).items() if getattr(thing, "blame", "") in ("user", "feed")),
+    }
+    assert raised - {"CheckpointUnusable"} <= set(PUBLIC)  # which only our own aggregator meets
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """They read the block for them, not ``__getattr__``; that it is imported from the right places they check themselves."""
+    source = ast.parse(Path(k2workers.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in source.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == set(PUBLIC)
+    assert (Path(k2workers.__file__).parent / "py.typed").exists()
+
+
+def test_what_is_not_there_is_said_as_by_any_module() -> None:
+    with pytest.raises(AttributeError, match="module 'k2workers' has no attribute 'Nothing'"):
+        k2workers.Nothing  # noqa: B018
