@@ -116,11 +116,18 @@ class Aggregator:
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
         self.snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self.ring, self.sequencer.epoch)
         self.puller = BatchPuller(self._context, settings.pull_endpoint)
+        self._duties = (
+            Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
+            Every(HEARTBEAT_S, self.acknowledge, "acknowledge"),
+            Every(CHECKPOINT_S, self.checkpoint, "checkpoint"),
+        )
 
     def start(self) -> None:
         """Begin to pull and publish, inside the running loop."""
         self.snapshots.start()
         self.puller.start(self.on_bundle, self.publish, self.on_hello)
+        for duty in self._duties:
+            duty.start()
 
     def on_hello(self, hello: link.Hello) -> link.Welcome:
         """A worker greets: learn from where it will send, tell it where every topic stands."""
@@ -185,10 +192,12 @@ class Aggregator:
         self.ring.expire(time.monotonic_ns())
 
     async def drain(self) -> None:
-        """Publish what still comes, until nothing has come for a moment."""
+        """Publish what still comes, until nothing has come for a moment; then cease."""
         deadline_s = time.monotonic() + DRAIN_LIMIT_S
         while time.monotonic() < deadline_s and time.monotonic_ns() - self.heard_ns < QUIET_S * 1e9:
             await asyncio.sleep(0.02)
+        for duty in self._duties:
+            duty.stop()
 
     def close(self) -> None:
         """Close all sockets; what subscribers can still take within the linger time reaches them."""
@@ -247,21 +256,15 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     client.send(messages.Ready(name))
     settle_memory()
     instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
+    beating = Every(BEAT_S, lambda: client.send(_beat(aggregator, name)), "beat")
+    beating.start()
     metrics = Every(METRICS_S, lambda: _flush(aggregator, instruments), "metrics", give_up=None)
-    duties = [
-        Every(HEARTBEAT_S, aggregator.heartbeat, "heartbeat"),
-        Every(HEARTBEAT_S, aggregator.acknowledge, "acknowledge"),
-        Every(CHECKPOINT_S, aggregator.checkpoint, "checkpoint"),
-        Every(BEAT_S, lambda: client.send(_beat(aggregator, client.name)), "beat"),
-        metrics,
-    ]
-    for duty in duties:
-        duty.start()
+    metrics.start()
     await stop.wait()
     await aggregator.drain()
-    for duty in duties:
-        duty.stop(last_turn=duty is metrics)
+    beating.stop()
     await aggregator.last_checkpoint()
+    metrics.stop(last_turn=True)
     client.send(messages.Record(name, "published", aggregator.summary()))
     aggregator.close()
     await client.close()

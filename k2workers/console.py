@@ -36,9 +36,10 @@ class LiveSummary:
     ) -> None:
         self._drawing.stop()
         if self._live is not None:
+            drawn_over = sys.stderr
             with contextlib.suppress(OSError):  # the terminal may be gone; the run ends in order all the same
                 self._live.stop()
-            _log_to(sys.__stderr__)
+            _move_log(drawn_over, sys.stderr)
 
     def _draw(self) -> None:
         view = table(self._get_status())
@@ -53,16 +54,17 @@ def _open() -> Live:
     from rich.live import Live
 
     live = Live(console=Console(stderr=True), auto_refresh=False, transient=False, redirect_stderr=True)
+    stderr = sys.stderr
     live.start()
     # Log handlers hold the old stderr; while the table is drawn, lines must go above it.
-    _log_to(sys.stderr)
+    _move_log(stderr, sys.stderr)
     return live
 
 
-def _log_to(stream: TextIO | None) -> None:
+def _move_log(old: TextIO, new: TextIO) -> None:
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(stream)
+        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+            handler.setStream(new)
 
 
 def table(status: dict[str, Any]) -> Any:

@@ -132,29 +132,31 @@ class Every:
         self._over(asyncio.CancelledError() if turn.cancelled() else turn.exception())
 
     def _over(self, error: BaseException | None) -> None:
+        if self._loop is not None:
+            self._again()  # first: not even a log that cannot be written may keep the next turn from coming
         if error is None:
             self.in_a_row = 0
         else:
             self._failed(error)
-        if self._loop is not None:
-            self._again()
 
     def _failed(self, error: BaseException) -> None:
         failures[self.name] += 1
         self.in_a_row += 1
-        # What is tried for ever must not fill the log.
-        if self.in_a_row <= MOST_IN_A_ROW or self.in_a_row % MOST_IN_A_ROW == 0:
-            _log.error("duty_failed", duty=self.name, error=_words(error), in_a_row=self.in_a_row, exc_info=error)
-        if self._give_up is not None and self.in_a_row >= MOST_IN_A_ROW and self._loop is not None:
-            _log.critical("duty_gave_up", duty=self.name, error=_words(error), in_a_row=self.in_a_row)
+        words = f"{type(error).__name__}: {error}"
+        give_up = self._give_up if self.in_a_row >= MOST_IN_A_ROW and self._loop is not None else None
+        if give_up is not None:
             self.stop()
-            self._give_up(StateError(f"duty {self.name!r} failed {self.in_a_row} times in a row: {_words(error)}"))
+        try:
+            # What is tried for ever must not fill the log.
+            if self.in_a_row <= MOST_IN_A_ROW or self.in_a_row % MOST_IN_A_ROW == 0:
+                _log.error("duty_failed", duty=self.name, error=words, in_a_row=self.in_a_row, exc_info=error)
+            if give_up is not None:
+                _log.critical("duty_gave_up", duty=self.name, error=words, in_a_row=self.in_a_row)
+        finally:
+            if give_up is not None:
+                give_up(StateError(f"duty {self.name!r} failed {self.in_a_row} times in a row: {words}"))
 
     def _again(self) -> None:
         assert self._loop is not None
         period_s = 0 if self._soon else self._period_s
         self._timer = self._loop.call_at(max(self._begun_s + period_s, self._loop.time()), self._begin)
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -22,10 +22,9 @@ import uvloop
 import zmq
 from websockets.asyncio.client import connect
 
-from k2workers import Lost, Subscriber
-from k2workers.aggregator import CHECKPOINT_EVERY, HEARTBEAT_S, Aggregator
+from k2workers import Lost, Subscriber, Trade
+from k2workers.aggregator import Aggregator
 from k2workers.child_settings import AggregatorSettings
-from k2workers.events import Trade
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
@@ -196,14 +195,7 @@ async def aggregator(reading: Reading) -> None:
         sys.stdout.write(f"{running.puller.endpoint} {running.publisher.endpoint} {running.snapshots.endpoint}\n")
         sys.stdout.flush()
         settle_memory()
-        turn = 0
-        while True:
-            running.heartbeat()
-            running.acknowledge()
-            if turn % CHECKPOINT_EVERY == 0:
-                running.checkpoint()
-            turn += 1
-            await asyncio.sleep(HEARTBEAT_S)
+        await asyncio.Event().wait()
 
 
 async def subscriber(reading: Reading) -> None:

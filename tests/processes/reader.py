@@ -10,8 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from k2workers import Lost, Position, Subscriber
-from k2workers.events import Backfilled, Trade
+from k2workers import Backfilled, Lost, Position, Subscriber, Trade
 
 LINE_EVENTS = 50
 

@@ -309,3 +309,27 @@ async def test_ipv6_carries_what_is_published_what_was_missed_and_last_values(bo
     assert [item.event.first_id for item in items if isinstance(item, Message)] == [1, 2, 3]
     beating.cancel()
     feed.close()
+
+
+@pytest.mark.parametrize("step", ["tick", "take"])
+async def test_a_defect_reaches_the_program_that_waits(feed: Feed, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is the program's: it is not ended, and neither is its reader left to wait for ever."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # which would log it as well
+    async with Subscriber(["t"], feed.publisher.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("t", 1, 1)
+        assert isinstance(await anext(subscriber), Message)
+        monkeypatch.setattr(subscriber._reassembly, step, broken)
+        feed.send("t", 2, 2)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError, match="a defect"):
+                await asyncio.wait_for(_read_on(subscriber), WAIT_S)
+
+
+async def _read_on(subscriber: Subscriber) -> None:
+    async for _ in subscriber:
+        pass
