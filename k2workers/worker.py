@@ -19,6 +19,7 @@ import uvloop
 
 from k2workers import log, wire
 from k2workers.child_settings import WorkerSettings
+from k2workers.continuity import RECORDS
 from k2workers.events import Status
 from k2workers.feed.driver import Driver
 from k2workers.feed.record import RotationRecord
@@ -160,7 +161,7 @@ class Worker:
         handovers = data.pop("handovers")
         _log.info("connection_rotated", **data)
         topic = f"status.rotation.{record.shard}"
-        pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())])])
+        pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())], RECORDS.number)])
         client.send(messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
     async def _beat(

@@ -12,10 +12,6 @@ from k2workers.feed import rotation
 from k2workers.feed.intake import Intake
 from k2workers.feed.overlap import Overlap
 from k2workers.feed.record import Handover, RotationRecord
-from k2workers.venues.venue import Continuity
-
-CHAINED = frozenset({Continuity.CHAIN, Continuity.BOOK})
-"""Whose handovers the record shows: their ids prove that nothing is missing."""
 
 
 class Grant(Protocol):
@@ -63,7 +59,7 @@ class Rotating(msgspec.Struct):
         handovers = []
         for stream, (topic, lane) in enumerate(zip(intake.topics, intake.lanes, strict=False)):
             first = overlap.standby_first_id(stream)
-            if topic.continuity in CHAINED and first is not None and lane.last_id is not None:
+            if topic.continuity.chained and first is not None and lane.last_id is not None:
                 handovers.append(Handover(topic.topic, lane.last_id, first))
         return RotationRecord(
             shard=shard,

@@ -18,6 +18,7 @@ from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.messages import MESSAGE_OF
 from k2workers.venues.binance.streams import KINDS, stream_specs
 from k2workers.venues.venue import Outcome
+from tests.support.batches import batch_of
 
 AT = 1_700_000_000_000_000_000
 MS = 1_723_161_601_438
@@ -224,7 +225,6 @@ def test_any_bytes_are_an_outcome(data: bytes) -> None:
 
 @given(st.sampled_from(sorted(MESSAGES)), st.data())
 def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: st.DataObject) -> None:
-    from k2workers import wire
 
     damaged = bytearray(frame(*MESSAGES[kind]))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -232,7 +232,7 @@ def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: 
     reader, out = codec(kind), []
     reader.decode(bytes(damaged), AT, out)
     for position, event in out:
-        wire.batch_of(reader.topics[position].topic, [event])
+        batch_of(reader.topics[position].topic, [event])
 
 
 TOGETHER = sorted(kind for kind in MESSAGES if kind != "mini_ticker")
