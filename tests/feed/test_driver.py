@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import threading
 import time
+import typing
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from k2workers.feed.driver import Driver
-from k2workers.feed.record import RotationRecord
-from k2workers.feed.rotation import SCHEDULED, SERVER_SHUTDOWN, State
 from k2workers.feed.settings import FeedSettings
+from k2workers.rotation.actions import Action
+from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
+from k2workers.rotation.record import RotationRecord
+from k2workers.rotation.table import State
 from k2workers.venues.binance import BinanceSpot
 from tests.fakes import Turns
 from tests.simulator.support import inject, running
@@ -187,13 +190,13 @@ async def test_an_audit_while_streams_are_added_and_refused_keeps_the_line() -> 
         venue.on_subscribe = lambda names: (2, "no") if "bbbusdt@trade" in names else None
         async with fed(venue.ws_url, symbols[:2]) as feed:
             venue.connections[0].names.clear()
-            feed.driver._audit_ns = 0  # due
+            feed.driver.lines.audit_due_ns = 0  # due
             for symbol in symbols[2:]:
                 feed.driver.add_streams(SPOT.stream_specs(["trade"], [symbol]))
             names = {f"{symbol.lower()}@trade" for symbol in symbols} - {"bbbusdt@trade"}
             await until(lambda: venue.connections[0].names == names)
             venue.on_subscribe = lambda _names: None
-            feed.driver._audit_ns = 0
+            feed.driver.lines.audit_due_ns = 0
             await until(lambda: "bbbusdt@trade" in venue.connections[0].names)
             assert feed.driver.lines.subscriptions.lost == 1, "those added meanwhile were not lost"
             assert (venue.closes, feed.turns.purposes) == ([], ["connect"])
@@ -207,6 +210,10 @@ async def test_stop_does_not_wait_for_a_subscription_under_way() -> None:
             feed.driver.add_streams(SPOT.stream_specs(["trade"], ["BBBUSDT"]))
             await until(gate.reached.is_set)
         gate.go_on.set()
+
+
+def test_the_driver_can_perform_whatever_the_machine_may_want() -> None:
+    assert set(Driver._PERFORM) == set(typing.get_args(Action))
 
 
 def test_the_step_that_fails_has_its_whole_time_before_the_attempt_is_given_up() -> None:
