@@ -165,6 +165,27 @@ async def test_a_feed_that_gets_no_line_up_stays_as_starved_as_it_is() -> None:
         assert (first, second, first_ns) == ("connect", "connect", second_ns)
 
 
+async def test_a_feed_whose_standby_succeeded_a_lost_primary_is_starved_only_from_the_next_loss_on() -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["AAAUSDT", "BBBUSDT"]) as feed:
+            feed.turns.turn.set()
+            # Refused on the new line, a stream keeps the overlap from its end.
+            venue.on_subscribe = lambda names: (2, "no") if "bbbusdt@trade" in names else None
+            feed.driver.rotate("operator")
+            await until(lambda: feed.driver.lines.withheld(2, 1) and feed.driver.machine.state is State.OVERLAP)
+            transport = venue.connections[0].transport
+            assert transport is not None
+            venue._loop.call_soon_threadsafe(transport.abort)
+            await feed.live_on(2)
+            assert [record.complete for record in feed.records] == [False]
+            promoted_ns = time.monotonic_ns()
+            venue.reset_all()
+            await feed.live_on(3)
+            purpose, starved_since_ns = feed.turns.asked[-1]
+            assert purpose == "connect"
+            assert starved_since_ns > promoted_ns
+
+
 @pytest.mark.parametrize("step", ["on_handshake", "on_subscribe"])
 async def test_streams_added_while_a_standby_warms_are_on_it(step: str) -> None:
     symbols = ["AAAUSDT", "BBBUSDT"]
