@@ -22,9 +22,9 @@ from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
 from k2workers.feed.driver import Driver
-from k2workers.feed.record import RotationRecord
 from k2workers.feed.recovery import Recovery
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
+from k2workers.rotation.record import RotationRecord
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.sequencing.sequencer import Position
 from k2workers.supervision import control, messages

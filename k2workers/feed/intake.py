@@ -13,8 +13,8 @@ from k2workers import wire
 from k2workers.errors import StateError
 from k2workers.events import TABLE, BookSnapshot, Event
 from k2workers.feed.messages import Messages
-from k2workers.feed.overlap import Overlap
 from k2workers.feed.trouble import Trouble
+from k2workers.rotation.proof import Proof
 from k2workers.sequencing.arbiter import ChainLane, Lane, Verdict
 from k2workers.sequencing.book import BookLane
 from k2workers.sequencing.lanes import lane_of
@@ -49,7 +49,7 @@ class Intake:
         self.codec = codec
         self.lanes: list[Lane] = []
         self.trouble = Trouble()
-        self.overlap: Overlap | None = None
+        self.proof: Proof | None = None
         self.primary: int | None = None
         self.hold_ns = hold_ns
         self.unsettled: set[int] = set()
@@ -240,7 +240,7 @@ class Intake:
         return runs
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
-        lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap
+        lanes, dirty, hold_ns, proof = self.lanes, self._dirty, self.hold_ns, self.proof
         if len(lanes) < len(self.codec.topics):
             self._grow()
         for stream, events in runs.items():
@@ -251,11 +251,11 @@ class Intake:
                 self._wait_for_missing(stream)
             if lane.ready:
                 dirty[stream] = lane
-            if overlap is not None:
+            if proof is not None:
                 if line == self.primary:
-                    overlap.primary_delivered(stream, events[-1].last_id)
+                    proof.primary_delivered(stream, events[-1].last_id)
                 else:
-                    overlap.standby_delivered(stream, events[0].first_id)
+                    proof.standby_delivered(stream, events[0].first_id)
 
     def _grow(self) -> None:
         while len(self.lanes) < len(self.codec.topics):
