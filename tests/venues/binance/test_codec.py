@@ -308,3 +308,7 @@ def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:
     assert [trade.trade_id for trade in trades] == list(range(3735683259, 3735683259 + 19_904))
     assert all(later.first_id == earlier.last_id + 1 for earlier, later in itertools.pairwise(diffs))
     assert len(diffs) == 6_495
+
+
+def test_every_kind_of_stream_has_a_shape_for_its_messages_and_the_shape_says_what_it_makes() -> None:
+    assert set(MESSAGE_OF) == {kind.event_type for kind in KINDS.values()}
