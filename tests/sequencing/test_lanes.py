@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import pytest
 
 from k2workers import wire
-from k2workers.continuity import Continuity, Guarantee, Identity, Link, Proof, Repair
+from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair
 from k2workers.errors import StateError
-from k2workers.events import ROW_OF, Backfilled, BookSnapshot, Event, Gap, covered_ids
+from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, Event, Gap, Part, Row, covered_ids
 from k2workers.sequencing.arbiter import Lane
 from k2workers.sequencing.book import BookLane
 from k2workers.sequencing.lanes import lane_of
 from k2workers.sequencing.sequencer import BETWEEN_WORKERS, Sequencer
 from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
-from k2workers.venues.binance.streams import KINDS, StreamKind
+from k2workers.venues.binance.streams import BOOK, KINDS, UNPROVEN, StreamKind
 from tests.support.samples import sample
 
 T = "binance.kind.X"
@@ -175,3 +175,28 @@ def test_a_topic_that_no_lane_can_serve_is_refused_and_named(continuity: Continu
 def test_a_lane_that_judges_nothing_says_so() -> None:
     with pytest.raises(StateError):
         Lane(T).offer(events_of(KINDS["trade"], 1)[0], 0, 0)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.part is not Part.DATA], ids=lambda row: row.type.__name__)
+def test_what_is_told_about_a_topic_is_told_once_and_records_as_often_as_they_come(row: Row) -> None:
+    pipeline, event = Pipeline(BOOK), sample(row, 2)
+    pipeline.number = (RECORDS if row.part is Part.RECORD else BOOK).number
+    given: list[Event | Lost] = []
+    for _ in range(2):
+        pipeline.sequencer.take(wire.batch_of(T, [event], pipeline.number), 9)
+        given += pipeline.deliver()
+    again = row.part in {Part.RECORD, Part.SNAPSHOT}  # a snapshot of where the topic stands is right, however often
+    assert given == ([event, event] if again else [event])
+
+
+@each_kind
+def test_the_same_type_of_events_proves_nothing_on_a_market_that_says_so(kind: StreamKind) -> None:
+    pipeline = Pipeline(UNPROVEN)
+    before, lost, after = events_of(kind, 1, 2, 3)
+    pipeline.receive(before)
+    pipeline.deliver()
+    pipeline.receive(lost)
+    pipeline.lane.take()
+    pipeline.receive(after)
+    assert pipeline.deliver() == [after]
+    assert pipeline.sequencer.gaps == 0
