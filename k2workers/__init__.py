@@ -4,7 +4,8 @@ Parts, in reading order:
 
 ``events``, ``wire``    what a subscriber receives, and its bytes
 ``sequencing``          pure: ids, gaps, which copy of an event goes on, what to backfill, our own sequence numbers
-``feed``                one shard's connection: schedule, rotation machine, line, driver; recovery over REST, liveness
+``rotation``            pure: the life of one shard's connection as a table of rows, the schedule, the proof, the record
+``feed``                one shard's connection: lines, and the driver that does what the table says; recovery over REST, liveness
 ``venues``              everything that is true of one exchange only
 ``transport``           ZeroMQ: push, pull (acknowledged), publish, replay ring, subscribe and reassembly
 ``supervision``         processes: children, restarts, budgets of connections and REST weight, the control channel

@@ -13,6 +13,7 @@ import zmq
 
 from k2workers import checkpoint, every, log, wire
 from k2workers.child_settings import AggregatorSettings
+from k2workers.continuity import RECORDS
 from k2workers.errors import CheckpointUnusable
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
@@ -186,7 +187,7 @@ class Aggregator:
         """Tell subscribers that we live, and read the news of subscriptions."""
         self.heartbeats += 1
         beat, now_ns = self.heartbeats, time.time_ns()
-        batch = wire.batch_of(HEARTBEAT_TOPIC, [Heartbeat(now_ns)])
+        batch = wire.batch_of(HEARTBEAT_TOPIC, [Heartbeat(now_ns)], RECORDS.number)
         self.publisher.publish(wire.publication(batch, epoch=self.sequencer.epoch, sequence=beat, publish_ns=now_ns))
         self.publisher.subscriptions()
         self.ring.expire(time.monotonic_ns())

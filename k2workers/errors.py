@@ -5,7 +5,7 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
     class                 to blame   retryable  raised in
     K2Error               -          no         -
       ConfigError         user       no         cli, config, metrics, proxies, sharding, simulator, symbol_watch, tls, transport, venues
-      StateError          k2workers  no         every, feed, sequencing
+      StateError          k2workers  no         events, every, feed, sequencing
       BootError           k2workers  no         supervision, topology
       CheckpointUnusable  user       no         checkpoint
       FeedSilent          feed       yes        transport
@@ -14,7 +14,7 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
         AddressRefused    venue      yes        venues
         HandshakeRefused  venue      yes        feed
       ApiError            client     no         simulator
-      WireError           feed       no         wire
+      WireError           feed       no         sequencing, wire
 
 A name with an underscore is a signal within one module and no error.
 """

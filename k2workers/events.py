@@ -1,4 +1,7 @@
-"""Owns the event types that subscribers receive. Knows nothing of sockets, venues' JSON or ZeroMQ.
+"""Owns the event types that subscribers receive, and ``TABLE``: one row for each of them, from which all else follows.
+
+Knows nothing of sockets, venues' JSON or ZeroMQ. A new type is one Struct and one row; how the ids of a *topic* follow each other
+is no fact about a type, and stands in the venue's table of streams (``continuity.py``).
 
 An event is a frozen msgspec Struct encoded as a MessagePack *array*: the order of the fields below is
 the wire order and part of the public format. New fields go to the end; a change of meaning is a new
@@ -10,10 +13,14 @@ exact decimal strings. ``venue_time_ns`` is the venue's clock, ``received_ns`` i
 
 from __future__ import annotations
 
+import enum
+import functools
 import operator
 from collections.abc import Callable
 
 import msgspec
+
+from k2workers.errors import StateError
 
 Level = tuple[str, str]
 """One price level: (price, absolute quantity); quantity zero deletes the level."""
@@ -24,11 +31,11 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def first_id(self) -> int:
-        raise NotImplementedError
+        return FIRST_OF[type(self)](self)
 
     @property
     def last_id(self) -> int:
-        return self.first_id
+        return LAST_OF[type(self)](self)
 
 
 class Trade(Event, frozen=True, array_like=True, gc=False):
@@ -41,10 +48,6 @@ class Trade(Event, frozen=True, array_like=True, gc=False):
     trade_time_ns: int
     venue_time_ns: int
     received_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.trade_id
 
 
 class AggTrade(Event, frozen=True, array_like=True, gc=False):
@@ -60,10 +63,6 @@ class AggTrade(Event, frozen=True, array_like=True, gc=False):
     venue_time_ns: int
     received_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.agg_trade_id
-
 
 class BlockTrade(Event, frozen=True, array_like=True, gc=False):
     """A block trade; its ids are a space of their own and need not be consecutive."""
@@ -76,10 +75,6 @@ class BlockTrade(Event, frozen=True, array_like=True, gc=False):
     venue_time_ns: int
     received_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.block_trade_id
-
 
 class BookTicker(Event, frozen=True, array_like=True, gc=False):
     """Best bid and ask. ``update_id`` rises but skips: a jump is not a gap. The venue sends no time."""
@@ -90,10 +85,6 @@ class BookTicker(Event, frozen=True, array_like=True, gc=False):
     ask_price: str
     ask_quantity: str
     received_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.update_id
 
 
 class DepthUpdate(Event, frozen=True, array_like=True, gc=False):
@@ -106,14 +97,6 @@ class DepthUpdate(Event, frozen=True, array_like=True, gc=False):
     venue_time_ns: int
     received_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.first_update_id
-
-    @property
-    def last_id(self) -> int:
-        return self.last_update_id
-
 
 class PartialDepth(Event, frozen=True, array_like=True, gc=False):
     """The top N levels of the book, complete. The venue sends no time."""
@@ -122,10 +105,6 @@ class PartialDepth(Event, frozen=True, array_like=True, gc=False):
     bids: list[Level]
     asks: list[Level]
     received_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.last_update_id
 
 
 class BookSnapshot(Event, frozen=True, array_like=True, gc=False):
@@ -139,10 +118,6 @@ class BookSnapshot(Event, frozen=True, array_like=True, gc=False):
     bids: list[Level]
     asks: list[Level]
     received_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.last_update_id
 
 
 class Kline(Event, frozen=True, array_like=True, gc=False):
@@ -169,8 +144,9 @@ class Kline(Event, frozen=True, array_like=True, gc=False):
     received_ns: int
 
     @property
-    def first_id(self) -> int:
-        return self.open_time_ns
+    def next_open_ns(self) -> int:
+        """When the bar after this one opens. Close times end one unit (ms or µs) before it."""
+        return self.close_time_ns // 1_000_000 * 1_000_000 + 1_000_000
 
 
 class MiniTicker(Event, frozen=True, array_like=True, gc=False):
@@ -184,10 +160,6 @@ class MiniTicker(Event, frozen=True, array_like=True, gc=False):
     quote_volume: str
     venue_time_ns: int
     received_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.venue_time_ns
 
 
 class Ticker(Event, frozen=True, array_like=True, gc=False):
@@ -216,10 +188,6 @@ class Ticker(Event, frozen=True, array_like=True, gc=False):
     venue_time_ns: int
     received_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.venue_time_ns
-
 
 class AveragePrice(Event, frozen=True, array_like=True, gc=False):
     """The venue's average price over ``interval`` (such as ``5m``)."""
@@ -230,10 +198,6 @@ class AveragePrice(Event, frozen=True, array_like=True, gc=False):
     venue_time_ns: int
     received_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.venue_time_ns
-
 
 class ReferencePrice(Event, frozen=True, array_like=True, gc=False):
     """The venue's reference price; None when the venue has none."""
@@ -241,10 +205,6 @@ class ReferencePrice(Event, frozen=True, array_like=True, gc=False):
     price: str | None
     venue_time_ns: int
     received_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.venue_time_ns
 
 
 class Gap(Event, frozen=True, array_like=True, gc=False):
@@ -255,14 +215,6 @@ class Gap(Event, frozen=True, array_like=True, gc=False):
     cause: str
     noticed_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.first_missing_id
-
-    @property
-    def last_id(self) -> int:
-        return self.last_missing_id
-
 
 class Void(Event, frozen=True, array_like=True, gc=False):
     """Ids of this topic that the venue confirms never existed: nothing is missing there, and nobody need ask again."""
@@ -270,14 +222,6 @@ class Void(Event, frozen=True, array_like=True, gc=False):
     first_void_id: int
     last_void_id: int
     at_ns: int
-
-    @property
-    def first_id(self) -> int:
-        return self.first_void_id
-
-    @property
-    def last_id(self) -> int:
-        return self.last_void_id
 
 
 class Backfilled(Event, frozen=True, array_like=True, gc=False):
@@ -304,10 +248,6 @@ class Status(Event, frozen=True, array_like=True, gc=False):
     data: dict[str, str | int | float | bool | None]
     at_ns: int
 
-    @property
-    def first_id(self) -> int:
-        return self.at_ns
-
 
 HEARTBEAT_TOPIC = "heartbeat"
 
@@ -317,45 +257,97 @@ class Heartbeat(Event, frozen=True, array_like=True, gc=False):
 
     at_ns: int
 
+
+class Part(enum.Enum):
+    """What events of a type are in their topic."""
+
+    DATA = "data"
+    """What the venue sent; the topic's continuity tells how one follows the other."""
+    SNAPSHOT = "snapshot"
+    """The whole state as of its last id: nothing up to there is missing any longer."""
+    GAP = "gap"
+    """Ids that were not received."""
+    VOID = "void"
+    """Ids that never existed."""
+    RECORD = "record"
+    """About the feed itself: its ids are times, and may repeat."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One type of events. ``first``, ``last`` and ``learned`` are fields: the first and the last id, and when we learned of it.
+
+    ``learned`` is the last field of every type, so that it can be read from the end of the encoded bytes.
+    """
+
+    number: int
+    type: type[Event]
+    part: Part
+    first: str
+    last: str
+    learned: str
+
     @property
-    def first_id(self) -> int:
-        return self.at_ns
+    def timed(self) -> bool:
+        """Whether it tells the venue's time beside ours."""
+        return "venue_time_ns" in self.type.__struct_fields__ and self.learned == "received_ns"
 
 
-SCHEMAS: dict[int, type[Event]] = {
-    1: Trade,
-    2: AggTrade,
-    3: BlockTrade,
-    4: BookTicker,
-    5: DepthUpdate,
-    6: PartialDepth,
-    7: Kline,
-    8: MiniTicker,
-    9: Ticker,
-    10: AveragePrice,
-    11: ReferencePrice,
-    12: BookSnapshot,
-    100: Gap,
-    101: Void,
-    110: Status,
-    111: Heartbeat,
-}
-"""Schema number of a batch → the type of its events. Numbers are never reused."""
+TABLE = (
+    Row(1, Trade, Part.DATA, "trade_id", "trade_id", "received_ns"),
+    Row(2, AggTrade, Part.DATA, "agg_trade_id", "agg_trade_id", "received_ns"),
+    Row(3, BlockTrade, Part.DATA, "block_trade_id", "block_trade_id", "received_ns"),
+    Row(4, BookTicker, Part.DATA, "update_id", "update_id", "received_ns"),
+    Row(5, DepthUpdate, Part.DATA, "first_update_id", "last_update_id", "received_ns"),
+    Row(6, PartialDepth, Part.DATA, "last_update_id", "last_update_id", "received_ns"),
+    Row(7, Kline, Part.DATA, "open_time_ns", "open_time_ns", "received_ns"),
+    Row(8, MiniTicker, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    Row(9, Ticker, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    Row(10, AveragePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    Row(11, ReferencePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    Row(12, BookSnapshot, Part.SNAPSHOT, "last_update_id", "last_update_id", "received_ns"),
+    Row(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
+    Row(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
+    Row(110, Status, Part.RECORD, "at_ns", "at_ns", "at_ns"),
+    Row(111, Heartbeat, Part.RECORD, "at_ns", "at_ns", "at_ns"),
+)
+"""Every type of events. ``number`` is the schema number of its batches, and is never used again for another type."""
 
 LATE = 1000
 """Added to the schema number of a batch whose events fill a gap announced before; they decode as ``Backfilled``."""
 
-SCHEMA_OF: dict[type[Event], int] = {event_type: number for number, event_type in SCHEMAS.items()}
+# ── what follows from the table ─────────────────────────────────────────────────────────────────────────────
 
-CHAINED: frozenset[int] = frozenset({SCHEMA_OF[Trade], SCHEMA_OF[AggTrade], SCHEMA_OF[DepthUpdate]})
-"""Schemas whose ids form an unbroken chain: next.first_id == last_id + 1, else something is missing."""
+ROW_OF: dict[type[Event], Row] = {row.type: row for row in TABLE}
+SCHEMAS: dict[int, type[Event]] = {row.number: row.type for row in TABLE}
+SCHEMA_OF: dict[type[Event], int] = {row.type: row.number for row in TABLE}
+PART_OF: dict[int, Part] = {row.number: row.part for row in TABLE}
 
-_trade, _agg_trade, _update = map(operator.attrgetter, ("trade_id", "agg_trade_id", "update_id"))
-_first_update, _last_update = map(operator.attrgetter, ("first_update_id", "last_update_id"))
-IDS_OF: dict[type[Event], tuple[Callable[[Event], int], Callable[[Event], int]]] = {
-    Trade: (_trade, _trade),
-    AggTrade: (_agg_trade, _agg_trade),
-    BookTicker: (_update, _update),
-    DepthUpdate: (_first_update, _last_update),
-}
-"""The frequent types, and how to read their first and last id fastest; the same function twice if they have only one."""
+_reader = functools.cache(operator.attrgetter)
+FIRST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.first) for row in TABLE}
+"""How to read the first id fastest; the very function of ``LAST_OF`` if a type has only one id."""
+LAST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.last) for row in TABLE}
+
+
+def learned_ns(event: Event) -> int:
+    """When we learned of an event, wall-clock."""
+    time_ns: int = getattr(event, ROW_OF[type(event)].learned)
+    return time_ns
+
+
+def covered_ids(event: Event) -> tuple[int, int]:
+    """The ids, first and last, that are no longer missing with this event; a bar stands for all times until the next one opens."""
+    if isinstance(event, Kline):
+        return event.open_time_ns, event.next_open_ns - 1
+    return event.first_id, event.last_id
+
+
+def without_ids_through(last_id: int, event: Event) -> Event:
+    """The event as it continues ``last_id``. Raises StateError for a type with one id, which cannot overlap another.
+
+    Two connections may cut the same depth ids into different windows. Its levels are absolute quantities as of its last id, so
+    applying all of them after ``last_id`` is right; a gap or void is no more than its ids.
+    """
+    row = ROW_OF[type(event)]
+    if row.first == row.last:
+        raise StateError(f"{type(event).__name__} has one id and cannot overlap id {last_id}")
+    return msgspec.structs.replace(event, **{row.first: last_id + 1})

@@ -11,8 +11,8 @@ from typing import Any
 from k2workers import metrics, sharding
 from k2workers.child_settings import AggregatorSettings, ExchangeSettings, WitnessSettings, WorkerSettings
 from k2workers.config import Settings
-from k2workers.feed import schedule
 from k2workers.feed.settings import FeedSettings
+from k2workers.rotation import schedule
 from k2workers.simulator.settings import SimulatorSettings
 from k2workers.supervision.asking import AlonePolicy
 from k2workers.supervision.budget import BudgetPolicy

@@ -1,8 +1,9 @@
 """Owns the bytes of batches: as workers hand them over, and as they are published. Nothing else encodes or decodes events.
 
-Published, one ZeroMQ frame a batch: ``topic``, one space, then one MessagePack array of eight:
-``[schema, epoch, sequence, count, first_id, last_id, publish_ns, events]``. The seven leading values have
+Published, one ZeroMQ frame a batch: ``topic``, one space, then one MessagePack array of nine:
+``[schema, epoch, sequence, count, first_id, last_id, publish_ns, continuity, events]``. The eight leading values have
 a fixed width, so a batch is published by putting one packed struct before the untouched bytes of ``events``.
+``continuity`` says how the topic's ids follow each other (``k2workers.continuity``).
 ``events`` is an array of arrays in the field order of the schema's type (``k2workers.events``). A schema number above
 ``LATE`` says that the events fill a gap announced before.
 
@@ -14,31 +15,37 @@ all shards share, nothing for each event.
 from __future__ import annotations
 
 import itertools
-import operator
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from k2workers.errors import K2Error
-from k2workers.events import IDS_OF, LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
+from k2workers.events import FIRST_OF, LAST_OF, LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
 
-# array of 8 and uint16; schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time
-_HEADER = struct.Struct(">HHBQBQBIBqBqBQ")
-_ARRAY_8_U16, _U32, _U64, _I64 = 0x98CD, 0xCE, 0xCF, 0xD3
+# array of 9 and uint16; schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time; uint16
+_HEADER = struct.Struct(">HHBQBQBIBqBqBQBH")
+_ARRAY_9_U16, _U16, _U32, _U64, _I64 = 0x99CD, 0xCD, 0xCE, 0xCF, 0xD3
+_LEADS = (_ARRAY_9_U16, _U64, _U64, _U32, _I64, _I64, _U64, _U16)
 _SPACE = 0x20
 _SHORT_ARRAY, _LONG_ARRAY, _VERY_LONG_ARRAY = 0x90, 0xDC, 0xDD
 """First bytes of MessagePack arrays: of up to 15 elements (count in the same byte), of up to 65,535, of more."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_of: dict[int, Callable[[bytes | memoryview], list[Event]]] = {
-    number: msgspec.msgpack.Decoder(list[event_type]).decode  # type: ignore[valid-type]
-    for number, event_type in SCHEMAS.items()
+
+
+def _decoder(event_type: type[Event]) -> Callable[[bytes | memoryview], list[Event]]:
+    return msgspec.msgpack.Decoder(list[event_type]).decode  # type: ignore[valid-type]
+
+
+def _late_decoder(event_type: type[Event]) -> Callable[[bytes | memoryview], list[Event]]:
+    decode = _decoder(event_type)
+    return lambda data: [Backfilled(event) for event in decode(data)]
+
+
+_decode_of = {number: _decoder(event_type) for number, event_type in SCHEMAS.items()} | {
+    LATE + number: _late_decoder(event_type) for number, event_type in SCHEMAS.items()
 }
-
-
-_IDS = (operator.attrgetter("first_id"), operator.attrgetter("last_id"))
-"""How to read the first and last id of any event."""
 
 
 class WireError(K2Error):
@@ -48,13 +55,17 @@ class WireError(K2Error):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Consecutive events of one topic and one type, not published yet. ``events`` is their MessagePack array."""
+    """Consecutive events of one topic and one type, not published yet. ``events`` is their MessagePack array.
+
+    ``continuity`` is the number of the topic's ``Continuity``.
+    """
 
     topic: str
     schema: int
     count: int
     first_id: int
     last_id: int
+    continuity: int
     events: bytes
 
 
@@ -62,7 +73,7 @@ _decode_batches = msgspec.msgpack.Decoder(list[Batch]).decode
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """The seven leading values of a published batch, and where its events begin in the frame."""
+    """The eight leading values of a published batch, and where its events begin in the frame."""
 
     topic: str
     schema: int
@@ -72,22 +83,23 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     first_id: int
     last_id: int
     publish_ns: int
+    continuity: int
     events_offset: int
 
 
 # ── from a worker to the aggregator ─────────────────────────────────────────────────────────────────────────
 
 
-def batch_of(topic: str, events: Sequence[Event]) -> Batch:
-    """A batch of these. ``Backfilled`` events must all hold the same type."""
+def batch_of(topic: str, events: Sequence[Event], continuity: int) -> Batch:
+    """A batch of these; the topic's continuity is given as its number. ``Backfilled`` events must all hold the same type."""
     event_type = type(events[0])
     schema = SCHEMA_OF.get(event_type)
     if schema is None:
         events = [late.event for late in events if isinstance(late, Backfilled)]
         event_type = type(events[0])
         schema = LATE + SCHEMA_OF[event_type]
-    first_of, last_of = IDS_OF.get(event_type, _IDS)
-    return Batch(topic, schema, len(events), first_of(events[0]), last_of(events[-1]), _encode(events))
+    first_id, last_id = FIRST_OF[event_type](events[0]), LAST_OF[event_type](events[-1])
+    return Batch(topic, schema, len(events), first_id, last_id, continuity, _encode(events))
 
 
 def encode_bundle(batches: Sequence[Batch]) -> bytes:
@@ -105,7 +117,10 @@ def decode_bundle(data: bytes | memoryview) -> list[Batch]:
 
 def decode_batch(batch: Batch) -> list[Event]:
     """The typed events of a batch. Raises WireError for an unknown schema or damaged bytes."""
-    return _decode_events(batch.topic, batch.schema, batch.events)
+    try:
+        return _decode_of[batch.schema](batch.events)
+    except (KeyError, ValueError) as error:
+        raise _unreadable(batch.topic, batch.schema, error) from None
 
 
 def joined(batches: Iterable[Batch]) -> list[Batch]:
@@ -118,7 +133,8 @@ def _join(run: list[Batch]) -> Batch:
         return run[0]
     count = sum(batch.count for batch in run)
     elements = b"".join([_array_head(count), *(batch.events[len(_array_head(batch.count)) :] for batch in run)])
-    return Batch(run[0].topic, run[0].schema, count, run[0].first_id, run[-1].last_id, elements)
+    first, last = run[0], run[-1]
+    return Batch(first.topic, first.schema, count, first.first_id, last.last_id, last.continuity, elements)
 
 
 def _array_head(count: int) -> bytes:
@@ -132,7 +148,7 @@ def _array_head(count: int) -> bytes:
 def newest_received_ns(batch: Batch) -> int | None:
     """When the last event of a batch was read from its socket, without decoding: its last field is a uint64 of ns.
 
-    Every event type ends with the time we learned of it, and MessagePack writes such a number in nine bytes.
+    Every event type ends with the time we learned of it (``events.Row.learned``), and MessagePack writes such a number in nine bytes.
     """
     events = batch.events
     if len(events) < 9 or events[-9] != _U64:
@@ -146,8 +162,8 @@ def newest_received_ns(batch: Batch) -> int | None:
 def publication(batch: Batch, *, epoch: int, sequence: int, publish_ns: int) -> bytes:
     """The frame to publish for this batch."""
     head = _HEADER.pack(
-        _ARRAY_8_U16, batch.schema, _U64, epoch, _U64, sequence, _U32, batch.count,
-        _I64, batch.first_id, _I64, batch.last_id, _U64, publish_ns,
+        _ARRAY_9_U16, batch.schema, _U64, epoch, _U64, sequence, _U32, batch.count,
+        _I64, batch.first_id, _I64, batch.last_id, _U64, publish_ns, _U16, batch.continuity,
     )  # fmt: skip
     return b"%b %b%b" % (batch.topic.encode(), head, batch.events)
 
@@ -156,30 +172,43 @@ def read_header(frame: bytes) -> Header:
     """The leading values of a published batch. Raises WireError if the bytes are not one."""
     space = frame.find(_SPACE)
     try:
-        (start, schema, t2, epoch, t3, sequence, t4, count, t5, first_id, t6, last_id, t7, publish_ns) = (
-            _HEADER.unpack_from(frame, space + 1)
-        )
+        (
+            start,
+            schema,
+            t2,
+            epoch,
+            t3,
+            sequence,
+            t4,
+            count,
+            t5,
+            first_id,
+            t6,
+            last_id,
+            t7,
+            publish_ns,
+            t8,
+            continuity,
+        ) = _HEADER.unpack_from(frame, space + 1)
         topic = frame[:space].decode()
     except (struct.error, UnicodeDecodeError) as error:
         raise WireError(f"not a batch of {len(frame)} bytes: {error}") from None
-    if not (start == _ARRAY_8_U16 and t2 == t3 == t7 == _U64 and t4 == _U32 and t5 == t6 == _I64 and topic):
+    leads = (start, t2, t3, t4, t5, t6, t7, t8)
+    if leads != _LEADS or not topic:
         raise WireError(f"not a batch: {frame[:64]!r}")
-    return Header(topic, schema, epoch, sequence, count, first_id, last_id, publish_ns, space + 1 + _HEADER.size)
+    offset = space + 1 + _HEADER.size
+    return Header(topic, schema, epoch, sequence, count, first_id, last_id, publish_ns, continuity, offset)
 
 
 def decode_events(frame: bytes, header: Header) -> list[Event]:
     """The typed events of a published batch. Raises WireError for an unknown schema or damaged bytes."""
-    return _decode_events(header.topic, header.schema, memoryview(frame)[header.events_offset :])
-
-
-def _decode_events(topic: str, schema: int, data: bytes | memoryview) -> list[Event]:
-    decode = _decode_of.get(schema)
     try:
-        if decode is not None:
-            return decode(data)
-        decode = _decode_of.get(schema - LATE)
-        if decode is None or schema < LATE:
-            raise WireError(f"unknown schema {schema} on topic {topic}; known are {sorted(_decode_of)}")
-        return [Backfilled(event) for event in decode(data)]
-    except ValueError as error:  # msgspec's own errors and those of invalid UTF-8
-        raise WireError(f"damaged events on topic {topic}: {error}") from None
+        return _decode_of[header.schema](memoryview(frame)[header.events_offset :])
+    except (KeyError, ValueError) as error:
+        raise _unreadable(header.topic, header.schema, error) from None
+
+
+def _unreadable(topic: str, schema: int, error: KeyError | ValueError) -> WireError:
+    if isinstance(error, KeyError):
+        return WireError(f"unknown schema {schema} on topic {topic}; known are {sorted(SCHEMAS)}")
+    return WireError(f"damaged events on topic {topic}: {error}")  # msgspec's own errors and those of invalid UTF-8

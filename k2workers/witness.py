@@ -16,7 +16,8 @@ import uvloop
 
 from k2workers import log
 from k2workers.child_settings import WitnessSettings
-from k2workers.events import CHAINED, SCHEMA_OF, Backfilled, BookSnapshot, Event, Gap, Kline, Void
+from k2workers.continuity import Continuity
+from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Kline, Void
 from k2workers.every import Every
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control, messages
@@ -47,8 +48,8 @@ class TopicCount(msgspec.Struct):
     announced: IdRanges = msgspec.field(default_factory=IdRanges)
     voids: IdRanges = msgspec.field(default_factory=IdRanges)
 
-    def take(self, event: Event) -> None:
-        """Count one event."""
+    def take(self, event: Event, continuity: Continuity) -> None:
+        """Count one event of a topic whose ids continue like this."""
         if isinstance(event, Gap):
             self.gaps += 1
             self.announced.add(event.first_id, event.last_id)
@@ -61,7 +62,7 @@ class TopicCount(msgspec.Struct):
             self._count_ids(event.event, late=True)
         elif isinstance(event, Kline):
             self._count_bar(event)
-        elif SCHEMA_OF[type(event)] in CHAINED:
+        elif continuity.chained:
             self._count_ids(event, late=False)
         elif event.first_id <= self.last_id:
             self.duplicated += 1
@@ -112,7 +113,7 @@ class Witness:
             if item.first_id is not None and item.last_id is not None:
                 self.topics.setdefault(item.topic, TopicCount()).announced.add(item.first_id, item.last_id)
         else:
-            self.topics.setdefault(item.topic, TopicCount()).take(item.event)
+            self.topics.setdefault(item.topic, TopicCount()).take(item.event, item.continuity)
 
     def result(self) -> dict[str, Any]:
         """The count, as plain data."""

@@ -19,12 +19,13 @@ import uvloop
 
 from k2workers import every, log, wire
 from k2workers.child_settings import WorkerSettings
+from k2workers.continuity import RECORDS
 from k2workers.events import Status
 from k2workers.every import Every
 from k2workers.feed.driver import Driver
-from k2workers.feed.record import RotationRecord
 from k2workers.feed.recovery import Recovery
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
+from k2workers.rotation.record import RotationRecord
 from k2workers.sequencing.backfill import BackfillPolicy
 from k2workers.sequencing.sequencer import Position
 from k2workers.supervision import control, messages
@@ -164,7 +165,7 @@ class Worker:
         handovers = data.pop("handovers")
         _log.info("connection_rotated", **data)
         topic = f"status.rotation.{record.shard}"
-        pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())])])
+        pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())], RECORDS.number)])
         client.send(messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
     def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> messages.Beat:

@@ -51,7 +51,7 @@ class Careless:
 
 
 class Permit:
-    """A permission of ``Turns`` (``feed.rotating.Grant``)."""
+    """A permission of ``Turns`` (``rotation.inputs.Grant``)."""
 
     def __init__(self, purpose: str) -> None:
         self.purpose = purpose
@@ -62,7 +62,7 @@ class Permit:
 
 
 class Turns:
-    """Lets everybody connect at once, and rotate once ``turn`` is set (``feed.rotating.Grants``)."""
+    """Lets everybody connect at once, and rotate once ``turn`` is set (``feed.asking.Grants``)."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Event()

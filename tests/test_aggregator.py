@@ -11,6 +11,7 @@ from k2workers.aggregator import Aggregator, AggregatorSettings, Memory
 from k2workers.events import LATE
 from k2workers.sequencing.sequencer import Position
 from k2workers.transport.link import Hello
+from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch
 from tests.transport.support import trades
 
@@ -66,6 +67,6 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     aggregator.publish()
     assert aggregator.ring.newest("binance.trade.BTCUSDT") == {"binance.trade.BTCUSDT": 3}
     assert aggregator.sequencer.gaps_open == 2
-    aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, b"no events")])
+    aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, CHAIN.number, b"no events")])
     assert aggregator.unreadable == 1
     aggregator.close()

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from k2workers import wire
 from k2workers.events import LATE, Backfilled, BookTicker, DepthUpdate, Gap, Trade
+from k2workers.venues.binance.streams import LATEST
+from tests.support.batches import batch_of
 
 IDS = st.integers(0, 2**63 - 1)
 TRADES = st.lists(
@@ -18,7 +20,7 @@ TRADES = st.lists(
 
 @given(TRADES, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_a_published_batch_reads_back_as_it_was(trades: list[Trade], epoch: int, sequence: int, at_ns: int) -> None:
-    batch = wire.batch_of("binance.trade.币安人生USDT", trades)
+    batch = batch_of("binance.trade.币安人生USDT", trades)
     (batch,) = wire.decode_bundle(wire.encode_bundle([batch]))
     frame = wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=at_ns)
     header = wire.read_header(frame)
@@ -31,8 +33,8 @@ def test_a_published_batch_reads_back_as_it_was(trades: list[Trade], epoch: int,
 
 @given(TRADES)
 def test_late_events_are_the_same_bytes_under_another_schema_number(trades: list[Trade]) -> None:
-    batch = wire.batch_of("binance.trade.X", [Backfilled(trade) for trade in trades])
-    plain = wire.batch_of("binance.trade.X", trades)
+    batch = batch_of("binance.trade.X", [Backfilled(trade) for trade in trades])
+    plain = batch_of("binance.trade.X", trades)
     assert batch == msgspec.structs.replace(plain, schema=LATE + plain.schema)
     assert wire.decode_batch(batch) == [Backfilled(trade) for trade in trades]
 
@@ -41,20 +43,20 @@ def test_late_events_are_the_same_bytes_under_another_schema_number(trades: list
 def test_joined_batches_are_the_bytes_of_one_batch_of_all_events(counts: tuple[int, ...]) -> None:
     numbers = iter(range(sum(counts)))
     runs = [[Trade(next(numbers), "1", "2", True, 3, 4, 5) for _ in range(count)] for count in counts]
-    batches = [wire.batch_of("t", run) for run in runs]
-    assert wire.joined(batches) == [wire.batch_of("t", [trade for run in runs for trade in run])]
+    batches = [batch_of("t", run) for run in runs]
+    assert wire.joined(batches) == [batch_of("t", [trade for run in runs for trade in run])]
 
 
 def test_batches_of_different_types_are_not_joined() -> None:
-    gap, trades = wire.batch_of("t", [Gap(1, 2, "", 0)]), wire.batch_of("t", [Trade(3, "", "", True, 1, 1, 1)])
+    gap, trades = batch_of("t", [Gap(1, 2, "", 0)]), batch_of("t", [Trade(3, "", "", True, 1, 1, 1)])
     assert wire.joined([gap, trades, gap]) == [gap, trades, gap]
 
 
 def test_the_bytes_are_plain_messagepack_after_the_topic() -> None:
-    batch = wire.batch_of("binance.book_ticker.BTCUSDT", [BookTicker(7, "1.0", "2.0", "1.1", "3.0", 99)])
+    batch = batch_of("binance.book_ticker.BTCUSDT", [BookTicker(7, "1.0", "2.0", "1.1", "3.0", 99)])
     topic, _, body = wire.publication(batch, epoch=5, sequence=6, publish_ns=8).partition(b" ")
     assert topic == b"binance.book_ticker.BTCUSDT"
-    assert msgspec.msgpack.decode(body) == [4, 5, 6, 1, 7, 7, 8, [[7, "1.0", "2.0", "1.1", "3.0", 99]]]
+    assert msgspec.msgpack.decode(body) == [4, 5, 6, 1, 7, 7, 8, LATEST.number, [[7, "1.0", "2.0", "1.1", "3.0", 99]]]
 
 
 @given(st.binary(max_size=200))
@@ -67,20 +69,20 @@ def test_any_bytes_are_a_batch_or_a_wire_error(frame: bytes) -> None:
 
 @given(TRADES, st.data())
 def test_a_damaged_batch_is_a_wire_error_or_events(trades: list[Trade], data: st.DataObject) -> None:
-    frame = bytearray(wire.publication(wire.batch_of("t", trades), epoch=1, sequence=1, publish_ns=1))
+    frame = bytearray(wire.publication(batch_of("t", trades), epoch=1, sequence=1, publish_ns=1))
     frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(wire.WireError):
         wire.decode_events(bytes(frame), wire.read_header(bytes(frame)))
 
 
 def test_an_unknown_schema_is_named() -> None:
-    batch = msgspec.structs.replace(wire.batch_of("t", [Trade(1, "", "", True, 1, 1, 1)]), schema=9999)
+    batch = msgspec.structs.replace(batch_of("t", [Trade(1, "", "", True, 1, 1, 1)]), schema=9999)
     with pytest.raises(wire.WireError, match="unknown schema 9999"):
         wire.decode_batch(batch)
 
 
 def test_the_newest_receive_time_is_read_without_decoding() -> None:
     at_ns = 1_795_519_162_616_442_988
-    batch = wire.batch_of("t", [DepthUpdate(1, 2, [("1", "2")], [], 5, at_ns)])
+    batch = batch_of("t", [DepthUpdate(1, 2, [("1", "2")], [], 5, at_ns)])
     assert wire.newest_received_ns(batch) == at_ns
     assert wire.newest_received_ns(msgspec.structs.replace(batch, events=b"short")) is None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Trade, Void
 from k2workers.transport.reassembly import Lost
 from k2workers.transport.subscriber import Message
+from k2workers.venues.binance.streams import BAR, CHAIN, LATEST
 from k2workers.witness import Witness, compare
 
 
@@ -12,10 +14,10 @@ def trade(number: int) -> Trade:
     return Trade(number, "1", "1", True, 0, 0, 0)
 
 
-def received(*events: Event, topic: str = "binance.trade.X") -> dict[str, dict]:
+def received(*events: Event, topic: str = "binance.trade.X", continuity: Continuity = CHAIN) -> dict[str, dict]:
     witness = Witness()
     for event in events:
-        witness.take(Message(topic, 1, 0, event))
+        witness.take(Message(topic, 1, 0, event, continuity))
     return witness.result()["topics"]
 
 
@@ -49,7 +51,7 @@ def test_an_event_that_comes_late_is_reordered() -> None:
 
 def test_a_latest_value_that_goes_back_is_a_duplicate() -> None:
     tickers = [BookTicker(n, "", "", "", "", 0) for n in (5, 5, 3, 6)]
-    verdict = compare({"binance.trade.X": {"emitted": 3, "ranges": []}}, received(*tickers))
+    verdict = compare({"binance.trade.X": {"emitted": 3, "ranges": []}}, received(*tickers, continuity=LATEST))
     assert (verdict["received"], verdict["duplicated"], verdict["lost"]) == (2, 2, 1)
 
 
@@ -71,7 +73,7 @@ def test_a_bar_has_many_states_that_only_move_on() -> None:
         Kline(opens, opens + 59, "", "", "", "", "", "", "", "", 0, 0, 0, False, at, 0)
         for opens, at in ((0, 1), (0, 2), (0, 2), (60, 61), (0, 62))
     ]
-    count = received(*bars)["binance.trade.X"]
+    count = received(*bars, continuity=BAR)["binance.trade.X"]
     assert (count["received"], count["duplicated"], count["reordered"]) == (3, 1, 1)
 
 
@@ -82,7 +84,7 @@ def test_snapshots_and_voids_are_no_events_of_the_venue() -> None:
 
 def test_an_announced_gap_and_lost_batches_are_counted_apart() -> None:
     witness = Witness()
-    witness.take(Message("t", 1, 0, Gap(2, 4, "", 0)))
+    witness.take(Message("t", 1, 0, Gap(2, 4, "", 0), CHAIN))
     witness.take(Lost("t", 5, 7))
     assert witness.topics["t"].gaps == 1
     assert witness.result()["lost_batches"] == 3

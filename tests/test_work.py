@@ -22,6 +22,7 @@ from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance import BinanceSpot
 from tests.bench.frames import frames, symbols
+from tests.support.batches import batch_of
 
 EVENTS = 6_400
 
@@ -119,7 +120,7 @@ def test_an_event_is_little_work_for_a_worker(kind: str, symbol_count: int, a_re
 def batches(count: int, size: int) -> list[wire.Batch]:
     """Batches of one topic as a worker pushes them."""
     return [
-        wire.batch_of("binance.trade.S", [Trade(size * n + i, "1", "1", True, 1, 1, 1) for i in range(size)])
+        batch_of("binance.trade.S", [Trade(size * n + i, "1", "1", True, 1, 1, 1) for i in range(size)])
         for n in range(count)
     ]
 

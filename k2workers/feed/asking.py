@@ -1,13 +1,28 @@
-"""Owns the question to the parent whether to rotate: one at a time, for one line; withdrawn with that line, repeated if it becomes urgent."""
+"""Owns the question to the parent whether to connect or rotate. Only one about a rotation is open at a time; a more urgent one takes its place."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from k2workers.feed.rotating import Grant, Grants
-from k2workers.feed.rotation import SERVER_SHUTDOWN
+from k2workers.errors import VenueError
+from k2workers.rotation.inputs import Grant
+from k2workers.rotation.policy import SERVER_SHUTDOWN
+
+
+class Grants(Protocol):
+    """Where a feed asks before it connects, and says what became of it."""
+
+    async def ask(self, purpose: str, starved_since_ns: int) -> Grant | None:
+        """``purpose`` is ``connect`` or ``rotate``; the time is monotonic, and 0 if the feed is not starved.
+
+        None means that nobody said anything: act alone.
+        """
+
+    def answered(self, error: VenueError | None) -> None:
+        """How the venue answered the handshake that was permitted last; None: it let us in."""
 
 
 class Asking:
@@ -16,34 +31,28 @@ class Asking:
     def __init__(self, grants: Grants, on_permitted: Callable[[str, Grant | None], None]) -> None:
         self._grants = grants
         self._on_permitted = on_permitted
-        self._line: int | None = None
-        """The line that is to be replaced; None: nothing is asked."""
         self._urgent = False
         self._task: asyncio.Task[None] | None = None
+        """What waits for the answer; None: nothing is asked."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, line: int, reason: str) -> None:
-        """Ask to replace this line. Asked already, only an urgent reason is news: it does not wait for its turn."""
+    def ask(self, reason: str) -> None:
+        """Ask for a rotation. Asked already, only an urgent reason is news: it does not wait for its turn."""
         # A venue about to close lines will not wait for other shards' turns: such a rotation is only spaced.
         urgent = reason == SERVER_SHUTDOWN
-        if self._line == line and (self._urgent or not urgent):
+        if self._task is not None and not self._task.done() and (self._urgent or not urgent):
             return
         self.withdraw()
-        self._line, self._urgent = line, urgent
+        self._urgent = urgent
         self._task = asyncio.get_running_loop().create_task(self._wait(reason, urgent=urgent))
         self._tasks.add(self._task)
         self._task.add_done_callback(self._tasks.discard)
-
-    def only_for(self, line: int | None) -> None:
-        """This line carries the feed now: what was asked for another one is withdrawn."""
-        if self._line != line:
-            self.withdraw()
 
     def withdraw(self) -> None:
         """Ask no longer."""
         if self._task is not None:
             self._task.cancel()
-        self._task = self._line = None
+        self._task = None
 
     async def stop(self) -> None:
         """Withdraw, and return when that is done."""
@@ -53,7 +62,7 @@ class Asking:
     async def _wait(self, reason: str, *, urgent: bool) -> None:
         grant = await self._grants.ask("connect" if urgent else "rotate", time.monotonic_ns() if urgent else 0)
         if self._task is asyncio.current_task():
-            self._task = self._line = None
+            self._task = None
             self._on_permitted(reason, grant)
         elif grant is not None:
             grant.done()  # given in the moment of the withdrawal

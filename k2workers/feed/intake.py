@@ -11,29 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from k2workers import wire
 from k2workers.errors import StateError
-from k2workers.events import SCHEMAS, BookSnapshot, Event
+from k2workers.events import TABLE, BookSnapshot, Event
 from k2workers.feed.messages import Messages
-from k2workers.feed.overlap import Overlap
 from k2workers.feed.trouble import Trouble
-from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane, Verdict
-from k2workers.sequencing.bars import BarLane
+from k2workers.rotation.proof import Proof
+from k2workers.sequencing.arbiter import ChainLane, Lane, Verdict
 from k2workers.sequencing.book import BookLane
+from k2workers.sequencing.lanes import lane_of
 from k2workers.sequencing.ranges import Range
-from k2workers.venues.venue import Codec, Continuity, Outcome, Reply, StreamSpec, Topic
+from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
 
 ODD_ELEMENT = "odd_element"
 """One element of a message for the whole market could not be read; the others were taken."""
 
-LANES: dict[Continuity, type[Lane]] = {
-    Continuity.CHAIN: ChainLane,
-    Continuity.BOOK: BookLane,
-    Continuity.MONOTONE: MonotoneLane,
-    Continuity.BAR: BarLane,
-}
-
-TIMED = frozenset(
-    shape for shape in SCHEMAS.values() if {"venue_time_ns", "received_ns"} <= set(shape.__struct_fields__)
-)
+TIMED = frozenset(row.type for row in TABLE if row.timed)
 """Types of events that tell the venue's time and ours."""
 
 
@@ -58,7 +49,7 @@ class Intake:
         self.codec = codec
         self.lanes: list[Lane] = []
         self.trouble = Trouble()
-        self.overlap: Overlap | None = None
+        self.proof: Proof | None = None
         self.primary: int | None = None
         self.hold_ns = hold_ns
         self.unsettled: set[int] = set()
@@ -66,6 +57,7 @@ class Intake:
         self.on_unsettled: Callable[[], None] = lambda: None
         """Called when a stream begins to lack something."""
         self._several_lines = False
+        self._continuity_numbers: list[int] = []
         self._positions: dict[str, tuple[int, list[Range]]] = {}
         self._push = push
         self._on_reply = on_reply
@@ -104,7 +96,7 @@ class Intake:
             if lane.mixed:
                 self._unsettle(stream)
             for events in lane.take():
-                bundle.append(wire.batch_of(lane.topic, events))
+                bundle.append(wire.batch_of(lane.topic, events, self._continuity_numbers[stream]))
         self._dirty.clear()
         self._push(bundle)
         # One event of a read stands for all of them: they came at the same time.
@@ -248,7 +240,7 @@ class Intake:
         return runs
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
-        lanes, dirty, hold_ns, overlap = self.lanes, self._dirty, self.hold_ns, self.overlap
+        lanes, dirty, hold_ns, proof = self.lanes, self._dirty, self.hold_ns, self.proof
         if len(lanes) < len(self.codec.topics):
             self._grow()
         for stream, events in runs.items():
@@ -259,11 +251,11 @@ class Intake:
                 self._wait_for_missing(stream)
             if lane.ready:
                 dirty[stream] = lane
-            if overlap is not None:
+            if proof is not None:
                 if line == self.primary:
-                    overlap.primary_delivered(stream, events[-1].last_id)
+                    proof.primary_delivered(stream, events[-1].last_id)
                 else:
-                    overlap.standby_delivered(stream, events[0].first_id)
+                    proof.standby_delivered(stream, events[0].first_id)
 
     def _grow(self) -> None:
         while len(self.lanes) < len(self.codec.topics):
@@ -271,7 +263,7 @@ class Intake:
 
     def _add_lane(self) -> None:
         topic = self.codec.topics[len(self.lanes)]
-        lane = LANES[topic.continuity](topic.topic)
+        lane = lane_of(topic.topic, topic.continuity)
         position = self._positions.pop(topic.topic, None)
         if position is not None:
             lane.resume(*position)
@@ -280,6 +272,7 @@ class Intake:
         if lane.open or isinstance(lane, BookLane):
             self._unsettle(len(self.lanes))
         self.lanes.append(lane)
+        self._continuity_numbers.append(topic.continuity.number)
 
     def _wait_for_missing(self, stream: int) -> None:
         """Something of this stream is held back behind a hole."""

@@ -1,32 +1,33 @@
 """Owns a shard's lines from the permission to connect to the last byte: how each one comes up with its streams, gets more, and ends.
 
-Which lines there are to be is decided elsewhere (``rotation.py``); what becomes of them is reported there.
+Which lines there are to be is decided elsewhere (``k2workers.rotation``); what becomes of them is reported there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
 
 from k2workers.errors import VenueError
-from k2workers.feed import rotation
+from k2workers.feed.asking import Grants
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.pace import Pace
-from k2workers.feed.rotating import Grant, Grants
 from k2workers.feed.settings import FeedSettings
 from k2workers.feed.subscription import Subscriptions
+from k2workers.rotation.inputs import Advanced, Closed, Failed, Grant, Opened
 from k2workers.venues.venue import Reply, Venue
 
-CONNECT_FAILED = "connect_failed"
-"""The cause of the end of a line that never opened."""
+AUDIT_NS = 60_000_000_000
+"""How often the venue is asked which streams the line has that carries the feed."""
 
-Report = Callable[[rotation.Advanced | rotation.Opened | rotation.Closed], None]
+Report = Callable[[Advanced | Opened | Failed | Closed], None]
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Lines:
         self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
         self.replies = 0
         """Messages that answered requests of ours."""
+        self.audit_due_ns = 0
         self._settings = settings
         self._venue = venue
         self._grants = grants
@@ -67,7 +69,7 @@ class Lines:
 
     # ── what is asked of it ─────────────────────────────────────────────────────────────────────────────
 
-    def open(self, number: int, *, attempt: int, starved_since_ns: int | None) -> None:
+    def open(self, number: int, attempt: int, starved_since_ns: int | None) -> None:
         """Connect a line and subscribe everything on it; a starved feed asks for permission first."""
         self._do(number, self._bring_up(number, attempt, starved_since_ns))
 
@@ -96,16 +98,22 @@ class Lines:
         for number, line in self._connected.items():
             self._do(number, self._add(line, names))
 
-    def audit(self, number: int) -> None:
-        """Ask the venue what it has subscribed on this line, and subscribe the rest."""
-        self._do(number, self.subscriptions.audit(self._connected[number]))
+    def carried_by(self, number: int) -> None:
+        """This line carries the feed from now on. It was subscribed just now, so there is nothing to audit yet."""
+        self.audit_due_ns = time.monotonic_ns() + AUDIT_NS
+
+    def audit(self, number: int, now_ns: int) -> None:
+        """Ask the venue, every minute, what it has subscribed on the line that carries the feed; subscribe the rest."""
+        if now_ns >= self.audit_due_ns:
+            self.audit_due_ns = now_ns + AUDIT_NS
+            self._do(number, self.subscriptions.audit(self._connected[number]))
 
     def ended(self, number: int, cause: str) -> None:
         """A line has ended by itself, or is to be treated so."""
         if number not in self._connected:
             return  # we closed or dropped it ourselves
         self.drop(number)
-        self._report(rotation.Closed(number, cause))
+        self._report(Closed(number, cause))
 
     async def stop(self) -> None:
         """Cease all work, and return when every line that is being closed is closed."""
@@ -134,6 +142,11 @@ class Lines:
             self._gone_frames + sum(line.frames_received for line in lines),
         )
 
+    @property
+    def data_messages(self) -> int:
+        """Messages received so far that answer no request of ours: an audit's answer would make a line look alive that brings nothing."""
+        return self.traffic[1] - self.replies
+
     def on_reply(self, number: int, reply: Reply) -> None:
         """Take a control reply of the venue."""
         self.replies += 1
@@ -146,22 +159,20 @@ class Lines:
     async def _bring_up(self, number: int, attempt: int, starved_since_ns: int | None) -> None:
         grant = None if starved_since_ns is None else await self._grants.ask("connect", starved_since_ns)
         try:
-            self._report(rotation.Advanced(number))
+            self._report(Advanced(number))
             line = await self._connect(number)
             self._connected[number] = line
             self._count()
-            all_taken = await self.subscriptions.begin(
-                line, self.names, lambda: self._report(rotation.Advanced(number))
-            )
+            all_taken = await self.subscriptions.begin(line, self.names, lambda: self._report(Advanced(number)))
         except VenueError as error:
             _log.warning("connection_failed", line=number, error=str(error), attempt=attempt)
             self.drop(number)
-            self._report(rotation.Closed(number, CONNECT_FAILED))
+            self._report(Failed(number))
             return
         finally:
             if grant is not None:
                 grant.done()
-        self._report(rotation.Opened(number))
+        self._report(Opened(number))
         if all_taken and self._connected.get(number) is line:
             await self.subscriptions.try_refused(line)
 

@@ -1,4 +1,4 @@
-"""Owns the question whether silence is suspicious: learned per stream, so that quiet symbols raise no alarm. Pure."""
+"""Owns when silence is suspicious: of a stream (learned, so that quiet symbols raise no alarm), and of a whole line. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ FACTOR = 5
 
 LEARNED_AFTER = 20
 """Changes seen before a stream is judged at all."""
+
+MIN_DATA_SILENCE_NS = 5_000_000_000
+"""A line without any data for less than this is never given up."""
+
+STALE, SILENT = "stale", "silent"
+"""Why a line is given up: nothing at all comes on it, or no data."""
 
 MOST_DOUBLINGS = 6
 """A market that rests makes every new line silent too: to replace it for ever every half minute would help nobody."""
@@ -97,3 +103,26 @@ class DataWatch:
         limit_ns = max(self._min_silence_ns, 2 * FACTOR * self._longest_ns)
         limit_ns = min(limit_ns, self._max_silence_ns) * 2**self._fruitless
         return self._changes >= LEARNED_AFTER and silence_ns > limit_ns
+
+
+class LineWatch:
+    """Whether the line that carries the feed must be given up. Times are monotonic."""
+
+    def __init__(self, stale_after_ns: int) -> None:
+        self._stale_after_ns = stale_after_ns
+        self._data = DataWatch(min_silence_ns=MIN_DATA_SILENCE_NS, max_silence_ns=stale_after_ns)
+
+    def renewed(self, now_ns: int) -> None:
+        """Another line carries the feed now."""
+        self._data.renewed(now_ns)
+
+    def look(self, last_read_ns: int, data_messages: int, now_ns: int) -> str | None:
+        """Why the line must be given up, if it must. ``last_read_ns`` is when anything came, pings too."""
+        if now_ns - last_read_ns >= self._stale_after_ns:
+            return STALE
+        # Pings come, so the connection lives; the venue acknowledged our subscriptions and sends nothing.
+        return SILENT if self._data.look(data_messages, now_ns) else None
+
+    def fresh(self, last_read_ns: int, now_ns: int) -> bool:
+        """Whether anything came within three quarters of the stale limit: longer than from one ping to the next."""
+        return now_ns - last_read_ns < self._stale_after_ns * 3 // 4

@@ -15,14 +15,14 @@ from typing import Protocol
 import structlog
 
 from k2workers.answers import SUCCESS, Answer
+from k2workers.continuity import Repair
 from k2workers.errors import AddressRefused, VenueError
-from k2workers.events import Event, Void
+from k2workers.events import Event, Void, covered_ids
 from k2workers.every import Every
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill import BackfillPlanner, BackfillPolicy, Request, Urgency
-from k2workers.sequencing.bars import ids_of
 from k2workers.sequencing.book import BookLane
-from k2workers.venues.venue import Continuity, Fetched, History
+from k2workers.venues.venue import Fetched, History
 
 LOOK_S = 0.05
 PROBE_AFTER_NS = 1_000_000_000
@@ -98,7 +98,7 @@ class Recovery:
         at_ns = time.monotonic_ns() + (PROBE_AFTER_NS if streams is None else 0)
         for stream in range(len(self._intake.lanes)) if streams is None else streams:
             last_id = self._intake.lanes[stream].last_id
-            if last_id is not None and self._intake.topics[stream].continuity is Continuity.CHAIN:
+            if last_id is not None and self._intake.topics[stream].continuity.repair is Repair.IDS:
                 self._probes[stream] = (at_ns, last_id)
 
     def _ask_probes(self, now_ns: int) -> None:
@@ -172,7 +172,7 @@ class Recovery:
             self._intake.add(request.stream, reply.events, now_ns)
             self.on_confirmed(request.stream, bool(reply.events))
             return
-        voids = self.planner.answered(request, reply.covered, [ids_of(event) for event in reply.events], now_ns)
+        voids = self.planner.answered(request, reply.covered, [covered_ids(event) for event in reply.events], now_ns)
         learned_ns = time.time_ns()
         events: list[Event] = [*reply.events, *(Void(first, last, learned_ns) for first, last in voids)]
         if voids:

@@ -15,11 +15,11 @@ import bisect
 import enum
 import itertools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from k2workers.errors import StateError
-from k2workers.events import IDS_OF, AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
-from k2workers.sequencing.gap import Step, chain_step
+from k2workers.events import FIRST_OF, LAST_OF, Backfilled, Event, Gap, Void, learned_ns, without_ids_through
+from k2workers.sequencing.coverage import Step, chain_step
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD = 10_000
@@ -176,10 +176,9 @@ class ChainLane(HoldingLane):
         return Verdict.ACCEPTED
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
-        ids_of = IDS_OF.get(type(events[0]))
-        if ids_of is not None and self.last_id is not None and not self._held:
+        if self.last_id is not None and not self._held:
             # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
-            first_of, last_of = ids_of
+            first_of, last_of = FIRST_OF[type(events[0])], LAST_OF[type(events[0])]
             next_id, last_id = self.last_id + 1, last_of(events[-1])
             if len(events) == 1:
                 continues = first_of(events[0]) == next_id
@@ -298,61 +297,15 @@ class MonotoneLane(Lane):
         return Verdict.ACCEPTED
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
-        ids_of = IDS_OF.get(type(events[0]))
-        if ids_of is not None:
-            ids = list(map(ids_of[1], events))
-            if (self.last_id is None or ids[0] > self.last_id) and all(
-                map(operator.lt, ids, itertools.islice(ids, 1, None))
-            ):
-                self.ready += events
-                self.last_id = ids[-1]
-                return False
+        ids = list(map(LAST_OF[type(events[0])], events))
+        if (self.last_id is None or ids[0] > self.last_id) and all(
+            map(operator.lt, ids, itertools.islice(ids, 1, None))
+        ):
+            self.ready += events
+            self.last_id = ids[-1]
+            return False
         return super().offer_run(events, now_ns, hold_ns)
-
-
-def learned_ns(event: Event) -> int:
-    """When we learned of an event, wall-clock."""
-    if isinstance(event, Trade | AggTrade | DepthUpdate | BookSnapshot):
-        return event.received_ns
-    assert isinstance(event, Void)
-    return event.at_ns
 
 
 def _id_range(event: Event) -> tuple[int, int]:
     return event.first_id, event.last_id
-
-
-def _trim_depth(event: Event, last_id: int) -> Event:
-    # Levels are absolute quantities as of the event's last id, so applying all of them after last_id is right.
-    assert isinstance(event, DepthUpdate)
-    return DepthUpdate(
-        last_id + 1, event.last_update_id, event.bids, event.asks, event.venue_time_ns, event.received_ns
-    )
-
-
-def _trim_void(event: Event, last_id: int) -> Event:
-    assert isinstance(event, Void)
-    return Void(last_id + 1, event.last_void_id, event.at_ns)
-
-
-def _trim_gap(event: Event, last_id: int) -> Event:
-    assert isinstance(event, Gap)
-    return Gap(last_id + 1, event.last_missing_id, event.cause, event.noticed_ns)
-
-
-_TRIM: dict[type[Event], Callable[[Event, int], Event]] = {
-    DepthUpdate: _trim_depth,
-    Void: _trim_void,
-    Gap: _trim_gap,
-}
-
-
-def without_ids_through(last_id: int, event: Event) -> Event:
-    """The event as it continues ``last_id``. Only events that cover several ids can overlap.
-
-    Two connections may cut the same depth ids into different windows; a trade never overlaps another.
-    """
-    trim = _TRIM.get(type(event))
-    if trim is None:
-        raise StateError(f"{type(event).__name__} has one id and cannot overlap id {last_id}")
-    return trim(event, last_id)

@@ -53,7 +53,7 @@ class BarLane(HoldingLane):
                 if opens_ns > reached_ns:
                     ranges.append((reached_ns, opens_ns - 1))
                 bar = self._held[opens_ns]
-                reached_ns = max(reached_ns, next_open_ns(bar) if bar.final else bar.open_time_ns)
+                reached_ns = max(reached_ns, bar.next_open_ns if bar.final else bar.open_time_ns)
         return ranges
 
     def fill(self, events: Iterable[Event], now_ns: int) -> bool:
@@ -76,7 +76,7 @@ class BarLane(HoldingLane):
             return Verdict.DUPLICATE
         self._newest = bar
         self.last_id = bar.open_time_ns
-        self._reached_ns = next_open_ns(bar) if bar.final else bar.open_time_ns
+        self._reached_ns = bar.next_open_ns if bar.final else bar.open_time_ns
         self.ready.append(bar)
         if self._held:
             self._release()
@@ -102,7 +102,7 @@ class BarLane(HoldingLane):
             self.ready.append(bar)
             if not bar.final:
                 break
-            self._reached_ns = next_open_ns(bar)
+            self._reached_ns = bar.next_open_ns
         for opens_ns in [opens_ns for opens_ns in self._held if opens_ns < (self._reached_ns or 0)]:
             del self._held[opens_ns]
             self.duplicates += 1
@@ -111,7 +111,7 @@ class BarLane(HoldingLane):
 
     def _fill_bar(self, bar: Kline) -> None:
         if bar.open_time_ns in self.open:
-            self.open.remove(bar.open_time_ns, next_open_ns(bar) - 1)
+            self.open.remove(bar.open_time_ns, bar.next_open_ns - 1)
             self.ready.append(Backfilled(bar))
             self.mixed = True
             self.repaired += 1
@@ -140,15 +140,3 @@ class BarLane(HoldingLane):
                 self._reached_ns = opens_ns
             self._release()
         self._deadline_ns = None
-
-
-def next_open_ns(bar: Kline) -> int:
-    """When the bar after this one opens. Close times end one unit (ms or µs) before it."""
-    return bar.close_time_ns // 1_000_000 * 1_000_000 + 1_000_000
-
-
-def ids_of(event: Event) -> Range:
-    """The ids that an event stands for; a bar stands for all times until the next one opens."""
-    if isinstance(event, Kline):
-        return event.open_time_ns, next_open_ns(event) - 1
-    return event.first_id, event.last_id

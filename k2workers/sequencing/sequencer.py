@@ -10,32 +10,20 @@ the last published id and the gaps that are still open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from k2workers import wire
-from k2workers.events import (
-    CHAINED,
-    LATE,
-    SCHEMA_OF,
-    BookSnapshot,
-    Event,
-    Gap,
-    Heartbeat,
-    Kline,
-    Status,
-    Void,
-)
-from k2workers.sequencing.arbiter import without_ids_through
-from k2workers.sequencing.bars import ids_of
-from k2workers.sequencing.gap import Step, chain_step
-from k2workers.sequencing.ranges import IdRanges, Range
+from k2workers.events import PART_OF, Gap, Part
+from k2workers.sequencing.coverage import NO_ID, Coverage, Step, chain_step
+from k2workers.sequencing.ranges import Range
 from k2workers.wire import Batch
 
-_GAP, _VOID, _BOOK = SCHEMA_OF[Gap], SCHEMA_OF[Void], SCHEMA_OF[BookSnapshot]
-_UNCHECKED = frozenset({SCHEMA_OF[Kline], SCHEMA_OF[Status], SCHEMA_OF[Heartbeat]})
-"""Schemas whose ids may repeat: a bar has many states, and our own records have no venue id."""
+_DATA = frozenset(number for number, part in PART_OF.items() if part is Part.DATA)
+_ANNOUNCEMENTS = frozenset(number for number, part in PART_OF.items() if part in (Part.GAP, Part.VOID))
+_NO_EVENTS = frozenset(number for number, part in PART_OF.items() if part in (Part.GAP, Part.VOID, Part.SNAPSHOT))
+"""Batches that do not count as events of the venue."""
 
 BETWEEN_WORKERS = "between workers"
 """The cause of a gap that was found here: a worker died, or had to give up what it could not send."""
@@ -48,18 +36,19 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     open: list[Range]
 
 
-class TopicState(msgspec.Struct):
-    """What has been taken of one topic. Ids are the venue's."""
+class TopicState(Coverage):
+    """What has been taken of one topic: which ids, and what of it is still to be published."""
 
-    topic: str
-    sequence: int = 0
-    first_id: int | None = None
-    last_id: int | None = None
-    count: int = 0
-    chained: bool = False
-    open: IdRanges = msgspec.field(default_factory=IdRanges)
-    waiting: list[Batch] = []
-    """Taken and not published yet, in order."""
+    __slots__ = ("count", "first_id", "sequence", "topic", "waiting")
+
+    def __init__(self, topic: str, last_id: int = NO_ID, open_gaps: Iterable[Range] = ()) -> None:
+        super().__init__(last_id, open_gaps)
+        self.topic = topic
+        self.sequence = 0
+        self.first_id: int | None = None
+        self.count = 0
+        self.waiting: list[Batch] = []
+        """Taken and not published yet, in order."""
 
 
 Publication = tuple[str, int, bytes]
@@ -74,7 +63,6 @@ class Sequencer:
         self.topics: dict[str, TopicState] = {}
         self.events = 0
         self.gaps = 0
-        self.repaired_ids = 0
         self.void_ids = 0
         self.old_events = 0
         self._due: list[TopicState] = []
@@ -87,13 +75,13 @@ class Sequencer:
         return {
             topic: Position(state.last_id, list(state.open))
             for topic, state in self.topics.items()
-            if state.last_id is not None and not topic.startswith("status.")
+            if state.last_id != NO_ID and not topic.startswith("status.")
         }
 
     def restore(self, positions: Mapping[str, Position]) -> None:
         """Continue from positions that an earlier life wrote down."""
         for topic, position in positions.items():
-            self.topics[topic] = TopicState(topic, last_id=position.last_id, open=IdRanges(position.open))
+            self.topics[topic] = TopicState(topic, position.last_id, position.open)
 
     def rewind(self, sent_from: Mapping[str, int]) -> None:
         """A worker will send everything after these ids, by topic.
@@ -111,27 +99,21 @@ class Sequencer:
         state = self.topics.get(batch.topic)
         if state is None:
             state = self._state(batch.topic)
-        schema, last_id = batch.schema, state.last_id
-        if schema in CHAINED:
-            state.chained = True
-            if last_id is not None and batch.first_id != last_id + 1:
+        if batch.continuity != state.continuity_number:
+            self._learn(batch, state)
+        is_data = batch.schema in _DATA
+        if is_data and state.chained:
+            if batch.first_id == state.last_id + 1 or state.last_id == NO_ID:
+                self._pass(batch, state)
+            else:
                 self._out_of_chain(batch, state, now_ns)
-                return
-        elif schema > LATE:
-            self._late(batch, state)
-            return
-        elif schema in (_GAP, _VOID):
-            self._announcement(batch, state, now_ns)
-            return
-        elif schema == _BOOK:
-            if last_id is not None and batch.last_id < last_id:
-                self.old_events += 1
-                return
-            self.repaired_ids += state.open.remove(0, batch.last_id)
-        elif schema not in _UNCHECKED and last_id is not None and batch.first_id <= last_id:
+        elif batch.schema in _ANNOUNCEMENTS:
+            self._announcements(batch, state, now_ns)
+        elif (is_data and state.bars) or state.all_new(batch.schema, batch.first_id):
+            # A bar has many states under one id; only decoding would tell which of them are new, so the subscriber looks.
+            self._pass(batch, state)
+        else:
             self._newer_part(batch, state)
-            return
-        self._pass(batch, state)
 
     def publish(self, now_ns: int) -> list[Publication]:
         """What was taken since the last call, in order within each topic."""
@@ -163,74 +145,56 @@ class Sequencer:
 
     def _newer_part(self, batch: Batch, state: TopicState) -> None:
         """What of the batch was not published yet; the rare case in which events are decoded here."""
-        assert state.last_id is not None
-        events: list[Event] = []
-        for event in wire.decode_batch(batch):
-            if event.last_id <= state.last_id:
-                self.old_events += 1
-            elif event.first_id <= state.last_id:
-                events.append(without_ids_through(state.last_id, event))
-            else:
-                events.append(event)
+        events = [new for event in wire.decode_batch(batch) if (new := state.admit(event)) is not None]
+        self.old_events += batch.count - len(events)
         if events:
-            self._pass(wire.batch_of(batch.topic, events), state)
+            self._pass(wire.batch_of(batch.topic, events, batch.continuity), state)
 
-    def _announcement(self, batch: Batch, state: TopicState, now_ns: int) -> None:
+    def _announcements(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         """Gaps or Voids: in front of later ids, or (Voids) for gaps announced before. Between them lie ids of neither."""
         for event in wire.decode_batch(batch):
-            closed = state.open.remove(event.first_id, event.last_id) if batch.schema == _VOID else 0
-            if state.last_id is not None and event.last_id <= state.last_id and not closed:
+            if state.chained and state.last_id != NO_ID and event.first_id > state.last_id + 1:
+                self._find_gap(event.first_id, state, now_ns)
+            new = state.admit(event)
+            if new is None:
                 self.old_events += 1
-            elif batch.schema == _VOID:
-                self.void_ids += event.last_id - event.first_id + 1
-                self._pass(wire.batch_of(batch.topic, [event]), state)
+                continue
+            if isinstance(new, Gap):
+                self.gaps += 1
             else:
-                self._gap(event, state, now_ns)
+                self.void_ids += new.last_id - new.first_id + 1
+            self._pass(wire.batch_of(batch.topic, [new], batch.continuity), state)
 
-    def _gap(self, gap: Event, state: TopicState, now_ns: int) -> None:
-        """A gap that reaches beyond what was taken."""
-        if state.chained and state.last_id is not None:
-            if gap.first_id <= state.last_id:
-                gap = without_ids_through(state.last_id, gap)
-            elif gap.first_id > state.last_id + 1:
-                self._find_gap(gap.first_id, state, now_ns)
-        self.gaps += 1
-        state.open.add(gap.first_id, gap.last_id)
-        self._pass(wire.batch_of(state.topic, [gap]), state)
-
-    def _late(self, batch: Batch, state: TopicState) -> None:
-        """Events for gaps announced before: only what is still open goes on."""
-        events = []
-        for event in wire.decode_batch(batch):
-            closed = state.open.remove(*ids_of(event.event))  # type: ignore[attr-defined]
-            if closed:
-                events.append(event)
-                self.repaired_ids += closed
-            else:
-                self.old_events += 1
-        if events:
-            self._pass(wire.batch_of(batch.topic, events), state)
+    def _learn(self, batch: Batch, state: TopicState) -> None:
+        try:
+            state.learn(batch.continuity)
+        except ValueError as error:
+            raise wire.WireError(f"topic {batch.topic}: continuity {error}") from None
 
     def _find_gap(self, next_id: int, state: TopicState, now_ns: int) -> None:
         """Announce the ids between what was taken and this one."""
-        assert state.last_id is not None
-        first, last = state.last_id + 1, next_id - 1
+        gap = Gap(state.last_id + 1, next_id - 1, BETWEEN_WORKERS, now_ns)
         self.gaps += 1
-        state.open.add(first, last)
-        self.found_holes.setdefault(state.topic, []).append((first, last))
-        self._pass(wire.batch_of(state.topic, [Gap(first, last, BETWEEN_WORKERS, now_ns)]), state)
+        self.found_holes.setdefault(state.topic, []).append((gap.first_id, gap.last_id))
+        state.admit(gap)
+        self._pass(wire.batch_of(state.topic, [gap], state.continuity_number), state)
 
     def _pass(self, batch: Batch, state: TopicState) -> None:
         if not state.waiting:
             self._due.append(state)
         state.waiting.append(batch)
-        if state.last_id is None or batch.last_id > state.last_id:
+        if batch.last_id > state.last_id:  # noqa: PLR1730 - ``max`` is a call more for every batch
             state.last_id = batch.last_id
-        if batch.schema not in (_GAP, _VOID, _BOOK):
+        if batch.schema not in _NO_EVENTS:
             state.count += batch.count
             self.events += batch.count
             if state.first_id is None or batch.first_id < state.first_id:
                 state.first_id = batch.first_id
+
+    @property
+    def repaired_ids(self) -> int:
+        """Ids of announced gaps that came late, or that a book snapshot made good."""
+        return sum(state.filled for state in self.topics.values())
 
     @property
     def gaps_open(self) -> int:

@@ -40,7 +40,7 @@ class AlonePolicy(msgspec.Struct, frozen=True):
 
 
 class Parent:
-    """The parent as a worker asks it. Fulfils ``feed.rotating.Grants`` and ``feed.recovery.WeightGrants``."""
+    """The parent as a worker asks it. Fulfils ``feed.asking.Grants`` and ``feed.recovery.WeightGrants``."""
 
     def __init__(self, client: ControlClient, shard: int, alone: AlonePolicy, pauses: Pauses) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class Parent:
         """When we last went ahead without permission."""
 
     async def ask(self, purpose: str, starved_since_ns: int) -> GrantHandle | None:
-        """See ``feed.rotating.Grants``."""
+        """See ``feed.asking.Grants``."""
         silence_s = self._silence_s(starved=bool(starved_since_ns))
         grant = await self._client.ask_grant(
             self._shard, purpose, starved_since_ns=starved_since_ns, silence_s=silence_s
@@ -74,7 +74,7 @@ class Parent:
         return max(silence_s, refused_s, turn_s)
 
     def answered(self, error: VenueError | None) -> None:
-        """See ``feed.rotating.Grants``."""
+        """See ``feed.asking.Grants``."""
         answer = LET_IN if error is None else Answer.of(error)
         self._gate.answered(Service.CONNECT, answer, self._permitted_ns, time.monotonic_ns())
         self._client.send(HandshakeDone(answer, self._permitted_ns))

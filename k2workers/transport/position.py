@@ -11,14 +11,14 @@ from k2workers.sequencing.ranges import Range
 class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     """One topic: the last batch that was given whole, the venue id and (of a kline) time given last, gaps still open.
 
-    ``last_id`` is -1 if no id was given yet.
+    ``last_id`` is -1 if no id was given yet, ``continuity`` (how the topic's ids continue) if nothing was.
     """
 
     epoch: int
     sequence: int
     last_id: int
     last_time_ns: int
-    chained: bool
+    continuity: int
     open: list[Range]
     renewed: bool = False
     """The epoch has begun, but nothing of it was given that shows whether ids are missing before it."""

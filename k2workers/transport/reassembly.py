@@ -9,33 +9,21 @@ ids, and dropped.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from k2workers import wire
-from k2workers.events import (
-    CHAINED,
-    SCHEMA_OF,
-    Backfilled,
-    BookSnapshot,
-    Event,
-    Gap,
-    Heartbeat,
-    Kline,
-    Status,
-    Void,
-)
-from k2workers.sequencing.arbiter import without_ids_through
-from k2workers.sequencing.bars import ids_of
-from k2workers.sequencing.ranges import IdRanges, Range
+from k2workers.continuity import Continuity
+from k2workers.events import PART_OF, Event, Part
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Coverage
+from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import Position, TopicPosition
 
-_GAP, _VOID, _BOOK, _KLINE = SCHEMA_OF[Gap], SCHEMA_OF[Void], SCHEMA_OF[BookSnapshot], SCHEMA_OF[Kline]
-_WITHOUT_IDS = frozenset({SCHEMA_OF[Status], SCHEMA_OF[Heartbeat]})
+_WITH_IDS = frozenset(number for number, part in PART_OF.items() if part in (Part.DATA, Part.GAP, Part.VOID))
+"""Batches whose first id tells where a topic goes on."""
 
-_JUDGED = frozenset({_BOOK, _KLINE})
-"""Schemas whose events are looked at one by one: their ids may repeat."""
+_DATA = frozenset(number for number, part in PART_OF.items() if part is Part.DATA)
 
 PATIENCE_NS = 2_000_000_000
 ASK_AGAIN_NS = 400_000_000
@@ -71,9 +59,11 @@ class MessageBatch(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     publish_ns: int
     events: list[Event]
+    continuity: Continuity
+    """How the ids of the topic continue, and so what its guarantee is."""
 
 
-Place = tuple[int, int, int, int, bool, list[Range], bool]
+Place = tuple[int, int, int, int, int, list[Range], bool]
 """Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
 Delivery = tuple[MessageBatch | Lost, Place]
@@ -90,24 +80,18 @@ class ReassemblyCounters(msgspec.Struct, gc=False):
     duplicates_dropped: int = 0
 
 
-class _Topic:
-    """Where one topic stands."""
+class _Topic(Coverage):
+    """Where one topic stands: which of its ids were delivered, and which of its batches."""
 
-    __slots__ = (
-        "asked_ns", "chained", "deadline_ns", "epoch", "gaps", "held", "last_id", "last_time_ns", "open", "renewed",
-        "sequence",
-    )  # fmt: skip
+    __slots__ = ("asked_ns", "deadline_ns", "epoch", "gaps", "held", "renewed", "sequence")
 
-    def __init__(self, epoch: int, sequence: int) -> None:
+    def __init__(self, epoch: int, sequence: int, last_id: int = NO_ID, open_gaps: list[Range] | None = None) -> None:
+        super().__init__(last_id, open_gaps or ())
         self.epoch = epoch
         self.sequence = sequence
-        self.last_id = -1
-        self.last_time_ns = -1
-        self.chained = False
         self.renewed = False
-        """A new epoch began and its first chained batch has not come yet: only ids tell whether something is lost."""
-        self.open = IdRanges()
-        self.gaps: list[Range] = []
+        """A new epoch began and its first batch with ids has not come yet: only ids tell whether something is lost."""
+        self.gaps: list[Range] = open_gaps or []
         """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
         self.held: dict[int, bytes] = {}
         self.deadline_ns = 0
@@ -116,14 +100,15 @@ class _Topic:
     @classmethod
     def at(cls, position: TopicPosition) -> _Topic:
         """A topic that stands there."""
-        state = cls(position.epoch, position.sequence)
-        state.last_id, state.last_time_ns, state.chained = position.last_id, position.last_time_ns, position.chained
-        state.open, state.gaps, state.renewed = IdRanges(position.open), position.open, position.renewed
+        state = cls(position.epoch, position.sequence, position.last_id, position.open)
+        state.last_time_ns, state.renewed = position.last_time_ns, position.renewed
+        if position.continuity != NOT_KNOWN:
+            state.learn(position.continuity)
         return state
 
     def place(self) -> Place:
         return (
-            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.chained, self.gaps, self.renewed
+            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self.gaps, self.renewed
         )  # fmt: skip
 
 
@@ -273,7 +258,7 @@ class Reassembly:
             frame = state.held.get(until + 1)
             following = wire.read_header(frame) if frame is not None else None
             first_id = last_id = None
-            if state.chained and state.last_id >= 0 and following is not None and following.schema in CHAINED:
+            if state.chained and state.last_id != NO_ID and following is not None and following.schema in _DATA:
                 first_id, last_id = state.last_id + 1, following.first_id - 1
             # After a new epoch only ids tell: what was missed may have been had in the old one.
             if not (state.renewed and state.chained):
@@ -294,22 +279,21 @@ class Reassembly:
 
     def _deliver(self, state: _Topic, header: wire.Header, frame: bytes) -> None:
         """The topic's next batch: what of it is new goes to ``ready``."""
-        before = state.place()
-        schema = header.schema
-        state.sequence = header.sequence
         try:
+            if header.continuity != state.continuity_number:
+                state.learn(header.continuity)
             events = wire.decode_events(frame, header)
-        except wire.WireError as error:
-            self._cannot_read(header, before, str(error))
+        except (wire.WireError, ValueError) as error:
+            self._cannot_read(state, header, str(error))
             return
-        if schema in CHAINED:
-            state.chained = True
+        before = state.place()
+        state.sequence = header.sequence
         if state.renewed:
             self._begin_epoch(state, header, before)
-        if schema in _WITHOUT_IDS or (header.first_id > state.last_id and schema < _GAP and schema not in _JUDGED):
+        if state.all_new(header.schema, header.first_id):
             state.last_id = header.last_id
         else:
-            events = [kept for event in events if (kept := _fresh(state, event)) is not None]
+            events = [new for event in events if (new := state.admit(event)) is not None]
             state.gaps = list(state.open)
             self.counters.duplicates_dropped += header.count - len(events)
             if not events:
@@ -317,25 +301,26 @@ class Reassembly:
         counters = self.counters
         counters.batches += 1
         counters.events += len(events)
-        self.ready.append((MessageBatch(header.topic, header.sequence, header.publish_ns, events), before))
+        batch = MessageBatch(header.topic, header.sequence, header.publish_ns, events, state.continuity)
+        self.ready.append((batch, before))
 
-    def _cannot_read(self, header: wire.Header, before: Place, cause: str) -> None:
+    def _cannot_read(self, state: _Topic, header: wire.Header, cause: str) -> None:
         """A batch that only a newer program can read (or damage): the topic goes on behind it."""
         self.unreadable = cause
         self.counters.lost_batches += 1
-        ids = (header.first_id, header.last_id) if header.schema in CHAINED else (None, None)
-        self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), before))
+        ids = (header.first_id, header.last_id) if state.chained and header.schema in _DATA else (None, None)
+        self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), state.place()))
+        state.sequence = header.sequence
 
     def _begin_epoch(self, state: _Topic, header: wire.Header, before: Place) -> None:
         """The first batches of a new epoch: ids tell whether something was lost between the two."""
-        schema = header.schema
-        if not state.chained or not (schema in CHAINED or schema in (_GAP, _VOID)):
+        if not state.chained or header.schema not in _WITH_IDS:
             return
         if 0 <= state.last_id < header.first_id - 1:
             lost = Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1)
             self.ready.append((lost, before))
             state.last_id = header.first_id - 1
-        if schema in CHAINED or header.first_id > state.last_id:
+        if header.schema in _DATA or header.first_id > state.last_id:
             state.renewed = False
 
 
@@ -343,68 +328,6 @@ def _after(before: TopicPosition, given: list[Event]) -> TopicPosition:
     """Where a topic stands after these events, if the rest of their batch is not given."""
     state = _Topic.at(before)
     for event in given:
-        _fresh(state, event)
+        state.admit(event)
     state.gaps = list(state.open)
     return TopicPosition(*state.place())
-
-
-# ── which events are new ────────────────────────────────────────────────────────────────────────────────────
-
-
-def _fresh(state: _Topic, event: Event) -> Event | None:
-    """The event, or its part, that was not delivered yet; None if all of it was."""
-    return _FRESH.get(type(event), _fresh_by_id)(state, event)
-
-
-def _fresh_by_id(state: _Topic, event: Event) -> Event | None:
-    if event.last_id <= state.last_id:
-        return None
-    if event.first_id <= state.last_id:
-        event = without_ids_through(state.last_id, event)
-    state.last_id = event.last_id
-    return event
-
-
-def _fresh_gap(state: _Topic, event: Event) -> Event | None:
-    fresh = _fresh_by_id(state, event)
-    if fresh is not None:
-        # A gap among bars begins with the bar whose last state did not come: it was had, and is still open.
-        fresh = fresh if state.chained else event
-        state.open.add(fresh.first_id, fresh.last_id)
-    return fresh
-
-
-def _fresh_void(state: _Topic, event: Event) -> Event | None:
-    closed = state.open.remove(event.first_id, event.last_id)
-    return event if closed and event.last_id <= state.last_id else _fresh_by_id(state, event)
-
-
-def _fresh_book(state: _Topic, event: Event) -> Event | None:
-    if event.last_id < state.last_id:
-        return None
-    state.open.remove(0, event.last_id)
-    state.last_id = event.last_id
-    return event
-
-
-def _fresh_bar(state: _Topic, event: Event) -> Event | None:
-    assert isinstance(event, Kline)
-    if (event.open_time_ns, event.venue_time_ns) <= (state.last_id, state.last_time_ns):
-        return None
-    state.last_id, state.last_time_ns = event.open_time_ns, event.venue_time_ns
-    return event
-
-
-def _fresh_backfill(state: _Topic, event: Event) -> Event | None:
-    # One that fills no gap that this subscriber was told of would come out of nowhere.
-    assert isinstance(event, Backfilled)
-    return event if state.open.remove(*ids_of(event.event)) else None
-
-
-_FRESH: dict[type[Event], Callable[[_Topic, Event], Event | None]] = {
-    Gap: _fresh_gap,
-    Void: _fresh_void,
-    BookSnapshot: _fresh_book,
-    Kline: _fresh_bar,
-    Backfilled: _fresh_backfill,
-}

@@ -22,6 +22,7 @@ import structlog
 import zmq
 
 from k2workers import wire
+from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import replay
@@ -46,6 +47,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     publish_ns: int
     event: Event
+    continuity: Continuity
+    """How the ids of the topic continue; ``continuity.guarantee`` is what that lets you rely on."""
 
 
 class Batches:
@@ -266,7 +269,7 @@ class Subscriber:
                 return batch
         event = batch.events[self._begun_at]
         self._begun_at += 1
-        return Message(batch.topic, batch.sequence, batch.publish_ns, event)
+        return Message(batch.topic, batch.sequence, batch.publish_ns, event, batch.continuity)
 
     def _next_batch(self) -> MessageBatch | Lost | None:
         """The next batch, or the rest of the one that was begun."""

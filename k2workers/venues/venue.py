@@ -14,21 +14,9 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from k2workers.answers import Pauses
+from k2workers.continuity import Continuity
 from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
-
-
-class Continuity(enum.Enum):
-    """How the ids of one topic follow each other."""
-
-    CHAIN = "chain"
-    """Next first id == last id + 1, else something is missing, and can be fetched by id."""
-    BOOK = "book"
-    """A chain of book differences: what is missing cannot be fetched, a snapshot takes its place."""
-    MONOTONE = "monotone"
-    """Ids only rise; a jump is not a gap; the latest value wins."""
-    BAR = "bar"
-    """Klines: identified by open time, replaced until final."""
 
 
 class Outcome(enum.IntEnum):

@@ -7,15 +7,18 @@ import contextlib
 import itertools
 import threading
 import time
+import typing
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from k2workers import every
 from k2workers.feed.driver import Driver
-from k2workers.feed.record import RotationRecord
-from k2workers.feed.rotation import SCHEDULED, SERVER_SHUTDOWN, State
 from k2workers.feed.settings import FeedSettings
+from k2workers.rotation.actions import Action
+from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
+from k2workers.rotation.record import RotationRecord
+from k2workers.rotation.table import State
 from k2workers.venues.binance import BinanceSpot
 from tests.fakes import Turns
 from tests.simulator.support import inject, running
@@ -164,6 +167,27 @@ async def test_a_feed_that_gets_no_line_up_stays_as_starved_as_it_is() -> None:
         assert (first, second, first_ns) == ("connect", "connect", second_ns)
 
 
+async def test_a_feed_whose_standby_succeeded_a_lost_primary_is_starved_only_from_the_next_loss_on() -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["AAAUSDT", "BBBUSDT"]) as feed:
+            feed.turns.turn.set()
+            # Refused on the new line, a stream keeps the overlap from its end.
+            venue.on_subscribe = lambda names: (2, "no") if "bbbusdt@trade" in names else None
+            feed.driver.rotate("operator")
+            await until(lambda: feed.driver.lines.withheld(2, 1) and feed.driver.machine.state is State.OVERLAP)
+            transport = venue.connections[0].transport
+            assert transport is not None
+            venue._loop.call_soon_threadsafe(transport.abort)
+            await feed.live_on(2)
+            assert [record.complete for record in feed.records] == [False]
+            promoted_ns = time.monotonic_ns()
+            venue.reset_all()
+            await feed.live_on(3)
+            purpose, starved_since_ns = feed.turns.asked[-1]
+            assert purpose == "connect"
+            assert starved_since_ns > promoted_ns
+
+
 @pytest.mark.parametrize("step", ["on_handshake", "on_subscribe"])
 async def test_streams_added_while_a_standby_warms_are_on_it(step: str) -> None:
     symbols = ["AAAUSDT", "BBBUSDT"]
@@ -189,13 +213,13 @@ async def test_an_audit_while_streams_are_added_and_refused_keeps_the_line() -> 
         venue.on_subscribe = lambda names: (2, "no") if "bbbusdt@trade" in names else None
         async with fed(venue.ws_url, symbols[:2]) as feed:
             venue.connections[0].names.clear()
-            feed.driver._audit_ns = 0  # due
+            feed.driver.lines.audit_due_ns = 0  # due
             for symbol in symbols[2:]:
                 feed.driver.add_streams(SPOT.stream_specs(["trade"], [symbol]))
             names = {f"{symbol.lower()}@trade" for symbol in symbols} - {"bbbusdt@trade"}
             await until(lambda: venue.connections[0].names == names)
             venue.on_subscribe = lambda _names: None
-            feed.driver._audit_ns = 0
+            feed.driver.lines.audit_due_ns = 0
             await until(lambda: "bbbusdt@trade" in venue.connections[0].names)
             assert feed.driver.lines.subscriptions.lost == 1, "those added meanwhile were not lost"
             assert (venue.closes, feed.turns.purposes) == ([], ["connect"])
@@ -209,6 +233,10 @@ async def test_stop_does_not_wait_for_a_subscription_under_way() -> None:
             feed.driver.add_streams(SPOT.stream_specs(["trade"], ["BBBUSDT"]))
             await until(gate.reached.is_set)
         gate.go_on.set()
+
+
+def test_the_driver_can_perform_whatever_the_machine_may_want() -> None:
+    assert set(Driver._PERFORM) == set(typing.get_args(Action))
 
 
 def test_the_step_that_fails_has_its_whole_time_before_the_attempt_is_given_up() -> None:

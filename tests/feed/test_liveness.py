@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.feed.liveness import FACTOR, LEARNED_AFTER, DataWatch, SilenceWatch
+from k2workers.feed.liveness import FACTOR, LEARNED_AFTER, DataWatch, LineWatch, SilenceWatch
 
 S = 1_000_000_000
 
@@ -89,3 +89,19 @@ def test_lines_that_bring_nothing_one_after_the_other_are_given_up_ever_later_un
 def test_a_line_that_never_brought_anything_is_not_judged_by_its_data() -> None:
     watch = DataWatch(min_silence_ns=5 * S, max_silence_ns=30 * S)
     assert not watch.look(0, 10**6 * S)
+
+
+def test_a_line_on_which_nothing_comes_is_stale_and_no_longer_fresh_before_that() -> None:
+    watch = LineWatch(stale_after_ns=20 * S)
+    assert [watch.fresh(S, (1 + silence_s) * S) for silence_s in (14, 15)] == [True, False]
+    assert [watch.look(S, 0, (1 + silence_s) * S) for silence_s in (19, 20)] == [None, "stale"]
+
+
+def test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carries_the_feed() -> None:
+    watch, now_ns = LineWatch(stale_after_ns=20 * S), 0
+    for count in range(1, LEARNED_AFTER + 2):
+        now_ns += S // 10
+        assert watch.look(now_ns, count, now_ns) is None
+    assert watch.look(now_ns + 6 * S, count, now_ns + 6 * S) == "silent"
+    watch.renewed(now_ns + 6 * S)
+    assert watch.look(now_ns + 7 * S, count, now_ns + 7 * S) is None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.events import Backfilled, Event, Gap, Kline, Void
+from k2workers.events import Backfilled, Event, Gap, Kline, Void, covered_ids
 from k2workers.sequencing.arbiter import Verdict
-from k2workers.sequencing.bars import MAX_HELD_BARS, BarLane, ids_of, next_open_ns
+from k2workers.sequencing.bars import MAX_HELD_BARS, BarLane
 
 MS = 1_000_000
 HOLD = 1_000
@@ -103,12 +103,12 @@ def test_final_bars_are_published_in_order_or_announced(steps: list[tuple[int, i
             reached = event.last_id + 1
         elif isinstance(event, Kline):
             assert reached is None or event.first_id == reached
-            reached = next_open_ns(event) if event.final else event.first_id
+            reached = event.next_open_ns if event.final else event.first_id
         elif isinstance(event, Backfilled):
             assert event.first_id not in known
             known.add(event.first_id)
 
 
 def test_a_bar_stands_for_all_times_until_the_next_one_opens() -> None:
-    assert ids_of(bar(60, 61)) == (60 * MS, 120 * MS - 1)
-    assert ids_of(Void(3, 4, 0)) == (3, 4)
+    assert covered_ids(bar(60, 61)) == (60 * MS, 120 * MS - 1)
+    assert covered_ids(Void(3, 4, 0)) == (3, 4)

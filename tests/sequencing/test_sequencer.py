@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers import wire
+from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
 from k2workers.sequencing.sequencer import Position, Sequencer
+from k2workers.venues.binance.streams import BAR
+from tests.support.batches import batch_of
 
 
 def trade(number: int) -> Trade:
@@ -22,9 +25,11 @@ def published(sequencer: Sequencer, now_ns: int = 9) -> list[tuple[wire.Header, 
     return [(header, wire.decode_events(frame, header)) for frame in frames for header in [wire.read_header(frame)]]
 
 
-def stamped(sequencer: Sequencer, *events: Event, topic: str = "t") -> list[Event]:
+def stamped(
+    sequencer: Sequencer, *events: Event, topic: str = "t", continuity: Continuity | None = None
+) -> list[Event]:
     """What is published of one batch."""
-    sequencer.take(wire.batch_of(topic, events), 9)
+    sequencer.take(batch_of(topic, events, continuity), 9)
     return [event for _, batch in published(sequencer) for event in batch]
 
 
@@ -32,7 +37,7 @@ def stamped(sequencer: Sequencer, *events: Event, topic: str = "t") -> list[Even
 def test_published_ids_never_go_back_and_every_hole_is_announced_once(batches: list[tuple[int, int, bool]]) -> None:
     sequencer, events, sequences = Sequencer(1), list[Event](), list[int]()
     for first, count, publishes in [*batches, (60, 1, True)]:
-        sequencer.take(wire.batch_of("t", [trade(number) for number in range(first, first + count)]), 9)
+        sequencer.take(batch_of("t", [trade(number) for number in range(first, first + count)]), 9)
         for header, batch in published(sequencer) if publishes else []:
             sequences.append(header.sequence)
             events += batch
@@ -46,8 +51,8 @@ def test_published_ids_never_go_back_and_every_hole_is_announced_once(batches: l
 def test_what_was_taken_between_two_publications_goes_out_as_one_batch_of_each_type() -> None:
     sequencer = Sequencer(1)
     for first in (1, 5, 20):
-        sequencer.take(wire.batch_of("t", [trade(number) for number in range(first, first + 4)]), 9)
-    sequencer.take(wire.batch_of("u", [trade(1)]), 9)
+        sequencer.take(batch_of("t", [trade(number) for number in range(first, first + 4)]), 9)
+    sequencer.take(batch_of("u", [trade(1)]), 9)
     out = published(sequencer)
     assert [(header.topic, header.sequence, header.count) for header, _ in out] == [
         ("t", 1, 8), ("t", 2, 1), ("t", 3, 4), ("u", 1, 1),
@@ -60,7 +65,7 @@ def test_what_was_taken_between_two_publications_goes_out_as_one_batch_of_each_t
 def test_a_new_worker_that_begins_later_is_announced() -> None:
     sequencer = Sequencer(7)
     stamped(sequencer, trade(1), trade(2))
-    sequencer.take(wire.batch_of("t", [trade(6)]), 11)
+    sequencer.take(batch_of("t", [trade(6)]), 11)
     (gap_header, gap), (header, events) = published(sequencer, 12)
     assert gap == [Gap(3, 5, "between workers", 11)]
     assert (gap_header.sequence, header.sequence, header.epoch, header.publish_ns) == (2, 3, 7, 12)
@@ -83,7 +88,7 @@ def test_depth_that_overlaps_is_trimmed_to_what_is_new() -> None:
         DepthUpdate(4, 8, [("1", "2")], [], 0, 0),
         DepthUpdate(9, 9, [], [], 0, 0),
     ]
-    sequencer.take(wire.batch_of("t", again), 0)
+    sequencer.take(batch_of("t", again), 0)
     ((header, events),) = published(sequencer)
     assert [(event.first_id, event.last_id) for event in events] == [(6, 8), (9, 9)]
     assert (header.first_id, header.last_id, header.count) == (6, 9, 2)
@@ -150,7 +155,7 @@ def test_states_of_a_bar_may_come_as_often_as_the_venue_sends_them() -> None:
     sequencer = Sequencer(1)
     bar = Kline(60, 119, "", "", "", "", "", "", "", "", 0, 0, 0, False, 1, 0)
     assert stamped(sequencer, bar) == stamped(sequencer, bar) == [bar]
-    assert stamped(sequencer, Gap(60, 999_999, "", 0)) == [Gap(60, 999_999, "", 0)]
+    assert stamped(sequencer, Gap(60, 999_999, "", 0), continuity=BAR) == [Gap(60, 999_999, "", 0)]
     assert stamped(sequencer, Backfilled(bar)) == [Backfilled(bar)]
     assert sequencer.gaps_open == 0
 

@@ -7,7 +7,8 @@ import zmq
 from k2workers.events import BookTicker, Trade
 from k2workers.transport import link
 from k2workers.transport.pull import BatchPuller
-from k2workers.wire import Batch, batch_of
+from k2workers.wire import Batch
+from tests.support.batches import batch_of
 
 
 def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> Batch:

@@ -11,7 +11,8 @@ from k2workers.errors import ConfigError
 from k2workers.events import Void
 from k2workers.transport import link
 from k2workers.transport.push import BatchPusher, PushOutcome
-from k2workers.wire import Batch, batch_of, encode_bundle
+from k2workers.wire import Batch, encode_bundle
+from tests.support.batches import batch_of
 from tests.support.waiting import WAIT_S, until
 from tests.transport.support import Receiver, batch, trades
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from k2workers.events import (
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
+from tests.support.batches import batch_of
 
 T = "binance.trade.X"
 PATIENCE = 1_000
@@ -36,7 +38,7 @@ def trade(number: int) -> Trade:
 
 
 def frame(sequence: int, *events: Event, epoch: int = 1, topic: str = T) -> bytes:
-    return wire.publication(wire.batch_of(topic, events), epoch=epoch, sequence=sequence, publish_ns=0)
+    return wire.publication(batch_of(topic, events), epoch=epoch, sequence=sequence, publish_ns=0)
 
 
 def trades(sequence: int, *numbers: int, epoch: int = 1) -> bytes:
@@ -310,7 +312,7 @@ TestManyLives.settings = settings(max_examples=200, stateful_step_count=40, dead
 
 def test_a_schema_of_a_newer_feed_is_named_and_the_topic_goes_on() -> None:
     unknown = wire.publication(
-        wire.Batch(T, 77, 1, 3, 3, wire.batch_of(T, [trade(3)]).events), epoch=1, sequence=2, publish_ns=0
+        msgspec.structs.replace(batch_of(T, [trade(3)]), schema=77), epoch=1, sequence=2, publish_ns=0
     )
     for waiting in (False, True):
         state = reassembly()

@@ -19,6 +19,8 @@ from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import READY_LIMIT
+from k2workers.venues.binance.streams import CHAIN
+from tests.support.batches import batch_of
 from tests.support.names import has_ipv6
 from tests.support.waiting import WAIT_S, until
 
@@ -39,14 +41,14 @@ class Feed:
         self.context.term()
 
     def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1, withheld: bool = False) -> None:
-        batch = wire.batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
+        batch = batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
         stamped = wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=1)
         self.ring.put(topic, sequence, stamped, 0)
         if not withheld:
             self.publisher.publish(stamped)
 
     def heartbeat(self) -> None:
-        batch = wire.batch_of("heartbeat", [Heartbeat(1)])
+        batch = batch_of("heartbeat", [Heartbeat(1)])
         self.beats += 1
         self.publisher.publish(wire.publication(batch, epoch=1, sequence=self.beats, publish_ns=1))
 
@@ -195,7 +197,7 @@ def test_a_program_goes_on_from_its_saved_position(feed: Feed) -> None:
     done = threading.Event()
     loop_thread = threading.Thread(target=serve, args=(feed, done))
     loop_thread.start()
-    position = Position({"t": TopicPosition(1, 0, 10, -1, chained=True, open=[])})
+    position = Position({"t": TopicPosition(1, 0, 10, -1, CHAIN.number, open=[])})
     with Subscriber(
         ["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint, position=position
     ) as subscriber:

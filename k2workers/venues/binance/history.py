@@ -9,10 +9,11 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
 from k2workers.venues.binance.rest import AggTradeRow, KlineRow, Rest, TradeRow
+from k2workers.venues.binance.streams import KINDS
 from k2workers.venues.venue import Fetched, Topic
 
 PAGE = 1_000
@@ -39,12 +40,11 @@ class BinanceHistory(Rest):
         if snapshot:
             levels = self._book_levels
             return 5 if levels <= 100 else 25 if levels <= 500 else 50 if levels <= 1000 else 250
-        return {"trade": 25, "agg_trade": 4}.get(topic.kind, 2)
+        return REPAIRS[KINDS[topic.kind].event_type].weight
 
     async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
         """See ``History.fetch``. The first try for trades asks the memory, which knows the newest 1,000 at once."""
-        fetch = _FETCH.get(topic.kind, BinanceHistory._klines)
-        return await fetch(self, topic, first_id, last_id, attempt)
+        return await REPAIRS[KINDS[topic.kind].event_type].fetch(self, topic, first_id, last_id, attempt)
 
     async def book(self, topic: Topic) -> BookSnapshot:
         """See ``History.book``."""
@@ -105,10 +105,19 @@ def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -
     return None if begin is None or end is None else (begin, end)
 
 
-_FETCH: dict[str, Callable[[BinanceHistory, Topic, int, int, int], Awaitable[Fetched]]] = {
-    "trade": BinanceHistory._trades,  # noqa: SLF001 - the table belongs to the class
-    "agg_trade": BinanceHistory._agg_trades,  # noqa: SLF001
+class Repair(NamedTuple):
+    """How missing events of one type are asked for: the request's documented weight, and what makes events of its rows."""
+
+    weight: int
+    fetch: Callable[[BinanceHistory, Topic, int, int, int], Awaitable[Fetched]]
+
+
+REPAIRS: dict[type[Event], Repair] = {
+    Trade: Repair(25, BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
+    AggTrade: Repair(4, BinanceHistory._agg_trades),  # noqa: SLF001
+    Kline: Repair(2, BinanceHistory._klines),  # noqa: SLF001
 }
+"""Every type that can be asked for again."""
 
 
 def _trade(row: TradeRow, received_ns: int) -> Event:

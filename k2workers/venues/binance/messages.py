@@ -9,7 +9,7 @@ call for each would cost as much as making the event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -46,7 +46,9 @@ Messages = Sequence[Any]
 
 
 class Message(msgspec.Struct, gc=False):
-    """Any stream message."""
+    """Any stream message; ``made`` is the type of its events."""
+
+    made: ClassVar[type[Event]]
 
     @classmethod
     def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -87,6 +89,8 @@ class BlockTradeMessage(TradeMessage, gc=False):
 class AggTradeMessage(Message, gc=False):
     """``<symbol>@aggTrade``; f = -1 marks an aggregate that the venue invalidated (changelog 2022-04-12)."""
 
+    made = AggTrade
+
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     agg_trade_id: Id = field(name="a")
@@ -112,6 +116,8 @@ class AggTradeMessage(Message, gc=False):
 class BookTickerMessage(Message, gc=False):
     """``<symbol>@bookTicker``: no event type and no time."""
 
+    made = BookTicker
+
     update_id: Id = field(name="u")
     symbol: str = field(name="s")
     bid_price: str = field(name="b")
@@ -129,6 +135,8 @@ class BookTickerMessage(Message, gc=False):
 
 class DepthMessage(Message, gc=False):
     """``<symbol>@depth`` and ``@depth@100ms``: absolute quantities, U first and u last update id."""
+
+    made = DepthUpdate
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
@@ -150,6 +158,8 @@ class DepthMessage(Message, gc=False):
 
 class PartialDepthMessage(Message, gc=False):
     """``<symbol>@depth<levels>``: no event type, symbol or time."""
+
+    made = PartialDepth
 
     last_update_id: Id = field(name="lastUpdateId")
     bids: list[Level]
@@ -182,6 +192,8 @@ class Bar(msgspec.Struct, gc=False):
 class KlineMessage(Message, gc=False):
     """``<symbol>@kline_<interval>``."""
 
+    made = Kline
+
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     bar: Bar = field(name="k")
@@ -201,6 +213,8 @@ class KlineMessage(Message, gc=False):
 
 class MiniTickerMessage(Message, gc=False):
     """``<symbol>@miniTicker`` and each element of ``!miniTicker@arr``."""
+
+    made = MiniTicker
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
@@ -223,6 +237,8 @@ class MiniTickerMessage(Message, gc=False):
 
 class TickerMessage(Message, kw_only=True, gc=False):
     """``<symbol>@ticker``, ``@ticker_<window>`` and the window arrays; windows lack the best prices."""
+
+    made = Ticker
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
@@ -263,6 +279,8 @@ class TickerMessage(Message, kw_only=True, gc=False):
 class AveragePriceMessage(Message, gc=False):
     """``<symbol>@avgPrice``."""
 
+    made = AveragePrice
+
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     interval: str = field(name="i")
@@ -280,6 +298,8 @@ class AveragePriceMessage(Message, gc=False):
 class ReferencePriceMessage(Message, gc=False):
     """``<symbol>@referencePrice``: has no E; its time is the engine's."""
 
+    made = ReferencePrice
+
     symbol: str = field(name="s")
     price: str | None = field(name="r")
     engine_time: Time = field(name="t")
@@ -289,19 +309,13 @@ class ReferencePriceMessage(Message, gc=False):
         return [ReferencePrice(m.price, m.engine_time * unit_ns, received_ns) for m in messages]
 
 
-MESSAGE_OF: dict[type[Event], type[Message]] = {
-    Trade: TradeMessage,
-    BlockTrade: BlockTradeMessage,
-    AggTrade: AggTradeMessage,
-    BookTicker: BookTickerMessage,
-    DepthUpdate: DepthMessage,
-    PartialDepth: PartialDepthMessage,
-    Kline: KlineMessage,
-    MiniTicker: MiniTickerMessage,
-    Ticker: TickerMessage,
-    AveragePrice: AveragePriceMessage,
-    ReferencePrice: ReferencePriceMessage,
-}
+def _shapes_under(shape: type[Message]) -> Iterator[type[Message]]:
+    for found in shape.__subclasses__():
+        yield found
+        yield from _shapes_under(found)
+
+
+MESSAGE_OF: dict[type[Event], type[Message]] = {shape.made: shape for shape in _shapes_under(Message)}
 """The shape that carries each event type."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from k2workers.continuity import Continuity, Identity, Link, Proof, Repair
 from k2workers.errors import ConfigError
 from k2workers.events import (
     AggTrade,
@@ -22,10 +23,22 @@ from k2workers.events import (
     Trade,
 )
 from k2workers.venues.binance.limits import SPOT_LIMITS
-from k2workers.venues.venue import Continuity, StreamSpec
+from k2workers.venues.venue import StreamSpec
 
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 """Kline intervals; case matters (1m is a minute, 1M a month)."""
+
+
+CHAIN = Continuity(identity=Identity.NUMBER, link=Link.PLUS_ONE, proof=Proof.SEQUENCE, repair=Repair.IDS)
+"""Ids of trades and aggregates: consecutive on each symbol, and REST has them by id."""
+BOOK = Continuity(identity=Identity.RANGE, link=Link.PLUS_ONE, proof=Proof.SEQUENCE, repair=Repair.BOOK)
+"""Update ids of book differences; a missed one cannot be asked for, a fetched book takes its place."""
+BAR = Continuity(identity=Identity.TIME, link=Link.NEXT_BAR, proof=Proof.SEQUENCE, repair=Repair.TIME)
+LATEST = Continuity(identity=Identity.NUMBER, repair=Repair.NEXT)
+"""Ids that rise and skip; each event is the whole state."""
+LATEST_BY_TIME = Continuity(identity=Identity.TIME, repair=Repair.NEXT)
+UNPROVEN = Continuity(identity=Identity.NUMBER)
+"""Ids that rise and skip, where each event counts: block trades."""
 
 
 class StreamKind(msgspec.Struct, frozen=True):
@@ -42,34 +55,33 @@ class StreamKind(msgspec.Struct, frozen=True):
 
 
 def _kinds() -> dict[str, StreamKind]:
-    chain, monotone, bar, book = Continuity.CHAIN, Continuity.MONOTONE, Continuity.BAR, Continuity.BOOK
     kinds = {
-        "trade": StreamKind("@trade", "trade", Trade, chain),
-        "agg_trade": StreamKind("@aggTrade", "agg_trade", AggTrade, chain),
-        "block_trade": StreamKind("@blockTrade", "block_trade", BlockTrade, monotone),
-        "book_ticker": StreamKind("@bookTicker", "book_ticker", BookTicker, monotone),
+        "trade": StreamKind("@trade", "trade", Trade, CHAIN),
+        "agg_trade": StreamKind("@aggTrade", "agg_trade", AggTrade, CHAIN),
+        "block_trade": StreamKind("@blockTrade", "block_trade", BlockTrade, UNPROVEN),
+        "book_ticker": StreamKind("@bookTicker", "book_ticker", BookTicker, LATEST),
         # The two speeds cut the same id space into different windows: they are two topics and never mixed.
-        "depth": StreamKind("@depth@100ms", "depth", DepthUpdate, book),
-        "depth_1s": StreamKind("@depth", "depth_1s", DepthUpdate, book),
-        "mini_ticker": StreamKind("@miniTicker", "mini_ticker", MiniTicker, monotone),
-        "mini_ticker_all": StreamKind("!miniTicker@arr", "mini_ticker", MiniTicker, monotone, all_market=True),
+        "depth": StreamKind("@depth@100ms", "depth", DepthUpdate, BOOK),
+        "depth_1s": StreamKind("@depth", "depth_1s", DepthUpdate, BOOK),
+        "mini_ticker": StreamKind("@miniTicker", "mini_ticker", MiniTicker, LATEST_BY_TIME),
+        "mini_ticker_all": StreamKind("!miniTicker@arr", "mini_ticker", MiniTicker, LATEST_BY_TIME, all_market=True),
         # !ticker@arr was retired by the venue on 2026-03-26: there is no ticker_all.
-        "ticker": StreamKind("@ticker", "ticker", Ticker, monotone),
-        "avg_price": StreamKind("@avgPrice", "avg_price", AveragePrice, monotone),
-        "reference_price": StreamKind("@referencePrice", "reference_price", ReferencePrice, monotone),
+        "ticker": StreamKind("@ticker", "ticker", Ticker, LATEST_BY_TIME),
+        "avg_price": StreamKind("@avgPrice", "avg_price", AveragePrice, LATEST_BY_TIME),
+        "reference_price": StreamKind("@referencePrice", "reference_price", ReferencePrice, LATEST_BY_TIME),
     }
     for levels in (5, 10, 20):
         for speed, suffix in (("", "@100ms"), ("_1s", "")):
             kind = f"partial_depth_{levels}{speed}"
-            kinds[kind] = StreamKind(f"@depth{levels}{suffix}", kind, PartialDepth, monotone)
+            kinds[kind] = StreamKind(f"@depth{levels}{suffix}", kind, PartialDepth, LATEST)
     for window in ("1h", "4h", "1d"):
         kind = f"ticker_{window}"
-        kinds[kind] = StreamKind(f"@ticker_{window}", kind, Ticker, monotone)
-        kinds[f"{kind}_all"] = StreamKind(f"!ticker_{window}@arr", kind, Ticker, monotone, all_market=True)
+        kinds[kind] = StreamKind(f"@ticker_{window}", kind, Ticker, LATEST_BY_TIME)
+        kinds[f"{kind}_all"] = StreamKind(f"!ticker_{window}@arr", kind, Ticker, LATEST_BY_TIME, all_market=True)
     for interval in INTERVALS:
         kind = f"kline_{interval}"
-        kinds[kind] = StreamKind(f"@kline_{interval}", kind, Kline, bar)
-        kinds[f"{kind}_utc8"] = StreamKind(f"@kline_{interval}@+08:00", f"{kind}_utc8", Kline, bar)
+        kinds[kind] = StreamKind(f"@kline_{interval}", kind, Kline, BAR)
+        kinds[f"{kind}_utc8"] = StreamKind(f"@kline_{interval}@+08:00", f"{kind}_utc8", Kline, BAR)
     return kinds
 
 

@@ -18,6 +18,7 @@ from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.messages import MESSAGE_OF
 from k2workers.venues.binance.streams import KINDS, stream_specs
 from k2workers.venues.venue import Outcome
+from tests.support.batches import batch_of
 
 AT = 1_700_000_000_000_000_000
 MS = 1_723_161_601_438
@@ -224,7 +225,6 @@ def test_any_bytes_are_an_outcome(data: bytes) -> None:
 
 @given(st.sampled_from(sorted(MESSAGES)), st.data())
 def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: st.DataObject) -> None:
-    from k2workers import wire
 
     damaged = bytearray(frame(*MESSAGES[kind]))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -232,7 +232,7 @@ def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: 
     reader, out = codec(kind), []
     reader.decode(bytes(damaged), AT, out)
     for position, event in out:
-        wire.batch_of(reader.topics[position].topic, [event])
+        batch_of(reader.topics[position].topic, [event])
 
 
 TOGETHER = sorted(kind for kind in MESSAGES if kind != "mini_ticker")
@@ -308,3 +308,7 @@ def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:
     assert [trade.trade_id for trade in trades] == list(range(3735683259, 3735683259 + 19_904))
     assert all(later.first_id == earlier.last_id + 1 for earlier, later in itertools.pairwise(diffs))
     assert len(diffs) == 6_495
+
+
+def test_every_kind_of_stream_has_a_shape_for_its_messages_and_the_shape_says_what_it_makes() -> None:
+    assert set(MESSAGE_OF) == {kind.event_type for kind in KINDS.values()}

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.feed.schedule import HOUR_NS, VENUE_CUT_MARGIN_NS, effective_lifetime_ns, next_due_ns
+from k2workers.rotation.schedule import HOUR_NS, VENUE_CUT_MARGIN_NS, effective_lifetime_ns, next_due_ns
 
 SECOND_NS = 1_000_000_000
 CHECK_NS = 50_000_000

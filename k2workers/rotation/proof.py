@@ -9,7 +9,7 @@ A short minimum overlap covers the venue starting to deliver a little after it a
 from __future__ import annotations
 
 
-class Overlap:
+class Proof:
     """The book-keeping of one overlap; streams are the caller's integer keys."""
 
     def __init__(self, min_overlap_ns: int) -> None:

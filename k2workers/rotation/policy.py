@@ -1,0 +1,41 @@
+"""Owns the bounds of a rotation, the words that name its reasons, and what a venue reads when we close a line."""
+
+from __future__ import annotations
+
+import msgspec
+
+from k2workers.backoff import Backoff
+
+SCHEDULED = "scheduled_rotation"
+"""The reason of a rotation that the schedule made due."""
+
+SERVER_SHUTDOWN = "server_shutdown"
+"""The reason of a rotation because the venue said that it will end the line soon."""
+
+CLOSE_CODE = 1000
+REPLACED = "Periodic rotation"
+"""The close reason of a line that another one has replaced."""
+
+NOT_PROVEN = "Not proven"
+"""The close reason of a standby on which an active stream never continued."""
+
+STOPPING = "Shutting down"
+"""The close reason of every line when the feed stops."""
+
+
+class RotationPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of the machine, in nanoseconds.
+
+    ``connect_timeout_ns`` is for each step of an attempt: the handshake, and each answer to a subscription.
+    ``min_overlap_ns`` is the shortest overlap; ``overlap_limit_ns`` ends one in which an active stream never continued
+    on the standby. ``grant_patience_ns`` is when a request without an answer is repeated. ``retry_rotation_ns`` is the pause
+    after a rotation that failed. A line that lived ``stable_ns`` resets the backoff.
+    """
+
+    backoff: Backoff
+    connect_timeout_ns: int = 20_000_000_000
+    min_overlap_ns: int = 1_000_000_000
+    overlap_limit_ns: int = 30_000_000_000
+    grant_patience_ns: int = 60_000_000_000
+    retry_rotation_ns: int = 30_000_000_000
+    stable_ns: int = 10_000_000_000

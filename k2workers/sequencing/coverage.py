@@ -1,0 +1,150 @@
+"""Owns the question "is this new?": which ids of a topic are dealt with already, and what of an event or batch is not. Pure.
+
+Everything through the last id is dealt with, except the ids of announced gaps that nothing has filled. The lanes ask it of single
+events (``chain_step``), the sequencer and the subscriber's reassembly of batches, and of events where a batch is not plainly new.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+from k2workers.continuity import RECORDS, Continuity, Identity, Link
+from k2workers.events import ROW_OF, TABLE, Backfilled, Event, Kline, Part, covered_ids, without_ids_through
+from k2workers.sequencing.ranges import IdRanges, Range
+
+NO_ID = -1
+"""The last id of a topic of which nothing has come; ids are never negative."""
+
+NOT_KNOWN = -1
+"""The continuity number of a topic of which no batch has come."""
+
+_DATA = frozenset(row.number for row in TABLE if row.part is Part.DATA)
+_RECORDS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
+
+
+class Step(enum.Enum):
+    """How an event relates to the last one of its topic."""
+
+    NEXT = "next"
+    """It continues the topic."""
+    OLD = "old"
+    """Everything in it came before."""
+    OVERLAPS = "overlaps"
+    """It begins with ids that came before and ends with new ones."""
+    AHEAD = "ahead"
+    """Ids between the last one and it were not received."""
+
+
+def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> Step:
+    """For topics whose ids form an unbroken chain. ``last_id`` is the topic's, the others are the event's."""
+    if last_id is None or first_id == last_id + 1:
+        return Step.NEXT
+    if event_last_id <= last_id:
+        return Step.OLD
+    return Step.OVERLAPS if first_id <= last_id else Step.AHEAD
+
+
+class Coverage:
+    """The ids of one topic that are dealt with.
+
+    ``continuity`` claims nothing until the first batch has told it. ``chained``, ``ordered`` (ids rise: what is not above the last one is
+    old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
+    bar. ``filled`` counts ids of gaps that late events or a book snapshot made good.
+    """
+
+    __slots__ = (
+        "bars", "chained", "continuity", "continuity_number", "filled", "last_id", "last_time_ns", "open", "ordered",
+    )  # fmt: skip
+
+    def __init__(self, last_id: int = NO_ID, open_gaps: Iterable[Range] = ()) -> None:
+        self.continuity = RECORDS
+        self.continuity_number = NOT_KNOWN
+        self.chained = self.ordered = self.bars = False
+        self.last_id = last_id
+        self.last_time_ns = NO_ID
+        self.open = IdRanges(open_gaps)
+        self.filled = 0
+
+    def learn(self, number: int) -> None:
+        """How the topic's ids continue, as a batch tells it. Raises ValueError for a number that this version does not know."""
+        continuity = self.continuity = Continuity.of(number)
+        self.continuity_number = number
+        self.chained = continuity.chained
+        self.ordered = continuity.identity not in (Identity.NONE, Identity.TEXT)
+        self.bars = continuity.link is Link.NEXT_BAR
+
+    def all_new(self, schema: int, first_id: int) -> bool:
+        """Whether every event of a batch that begins with this id is new; if not, ask ``admit`` for each of them."""
+        if schema in _DATA:
+            return not self.ordered or (first_id > self.last_id and not self.bars)
+        return schema in _RECORDS
+
+    def admit(self, event: Event) -> Event | None:
+        """The event, or the part of it, that is new, which counts as dealt with from now on; None if nothing of it is."""
+        if isinstance(event, Backfilled):
+            return self._admit_late(event)
+        return self._ADMIT[ROW_OF[type(event)].part](self, event)
+
+    def _admit_data(self, event: Event) -> Event | None:
+        if isinstance(event, Kline):
+            return self._admit_bar(event)
+        return self._admit_by_id(event) if self.ordered else self._admit_record(event)
+
+    def _admit_record(self, event: Event) -> Event:
+        self.last_id = max(self.last_id, event.last_id)
+        return event
+
+    def _admit_by_id(self, event: Event) -> Event | None:
+        step = chain_step(self.last_id, event.first_id, event.last_id)
+        if step is Step.OLD:
+            return None
+        if step is Step.OVERLAPS:
+            event = without_ids_through(self.last_id, event)
+        self.last_id = event.last_id
+        return event
+
+    def _admit_gap(self, gap: Event) -> Event | None:
+        fresh = self._admit_announcement(gap)
+        if fresh is not None:
+            self.open.add(fresh.first_id, fresh.last_id)
+        return fresh
+
+    def _admit_announcement(self, event: Event) -> Event | None:
+        fresh = self._admit_by_id(event)
+        # Among bars it begins with the bar whose last state did not come: that id came before, and is open again.
+        return fresh if fresh is None or self.chained else event
+
+    def _admit_void(self, void: Event) -> Event | None:
+        if self.open.remove(void.first_id, void.last_id):
+            self.last_id = max(self.last_id, void.last_id)
+            return void
+        return self._admit_announcement(void)
+
+    def _admit_snapshot(self, snapshot: Event) -> Event | None:
+        if snapshot.last_id < self.last_id:
+            return None
+        self.filled += self.open.remove(0, snapshot.last_id)
+        self.last_id = snapshot.last_id
+        return snapshot
+
+    def _admit_bar(self, bar: Kline) -> Event | None:
+        if (bar.open_time_ns, bar.venue_time_ns) <= (self.last_id, self.last_time_ns):
+            return None
+        self.last_id, self.last_time_ns = bar.open_time_ns, bar.venue_time_ns
+        return bar
+
+    def _admit_late(self, late: Backfilled) -> Event | None:
+        # One that fills no announced gap would come out of nowhere.
+        filled = self.open.remove(*covered_ids(late.event))
+        self.filled += filled
+        return late if filled else None
+
+    _ADMIT: ClassVar[Mapping[Part, Callable[..., Event | None]]] = {
+        Part.DATA: _admit_data,
+        Part.SNAPSHOT: _admit_snapshot,
+        Part.GAP: _admit_gap,
+        Part.VOID: _admit_void,
+        Part.RECORD: _admit_record,
+    }

@@ -1,0 +1,22 @@
+"""Owns which lane a topic gets: the one that can do what its continuity asks for. Pure."""
+
+from __future__ import annotations
+
+from k2workers.continuity import Continuity, Identity, Link, Repair
+from k2workers.errors import StateError
+from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane
+from k2workers.sequencing.bars import BarLane
+from k2workers.sequencing.book import BookLane
+
+
+def lane_of(topic: str, continuity: Continuity) -> Lane:
+    """A new lane. Raises StateError for a continuity that no lane can serve yet: better no topic than a promise that is not kept."""
+    if continuity.chained and continuity.repair is Repair.IDS:
+        return ChainLane(topic)
+    if continuity.chained and continuity.repair is Repair.BOOK:
+        return BookLane(topic)
+    if continuity.link is Link.NEXT_BAR and continuity.repair is Repair.TIME:
+        return BarLane(topic)
+    if continuity.link is Link.NONE and continuity.identity in (Identity.NUMBER, Identity.RANGE, Identity.TIME):
+        return MonotoneLane(topic)
+    raise StateError(f"topic {topic}: no lane serves {continuity}")

@@ -1,0 +1,172 @@
+"""What of a topic is new, and what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from k2workers.continuity import RECORDS, Continuity, Identity
+from k2workers.events import (
+    LATE,
+    SCHEMA_OF,
+    Backfilled,
+    BookSnapshot,
+    DepthUpdate,
+    Event,
+    Gap,
+    Kline,
+    Status,
+    Trade,
+    Void,
+)
+from k2workers.sequencing.coverage import NOT_KNOWN, Coverage, Step, chain_step
+from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
+
+
+def test_the_first_event_of_a_topic_begins_its_chain() -> None:
+    assert chain_step(None, 42, 42) is Step.NEXT
+
+
+@pytest.mark.parametrize(
+    ("first_id", "last_id", "step"),
+    [
+        (11, 11, Step.NEXT),
+        (11, 15, Step.NEXT),
+        (10, 10, Step.OLD),
+        (3, 10, Step.OLD),
+        (10, 11, Step.OVERLAPS),
+        (3, 15, Step.OVERLAPS),
+        (12, 12, Step.AHEAD),
+        (12, 20, Step.AHEAD),
+    ],
+)
+def test_an_event_after_id_10(first_id: int, last_id: int, step: Step) -> None:
+    assert chain_step(10, first_id, last_id) is step
+
+
+@given(last=st.integers(0, 60), first=st.integers(0, 60), length=st.integers(0, 20))
+def test_the_step_says_which_ids_are_new_and_which_are_missing(last: int, first: int, length: int) -> None:
+    had, event = set(range(last + 1)), set(range(first, first + length + 1))
+    missing = set(range(last + 1, first))
+    step = chain_step(last, first, first + length)
+    if not event - had:
+        assert step is Step.OLD
+    elif missing:
+        assert step is Step.AHEAD
+    elif event & had:
+        assert step is Step.OVERLAPS
+    else:
+        assert step is Step.NEXT
+
+
+def coverage(continuity: Continuity = CHAIN) -> Coverage:
+    made = Coverage()
+    made.learn(continuity.number)
+    return made
+
+
+def trade(number: int) -> Trade:
+    return Trade(number, "", "", True, 0, 0, 0)
+
+
+class OneTopic(RuleBasedStateMachine):
+    """Whatever comes, in whatever order and however often, each id is admitted once: as data, as void, or late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.topic = coverage(BOOK)
+        self.dealt_with: list[int] = []
+        self.announced: set[int] = set()
+
+    @rule(first=st.integers(0, 30), length=st.integers(0, 5), kind=st.sampled_from(["data", "gap", "void", "late"]))
+    def comes(self, first: int, length: int, kind: str) -> None:
+        last = first + length
+        diff = DepthUpdate(first, last, [], [], 0, 0)
+        event: Event = {
+            "data": diff,
+            "gap": Gap(first, last, "", 0),
+            "void": Void(first, last, 0),
+            "late": Backfilled(diff),
+        }[kind]
+        open_before = {number for low, high in self.topic.open for number in range(low, high + 1)}
+        reached = self.topic.last_id
+        new = self.topic.admit(event)
+        ids = set() if new is None else set(range(new.first_id, new.last_id + 1))
+        fresh = {number for number in ids if number > reached}
+        if kind == "late":
+            assert bool(new) == bool(open_before & set(range(first, last + 1)))
+        elif kind == "gap":
+            assert ids == fresh
+            self.announced |= ids
+        elif kind == "void":
+            assert ids == fresh or ids & open_before
+        else:
+            assert ids == fresh == {number for number in range(first, last + 1) if number > reached}
+        still_open = {number for low, high in self.topic.open for number in range(low, high + 1)}
+        assert still_open <= self.announced
+        if kind in {"late", "void"}:
+            assert not still_open & set(range(first, last + 1))
+
+    @invariant()
+    def what_is_open_lies_below_the_last_id(self) -> None:
+        assert all(last <= self.topic.last_id for _, last in self.topic.open)
+
+
+TestOneTopic = OneTopic.TestCase
+TestOneTopic.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_nothing_is_judged_before_a_batch_has_told_how_ids_continue() -> None:
+    topic = Coverage()
+    assert (topic.continuity, topic.chained, topic.ordered) == (RECORDS, False, False)
+    with pytest.raises(ValueError, match="no continuity"):
+        topic.learn(2**12)
+    assert topic.continuity_number == NOT_KNOWN
+
+
+@pytest.mark.parametrize(
+    ("continuity", "schema", "first_id", "all_new"),
+    [
+        (CHAIN, SCHEMA_OF[Trade], 8, True),
+        (CHAIN, SCHEMA_OF[Trade], 7, False),
+        (CHAIN, SCHEMA_OF[Gap], 8, False),
+        (CHAIN, LATE + SCHEMA_OF[Trade], 8, False),
+        (BOOK, SCHEMA_OF[BookSnapshot], 8, False),
+        (BAR, SCHEMA_OF[Kline], 8, False),
+        (RECORDS, SCHEMA_OF[Status], 7, True),
+        (RECORDS, SCHEMA_OF[Trade], 1, True),
+        (CHAIN, 77, 8, False),
+    ],
+)
+def test_a_batch_is_all_new_only_if_its_first_id_tells(
+    continuity: Continuity, schema: int, first_id: int, all_new: bool
+) -> None:
+    topic = coverage(continuity)
+    topic.last_id = 7
+    assert topic.all_new(schema, first_id) is all_new
+
+
+def test_a_gap_or_void_among_bars_keeps_the_bar_that_came_before_but_not_its_last_state() -> None:
+    topic = coverage(BAR)
+    topic.last_id = 60
+    assert topic.admit(Gap(60, 119, "", 0)) == Gap(60, 119, "", 0)
+    assert list(topic.open) == [(60, 119)]
+    assert topic.admit(Void(119, 150, 0)) == Void(119, 150, 0)
+    assert topic.admit(Void(140, 150, 0)) is None
+
+
+def test_a_snapshot_makes_every_gap_below_it_good_and_an_older_one_is_old() -> None:
+    topic = coverage(BOOK)
+    topic.admit(DepthUpdate(1, 5, [], [], 0, 0))
+    topic.admit(Gap(6, 9, "", 0))
+    assert topic.admit(BookSnapshot(8, [], [], 0)) is None
+    assert topic.admit(BookSnapshot(9, [], [], 0)) is not None
+    assert (list(topic.open), topic.filled) == ([], 4)
+
+
+def test_events_whose_ids_have_no_order_all_pass() -> None:
+    topic = coverage(Continuity(identity=Identity.TEXT))
+    assert [topic.admit(trade(number)) for number in (5, 3, 5)] == [trade(5), trade(3), trade(5)]
+    assert topic.last_id == 5

@@ -1,0 +1,104 @@
+"""What a topic's continuity promises, and how it travels."""
+
+from __future__ import annotations
+
+import enum
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair, Scope
+from k2workers.events import SCHEMA_OF
+from k2workers.venues.binance.streams import INTERVALS, KINDS
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+continuities = st.builds(
+    Continuity,
+    identity=st.sampled_from(Identity),
+    link=st.sampled_from(Link),
+    scope=st.sampled_from(Scope),
+    proof=st.sampled_from(Proof),
+    repair=st.sampled_from(Repair),
+    resets=st.booleans(),
+)
+
+
+@given(continuities, continuities)
+def test_every_continuity_has_a_number_of_its_own_that_two_bytes_hold(one: Continuity, other: Continuity) -> None:
+    assert Continuity.of(one.number) == one
+    assert 0 <= one.number < 2**16
+    assert (one.number == other.number) == (one == other)
+
+
+@pytest.mark.parametrize("number", [-1, 5, 3 << 6, 2**12, 2**16])
+def test_a_number_that_stands_for_nothing_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match=r"is no continuity|is not a valid"):
+        Continuity.of(number)
+
+
+@given(continuities)
+def test_nothing_is_promised_that_the_venue_lets_nobody_prove(continuity: Continuity) -> None:
+    if continuity.proof is Proof.NONE:
+        assert continuity.guarantee in {Guarantee.LATEST, Guarantee.UNPROVEN}
+    if continuity.guarantee is Guarantee.REPAIRABLE:
+        assert continuity.repair in {Repair.IDS, Repair.TIME}
+
+
+def test_one_type_of_trades_is_worth_what_its_market_lets_anyone_prove() -> None:
+    repairable = Continuity(identity=Identity.NUMBER, link=Link.PLUS_ONE, proof=Proof.SEQUENCE, repair=Repair.TIME)
+    only_chained = Continuity(identity=Identity.NUMBER, link=Link.PLUS_ONE, proof=Proof.SEQUENCE)
+    by_text = Continuity(identity=Identity.TEXT, repair=Repair.NEWEST)
+    by_connection = Continuity(
+        identity=Identity.NUMBER,
+        link=Link.PLUS_ONE,
+        scope=Scope.CONNECTION,
+        proof=Proof.SEQUENCE,
+        repair=Repair.RECONNECT,
+    )
+    found = [continuity.guarantee for continuity in (repairable, only_chained, by_text, by_connection)]
+    assert found == [Guarantee.REPAIRABLE, Guarantee.CHAINED, Guarantee.UNPROVEN, Guarantee.CHAINED]
+    assert [repairable.chained, by_text.chained, by_connection.chained] == [True, False, False]
+    assert RECORDS.guarantee is Guarantee.UNPROVEN
+
+
+def test_the_readme_names_every_bit() -> None:
+    def words(values: type[enum.IntEnum]) -> str:
+        return ", ".join(f"{value.value} {value.name.lower().replace('_', ' ')}" for value in values)
+
+    rows = re.findall(r"^\| (\d) \| [^|]+ \| (\d [^|]+) \|$", README, re.MULTILINE)
+    parts = ((3, Identity), (2, Link), (1, Scope), (2, Proof), (3, Repair))
+    assert rows == [*((str(bits), words(values)) for bits, values in parts), ("1", "0 no, 1 yes")]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_readme_says_of_every_kind_its_schema_number_and_guarantee(name: str) -> None:
+    kind = KINDS[name]
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \| (\d+) \| ([^|]+) \| [^|]+ \|$", README, re.MULTILINE)
+    matching = [row for row in rows if name in _named(row[0])]
+    assert len(matching) == 1
+    _, schemas, number, guarantee = matching[0]
+    assert SCHEMA_OF[kind.event_type] in _numbers(schemas)
+    assert (int(number), guarantee) == (kind.continuity.number, kind.continuity.guarantee.value)
+
+
+def _named(cell: str) -> set[str]:
+    """The kinds that a cell such as ``partial_depth_5/10[_1s]`` stands for."""
+    names: set[str] = set()
+    for text in re.findall(r"`([^`]+)`", cell):
+        plain = text.removesuffix("[_1s]")
+        head, _, tail = plain.rpartition("_")
+        heads = [f"{head}_{part}" for part in tail.split("/")] if "/" in tail else [plain]
+        if "<interval>" in plain:
+            heads = [plain.replace("<interval>", interval) for interval in INTERVALS]
+        names |= {*heads, *(f"{one}_1s" for one in heads if plain != text)}
+    return names
+
+
+def _numbers(cell: str) -> set[int]:
+    """``1, 2`` or ``8 to 11``."""
+    found = {int(number) for number in re.findall(r"\d+", cell)}
+    return set(range(min(found), max(found) + 1)) if "to" in cell else found
