@@ -2,13 +2,13 @@
 
 Parts, in reading order:
 
-``events``, ``wire``    what a subscriber receives, and its bytes
+``events``, ``continuity``, ``wire``   what a subscriber receives, what its ids prove, and its bytes
 ``sequencing``          pure: ids, gaps, which copy of an event goes on, what to backfill, our own sequence numbers
 ``rotation``            pure: the life of one shard's connection as a table of rows, the schedule, the proof, the record
-``feed``                one shard's connection: lines, and the driver that does what the table says; recovery over REST, liveness
+``feed``                one shard's connection: lines, and the driver that does what the table says; backfill over REST, silences
 ``venues``              everything that is true of one exchange only
-``transport``           ZeroMQ: push, pull (acknowledged), publish, replay ring, subscribe and reassembly
-``supervision``         processes: children, restarts, budgets of connections and REST weight, the control channel
+``transport``           ZeroMQ: bundles (acknowledged), publisher, replay ring, subscriber and reassembly
+``supervision``         processes: children, restarts, grants from the budgets of connections and REST weight, the control channel
 ``checkpoint``          the file from which a restart continues
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``every``               how anything periodic is done
@@ -18,6 +18,29 @@ Parts, in reading order:
 ``config``, ``cli``     settings, commands
 
 The import contract (who may know whom) stands in ``pyproject.toml``; ``scripts/check`` proves it.
+
+Words, each with one meaning:
+
+``venue``                  one market of an exchange
+``stream``                 the venue's name of one flow: ``btcusdt@trade``
+``topic``, ``topic index`` our name of one flow: ``binance.trade.BTCUSDT``; its place in the codec's list of topics, the key inside a worker
+``shard``                  the symbols that one worker serves
+``line``                   one WebSocket connection of a shard: primary or standby
+``lane``                   one topic in the arbiter, which lets the first good copy of each event through
+``hole``, ``gap``, ``void`` ids or batches that were not received; a hole that was announced as a ``Gap``; ids that never existed
+``missing``                said of the ids in a hole or a gap
+``backfill``               fetching the events of holes and gaps over REST, in a worker
+``repair``                 filling a hole or gap later: in a worker by a backfill, in a subscriber from the replay ring
+``batch``, ``bundle``      consecutive events of one topic; the batches that a worker sends together
+``take``                   to accept what is handed in; what is given out is popped or next
+``position``               what a subscriber saves to continue later; ``published position``: how far the aggregator has published a topic
+``offset``                 a place in a buffer
+``request``, ``grant``, ``budget``  what a child asks its parent for; the parent's permission; the allowance per IP that it comes from
+``gate``, ``pause``        where refusals of the venue are remembered; the time in which a service is not used after one
+``life``                   one run of a process; a restarted worker or aggregator is another life of it
+``epoch``, ``sequence``    one life of the aggregator; the number of a batch within its topic and epoch
+``continuity``, ``guarantee``  how the ids of a topic follow each other; what that lets a subscriber rely on
+``message``, ``event``     bytes or JSON from the venue; one decoded fact (the public ``Message`` is one event with its topic)
 """
 
 from __future__ import annotations
@@ -26,6 +49,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from k2workers.continuity import Continuity, Guarantee
     from k2workers.errors import ConfigError, FeedSilent, K2Error
     from k2workers.events import (
         AggTrade,
@@ -61,10 +85,12 @@ __all__ = [
     "BookSnapshot",
     "BookTicker",
     "ConfigError",
+    "Continuity",
     "DepthUpdate",
     "Event",
     "FeedSilent",
     "Gap",
+    "Guarantee",
     "Heartbeat",
     "K2Error",
     "Kline",
@@ -84,7 +110,7 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = ("errors", "events", "wire", "transport.subscriber")
+_HOMES = ("errors", "continuity", "events", "wire", "transport.subscriber")
 """The modules that have these names, in the order in which they are looked through: the lightest first."""
 
 

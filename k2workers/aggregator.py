@@ -18,13 +18,13 @@ from k2workers.errors import CheckpointUnusable
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
-from k2workers.sequencing.sequencer import Position, Sequencer
-from k2workers.supervision import control, messages
+from k2workers.sequencing.sequencer import PublishedPosition, Sequencer
+from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
-from k2workers.transport import link
+from k2workers.transport import bundle_protocol
+from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.pull import BatchPuller
-from k2workers.transport.replay import ReplayServer
+from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 
 HEARTBEAT_S = 0.25
@@ -45,8 +45,8 @@ DRAIN_LIMIT_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class Memory:
-    """The checkpoint file of one run: recalled once, saved steadily; trouble with it never stops the feed."""
+class CheckpointFile:
+    """The checkpoint file of one run: read once at the start, then written steadily. A failure is logged and counted; it never stops the feed."""
 
     def __init__(self, path: Path, source: str, max_age_s: float) -> None:
         self.failures = 0
@@ -56,8 +56,8 @@ class Memory:
         self._warned_ns = -WARN_EVERY_NS
         self._saving: asyncio.Task[None] | None = None
 
-    def recall(self) -> checkpoint.Checkpoint:
-        """Where an earlier life stood; nothing if there was none or its file cannot be used."""
+    def read(self) -> checkpoint.Checkpoint:
+        """The positions of an earlier life; none if there was none, or if its file cannot be used."""
         try:
             content = self._path.read_bytes()
             recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns())
@@ -70,8 +70,8 @@ class Memory:
         _log.info("resumed", path=str(self._path), topics=len(recalled.positions))
         return recalled
 
-    def save(self, epoch: int, positions: dict[str, Position]) -> None:
-        """Write these positions, off the loop; nothing if the last write is still under way."""
+    def save(self, epoch: int, positions: dict[str, PublishedPosition]) -> None:
+        """Write these positions, on a thread; does nothing while the last write is still under way."""
         if self._saving is None or self._saving.done():
             content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
             self._saving = asyncio.get_running_loop().create_task(self._write(content))
@@ -97,8 +97,8 @@ class Aggregator:
 
     def __init__(self, settings: AggregatorSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.memory = Memory(Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s)
-        earlier = self.memory.recall()
+        self.checkpoint_file = CheckpointFile(Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s)
+        earlier = self.checkpoint_file.read()
         # Numbering begins anew, and later than before even if the clock was set back.
         self.sequencer = Sequencer(max(time.time_ns(), earlier.epoch + 1))
         self.sequencer.restore(earlier.positions)
@@ -116,7 +116,7 @@ class Aggregator:
         )
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
         self.snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self.ring, self.sequencer.epoch)
-        self.puller = BatchPuller(self._context, settings.pull_endpoint)
+        self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
         self._duties = (
             Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
             Every(HEARTBEAT_S, self.acknowledge, "acknowledge"),
@@ -124,16 +124,16 @@ class Aggregator:
         )
 
     def start(self) -> None:
-        """Begin to pull and publish, inside the running loop."""
+        """Begin to receive and publish, inside the running loop."""
         self.snapshots.start()
-        self.puller.start(self.on_bundle, self.publish, self.on_hello)
+        self.bundle_receiver.start(self.on_bundle, self.publish, self.on_hello)
         for duty in self._duties:
             duty.start()
 
-    def on_hello(self, hello: link.Hello) -> link.Welcome:
-        """A worker greets: learn from where it will send, tell it where every topic stands."""
+    def on_hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
+        """A worker says hello: note from which ids on it will send, and answer where every topic stands."""
         self.sequencer.rewind(hello.acknowledged)
-        return link.Welcome(self.sequencer.epoch, self.sequencer.positions())
+        return bundle_protocol.Welcome(self.sequencer.epoch, self.sequencer.positions())
 
     def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
         """Take one bundle; it is published at the end of the turn."""
@@ -148,12 +148,12 @@ class Aggregator:
             self._received_ns = wire.newest_received_ns(batches[-1])
         if self.sequencer.found_holes:
             _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=self.sequencer.found_holes)
-            self.puller.tell_holes(worker, self.sequencer.found_holes)
+            self.bundle_receiver.tell_holes(worker, self.sequencer.found_holes)
             self.sequencer.found_holes = {}
         self.heard_ns = time.monotonic_ns()
 
     def publish(self) -> None:
-        """Number and publish what was taken since the last call."""
+        """Number and publish what was received since the last call."""
         publish, remember = self.publisher.publish, self.ring.put
         published_ns, now_ns = time.time_ns(), time.monotonic_ns()
         published = self.sequencer.publish(published_ns)
@@ -168,23 +168,23 @@ class Aggregator:
             self._received_ns = None
 
     def acknowledge(self) -> None:
-        """Tell the workers what they need not keep any longer."""
+        """Tell the workers which bundles they need not keep any longer."""
         now_ns = time.monotonic_ns()
-        self.puller.acknowledge(now_ns - KEEP_NS, now_ns)
+        self.bundle_receiver.acknowledge(now_ns - KEEP_NS, now_ns)
 
     def checkpoint(self) -> None:
-        """Write down where every topic stood at the last checkpoint."""
-        self.memory.save(self.sequencer.epoch, self._checkpointed)
+        """Write where every topic stood one checkpoint ago (see ``KEEP_NS``)."""
+        self.checkpoint_file.save(self.sequencer.epoch, self._checkpointed)
         self._checkpointed = self.sequencer.positions()
 
     async def last_checkpoint(self) -> None:
-        """Write down where every topic stands, after all was given to subscribers."""
-        await self.memory.settle()
-        self.memory.save(self.sequencer.epoch, self.sequencer.positions())
-        await self.memory.settle()
+        """Write where every topic stands, once everything has been given to subscribers."""
+        await self.checkpoint_file.settle()
+        self.checkpoint_file.save(self.sequencer.epoch, self.sequencer.positions())
+        await self.checkpoint_file.settle()
 
     def heartbeat(self) -> None:
-        """Tell subscribers that we live, and read the news of subscriptions."""
+        """Publish a heartbeat, and read which subscriptions have come and gone."""
         self.heartbeats += 1
         beat, now_ns = self.heartbeats, time.time_ns()
         batch = wire.batch_of(HEARTBEAT_TOPIC, [Heartbeat(now_ns)], RECORDS.number)
@@ -202,7 +202,7 @@ class Aggregator:
 
     def close(self) -> None:
         """Close all sockets; what subscribers can still take within the linger time reaches them."""
-        self.puller.close()
+        self.bundle_receiver.close()
         self.snapshots.close()
         self.publisher.close()
         self._context.term()
@@ -245,16 +245,18 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     aggregator = Aggregator(settings)
     aggregator.start()
-    client = control.ControlClient(name, control_endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain | messages.Stop) else None)
+    client = control_channel.ControlClient(name, control_endpoint)
+    await client.start(
+        lambda message: stop.set() if isinstance(message, control_messages.Drain | control_messages.StopNow) else None
+    )
     client.send(
-        messages.Record(
+        control_messages.Record(
             name,
             "listening",
             {"publish": aggregator.publisher.endpoint, "snapshot": aggregator.snapshots.endpoint},
         )
     )
-    client.send(messages.Ready(name))
+    client.send(control_messages.Ready(name))
     settle_memory()
     instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
     beating = Every(BEAT_S, lambda: client.send(_beat(aggregator, name)), "beat")
@@ -266,12 +268,12 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     beating.stop()
     await aggregator.last_checkpoint()
     metrics.stop(last_turn=True)
-    client.send(messages.Record(name, "published", aggregator.summary()))
+    client.send(control_messages.Record(name, "published", aggregator.summary()))
     aggregator.close()
     await client.close()
 
 
-def _beat(aggregator: Aggregator, name: str) -> messages.Beat:
+def _beat(aggregator: Aggregator, name: str) -> control_messages.Beat:
     sequencer = aggregator.sequencer
     counters: dict[str, int | float] = {
         "events_published": sequencer.events,
@@ -280,9 +282,9 @@ def _beat(aggregator: Aggregator, name: str) -> messages.Beat:
         "repaired_ids": sequencer.repaired_ids,
         "void_ids": sequencer.void_ids,
         "old_events": sequencer.old_events,
-        "checkpoint_failures": aggregator.memory.failures,
+        "checkpoint_failures": aggregator.checkpoint_file.failures,
     }
-    return messages.Beat(name, os.getpid(), counters, {"topics": len(sequencer.topics)})
+    return control_messages.Beat(name, os.getpid(), counters, {"topics": len(sequencer.topics)})
 
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
@@ -298,7 +300,7 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_void_ids": sequencer.void_ids,
             "k2_replay_ring_bytes": aggregator.ring.bytes,
             "k2_replayed_batches": aggregator.snapshots.replayed,
-            "k2_checkpoint_failures": aggregator.memory.failures,
+            "k2_checkpoint_failures": aggregator.checkpoint_file.failures,
             "k2_old_events_dropped": sequencer.old_events,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,

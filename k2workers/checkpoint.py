@@ -13,13 +13,13 @@ from pathlib import Path
 import msgspec
 
 from k2workers.errors import CheckpointUnusable
-from k2workers.sequencing.sequencer import Position
+from k2workers.sequencing.sequencer import PublishedPosition
 
 FORMAT = 1
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line. ``source`` names what was fed from; ``epoch`` is the numbering's; times are wall-clock ns."""
+    """The first line. ``source`` names the venue (or the embedded exchange); ``epoch`` is that of the sequence numbers; times are wall-clock ns."""
 
     format: int
     source: str
@@ -32,13 +32,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """What was read: ``positions`` by topic, and the epoch of the life that wrote it."""
 
     epoch: int
-    positions: dict[str, Position]
+    positions: dict[str, PublishedPosition]
 
 
-_positions = msgspec.msgpack.Decoder(dict[str, Position])
+_positions = msgspec.msgpack.Decoder(dict[str, PublishedPosition])
 
 
-def encode(source: str, epoch: int, positions: dict[str, Position], now_ns: int) -> bytes:
+def encode(source: str, epoch: int, positions: dict[str, PublishedPosition], now_ns: int) -> bytes:
     """The bytes of the file."""
     body = msgspec.msgpack.encode(positions)
     head = Head(FORMAT, source, now_ns, epoch, hashlib.blake2b(body, digest_size=16).hexdigest())

@@ -1,12 +1,12 @@
-"""Owns what the parent tells each child at its start; apart from what they run, which the parent does not load."""
+"""Owns the settings that the parent gives each child at its start. A module of its own, so that the parent need not import what the children run."""
 
 from __future__ import annotations
 
 import msgspec
 
-from k2workers.feed.settings import FeedSettings
-from k2workers.simulator.settings import SimulatorSettings
-from k2workers.supervision.asking import AlonePolicy
+from k2workers.feed.feed_settings import FeedSettings
+from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.supervision.permission_client import AlonePolicy
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed: FeedSettings
     symbols: tuple[str, ...]
     kinds: tuple[str, ...]
-    push_endpoint: str
+    bundle_endpoint: str
     rest_url: str
     book_levels: int = 1_000
     ca_bundle: str = ""
@@ -26,13 +26,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it pulls and publishes, how much may wait for a slow subscriber (batches), and what it remembers.
+    """Where it receives and publishes, how many batches may wait for a slow subscriber, and how much the replay ring holds.
 
-    ``checkpoint`` is the file from which a restart continues; ``source`` names what is fed from, ``max_age_s`` is how
-    old the file may be.
+    ``checkpoint`` is the file from which a restart continues; ``source`` names the venue (or the embedded
+    exchange); ``checkpoint_max_age_s`` is how old the file may be.
     """
 
-    pull_endpoint: str
+    bundle_endpoint: str
     publish_endpoint: str
     snapshot_endpoint: str
     checkpoint: str

@@ -86,7 +86,7 @@ def run(
     replay
         Recorded files for the embedded exchange (with --demo).
     replay_speed
-        How much faster than recorded; 0 is as fast as it is taken.
+        How much faster than recorded; 0 is without pauses.
     config
         Settings file (TOML); config/k2workers.toml if it exists.
     binance_connection_max_lifetime_hours
@@ -121,12 +121,12 @@ def run(
     setting_of = {name: SETTING_OF.get(name, name) for name in parameters}
     flag_of = {setting: f"--{name.replace('_', '-')}" for name, setting in setting_of.items()}
     flags: dict[str, Any] = {setting_of[name]: value for name, value in parameters.items() if value is not None}
-    from k2workers import start
+    from k2workers import bootstrap
 
-    start.prepare()
+    bootstrap.prepare()
     from k2workers import config as configuration
 
-    return start.run(configuration.load(flags, config, flag_of=flag_of))
+    return bootstrap.run(configuration.load(flags, config, flag_of=flag_of))
 
 
 @app.command(help_epilogue="")
@@ -168,7 +168,7 @@ def simulate(
     replay
         Recorded files instead of a generated market.
     replay_speed
-        How much faster than recorded; 0 is as fast as it is taken.
+        How much faster than recorded; 0 is without pauses.
     tls_cert
         PEM certificate: serve TLS.
     tls_key

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     demo: bool = Field(False, description="feed from the embedded exchange instead of the venue")
     demo_rate: float = Field(4000.0, gt=0, le=200_000, description="events a second of the embedded exchange")
     replay: Words = Field(default=[], description="recorded files for the embedded exchange, with demo only")
-    replay_speed: float = Field(1.0, ge=0, le=10_000, description="how much faster than recorded; 0: as fast as taken")
+    replay_speed: float = Field(1.0, ge=0, le=10_000, description="how much faster than recorded; 0: without pauses")
     duration_s: float | None = Field(None, gt=0, description="stop after so many seconds")
     report: str = Field("", description="write what happened to this JSON file at the end")
     http_host: str = Field("127.0.0.1", min_length=1, description="address of /metrics, /healthz, /readyz, /status")

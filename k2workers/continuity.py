@@ -62,7 +62,7 @@ class Proof(enum.IntEnum):
 
 
 class Repair(enum.IntEnum):
-    """How what is missing can be had again."""
+    """How missing events can be fetched again."""
 
     NONE = 0
     NEXT = 1

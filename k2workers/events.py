@@ -273,7 +273,7 @@ class Part(enum.Enum):
     """About the feed itself: its ids are times, and may repeat."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True):
     """One type of events. ``first``, ``last`` and ``learned`` are fields: the first and the last id, and when we learned of it.
 
     ``learned`` is the last field of every type, so that it can be read from the end of the encoded bytes.
@@ -293,22 +293,22 @@ class Row(msgspec.Struct, frozen=True):
 
 
 TABLE = (
-    Row(1, Trade, Part.DATA, "trade_id", "trade_id", "received_ns"),
-    Row(2, AggTrade, Part.DATA, "agg_trade_id", "agg_trade_id", "received_ns"),
-    Row(3, BlockTrade, Part.DATA, "block_trade_id", "block_trade_id", "received_ns"),
-    Row(4, BookTicker, Part.DATA, "update_id", "update_id", "received_ns"),
-    Row(5, DepthUpdate, Part.DATA, "first_update_id", "last_update_id", "received_ns"),
-    Row(6, PartialDepth, Part.DATA, "last_update_id", "last_update_id", "received_ns"),
-    Row(7, Kline, Part.DATA, "open_time_ns", "open_time_ns", "received_ns"),
-    Row(8, MiniTicker, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
-    Row(9, Ticker, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
-    Row(10, AveragePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
-    Row(11, ReferencePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
-    Row(12, BookSnapshot, Part.SNAPSHOT, "last_update_id", "last_update_id", "received_ns"),
-    Row(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
-    Row(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
-    Row(110, Status, Part.RECORD, "at_ns", "at_ns", "at_ns"),
-    Row(111, Heartbeat, Part.RECORD, "at_ns", "at_ns", "at_ns"),
+    EventRow(1, Trade, Part.DATA, "trade_id", "trade_id", "received_ns"),
+    EventRow(2, AggTrade, Part.DATA, "agg_trade_id", "agg_trade_id", "received_ns"),
+    EventRow(3, BlockTrade, Part.DATA, "block_trade_id", "block_trade_id", "received_ns"),
+    EventRow(4, BookTicker, Part.DATA, "update_id", "update_id", "received_ns"),
+    EventRow(5, DepthUpdate, Part.DATA, "first_update_id", "last_update_id", "received_ns"),
+    EventRow(6, PartialDepth, Part.DATA, "last_update_id", "last_update_id", "received_ns"),
+    EventRow(7, Kline, Part.DATA, "open_time_ns", "open_time_ns", "received_ns"),
+    EventRow(8, MiniTicker, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(9, Ticker, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(10, AveragePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(11, ReferencePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(12, BookSnapshot, Part.SNAPSHOT, "last_update_id", "last_update_id", "received_ns"),
+    EventRow(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
+    EventRow(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
+    EventRow(110, Status, Part.RECORD, "at_ns", "at_ns", "at_ns"),
+    EventRow(111, Heartbeat, Part.RECORD, "at_ns", "at_ns", "at_ns"),
 )
 """Every type of events. ``number`` is the schema number of its batches, and is never used again for another type."""
 
@@ -317,7 +317,7 @@ LATE = 1000
 
 # ── what follows from the table ─────────────────────────────────────────────────────────────────────────────
 
-ROW_OF: dict[type[Event], Row] = {row.type: row for row in TABLE}
+ROW_OF: dict[type[Event], EventRow] = {row.type: row for row in TABLE}
 SCHEMAS: dict[int, type[Event]] = {row.number: row.type for row in TABLE}
 SCHEMA_OF: dict[type[Event], int] = {row.type: row.number for row in TABLE}
 PART_OF: dict[int, Part] = {row.number: row.part for row in TABLE}

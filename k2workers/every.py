@@ -1,4 +1,4 @@
-"""Owns how anything periodic is done: one failed turn is told and counted, and the next one comes.
+"""Owns how anything periodic is done: a failed turn is logged and counted, and the next one comes.
 
 Knows nothing of what is done. A duty written by hand (a timer that sets itself anew, a task that sleeps and repeats) ends for ever with its
 first exception, while its process goes on as if nothing had happened.

@@ -1,8 +1,7 @@
 """Owns which shard serves which symbol. Pure, and the same answer in every process and on every host.
 
 Each symbol prefers the shards in an order that depends on its name alone. In the first round every symbol asks for its first
-choice, in the second those that found no room ask for their second, and so on; a shard that cannot take all who ask takes those that
-want it most. Room is given so that no shard ever holds two symbols more than another.
+choice, in the second those that found no room ask for their second, and so on; a shard that has no room for all who ask takes those with the highest preference for it. Room is given so that no shard ever holds two symbols more than another.
 
 One symbol more or less changes the room of one shard, so few others move: with up to 8 shards at most 5 (1.5 on average), with 16 on
 average 1.9 and in one case of about 1,000 six. Rounds move fewer than bounded-load rendezvous hashing, taking turns, a least-cost
@@ -32,17 +31,17 @@ def assign(
     _check_fit(len(unique), running, shards, streams_per_symbol, streams_per_connection)
     room, larger = divmod(len(unique), running)  # so many shards hold one more than ``room``
     held: list[list[str]] = [[] for _ in range(running)]
-    wishes = {symbol: _wishes(symbol, running) for symbol in unique}
+    preferences = {symbol: _preferences(symbol, running) for symbol in unique}
     for choice in range(running):
         unplaced = []
-        for symbol in sorted(wishes, key=lambda symbol: (-wishes[symbol][choice][0], symbol)):
-            names = held[wishes[symbol][choice][1]]
+        for symbol in sorted(preferences, key=lambda symbol: (-preferences[symbol][choice][0], symbol)):
+            names = held[preferences[symbol][choice][1]]
             if len(names) < room or (len(names) == room and larger):
                 larger -= len(names) == room
                 names.append(symbol)
             else:
                 unplaced.append(symbol)
-        wishes = {symbol: wishes[symbol] for symbol in unplaced}
+        preferences = {symbol: preferences[symbol] for symbol in unplaced}
     return [sorted(names) for names in held]
 
 
@@ -61,7 +60,7 @@ def _check_fit(symbols: int, running: int, shards: int, streams_per_symbol: int,
         )
 
 
-def _wishes(symbol: str, running: int) -> list[tuple[int, int]]:
-    """(How much it wants the shard, the shard), most wanted first. A further shard changes nothing about the others."""
+def _preferences(symbol: str, running: int) -> list[tuple[int, int]]:
+    """(Weight, shard), the preferred shard first. One more shard changes nothing about the order of the others."""
     weights = struct.unpack(f">{running}Q", hashlib.shake_128(symbol.encode()).digest(8 * running))
     return sorted(((weight, shard) for shard, weight in enumerate(weights)), reverse=True)

@@ -1,4 +1,4 @@
-"""Owns which worker serves which symbol for the whole run, and what the venue says of each: shown, and told when it changes.
+"""Owns which worker serves which symbol during the whole run, and the status that the venue gives each symbol: shown, and logged when it changes.
 
 Symbols that come later go to the worker with the fewest; no other moves. A worker is told all of its symbols, again and again until
 it reports as many, so that neither a lost message nor a restart loses one.
@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from k2workers.answers import Service
 from k2workers.errors import AddressRefused, ConfigError, VenueError
-from k2workers.plan import Plan
+from k2workers.run_plan import RunPlan
 from k2workers.supervision.child import ChildSpec
-from k2workers.supervision.messages import Serve
+from k2workers.supervision.control_messages import Serve
 from k2workers.supervision.supervisor import Supervisor
 from k2workers.tls import client_context
+from k2workers.venue_answers import Service
 from k2workers.venues.venue import TRADING, VANISHED, Choice, Listing
 
 RETRY_CAP_S = 30.0
@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 class SymbolWatch:
     """The symbols of one run: ``choose`` them, ``begin`` with them, then ``check`` them and ``remind`` steadily."""
 
-    def __init__(self, plan: Plan, supervisor: Supervisor) -> None:
+    def __init__(self, plan: RunPlan, supervisor: Supervisor) -> None:
         self._plan = plan
         self._supervisor = supervisor
         self._specs: dict[str, ChildSpec] = {}
@@ -55,7 +55,7 @@ class SymbolWatch:
         return list(self._status)
 
     async def choose(self) -> Choice:
-        """What can be served, however long the venue cannot be asked or has nothing; a user's mistake raises ConfigError."""
+        """The symbols to serve: asks until the venue answers and lists some. Raises ConfigError for a user's mistake."""
         delay_s = 1.0
         while True:
             try:
@@ -101,7 +101,7 @@ class SymbolWatch:
         return self._plan.venue.listing(url, context)
 
     def _read_selectors(self) -> list[str]:
-        """What is asked for now: files may have changed. A file that cannot be read any longer is as it was."""
+        """The names and patterns that are asked for now: files may have changed. Of a file that cannot be read any longer, the last content counts."""
         try:
             read = read_selectors(self._plan.settings.symbols)
         except ConfigError as error:
@@ -113,7 +113,7 @@ class SymbolWatch:
         return list(dict.fromkeys([*read, *(name for name in self._selectors if name.upper() in self._status)]))
 
     def begin(self, choice: Choice) -> list[ChildSpec]:
-        """The workers for these. Raises ConfigError if they do not fit."""
+        """Plan the workers that serve these. Raises ConfigError if they do not fit."""
         specs = self._plan.workers(list(choice.served))
         self._specs = {spec.name: spec for spec in specs}
         self._status = dict(choice.served)
@@ -228,7 +228,7 @@ def read_selectors(words: Iterable[str]) -> list[str]:
 def _lines(word: str) -> list[str]:
     path = word.removeprefix("file:")
     try:
-        # A line that is no text is a name that the venue does not know: told like any other, and the rest is served.
+        # A line that is no text is a name that the venue does not know: it is reported like any other, and the rest is served.
         lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error})") from None

@@ -1,4 +1,4 @@
-"""Owns what we trust, certifi's roots and a CA bundle of the user's own when one is set; and what a failed connection is told.
+"""Owns which certificates we trust (certifi's roots, and the user's CA bundle if one is set), and the words for why a connection failed.
 
 What is trusted does not depend on Python's version. Since 3.13 the standard library's default refuses a CA without key identifiers
 (``VERIFY_X509_STRICT``), which many companies' own are, and trusts an intermediate CA of the bundle by itself
@@ -43,7 +43,7 @@ def client_context(ca_bundle: str) -> ssl.SSLContext:
 def reason(error: BaseException) -> str:
     """Why a connection failed: what was wrong with TLS if that was it, or the words of the first cause.
 
-    The outermost words of a library tell less, such as that all attempts have failed.
+    The outermost error of a library says less, such as that all attempts have failed.
     """
     words = ""
     for cause in _chain(error):

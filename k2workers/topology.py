@@ -18,14 +18,14 @@ from typing import Any
 
 import structlog
 
-from k2workers import plan, report
+from k2workers import report, run_plan
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every
 from k2workers.metrics import exporter
-from k2workers.resources import ResourceMeter
-from k2workers.supervision.messages import Record
+from k2workers.resource_meter import ResourceMeter
+from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
 
@@ -43,7 +43,7 @@ class Topology:
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
         self.settings = settings
-        self.plan = plan.Plan(settings, run_dir, origin_ns=time.monotonic_ns())
+        self.plan = run_plan.RunPlan(settings, run_dir, origin_ns=time.monotonic_ns())
         self.supervisor = Supervisor(
             self.plan.control_endpoint,
             SupervisorPolicy(budget=self.plan.budget, weight=self.plan.weight, pauses=self.plan.venue.pauses),
@@ -112,11 +112,11 @@ class Topology:
         if self.settings.demo:
             _log.warning("demo", note="events come from the embedded exchange, not from a venue")
             launch(self.plan.exchange())
-            await ready(plan.EXCHANGE)
-            self.plan.use_exchange(await self._record(plan.EXCHANGE, "listening"))
+            await ready(run_plan.EXCHANGE)
+            self.plan.use_exchange(await self._record(run_plan.EXCHANGE, "listening"))
         self.waiting_for = "symbols"
         choosing = asyncio.ensure_future(self._symbols.choose())
-        serving = asyncio.ensure_future(ready(plan.AGGREGATOR))
+        serving = asyncio.ensure_future(ready(run_plan.AGGREGATOR))
         try:
             # An aggregator that cannot serve, because its port is taken, ends the program also while the venue is silent.
             await asyncio.wait({choosing, serving}, return_when=asyncio.FIRST_EXCEPTION)
@@ -128,11 +128,11 @@ class Topology:
         finally:
             choosing.cancel()
             serving.cancel()
-        listening = await self._record(plan.AGGREGATOR, "listening")
+        listening = await self._record(run_plan.AGGREGATOR, "listening")
         _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
         if self.settings.demo:
             launch(self.plan.witness(listening["publish"], listening["snapshot"]))
-            await ready(plan.WITNESS)
+            await ready(run_plan.WITNESS)
         self.waiting_for = "workers"
         for spec in specs:
             self._shard_names.append(spec.name)
@@ -142,7 +142,7 @@ class Topology:
         self.waiting_for = ""
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
-        """A record that a ready child has sent just before."""
+        """The record of this kind that a child sends just before it says that it is ready."""
         for _ in range(200):
             found = self._records.get((name, kind))
             if found is not None:
@@ -178,7 +178,7 @@ class Topology:
             symbols=self._symbols.symbols,
             duration_s=served_s,
             workers=[self._worker_figures(name) for name in self._shard_names],
-            aggregator=self._records.get((plan.AGGREGATOR, "published"), {}),
+            aggregator=self._records.get((run_plan.AGGREGATOR, "published"), {}),
             rotations=self._rotations,
             truth=self._truth() if self.settings.demo else None,
         )
@@ -193,8 +193,8 @@ class Topology:
     def _truth(self) -> dict[str, Any]:
         from k2workers import witness  # only a demonstration has one
 
-        emitted = self._records.get((plan.EXCHANGE, "emitted"), {})
-        received = self._records.get((plan.WITNESS, "received"), {}).get("topics", {})
+        emitted = self._records.get((run_plan.EXCHANGE, "emitted"), {})
+        received = self._records.get((run_plan.WITNESS, "received"), {}).get("topics", {})
         compared = witness.compare(self.plan.by_topic(emitted.get("topics", {})), received)
         return {**compared, "left_out": emitted.get("left_out", {})}
 
@@ -223,7 +223,7 @@ class Topology:
             beat = self.supervisor.beat(name)
             figures = {**self._worker_figures(name), **(beat.status if beat is not None else {})}
             workers.append({**figures, "events_per_s": self._meter.rate(name), "alive": states[name]["alive"]})
-        aggregator = self.supervisor.beat(plan.AGGREGATOR) if plan.AGGREGATOR in states else None
+        aggregator = self.supervisor.beat(run_plan.AGGREGATOR) if run_plan.AGGREGATOR in states else None
         return {
             "venue": self.plan.venue.name,
             "demo": self.settings.demo,

@@ -148,7 +148,7 @@ def _array_head(count: int) -> bytes:
 def newest_received_ns(batch: Batch) -> int | None:
     """When the last event of a batch was read from its socket, without decoding: its last field is a uint64 of ns.
 
-    Every event type ends with the time we learned of it (``events.Row.learned``), and MessagePack writes such a number in nine bytes.
+    Every event type ends with the time we learned of it (``events.EventRow.learned``), and MessagePack writes such a number in nine bytes.
     """
     events = batch.events
     if len(events) < 9 or events[-9] != _U64:

@@ -1,7 +1,7 @@
 """Owns the independent count under ``--demo``: a subscriber like any other, in a process of its own.
 
-It knows only what it received over ZeroMQ. ``compare`` holds that against what the exchange says it sent; neither side
-asks the pipeline about itself.
+It knows only what it received over ZeroMQ. ``compare`` compares that with what the exchange says it sent; neither side asks the
+pipeline about itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Kline, Void
 from k2workers.every import Every
 from k2workers.sequencing.ranges import IdRanges
-from k2workers.supervision import control, messages
+from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent
 from k2workers.transport.reassembly import Lost
 from k2workers.transport.subscriber import Message, Subscriber
@@ -170,8 +170,10 @@ def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
 async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    client = control.ControlClient(name, control_endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain | messages.Stop) else None)
+    client = control_channel.ControlClient(name, control_endpoint)
+    await client.start(
+        lambda message: stop.set() if isinstance(message, control_messages.Drain | control_messages.StopNow) else None
+    )
     witness = Witness()
     async with Subscriber(
         [settings.prefix],
@@ -179,16 +181,16 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
         snapshot_endpoint=settings.snapshot_endpoint,
         high_water_mark=1_000_000,
     ) as subscriber:
-        beating = Every(0.5, lambda: client.send(messages.Beat(name, os.getpid(), {}, {})), "beat")
+        beating = Every(0.5, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")
         beating.start()
         await subscriber.wait_subscribed(SUBSCRIBE_S)
-        client.send(messages.Ready(name))
+        client.send(control_messages.Ready(name))
         stopping = loop.create_task(stop.wait())
         while not stopping.done():
             await _take_until_quiet(witness, subscriber, stopping)
         await _take_until_quiet(witness, subscriber, None)
         beating.stop()
-    client.send(messages.Record(name, "received", witness.result()))
+    client.send(control_messages.Record(name, "received", witness.result()))
     await client.close()
 
 

@@ -1,4 +1,4 @@
-"""Owns the worker process: one shard's driver, its push socket, its beats to the parent.
+"""Owns the worker process: one shard's driver, its socket to the aggregator, its beats to the parent.
 
 A worker that loses its parent, or is told to drain, closes its lines with 1000, pushes what it received and exits.
 """
@@ -22,24 +22,24 @@ from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
 from k2workers.every import Every
+from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
-from k2workers.feed.recovery import Recovery
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.rotation.record import RotationRecord
-from k2workers.sequencing.backfill import BackfillPolicy
-from k2workers.sequencing.sequencer import Position
-from k2workers.supervision import control, messages
-from k2workers.supervision.asking import Parent
+from k2workers.sequencing.backfill_planner import BackfillPolicy
+from k2workers.sequencing.sequencer import PublishedPosition
+from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.supervision.permission_client import PermissionClient
 from k2workers.tls import client_context
-from k2workers.transport import link
-from k2workers.transport.push import BatchPusher
+from k2workers.transport import bundle_protocol
+from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.binance import BinanceSpot
 
 BEAT_S = 0.5
 METRICS_S = 1.0
 SILENT_STREAM = "silent_stream"
-"""Why a connection is replaced whose stream brings nothing although the venue has newer events."""
+"""The reason for replacing a connection on which a stream delivers nothing although the venue has newer events."""
 
 REFUSED_SHOWN = 20
 """How many refused streams /status names; the metric counts all."""
@@ -60,7 +60,7 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
-        self._positions: Mapping[str, Position] = {}
+        self._published: Mapping[str, PublishedPosition] = {}
         self._latency = LatencyHistogram()
         self._driver: Driver | None = None
         self._instruments = Instruments(
@@ -75,64 +75,68 @@ class Worker:
         """Serve until told to stop, then drain."""
         settings, loop = self.settings, asyncio.get_running_loop()
         guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
-        client = control.ControlClient(self.name, self._control_endpoint)
+        client = control_channel.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
-        venue, grants = BinanceSpot(), Parent(client, settings.feed.shard, settings.alone, BinanceSpot.pauses)
+        venue, grants = BinanceSpot(), PermissionClient(client, settings.feed.shard, settings.alone, BinanceSpot.pauses)
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
         context = client_context(settings.ca_bundle) if wss or https else None
-        pusher = BatchPusher(settings.push_endpoint, f"{self.name}{link.LIFE.decode()}{os.getpid()}")
+        bundle_sender = BundleSender(
+            settings.bundle_endpoint, f"{self.name}{bundle_protocol.LIFE.decode()}{os.getpid()}"
+        )
         driver = Driver(
             settings.feed,
             venue,
             venue.stream_specs(settings.kinds, settings.symbols),
             grants=grants,
-            push=pusher.push,
-            on_record=lambda record: self._on_rotation(record, client, pusher),
+            push=bundle_sender.push,
+            on_record=lambda record: self._on_rotation(record, client, bundle_sender),
             observe_latency=self._latency.observe,
             ssl_context=context if wss else None,
         )
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
-            recovery = Recovery(driver.intake, history, grants, BackfillPolicy())
-            await self._serve(driver, recovery, pusher, client)
-        pusher.close()
+            backfiller = Backfiller(driver.intake, history, grants, BackfillPolicy())
+            await self._serve(driver, backfiller, bundle_sender, client)
+        bundle_sender.close()
         await client.close()
 
     async def _serve(
-        self, driver: Driver, recovery: Recovery, pusher: BatchPusher, client: control.ControlClient
+        self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender, client: control_channel.ControlClient
     ) -> None:
         intake = driver.intake
-        pusher.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
+        bundle_sender.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
         await self._await_welcome()
-        intake.resume({topic: (at.last_id, at.open) for topic, at in self._positions.items()})
+        intake.resume({topic: (at.last_id, at.open) for topic, at in self._published.items()})
         self._driver = driver  # only now: streams that are added sooner would begin anew
-        driver.on_live = recovery.probe
-        driver.on_silent = recovery.probe
-        recovery.on_confirmed = lambda stream, newer: self._on_confirmed(driver, stream, newer)
-        recovery.start()
+        driver.on_live = backfiller.probe
+        driver.on_silent = backfiller.probe
+        backfiller.on_confirmed = lambda topic_index, newer: self._on_confirmed(driver, topic_index, newer)
+        backfiller.start()
         driver.start()
-        client.send(messages.Ready(self.name))
+        client.send(control_messages.Ready(self.name))
         settle_memory()
-        beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, recovery, pusher)), "beat")
+        beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, backfiller, bundle_sender)), "beat")
         beating.start()
-        metrics = Every(METRICS_S, lambda: self._flush_metrics(driver, recovery, pusher), "metrics", give_up=None)
+        metrics = Every(
+            METRICS_S, lambda: self._flush_metrics(driver, backfiller, bundle_sender), "metrics", give_up=None
+        )
         metrics.start()
         await self._stop.wait()
         await driver.stop()
-        await recovery.stop()
-        await pusher.drain(DRAIN_S)
+        await backfiller.stop()
+        await bundle_sender.drain(DRAIN_S)
         beating.stop()
         metrics.stop(last_turn=True)
-        client.send(self._beat_message(driver, recovery, pusher))
+        client.send(self._beat_message(driver, backfiller, bundle_sender))
 
     @staticmethod
-    def _on_confirmed(driver: Driver, stream: int, newer: bool) -> None:
-        """A stream was suspiciously silent: the venue says whether it should not have been."""
-        if stream not in driver.silence.silent:
+    def _on_confirmed(driver: Driver, topic_index: int, newer: bool) -> None:
+        """A topic was suspiciously silent, and the venue was asked: ``newer`` is whether it had events that the lines did not deliver."""
+        if topic_index not in driver.silence.silent:
             return
         if newer:
             driver.rotate(SILENT_STREAM)
         else:
-            driver.silence.quiet(stream, time.monotonic_ns())
+            driver.silence.quiet(topic_index, time.monotonic_ns())
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -141,14 +145,14 @@ class Worker:
         if not self._welcomed.is_set():
             _log.warning("no_welcome", waited_s=WELCOME_S, then="starts without knowing what was published before")
 
-    def _on_welcome(self, welcome: link.Welcome) -> None:
-        self._positions = welcome.positions
+    def _on_welcome(self, welcome: bundle_protocol.Welcome) -> None:
+        self._published = welcome.positions
         self._welcomed.set()
 
     def _on_message(self, message: Any) -> None:
-        if isinstance(message, messages.Drain | messages.Stop):
+        if isinstance(message, control_messages.Drain | control_messages.StopNow):
             self._stop.set()
-        elif isinstance(message, messages.Serve):
+        elif isinstance(message, control_messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
 
     def _serve_as_well(self, symbols: list[str]) -> None:
@@ -160,28 +164,32 @@ class Worker:
         self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
         _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 
-    def _on_rotation(self, record: RotationRecord, client: control.ControlClient, pusher: BatchPusher) -> None:
+    def _on_rotation(
+        self, record: RotationRecord, client: control_channel.ControlClient, bundle_sender: BundleSender
+    ) -> None:
         data = msgspec.to_builtins(record)
         handovers = data.pop("handovers")
         _log.info("connection_rotated", **data)
         topic = f"status.rotation.{record.shard}"
-        pusher.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())], RECORDS.number)])
-        client.send(messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
+        bundle_sender.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())], RECORDS.number)])
+        client.send(control_messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
-    def _beat_message(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> messages.Beat:
+    def _beat_message(
+        self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender
+    ) -> control_messages.Beat:
         intake = driver.intake
         counters: dict[str, int | float] = {
             "events_received": intake.events,
             "duplicates": intake.duplicates,
             "gaps": intake.gaps,
             "missing": intake.missing,
-            "trouble": intake.trouble.counts.total(),
+            "trouble": intake.dropped.counts.total(),
             "bytes": driver.lines.traffic[0],
-            "push_queue": pusher.counters.pending_bundles,
-            "push_refused": pusher.counters.bundles_refused,
+            "push_queue": bundle_sender.counters.pending_bundles,
+            "push_refused": bundle_sender.counters.bundles_refused,
             "repaired": intake.repaired,
             "voids": intake.voids,
-            "rest_requests": recovery.requests.total(),
+            "rest_requests": backfiller.requests.total(),
         }
         status: dict[str, Any] = {
             "shard": self.settings.feed.shard,
@@ -194,15 +202,15 @@ class Worker:
             "rotations": driver.rotations.total(),
             "reconnects": driver.reconnects.total(),
             "gaps_open": intake.gaps_open,
-            "repairs_waiting": recovery.planner.waiting,
+            "repairs_waiting": backfiller.planner.waiting,
             "streams_silent": len(driver.silence.silent),
             "streams": len(driver.lines.names),
             "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
-        return messages.Beat(self.name, os.getpid(), counters, status)
+        return control_messages.Beat(self.name, os.getpid(), counters, status)
 
-    def _flush_metrics(self, driver: Driver, recovery: Recovery, pusher: BatchPusher) -> None:
+    def _flush_metrics(self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender) -> None:
         intake = driver.intake
         traffic_bytes, frames = driver.lines.traffic
         self._instruments.flush(
@@ -216,20 +224,20 @@ class Worker:
                 "k2_duplicates_dropped": intake.duplicates_by_kind(),
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
-                "k2_messages_dropped": intake.trouble.counts,
+                "k2_messages_dropped": intake.dropped.counts,
                 "k2_bytes_received": traffic_bytes,
                 "k2_frames_received": frames,
-                "k2_push_queue_bundles": pusher.counters.pending_bundles,
-                "k2_push_back_pressured": pusher.counters.back_pressured,
-                "k2_push_refused": pusher.counters.bundles_refused,
-                "k2_push_kept_bytes": pusher.counters.kept_bytes,
-                "k2_push_resent": pusher.counters.resent,
-                "k2_rest_requests": recovery.requests,
-                "k2_rest_rows_dropped": recovery.rows_dropped,
+                "k2_push_queue_bundles": bundle_sender.counters.pending_bundles,
+                "k2_push_back_pressured": bundle_sender.counters.back_pressured,
+                "k2_push_refused": bundle_sender.counters.bundles_refused,
+                "k2_push_kept_bytes": bundle_sender.counters.kept_bytes,
+                "k2_push_resent": bundle_sender.counters.resent,
+                "k2_rest_requests": backfiller.requests,
+                "k2_rest_rows_dropped": backfiller.rows_dropped,
                 "k2_streams_silent": len(driver.silence.silent),
                 "k2_streams_refused": len(driver.lines.subscriptions.refused),
                 "k2_subscriptions_lost": driver.lines.subscriptions.lost,
-                "k2_holes_waiting": recovery.planner.waiting,
+                "k2_holes_waiting": backfiller.planner.waiting,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,
                 "k2_duty_failures": every.failures,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from k2workers.answers import Answer
 from k2workers.errors import VenueError
 from k2workers.supervision.child import ChildSpec
-from k2workers.supervision.messages import Beat, Message
+from k2workers.supervision.control_messages import AnyControlMessage, Beat
 from k2workers.supervision.permissions import Permissions
+from k2workers.venue_answers import Answer
 
 
 class OpenHanded:
-    """Gives every permission to spend REST weight at once (``feed.recovery.WeightGrants``); ``closed`` gives none."""
+    """Gives every permission to spend REST weight at once (``feed.backfiller.WeightGrants``); ``closed`` gives none."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -23,7 +23,7 @@ class OpenHanded:
         self.asked.append((weight, urgency))
         return None if self.closed else len(self.asked)
 
-    def weight_done(self, ask_id: int, used: int, answer: Answer | None) -> None:
+    def weight_done(self, grant_id: int, used: int, answer: Answer | None) -> None:
         if answer is not None and answer.retry_after_s:
             self.refusals.append(answer.retry_after_s)
 
@@ -34,7 +34,7 @@ class Careless:
     def __init__(self) -> None:
         self.specs: dict[str, ChildSpec] = {}
         self.beats: dict[str, Beat] = {}
-        self.sent: list[tuple[str, Message]] = []
+        self.sent: list[tuple[str, AnyControlMessage]] = []
         self.permissions: Permissions | None = None
 
     def pids(self) -> dict[str, int]:
@@ -43,7 +43,7 @@ class Careless:
     def beat(self, name: str) -> Beat | None:
         return self.beats.get(name)
 
-    def send(self, name: str, message: Message) -> None:
+    def send(self, name: str, message: AnyControlMessage) -> None:
         self.sent.append((name, message))
 
     def respec(self, spec: ChildSpec) -> None:
@@ -62,7 +62,7 @@ class Permit:
 
 
 class Turns:
-    """Lets everybody connect at once, and rotate once ``turn`` is set (``feed.asking.Grants``)."""
+    """Lets everybody connect at once, and rotate once ``turn`` is set (``feed.rotation_permission.Grants``)."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Event()

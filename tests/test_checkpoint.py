@@ -11,24 +11,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers import checkpoint
 from k2workers.errors import CheckpointUnusable
-from k2workers.sequencing.sequencer import Position
+from k2workers.sequencing.sequencer import PublishedPosition
 
 S = 1_000_000_000
 IDS = st.integers(0, 2**62)
 POSITIONS = st.dictionaries(
-    st.text(min_size=1, max_size=12), st.builds(Position, IDS, st.lists(st.tuples(IDS, IDS), max_size=3)), max_size=5
+    st.text(min_size=1, max_size=12),
+    st.builds(PublishedPosition, IDS, st.lists(st.tuples(IDS, IDS), max_size=3)),
+    max_size=5,
 )
 
 
 @given(POSITIONS, st.integers(0, 2**63), IDS)
-def test_it_reads_back_as_it_was_written(positions: dict[str, Position], epoch: int, at_ns: int) -> None:
+def test_it_reads_back_as_it_was_written(positions: dict[str, PublishedPosition], epoch: int, at_ns: int) -> None:
     content = checkpoint.encode("wss://venue", epoch, positions, at_ns)
     assert checkpoint.decode(content, "wss://venue", S, at_ns) == checkpoint.Checkpoint(epoch, positions)
 
 
 @given(st.data())
 def test_any_damage_is_noticed(data: st.DataObject) -> None:
-    content = checkpoint.encode("s", 1, {"t": Position(5, [(1, 2)])}, 0)
+    content = checkpoint.encode("s", 1, {"t": PublishedPosition(5, [(1, 2)])}, 0)
     if data.draw(st.booleans()):
         damaged = content[: data.draw(st.integers(0, len(content) - 1))]
     else:
@@ -64,15 +66,15 @@ class Crashes(RuleBasedStateMachine):
 
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name) / "checkpoint"
-        self.last: dict[str, Position] | None = None
+        self.last: dict[str, PublishedPosition] | None = None
 
     @rule(positions=POSITIONS)
-    def write(self, positions: dict[str, Position]) -> None:
+    def write(self, positions: dict[str, PublishedPosition]) -> None:
         checkpoint.write(self.path, checkpoint.encode("s", 1, positions, 0))
         self.last = positions
 
     @rule(positions=POSITIONS, part=st.floats(0, 1))
-    def crash_while_writing(self, positions: dict[str, Position], part: float) -> None:
+    def crash_while_writing(self, positions: dict[str, PublishedPosition], part: float) -> None:
         content = checkpoint.encode("s", 1, positions, 0)
         self.path.with_name("checkpoint.new").write_bytes(content[: int(len(content) * part)])
 

@@ -13,10 +13,10 @@ from k2workers.events import (
     Backfilled,
     DepthUpdate,
     Event,
+    EventRow,
     Gap,
     Kline,
     Part,
-    Row,
     Trade,
     Void,
     covered_ids,
@@ -38,7 +38,7 @@ def test_every_type_of_events_has_one_row_and_a_number_of_its_own() -> None:
 
 
 @each_row
-def test_its_fields_are_there_and_the_time_we_learned_of_it_is_the_last(row: Row) -> None:
+def test_its_fields_are_there_and_the_time_we_learned_of_it_is_the_last(row: EventRow) -> None:
     fields = row.type.__struct_fields__
     assert row.first in fields
     assert row.last in fields
@@ -47,7 +47,7 @@ def test_its_fields_are_there_and_the_time_we_learned_of_it_is_the_last(row: Row
 
 
 @each_row
-def test_its_bytes_give_back_the_ids_and_the_time_without_decoding(row: Row) -> None:
+def test_its_bytes_give_back_the_ids_and_the_time_without_decoding(row: EventRow) -> None:
     event = sample(row, 2**60 + 5 if row.learned == row.first else 3, learned_ns=2**60 + 5)
     batch = batch_of("t", [event])
     assert (batch.schema, batch.first_id, batch.last_id) == (row.number, event.first_id, event.last_id)
@@ -56,7 +56,7 @@ def test_its_bytes_give_back_the_ids_and_the_time_without_decoding(row: Row) -> 
 
 
 @each_row
-def test_an_event_of_several_ids_can_be_cut_and_one_of_a_single_id_is_never_asked_to(row: Row) -> None:
+def test_an_event_of_several_ids_can_be_cut_and_one_of_a_single_id_is_never_asked_to(row: EventRow) -> None:
     event = sample(row, 3)
     if row.first == row.last:
         with pytest.raises(StateError, match=row.type.__name__):

@@ -16,11 +16,11 @@ import pytest
 from k2workers import metrics
 from k2workers.config import Settings
 from k2workers.errors import ConfigError
-from k2workers.plan import Plan
-from k2workers.supervision.budget import BudgetPolicy
-from k2workers.supervision.messages import Beat, Serve
+from k2workers.run_plan import RunPlan
+from k2workers.supervision.connect_budget import BudgetPolicy
+from k2workers.supervision.control_messages import Beat, Serve
 from k2workers.supervision.permissions import Permissions
-from k2workers.supervision.weight import WeightPolicy
+from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.symbol_watch import SymbolWatch
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
@@ -32,7 +32,7 @@ class Run:
     """A watch over two workers of which each has room for two symbols."""
 
     def __init__(self, folder: Path) -> None:
-        plan = Plan(Settings(shards=2, streams=["trade", "depth"], symbols=["*"]), folder, origin_ns=0)
+        plan = RunPlan(Settings(shards=2, streams=["trade", "depth"], symbols=["*"]), folder, origin_ns=0)
         plan.venue = BinanceSpot()
         plan.venue.limits = msgspec.structs.replace(plan.venue.limits, streams_per_connection=4)
         self.supervisor = Careless()
@@ -114,7 +114,7 @@ async def looking(file: Path, venue: Venue) -> AsyncIterator[SymbolWatch]:
     permitting = asyncio.create_task(permit())
     try:
         settings = Settings(symbols=[f"file:{file}"], binance_rest_url=venue.rest_url)
-        yield SymbolWatch(Plan(settings, file.parent, origin_ns=0), supervisor)  # type: ignore[arg-type]
+        yield SymbolWatch(RunPlan(settings, file.parent, origin_ns=0), supervisor)  # type: ignore[arg-type]
     finally:
         permitting.cancel()
 

@@ -20,10 +20,10 @@ from cryptography.x509.oid import NameOID
 
 from k2workers import tls
 from k2workers.errors import ConfigError, VenueError
+from k2workers.feed.gathering import Gathering
 from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.pace import Pace
-from k2workers.venues.binance.rest import Rest
+from k2workers.venues.binance.rest import RestClient
 from tests.support.venue import Venue
 
 
@@ -72,7 +72,7 @@ def words_of(run: Callable[..., object], server: ssl.SSLContext, bundle: str) ->
 
     async def attempt(venue: Venue) -> tuple[str, str]:
         line, context = (
-            Line(1, venue.ws_url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3)),
+            Line(1, venue.ws_url, lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3)),
             tls.client_context(bundle),
         )
         words = ["", ""]
@@ -81,7 +81,7 @@ def words_of(run: Callable[..., object], server: ssl.SSLContext, bundle: str) ->
             await line.close(1000, "done")
         except VenueError as error:
             words[0] = str(error)
-        async with Rest(venue.rest_url, context) as rest:
+        async with RestClient(venue.rest_url, context) as rest:
             try:
                 await rest.exchange_info()
             except VenueError as error:

@@ -16,7 +16,7 @@ import pytest
 
 from k2workers import wire
 from k2workers.events import Trade
-from k2workers.feed.framing import FastLane
+from k2workers.feed.framing import FrameCutter
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport.reassembly import Reassembly
@@ -95,15 +95,15 @@ def test_an_event_is_little_work_for_a_worker(kind: str, symbol_count: int, a_re
     first, *rest = reads(kind, symbol_count, a_read)
     intakes: list[Intake] = []
 
-    def prepared() -> FastLane:
+    def prepared() -> FrameCutter:
         intake = Intake(
             venue.codec(venue.stream_specs([kind], symbols(symbol_count))), hold_ns=10**9, push=lambda _: None,
             on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
         intakes.append(intake)
-        lane = FastLane(lambda messages: intake.on_messages(1, messages, 1), lambda _: True, 2**24)
-        lane.take(first)  # the first event of a topic makes its lane
-        return lane
+        cutter = FrameCutter(lambda messages: intake.on_messages(1, messages, 1), lambda _: True, 2**24)
+        cutter.take(first)  # the first event of a topic makes its lane
+        return cutter
 
     lanes = iter([prepared(), prepared()])
 

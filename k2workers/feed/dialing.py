@@ -25,7 +25,7 @@ DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
 
 async def way_to(url: str, ssl_context: ssl.SSLContext | None, timeout_s: float) -> dict[str, Any]:
-    """What ``websockets.connect`` needs to get there. Raises OSError with words."""
+    """The arguments of ``websockets.connect`` that reach this address. Raises OSError with a readable reason."""
     proxy, target = proxy_for(url), urlsplit(url)
     try:
         async with asyncio.timeout(timeout_s):

@@ -1,6 +1,6 @@
 """Owns a shard's live connection: performs what the rotation machine decides, and tells it what happened.
 
-The machine (``k2workers.rotation``) holds the rules, ``lines.py`` the sockets, ``asking.py`` the question to the parent, ``liveness.py`` the
+The machine (``k2workers.rotation``) holds the rules, ``lines.py`` the sockets, ``rotation_permission.py`` the question to the parent, ``liveness.py`` the
 judgement of silence; here they meet, with the clock. Nothing here knows the machine's states.
 """
 
@@ -17,11 +17,11 @@ import structlog
 
 from k2workers import wire
 from k2workers.every import Every
-from k2workers.feed.asking import Asking, Grants
+from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
 from k2workers.feed.lines import Lines
 from k2workers.feed.liveness import LOOK_NS, LineWatch, SilenceWatch
-from k2workers.feed.settings import FeedSettings
+from k2workers.feed.rotation_permission import Grants, RotationPermission
 from k2workers.rotation import actions, inputs
 from k2workers.rotation.machine import RotationMachine
 from k2workers.rotation.policy import SCHEDULED
@@ -72,8 +72,8 @@ class Driver:
         self.on_live: Callable[[], None] = lambda: None
         """Called when a line begins to carry the feed after there was none: what happened meanwhile is unknown."""
         self.on_silent: Callable[[list[int]], None] = lambda _: None
-        """Called with streams that are suspiciously silent while others are not."""
-        self._asking = Asking(grants, self._permitted)
+        """Called with the indexes of topics that are suspiciously silent while others are not."""
+        self._permission = RotationPermission(grants, self._permitted)
         self._venue_name = venue.name
         self._on_record = on_record
         self._watch = LineWatch(settings.stale_after_ns)
@@ -91,7 +91,7 @@ class Driver:
         """Close every line with 1000 and push what arrives until the venue's close replies."""
         self._input(inputs.Stop())
         self._ticking.stop()
-        await self._asking.stop()
+        await self._permission.stop()
         await self.lines.stop()
         self.intake.expire(2**63 - 1)
 
@@ -100,7 +100,7 @@ class Driver:
         self._input(inputs.Wanted(reason))
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
-        """Serve these as well, from now on and on every line."""
+        """Serve these streams too, from now on, on every line."""
         self.intake.add_streams(specs)
         self.lines.add([spec.name for spec in specs])
 
@@ -155,13 +155,15 @@ class Driver:
             return
         silent = self.silence.look([lane.last_id for lane in self.intake.lanes], now_ns)
         if silent:
-            _log.warning("streams_silent", topics=[self.intake.topics[stream].topic for stream in silent][:10])
+            _log.warning(
+                "streams_silent", topics=[self.intake.topics[topic_index].topic for topic_index in silent][:10]
+            )
             self.on_silent(silent)
         self.lines.audit(line.number, now_ns)
 
     # ── what it wants done ──────────────────────────────────────────────────────────────────────────────
 
-    def _lost(self, action: actions.Lost) -> None:
+    def _lost(self, action: actions.LineLost) -> None:
         if action.primary:
             self.reconnects[action.cause] += 1
         _log.warning("connection_lost", line=action.line, cause=action.cause, primary=action.primary)
@@ -213,9 +215,9 @@ class Driver:
         actions.OpenLine: lambda self, do: self.lines.open(do.line, do.attempt, do.starved_since_ns),
         actions.CloseLine: lambda self, do: self.lines.close(do.line, do.code, do.reason, do.grant),
         actions.AbandonLine: lambda self, do: self.lines.drop(do.line),
-        actions.RequestRotation: lambda self, do: self._asking.ask(do.reason),
-        actions.WithdrawRequest: lambda self, _: self._asking.withdraw(),
-        actions.Lost: _lost,
+        actions.RequestRotation: lambda self, do: self._permission.ask(do.reason),
+        actions.WithdrawRequest: lambda self, _: self._permission.withdraw(),
+        actions.LineLost: _lost,
         actions.NowLive: _now_live,
         actions.RotationBegun: _rotation_begun,
         actions.Promoted: _promoted,

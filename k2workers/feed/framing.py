@@ -1,4 +1,4 @@
-"""Owns the step from bytes to whole messages: a fast lane for plain frames. No socket, no policy about connections.
+"""Owns the step from bytes to whole messages: a short way for plain frames. No socket, no policy about connections.
 
 Nearly every frame of a market-data feed is a complete, unmasked text frame. Those stay where the socket's bytes were read to,
 and go on all together. Every other frame (control frames, fragments, binary, whatever breaks a rule) goes in its place to the
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from websockets.frames import Frame, Opcode
 
-from k2workers.feed.messages import BLANK, CLOSE, OPEN, SEPARATOR, Messages
+from k2workers.feed.message_block import BLANK, CLOSE, OPEN, SEPARATOR, MessageBlock
 
 BUFFER_BYTES = 256 * 1024
 """Room for one read. What a read brings beyond a few hundred events costs no less for each of them."""
@@ -36,7 +36,7 @@ _UNKNOWN = -1
 _EVERYTHING = 2**62
 
 
-class FastLane:
+class FrameCutter:
     """Holds the receive buffer of one connection and cuts it into messages. Everything read after the handshake goes here.
 
     Before each read ask for ``room``, after it say how much was ``filled``. ``deliver`` gets plain messages, as many together
@@ -49,7 +49,9 @@ class FastLane:
         "_buffer", "_capacity", "_deliver", "_filled", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_view",
     )  # fmt: skip
 
-    def __init__(self, deliver: Callable[[Messages], None], library: Callable[[bytes], bool], max_bytes: int) -> None:
+    def __init__(
+        self, deliver: Callable[[MessageBlock], None], library: Callable[[bytes], bool], max_bytes: int
+    ) -> None:
         self._deliver = deliver
         self._library = library
         self._max_bytes = max_bytes
@@ -72,29 +74,29 @@ class FastLane:
         filled = self._filled = self._filled + size
         if filled < self._needed:
             return
-        position = 0 if self._owed or self._fragmented else self._plain_run(0)
-        if position == filled:
+        offset = 0 if self._owed or self._fragmented else self._plain_run(0)
+        if offset == filled:
             self._filled, self._needed = 0, 2
             return
         if self._owed:
-            position = self._hand_over(0, self._owed)
-        position, needed = self._cut(position)
-        self._needed, self._filled = needed, filled - position
+            offset = self._hand_over(0, self._owed)
+        offset, needed = self._cut(offset)
+        self._needed, self._filled = needed, filled - offset
         if needed > self._capacity or (self._capacity > BUFFER_BYTES and needed <= BUFFER_BYTES):
-            waiting = self._view[position:filled]
+            waiting = self._view[offset:filled]
             self._make_buffer(max(BUFFER_BYTES, needed))
-            self._view[: filled - position] = waiting
-        elif 0 < position < filled:
-            self._buffer[: filled - position] = self._buffer[position:filled]
+            self._view[: filled - offset] = waiting
+        elif 0 < offset < filled:
+            self._buffer[: filled - offset] = self._buffer[offset:filled]
 
     def take(self, data: bytes) -> None:
-        """Bytes that were read elsewhere."""
-        position = 0
-        while position < len(data):
+        """Bytes that did not come through ``room``."""
+        offset = 0
+        while offset < len(data):
             room = self.room()
-            size = min(len(room), len(data) - position)
-            room[:size] = data[position : position + size]
-            position += size
+            size = min(len(room), len(data) - offset)
+            room[:size] = data[offset : offset + size]
+            offset += size
             self.filled(size)
 
     def _make_buffer(self, size: int) -> None:
@@ -104,45 +106,45 @@ class FastLane:
         self._buffer = bytearray(size + _HEAD_16.size)
         self._view = memoryview(self._buffer)
 
-    def _cut(self, position: int) -> tuple[int, int]:
-        """Take frames from ``position`` on: (where the rest begins, how long it must be to go on)."""
-        while self._filled - position >= 2:
-            begin, length = self._payload(position)
+    def _cut(self, offset: int) -> tuple[int, int]:
+        """Take frames from ``position`` on: (where the uncut rest begins, how many bytes it needs before the next cut)."""
+        while self._filled - offset >= 2:
+            begin, length = self._payload(offset)
             if length == _UNKNOWN:
-                return position, begin - position
+                return offset, begin - offset
             end = begin + length
-            if self._buffer[position] != _WHOLE_TEXT or self._fragmented or length > self._max_bytes:
-                position = self._hand_over(position, end - position)
+            if self._buffer[offset] != _WHOLE_TEXT or self._fragmented or length > self._max_bytes:
+                offset = self._hand_over(offset, end - offset)
             elif end > self._filled:
-                return position, end - position
+                return offset, end - offset
             else:
-                self._buffer[position:begin] = bytes([BLANK]) * (begin - position)
-                self._hand_on(position, begin - position, [end])
-                position = end
+                self._buffer[offset:begin] = bytes([BLANK]) * (begin - offset)
+                self._hand_on(offset, begin - offset, [end])
+                offset = end
             if not self._fragmented and not self._owed:
-                position = self._plain_run(position)
-        return position, 1 if self._owed else 2
+                offset = self._plain_run(offset)
+        return offset, 1 if self._owed else 2
 
     def _plain_run(self, begin: int) -> int:
         """Deliver the complete plain frames with a length of two bytes that follow each other here; where they end."""
         buffer, filled = self._buffer, self._filled
         read, write, (separator, blank) = _read_head, _write_head, _BLANK_16
         ends: list[int] = []
-        add, position = ends.append, begin
+        add, offset = ends.append, begin
         # What lies behind ``filled`` is left from earlier reads: a head there ends behind ``filled`` too.
         while True:
-            head, length = read(buffer, position)
+            head, length = read(buffer, offset)
             if head != _WHOLE_TEXT_16 or length < _SMALLEST_16:
                 break
-            end = position + 4 + length
+            end = offset + 4 + length
             if end > filled:
                 break
-            write(buffer, position, separator, blank)
-            position = end
+            write(buffer, offset, separator, blank)
+            offset = end
             add(end)
         if ends:
             self._hand_on(begin, 4, ends)
-        return position
+        return offset
 
     def _hand_on(self, begin: int, head: int, ends: list[int]) -> None:
         """Deliver messages that begin here, as one JSON array. Their heads are blanked already."""
@@ -150,42 +152,42 @@ class FastLane:
         behind = self._buffer[end]
         self._buffer[begin], self._buffer[end] = OPEN, CLOSE
         try:
-            self._deliver(Messages(self._view[begin : end + 1], head, begin, ends))
+            self._deliver(MessageBlock(self._view[begin : end + 1], head, begin, ends))
         finally:
             self._buffer[end] = behind
 
-    def _payload(self, position: int) -> tuple[int, int]:
+    def _payload(self, offset: int) -> tuple[int, int]:
         """(where the payload begins, its length). The length is _UNKNOWN while its own bytes have not all come.
 
         What the library refuses or judges otherwise (a masked frame, an unknown first byte, too large, a longer form than
         needed) has the length _EVERYTHING.
         """
         data = self._buffer
-        form = data[position + 1]
+        form = data[offset + 1]
         if form < _LENGTH_16:
-            return position + 2, form
-        begin = position + (4 if form == _LENGTH_16 else 10)
-        if form > _LENGTH_64 or data[position] not in _FIRST_BYTES:
+            return offset + 2, form
+        begin = offset + (4 if form == _LENGTH_16 else 10)
+        if form > _LENGTH_64 or data[offset] not in _FIRST_BYTES:
             return begin, _EVERYTHING
         if self._filled < begin:
             return begin, _UNKNOWN
-        length = int.from_bytes(data[position + 2 : begin])
+        length = int.from_bytes(data[offset + 2 : begin])
         if length > self._max_bytes or length < (_SMALLEST_16 if form == _LENGTH_16 else _SMALLEST_64):
             return begin, _EVERYTHING
         return begin, length
 
-    def _hand_over(self, position: int, length: int) -> int:
+    def _hand_over(self, offset: int, length: int) -> int:
         """Give the library a frame, or the rest of one, as far as it has come; where the rest begins."""
-        if not self._owed and not self._buffer[position] & _CONTROL:
-            self._fragmented = not self._buffer[position] & _FIN
-        part = bytes(self._view[position : min(position + length, self._filled)])
+        if not self._owed and not self._buffer[offset] & _CONTROL:
+            self._fragmented = not self._buffer[offset] & _FIN
+        part = bytes(self._view[offset : min(offset + length, self._filled)])
         healthy = self._library(part)
         self._owed = length - len(part) if healthy else _EVERYTHING
-        position += len(part)
-        if not healthy and position < self._filled:
-            self._library(bytes(self._view[position : self._filled]))
-            position = self._filled
-        return position
+        offset += len(part)
+        if not healthy and offset < self._filled:
+            self._library(bytes(self._view[offset : self._filled]))
+            offset = self._filled
+        return offset
 
 
 class MessageAssembler:

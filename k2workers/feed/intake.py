@@ -12,28 +12,28 @@ from collections.abc import Callable, Mapping, Sequence
 from k2workers import wire
 from k2workers.errors import StateError
 from k2workers.events import TABLE, BookSnapshot, Event
-from k2workers.feed.messages import Messages
-from k2workers.feed.trouble import Trouble
-from k2workers.rotation.proof import Proof
+from k2workers.feed.dropped_messages import DroppedMessages
+from k2workers.feed.message_block import MessageBlock
+from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.arbiter import ChainLane, Lane, Verdict
-from k2workers.sequencing.book import BookLane
+from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.lanes import lane_of
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
 
 ODD_ELEMENT = "odd_element"
-"""One element of a message for the whole market could not be read; the others were taken."""
+"""One element of an all-market message could not be read; the others were used."""
 
 TIMED = frozenset(row.type for row in TABLE if row.timed)
-"""Types of events that tell the venue's time and ours."""
+"""Event types that hold both the venue's time and ours."""
 
 
 class Intake:
-    """The data path of one shard. ``on_messages`` is the only hot entry.
+    """The data path of one shard. ``on_messages`` is the only method on the hot path. Topics are known by their index in ``topics``.
 
     ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not
-    block; ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets venue time →
-    receive time in ns, once a bundle.
+    block; ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets the ns
+    from the venue's time to our receive time, once a bundle.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class Intake:
     ) -> None:
         self.codec = codec
         self.lanes: list[Lane] = []
-        self.trouble = Trouble()
-        self.proof: Proof | None = None
+        self.dropped = DroppedMessages()
+        self.proof: OverlapProof | None = None
         self.primary: int | None = None
         self.hold_ns = hold_ns
-        self.unsettled: set[int] = set()
-        """Streams that may lack something; the recovery takes out those that do not."""
-        self.on_unsettled: Callable[[], None] = lambda: None
-        """Called when a stream begins to lack something."""
+        self.incomplete: set[int] = set()
+        """Indexes of topics that may lack something; the backfiller removes those that do not."""
+        self.on_incomplete: Callable[[], None] = lambda: None
+        """Called when a topic is added to ``incomplete``."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
-        self._positions: dict[str, tuple[int, list[Range]]] = {}
+        self._published: dict[str, tuple[int, list[Range]]] = {}
         self._push = push
         self._on_reply = on_reply
         self._on_notice = on_notice
@@ -68,11 +68,11 @@ class Intake:
 
     @property
     def topics(self) -> Sequence[Topic]:
-        """The topics of this shard; position is the stream key."""
+        """The topics of this shard. A topic's index in this list identifies it in all calls; it never changes."""
         return self.codec.topics
 
-    def on_messages(self, line: int, messages: Messages, received_ns: int) -> None:
-        """Take the messages of one read of one line and push what they hold."""
+    def on_messages(self, line: int, messages: MessageBlock, received_ns: int) -> None:
+        """Decode the messages of one read of one line, and push the new events as one bundle."""
         runs = self.codec.decode_together(messages.together, len(messages), received_ns)
         if runs is None:
             runs = self._decode_singly(line, messages.singly(), received_ns)
@@ -82,8 +82,8 @@ class Intake:
 
     def expire(self, now_ns: int) -> None:
         """Announce the holes whose hold time is up (monotonic time)."""
-        for stream in [s for s in self._holding if self.lanes[s].expire(now_ns)]:
-            self._dirty[stream] = self.lanes[stream]
+        for topic_index in [s for s in self._holding if self.lanes[s].expire(now_ns)]:
+            self._dirty[topic_index] = self.lanes[topic_index]
         self._holding = {s for s in self._holding if self.lanes[s].deadline_ns is not None}
         self.flush()
 
@@ -92,14 +92,14 @@ class Intake:
         if not self._dirty:
             return
         bundle: list[wire.Batch] = []
-        for stream, lane in self._dirty.items():
+        for topic_index, lane in self._dirty.items():
             if lane.mixed:
-                self._unsettle(stream)
-            for events in lane.take():
-                bundle.append(wire.batch_of(lane.topic, events, self._continuity_numbers[stream]))
+                self._mark_incomplete(topic_index)
+            for events in lane.pop_ready():
+                bundle.append(wire.batch_of(lane.topic, events, self._continuity_numbers[topic_index]))
         self._dirty.clear()
         self._push(bundle)
-        # One event of a read stands for all of them: they came at the same time.
+        # All events of a read arrived at the same time: one of them is enough for the latency.
         newest = events[-1]
         if type(newest) in TIMED:
             self._observe_latency(newest.received_ns - newest.venue_time_ns)  # type: ignore[attr-defined]
@@ -109,26 +109,26 @@ class Intake:
     def resume(self, positions: Mapping[str, tuple[int, list[Range]]]) -> None:
         """Continue each topic after what was published of it: topic → (last id, gaps still open).
 
-        Only before the first message and before streams are added: a topic that is served already has begun anew.
+        Only before the first message and before streams are added: a topic that has lanes already cannot continue an earlier one.
         """
         if self.lanes:
             raise StateError("topics are served already: what was published of them comes too late")
-        self._positions = dict(positions)
+        self._published = dict(positions)
         self._grow()
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
-        """Take these streams as well, from now on."""
+        """Serve these streams too, from now on."""
         self.codec.add(specs)
         self._grow()
 
     def reopen(self, holes: Mapping[str, Sequence[Range]]) -> None:
-        """Ids that were lost after they had left here, and announced, by topic: fetch them again."""
-        for stream, lane in enumerate(self.lanes):
+        """Ids, by topic, that left here and were lost before the aggregator, which has announced them as gaps: fetch them again."""
+        for topic_index, lane in enumerate(self.lanes):
             ranges = holes.get(lane.topic, ())
             for first_id, last_id in ranges:
                 lane.reopen(first_id, last_id)
             if ranges:
-                self._unsettle(stream)
+                self._mark_incomplete(topic_index)
 
     def chained_ids(self) -> dict[str, int]:
         """The newest id pushed of every chained topic."""
@@ -138,31 +138,31 @@ class Intake:
             if isinstance(lane, ChainLane) and lane.last_id is not None and not lane.ready
         }
 
-    def fill(self, stream: int, events: Sequence[Event], now_ns: int) -> None:
-        """Take what a backfill brought for this stream, in rising id order (monotonic time)."""
-        lane = self.lanes[stream]
+    def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
+        """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""
+        lane = self.lanes[topic_index]
         if lane.fill(events, now_ns):
-            self._dirty[stream] = lane
+            self._dirty[topic_index] = lane
             self.flush()
 
-    def add(self, stream: int, events: Sequence[Event], now_ns: int) -> None:
-        """Take events that no line has brought, found by asking the venue for the newest, in rising id order."""
-        lane = self.lanes[stream]
+    def add(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
+        """Take newer events that a probe of the venue found and no line has delivered, in rising id order."""
+        lane = self.lanes[topic_index]
         verdicts = {lane.offer(event, now_ns, self.hold_ns) for event in events}
         if Verdict.HELD in verdicts:
-            self._wait_for_missing(stream)
+            self._wait_for_missing(topic_index)
         if lane.ready:
-            self._dirty[stream] = lane
+            self._dirty[topic_index] = lane
             self.flush()
 
-    def take_book(self, stream: int, snapshot: Event) -> bool:
+    def take_book(self, topic_index: int, snapshot: Event) -> bool:
         """Take a fetched book; False if it is too old and another is needed."""
-        lane = self.lanes[stream]
+        lane = self.lanes[topic_index]
         assert isinstance(lane, BookLane)
         assert isinstance(snapshot, BookSnapshot)
         fits = lane.offer_snapshot(snapshot)
         if lane.ready:
-            self._dirty[stream] = lane
+            self._dirty[topic_index] = lane
             self.flush()
         return fits
 
@@ -233,29 +233,29 @@ class Intake:
             if outcome is not Outcome.EVENTS:
                 self._not_data(line, outcome, message)
             elif self.codec.odd_elements:
-                self.trouble.dropped(ODD_ELEMENT, message, self.codec.malformed_cause, self.codec.odd_elements)
+                self.dropped.count(ODD_ELEMENT, message, self.codec.malformed_cause, self.codec.odd_elements)
         runs: dict[int, list[Event]] = {}
-        for stream, event in decoded:
-            runs.setdefault(stream, []).append(event)
+        for topic_index, event in decoded:
+            runs.setdefault(topic_index, []).append(event)
         return runs
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
         lanes, dirty, hold_ns, proof = self.lanes, self._dirty, self.hold_ns, self.proof
         if len(lanes) < len(self.codec.topics):
             self._grow()
-        for stream, events in runs.items():
+        for topic_index, events in runs.items():
             if not events:
                 continue
-            lane = lanes[stream]
+            lane = lanes[topic_index]
             if lane.offer_run(events, now_ns, hold_ns):
-                self._wait_for_missing(stream)
+                self._wait_for_missing(topic_index)
             if lane.ready:
-                dirty[stream] = lane
+                dirty[topic_index] = lane
             if proof is not None:
                 if line == self.primary:
-                    proof.primary_delivered(stream, events[-1].last_id)
+                    proof.primary_delivered(topic_index, events[-1].last_id)
                 else:
-                    proof.standby_delivered(stream, events[0].first_id)
+                    proof.standby_delivered(topic_index, events[0].first_id)
 
     def _grow(self) -> None:
         while len(self.lanes) < len(self.codec.topics):
@@ -264,25 +264,25 @@ class Intake:
     def _add_lane(self) -> None:
         topic = self.codec.topics[len(self.lanes)]
         lane = lane_of(topic.topic, topic.continuity)
-        position = self._positions.pop(topic.topic, None)
-        if position is not None:
-            lane.resume(*position)
+        published = self._published.pop(topic.topic, None)
+        if published is not None:
+            lane.resume(*published)
         if isinstance(lane, BookLane):
             lane.patient = self._several_lines
         if lane.open or isinstance(lane, BookLane):
-            self._unsettle(len(self.lanes))
+            self._mark_incomplete(len(self.lanes))
         self.lanes.append(lane)
         self._continuity_numbers.append(topic.continuity.number)
 
-    def _wait_for_missing(self, stream: int) -> None:
-        """Something of this stream is held back behind a hole."""
-        self._holding.add(stream)
-        self._unsettle(stream)
+    def _wait_for_missing(self, topic_index: int) -> None:
+        """An event of this topic is held back behind a hole."""
+        self._holding.add(topic_index)
+        self._mark_incomplete(topic_index)
 
-    def _unsettle(self, stream: int) -> None:
-        if stream not in self.unsettled:
-            self.unsettled.add(stream)
-            self.on_unsettled()
+    def _mark_incomplete(self, topic_index: int) -> None:
+        if topic_index not in self.incomplete:
+            self.incomplete.add(topic_index)
+            self.on_incomplete()
 
     def _not_data(self, line: int, outcome: Outcome, message: bytes) -> None:
         if outcome is Outcome.REPLY:
@@ -290,4 +290,4 @@ class Intake:
         elif outcome is Outcome.SHUTDOWN_NOTICE:
             self._on_notice(line)
         else:
-            self.trouble.dropped(outcome.name.lower(), message, self.codec.malformed_cause)
+            self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause)

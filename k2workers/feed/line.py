@@ -1,8 +1,8 @@
 """Owns one WebSocket connection: bytes in, whole messages out. Holds no policy: it never reconnects.
 
 The ``websockets`` library does the handshake, TLS, ping replies, the closing handshake and all
-protocol errors; plain messages are cut out beside it (``framing.py``), where the socket's bytes were read to. They are stamped
-with the time of that read. The client sends no keepalive pings: they cost message
+protocol errors; plain messages are cut out of the receive buffer without it
+(``framing.py``). They are stamped with the time of the read. The client sends no keepalive pings: they cost message
 rate and cause false disconnects; liveness is data and the venue's own pings (``last_read_ns``).
 
 The size of the socket's receive buffer is left to the kernel: it grows with the connection's rate, and a size that we set
@@ -26,12 +26,12 @@ from websockets.protocol import State
 
 from k2workers import tls
 from k2workers.errors import StateError, VenueError
-from k2workers.feed import dialing, handshake
-from k2workers.feed.framing import FastLane, MessageAssembler
-from k2workers.feed.handshake import END_OF_HEAD, MAX_BODY_BYTES, MAX_HEAD_BYTES, HandshakeRefused
+from k2workers.feed import dialing, handshake_refusal
+from k2workers.feed.framing import FrameCutter, MessageAssembler
+from k2workers.feed.gathering import Gathering
+from k2workers.feed.handshake_refusal import END_OF_HEAD, MAX_BODY_BYTES, MAX_HEAD_BYTES, HandshakeRefused
+from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.messages import Messages
-from k2workers.feed.pace import Pace
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message ends the connection with 1009; the venue's largest seen are 35 kB."""
@@ -41,9 +41,9 @@ COLLECT_AFTER_S = 0.5
 them. Their callbacks are through by then."""
 
 REFUSAL_BODY_S = 2.0
-"""How long the body of a refusal may take: its words are not worth more."""
+"""How long to wait for the body of a refusal: it only adds words to the log."""
 
-OnMessages = Callable[[int, Messages, int], None]
+OnMessages = Callable[[int, MessageBlock, int], None]
 """Called for the messages of a read: line id, the messages (valid during the call), wall-clock time of the read in ns."""
 
 ReadRefusal = Callable[[str, int, Mapping[str, str], bytes, float], VenueError]
@@ -82,7 +82,7 @@ class _Connection(ClientConnection):
                 self._take_reply(head, end, rest)
 
     def _take_reply(self, head: bytes, end: bytes, rest: bytes) -> None:
-        self._refusal = handshake.read(head, b"")
+        self._refusal = handshake_refusal.read(head, b"")
         if self._refusal is not None:
             asyncio.get_running_loop().call_later(REFUSAL_BODY_S, self.transport.abort)
             self._more_of_refusal(self._refusal, rest)
@@ -100,12 +100,12 @@ class _Connection(ClientConnection):
         if refusal.complete:
             self.transport.abort()
 
-    def deliver(self, messages: Messages) -> None:
-        """Hand on messages of the last read."""
+    def deliver(self, messages: MessageBlock) -> None:
+        """Pass on messages of the last read."""
         self._line.frames_received += len(messages)
         self._line.on_messages(self._line.number, messages, self.received_ns)
 
-    def from_lane(self, data: bytes) -> bool:
+    def from_cutter(self, data: bytes) -> bool:
         """Take bytes that are not plain messages; whether data may still follow."""
         super().data_received(data)
         return self.protocol.close_rcvd is None and self.protocol.parser_exc is None
@@ -116,7 +116,7 @@ class _Connection(ClientConnection):
             return
         message = self._assembler.add(event)
         if message is not None:
-            self.deliver(Messages.of([message]))
+            self.deliver(MessageBlock.of([message]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -126,7 +126,7 @@ class _Connection(ClientConnection):
 
 
 class _FrameReader(asyncio.BufferedProtocol):
-    """Receives everything after the handshake, straight into the fast lane's buffer; passes all other news to the connection.
+    """Receives everything after the handshake, straight into the frame cutter's buffer; passes all other events to the connection.
 
     An object of its own, because uvloop takes a protocol that also is an ``asyncio.Protocol`` for an unbuffered one.
     """
@@ -134,7 +134,7 @@ class _FrameReader(asyncio.BufferedProtocol):
     def __init__(self, connection: _Connection, line: Line) -> None:
         self._connection = connection
         self._line = line
-        self._lane = FastLane(connection.deliver, connection.from_lane, MAX_MESSAGE_BYTES)
+        self._cutter = FrameCutter(connection.deliver, connection.from_cutter, MAX_MESSAGE_BYTES)
         self.eof_received = connection.eof_received  # type: ignore[method-assign]
         self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
         self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
@@ -143,17 +143,17 @@ class _FrameReader(asyncio.BufferedProtocol):
     def take(self, data: bytes) -> None:
         """Frames that came with the reply to the handshake."""
         self._note_time(len(data))
-        self._lane.take(data)
+        self._cutter.take(data)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._lane.room()
+        return self._cutter.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         line = self._line
         frames_before = line.frames_received
         self._note_time(nbytes)
-        self._lane.filled(nbytes)
-        rest_ns = line.pace.rest_ns(line.last_read_ns, line.frames_received - frames_before, nbytes)
+        self._cutter.filled(nbytes)
+        rest_ns = line.gathering.rest_ns(line.last_read_ns, line.frames_received - frames_before, nbytes)
         if rest_ns:
             # On purpose the whole loop: there is nothing else to do, and uvloop's timers know no microseconds.
             time.sleep(rest_ns / 1e9)
@@ -176,11 +176,11 @@ class Line:
         url: str,
         on_messages: OnMessages,
         on_closed: OnClosed,
-        pace: Pace,
+        gathering: Gathering,
         rate: MessageRate,
     ) -> None:
         self.number = number
-        self.pace = pace
+        self.gathering = gathering
         self.url = url
         self.on_messages = on_messages
         self.bytes_received = 0
@@ -257,7 +257,7 @@ class Line:
             self._connection.transport.abort()
 
     def lost(self, cause: str) -> None:
-        """The transport is gone (called by the connection itself)."""
+        """The connection has ended (called by the connection itself)."""
         _collect_soon()
         if self._connection is not None and not self._ended:
             self._ended = True
@@ -265,9 +265,9 @@ class Line:
 
 
 def _collect_soon() -> None:
-    """Free what a connection was. By itself the collector would come after hundreds of them (``GC_THRESHOLDS``)."""
+    """Collect the garbage that an ended connection leaves. By itself the collector would run only after hundreds of them (``GC_THRESHOLDS``)."""
     asyncio.get_running_loop().call_later(COLLECT_AFTER_S, gc.collect)
 
 
-def _ignore(_line: int, _messages: Messages, _received_ns: int) -> None:
+def _ignore(_line: int, _messages: MessageBlock, _received_ns: int) -> None:
     """An aborted line's late messages go nowhere."""

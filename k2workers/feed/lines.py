@@ -1,4 +1,4 @@
-"""Owns a shard's lines from the permission to connect to the last byte: how each one comes up with its streams, gets more, and ends.
+"""Owns a shard's lines, from the permission to connect to the last byte: how each one connects, subscribes, gets more streams, and ends.
 
 Which lines there are to be is decided elsewhere (``k2workers.rotation``); what becomes of them is reported there.
 """
@@ -14,12 +14,12 @@ from typing import Any
 import structlog
 
 from k2workers.errors import VenueError
-from k2workers.feed.asking import Grants
+from k2workers.feed.feed_settings import FeedSettings
+from k2workers.feed.gathering import Gathering
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.pace import Pace
-from k2workers.feed.settings import FeedSettings
+from k2workers.feed.rotation_permission import Grants
 from k2workers.feed.subscription import Subscriptions
 from k2workers.rotation.inputs import Advanced, Closed, Failed, Grant, Opened
 from k2workers.venues.venue import Reply, Venue
@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 class Lines:
     """The lines of one shard, by number. Everything that is under way on a line ends with the line.
 
-    ``names`` are the streams that every line carries; ``report`` learns how each line gets on, but not of an end that was asked for.
+    ``names`` are the streams that every line carries. ``report`` is called when a line advances, opens or ends, but not for an end that the caller asked for.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Lines:
             grant.done()
 
     def drop(self, number: int) -> None:
-        """Be done with a line at once."""
+        """End a line at once, without a closing handshake."""
         self._leave(number)
         line = self._connected.pop(number, None)
         if line is not None:
@@ -93,7 +93,7 @@ class Lines:
         self._count()
 
     def add(self, names: Sequence[str]) -> None:
-        """Carry these as well, on every line."""
+        """Subscribe these streams too, on every line."""
         self.names += names
         for number, line in self._connected.items():
             self._do(number, self._add(line, names))
@@ -109,14 +109,14 @@ class Lines:
             self._do(number, self.subscriptions.audit(self._connected[number]))
 
     def ended(self, number: int, cause: str) -> None:
-        """A line has ended by itself, or is to be treated so."""
+        """A line has ended by itself, or is treated as ended."""
         if number not in self._connected:
             return  # we closed or dropped it ourselves
         self.drop(number)
         self._report(Closed(number, cause))
 
     async def stop(self) -> None:
-        """Cease all work, and return when every line that is being closed is closed."""
+        """End all work; returns when every line that is being closed is closed."""
         for number in list(self._under_way):
             self._leave(number)
         while self._tasks:
@@ -177,14 +177,14 @@ class Lines:
             await self.subscriptions.try_refused(line)
 
     async def _connect(self, number: int) -> Line:
-        """The parent learns how the venue answered."""
+        """Connect, and report to the parent how the venue answered."""
         own = self._settings
         line = Line(
             number,
             self._venue.ws_url(own.url),
             self._intake.on_messages,
             self.ended,
-            Pace(own.gather_ns),
+            Gathering(own.gather_ns),
             MessageRate(self._venue.limits.subscribe_rate),
         )
         try:

@@ -1,4 +1,4 @@
-"""Owns when silence is suspicious: of a stream (learned, so that quiet symbols raise no alarm), and of a whole line. Pure."""
+"""Owns when silence is suspicious: of a topic (learned, so that quiet symbols raise no alarm), and of a whole line. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ LOOK_NS = 1_000_000_000
 
 MIN_SILENCE_NS = 10_000_000_000
 FACTOR = 5
-"""A stream is suspicious when it is silent for so many times the longest silence that it lately had."""
+"""A topic is suspicious when it is silent for this many times its longest recent silence."""
 
 LEARNED_AFTER = 20
-"""Changes seen before a stream is judged at all."""
+"""Changes seen before a topic is judged at all."""
 
 MIN_DATA_SILENCE_NS = 5_000_000_000
 """A line without any data for less than this is never given up."""
@@ -21,14 +21,14 @@ STALE, SILENT = "stale", "silent"
 """Why a line is given up: nothing at all comes on it, or no data."""
 
 MOST_DOUBLINGS = 6
-"""A market that rests makes every new line silent too: to replace it for ever every half minute would help nobody."""
+"""When the whole market is quiet, every new line is silent too: replacing lines every half minute for ever would help nobody."""
 
 FORGET = 0.999
 """The longest silence fades with every change, so that one quiet night does not blind the watch for ever."""
 
 
 class SilenceWatch:
-    """The silences of a number of streams. ``silent`` are those that are suspicious now."""
+    """The silences of all topics of a shard. ``silent`` are the indexes of those that are suspicious now."""
 
     def __init__(self, *, min_silence_ns: int = MIN_SILENCE_NS) -> None:
         self.silent: set[int] = set()
@@ -39,34 +39,36 @@ class SilenceWatch:
         self._longest_ns: list[float] = []
 
     def look(self, marks: Sequence[int | None], now_ns: int) -> list[int]:
-        """Compare each stream's mark (a number that changes with its data) with the last look; newly silent streams."""
+        """Compare each topic's mark (a number that changes with its data) with the last look; returns the topics that became silent."""
         while len(self._marks) < len(marks):
             self._marks.append(None)
             self._changed_ns.append(now_ns)
             self._changes.append(0)
             self._longest_ns.append(0.0)
         found = []
-        for stream, mark in enumerate(marks):
-            silence_ns = now_ns - self._changed_ns[stream]
-            if mark != self._marks[stream]:
-                self._marks[stream] = mark
-                self._changed_ns[stream] = now_ns
-                self._changes[stream] += 1
-                self._longest_ns[stream] = max(float(silence_ns), self._longest_ns[stream] * FORGET)
-                self.silent.discard(stream)
+        for topic_index, mark in enumerate(marks):
+            silence_ns = now_ns - self._changed_ns[topic_index]
+            if mark != self._marks[topic_index]:
+                self._marks[topic_index] = mark
+                self._changed_ns[topic_index] = now_ns
+                self._changes[topic_index] += 1
+                self._longest_ns[topic_index] = max(float(silence_ns), self._longest_ns[topic_index] * FORGET)
+                self.silent.discard(topic_index)
             elif (
-                self._changes[stream] >= LEARNED_AFTER
-                and stream not in self.silent
-                and silence_ns > max(self._min_silence_ns, FACTOR * self._longest_ns[stream])
+                self._changes[topic_index] >= LEARNED_AFTER
+                and topic_index not in self.silent
+                and silence_ns > max(self._min_silence_ns, FACTOR * self._longest_ns[topic_index])
             ):
-                self.silent.add(stream)
-                found.append(stream)
+                self.silent.add(topic_index)
+                found.append(topic_index)
         return found
 
-    def quiet(self, stream: int, now_ns: int) -> None:
-        """The venue confirms that there was nothing to send: the silence is normal for this stream."""
-        self.silent.discard(stream)
-        self._longest_ns[stream] = max(self._longest_ns[stream], float(now_ns - self._changed_ns[stream]))
+    def quiet(self, topic_index: int, now_ns: int) -> None:
+        """The venue confirms that there was nothing to send: the silence is normal for this topic."""
+        self.silent.discard(topic_index)
+        self._longest_ns[topic_index] = max(
+            self._longest_ns[topic_index], float(now_ns - self._changed_ns[topic_index])
+        )
 
 
 class DataWatch:
@@ -84,14 +86,14 @@ class DataWatch:
         self._longest_ns = 0.0
 
     def renewed(self, now_ns: int) -> None:
-        """Another line carries the feed now: its silence counts from here. If the last brought nothing, the patience doubles."""
+        """Another line carries the feed now: its silence counts from here. If the last line delivered nothing, the limit doubles."""
         if self._count == self._count_at_renewal:
             self._fruitless = min(MOST_DOUBLINGS, self._fruitless + 1)
         self._count_at_renewal = self._count
         self._changed_ns = now_ns
 
     def look(self, count: int, now_ns: int) -> bool:
-        """``count`` of data messages so far; True if the line should have brought some by now."""
+        """``count`` data messages were received so far; True if the line should have delivered another by now."""
         silence_ns = now_ns - self._changed_ns
         if count != self._count:
             if self._changes:

@@ -6,7 +6,7 @@ import math
 
 
 class MessageRate:
-    """Ask ``wait_ns`` before every message of one line, and tell ``sent`` after it (monotonic time).
+    """Ask ``wait_ns`` before every message of one line, and call ``sent`` after it (monotonic time).
 
     Messages are spread evenly, so any second holds at most ``per_second`` of them, and never several at once.
     """
@@ -18,9 +18,9 @@ class MessageRate:
         self._free_ns = 0
 
     def wait_ns(self, now_ns: int) -> int:
-        """How long until the next message may go; 0: now."""
+        """How long until the next message may be sent; 0: now."""
         return max(0, self._free_ns - now_ns)
 
     def sent(self, now_ns: int) -> None:
-        """One went out."""
+        """A message was sent."""
         self._free_ns = now_ns + self._apart_ns

@@ -66,7 +66,7 @@ class Subscription:
         except TimeoutError:
             if line.frames_received == frames:
                 raise VenueError(f"no reply to a subscription within {limit_s:g} s") from None
-            # Data come, which prove more than any acknowledgement; what is not subscribed the next audit finds.
+            # Data come, which prove more than any acknowledgement; the next audit finds what is not subscribed.
             _log.warning("subscription_not_acknowledged", line=line.number, requests=len(self._asked))
             for names in self._asked.values():
                 self.accepted.update(names)
@@ -123,7 +123,7 @@ class Audit:
 
 
 class _Carried:
-    """What one line is to carry. ``turn`` is for whoever asks the venue about it: one after the other, so that all know what was asked."""
+    """The streams that one line is to carry. ``turn`` is a lock: one question about them to the venue at a time."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
@@ -150,14 +150,14 @@ class Subscriptions:
     async def begin(self, line: Line, names: Sequence[str], on_progress: Callable[[], None] = lambda: None) -> bool:
         """Subscribe a new line; names that were refused before are left for ``try_refused``, unless there are no others.
 
-        Whether the venue refused none; those it refuses stand in ``refused``. Raises VenueError if it takes none.
+        Returns whether the venue accepted all; those that it refuses are in ``refused``. Raises VenueError if it accepts none.
         """
         self._of(line).names.update(names)
         not_refused = [name for name in names if name not in self.refused]
         return await self._establish(line, not_refused or names, on_progress)
 
     async def add(self, line: Line, names: Sequence[str]) -> bool:
-        """Subscribe these on a line that carries others already: a failure is logged. Whether the venue refused none."""
+        """Subscribe these on a line that carries others already; a failure is logged. Returns whether the venue accepted all."""
         try:
             return await self._establish(line, names)
         except VenueError as error:
@@ -165,7 +165,7 @@ class Subscriptions:
             return False
 
     async def try_refused(self, line: Line) -> None:
-        """Try one refused stream again, another one each time; if the venue takes it, all others too."""
+        """Try one refused stream again, a different one each time; if the venue accepts it, try all others too."""
         if not self.refused:
             return
         name, words = next(iter(self.refused.items()))
@@ -177,7 +177,7 @@ class Subscriptions:
             await self.add(line, list(self.refused))
 
     async def audit(self, line: Line) -> None:
-        """Ask the venue what the line has, and subscribe what is missing; then try what it refused, unless it refuses anew."""
+        """Ask the venue what the line has, and subscribe what is missing; then try the refused ones, unless it has just refused some."""
         carried = self._of(line)
         if carried.auditing:
             return
@@ -192,11 +192,11 @@ class Subscriptions:
             carried.auditing = False
 
     def withheld(self, standby: Line, primary: Line) -> set[str]:
-        """The streams that the venue has taken on the primary and not on the standby: with the primary they would end."""
+        """The streams that the venue has accepted on the primary and not on the standby: they would end with the primary."""
         return self._of(primary).taken - self._of(standby).taken
 
     def on_reply(self, line: Line, reply: Reply) -> None:
-        """Take a control reply of the venue; one that nobody waits for is of no interest."""
+        """Pass a control reply of the venue to whoever waits for it; one that nobody waits for is ignored."""
         asking = self._of(line).asking
         if asking is not None:
             asking.on_reply(reply)
@@ -218,7 +218,7 @@ class Subscriptions:
     async def _establish(
         self, line: Line, names: Sequence[str], on_progress: Callable[[], None] = lambda: None
     ) -> bool:
-        """One round. Whether the venue refused none of them."""
+        """One round of requests. Returns whether the venue accepted all of them."""
         carried = self._of(line)
         async with carried.turn:
             carried.names.update(names)

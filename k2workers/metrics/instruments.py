@@ -23,7 +23,7 @@ LATENCY_BOUNDS_NS = (
 """Upper bounds of the latency buckets, in ns."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class MetricRow(msgspec.Struct, frozen=True):
     """One metric: its kind, its meaning, and its label beside the base labels (or none)."""
 
     type: type[Counter | Gauge | Histogram]
@@ -32,69 +32,75 @@ class Row(msgspec.Struct, frozen=True):
 
 
 ANY_PROCESS = {
-    "k2_duty_failures": Row(Counter, "Failed turns of a periodic duty", "duty"),
+    "k2_duty_failures": MetricRow(Counter, "Failed turns of a periodic duty", "duty"),
 }
 """Metrics that the worker, the aggregator and the parent each have."""
 
 WORKER = ANY_PROCESS | {
-    "k2_binance_connection_rotations": Row(Counter, "Planned replacements of a connection", "reason"),
-    "k2_binance_connection_lifetime_seconds": Row(Gauge, "How long the primary has carried the feed"),
-    "k2_binance_connection_next_rotation_seconds": Row(Gauge, "Time to the next planned rotation"),
-    "k2_binance_connection_up": Row(Gauge, "1 while a primary carries the feed"),
-    "k2_binance_reconnects": Row(Counter, "Unplanned losses of the primary", "cause"),
-    "k2_events_received": Row(Counter, "Events accepted and pushed", "kind"),
-    "k2_duplicates_dropped": Row(Counter, "Copies dropped by the arbiter", "kind"),
-    "k2_gaps": Row(Counter, "Holes announced", "kind"),
-    "k2_missing_ids": Row(Counter, "Ids announced as missing"),
-    "k2_streams_silent": Row(Gauge, "Streams that are silent for much longer than they used to be"),
-    "k2_streams_refused": Row(Gauge, "Streams that the venue refuses to subscribe"),
-    "k2_subscriptions_lost": Row(Counter, "Streams that the venue had dropped from a connection"),
-    "k2_rest_requests": Row(Counter, "Repairs asked of the venue over REST", "outcome"),
-    "k2_rest_rows_dropped": Row(Counter, "Rows of REST answers that could not be read"),
-    "k2_holes_waiting": Row(Gauge, "Topics that lack something and wait for a repair"),
-    "k2_messages_dropped": Row(Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"),
-    "k2_bytes_received": Row(Counter, "Bytes read from connections"),
-    "k2_frames_received": Row(Counter, "Messages read from connections"),
-    "k2_push_queue_bundles": Row(Gauge, "Bundles waiting because the aggregator is behind"),
-    "k2_push_back_pressured": Row(Counter, "Bundles that had to wait"),
-    "k2_push_refused": Row(Counter, "Bundles refused because the queue was full"),
-    "k2_push_kept_bytes": Row(Gauge, "Bytes kept until the aggregator has them safe"),
-    "k2_push_resent": Row(Counter, "Bundles sent again to a new aggregator"),
-    "k2_topics": Row(Gauge, "Topics with data"),
-    "k2_receive_latency_seconds": Row(Histogram, "Venue event time to our socket read (two clocks)"),
+    "k2_binance_connection_rotations": MetricRow(Counter, "Planned replacements of a connection", "reason"),
+    "k2_binance_connection_lifetime_seconds": MetricRow(Gauge, "How long the primary has carried the feed"),
+    "k2_binance_connection_next_rotation_seconds": MetricRow(Gauge, "Time to the next planned rotation"),
+    "k2_binance_connection_up": MetricRow(Gauge, "1 while a primary carries the feed"),
+    "k2_binance_reconnects": MetricRow(Counter, "Unplanned losses of the primary", "cause"),
+    "k2_events_received": MetricRow(Counter, "Events accepted and pushed", "kind"),
+    "k2_duplicates_dropped": MetricRow(Counter, "Copies dropped by the arbiter", "kind"),
+    "k2_gaps": MetricRow(Counter, "Holes announced", "kind"),
+    "k2_missing_ids": MetricRow(Counter, "Ids announced as missing"),
+    "k2_streams_silent": MetricRow(Gauge, "Streams that are silent for much longer than they used to be"),
+    "k2_streams_refused": MetricRow(Gauge, "Streams that the venue refuses to subscribe"),
+    "k2_subscriptions_lost": MetricRow(Counter, "Streams that the venue had dropped from a connection"),
+    "k2_rest_requests": MetricRow(Counter, "Repairs asked of the venue over REST", "outcome"),
+    "k2_rest_rows_dropped": MetricRow(Counter, "Rows of REST answers that could not be read"),
+    "k2_holes_waiting": MetricRow(Gauge, "Topics that lack something and wait for a repair"),
+    "k2_messages_dropped": MetricRow(
+        Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"
+    ),
+    "k2_bytes_received": MetricRow(Counter, "Bytes read from connections"),
+    "k2_frames_received": MetricRow(Counter, "Messages read from connections"),
+    "k2_push_queue_bundles": MetricRow(Gauge, "Bundles waiting because the aggregator is behind"),
+    "k2_push_back_pressured": MetricRow(Counter, "Bundles that had to wait"),
+    "k2_push_refused": MetricRow(Counter, "Bundles refused because the queue was full"),
+    "k2_push_kept_bytes": MetricRow(Gauge, "Bytes kept until the aggregator has them safe"),
+    "k2_push_resent": MetricRow(Counter, "Bundles sent again to a new aggregator"),
+    "k2_topics": MetricRow(Gauge, "Topics with data"),
+    "k2_receive_latency_seconds": MetricRow(Histogram, "Venue event time to our socket read (two clocks)"),
 }
 """Metrics of a worker, by name (counters get ``_total``)."""
 
 AGGREGATOR = ANY_PROCESS | {
-    "k2_events_published": Row(Counter, "Events published to subscribers"),
-    "k2_batches_published": Row(Counter, "Batches published to subscribers"),
-    "k2_bytes_published": Row(Counter, "Bytes published to subscribers"),
-    "k2_gaps_published": Row(Counter, "Gaps announced to subscribers"),
-    "k2_gaps_open": Row(Gauge, "Announced gaps that nothing has filled yet"),
-    "k2_repaired_ids": Row(Counter, "Ids that filled an announced gap"),
-    "k2_void_ids": Row(Counter, "Ids that the venue confirmed never to have existed"),
-    "k2_replay_ring_bytes": Row(Gauge, "Bytes of published batches kept for subscribers that missed some"),
-    "k2_replayed_batches": Row(Counter, "Batches given again to subscribers that missed them"),
-    "k2_checkpoint_failures": Row(Counter, "Checkpoints that could not be written"),
-    "k2_old_events_dropped": Row(Counter, "Events dropped because they were published before"),
-    "k2_published_topics": Row(Gauge, "Topics published so far"),
-    "k2_publish_latency_seconds": Row(Histogram, "Our socket read to publication"),
+    "k2_events_published": MetricRow(Counter, "Events published to subscribers"),
+    "k2_batches_published": MetricRow(Counter, "Batches published to subscribers"),
+    "k2_bytes_published": MetricRow(Counter, "Bytes published to subscribers"),
+    "k2_gaps_published": MetricRow(Counter, "Gaps announced to subscribers"),
+    "k2_gaps_open": MetricRow(Gauge, "Announced gaps that nothing has filled yet"),
+    "k2_repaired_ids": MetricRow(Counter, "Ids that filled an announced gap"),
+    "k2_void_ids": MetricRow(Counter, "Ids that the venue confirmed never to have existed"),
+    "k2_replay_ring_bytes": MetricRow(Gauge, "Bytes of published batches kept for subscribers that missed some"),
+    "k2_replayed_batches": MetricRow(Counter, "Batches given again to subscribers that missed them"),
+    "k2_checkpoint_failures": MetricRow(Counter, "Checkpoints that could not be written"),
+    "k2_old_events_dropped": MetricRow(Counter, "Events dropped because they were published before"),
+    "k2_published_topics": MetricRow(Gauge, "Topics published so far"),
+    "k2_publish_latency_seconds": MetricRow(Histogram, "Our socket read to publication"),
 }
 """Metrics of the aggregator."""
 
 PARENT = ANY_PROCESS | {
-    "k2_process_resident_memory_bytes": Row(Gauge, "Resident memory", "process"),
-    "k2_process_cpu_seconds": Row(Gauge, "CPU time used by the process as it runs now", "process"),
-    "k2_symbols": Row(Gauge, "Symbols that were asked for, by what has become of them", "state"),
-    "k2_child_restarts": Row(Counter, "Restarts of a child process", "child"),
-    "k2_connect_grants_in_window": Row(Gauge, "Connection attempts granted in the venue's window"),
-    "k2_connect_grants_waiting": Row(Gauge, "Connection attempts and rotations waiting for their turn"),
-    "k2_connects_alone": Row(Counter, "Connection attempts that workers made without permission of a silent parent"),
-    "k2_connect_refusals": Row(Counter, "Handshakes that the venue refused to this IP"),
-    "k2_rest_weight_used": Row(Gauge, "REST weight used in the venue's minute by this IP"),
-    "k2_rest_weight_limit": Row(Gauge, "REST weight a minute that we allow ourselves"),
-    "k2_rest_refusals": Row(Counter, "REST requests that the venue refused to this IP, or was too ill to answer"),
-    "k2_venue_paused_seconds": Row(Gauge, "How long we still keep away from a service that refused us", "service"),
+    "k2_process_resident_memory_bytes": MetricRow(Gauge, "Resident memory", "process"),
+    "k2_process_cpu_seconds": MetricRow(Gauge, "CPU time used by the process as it runs now", "process"),
+    "k2_symbols": MetricRow(Gauge, "Symbols that were asked for, by what has become of them", "state"),
+    "k2_child_restarts": MetricRow(Counter, "Restarts of a child process", "child"),
+    "k2_connect_grants_in_window": MetricRow(Gauge, "Connection attempts granted in the venue's window"),
+    "k2_connect_grants_waiting": MetricRow(Gauge, "Connection attempts and rotations waiting for their turn"),
+    "k2_connects_alone": MetricRow(
+        Counter, "Connection attempts that workers made without permission of a silent parent"
+    ),
+    "k2_connect_refusals": MetricRow(Counter, "Handshakes that the venue refused to this IP"),
+    "k2_rest_weight_used": MetricRow(Gauge, "REST weight used in the venue's minute by this IP"),
+    "k2_rest_weight_limit": MetricRow(Gauge, "REST weight a minute that we allow ourselves"),
+    "k2_rest_refusals": MetricRow(Counter, "REST requests that the venue refused to this IP, or was too ill to answer"),
+    "k2_venue_paused_seconds": MetricRow(
+        Gauge, "How long we still keep away from a service that refused us", "service"
+    ),
 }
 """Metrics of the parent."""
 
@@ -130,7 +136,7 @@ class Instruments:
 
     def __init__(
         self,
-        rows: Mapping[str, Row],
+        rows: Mapping[str, MetricRow],
         *,
         environment: str,
         component: str,
@@ -146,7 +152,7 @@ class Instruments:
         self._metrics: dict[str, Any] = {name: self._make(name, row, registry) for name, row in rows.items()}
 
     @staticmethod
-    def _make(name: str, row: Row, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    def _make(name: str, row: MetricRow, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
         labels = (*BASE_LABELS, row.label) if row.label else BASE_LABELS
         if row.type is Gauge:
             # Of one label set only the newest writer counts, and a dead process' value goes with it.

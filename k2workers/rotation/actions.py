@@ -6,7 +6,7 @@ import msgspec
 
 from k2workers.rotation.inputs import Grant
 from k2workers.rotation.memory import Rotation
-from k2workers.rotation.proof import Proof
+from k2workers.rotation.proof import OverlapProof
 
 
 class OpenLine(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class RequestRotation(msgspec.Struct, frozen=True):
 
 
 class WithdrawRequest(msgspec.Struct, frozen=True):
-    """Ask no longer: the line that was to be replaced carries the feed no more."""
+    """Withdraw the request: the line that was to be replaced no longer carries the feed."""
 
 
 class NowLive(msgspec.Struct, frozen=True):
@@ -55,8 +55,8 @@ class NowLive(msgspec.Struct, frozen=True):
     line: int
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """A line of ours ended by itself. ``primary`` tells that it was the one to carry the feed."""
+class LineLost(msgspec.Struct, frozen=True):
+    """A line of ours ended by itself. ``primary``: whether it was the one to carry the feed."""
 
     line: int
     cause: str
@@ -69,7 +69,7 @@ class RotationBegun(msgspec.Struct, frozen=True):
     line: int
     reason: str
     lifetime_ns: int
-    proof: Proof
+    proof: OverlapProof
 
 
 class Promoted(msgspec.Struct, frozen=True):
@@ -104,7 +104,7 @@ Action = (
     | RequestRotation
     | WithdrawRequest
     | NowLive
-    | Lost
+    | LineLost
     | RotationBegun
     | Promoted
     | RotationGivenUp

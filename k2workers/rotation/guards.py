@@ -24,17 +24,17 @@ def of_either(memory: Memory, given: OfLine, now_ns: int) -> bool:
 
 
 def first_notice(memory: Memory, given: Notice, now_ns: int) -> bool:
-    """The venue had not said so of this line before."""
+    """The venue has not announced the end of this line before."""
     return given.line not in memory.noticed
 
 
 def primary_noticed(memory: Memory, given: object, now_ns: int) -> bool:
-    """The venue said that it will end the primary."""
+    """The venue has announced the end of the primary."""
     return memory.primary in memory.noticed
 
 
 def standby_noticed(memory: Memory, given: object, now_ns: int) -> bool:
-    """The venue said that it will end the standby."""
+    """The venue has announced the end of the standby."""
     return memory.standby in memory.noticed
 
 

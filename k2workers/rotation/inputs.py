@@ -19,7 +19,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Advanced(msgspec.Struct, frozen=True):
-    """The attempt to open the line got on: it was permitted, or the venue answered a request on it. Its time begins anew."""
+    """The attempt to open the line has advanced: it was permitted, or the venue answered a request on it. Its time limit begins anew."""
 
     line: int
 
@@ -56,9 +56,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Rotate(msgspec.Struct, frozen=True):
-    """The parent permits the rotation. ``grant`` is to be given back (None: nobody answered, so we go ahead alone).
+    """The parent permits the rotation. ``grant`` is to be given back (None: the parent did not answer, so we go ahead without one).
 
-    ``duplicates`` and ``missing`` are the feed's counts so far: the record of the rotation tells how far they rose.
+    ``duplicates`` and ``missing`` are the feed's counts so far: the record of the rotation holds how much they rose.
     """
 
     reason: str

@@ -16,7 +16,7 @@ from k2workers.rotation.actions import Action
 from k2workers.rotation.inputs import Input
 from k2workers.rotation.memory import Memory
 from k2workers.rotation.policy import RotationPolicy
-from k2workers.rotation.table import CARRYING, TABLE, Row, State
+from k2workers.rotation.table import CARRYING, TABLE, State, TransitionRow
 
 
 class RotationMachine:
@@ -30,11 +30,11 @@ class RotationMachine:
         policy: RotationPolicy,
         next_due_ns: Callable[[int], int],
         jitter: Callable[[], float],
-        table: Sequence[Row] = TABLE,
+        table: Sequence[TransitionRow] = TABLE,
     ) -> None:
         self.state = State.IDLE
         self.memory = Memory(policy=policy, next_due_ns=next_due_ns, jitter=jitter)
-        self._rows: dict[tuple[State, type[Input]], list[Row]] = {}
+        self._rows: dict[tuple[State, type[Input]], list[TransitionRow]] = {}
         for row in table:
             self._rows.setdefault((row.state, row.given), []).append(row)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from k2workers.rotation.inputs import Grant
 from k2workers.rotation.policy import RotationPolicy
-from k2workers.rotation.proof import Proof
+from k2workers.rotation.proof import OverlapProof
 
 
 class Rotation(msgspec.Struct, kw_only=True):
@@ -22,7 +22,7 @@ class Rotation(msgspec.Struct, kw_only=True):
     begun_ns: int
     opened_ns: int = 0
     """When every subscription of the standby was acknowledged."""
-    proof: Proof
+    proof: OverlapProof
     duplicates_before: int
     missing_before: int
 
@@ -46,12 +46,12 @@ class Memory(msgspec.Struct, kw_only=True):
     due_ns: int = 0
     """When the next rotation is planned."""
     attempt: int = 0
-    """How many attempts in a row brought no line that lasted."""
+    """Attempts in a row that led to no lasting line."""
     carried_since_ns: int = 0
     """Since when the primary carries the feed."""
     starved_since_ns: int | None = None
-    """Since when no line does."""
+    """Since when no line carries the feed; None while one does."""
     noticed: set[int] = msgspec.field(default_factory=set)
-    """Lines of ours that the venue will end soon, as it said."""
+    """Lines of ours whose end the venue has announced."""
     rotation: Rotation | None = None
     """The rotation under way."""

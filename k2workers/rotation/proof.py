@@ -9,8 +9,8 @@ A short minimum overlap covers the venue starting to deliver a little after it a
 from __future__ import annotations
 
 
-class Proof:
-    """The book-keeping of one overlap; streams are the caller's integer keys."""
+class OverlapProof:
+    """The book-keeping of one overlap; a stream is known by the index of its topic."""
 
     def __init__(self, min_overlap_ns: int) -> None:
         self._min_overlap_ns = min_overlap_ns
@@ -23,33 +23,33 @@ class Proof:
         """The venue acknowledged every subscription of the standby: from now on streams count as active."""
         self._acknowledged_ns = now_ns
 
-    def primary_delivered(self, stream: int, last_id: int) -> None:
+    def primary_delivered(self, topic_index: int, last_id: int) -> None:
         """The primary delivered up to ``last_id`` of this stream."""
-        if self._acknowledged_ns is not None and stream not in self._proven:
-            self._unproven[stream] = last_id
-            self._judge(stream)
+        if self._acknowledged_ns is not None and topic_index not in self._proven:
+            self._unproven[topic_index] = last_id
+            self._judge(topic_index)
 
-    def standby_delivered(self, stream: int, first_id: int) -> None:
+    def standby_delivered(self, topic_index: int, first_id: int) -> None:
         """The standby delivered an event that begins with ``first_id``."""
-        if stream not in self._proven:
-            self._standby_first.setdefault(stream, first_id)
-            self._judge(stream)
+        if topic_index not in self._proven:
+            self._standby_first.setdefault(topic_index, first_id)
+            self._judge(topic_index)
 
-    def _judge(self, stream: int) -> None:
-        first, last = self._standby_first.get(stream), self._unproven.get(stream)
+    def _judge(self, topic_index: int) -> None:
+        first, last = self._standby_first.get(topic_index), self._unproven.get(topic_index)
         # A standby that delivered where the primary did not (yet) is no proof: the primary may lag behind it.
         if first is not None and last is not None and first <= last + 1:
-            self._proven.add(stream)
-            del self._unproven[stream]
+            self._proven.add(topic_index)
+            del self._unproven[topic_index]
 
     def complete(self, now_ns: int) -> bool:
         """Whether the standby may take over."""
         begun = self._acknowledged_ns
         return begun is not None and not self._unproven and now_ns >= begun + self._min_overlap_ns
 
-    def standby_first_id(self, stream: int) -> int | None:
+    def standby_first_id(self, topic_index: int) -> int | None:
         """The first id that the standby delivered of this stream, if any."""
-        return self._standby_first.get(stream)
+        return self._standby_first.get(topic_index)
 
     @property
     def proven(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from k2workers.rotation.actions import Promoted
-from k2workers.rotation.proof import Proof
+from k2workers.rotation.proof import OverlapProof
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -78,10 +78,10 @@ def record_of(promoted: Promoted, cut: Cut, shard: int) -> RotationRecord:
     )
 
 
-def _handovers(last_ids: Iterable[tuple[int, str, int | None]], proof: Proof) -> list[Handover]:
+def _handovers(last_ids: Iterable[tuple[int, str, int | None]], proof: OverlapProof) -> list[Handover]:
     handovers = []
-    for stream, topic, last_id in last_ids:
-        first_id = proof.standby_first_id(stream)
+    for topic_index, topic, last_id in last_ids:
+        first_id = proof.standby_first_id(topic_index)
         if first_id is not None and last_id is not None:
             handovers.append(Handover(topic, last_id, first_id))
     return handovers

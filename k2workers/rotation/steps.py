@@ -8,7 +8,7 @@ from k2workers.rotation.actions import (
     AbandonLine,
     Action,
     CloseLine,
-    Lost,
+    LineLost,
     NowLive,
     OpenLine,
     Promoted,
@@ -21,7 +21,7 @@ from k2workers.rotation.actions import (
 from k2workers.rotation.inputs import Closed, Notice, Rotate, Wanted
 from k2workers.rotation.memory import Memory, Rotation
 from k2workers.rotation.policy import CLOSE_CODE, NOT_PROVEN, REPLACED, SCHEDULED, SERVER_SHUTDOWN, STOPPING
-from k2workers.rotation.proof import Proof
+from k2workers.rotation.proof import OverlapProof
 
 Actions = list[Action]
 Known = TypeVar("Known")
@@ -95,8 +95,8 @@ def go_live(memory: Memory, given: object, now_ns: int) -> Actions:
 
 
 def tell_loss(memory: Memory, given: Closed, now_ns: int) -> Actions:
-    """Tell which line ended, and why."""
-    return [Lost(given.line, given.cause, given.line == memory.primary)]
+    """Report which line ended, and why."""
+    return [LineLost(given.line, given.cause, given.line == memory.primary)]
 
 
 def forget_attempts(memory: Memory, given: object, now_ns: int) -> Actions:
@@ -141,13 +141,13 @@ def ask_as_wanted(memory: Memory, given: Wanted, now_ns: int) -> Actions:
 
 
 def remember_notice(memory: Memory, given: Notice, now_ns: int) -> Actions:
-    """The line is being replaced, or not up yet: the notice must outlive that."""
+    """Keep the notice: the line is being replaced, or not open yet, and the notice holds beyond that."""
     memory.noticed.add(given.line)
     return []
 
 
 def withdraw(memory: Memory, given: object, now_ns: int) -> Actions:
-    """Ask no longer."""
+    """Withdraw the request."""
     return [WithdrawRequest()]
 
 
@@ -161,7 +161,7 @@ def begin_rotation(memory: Memory, given: Rotate, now_ns: int) -> Actions:
         grant=given.grant,
         replaced=_some(memory.primary),
         begun_ns=now_ns,
-        proof=Proof(memory.policy.min_overlap_ns),
+        proof=OverlapProof(memory.policy.min_overlap_ns),
         duplicates_before=given.duplicates,
         missing_before=given.missing,
     )

@@ -91,7 +91,7 @@ CARRYING = frozenset({LIVE, WARMING, OVERLAP})
 """The states in which a primary carries the feed."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class TransitionRow(msgspec.Struct, frozen=True):
     """In ``state``, upon an input of the type ``given``, if all ``guards`` hold: do ``steps`` in order; ``then`` follows."""
 
     state: State
@@ -107,71 +107,73 @@ class Row(msgspec.Struct, frozen=True):
 
 
 TABLE = (
-    Row(IDLE, Start, (), CONNECTING, (begin_starving, open_primary)),
-    Row(IDLE, Stop, (), STOPPED, ()),
+    TransitionRow(IDLE, Start, (), CONNECTING, (begin_starving, open_primary)),
+    TransitionRow(IDLE, Stop, (), STOPPED, ()),
     # A line is being opened; none carries the feed.
-    Row(CONNECTING, Advanced, (of_primary,), CONNECTING, (renew_deadline,)),
-    Row(CONNECTING, Opened, (of_primary, primary_noticed), LIVE, (go_live, plan_next, ask_urgently)),
-    Row(CONNECTING, Opened, (of_primary,), LIVE, (go_live, plan_next)),
-    Row(CONNECTING, Failed, (of_primary,), BACKING_OFF, (back_off,)),
-    Row(CONNECTING, Closed, (of_primary,), BACKING_OFF, (tell_loss, back_off)),
-    Row(CONNECTING, Notice, (of_primary,), CONNECTING, (remember_notice,)),
-    Row(CONNECTING, Tick, (expired,), BACKING_OFF, (abandon_primary, back_off)),
-    Row(CONNECTING, Stop, (), STOPPED, (close_all,)),
+    TransitionRow(CONNECTING, Advanced, (of_primary,), CONNECTING, (renew_deadline,)),
+    TransitionRow(CONNECTING, Opened, (of_primary, primary_noticed), LIVE, (go_live, plan_next, ask_urgently)),
+    TransitionRow(CONNECTING, Opened, (of_primary,), LIVE, (go_live, plan_next)),
+    TransitionRow(CONNECTING, Failed, (of_primary,), BACKING_OFF, (back_off,)),
+    TransitionRow(CONNECTING, Closed, (of_primary,), BACKING_OFF, (tell_loss, back_off)),
+    TransitionRow(CONNECTING, Notice, (of_primary,), CONNECTING, (remember_notice,)),
+    TransitionRow(CONNECTING, Tick, (expired,), BACKING_OFF, (abandon_primary, back_off)),
+    TransitionRow(CONNECTING, Stop, (), STOPPED, (close_all,)),
     # Waiting for the next attempt.
-    Row(BACKING_OFF, Tick, (expired,), CONNECTING, (open_primary,)),
-    Row(BACKING_OFF, Stop, (), STOPPED, ()),
+    TransitionRow(BACKING_OFF, Tick, (expired,), CONNECTING, (open_primary,)),
+    TransitionRow(BACKING_OFF, Stop, (), STOPPED, ()),
     # One line carries the feed.
-    Row(LIVE, Tick, (expired, primary_noticed), LIVE, (ask_urgently,)),
-    Row(LIVE, Tick, (expired,), LIVE, (ask_scheduled,)),
-    Row(LIVE, Notice, (of_primary, first_notice), LIVE, (remember_notice, ask_urgently)),
-    Row(LIVE, Wanted, (), LIVE, (ask_as_wanted,)),
-    Row(LIVE, Rotate, (), WARMING, (begin_rotation, open_standby)),
-    Row(
+    TransitionRow(LIVE, Tick, (expired, primary_noticed), LIVE, (ask_urgently,)),
+    TransitionRow(LIVE, Tick, (expired,), LIVE, (ask_scheduled,)),
+    TransitionRow(LIVE, Notice, (of_primary, first_notice), LIVE, (remember_notice, ask_urgently)),
+    TransitionRow(LIVE, Wanted, (), LIVE, (ask_as_wanted,)),
+    TransitionRow(LIVE, Rotate, (), WARMING, (begin_rotation, open_standby)),
+    TransitionRow(
         LIVE,
         Closed,
         (of_primary, stable),
         BACKING_OFF,
         (withdraw, tell_loss, begin_starving, forget_attempts, back_off),
     ),
-    Row(LIVE, Closed, (of_primary,), BACKING_OFF, (withdraw, tell_loss, begin_starving, back_off)),
-    Row(LIVE, Stop, (), STOPPED, (withdraw, close_all)),
+    TransitionRow(LIVE, Closed, (of_primary,), BACKING_OFF, (withdraw, tell_loss, begin_starving, back_off)),
+    TransitionRow(LIVE, Stop, (), STOPPED, (withdraw, close_all)),
     # A standby is being opened beside it.
-    Row(WARMING, Advanced, (of_standby,), WARMING, (renew_deadline,)),
-    Row(WARMING, Opened, (of_standby,), OVERLAP, (begin_overlap,)),
-    Row(WARMING, Failed, (of_standby,), LIVE, (keep_primary, end_rotation)),
-    Row(WARMING, Closed, (of_standby,), LIVE, (tell_loss, keep_primary, end_rotation)),
-    Row(WARMING, Closed, (of_primary,), CONNECTING, (tell_loss, begin_starving, rely_on_standby, end_rotation)),
-    Row(WARMING, Notice, (of_either,), WARMING, (remember_notice,)),
-    Row(WARMING, Tick, (expired,), LIVE, (abandon_standby, keep_primary, end_rotation)),
-    Row(WARMING, Stop, (), STOPPED, (close_all, end_rotation)),
+    TransitionRow(WARMING, Advanced, (of_standby,), WARMING, (renew_deadline,)),
+    TransitionRow(WARMING, Opened, (of_standby,), OVERLAP, (begin_overlap,)),
+    TransitionRow(WARMING, Failed, (of_standby,), LIVE, (keep_primary, end_rotation)),
+    TransitionRow(WARMING, Closed, (of_standby,), LIVE, (tell_loss, keep_primary, end_rotation)),
+    TransitionRow(
+        WARMING, Closed, (of_primary,), CONNECTING, (tell_loss, begin_starving, rely_on_standby, end_rotation)
+    ),
+    TransitionRow(WARMING, Notice, (of_either,), WARMING, (remember_notice,)),
+    TransitionRow(WARMING, Tick, (expired,), LIVE, (abandon_standby, keep_primary, end_rotation)),
+    TransitionRow(WARMING, Stop, (), STOPPED, (close_all, end_rotation)),
     # Both lines deliver, and the standby is watched.
-    Row(
+    TransitionRow(
         OVERLAP,
         Tick,
         (proven, standby_noticed),
         LIVE,
         (promote_proven, close_replaced, end_rotation, plan_next, ask_urgently),
     ),
-    Row(OVERLAP, Tick, (proven,), LIVE, (promote_proven, close_replaced, end_rotation, plan_next)),
-    Row(OVERLAP, Tick, (expired,), LIVE, (close_standby, keep_primary, end_rotation)),
-    Row(OVERLAP, Closed, (of_standby,), LIVE, (tell_loss, keep_primary, end_rotation)),
-    Row(
+    TransitionRow(OVERLAP, Tick, (proven,), LIVE, (promote_proven, close_replaced, end_rotation, plan_next)),
+    TransitionRow(OVERLAP, Tick, (expired,), LIVE, (close_standby, keep_primary, end_rotation)),
+    TransitionRow(OVERLAP, Closed, (of_standby,), LIVE, (tell_loss, keep_primary, end_rotation)),
+    TransitionRow(
         OVERLAP,
         Closed,
         (of_primary, standby_noticed),
         LIVE,
         (tell_loss, promote_unproven, end_rotation, plan_next, ask_urgently),
     ),
-    Row(OVERLAP, Closed, (of_primary,), LIVE, (tell_loss, promote_unproven, end_rotation, plan_next)),
-    Row(OVERLAP, Notice, (of_either,), OVERLAP, (remember_notice,)),
-    Row(OVERLAP, Stop, (), STOPPED, (close_all, end_rotation)),
+    TransitionRow(OVERLAP, Closed, (of_primary,), LIVE, (tell_loss, promote_unproven, end_rotation, plan_next)),
+    TransitionRow(OVERLAP, Notice, (of_either,), OVERLAP, (remember_notice,)),
+    TransitionRow(OVERLAP, Stop, (), STOPPED, (close_all, end_rotation)),
 )
 
 HEAD = ("state", "input", "if", "then", "does")
 
 
-def printed(rows: Sequence[Row]) -> str:
+def printed(rows: Sequence[TransitionRow]) -> str:
     """The rows as a table to be read."""
     cells = [HEAD, *map(_cells, rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
@@ -182,7 +184,7 @@ def printed(rows: Sequence[Row]) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: TransitionRow) -> tuple[str, ...]:
     guards = " and ".join(guard.__name__ for guard in row.guards)
     steps = ", ".join(step.__name__ for step in row.steps)
     return row.state.value, row.given.__name__, guards or "-", row.then.value, steps or "-"

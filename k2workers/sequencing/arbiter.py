@@ -6,7 +6,7 @@ hole holds it back for a bounded time: another line or a backfill may still brin
 the hole as a ``Gap`` and goes on; what fills the gap later comes as ``Backfilled``. Nothing is dropped without being a
 duplicate or announced.
 
-Books and bars have lanes of their own: ``book.py`` and ``bars.py``.
+Books and bars have lanes of their own: ``book_lane.py`` and ``bar_lane.py``.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from collections.abc import Iterable
 
 from k2workers.errors import StateError
 from k2workers.events import FIRST_OF, LAST_OF, Backfilled, Event, Gap, Void, learned_ns, without_ids_through
-from k2workers.sequencing.coverage import Step, chain_step
+from k2workers.sequencing.coverage import ChainStep, chain_step
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD = 10_000
-"""Events one lane may hold back; past it the hole is announced at once (bounded memory beats patience)."""
+"""Events one lane may hold back; beyond that the hole is announced at once (memory is bounded)."""
 
 MAX_OPEN = 1_000
-"""Announced gaps one lane still hopes to fill; past it the oldest is given up for good (it was announced)."""
+"""Announced gaps that one lane still wants filled; beyond that the oldest is given up for good (it was announced)."""
 
 NOT_RECEIVED = "not received"
-"""The cause of a gap that only the ids tell of."""
+"""The cause of a gap that is known from the ids alone."""
 
 
 class Verdict(enum.Enum):
@@ -41,9 +41,9 @@ class Verdict(enum.Enum):
 
 
 class Lane:
-    """One topic's place in the arbiter. ``last_id`` is the venue id of the newest accepted event or gap.
+    """One topic in the arbiter. ``last_id`` is the venue id of the newest accepted event or gap.
 
-    ``open`` are announced ids that may still be filled. Counters are totals: ``passed`` events taken out, ``duplicates``
+    ``open`` are announced ids that may still be filled. Counters are totals: ``passed`` events given out, ``duplicates``
     copies dropped, ``gaps`` and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to
     have existed.
     """
@@ -70,7 +70,7 @@ class Lane:
         raise StateError(f"{type(self).__name__} does not judge events")
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
-        """Take consecutive copies from one line, as ``offer`` would one by one; whether any of them is held back."""
+        """Take consecutive copies from one line, as ``offer`` does with one. Returns whether any of them is held back."""
         held = [event for event in events if self.offer(event, now_ns, hold_ns) is Verdict.HELD]
         return bool(held)
 
@@ -89,7 +89,7 @@ class Lane:
         self.open = IdRanges(open_gaps)
 
     def reopen(self, first_id: int, last_id: int) -> None:
-        """Ids that were accepted here but lost further down, where the gap was announced: they are wanted again."""
+        """Ids that were accepted here and lost on the way to subscribers, where the gap was announced: they are wanted again."""
         self.open.add(first_id, last_id)
 
     def wanted(self) -> list[Range]:
@@ -97,13 +97,13 @@ class Lane:
         return []
 
     def fill(self, events: Iterable[Event], now_ns: int) -> bool:
-        """Take what a backfill brought, in rising id order; ids that are not wanted are ignored.
+        """Take the events that a backfill fetched, in rising id order; ids that are not wanted are ignored.
 
         Tells whether anything became ready.
         """
         return False
 
-    def take(self) -> list[list[Event]]:
+    def pop_ready(self) -> list[list[Event]]:
         """The accepted events since the last call, in order, as runs of one type each."""
         events, self.ready = self.ready, []
         self.passed += len(events)
@@ -158,15 +158,15 @@ class ChainLane(HoldingLane):
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         step = chain_step(self.last_id, event.first_id, event.last_id)
-        if step is Step.NEXT:
+        if step is ChainStep.NEXT:
             self._accept(event)
-        elif step is Step.OLD:
+        elif step is ChainStep.OLD:
             # A slow line may still bring what was announced as missing.
             if self.open and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
             self.duplicates += 1
             return Verdict.DUPLICATE
-        elif step is Step.OVERLAPS:
+        elif step is ChainStep.OVERLAPS:
             assert self.last_id is not None
             self._accept(without_ids_through(self.last_id, event))
         else:
@@ -261,13 +261,13 @@ class ChainLane(HoldingLane):
         for event in self._held:
             assert self.last_id is not None
             step = chain_step(self.last_id, event.first_id, event.last_id)
-            if step is Step.AHEAD:
+            if step is ChainStep.AHEAD:
                 break
             taken += 1
-            if step is Step.OLD:
+            if step is ChainStep.OLD:
                 self.duplicates += 1
             else:
-                self._accept(event if step is Step.NEXT else without_ids_through(self.last_id, event))
+                self._accept(event if step is ChainStep.NEXT else without_ids_through(self.last_id, event))
         del self._held[:taken]
         if not self._held:
             self._deadline_ns = None

@@ -1,4 +1,4 @@
-"""Owns the question "is this new?": which ids of a topic are dealt with already, and what of an event or batch is not. Pure.
+"""Owns which ids of a topic are dealt with, and so which part of an event or batch is new. Pure.
 
 Everything through the last id is dealt with, except the ids of announced gaps that nothing has filled. The lanes ask it of single
 events (``chain_step``), the sequencer and the subscriber's reassembly of batches, and of events where a batch is not plainly new.
@@ -24,7 +24,7 @@ _DATA = frozenset(row.number for row in TABLE if row.part is Part.DATA)
 _RECORDS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
 
 
-class Step(enum.Enum):
+class ChainStep(enum.Enum):
     """How an event relates to the last one of its topic."""
 
     NEXT = "next"
@@ -37,21 +37,21 @@ class Step(enum.Enum):
     """Ids between the last one and it were not received."""
 
 
-def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> Step:
+def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> ChainStep:
     """For topics whose ids form an unbroken chain. ``last_id`` is the topic's, the others are the event's."""
     if last_id is None or first_id == last_id + 1:
-        return Step.NEXT
+        return ChainStep.NEXT
     if event_last_id <= last_id:
-        return Step.OLD
-    return Step.OVERLAPS if first_id <= last_id else Step.AHEAD
+        return ChainStep.OLD
+    return ChainStep.OVERLAPS if first_id <= last_id else ChainStep.AHEAD
 
 
 class Coverage:
     """The ids of one topic that are dealt with.
 
-    ``continuity`` claims nothing until the first batch has told it. ``chained``, ``ordered`` (ids rise: what is not above the last one is
+    ``continuity`` claims nothing until the first batch has named it. ``chained``, ``ordered`` (ids rise: what is not above the last one is
     old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
-    bar. ``filled`` counts ids of gaps that late events or a book snapshot made good.
+    bar. ``filled`` counts ids of gaps that late events or a book snapshot have filled.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class Coverage:
         self.filled = 0
 
     def learn(self, number: int) -> None:
-        """How the topic's ids continue, as a batch tells it. Raises ValueError for a number that this version does not know."""
+        """Learn from a batch how the topic's ids continue. Raises ValueError for a number that this version does not know."""
         continuity = self.continuity = Continuity.of(number)
         self.continuity_number = number
         self.chained = continuity.chained
@@ -98,9 +98,9 @@ class Coverage:
 
     def _admit_by_id(self, event: Event) -> Event | None:
         step = chain_step(self.last_id, event.first_id, event.last_id)
-        if step is Step.OLD:
+        if step is ChainStep.OLD:
             return None
-        if step is Step.OVERLAPS:
+        if step is ChainStep.OVERLAPS:
             event = without_ids_through(self.last_id, event)
         self.last_id = event.last_id
         return event

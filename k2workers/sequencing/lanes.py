@@ -5,8 +5,8 @@ from __future__ import annotations
 from k2workers.continuity import Continuity, Identity, Link, Repair
 from k2workers.errors import StateError
 from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane
-from k2workers.sequencing.bars import BarLane
-from k2workers.sequencing.book import BookLane
+from k2workers.sequencing.bar_lane import BarLane
+from k2workers.sequencing.book_lane import BookLane
 
 
 def lane_of(topic: str, continuity: Continuity) -> Lane:

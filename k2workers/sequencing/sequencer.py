@@ -1,7 +1,7 @@
 """Owns our own numbers: each published batch of a topic gets the next sequence number. Pure.
 
-Batches are first taken, then published: what was taken of a topic in between goes out as one batch, so that a busy feed costs
-less for each event than a quiet one.
+Batches are first taken in, then published: those of one topic that were taken in between leave as one batch, so that a busy feed costs
+less per event than a quiet one.
 
 It is also the last guard of the venue's ids: for chained topics a batch that begins later than the last one ended gets a
 ``Gap`` in front, and what was published before is dropped. And it is the memory from which everything continues: per topic
@@ -16,7 +16,7 @@ import msgspec
 
 from k2workers import wire
 from k2workers.events import PART_OF, Gap, Part
-from k2workers.sequencing.coverage import NO_ID, Coverage, Step, chain_step
+from k2workers.sequencing.coverage import NO_ID, ChainStep, Coverage, chain_step
 from k2workers.sequencing.ranges import Range
 from k2workers.wire import Batch
 
@@ -29,8 +29,8 @@ BETWEEN_WORKERS = "between workers"
 """The cause of a gap that was found here: a worker died, or had to give up what it could not send."""
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
-    """Where a topic stands: the last published venue id, and the announced gaps that nothing has filled yet."""
+class PublishedPosition(msgspec.Struct, frozen=True, array_like=True):
+    """How far a topic was published: its last venue id, and the announced gaps that nothing has filled yet."""
 
     last_id: int
     open: list[Range]
@@ -68,18 +68,18 @@ class Sequencer:
         self._due: list[TopicState] = []
         """Topics with something to publish."""
         self.found_holes: dict[str, list[Range]] = {}
-        """Gaps that were announced here and that no worker knows of yet; the caller tells them and clears this."""
+        """Gaps that were announced here and that no worker knows of yet; the caller reports them and clears this."""
 
-    def positions(self) -> dict[str, Position]:
-        """Where every topic of the venue stands."""
+    def positions(self) -> dict[str, PublishedPosition]:
+        """The published position of every topic of the venue."""
         return {
-            topic: Position(state.last_id, list(state.open))
+            topic: PublishedPosition(state.last_id, list(state.open))
             for topic, state in self.topics.items()
             if state.last_id != NO_ID and not topic.startswith("status.")
         }
 
-    def restore(self, positions: Mapping[str, Position]) -> None:
-        """Continue from positions that an earlier life wrote down."""
+    def restore(self, positions: Mapping[str, PublishedPosition]) -> None:
+        """Continue from the positions of an earlier life."""
         for topic, position in positions.items():
             self.topics[topic] = TopicState(topic, position.last_id, position.open)
 
@@ -135,9 +135,9 @@ class Sequencer:
 
     def _out_of_chain(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         step = chain_step(state.last_id, batch.first_id, batch.last_id)
-        if step is Step.OLD:
+        if step is ChainStep.OLD:
             self.old_events += batch.count
-        elif step is Step.AHEAD:
+        elif step is ChainStep.AHEAD:
             self._find_gap(batch.first_id, state, now_ns)
             self._pass(batch, state)
         else:
@@ -151,7 +151,7 @@ class Sequencer:
             self._pass(wire.batch_of(batch.topic, events, batch.continuity), state)
 
     def _announcements(self, batch: Batch, state: TopicState, now_ns: int) -> None:
-        """Gaps or Voids: in front of later ids, or (Voids) for gaps announced before. Between them lie ids of neither."""
+        """Gaps and Voids: ahead of later ids, or (Voids) for gaps announced before. The ids between two of them belong to neither."""
         for event in wire.decode_batch(batch):
             if state.chained and state.last_id != NO_ID and event.first_id > state.last_id + 1:
                 self._find_gap(event.first_id, state, now_ns)

@@ -1,17 +1,18 @@
 """The embedded exchange: a faithful stand-in for Binance spot over real sockets, for any client.
 
-``settings`` what can be set · ``market`` and ``symbol`` the generated market (pure), on ``book``, ``bars``,
-``payloads`` and ``streams`` · ``replay`` recorded files instead · ``hub`` who gets what, and the truth about
-what was sent · ``requests`` and ``ws`` a client's connection · ``rest`` the table of REST calls, on ``query``,
-``listing``, ``replies`` and ``tickers`` · ``limits`` per-IP limits · ``faults`` the kinds of faults, ``fault_set`` and ``injection``
-those at work, on ``damage`` and ``refusals`` · ``control`` its own endpoints · ``exchange`` the whole, running.
+``simulator_settings`` what can be set · ``market`` and ``symbol_market`` the generated market (pure), on ``book``, ``bars``,
+``payloads`` and ``stream_names`` · ``replay_market`` recorded files instead · ``hub`` who gets what, and the truth about what was
+sent · ``stream_requests`` and ``ws`` a client's connection · ``rest_endpoints`` the table of REST calls, on ``query``,
+``exchange_rules``, ``replies`` and ``tickers`` · ``address_limits`` per-IP limits · ``faults`` the kinds of faults, ``fault_set`` and
+``injection`` those at work, on ``damage`` and ``fault_answers`` · ``exchange_control`` its own endpoints · ``exchange`` the whole,
+running.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k2workers.simulator.settings import SimulatorSettings
+from k2workers.simulator.simulator_settings import SimulatorSettings
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange, main

@@ -16,19 +16,19 @@ from aiohttp import web
 
 from k2workers.errors import ConfigError
 from k2workers.every import Every
-from k2workers.simulator import control, faults, rest_server
+from k2workers.simulator import exchange_control, faults, rest_server
+from k2workers.simulator.address_limits import NS, PerAddress, SlidingWindow
+from k2workers.simulator.fault_answers import refusal
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.injection import Injection
-from k2workers.simulator.limits import NS, PerAddress, SlidingWindow
 from k2workers.simulator.market import Market, MarketSource
-from k2workers.simulator.refusals import refusal
-from k2workers.simulator.replay import ReplayMarket
-from k2workers.simulator.settings import SimulatorSettings
+from k2workers.simulator.replay_market import ReplayMarket
+from k2workers.simulator.simulator_settings import SimulatorSettings
 from k2workers.simulator.ws import Connection, requested
 
 _BACK_PRESSURE_BYTES = 1 << 20
-"""A replay at "as fast as asked" pauses while any connection has more unsent bytes than this."""
+"""A replay without pauses waits while any connection has more unsent bytes than this."""
 
 
 class Exchange:
@@ -81,7 +81,7 @@ class Exchange:
         app.router.add_get("/ws/{names:.*}", self._on_websocket)
         app.router.add_get("/stream", self._on_websocket)
         rest_server.add_routes(app, self)
-        control.add_routes(app, self)
+        exchange_control.add_routes(app, self)
         app.router.add_route("*", "/{path:.*}", self._on_unknown)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -1,4 +1,4 @@
-"""Owns what is learned of recorded files before they are played: their symbols with price and steps, and the first books.
+"""Owns what is read from recorded files before they are played: the symbols, their prices and steps, and the first books.
 
 A look at everything would take a minute for each gigabyte, so it ends after a number of lines. Symbols that come later are opened
 by the replay as they come.
@@ -11,9 +11,9 @@ from itertools import islice
 
 import msgspec
 
-from k2workers.simulator.recorded_events import DIFFS, Event, Timed, decoder_of, micros, parse_decimal
-from k2workers.simulator.recording import Line, Recorded, read_lines
-from k2workers.simulator.streams import is_valid
+from k2workers.simulator.recorded_events import DIFFS, RecordedEvent, RecordedTimed, decoder_of, micros, parse_decimal
+from k2workers.simulator.recording import Recorded, RecordedLine, read_lines
+from k2workers.simulator.stream_names import is_valid
 
 LINES = 500_000
 """Of all files together; about a second's work."""
@@ -69,7 +69,7 @@ class Found:
             if event is not None:
                 self.learn_event(event)
 
-    def learn_event(self, event: Event) -> None:
+    def learn_event(self, event: RecordedEvent) -> None:
         """Take in the time, prices and quantities of one event."""
         self.at_us = self.at_us or micros(event.at)
         try:
@@ -88,13 +88,13 @@ class Found:
         return max(0, min(ids) - update_id, update_id - max(ids))
 
 
-def event_of(recorded: Recorded) -> Event | None:
+def event_of(recorded: Recorded) -> RecordedEvent | None:
     """The message as an event; None if it does not fit its stream, or concerns the whole market."""
     event = _decoded(recorded)
-    return event if isinstance(event, Event) else None
+    return event if isinstance(event, RecordedEvent) else None
 
 
-def _decoded(recorded: Recorded) -> Event | list[Timed] | None:
+def _decoded(recorded: Recorded) -> RecordedEvent | list[RecordedTimed] | None:
     decode = decoder_of(recorded.line.stream)
     try:
         return decode(recorded.line.data) if decode is not None else None
@@ -111,10 +111,10 @@ def _learn_all(recorded: Recorded, found: dict[str, Found]) -> None:
             found[row.s].learn_event(row)
 
 
-def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, Line]]:
+def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, RecordedLine]]:
     """(symbols, the first book of each that has one). Raises ConfigError, with the line, for what is no recording."""
     found: dict[str, Found] = {}
-    snapshots: list[tuple[str, Line]] = []
+    snapshots: list[tuple[str, RecordedLine]] = []
     name, arrays = "", 0
     share = max(MIN_LINES, LINES // max(1, len(files)))
     for path in files:
@@ -134,7 +134,7 @@ def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, Line]]:
                 found[name].learn(recorded)
             elif line.lastUpdateId:
                 snapshots.append((name, line))
-    books: dict[str, Line] = {}
+    books: dict[str, RecordedLine] = {}
     for name, line in snapshots:
         owner = _owner(name, line, found)
         if owner:
@@ -142,7 +142,7 @@ def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, Line]]:
     return found, books
 
 
-def _owner(before: str, snapshot: Line, found: dict[str, Found]) -> str:
+def _owner(before: str, snapshot: RecordedLine, found: dict[str, Found]) -> str:
     """Whose book it is, which a snapshot does not say: the symbol with the nearest update ids, or that of the message before."""
     distances = {
         symbol: away for symbol in found if (away := found[symbol].distance(snapshot.lastUpdateId)) is not None

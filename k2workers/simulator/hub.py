@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from k2workers.simulator.damage import damaged, frame
 from k2workers.simulator.fault_set import FaultSet
-from k2workers.simulator.streams import CONTIGUOUS, kind_of
-from k2workers.simulator.symbol import Emission
+from k2workers.simulator.stream_names import CONTIGUOUS, kind_of
+from k2workers.simulator.symbol_market import Emission
 
 
-class Subscriber(Protocol):
+class HubConnection(Protocol):
     """A connection as the hub sees it."""
 
     combined: bool
@@ -102,15 +102,15 @@ class Hub:
         self.truth: dict[str, Truth] = {}
         self.events = 0
         self._faults = faults
-        self._subscribers: dict[str, dict[Subscriber, None]] = {}
+        self._subscribers: dict[str, dict[HubConnection, None]] = {}
 
-    def subscribe(self, connection: Subscriber, names: Iterable[str]) -> None:
+    def subscribe(self, connection: HubConnection, names: Iterable[str]) -> None:
         """Adds subscriptions; a repeated one changes nothing."""
         for name in names:
             self._subscribers.setdefault(name, {})[connection] = None
             self.wanted.add(name)
 
-    def unsubscribe(self, connection: Subscriber, names: Iterable[str]) -> None:
+    def unsubscribe(self, connection: HubConnection, names: Iterable[str]) -> None:
         """Ends subscriptions; unknown ones are ignored, as the venue does. The market of a stream goes on without them.
 
         A name that never brought an event is forgotten with its last subscriber: clients may ask for any number of them.
@@ -126,7 +126,7 @@ class Hub:
 
     def deliver(self, emissions: Iterable[Emission]) -> None:
         """Sends the events of one tick, in order."""
-        dirty: dict[Subscriber, None] = {}
+        dirty: dict[HubConnection, None] = {}
         faults, now_s = self._faults, time.monotonic()
         for emission in emissions:
             name, first_id, last_id, _ = emission
@@ -144,7 +144,7 @@ class Hub:
         for connection in dirty:
             connection.flush()
 
-    def _send(self, emission: Emission, holders: list[Subscriber]) -> None:
+    def _send(self, emission: Emission, holders: list[HubConnection]) -> None:
         frames: dict[tuple[int, bool], bytes] = {}
         for connection in holders:
             form = connection.unit, connection.combined
@@ -153,7 +153,7 @@ class Hub:
                 made = frames[form] = frame(_payload(emission, *form))
             connection.pending.append(made)
 
-    def _send_damaged(self, emission: Emission, holders: list[Subscriber], now_s: float) -> None:
+    def _send_damaged(self, emission: Emission, holders: list[HubConnection], now_s: float) -> None:
         for connection in holders:
             struck = self._faults.strikes(emission.stream, now_s)
             payload = _payload(emission, connection.unit, connection.combined)

@@ -12,7 +12,7 @@ from aiohttp import WSCloseCode
 from k2workers.every import Every
 from k2workers.simulator import faults
 from k2workers.simulator.fault_set import FaultSet
-from k2workers.simulator.symbol import SymbolMarket
+from k2workers.simulator.symbol_market import SymbolMarket
 from k2workers.simulator.ws import Connection
 
 MOST_WINDOWS = 100

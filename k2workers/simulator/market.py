@@ -15,8 +15,8 @@ from typing import Protocol
 
 from k2workers.simulator.bars import SECOND
 from k2workers.simulator.payloads import SCALE
-from k2workers.simulator.streams import ALL_MARKET
-from k2workers.simulator.symbol import Emission, Render, SymbolMarket
+from k2workers.simulator.stream_names import ALL_MARKET
+from k2workers.simulator.symbol_market import Emission, Render, SymbolMarket
 
 KNOWN: tuple[tuple[str, float], ...] = (
     ("BTC", 61_685.99), ("ETH", 2_683.1), ("SOL", 154.2), ("BNB", 512.4), ("XRP", 0.6131), ("DOGE", 0.1021),

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from k2workers.errors import K2Error
 from k2workers.simulator.bars import HOUR, MINUTE
-from k2workers.simulator.symbol import SymbolMarket
+from k2workers.simulator.symbol_market import SymbolMarket
 
 STATUSES = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY")
 _NAME = re.compile(r"[\w.\-]{1,20}")

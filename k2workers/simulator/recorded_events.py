@@ -1,4 +1,4 @@
-"""Owns the messages of recorded streams: what the exchange itself reads of each kind, and their times in another unit. Pure."""
+"""Owns the shapes of recorded messages: what the exchange itself reads of each kind, and how their times are converted to another unit. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Rows = list[tuple[str, str]]
 """Levels of a book: price and quantity."""
 
 
-class Event(msgspec.Struct):
-    """What the exchange itself needs of a message."""
+class RecordedEvent(msgspec.Struct):
+    """What the exchange itself needs to know of any message."""
 
     @property
     def ids(self) -> tuple[int, int]:
@@ -33,7 +33,7 @@ class Event(msgspec.Struct):
         raise NotImplementedError
 
 
-class Fill(Event):
+class RecordedFill(RecordedEvent):
     """What trades of all kinds have."""
 
     p: str
@@ -49,7 +49,7 @@ class Fill(Event):
         return (self.p,), (self.q,)
 
 
-class Trade(Fill):
+class RecordedTrade(RecordedFill):
     """``@trade``."""
 
     t: int
@@ -59,7 +59,7 @@ class Trade(Fill):
         return self.t, self.t
 
 
-class BlockTrade(Fill):
+class RecordedBlockTrade(RecordedFill):
     """``@blockTrade``, with ids of a space of their own."""
 
     t: int
@@ -69,7 +69,7 @@ class BlockTrade(Fill):
         return self.t, self.t
 
 
-class AggTrade(Fill):
+class RecordedAggTrade(RecordedFill):
     """``@aggTrade``."""
 
     a: int
@@ -81,7 +81,7 @@ class AggTrade(Fill):
         return self.a, self.a
 
 
-class BookTicker(Event):
+class RecordedBookTicker(RecordedEvent):
     """``@bookTicker``."""
 
     u: int
@@ -98,7 +98,7 @@ class BookTicker(Event):
         return (self.b, self.a), (self.B, self.A)
 
 
-class Depth(Event):
+class RecordedDepth(RecordedEvent):
     """``@depth`` and ``@depth@100ms``."""
 
     E: int
@@ -120,7 +120,7 @@ class Depth(Event):
         return [price for price, _ in rows], [qty for _, qty in rows]
 
 
-class PartialDepth(Event):
+class RecordedPartialDepth(RecordedEvent):
     """``@depth5``, 10, 20, each with either speed."""
 
     lastUpdateId: int
@@ -136,18 +136,18 @@ class PartialDepth(Event):
         return [price for price, _ in rows], [qty for _, qty in rows]
 
 
-class Bar(msgspec.Struct):
+class RecordedBar(msgspec.Struct):
     """The ``k`` of a kline."""
 
     t: int
     c: str
 
 
-class Kline(Event):
+class RecordedKline(RecordedEvent):
     """``@kline_<interval>``."""
 
     E: int
-    k: Bar
+    k: RecordedBar
 
     @property
     def ids(self) -> tuple[int, int]:
@@ -161,7 +161,7 @@ class Kline(Event):
         return (self.k.c,), ()
 
 
-class Timed(Event, kw_only=True):
+class RecordedTimed(RecordedEvent, kw_only=True):
     """The tickers and averages: ``c`` or ``w`` is a price."""
 
     E: int
@@ -181,7 +181,7 @@ class Timed(Event, kw_only=True):
         return (self.c or self.w,), ()
 
 
-class ReferencePrice(Event):
+class RecordedReferencePrice(RecordedEvent):
     """``@referencePrice``; its price may be null."""
 
     t: int
@@ -203,12 +203,12 @@ DIFFS = ("depth", "depth@100ms", "depth@1000ms")
 """What follows the symbol in the names of streams of book changes."""
 
 _SHAPES: tuple[tuple[str, Any], ...] = (
-    ("trade", Trade), ("aggTrade", AggTrade), ("blockTrade", BlockTrade), ("bookTicker", BookTicker),
-    ("|".join(DIFFS), Depth), (r"depth\d+(@100ms|@1000ms)?", PartialDepth), ("kline_.+", Kline),
-    (r"miniTicker|ticker(_\w+)?|avgPrice", Timed), ("referencePrice", ReferencePrice),
+    ("trade", RecordedTrade), ("aggTrade", RecordedAggTrade), ("blockTrade", RecordedBlockTrade), ("bookTicker", RecordedBookTicker),
+    ("|".join(DIFFS), RecordedDepth), (r"depth\d+(@100ms|@1000ms)?", RecordedPartialDepth), ("kline_.+", RecordedKline),
+    (r"miniTicker|ticker(_\w+)?|avgPrice", RecordedTimed), ("referencePrice", RecordedReferencePrice),
 )  # fmt: skip
 
-Decode = Callable[[msgspec.Raw], Event | list[Timed]]
+Decode = Callable[[msgspec.Raw], RecordedEvent | list[RecordedTimed]]
 
 
 @cache
@@ -219,7 +219,7 @@ def _decoder(shape: Any) -> Decode:
 def decoder_of(stream: str) -> Decode | None:
     """What reads the messages of a stream; None if no such stream is known."""
     if stream.startswith("!"):
-        return _decoder(list[Timed]) if "@arr" in stream else None
+        return _decoder(list[RecordedTimed]) if "@arr" in stream else None
     suffix = stream.partition("@")[2]
     return next((_decoder(shape) for pattern, shape in _SHAPES if re.fullmatch(pattern, suffix)), None)
 

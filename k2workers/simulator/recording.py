@@ -16,7 +16,7 @@ from k2workers.errors import ConfigError
 from k2workers.simulator.recorded_events import Rows
 
 
-class Line(msgspec.Struct):
+class RecordedLine(msgspec.Struct):
     """One recorded message: a stream's event, or a bare REST depth snapshot."""
 
     stream: str = ""
@@ -32,7 +32,7 @@ class Recorded(NamedTuple):
     path: str
     number: int
     stamp_ns: int
-    line: Line
+    line: RecordedLine
 
 
 class Broken(NamedTuple):
@@ -50,11 +50,12 @@ class Broken(NamedTuple):
         return f"replay file {self.path!r}{behind}: cannot be read ({self.reason})"
 
 
-_decode_line = msgspec.json.Decoder(Line).decode
+_decode_line = msgspec.json.Decoder(RecordedLine).decode
 
 
 def read_lines(files: Sequence[str], on_broken: Callable[[Broken], None] | None = None) -> Iterator[Recorded]:
-    """All files in order, without empty lines. What is broken is told, and the rest goes on; without ``on_broken``, ConfigError."""
+    """All files in order, without empty lines. What cannot be read goes to ``on_broken``, and the rest goes on; without
+    ``on_broken`` it raises ConfigError."""
 
     def tell(broken: Broken) -> None:
         if on_broken is None:

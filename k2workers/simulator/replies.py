@@ -11,7 +11,7 @@ from k2workers.simulator.bars import INTERVALS, Bar
 from k2workers.simulator.book import Level
 from k2workers.simulator.payloads import SCALE, decimal
 from k2workers.simulator.query import ApiError, Query, one
-from k2workers.simulator.symbol import BookRow, SymbolMarket
+from k2workers.simulator.symbol_market import BookRow, SymbolMarket
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

@@ -1,4 +1,4 @@
-"""Owns how the exchange answers REST requests: limits per IP, injected faults, error bodies. The endpoints are in ``rest.py``."""
+"""Owns how the exchange answers REST requests: limits per IP, injected faults, error bodies. The endpoints are in ``rest_endpoints.py``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from k2workers.simulator.address_limits import NS, PerAddress, WeightMeter
+from k2workers.simulator.fault_answers import BAN_TEXT, NOT_FOUND_PAGE, RATE_TEXT, refusal
 from k2workers.simulator.faults import Fault
-from k2workers.simulator.limits import NS, PerAddress, WeightMeter
 from k2workers.simulator.query import ApiError, Query
-from k2workers.simulator.refusals import BAN_TEXT, NOT_FOUND_PAGE, RATE_TEXT, refusal
-from k2workers.simulator.rest import ENDPOINTS, Endpoint
+from k2workers.simulator.rest_endpoints import ENDPOINTS, Endpoint
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from k2workers.simulator.bars import DAY, Bar
 from k2workers.simulator.payloads import decimal, price_change
 from k2workers.simulator.query import Query, chosen, invalid, one
-from k2workers.simulator.symbol import SymbolMarket
+from k2workers.simulator.symbol_market import SymbolMarket
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

@@ -1,8 +1,8 @@
-"""Owns what a refusal of the venue means for all: which of its services rests, for how long, and how it is tried again. Pure.
+"""Owns what a refusal of the venue means for all of us: which of its services we leave alone, for how long, and how it is tried again. Pure.
 
 A venue counts by address, which is our IP towards one of its services. So what one caller is told concerns every worker
-and the parent: each permitted attempt reports its answer here, and both budgets (``budget``, ``weight``) ask here before they permit the next.
-The venue's own table says which answer makes whom rest.
+and the parent: each permitted attempt reports its answer here, and both budgets (``connect_budget``, ``weight_budget``) ask here before they permit the next.
+The venue's own table says which answer pauses which service.
 
 A pause lasts as long as the venue says (also with a status that the table does not have), or as the table says if it names no time; it doubles while refusals follow each other without a good
 answer between them. After a pause one attempt goes alone; the others follow when it has been answered well.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from k2workers.answers import Answer, Pause, Pauses, Service
+from k2workers.venue_answers import Answer, Pause, Pauses, Service
 
 SECOND_NS = 1_000_000_000
 
@@ -20,7 +20,7 @@ LONGEST_TOLD_S = 3 * 86_400
 """A longer pause is not believed: the longest bans that venues document are of some days."""
 
 PROBE_LIMIT_NS = 30 * SECOND_NS
-"""An attempt that nobody reported back after this long no longer holds up the others."""
+"""An attempt whose answer is not reported within this time no longer holds up the others."""
 
 
 Key = tuple[str, int]
@@ -28,7 +28,7 @@ Key = tuple[str, int]
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A pause that an answer began: who rests, for how long, and how many refusals there were in a row."""
+    """A pause that an answer began: which services pause, for how long, and after how many refusals in a row."""
 
     services: frozenset[Service]
     status: int
@@ -37,7 +37,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class _Door:
-    """Where one service stands. ``probe`` is the attempt that goes alone: (its key, when it was permitted)."""
+    """The state of one service. ``probe`` is the single attempt that is permitted after a pause: (its key, when it was permitted)."""
 
     __slots__ = ("began_ns", "in_a_row", "probe", "refusals", "status", "testing", "until_ns")
 
@@ -52,7 +52,7 @@ class _Door:
 
 
 class Gate:
-    """Ask ``open`` before each attempt and say ``went`` when it is permitted.
+    """Ask ``open`` before each attempt and call ``permitted`` when it is permitted.
 
     Report every answer with ``answered``, and every attempt that ended without one with ``unused``.
     """
@@ -62,13 +62,13 @@ class Gate:
         self._doors = {service: _Door() for service in Service}
 
     def open(self, service: Service, now_ns: int) -> bool:
-        """Whether an attempt may go now."""
+        """Whether an attempt may be permitted now."""
         door = self._doors[service]
         if now_ns < door.until_ns:
             return False
         return not door.testing or door.probe is None or now_ns - door.probe[1] >= PROBE_LIMIT_NS
 
-    def went(self, service: Service, key: Key, now_ns: int) -> None:
+    def permitted(self, service: Service, key: Key, now_ns: int) -> None:
         """An attempt was permitted."""
         self._doors[service].probe = (key, now_ns)
 
@@ -78,8 +78,8 @@ class Gate:
         if door.probe is not None and door.probe[0] == key:
             door.probe = None
 
-    def left(self, name: str) -> None:
-        """Whoever has this name is gone, with all of its attempts."""
+    def release_child(self, name: str) -> None:
+        """The child of this name is gone, and its attempts with it."""
         for service, door in self._doors.items():
             if door.probe is not None and door.probe[0][0] == name:
                 self.unused(service, door.probe[0])
@@ -101,7 +101,7 @@ class Gate:
         return Refusal(pause.services, answer.status, max(0, door.until_ns - now_ns), door.in_a_row)
 
     def paused_ns(self, service: Service, now_ns: int) -> int:
-        """How long the service still rests; 0 if it does not."""
+        """How long the service is still paused; 0 if it is not."""
         return max(0, self._doors[service].until_ns - now_ns)
 
     def status(self, service: Service) -> int:
@@ -109,7 +109,7 @@ class Gate:
         return self._doors[service].status
 
     def refusals(self, service: Service) -> int:
-        """How often this service has refused us so far."""
+        """Refusals of this service so far."""
         return self._doors[service].refusals
 
     @staticmethod

@@ -1,6 +1,7 @@
-"""Owns the parent's answers to who may connect and who may ask over REST: the gate, both budgets, and the messages about them.
+"""Owns which request of which child the parent grants, to connect or to ask over REST: the gate, both budgets, and the messages about them.
 
-The rules are the pure ones of ``gate``, ``budget`` and ``weight``; here the messages of the children, and the parent's own requests, meet them.
+The rules are in ``gate``, ``connect_budget`` and ``weight_budget``, which are pure; here the children's messages and the parent's own requests
+are put to them.
 """
 
 from __future__ import annotations
@@ -14,29 +15,29 @@ from typing import Any
 
 import structlog
 
-from k2workers.answers import SUCCESS, Answer, Pauses, Service
 from k2workers.errors import VenueError
-from k2workers.supervision.budget import Ask, BudgetPolicy, ConnectBudget
-from k2workers.supervision.gate import Gate, Key
-from k2workers.supervision.messages import (
+from k2workers.supervision.connect_budget import BudgetPolicy, ConnectBudget, ConnectRequest
+from k2workers.supervision.control_messages import (
+    AnyControlMessage,
     ConnectedAlone,
-    GrantAsk,
+    GrantAsked,
     GrantDone,
     GrantGiven,
     HandshakeDone,
-    Message,
     Waiting,
-    WeightAsk,
+    WeightAsked,
     WeightDone,
     WeightGiven,
 )
-from k2workers.supervision.weight import WeightBudget, WeightPolicy, WeightWish
+from k2workers.supervision.gate import Gate, Key
+from k2workers.supervision.weight_budget import WeightBudget, WeightPolicy, WeightRequest
+from k2workers.venue_answers import SUCCESS, Answer, Pauses, Service
 
 REASSURE_NS = 1_000_000_000
-"""How often a child whose wishes wait is told that they do."""
+"""How often a child is told that its requests still wait."""
 
 OWN = "parent"
-"""Whose wishes the parent's own requests are."""
+"""The name under which the parent's own requests wait."""
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ class Permissions:
     """What the venue allows one IP, shared among all children. ``take`` every message about it, ``look`` steadily."""
 
     def __init__(
-        self, pauses: Pauses, budget: BudgetPolicy, weight: WeightPolicy, send: Callable[[str, Message], None]
+        self, pauses: Pauses, budget: BudgetPolicy, weight: WeightPolicy, send: Callable[[str, AnyControlMessage], None]
     ) -> None:
         self.gate = Gate(pauses)
         self.budget = ConnectBudget(budget, self.gate)
@@ -54,16 +55,16 @@ class Permissions:
         self._reassured_ns = 0
         self._numbers = itertools.count(1)
         self._own: dict[int, asyncio.Future[None]] = {}
-        self._handlers: dict[type[Message], Callable[[str, Any, int], None]] = {
-            GrantAsk: self._grant_asked,
+        self._handlers: dict[type[AnyControlMessage], Callable[[str, Any, int], None]] = {
+            GrantAsked: self._grant_asked,
             GrantDone: self._grant_done,
             HandshakeDone: self._handshake_done,
             ConnectedAlone: self._connected_alone,
-            WeightAsk: self._weight_asked,
+            WeightAsked: self._weight_asked,
             WeightDone: self._weight_done,
         }
 
-    def take(self, name: str, message: Message, now_ns: int) -> None:
+    def take(self, name: str, message: AnyControlMessage, now_ns: int) -> None:
         """A message of the child of this name; those about other things are ignored."""
         handle = self._handlers.get(type(message))
         if handle is not None:
@@ -71,7 +72,7 @@ class Permissions:
             self._give(now_ns)
 
     def look(self, now_ns: int) -> None:
-        """Permit what has become possible, and tell those who wait that they are heard: silence would mean that the parent is gone."""
+        """Grant what has become possible, and tell the children that wait that they were heard: silence would mean that the parent is gone."""
         self._give(now_ns)
         if now_ns - self._reassured_ns >= REASSURE_NS:
             self._reassured_ns = now_ns
@@ -80,17 +81,17 @@ class Permissions:
                 self._send(name, Waiting(paused_s))
 
     def release_child(self, name: str) -> None:
-        """A child died: nothing it wanted counts any longer."""
+        """A child died: its requests and grants end."""
         self.budget.release_child(name)
         self.weight.release_child(name)
-        self.gate.left(name)
+        self.gate.release_child(name)
 
     @contextlib.asynccontextmanager
     async def own_request(self, weight: int) -> AsyncIterator[None]:
         """A REST request of the parent itself: waits for permission, and learns from the VenueError that ends it."""
         number = next(self._numbers)
         given = self._own[number] = asyncio.get_running_loop().create_future()
-        self.weight.ask(WeightWish((OWN, number), weight, 0, time.monotonic_ns()))
+        self.weight.ask(WeightRequest((OWN, number), weight, 0, time.monotonic_ns()))
         answer: Answer | None = None
         try:
             await given
@@ -123,8 +124,10 @@ class Permissions:
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _grant_asked(self, name: str, message: GrantAsk, now_ns: int) -> None:
-        self.budget.ask(Ask((name, message.id), message.shard, message.purpose, message.starved_since_ns, now_ns))
+    def _grant_asked(self, name: str, message: GrantAsked, now_ns: int) -> None:
+        self.budget.ask(
+            ConnectRequest((name, message.id), message.shard, message.purpose, message.starved_since_ns, now_ns)
+        )
 
     def _grant_done(self, name: str, message: GrantDone, _now_ns: int) -> None:
         self.budget.release((name, message.id))
@@ -135,8 +138,8 @@ class Permissions:
     def _connected_alone(self, _name: str, message: ConnectedAlone, _now_ns: int) -> None:
         self.budget.went_alone(message.at_ns)
 
-    def _weight_asked(self, name: str, message: WeightAsk, now_ns: int) -> None:
-        self.weight.ask(WeightWish((name, message.id), message.weight, message.urgency, now_ns))
+    def _weight_asked(self, name: str, message: WeightAsked, now_ns: int) -> None:
+        self.weight.ask(WeightRequest((name, message.id), message.weight, message.urgency, now_ns))
 
     def _weight_done(self, name: str, message: WeightDone, now_ns: int) -> None:
         self._request_done((name, message.id), message.used, message.answer, now_ns)
@@ -167,10 +170,10 @@ class Permissions:
             )
 
     def _give(self, now_ns: int) -> None:
-        for ask in self.budget.due(now_ns):
-            self._send(ask.key[0], GrantGiven(ask.key[1], now_ns))
-        for wish in self.weight.due(now_ns):
-            name, number = wish.key
+        for connect_request in self.budget.due(now_ns):
+            self._send(connect_request.key[0], GrantGiven(connect_request.key[1], now_ns))
+        for weight_request in self.weight.due(now_ns):
+            name, number = weight_request.key
             if name != OWN:
                 self._send(name, WeightGiven(number))
             elif (given := self._own.get(number)) is not None and not given.done():

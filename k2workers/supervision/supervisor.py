@@ -15,24 +15,24 @@ from typing import Any
 import msgspec
 import structlog
 
-from k2workers.answers import Pauses
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every
-from k2workers.supervision.budget import BudgetPolicy
 from k2workers.supervision.child import MISTAKE_TOLD, Child, ChildSpec
-from k2workers.supervision.control import ControlServer
-from k2workers.supervision.life import Life
-from k2workers.supervision.messages import (
+from k2workers.supervision.connect_budget import BudgetPolicy
+from k2workers.supervision.control_channel import ControlServer
+from k2workers.supervision.control_messages import (
+    AnyControlMessage,
     Beat,
+    ChildHello,
     Drain,
-    Hello,
-    Message,
     Ready,
     Record,
 )
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.restart import RestartTracker
-from k2workers.supervision.weight import WeightPolicy
+from k2workers.supervision.signs_of_life import SignsOfLife
+from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.venue_answers import Pauses
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
@@ -41,9 +41,9 @@ _log = structlog.get_logger(__name__)
 
 
 class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a child may show no sign of life (``life``) while it starts, serves, and drains; then it is hung and is killed.
+    """How long a child may show no sign of life (``signs_of_life``) while it starts, serves, and drains; then it is hung and is killed.
 
-    How long a start takes is no matter: on a busy machine it is long. ``drain_limit_s`` bounds a whole drain.
+    A start may take as long as it needs: on a busy machine that is long. ``drain_limit_s`` bounds a whole drain.
     """
 
     boot_limit_s: float = 20.0
@@ -62,7 +62,7 @@ class _Ward:
         self.spec = spec
         self.child: Child | None = None
         self.tracker = RestartTracker(spec.restart)
-        self.life = Life(0)
+        self.life = SignsOfLife(0)
         self.ready = asyncio.Event()
         self.served = False
         self.restart_at_ns: int | None = None
@@ -98,11 +98,11 @@ class Supervisor:
             Every(WATCH_S, self._watch, "children", give_up=on_fatal),
             Every(WATCH_S, lambda: self.permissions.look(time.monotonic_ns()), "permissions", give_up=on_fatal),
         ]
-        self._handlers: dict[type[Message], Callable[[_Ward, Any], None]] = {
+        self._handlers: dict[type[AnyControlMessage], Callable[[_Ward, Any], None]] = {
             Beat: self._heard_beat,
             Ready: self._heard_ready,
             Record: self._heard_record,
-            Hello: self._heard_hello,
+            ChildHello: self._heard_hello,
         }
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -119,7 +119,7 @@ class Supervisor:
         self._start(ward)
 
     def respec(self, spec: ChildSpec) -> None:
-        """What its next life, if there is one, is started with; the present one goes on."""
+        """Start the child's next life, if there is one, with this spec; the present life goes on."""
         self._wards[spec.name].spec = spec
 
     async def wait_ready(self, name: str) -> None:
@@ -136,7 +136,7 @@ class Supervisor:
                 raise BootError(f"{name} ended with exit code {code} before it served; its log says why")
             await asyncio.sleep(0.02)
 
-    def send(self, name: str, message: Message) -> None:
+    def send(self, name: str, message: AnyControlMessage) -> None:
         """Send a control message to one child."""
         task = asyncio.get_running_loop().create_task(self._server.send(name, message))
         self._sending.add(task)
@@ -188,7 +188,7 @@ class Supervisor:
     def _start(self, ward: _Ward) -> None:
         ward.ready.clear()
         ward.restart_at_ns = None
-        ward.life = Life(time.monotonic_ns())
+        ward.life = SignsOfLife(time.monotonic_ns())
         ward.child = Child(ward.spec, self._server.endpoint)
         _log.debug("child_started", child=ward.spec.name, pid=ward.child.pid)
 
@@ -277,7 +277,7 @@ class Supervisor:
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _on_message(self, name: str, message: Message) -> None:
+    def _on_message(self, name: str, message: AnyControlMessage) -> None:
         ward = self._wards.get(name)
         if ward is None:
             return
@@ -298,5 +298,5 @@ class Supervisor:
     def _heard_record(self, _ward: _Ward, message: Record) -> None:
         self._on_record(message)
 
-    def _heard_hello(self, ward: _Ward, message: Hello) -> None:
+    def _heard_hello(self, ward: _Ward, message: ChildHello) -> None:
         _log.debug("child_connected", child=ward.spec.name, pid=message.pid)

@@ -1,4 +1,4 @@
-"""Owns how a ZeroMQ endpoint is written, and what is wrong with one that is not. Pure."""
+"""Owns how a ZeroMQ endpoint is written, and the words for what is wrong with a faulty one. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def mistake_in(endpoint: str) -> str:
     return ""
 
 
-def beside(endpoint: str) -> str:
-    """The same host's next port, where a feed that publishes here answers unless told otherwise; empty if there is none."""
+def next_port(endpoint: str) -> str:
+    """The same host's next port, where a feed that publishes here answers by default; empty if there is none."""
     host, _, port = endpoint.rpartition(":")
     if not endpoint.startswith("tcp://") or mistake_in(endpoint) or port == "*" or int(port) == MAX_PORT:
         return ""

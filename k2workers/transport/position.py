@@ -1,4 +1,4 @@
-"""Owns what a subscriber saves to go on later: where it stands in each topic. Pure."""
+"""Owns what a subscriber saves so that it can continue later: how far it got in each topic. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from k2workers.sequencing.ranges import Range
 
 
 class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
-    """One topic: the last batch that was given whole, the venue id and (of a kline) time given last, gaps still open.
+    """One topic: the last batch that was given completely, the last venue id (of a kline: time) that was given, and the gaps still open.
 
     ``last_id`` is -1 if no id was given yet, ``continuity`` (how the topic's ids continue) if nothing was.
     """
@@ -21,7 +21,7 @@ class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     continuity: int
     open: list[Range]
     renewed: bool = False
-    """The epoch has begun, but nothing of it was given that shows whether ids are missing before it."""
+    """The epoch is new, and no event of it has shown yet whether ids are missing before it."""
 
 
 class Position(msgspec.Struct, frozen=True):

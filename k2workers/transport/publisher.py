@@ -8,7 +8,7 @@ from k2workers.transport.sockets import Context, bind, open_socket
 
 
 class Publisher:
-    """Publishes frames to any number of subscribers, without ever waiting for one.
+    """Publishes frames to any number of subscribers and never waits for one.
 
     A subscriber that is ``high_water_mark`` frames behind loses the frames beyond, and sees that in the
     sequence numbers. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound.
@@ -34,7 +34,7 @@ class Publisher:
         self._subscribed: set[bytes] = set()
 
     def publish(self, frame: bytes) -> None:
-        """Hands one frame to ZeroMQ, which copies it. Never blocks: XPUB drops for who is too slow."""
+        """Hands one frame to ZeroMQ, which copies it. Never blocks: XPUB drops frames for a subscriber that is too slow."""
         self._send(frame, zmq.NOBLOCK)
 
     def subscriptions(self) -> int:

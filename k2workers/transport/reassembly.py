@@ -32,7 +32,7 @@ MAX_HELD_BYTES = 64 * 2**20
 
 
 class Lost(msgspec.Struct, frozen=True, gc=False):
-    """Batches of this topic that were published and cannot be had: sequences first to last, inclusive.
+    """Batches of this topic that were published and can no longer be fetched: sequences first to last, inclusive.
 
     They are no longer in the ring, or of a schema that this version does not know.
 
@@ -63,10 +63,10 @@ class MessageBatch(msgspec.Struct, frozen=True, gc=False):
     """How the ids of the topic continue, and so what its guarantee is."""
 
 
-Place = tuple[int, int, int, int, int, list[Range], bool]
+PositionFields = tuple[int, int, int, int, int, list[Range], bool]
 """Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
-Delivery = tuple[MessageBatch | Lost, Place]
+Delivery = tuple[MessageBatch | Lost, PositionFields]
 """Something to give to the program, and where its topic stood before it."""
 
 
@@ -90,7 +90,7 @@ class _Topic(Coverage):
         self.epoch = epoch
         self.sequence = sequence
         self.renewed = False
-        """A new epoch began and its first batch with ids has not come yet: only ids tell whether something is lost."""
+        """A new epoch began and its first batch with ids has not come yet: only ids can show whether something is lost."""
         self.gaps: list[Range] = open_gaps or []
         """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
         self.held: dict[int, bytes] = {}
@@ -106,7 +106,7 @@ class _Topic(Coverage):
             state.learn(position.continuity)
         return state
 
-    def place(self) -> Place:
+    def position_fields(self) -> PositionFields:
         return (
             self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self.gaps, self.renewed
         )  # fmt: skip
@@ -123,7 +123,7 @@ class Reassembly:
         self.ready: deque[Delivery] = deque()
         self.counters = ReassemblyCounters()
         self.unreadable = ""
-        """Why the last batch that could not be read could not; whoever tells it clears it."""
+        """Why the last unreadable batch could not be read; the caller that reports it clears it."""
         self._patience_ns = patience_ns
         self._topics: dict[str, _Topic] = {}
         self._waiting: dict[str, _Topic] = {}
@@ -175,7 +175,7 @@ class Reassembly:
             self._waiting.pop(topic, None)
 
     def behind(self, epoch: int, newest: dict[str, int], now_ns: int) -> None:
-        """The ring's newest sequences: topics that have not come so far want a repair."""
+        """The ring's newest sequences: topics that are behind them need a repair."""
         for topic, sequence in newest.items():
             state = self._topics.get(topic)
             if state is None:
@@ -207,12 +207,12 @@ class Reassembly:
         return bool(self._waiting)
 
     def knows(self, topic: str) -> bool:
-        """Whether anything of this topic was had."""
+        """Whether any batch of this topic has arrived."""
         return topic in self._topics
 
     def position(self, begun: Delivery | None, begun_at: int) -> Position:
         """Where the program stands: all that was taken out of ``ready``, and ``begun_at`` events of ``begun``."""
-        found = {topic: TopicPosition(*state.place()) for topic, state in self._topics.items()}
+        found = {topic: TopicPosition(*state.position_fields()) for topic, state in self._topics.items()}
         for item, before in reversed(self.ready):
             found[item.topic] = TopicPosition(*before)
         if begun is not None and isinstance(begun[0], MessageBatch) and begun_at < len(begun[0].events):
@@ -260,9 +260,9 @@ class Reassembly:
             first_id = last_id = None
             if state.chained and state.last_id != NO_ID and following is not None and following.schema in _DATA:
                 first_id, last_id = state.last_id + 1, following.first_id - 1
-            # After a new epoch only ids tell: what was missed may have been had in the old one.
+            # After a new epoch only ids show what is lost: what was missed may have been received in the old one.
             if not (state.renewed and state.chained):
-                self.ready.append((Lost(topic, state.sequence + 1, until, first_id, last_id), state.place()))
+                self.ready.append((Lost(topic, state.sequence + 1, until, first_id, last_id), state.position_fields()))
                 self.counters.lost_batches += until - state.sequence
                 if last_id is not None:
                     state.last_id = max(state.last_id, last_id)
@@ -286,7 +286,7 @@ class Reassembly:
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
             return
-        before = state.place()
+        before = state.position_fields()
         state.sequence = header.sequence
         if state.renewed:
             self._begin_epoch(state, header, before)
@@ -305,14 +305,14 @@ class Reassembly:
         self.ready.append((batch, before))
 
     def _cannot_read(self, state: _Topic, header: wire.Header, cause: str) -> None:
-        """A batch that only a newer program can read (or damage): the topic goes on behind it."""
+        """A batch that is damaged, or that only a newer version can read: the topic continues after it."""
         self.unreadable = cause
         self.counters.lost_batches += 1
         ids = (header.first_id, header.last_id) if state.chained and header.schema in _DATA else (None, None)
-        self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), state.place()))
+        self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), state.position_fields()))
         state.sequence = header.sequence
 
-    def _begin_epoch(self, state: _Topic, header: wire.Header, before: Place) -> None:
+    def _begin_epoch(self, state: _Topic, header: wire.Header, before: PositionFields) -> None:
         """The first batches of a new epoch: ids tell whether something was lost between the two."""
         if not state.chained or header.schema not in _WITH_IDS:
             return
@@ -330,4 +330,4 @@ def _after(before: TopicPosition, given: list[Event]) -> TopicPosition:
     for event in given:
         state.admit(event)
     state.gaps = list(state.open)
-    return TopicPosition(*state.place())
+    return TopicPosition(*state.position_fields())

@@ -6,11 +6,11 @@ from collections import deque
 from itertools import islice
 
 OVERHEAD_BYTES = 200
-"""What an entry costs beside its frame: its places in two queues, and Python's own."""
+"""The bytes that an entry costs in addition to its frame: its entries in two queues, and Python's own objects."""
 
 
-class _Topic:
-    """What is held of one topic."""
+class _TopicFrames:
+    """The frames of one topic."""
 
     __slots__ = ("frames", "last", "newest")
 
@@ -31,14 +31,14 @@ class ReplayRing:
         self.bytes = 0
         self._max_bytes = max_bytes
         self._max_age_ns = max_age_ns
-        self._order: deque[tuple[int, _Topic, int]] = deque()
-        self._topics: dict[str, _Topic] = {}
+        self._order: deque[tuple[int, _TopicFrames, int]] = deque()
+        self._topics: dict[str, _TopicFrames] = {}
 
     def put(self, topic: str, sequence: int, frame: bytes, now_ns: int) -> None:
         """Remember a frame that was just published (monotonic time)."""
         held = self._topics.get(topic)
         if held is None:
-            held = self._topics[topic] = _Topic()
+            held = self._topics[topic] = _TopicFrames()
         held.frames.append(frame)
         held.newest = sequence
         size = len(frame) + OVERHEAD_BYTES
@@ -53,11 +53,11 @@ class ReplayRing:
             self._drop_oldest()
 
     def since(self, topic: str, sequence: int, *, limit_bytes: int, limit_frames: int) -> tuple[int, int, list[bytes]]:
-        """(the first sequence that is still held, the newest, frames from ``sequence`` on as far as the limits allow).
+        """Returns (the first sequence that is still held, the newest, the frames from ``sequence`` on within the limits).
 
         The first is one past the newest if nothing of the topic is held.
         """
-        held = self._topics.get(topic) or _Topic()
+        held = self._topics.get(topic) or _TopicFrames()
         first = held.newest + 1 - len(held.frames)
         found: list[bytes] = []
         size = 0
@@ -79,7 +79,7 @@ class ReplayRing:
     def __len__(self) -> int:
         return len(self._order)
 
-    def _matching(self, wanted: str) -> list[tuple[str, _Topic]]:
+    def _matching(self, wanted: str) -> list[tuple[str, _TopicFrames]]:
         if not wanted.endswith("."):
             return [(wanted, self._topics[wanted])] if wanted in self._topics else []
         return [(topic, held) for topic, held in self._topics.items() if topic.startswith(wanted)]

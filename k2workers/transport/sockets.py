@@ -84,7 +84,7 @@ def readable(socket: Socket) -> bool:
 
 
 class Turns:
-    """How many messages to take in a turn: after a quiet moment the first at once and alone, then what waits together.
+    """How many messages to receive in a turn: after a quiet moment one, which is handled at once; then all that wait, together.
 
     The first message is dealt with before anybody looks whether there is another; a busy socket gives many at a time.
     """
@@ -102,7 +102,7 @@ class Turns:
         return self._limit if readable(socket) else 0
 
     def end(self, taken: int) -> bool:
-        """So many were taken; whether there must be another turn."""
+        """``taken`` messages were received. Returns whether there must be another turn."""
         self._quiet = not taken
         return bool(taken)
 

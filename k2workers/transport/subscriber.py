@@ -1,4 +1,4 @@
-"""Owns the public way to receive: typed events of chosen topics, holes repaired, and the truth about what is lost.
+"""Owns the public way to receive: typed events of chosen topics. Holes are repaired; what cannot be repaired is reported as ``Lost``.
 
     async with Subscriber(["binance.trade.BTCUSDT", "binance.book_ticker."]) as subscriber:
         async for item in subscriber:
@@ -25,12 +25,12 @@ from k2workers import wire
 from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC, Event
-from k2workers.transport import replay
-from k2workers.transport.endpoint import beside
-from k2workers.transport.patience import Patience
+from k2workers.transport import replay_server
+from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
+from k2workers.transport.waiting_clock import WaitingClock
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 TICK_S = 0.1
@@ -56,11 +56,11 @@ class Batches:
 
     def __init__(
         self,
-        take: Callable[[], MessageBatch | Lost | None],
+        next_item: Callable[[], MessageBatch | Lost | None],
         wait: Callable[[], None],
         wait_later: Callable[[], Awaitable[None]],
     ) -> None:
-        self._take = take
+        self._next_item = next_item
         self._wait = wait
         self._wait_later = wait_later
 
@@ -68,7 +68,7 @@ class Batches:
         return self
 
     def __next__(self) -> MessageBatch | Lost:
-        while (item := self._take()) is None:
+        while (item := self._next_item()) is None:
             self._wait()
         return item
 
@@ -76,7 +76,7 @@ class Batches:
         return self
 
     async def __anext__(self) -> MessageBatch | Lost:
-        while (item := self._take()) is None:
+        while (item := self._next_item()) is None:
             await self._wait_later()
         return item
 
@@ -106,7 +106,7 @@ class Subscriber:
         for topic in topics:
             if " " in topic or not topic:
                 raise ConfigError(f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot")
-        snapshot_endpoint = snapshot_endpoint or beside(endpoint)
+        snapshot_endpoint = snapshot_endpoint or next_port(endpoint)
         if snapshot and not snapshot_endpoint:
             raise ConfigError(f"snapshot_endpoint: is to be given, as endpoint = {endpoint!r} has no next port")
         recover = recover and bool(snapshot_endpoint)
@@ -137,7 +137,7 @@ class Subscriber:
         self._turns = Turns(256)
         self._watchers: list[SocketWatcher] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._patience = Patience(time.monotonic())
+        self._clock = WaitingClock(time.monotonic())
         self._arrived: asyncio.Event | None = None
         self._failure: Exception | None = None
         """What went wrong in the event loop's own calls: it reaches the program where it waits for items."""
@@ -170,7 +170,7 @@ class Subscriber:
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
 
     def _take_published(self) -> bool:
-        """Take batches that have arrived; whether more may wait."""
+        """Read batches that have arrived. Returns whether more may wait."""
         if self._is_full():
             return False
         receive, heard = self._socket.recv, 0
@@ -189,15 +189,15 @@ class Subscriber:
             if not self._heartbeats:
                 return
         try:
-            self._reassembly.take(frame, self._patience.now_ns)
+            self._reassembly.take(frame, self._clock.now_ns)
         except wire.WireError as error:
             _log.error("batch_unreadable", error=str(error))
 
     def _take_replies(self) -> bool:
-        """Take answers that have arrived, at most 8 a call; whether more may wait."""
+        """Read answers that have arrived, at most 8 a call. Returns whether more may wait."""
         if self._is_full():
             return False
-        now_ns = self._patience.now_ns
+        now_ns = self._clock.now_ns
         for _ in range(8):
             if not readable(self._asking):
                 return False
@@ -210,7 +210,7 @@ class Subscriber:
         return True
 
     def _is_full(self) -> bool:
-        """Whether the program has enough to read; then what comes stays in ZeroMQ until it has read that."""
+        """Whether enough items wait for the program; then new ones stay in ZeroMQ until it has read some."""
         # Before the first heartbeat it reads on: a busy feed would keep it from ever hearing one.
         full = self._subscribed and len(self._reassembly.ready) >= READY_LIMIT
         self._left_waiting = self._left_waiting or full
@@ -222,20 +222,20 @@ class Subscriber:
         if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
             self._unsure = True
         self._heartbeat = (header.epoch, header.sequence)
-        self._patience.heard(time.monotonic())
+        self._clock.heard(time.monotonic())
         self._subscribed = True
 
     def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
-        if word == replay.SINCE:
-            epoch, first, newest = replay.unpack_since(rest[1])
+        if word == replay_server.SINCE:
+            epoch, first, newest = replay_server.unpack_since(rest[1])
             self._reassembly.replayed(rest[0].decode(), epoch, first, newest, rest[2:], now_ns)
-        elif word == replay.NEWEST:
-            epoch, newest_of = replay.unpack_newest(rest[1])
+        elif word == replay_server.NEWEST:
+            epoch, newest_of = replay_server.unpack_newest(rest[1])
             self._reassembly.behind(epoch, newest_of, now_ns)
 
     def _tick(self) -> None:
         """Ask for what is missing and give up what cannot be had; called about ten times a second."""
-        now_ns = self._patience.look(time.monotonic())
+        now_ns = self._clock.look(time.monotonic())
         self._reassembly.tick(now_ns)
         if self._reassembly.unreadable:
             _log.error("batch_unreadable", error=self._reassembly.unreadable)
@@ -244,13 +244,13 @@ class Subscriber:
             if self._unsure:
                 self._unsure = False
                 for topic in self.topics:
-                    self._say(replay.NEWEST, topic.encode())
+                    self._say(replay_server.NEWEST, topic.encode())
             self._ask(now_ns)
 
     def _ask(self, now_ns: int) -> None:
         if self._recover and self._reassembly.waiting:
             for topic, sequence in self._reassembly.questions(now_ns):
-                self._say(replay.SINCE, topic.encode(), replay.pack(sequence))
+                self._say(replay_server.SINCE, topic.encode(), replay_server.pack(sequence))
 
     def _say(self, *frames: bytes) -> None:
         with contextlib.suppress(zmq.Again):  # asked again at a later tick
@@ -284,7 +284,7 @@ class Subscriber:
             asking.setsockopt(zmq.LINGER, 0)
             connect(asking, self._snapshot_endpoint, setting="snapshot_endpoint")
             for topic in self.topics:
-                asking.send_multipart([replay.LAST, topic.encode()])
+                asking.send_multipart([replay_server.LAST, topic.encode()])
                 while True:
                     if not asking.poll(int(timeout_s * 1000)):
                         raise FeedSilent(f"no snapshot from {self._snapshot_endpoint} within {timeout_s:g} s")
@@ -298,7 +298,7 @@ class Subscriber:
         for frame in frames:
             # A topic that was heard live needs no last value, and must not be moved past what still waits to be read.
             if not self._reassembly.knows(wire.read_header(frame).topic):
-                self._reassembly.take(frame, self._patience.now_ns)
+                self._reassembly.take(frame, self._clock.now_ns)
 
     # ── plain iteration ─────────────────────────────────────────────────────────────────────────────────
 
@@ -322,7 +322,7 @@ class Subscriber:
         return item
 
     def _wait_plainly(self) -> None:
-        if time.monotonic() - self._patience.looked_s >= TICK_S:
+        if time.monotonic() - self._clock.looked_s >= TICK_S:
             self._tick()
         more = self._take_published()
         more = self._take_replies() or more
@@ -397,7 +397,7 @@ class Subscriber:
         except Exception as error:
             self._fail(error)
             raise
-        # Only for news: waking the reader for nothing would have it ask again at once, for ever.
+        # Only if something came: a reader that is woken for nothing asks again at once, for ever.
         if self._reassembly.ready or self._subscribed is not subscribed:
             self._arrived.set()
         return more
@@ -430,6 +430,6 @@ class Subscriber:
 
 
 def _quick(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """The feed comes back within a second or two after a restart: so must the connection."""
+    """Reconnect quickly: after a restart the feed is back within a second or two."""
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
     return socket

@@ -1,6 +1,6 @@
-"""Owns reading lists that others wrote: as a whole, which is fast, and element by element only when that fails. Pure.
+"""Owns reading lists of the venue: as a whole, which is fast, and element by element only if that fails. Pure.
 
-One odd element never rejects its list; it is left out and told.
+One odd element never rejects its list: it is left out and reported.
 """
 
 from __future__ import annotations

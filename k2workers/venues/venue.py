@@ -1,4 +1,4 @@
-"""Owns what the feed needs of any venue: words, limits, and the two protocols a venue fulfils.
+"""Owns what the feed needs of any venue: types, limits, and the protocols that a venue fulfils.
 
 Knows no venue. Everything that is true of one exchange only stands in its own package beside this file.
 """
@@ -13,10 +13,10 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from k2workers.answers import Pauses
 from k2workers.continuity import Continuity
 from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
+from k2workers.venue_answers import Pauses
 
 
 class Outcome(enum.IntEnum):
@@ -82,23 +82,23 @@ class Codec(Protocol):
     """Decodes the messages of one shard's lines. One object serves all lines of a shard."""
 
     topics: list[Topic]
-    """Grows when an all-market stream shows a new symbol, or with ``add``; positions never change."""
+    """Grows when an all-market stream shows a new symbol, or with ``add``; the index of a topic never changes."""
     last_reply: Reply
     malformed_cause: str
     odd_elements: int
     """How many elements of the list in the last message that ``decode`` took were left out; ``malformed_cause`` says why."""
 
     def add(self, specs: Sequence[StreamSpec]) -> None:
-        """Read these streams as well, from now on. Topics only grow: positions stay."""
+        """Read these streams too, from now on. ``topics`` only grows: the index of a topic never changes."""
 
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
-        """The fast way for ``count`` messages that lie together as a JSON array: the events of each topic, by position.
+        """The fast way for ``count`` messages that lie together as a JSON array: the events of each topic, by its index in ``topics``.
 
         None if they are not as many messages of plain data; then ``decode`` them one by one. Keeps no view of them. Never raises.
         """
 
     def decode(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
-        """Append (position in ``topics``, event) for every event in the message. Never raises, whatever the bytes."""
+        """Append (index in ``topics``, event) for every event in the message. Never raises, whatever the bytes."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -113,10 +113,10 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 class History(Protocol):
-    """A venue's REST, as far as it repairs a feed. Used as ``async with``; every call may raise VenueError."""
+    """A venue's REST, as far as backfill needs it. Used as ``async with``; every call may raise VenueError."""
 
     used_weight: int
-    """Weight used in the venue's current window by this IP, as the last answer told."""
+    """Weight used in the venue's current window by this IP, as the last answer reported."""
     rows_dropped: int
     """Rows of answers that could not be read so far. No answer speaks for the ids that they may have held."""
 
@@ -139,7 +139,7 @@ class History(Protocol):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What names and patterns come to. Every name stands in one place only."""
+    """The symbols that names and patterns select. Every name is in one of the fields only."""
 
     served: dict[str, str]
     """Symbol → its status, in a stable order."""
@@ -156,7 +156,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Listing(Protocol):
-    """Which symbols the venue has, for one run: it remembers what it was told, so that a later look costs little."""
+    """Which symbols the venue lists, for one run: it remembers earlier answers, so that a later look costs little."""
 
     weight: int
     """What one look costs at most in the venue's allowance."""
@@ -174,7 +174,7 @@ class Venue(Protocol):
     name: str
     limits: Limits
     pauses: Pauses
-    """Which refusals make whom pause."""
+    """Which refusals pause which services."""
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """The streams of these kinds for these symbols. Raises ConfigError for an unknown kind."""

@@ -25,16 +25,16 @@ from websockets.asyncio.client import connect
 from k2workers import Lost, Subscriber, Trade
 from k2workers.aggregator import Aggregator
 from k2workers.child_settings import AggregatorSettings
+from k2workers.feed.gathering import Gathering
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
+from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.messages import Messages
-from k2workers.feed.pace import Pace
 from k2workers.supervision.child import settle_memory
 from k2workers.tls import client_context
-from k2workers.transport import link
-from k2workers.transport.pull import BatchPuller
-from k2workers.transport.push import BatchPusher
+from k2workers.transport import bundle_protocol
+from k2workers.transport.bundle_receiver import BundleReceiver
+from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import StreamSpec
 from k2workers.wire import Batch
@@ -85,13 +85,13 @@ class Reading(msgspec.Struct, kw_only=True):
 
 async def worker(reading: Reading) -> None:
     """The worker's whole path: socket, frames, events, arbitration, batches, push."""
-    pusher = BatchPusher(reading.push, f"bench-{reading.shard}{link.LIFE.decode()}1")
+    bundle_sender = BundleSender(reading.push, f"bench-{reading.shard}{bundle_protocol.LIFE.decode()}1")
     welcomed = asyncio.Event()
-    pusher.start(on_welcome=lambda _: welcomed.set())
+    bundle_sender.start(on_welcome=lambda _: welcomed.set())
     await welcomed.wait()
-    meter = await _intake(reading, pusher.push)
-    await pusher.drain(10)
-    pusher.close()  # what ZeroMQ still had to send is part of the path
+    meter = await _intake(reading, bundle_sender.push)
+    await bundle_sender.drain(10)
+    bundle_sender.close()  # what ZeroMQ still had to send is part of the path
     meter.stop()
     meter.tell()
 
@@ -108,16 +108,16 @@ async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> Me
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
     )  # fmt: skip
 
-    def take(line: int, messages: Messages, received_ns: int) -> None:
+    def take(line: int, messages: MessageBlock, received_ns: int) -> None:
         intake.on_messages(line, messages, received_ns)
         if meter.count(len(messages)):
             done.set()
 
-    line = Line(1, reading.url, take, lambda *_: None, Pace(reading.gather_us * 1_000), MessageRate(3))
+    line = Line(1, reading.url, take, lambda *_: None, Gathering(reading.gather_us * 1_000), MessageRate(3))
     settle_memory()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()
-    assert intake.events == reading.events, (intake.trouble.counts, intake.gaps)
+    assert intake.events == reading.events, (intake.dropped.counts, intake.gaps)
     line.abort()
     return meter
 
@@ -172,14 +172,16 @@ async def drain(reading: Reading) -> None:
 async def sink(_: Reading) -> None:
     """The other end of a push: takes and acknowledges; prints where it listens."""
     with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory:
-        puller = BatchPuller(zmq.Context.instance(), f"ipc://{directory}/push")
-        puller.start(lambda _worker, _batches: None, lambda: None, lambda _hello: link.Welcome(1, {}))
-        sys.stdout.write(puller.endpoint + "\n")
+        bundle_receiver = BundleReceiver(zmq.Context.instance(), f"ipc://{directory}/push")
+        bundle_receiver.start(
+            lambda _worker, _batches: None, lambda: None, lambda _hello: bundle_protocol.Welcome(1, {})
+        )
+        sys.stdout.write(bundle_receiver.endpoint + "\n")
         sys.stdout.flush()
         while True:
             await asyncio.sleep(0.1)
             now_ns = time.monotonic_ns()
-            puller.acknowledge(now_ns, now_ns)
+            bundle_receiver.acknowledge(now_ns, now_ns)
 
 
 async def aggregator(reading: Reading) -> None:
@@ -187,12 +189,14 @@ async def aggregator(reading: Reading) -> None:
     with tempfile.TemporaryDirectory(prefix="k2-bench-") as directory:
         running = Aggregator(
             AggregatorSettings(
-                pull_endpoint=f"ipc://{directory}/push", publish_endpoint="tcp://127.0.0.1:0", snapshot_endpoint="tcp://127.0.0.1:0",
+                bundle_endpoint=f"ipc://{directory}/push", publish_endpoint="tcp://127.0.0.1:0", snapshot_endpoint="tcp://127.0.0.1:0",
                 checkpoint=f"{directory}/checkpoint", source="bench",
             )
         )  # fmt: skip
         running.start()
-        sys.stdout.write(f"{running.puller.endpoint} {running.publisher.endpoint} {running.snapshots.endpoint}\n")
+        sys.stdout.write(
+            f"{running.bundle_receiver.endpoint} {running.publisher.endpoint} {running.snapshots.endpoint}\n"
+        )
         sys.stdout.flush()
         settle_memory()
         await asyncio.Event().wait()

@@ -12,12 +12,12 @@ import pytest
 import trustme
 
 from k2workers.errors import VenueError
+from k2workers.feed.gathering import Gathering
 from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.pace import Pace
 from k2workers.proxies import VARIABLES
 from k2workers.tls import client_context
-from k2workers.venues.binance.rest import Rest
+from k2workers.venues.binance.rest import RestClient
 from tests.support import names
 from tests.support.proxy import ForwardProxy
 from tests.support.venue import Venue
@@ -38,9 +38,9 @@ async def reach(ws_url: str, rest_url: str, ca_bundle: str = "", timeout_s: floa
     """One line, and one request, as a worker makes them."""
     context = client_context(ca_bundle) if ca_bundle else None
     closed = asyncio.Event()
-    line = Line(1, f"{ws_url}/stream", lambda *_: None, lambda *_: closed.set(), Pace(0), MessageRate(3))
+    line = Line(1, f"{ws_url}/stream", lambda *_: None, lambda *_: closed.set(), Gathering(0), MessageRate(3))
     await line.open(ssl_context=context, timeout_s=timeout_s, close_timeout_s=1)
-    async with Rest(rest_url, context, timeout_s=timeout_s) as rest:
+    async with RestClient(rest_url, context, timeout_s=timeout_s) as rest:
         assert [row.symbol for row in (await rest.exchange_info()).symbols] == ["AAAUSDT", "BBBUSDT"]
     await line.close(1000, "done")
     await asyncio.wait_for(closed.wait(), 60)
@@ -187,7 +187,7 @@ def test_a_socks_proxy_that_speaks_something_else_or_nothing_is_given_up_and_lef
 
 
 async def _failure_of_line(url: str, limit_s: float = 1.0) -> str:
-    line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+    line = Line(1, url, lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3))
     with pytest.raises(VenueError) as caught:
         await line.open(
             ssl_context=client_context("") if url.startswith("wss") else None, timeout_s=limit_s, close_timeout_s=1
@@ -196,7 +196,7 @@ async def _failure_of_line(url: str, limit_s: float = 1.0) -> str:
 
 
 async def _failure_of_rest(url: str, limit_s: float = 1.0) -> str:
-    async with Rest(url, timeout_s=limit_s) as rest:
+    async with RestClient(url, timeout_s=limit_s) as rest:
         with pytest.raises(VenueError) as caught:
             await rest.exchange_info()
     return str(caught.value)

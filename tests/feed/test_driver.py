@@ -14,7 +14,7 @@ import pytest
 
 from k2workers import every
 from k2workers.feed.driver import Driver
-from k2workers.feed.settings import FeedSettings
+from k2workers.feed.feed_settings import FeedSettings
 from k2workers.rotation.actions import Action
 from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
 from k2workers.rotation.record import RotationRecord

@@ -13,8 +13,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from k2workers.feed.framing import BUFFER_BYTES, FastLane, MessageAssembler
-from k2workers.feed.messages import Messages
+from k2workers.feed.framing import BUFFER_BYTES, FrameCutter, MessageAssembler
+from k2workers.feed.message_block import MessageBlock
 
 NO_EXTENSIONS: list[Extension] = []
 
@@ -24,17 +24,17 @@ MAX_BYTES = BUFFER_BYTES + 20_000
 
 
 class Connection:
-    """What a connection makes of the bytes it receives, with the fast lane or with the library alone."""
+    """What a connection makes of the bytes it receives, with the frame cutter or with the library alone."""
 
     def __init__(self, *, fast: bool) -> None:
         self.protocol = ClientProtocol(parse_uri("ws://localhost/"), state=State.OPEN, max_size=MAX_BYTES)
         self.messages: list[bytes] = []
         self._assembler = MessageAssembler()
-        lane = FastLane(self._deliver, self._library, MAX_BYTES)
-        self.take: Callable[[bytes], object] = lane.take if fast else self._library
+        cutter = FrameCutter(self._deliver, self._library, MAX_BYTES)
+        self.take: Callable[[bytes], object] = cutter.take if fast else self._library
         self.through_library = 0
 
-    def _deliver(self, messages: Messages) -> None:
+    def _deliver(self, messages: MessageBlock) -> None:
         singly = messages.singly()
         assert len(messages) == len(singly)
         # what lies together is the array of them: heads are blanked, and nothing else is touched
@@ -120,13 +120,13 @@ CUTS = st.lists(st.integers(0, 500_000), max_size=12)
 
 @settings(max_examples=400)
 @given(st.lists(frames(), max_size=12), CUTS)
-def test_the_fast_lane_is_the_library_whatever_comes_and_however_it_is_cut(sent: list[bytes], cuts: list[int]) -> None:
+def test_the_cutter_is_the_library_whatever_comes_and_however_it_is_cut(sent: list[bytes], cuts: list[int]) -> None:
     data = b"".join(sent)
     assert received(data, cuts).outcome() == received(data, cuts, fast=False).outcome()
 
 
 @given(st.binary(max_size=300), CUTS)
-def test_the_fast_lane_is_the_library_for_any_bytes(data: bytes, cuts: list[int]) -> None:
+def test_the_cutter_is_the_library_for_any_bytes(data: bytes, cuts: list[int]) -> None:
     assert received(data, cuts).outcome() == received(data, [], fast=False).outcome()
 
 
@@ -159,23 +159,25 @@ def test_binary_messages_are_delivered() -> None:
 
 def test_a_frame_larger_than_the_buffer_is_delivered_and_the_buffer_shrinks_again() -> None:
     taken: list[bytes] = []
-    lane = FastLane(lambda messages: taken.extend(messages.singly()), lambda _: True, MAX_BYTES)
-    small = len(lane.room())
+    cutter = FrameCutter(lambda messages: taken.extend(messages.singly()), lambda _: True, MAX_BYTES)
+    small = len(cutter.room())
     large = b"x" * (BUFFER_BYTES + 10_000)
     data = wire(Opcode.TEXT, large)
-    lane.take(data[:-1])
+    cutter.take(data[:-1])
     assert taken == []
-    assert len(lane.room()) > 0
-    lane.take(data[-1:] + wire(Opcode.TEXT, b"{}"))
+    assert len(cutter.room()) > 0
+    cutter.take(data[-1:] + wire(Opcode.TEXT, b"{}"))
     assert taken == [large, b"{}"]
-    assert len(lane.room()) == small
+    assert len(cutter.room()) == small
 
 
 def test_the_same_buffer_serves_every_read() -> None:
     seen: list[tuple[object, list[bytes]]] = []
-    lane = FastLane(lambda messages: seen.append((messages.together.obj, messages.singly())), lambda _: True, MAX_BYTES)
-    lane.take(wire(Opcode.TEXT, b"a" * 200))
-    lane.take(wire(Opcode.TEXT, b"b" * 300))
+    cutter = FrameCutter(
+        lambda messages: seen.append((messages.together.obj, messages.singly())), lambda _: True, MAX_BYTES
+    )
+    cutter.take(wire(Opcode.TEXT, b"a" * 200))
+    cutter.take(wire(Opcode.TEXT, b"b" * 300))
     (first, singly_first), (second, singly_second) = seen
     assert first is second
     assert (singly_first, singly_second) == ([b"a" * 200], [b"b" * 300])

@@ -8,7 +8,7 @@ from k2workers import wire
 from k2workers.errors import StateError
 from k2workers.events import Event, Gap, Trade
 from k2workers.feed.intake import Intake
-from k2workers.feed.messages import Messages
+from k2workers.feed.message_block import MessageBlock
 from k2workers.venues.binance import BinanceSpot
 
 HOLD_NS = 1_000
@@ -33,11 +33,11 @@ def test_the_newest_that_rest_brings_may_lie_behind_a_hole() -> None:
     intake.resume({A: (1, []), B: (1, [])})
     intake.add(0, [trade(5)], 0)
     assert pushed == []
-    assert intake.unsettled == {0}
+    assert intake.incomplete == {0}
     message = (
         b'{"stream":"busdt@trade","data":{"e":"trade","E":1,"s":"BUSDT","t":2,"p":"1","q":"1","T":1,"m":true,"M":true}}'
     )
-    intake.on_messages(1, Messages.of([message]), 2)
+    intake.on_messages(1, MessageBlock.of([message]), 2)
     assert [(topic, [event.first_id for event in events]) for topic, events in pushed] == [(B, [2])]
     pushed.clear()
     intake.expire(HOLD_NS)
@@ -61,9 +61,9 @@ def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed
     row = '{"e":"24hrMiniTicker","E":1,"s":"%s","c":"1","o":"2","h":"3","l":"4","v":"5","q":"6"}'
     elements = [row % "AUSDT", '{"s":"odd"}', "null", row % "BUSDT"]
     message = '{"stream":"!miniTicker@arr","data":[' + ",".join(elements) + "]}"
-    intake.on_messages(1, Messages.of([message.encode()]), 2)
+    intake.on_messages(1, MessageBlock.of([message.encode()]), 2)
     assert pushed == ["binance.mini_ticker.AUSDT", "binance.mini_ticker.BUSDT"]
-    assert intake.trouble.counts == {"odd_element": 2}
+    assert intake.dropped.counts == {"odd_element": 2}
 
 
 def test_what_was_published_before_comes_too_late_once_streams_are_served() -> None:

@@ -18,10 +18,10 @@ import trustme
 import uvloop
 
 from k2workers.errors import AddressRefused, VenueError
+from k2workers.feed.gathering import Gathering
 from k2workers.feed.line import Line
+from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.messages import Messages
-from k2workers.feed.pace import Pace
 from k2workers.tls import client_context
 from k2workers.venues.binance import BinanceSpot
 from tests.bench.frames import frames, symbols
@@ -49,14 +49,14 @@ async def received(url: str, ca_bundle: str = "") -> tuple[list[bytes], int]:
     messages: list[bytes] = []
     most, done = 0, asyncio.Event()
 
-    def take(_line: int, together: Messages, _received_ns: int) -> None:
+    def take(_line: int, together: MessageBlock, _received_ns: int) -> None:
         nonlocal most
         messages.extend(together.singly())
         most = max(most, len(together))
         if len(messages) >= EVENTS:
             done.set()
 
-    line = Line(1, url, take, lambda *_: None, Pace(0), MessageRate(3))
+    line = Line(1, url, take, lambda *_: None, Gathering(0), MessageRate(3))
     context = client_context(ca_bundle) if ca_bundle else None
     await line.open(ssl_context=context, timeout_s=WAIT_S, close_timeout_s=1)
     async with asyncio.timeout(WAIT_S):
@@ -95,7 +95,7 @@ def test_what_is_no_handshake_is_a_venue_error(reply: bytes) -> None:
     async def attempt() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+        line = Line(1, url, lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3))
         with pytest.raises(VenueError, match=r"cannot connect to|answered HTTP 503"):
             await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         server.close()
@@ -122,7 +122,7 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
     async def attempt() -> VenueError:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+        line = Line(1, url, lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3))
         with pytest.raises(VenueError) as caught:
             await line.open(
                 ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal
@@ -163,7 +163,7 @@ def test_the_status_and_the_headers_of_a_refusal_decide(reply: bytes, ends: bool
     async def attempt() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-            line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+            line = Line(1, url, lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3))
             with pytest.raises(AddressRefused) as caught:
                 await line.open(
                     ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1, read_refusal=BinanceSpot().read_refusal
@@ -176,7 +176,7 @@ def test_the_status_and_the_headers_of_a_refusal_decide(reply: bytes, ends: bool
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_what_a_connection_held_is_free_soon_after_its_end(runner: str) -> None:
     async def wait_until_free(port: int) -> None:
-        line = Line(1, f"ws://127.0.0.1:{port}/stream", lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+        line = Line(1, f"ws://127.0.0.1:{port}/stream", lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3))
         gone = weakref.ref(line)
         await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         line.abort()

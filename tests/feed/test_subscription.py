@@ -8,10 +8,10 @@ import itertools
 import pytest
 
 from k2workers.errors import VenueError, VenueRefused
+from k2workers.feed.gathering import Gathering
 from k2workers.feed.line import Line
+from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
-from k2workers.feed.messages import Messages
-from k2workers.feed.pace import Pace
 from k2workers.feed.subscription import Audit, Subscription, Subscriptions
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Outcome, Reply
@@ -37,11 +37,11 @@ class Connected:
         self.replies: list[Reply] = []
 
     async def open(self, ws_url: str) -> Line:
-        line = Line(1, SPOT.ws_url(ws_url), self._take, lambda *_: None, Pace(0), MessageRate(3))
+        line = Line(1, SPOT.ws_url(ws_url), self._take, lambda *_: None, Gathering(0), MessageRate(3))
         await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         return line
 
-    def _take(self, _line: int, messages: Messages, received_ns: int) -> None:
+    def _take(self, _line: int, messages: MessageBlock, received_ns: int) -> None:
         for message in messages.singly():
             if self.codec.decode(message, received_ns, []) is Outcome.REPLY:
                 self.replies.append(self.codec.last_reply)
@@ -249,7 +249,7 @@ async def test_a_refusal_that_names_another_request_means_the_oldest_and_a_repea
 async def test_data_prove_more_than_an_acknowledgement_that_does_not_come() -> None:
     async with running(max_request_bytes=10) as client:  # a longer request gets no answer
         url = f"ws://127.0.0.1:{client.port}/stream?streams=btcusdt@trade"
-        line = Line(1, url, lambda *_: None, lambda *_: None, Pace(0), MessageRate(3))
+        line = Line(1, url, lambda *_: None, lambda *_: None, Gathering(0), MessageRate(3))
         await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         subscription = Subscription(SPOT, NAMES, itertools.count(1), lambda: None)
         await subscription.establish(line, 1.0)

@@ -10,7 +10,7 @@ from tests.support.waiting import wait_for
 DEFECT = """
 import os
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.devnull  # as at the start of any run, before the library is imported
-from k2workers.resources import ResourceMeter
+from k2workers.resource_meter import ResourceMeter
 from k2workers.supervision.permissions import Permissions
 def broken(*_):
     raise TypeError("a defect")

@@ -10,7 +10,7 @@ from k2workers.rotation.actions import (
     AbandonLine,
     Action,
     CloseLine,
-    Lost,
+    LineLost,
     NowLive,
     OpenLine,
     Promoted,
@@ -100,7 +100,7 @@ def cut(at_s: int) -> list[Action]:
 def cut_short(at_s: int) -> list[Action]:
     """The standby takes over because the old line is gone."""
     promoted = Promoted(2, complete=False, lifetime_ns=at_s * S, rotation=ANY)
-    return [Lost(1, "x", primary=True), promoted, RotationOver(GRANT)]
+    return [LineLost(1, "x", primary=True), promoted, RotationOver(GRANT)]
 
 
 def closed(*lines: int) -> list[Action]:
@@ -146,7 +146,7 @@ SCENARIOS = [
     Scenario(
         "a line that ends while it is being subscribed counts as lost",
         ("connecting Closed of_primary",),
-        [*STARTED, Told(1, Closed(1, "x"), BACKING_OFF, [Lost(1, "x", primary=True)]), RETRIED],
+        [*STARTED, Told(1, Closed(1, "x"), BACKING_OFF, [LineLost(1, "x", primary=True)]), RETRIED],
     ),
     Scenario(
         "a notice while connecting outlives it",
@@ -215,7 +215,7 @@ SCENARIOS = [
         ("live Closed of_primary stable",),
         [
             *SECOND_UP,
-            Told(10, Closed(2, "x"), BACKING_OFF, [WithdrawRequest(), Lost(2, "x", primary=True)]),
+            Told(10, Closed(2, "x"), BACKING_OFF, [WithdrawRequest(), LineLost(2, "x", primary=True)]),
             Told(10, Tick(), CONNECTING, [OpenLine(3, 1, 10 * S)]),
         ],
     ),
@@ -224,7 +224,7 @@ SCENARIOS = [
         ("live Closed of_primary",),
         [
             *SECOND_UP,
-            Told(9, Closed(2, "x"), BACKING_OFF, [WithdrawRequest(), Lost(2, "x", primary=True)]),
+            Told(9, Closed(2, "x"), BACKING_OFF, [WithdrawRequest(), LineLost(2, "x", primary=True)]),
             Told(9, Tick(), BACKING_OFF),
             Told(10, Tick(), CONNECTING, [OpenLine(3, 2, 9 * S)]),
         ],
@@ -258,14 +258,14 @@ SCENARIOS = [
     Scenario(
         "a standby lost while it warms leaves the primary alone",
         ("warming Closed of_standby",),
-        [*WARM, Told(15, Closed(2, "x"), LIVE, [Lost(2, "x", primary=False), *GIVEN_UP])],
+        [*WARM, Told(15, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP])],
     ),
     Scenario(
         "a primary lost while the standby warms leaves it as the line being connected, with its deadline",
         ("warming Closed of_primary",),
         [
             *WARM,
-            Told(15, Closed(1, "x"), CONNECTING, [Lost(1, "x", primary=True), RotationOver(GRANT)]),
+            Told(15, Closed(1, "x"), CONNECTING, [LineLost(1, "x", primary=True), RotationOver(GRANT)]),
             Told(29, Tick(), CONNECTING),
             Told(30, Tick(), BACKING_OFF, [AbandonLine(2)]),
             Told(30, Tick(), CONNECTING, [OpenLine(3, 1, 15 * S)]),
@@ -299,7 +299,7 @@ SCENARIOS = [
     Scenario(
         "a standby lost in the overlap leaves the primary alone",
         ("overlap Closed of_standby",),
-        [*BOTH, Told(12, Closed(2, "x"), LIVE, [Lost(2, "x", primary=False), *GIVEN_UP])],
+        [*BOTH, Told(12, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP])],
     ),
     Scenario(
         "a primary lost in the overlap is succeeded by the standby, and the feed is not starved",
@@ -307,7 +307,7 @@ SCENARIOS = [
         [
             *BOTH,
             Told(12, Closed(1, "x"), LIVE, cut_short(12), LIFETIME_S),
-            Told(50, Closed(2, "x"), BACKING_OFF, [WithdrawRequest(), Lost(2, "x", primary=True)]),
+            Told(50, Closed(2, "x"), BACKING_OFF, [WithdrawRequest(), LineLost(2, "x", primary=True)]),
             Told(50, Tick(), CONNECTING, [OpenLine(3, 1, 50 * S)]),
         ],
     ),
@@ -350,7 +350,7 @@ SCENARIOS = [
             Told(13, Rotate(SCHEDULED, GRANT), WARMING, [RotationBegun(2, SCHEDULED, S, ANY), OpenLine(3, 0, None)]),
             Told(14, Opened(3), OVERLAP),
             Told(14, Notice(9), OVERLAP),
-            Told(14, Closed(2, "x"), LIVE, [Lost(2, "x", primary=True), ANY, RotationOver(GRANT)]),
+            Told(14, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=True), ANY, RotationOver(GRANT)]),
         ],
     ),
     Scenario(

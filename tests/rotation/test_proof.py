@@ -5,19 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.rotation.proof import Proof
+from k2workers.rotation.proof import OverlapProof
 
 SECOND_NS = 1_000_000_000
 
 
-def acknowledged(min_overlap_ns: int = 0) -> Proof:
-    overlap = Proof(min_overlap_ns)
+def acknowledged(min_overlap_ns: int = 0) -> OverlapProof:
+    overlap = OverlapProof(min_overlap_ns)
     overlap.acknowledged(0)
     return overlap
 
 
 def test_nothing_is_complete_before_the_venue_acknowledged_the_standby() -> None:
-    overlap = Proof(0)
+    overlap = OverlapProof(0)
     overlap.standby_delivered(0, 1)
     assert not overlap.complete(2**62)
 
@@ -57,7 +57,7 @@ def test_a_standby_ahead_of_the_primary_proves_nothing_until_the_primary_has_cau
 
 
 def test_what_the_primary_delivered_before_the_acknowledgement_makes_no_stream_active() -> None:
-    overlap = Proof(0)
+    overlap = OverlapProof(0)
     overlap.primary_delivered(3, 100)
     overlap.acknowledged(5)
     assert overlap.complete(5)
@@ -65,7 +65,7 @@ def test_what_the_primary_delivered_before_the_acknowledgement_makes_no_stream_a
 
 
 def test_what_the_standby_delivered_before_the_acknowledgement_counts_as_its_first_id() -> None:
-    overlap = Proof(0)
+    overlap = OverlapProof(0)
     overlap.standby_delivered(3, 101)
     overlap.acknowledged(5)
     overlap.primary_delivered(3, 102)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from k2workers.rotation.actions import Promoted
 from k2workers.rotation.memory import Rotation
-from k2workers.rotation.proof import Proof
+from k2workers.rotation.proof import OverlapProof
 from k2workers.rotation.record import Cut, Handover, RotationRecord, record_of
 
 MS = 1_000_000
@@ -12,7 +12,7 @@ WALL_NS = 1_700_000_000_000_000_000
 
 
 def test_a_record_tells_what_happened_between_the_permission_and_the_cut() -> None:
-    proof = Proof(0)
+    proof = OverlapProof(0)
     proof.acknowledged(200 * MS)
     proof.standby_delivered(0, 101)
     proof.primary_delivered(0, 100)

@@ -9,11 +9,11 @@ import pytest
 
 from k2workers import rotation
 from k2workers.rotation.machine import RotationMachine
-from k2workers.rotation.table import TABLE, Row, printed
+from k2workers.rotation.table import TABLE, TransitionRow, printed
 from tests.rotation.scenarios import LIFETIME_S, POLICY, SCENARIOS, S, Scenario, Told
 
 
-def played(story: Sequence[Told], table: Sequence[Row]) -> list[Told]:
+def played(story: Sequence[Told], table: Sequence[TransitionRow]) -> list[Told]:
     """What comes of the story's inputs by this table."""
     machine = RotationMachine(POLICY, lambda now_ns: now_ns + LIFETIME_S * S, lambda: 0.5, table)
     came = []
@@ -32,7 +32,7 @@ def test_the_table_answers_as_the_scenario_tells(scenario: Scenario) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name.replace(" ", "-"))
-def test_every_row_is_needed(row: Row) -> None:
+def test_every_row_is_needed(row: TransitionRow) -> None:
     scenarios = [scenario for scenario in SCENARIOS if row.name in scenario.rows]
     assert scenarios, "a row needs a scenario that fails without it"
     rest = [other for other in TABLE if other is not row]
@@ -41,7 +41,7 @@ def test_every_row_is_needed(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name.replace(" ", "-"))
-def test_every_guard_and_every_step_of_a_row_is_needed(row: Row) -> None:
+def test_every_guard_and_every_step_of_a_row_is_needed(row: TransitionRow) -> None:
     poorer = [
         msgspec.structs.replace(row, **{part: tuple(other for other in getattr(row, part) if other is not one)})
         for part in ("guards", "steps")
@@ -52,7 +52,7 @@ def test_every_guard_and_every_step_of_a_row_is_needed(row: Row) -> None:
         assert any(goes_wrong(scenario, table) for scenario in SCENARIOS), f"nobody misses it: {changed}"
 
 
-def goes_wrong(scenario: Scenario, table: Sequence[Row]) -> bool:
+def goes_wrong(scenario: Scenario, table: Sequence[TransitionRow]) -> bool:
     """Whether the table without something no longer answers as the scenario tells."""
     try:
         return played(scenario.story, table) != scenario.story

@@ -25,7 +25,7 @@ def depth(first: int, last: int) -> DepthUpdate:
 
 
 def taken(lane: Lane) -> list[Event]:
-    return [event for run in lane.take() for event in run]
+    return [event for run in lane.pop_ready() for event in run]
 
 
 def ids(events: list[Event]) -> list[int]:
@@ -101,7 +101,7 @@ def test_without_patience_a_hole_is_announced_at_once() -> None:
     lane = ChainLane("t")
     lane.offer(trade(1), 0, 0)
     assert lane.offer(trade(5), 0, 0) is Verdict.ACCEPTED
-    assert lane.take() == [[trade(1)], [Gap(2, 4, "not received", 5)], [trade(5)]]
+    assert lane.pop_ready() == [[trade(1)], [Gap(2, 4, "not received", 5)], [trade(5)]]
     assert lane.deadline_ns is None
 
 
@@ -212,7 +212,7 @@ def test_a_void_in_time_stands_in_for_ids_that_never_were() -> None:
     lane.offer(trade(1), 0, HOLD)
     lane.offer(trade(5), 0, HOLD)
     lane.fill([Void(0, 3, 7), trade(4)], 10)
-    assert lane.take() == [[trade(1)], [Void(2, 3, 7)], [trade(4), trade(5)]]
+    assert lane.pop_ready() == [[trade(1)], [Void(2, 3, 7)], [trade(4), trade(5)]]
     assert (lane.gaps, lane.voids) == (0, 2)
 
 

@@ -21,28 +21,28 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.sequencing.coverage import NOT_KNOWN, Coverage, Step, chain_step
+from k2workers.sequencing.coverage import NOT_KNOWN, ChainStep, Coverage, chain_step
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 
 
 def test_the_first_event_of_a_topic_begins_its_chain() -> None:
-    assert chain_step(None, 42, 42) is Step.NEXT
+    assert chain_step(None, 42, 42) is ChainStep.NEXT
 
 
 @pytest.mark.parametrize(
     ("first_id", "last_id", "step"),
     [
-        (11, 11, Step.NEXT),
-        (11, 15, Step.NEXT),
-        (10, 10, Step.OLD),
-        (3, 10, Step.OLD),
-        (10, 11, Step.OVERLAPS),
-        (3, 15, Step.OVERLAPS),
-        (12, 12, Step.AHEAD),
-        (12, 20, Step.AHEAD),
+        (11, 11, ChainStep.NEXT),
+        (11, 15, ChainStep.NEXT),
+        (10, 10, ChainStep.OLD),
+        (3, 10, ChainStep.OLD),
+        (10, 11, ChainStep.OVERLAPS),
+        (3, 15, ChainStep.OVERLAPS),
+        (12, 12, ChainStep.AHEAD),
+        (12, 20, ChainStep.AHEAD),
     ],
 )
-def test_an_event_after_id_10(first_id: int, last_id: int, step: Step) -> None:
+def test_an_event_after_id_10(first_id: int, last_id: int, step: ChainStep) -> None:
     assert chain_step(10, first_id, last_id) is step
 
 
@@ -52,13 +52,13 @@ def test_the_step_says_which_ids_are_new_and_which_are_missing(last: int, first:
     missing = set(range(last + 1, first))
     step = chain_step(last, first, first + length)
     if not event - had:
-        assert step is Step.OLD
+        assert step is ChainStep.OLD
     elif missing:
-        assert step is Step.AHEAD
+        assert step is ChainStep.AHEAD
     elif event & had:
-        assert step is Step.OVERLAPS
+        assert step is ChainStep.OVERLAPS
     else:
-        assert step is Step.NEXT
+        assert step is ChainStep.NEXT
 
 
 def coverage(continuity: Continuity = CHAIN) -> Coverage:

@@ -9,9 +9,9 @@ import pytest
 from k2workers import wire
 from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair
 from k2workers.errors import StateError
-from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, Event, Gap, Part, Row, covered_ids
+from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, Event, EventRow, Gap, Part, covered_ids
 from k2workers.sequencing.arbiter import Lane
-from k2workers.sequencing.book import BookLane
+from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.lanes import lane_of
 from k2workers.sequencing.sequencer import BETWEEN_WORKERS, Sequencer
 from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
@@ -46,7 +46,7 @@ class Pipeline:
     def publish(self) -> list[bytes]:
         """What the lane lets go, as it is published."""
         if self.lane.ready:
-            batches = [wire.batch_of(T, run, self.number) for run in self.lane.take()]
+            batches = [wire.batch_of(T, run, self.number) for run in self.lane.pop_ready()]
             for batch in wire.decode_bundle(wire.encode_bundle(batches)):
                 self.sequencer.take(batch, 9)
         return [frame for _, _, frame in self.sequencer.publish(9)]
@@ -121,7 +121,7 @@ def test_what_a_worker_loses_is_announced_where_ids_prove_it(kind: StreamKind) -
     pipeline.receive(before)
     pipeline.deliver()
     pipeline.receive(lost)
-    pipeline.lane.take()
+    pipeline.lane.pop_ready()
     pipeline.receive(after)
     given = pipeline.deliver()
     if kind.continuity.chained:
@@ -178,7 +178,7 @@ def test_a_lane_that_judges_nothing_says_so() -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.part is not Part.DATA], ids=lambda row: row.type.__name__)
-def test_what_is_told_about_a_topic_is_told_once_and_records_as_often_as_they_come(row: Row) -> None:
+def test_what_is_told_about_a_topic_is_told_once_and_records_as_often_as_they_come(row: EventRow) -> None:
     pipeline, event = Pipeline(BOOK), sample(row, 2)
     pipeline.number = (RECORDS if row.part is Part.RECORD else BOOK).number
     given: list[Event | Lost] = []
@@ -196,7 +196,7 @@ def test_the_same_type_of_events_proves_nothing_on_a_market_that_says_so(kind: S
     pipeline.receive(before)
     pipeline.deliver()
     pipeline.receive(lost)
-    pipeline.lane.take()
+    pipeline.lane.pop_ready()
     pipeline.receive(after)
     assert pipeline.deliver() == [after]
     assert pipeline.sequencer.gaps == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from k2workers import wire
 from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
-from k2workers.sequencing.sequencer import Position, Sequencer
+from k2workers.sequencing.sequencer import PublishedPosition, Sequencer
 from k2workers.venues.binance.streams import BAR
 from tests.support.batches import batch_of
 
@@ -114,7 +114,7 @@ def test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void() -> None:
     stamped(sequencer, trade(1))
     assert stamped(sequencer, Gap(2, 5, "", 0)) == [Gap(2, 5, "", 0)]
     assert stamped(sequencer, trade(6)) == [trade(6)]
-    assert sequencer.positions() == {"t": Position(6, [(2, 5)])}
+    assert sequencer.positions() == {"t": PublishedPosition(6, [(2, 5)])}
     late = [Backfilled(trade(2)), Backfilled(trade(3)), Backfilled(trade(9))]
     assert stamped(sequencer, *late) == late[:2]
     assert stamped(sequencer, *late) == []
@@ -162,14 +162,14 @@ def test_states_of_a_bar_may_come_as_often_as_the_venue_sends_them() -> None:
 
 def test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier() -> None:
     sequencer = Sequencer(2)
-    sequencer.restore({"t": Position(10, [(4, 5)]), "u": Position(7, [])})
+    sequencer.restore({"t": PublishedPosition(10, [(4, 5)]), "u": PublishedPosition(7, [])})
     sequencer.rewind({"t": 8, "new": 3})
     assert stamped(sequencer, trade(9), trade(10), trade(11)) == [trade(9), trade(10), trade(11)]
     sequencer.rewind({"t": 2})
     assert stamped(sequencer, trade(9)) == [], "this life has published it"
     assert stamped(sequencer, trade(7), topic="u") == []
     assert stamped(sequencer, trade(5), topic="new") == [Gap(4, 4, "between workers", 9), trade(5)]
-    assert sequencer.positions()["t"] == Position(11, [(4, 5)])
+    assert sequencer.positions()["t"] == PublishedPosition(11, [(4, 5)])
 
 
 def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
@@ -180,4 +180,4 @@ def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
     assert stamped(sequencer, Void(5, 5, 0), Void(9, 9, 0)) == [Void(5, 5, 0), Void(9, 9, 0)]
     assert stamped(sequencer, Void(5, 5, 0), Void(8, 8, 0), Void(11, 11, 0)) == [Void(8, 8, 0), Void(11, 11, 0)]
     assert (sequencer.void_ids, sequencer.old_events) == (4, 1)
-    assert sequencer.positions() == {"t": Position(11, [(2, 4), (6, 7)])}
+    assert sequencer.positions() == {"t": PublishedPosition(11, [(2, 4), (6, 7)])}

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from k2workers.simulator import first_look, payloads, replay
+from k2workers.simulator import first_look, payloads, replay_market
+from k2workers.simulator.address_limits import PerAddress
 from k2workers.simulator.bars import INTERVALS, KEPT_US, SECOND, Bars
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import MOST_RANGES, Hub, Truth
-from k2workers.simulator.limits import PerAddress
 from k2workers.simulator.market import Market
-from k2workers.simulator.symbol import Emission, SymbolMarket
+from k2workers.simulator.symbol_market import Emission, SymbolMarket
 from tests.simulator.support import collect, running
 
 START_NS = 1_790_000_000_500_000_000
@@ -114,9 +114,9 @@ def test_a_replay_remembers_so_many_rows_of_all_symbols_together(
 ) -> None:
     monkeypatch.setattr(first_look, "LINES", 10)
     monkeypatch.setattr(first_look, "MIN_LINES", 10)
-    monkeypatch.setattr(replay, "HISTORY", 400)
+    monkeypatch.setattr(replay_market, "HISTORY", 400)
     files = recorded(tmp_path / "a.gz", ["AAAUSDT"], 500), recorded(tmp_path / "b.gz", ["BBBUSDT", "CCCUSDT"], 300)
-    market = replay.ReplayMarket(files, 0.0, set(), 0.0)
+    market = replay_market.ReplayMarket(files, 0.0, set(), 0.0)
     market.subscribed(0)
     most = 0
     for now_ns in count(1):
@@ -183,6 +183,6 @@ async def test_the_status_tells_what_is_remembered_and_the_bounds() -> None:
 async def test_the_status_of_a_replay_tells_its_own_bounds(tmp_path: Path) -> None:
     async with running(replay=(recorded(tmp_path / "a.gz", ["AAAUSDT", "BBBUSDT"], 3),)) as client:
         memory = (await client.get("/_exchange/status"))["memory"]
-        assert memory["rows_of_a_kind_at_most"] == replay.HISTORY * 9 // 8
-        assert memory["rows_per_symbol_at_most"] == replay.HISTORY // 2 * 9 // 8
+        assert memory["rows_of_a_kind_at_most"] == replay_market.HISTORY * 9 // 8
+        assert memory["rows_per_symbol_at_most"] == replay_market.HISTORY // 2 * 9 // 8
         assert memory["row_age_s_at_most"] == 24 * 3600 * 9 // 8 + 1

@@ -7,7 +7,7 @@ import os
 import time
 
 from k2workers.every import Every
-from k2workers.supervision import control, messages
+from k2workers.supervision import control_channel, control_messages
 
 
 def serve(name: str, endpoint: str, settings: float) -> None:
@@ -19,11 +19,11 @@ def serve(name: str, endpoint: str, settings: float) -> None:
 
 async def _serve(name: str, endpoint: str) -> None:
     stop = asyncio.Event()
-    client = control.ControlClient(name, endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain) else None)
-    client.send(messages.Ready(name))
+    client = control_channel.ControlClient(name, endpoint)
+    await client.start(lambda message: stop.set() if isinstance(message, control_messages.Drain) else None)
+    client.send(control_messages.Ready(name))
     while not stop.is_set():
-        client.send(messages.Beat(name, os.getpid(), {}, {}))
+        client.send(control_messages.Beat(name, os.getpid(), {}, {}))
         await asyncio.sleep(0.05)
     await client.close()
 
@@ -42,9 +42,9 @@ async def _give_up(name: str, endpoint: str) -> None:
     def fail() -> None:
         raise ValueError("a defect")
 
-    client = control.ControlClient(name, endpoint)
+    client = control_channel.ControlClient(name, endpoint)
     await client.start(lambda _: None)
-    client.send(messages.Ready(name))
+    client.send(control_messages.Ready(name))
     Every(0.01, fail, "broken").start()
     await asyncio.Event().wait()
 
@@ -56,11 +56,11 @@ def misheard(name: str, endpoint: str, _settings: float) -> None:
 
 async def _misheard(name: str, endpoint: str) -> None:
     stop = asyncio.Event()
-    client = control.ControlClient(name, endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, messages.Drain) else None)
-    client.send(messages.Ready(name))
+    client = control_channel.ControlClient(name, endpoint)
+    await client.start(lambda message: stop.set() if isinstance(message, control_messages.Drain) else None)
+    client.send(control_messages.Ready(name))
     while not stop.is_set():
-        client.send(messages.Record(name, "odd", {}))
-        client.send(messages.Beat(name, os.getpid(), {}, {}))
+        client.send(control_messages.Record(name, "odd", {}))
+        client.send(control_messages.Beat(name, os.getpid(), {}, {}))
         await asyncio.sleep(0.05)
     await client.close()

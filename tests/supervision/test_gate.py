@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.answers import Answer, Service
 from k2workers.supervision.gate import LONGEST_TOLD_S, PROBE_LIMIT_NS, Gate
 from k2workers.supervision.gate import SECOND_NS as S
+from k2workers.venue_answers import Answer, Service
 from k2workers.venues.binance.refusals import PAUSES
 
 CONNECT, REST = Service.CONNECT, Service.REST
@@ -86,13 +86,13 @@ def test_after_a_pause_one_goes_alone_until_it_is_answered() -> None:
     end_ns = refused(gate, 429, 0, service=CONNECT)
     for status in (0, 404, 302):  # no answer, or one that does not let us in: the next may try, still alone
         assert gate.open(CONNECT, end_ns)
-        gate.went(CONNECT, KEY, end_ns)
+        gate.permitted(CONNECT, KEY, end_ns)
         assert not gate.open(CONNECT, end_ns + 1)
         gate.answered(CONNECT, Answer(status), end_ns, end_ns + 2)
-    gate.went(CONNECT, KEY, end_ns + 2)
+    gate.permitted(CONNECT, KEY, end_ns + 2)
     assert gate.status(CONNECT) == 429
     gate.answered(CONNECT, Answer(101), end_ns + 2, end_ns + 4)
-    gate.went(CONNECT, KEY, end_ns + 4)
+    gate.permitted(CONNECT, KEY, end_ns + 4)
     assert gate.open(CONNECT, end_ns + 4)
     assert gate.status(CONNECT) == 0
 
@@ -100,21 +100,21 @@ def test_after_a_pause_one_goes_alone_until_it_is_answered() -> None:
 def test_a_permission_that_is_given_back_or_whose_owner_is_gone_frees_the_next() -> None:
     gate = Gate(PAUSES)
     end_ns = refused(gate, 403, 0)
-    gate.went(REST, KEY, end_ns)
+    gate.permitted(REST, KEY, end_ns)
     gate.unused(REST, ("worker-0", 2))
-    gate.left("worker-1")
+    gate.release_child("worker-1")
     assert not gate.open(REST, end_ns)
     gate.unused(REST, KEY)
     assert gate.open(REST, end_ns)
-    gate.went(REST, KEY, end_ns)
-    gate.left("worker-0")
+    gate.permitted(REST, KEY, end_ns)
+    gate.release_child("worker-0")
     assert gate.open(REST, end_ns)
 
 
 def test_an_attempt_that_nobody_reports_back_does_not_shut_the_gate_for_good() -> None:
     gate = Gate(PAUSES)
     end_ns = refused(gate, 403, 0)
-    gate.went(REST, KEY, end_ns)
+    gate.permitted(REST, KEY, end_ns)
     assert not gate.open(REST, end_ns + PROBE_LIMIT_NS - 1)
     assert gate.open(REST, end_ns + PROBE_LIMIT_NS)
 
@@ -188,7 +188,7 @@ class AnyAnswers(RuleBasedStateMachine):
     @rule(service=st.sampled_from(Service))
     def go(self, service: Service) -> None:
         if self.gate.open(service, self.now_ns):
-            self.gate.went(service, KEY, self.now_ns)
+            self.gate.permitted(service, KEY, self.now_ns)
 
     @invariant()
     def a_named_pause_is_kept_and_every_pause_ends(self) -> None:

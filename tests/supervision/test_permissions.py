@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from k2workers.answers import Answer, Service
 from k2workers.errors import AddressRefused
-from k2workers.supervision.asking import AlonePolicy
-from k2workers.supervision.asking import Parent as Asking
-from k2workers.supervision.budget import BudgetPolicy
-from k2workers.supervision.control import ControlClient, ControlServer
-from k2workers.supervision.messages import (
+from k2workers.supervision.connect_budget import BudgetPolicy
+from k2workers.supervision.control_channel import ControlClient, ControlServer
+from k2workers.supervision.control_messages import (
+    AnyControlMessage,
     ConnectedAlone,
     HandshakeDone,
-    Message,
     WeightDone,
 )
+from k2workers.supervision.permission_client import AlonePolicy
+from k2workers.supervision.permission_client import PermissionClient as Asking
 from k2workers.supervision.permissions import Permissions
-from k2workers.supervision.weight import WeightPolicy
+from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.venue_answers import Answer, Service
 from k2workers.venues.binance.refusals import PAUSES
 from tests.support.waiting import until
 
@@ -42,10 +42,10 @@ class Parent:
     def _now_ns(self) -> int:
         return int(asyncio.get_running_loop().time() * 1e9)
 
-    def _take(self, name: str, message: Message) -> None:
+    def _take(self, name: str, message: AnyControlMessage) -> None:
         self.permissions.take(name, message, self._now_ns())
 
-    def _send(self, name: str, message: Message) -> None:
+    def _send(self, name: str, message: AnyControlMessage) -> None:
         self.said.append(type(message).__name__)
         if not self.mute:
             task = asyncio.get_running_loop().create_task(self.server.send(name, message))
@@ -90,7 +90,7 @@ async def test_a_silent_parent_is_given_up_and_told_of_what_was_done_alone(tmp_p
         assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=1.0) is None
         child.send(ConnectedAlone(0))
         await until(lambda: parent.permissions.budget.alone == 1)
-        assert parent.permissions.budget.waiting == 0, "the wish was withdrawn"
+        assert parent.permissions.budget.waiting == 0, "the request was withdrawn"
 
 
 async def test_a_pause_that_the_parent_told_of_is_kept_when_it_falls_silent(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-from k2workers.events import Event, Kline, Row
+from k2workers.events import Event, EventRow, Kline
 
 MINUTE_NS = 60_000_000_000
 WIDTH = 3
@@ -14,7 +14,7 @@ WIDTH = 3
 _EMPTY: dict[Any, Any] = {int: 0, str: "1", bool: False, list: [], dict: {}}
 
 
-def sample(row: Row, number: int, learned_ns: int = 1) -> Event:
+def sample(row: EventRow, number: int, learned_ns: int = 1) -> Event:
     """The ``number``-th event of a topic in which nothing is missing, counted from 0."""
     values = {name: _value(hint) for name, hint in typing.get_type_hints(row.type).items() if name in _fields(row)}
     if issubclass(row.type, Kline):
@@ -29,7 +29,7 @@ def sample(row: Row, number: int, learned_ns: int = 1) -> Event:
     return row.type(**values)
 
 
-def _fields(row: Row) -> tuple[str, ...]:
+def _fields(row: EventRow) -> tuple[str, ...]:
     return row.type.__struct_fields__
 
 

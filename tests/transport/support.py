@@ -5,8 +5,8 @@ from __future__ import annotations
 import zmq
 
 from k2workers.events import BookTicker, Trade
-from k2workers.transport import link
-from k2workers.transport.pull import BatchPuller
+from k2workers.transport import bundle_protocol
+from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.wire import Batch
 from tests.support.batches import batch_of
 
@@ -20,27 +20,27 @@ def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> Batch:
 
 
 class Receiver:
-    """A puller that keeps what it got; ``positions`` is what it tells workers."""
+    """A receiver that keeps what it received; ``positions`` is what it answers to workers."""
 
     def __init__(self, endpoint: str, **settings: int) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.puller = BatchPuller(self.context, endpoint, **settings)
+        self.bundle_receiver = BundleReceiver(self.context, endpoint, **settings)
         self.got: list[list[Batch]] = []
         self.by_worker: dict[bytes, list[list[Batch]]] = {}
-        self.hellos: list[link.Hello] = []
-        self.endpoint = self.puller.endpoint
+        self.hellos: list[bundle_protocol.WorkerHello] = []
+        self.endpoint = self.bundle_receiver.endpoint
 
     def start(self) -> None:
-        self.puller.start(self._on_bundle, lambda: None, self._on_hello)
+        self.bundle_receiver.start(self._on_bundle, lambda: None, self._on_hello)
 
     def _on_bundle(self, worker: bytes, batches: list[Batch]) -> None:
         self.got.append(batches)
         self.by_worker.setdefault(worker, []).append(batches)
 
-    def _on_hello(self, hello: link.Hello) -> link.Welcome:
+    def _on_hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
         self.hellos.append(hello)
-        return link.Welcome(7, {})
+        return bundle_protocol.Welcome(7, {})
 
     def close(self) -> None:
-        self.puller.close()
+        self.bundle_receiver.close()
         self.context.destroy(linger=0)

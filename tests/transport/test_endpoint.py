@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import beside, is_ipv6, mistake_in
+from k2workers.transport.endpoint import is_ipv6, mistake_in, next_port
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_what_it_does_not_is_told_with_what_is_allowed(endpoint: str, words: str
     ],
 )
 def test_beside_it_is_the_next_port_of_the_same_host(endpoint: str, expected: str) -> None:
-    assert beside(endpoint) == expected
+    assert next_port(endpoint) == expected

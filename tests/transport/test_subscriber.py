@@ -13,10 +13,10 @@ import zmq
 from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
-from k2workers.transport.endpoint import beside
+from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.replay import ReplayServer
+from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import READY_LIMIT
 from k2workers.venues.binance.streams import CHAIN
@@ -73,7 +73,7 @@ def neighbours() -> Iterator[Feed]:
         made = Feed()
         made.server.close()
         try:
-            made.server = ReplayServer(made.context, beside(made.publisher.endpoint), made.ring, epoch=1)
+            made.server = ReplayServer(made.context, next_port(made.publisher.endpoint), made.ring, epoch=1)
         except ConfigError:  # somebody else's port
             made.close()
         else:

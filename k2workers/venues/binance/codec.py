@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from k2workers.events import Event
-from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Message, RefusalDetail
+from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, RefusalDetail, StreamMessage
 from k2workers.venues.binance.symbols import LONGEST, fault_of
 from k2workers.venues.elements import ElementReader
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
@@ -48,7 +48,7 @@ class _Stream:
 
     __slots__ = ("elements", "message", "spec", "symbol", "topic", "wrapped")
 
-    def __init__(self, spec: StreamSpec, topic: int, message: type[Message]) -> None:
+    def __init__(self, spec: StreamSpec, topic: int, message: type[StreamMessage]) -> None:
         self.spec = spec
         self.topic = topic
         self.message = message
@@ -75,7 +75,7 @@ class _Stream:
         return self.message.events(messages, received_ns, unit_ns)
 
 
-def _shapes(specs: Iterable[StreamSpec]) -> dict[type[Event], type[Message]]:
+def _shapes(specs: Iterable[StreamSpec]) -> dict[type[Event], type[StreamMessage]]:
     """What the messages of each event type look like on these streams.
 
     All streams of a type share one class, or the interpreter would look up every field of every message anew. Where they name
@@ -84,7 +84,7 @@ def _shapes(specs: Iterable[StreamSpec]) -> dict[type[Event], type[Message]]:
     symbols: dict[type[Event], list[str]] = defaultdict(list)
     for spec in specs:
         symbols[spec.event_type] += [spec.symbol] if spec.symbol else []
-    shapes: dict[type[Event], type[Message]] = {}
+    shapes: dict[type[Event], type[StreamMessage]] = {}
     for event_type, names in symbols.items():
         shape = MESSAGE_OF[event_type]
         if names and "symbol" in shape.__struct_fields__:

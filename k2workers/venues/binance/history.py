@@ -1,4 +1,4 @@
-"""Owns how Binance spot's REST repairs a feed: which endpoint answers for which kind, and what its reply proves.
+"""Owns the backfill from Binance spot's REST: which endpoint has the events of which kind, and which ids its reply speaks for.
 
 Sources: "Market Data endpoints" of the spot REST documents. trades is served from memory, historicalTrades, aggTrades and
 klines from a database that may lag behind the streams.
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Self
 
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
-from k2workers.venues.binance.rest import AggTradeRow, KlineRow, Rest, TradeRow
+from k2workers.venues.binance.rest import AggTradeRow, KlineRow, RestClient, TradeRow
 from k2workers.venues.binance.streams import KINDS
 from k2workers.venues.venue import Fetched, Topic
 
@@ -25,7 +25,7 @@ _US = 1_000
 _UTC8 = "_utc8"
 
 
-class BinanceHistory(Rest):
+class BinanceHistory(RestClient):
     """Fulfils ``venues.venue.History``."""
 
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, book_levels: int = 1_000) -> None:
@@ -40,11 +40,11 @@ class BinanceHistory(Rest):
         if snapshot:
             levels = self._book_levels
             return 5 if levels <= 100 else 25 if levels <= 500 else 50 if levels <= 1000 else 250
-        return REPAIRS[KINDS[topic.kind].event_type].weight
+        return BACKFILLS[KINDS[topic.kind].event_type].weight
 
     async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
         """See ``History.fetch``. The first try for trades asks the memory, which knows the newest 1,000 at once."""
-        return await REPAIRS[KINDS[topic.kind].event_type].fetch(self, topic, first_id, last_id, attempt)
+        return await BACKFILLS[KINDS[topic.kind].event_type].fetch(self, topic, first_id, last_id, attempt)
 
     async def book(self, topic: Topic) -> BookSnapshot:
         """See ``History.book``."""
@@ -105,17 +105,17 @@ def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -
     return None if begin is None or end is None else (begin, end)
 
 
-class Repair(NamedTuple):
+class TypeBackfill(NamedTuple):
     """How missing events of one type are asked for: the request's documented weight, and what makes events of its rows."""
 
     weight: int
     fetch: Callable[[BinanceHistory, Topic, int, int, int], Awaitable[Fetched]]
 
 
-REPAIRS: dict[type[Event], Repair] = {
-    Trade: Repair(25, BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
-    AggTrade: Repair(4, BinanceHistory._agg_trades),  # noqa: SLF001
-    Kline: Repair(2, BinanceHistory._klines),  # noqa: SLF001
+BACKFILLS: dict[type[Event], TypeBackfill] = {
+    Trade: TypeBackfill(25, BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
+    AggTrade: TypeBackfill(4, BinanceHistory._agg_trades),  # noqa: SLF001
+    Kline: TypeBackfill(2, BinanceHistory._klines),  # noqa: SLF001
 }
 """Every type that can be asked for again."""
 

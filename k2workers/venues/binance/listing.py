@@ -1,4 +1,4 @@
-"""Owns asking Binance which symbols there are, and asking no more than needed: the whole list is megabytes.
+"""Owns how Binance is asked which symbols it lists, with as little data as possible: the whole list is megabytes.
 
 Names are asked for alone. One that the venue does not list refuses all that are asked for with it; so such names are remembered, and
 asked for apart: at each look one of them in turn, and from time to time the whole list tells of all.
@@ -14,12 +14,12 @@ import msgspec
 
 from k2workers.errors import VenueError, VenueRefused
 from k2workers.venues.binance.limits import weight_per_minute
-from k2workers.venues.binance.rest import ExchangeInfo, Rest
+from k2workers.venues.binance.rest import ExchangeInfo, RestClient
 from k2workers.venues.binance.symbols import can_be_asked_alone, choose
 from k2workers.venues.venue import Choice
 
 SILENCE_S = 8.0
-"""How long the venue may be silent before a look is given up."""
+"""How long the venue may be silent before the request is given up."""
 
 WHOLE_EVERY_NS = 3_600_000_000_000
 """How often the whole list is asked for because a name is missing in it."""
@@ -29,7 +29,7 @@ class BinanceListing:
     """Fulfils ``venues.venue.Listing`` for Binance spot."""
 
     weight = 40
-    """Two requests of exchangeInfo: the names that are listed, then a missing one, or all symbols if some were not had alone."""
+    """Two requests of exchangeInfo: the names that are listed, then a missing one, or all symbols if some could not be asked for alone."""
 
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None) -> None:
         self._base_url = base_url
@@ -42,7 +42,7 @@ class BinanceListing:
     async def look(self, selectors: Sequence[str], now_ns: int) -> tuple[Choice, int]:
         """See ``Listing.look``."""
         self._looks += 1
-        async with Rest(self._base_url, self._ssl, timeout_s=SILENCE_S) as rest:
+        async with RestClient(self._base_url, self._ssl, timeout_s=SILENCE_S) as rest:
             info = await self._few(rest, selectors, now_ns)
             if info is not None:
                 choice = choose(selectors, info.symbols, complete=False)
@@ -58,7 +58,7 @@ class BinanceListing:
         self._missing = choice.unknown
         return choice, weight_per_minute(info.rate_limits)
 
-    async def _few(self, rest: Rest, selectors: Sequence[str], now_ns: int) -> ExchangeInfo | None:
+    async def _few(self, rest: RestClient, selectors: Sequence[str], now_ns: int) -> ExchangeInfo | None:
         """The rows of the names that were not missing, and of a missing one if it is listed now; None if only the whole list tells."""
         names = list(dict.fromkeys(selector.upper() for selector in selectors))
         listed = [name for name in names if name not in self._missing]

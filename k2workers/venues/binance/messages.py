@@ -41,22 +41,22 @@ OptionalId = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 """-1 stands for none (a bar without trades, an invalidated aggregate)."""
 
 
-Messages = Sequence[Any]
+StreamMessages = Sequence[Any]
 """Of the class that is asked; to tell the type checker so would need a type variable for each shape."""
 
 
-class Message(msgspec.Struct, gc=False):
+class StreamMessage(msgspec.Struct, gc=False):
     """Any stream message; ``made`` is the type of its events."""
 
     made: ClassVar[type[Event]]
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         """The events of these messages, in order; a message that the venue marked invalid has none."""
         raise NotImplementedError
 
 
-class TradeMessage(Message, gc=False):
+class TradeMessage(StreamMessage, gc=False):
     """``<symbol>@trade``."""
 
     made: ClassVar[type[Trade | BlockTrade]] = Trade
@@ -70,7 +70,7 @@ class TradeMessage(Message, gc=False):
     buyer_is_maker: bool = field(name="m")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         made = cls.made
         return [
             made(
@@ -86,7 +86,7 @@ class BlockTradeMessage(TradeMessage, gc=False):
     made = BlockTrade
 
 
-class AggTradeMessage(Message, gc=False):
+class AggTradeMessage(StreamMessage, gc=False):
     """``<symbol>@aggTrade``; f = -1 marks an aggregate that the venue invalidated (changelog 2022-04-12)."""
 
     made = AggTrade
@@ -102,7 +102,7 @@ class AggTradeMessage(Message, gc=False):
     buyer_is_maker: bool = field(name="m")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
             AggTrade(
                 m.agg_trade_id, m.first_trade_id, m.last_trade_id, m.price, m.quantity, m.buyer_is_maker,
@@ -113,7 +113,7 @@ class AggTradeMessage(Message, gc=False):
         ]  # fmt: skip
 
 
-class BookTickerMessage(Message, gc=False):
+class BookTickerMessage(StreamMessage, gc=False):
     """``<symbol>@bookTicker``: no event type and no time."""
 
     made = BookTicker
@@ -126,14 +126,14 @@ class BookTickerMessage(Message, gc=False):
     ask_quantity: str = field(name="A")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
             BookTicker(m.update_id, m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity, received_ns)
             for m in messages
         ]
 
 
-class DepthMessage(Message, gc=False):
+class DepthMessage(StreamMessage, gc=False):
     """``<symbol>@depth`` and ``@depth@100ms``: absolute quantities, U first and u last update id."""
 
     made = DepthUpdate
@@ -146,7 +146,7 @@ class DepthMessage(Message, gc=False):
     asks: list[Level] = field(name="a")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         for m in messages:
             if m.first_update_id > m.last_update_id:
                 raise ValueError(f"U {m.first_update_id} above u {m.last_update_id}")
@@ -156,7 +156,7 @@ class DepthMessage(Message, gc=False):
         ]
 
 
-class PartialDepthMessage(Message, gc=False):
+class PartialDepthMessage(StreamMessage, gc=False):
     """``<symbol>@depth<levels>``: no event type, symbol or time."""
 
     made = PartialDepth
@@ -166,11 +166,11 @@ class PartialDepthMessage(Message, gc=False):
     asks: list[Level]
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [PartialDepth(m.last_update_id, m.bids, m.asks, received_ns) for m in messages]
 
 
-class Bar(msgspec.Struct, gc=False):
+class KlineBar(msgspec.Struct, gc=False):
     """The ``k`` object of a kline message."""
 
     open_time: Time = field(name="t")
@@ -189,17 +189,17 @@ class Bar(msgspec.Struct, gc=False):
     taker_buy_quote_volume: str = field(name="Q")
 
 
-class KlineMessage(Message, gc=False):
+class KlineMessage(StreamMessage, gc=False):
     """``<symbol>@kline_<interval>``."""
 
     made = Kline
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
-    bar: Bar = field(name="k")
+    bar: KlineBar = field(name="k")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
             Kline(
                 bar.open_time * unit_ns, bar.close_time * unit_ns, bar.open, bar.high, bar.low, bar.close, bar.volume,
@@ -211,7 +211,7 @@ class KlineMessage(Message, gc=False):
         ]  # fmt: skip
 
 
-class MiniTickerMessage(Message, gc=False):
+class MiniTickerMessage(StreamMessage, gc=False):
     """``<symbol>@miniTicker`` and each element of ``!miniTicker@arr``."""
 
     made = MiniTicker
@@ -226,7 +226,7 @@ class MiniTickerMessage(Message, gc=False):
     quote_volume: str = field(name="q")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
             MiniTicker(
                 m.close, m.open, m.high, m.low, m.volume, m.quote_volume, m.venue_time * unit_ns, received_ns
@@ -235,7 +235,7 @@ class MiniTickerMessage(Message, gc=False):
         ]  # fmt: skip
 
 
-class TickerMessage(Message, kw_only=True, gc=False):
+class TickerMessage(StreamMessage, kw_only=True, gc=False):
     """``<symbol>@ticker``, ``@ticker_<window>`` and the window arrays; windows lack the best prices."""
 
     made = Ticker
@@ -264,7 +264,7 @@ class TickerMessage(Message, kw_only=True, gc=False):
     trade_count: Id = field(name="n")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
             Ticker(
                 m.price_change, m.price_change_percent, m.weighted_average_price, m.open, m.high, m.low, m.last_price,
@@ -276,7 +276,7 @@ class TickerMessage(Message, kw_only=True, gc=False):
         ]  # fmt: skip
 
 
-class AveragePriceMessage(Message, gc=False):
+class AveragePriceMessage(StreamMessage, gc=False):
     """``<symbol>@avgPrice``."""
 
     made = AveragePrice
@@ -288,14 +288,14 @@ class AveragePriceMessage(Message, gc=False):
     last_trade_time: Time = field(name="T")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
             AveragePrice(m.interval, m.price, m.last_trade_time * unit_ns, m.venue_time * unit_ns, received_ns)
             for m in messages
         ]
 
 
-class ReferencePriceMessage(Message, gc=False):
+class ReferencePriceMessage(StreamMessage, gc=False):
     """``<symbol>@referencePrice``: has no E; its time is the engine's."""
 
     made = ReferencePrice
@@ -305,17 +305,17 @@ class ReferencePriceMessage(Message, gc=False):
     engine_time: Time = field(name="t")
 
     @classmethod
-    def events(cls, messages: Messages, received_ns: int, unit_ns: int) -> list[Event]:
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [ReferencePrice(m.price, m.engine_time * unit_ns, received_ns) for m in messages]
 
 
-def _shapes_under(shape: type[Message]) -> Iterator[type[Message]]:
+def _shapes_under(shape: type[StreamMessage]) -> Iterator[type[StreamMessage]]:
     for found in shape.__subclasses__():
         yield found
         yield from _shapes_under(found)
 
 
-MESSAGE_OF: dict[type[Event], type[Message]] = {shape.made: shape for shape in _shapes_under(Message)}
+MESSAGE_OF: dict[type[Event], type[StreamMessage]] = {shape.made: shape for shape in _shapes_under(StreamMessage)}
 """The shape that carries each event type."""
 
 

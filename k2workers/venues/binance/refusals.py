@@ -1,4 +1,4 @@
-"""Owns how Binance says no over HTTP: what a status means, how long to wait, which limit its words name. Pure.
+"""Owns how Binance refuses over HTTP: what a status means, how long to wait, which limit the reply names. Pure.
 
 Sources: "Limits" and "HTTP return codes" of the spot REST documents. 429 and 418 carry ``Retry-After`` in seconds; firewalls and proxies
 before the venue write it as a date, or leave it out, and a ban tells its end in the words of the body.
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from k2workers.answers import Pause, Pauses, Service
 from k2workers.errors import AddressRefused, VenueError, VenueRefused
+from k2workers.venue_answers import Pause, Pauses, Service
 
 _CONNECT, _REST = frozenset({Service.CONNECT}), frozenset({Service.REST})
 _QUARTER_S = 900.0

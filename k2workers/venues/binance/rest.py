@@ -21,7 +21,7 @@ from k2workers.events import Level
 from k2workers.proxies import proxy_for
 from k2workers.venues.binance import refusals
 from k2workers.venues.binance.messages import Id, OptionalId, Time
-from k2workers.venues.binance.progress import Progress
+from k2workers.venues.binance.request_timeout import RequestTimeout
 from k2workers.venues.binance.symbols import SymbolInfo
 from k2workers.venues.elements import ElementReader, Elements, members
 
@@ -54,7 +54,7 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
     httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol,
     OSError, ValueError, zlib.error, *_socks_errors(),
 )  # fmt: skip
-"""What there is instead of an answer; all of it worth another try."""
+"""The errors that come instead of an answer; each is worth another try."""
 
 Row = TypeVar("Row")
 
@@ -122,13 +122,13 @@ _klines = ElementReader(KlineRow)
 _symbols = ElementReader(SymbolInfo)
 
 
-class Rest:
+class RestClient:
     """A REST client; use it as ``async with``. ``timeout_s`` is how long a request may stand still: a big answer on a thin link
     takes its time, up to a generous limit. Proxies come from the environment; ConfigError for one that is none."""
 
     def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
         self.used_weight = 0
-        """Weight used in the venue's current minute by this IP, as the last answer told."""
+        """Weight used in the venue's current minute by this IP, as the last answer reported."""
         self.rows_dropped = 0
         """Rows of lists that could not be read so far; the others were taken."""
         self._base = base_url.rstrip("/")
@@ -217,19 +217,19 @@ class Rest:
 
     async def _get(self, path: str, params: dict[str, str], whole_limit_s: float = WHOLE_LIMIT_S) -> bytes:
         url = f"{self._base}/api/v3/{path}"
-        progress = Progress(self._timeout_s, whole_limit_s)
+        timeout = RequestTimeout(self._timeout_s, whole_limit_s)
         try:
             async with (
-                progress,
+                timeout,
                 self._pool.stream(
-                    "GET", f"{url}?{urlencode(params)}", headers=self._headers, extensions={"trace": progress}
+                    "GET", f"{url}?{urlencode(params)}", headers=self._headers, extensions={"trace": timeout}
                 ) as response,
             ):
                 status = response.status
                 headers = {name.lower().decode(): value.decode("latin-1") for name, value in response.headers}
-                body = await _body(response, headers, progress)
+                body = await _body(response, headers, timeout)
         except TimeoutError:
-            raise VenueError(f"{url} {progress.excess}") from None
+            raise VenueError(f"{url} {timeout.excess}") from None
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
         used = WEIGHT.fullmatch(headers.get(USED_WEIGHT_HEADER, ""))
@@ -247,12 +247,12 @@ def _proxy(url: str, ssl_context: ssl.SSLContext | None) -> httpcore.Proxy | Non
     return httpcore.Proxy(proxy.address, auth=auth, ssl_context=ssl_context if proxy.scheme == "https" else None)
 
 
-async def _body(response: httpcore.Response, headers: Mapping[str, str], progress: Progress) -> bytes:
+async def _body(response: httpcore.Response, headers: Mapping[str, str], timeout: RequestTimeout) -> bytes:
     """The whole body, unpacked. Raises ValueError for one that is too large or not complete."""
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if headers.get("content-encoding") == "gzip" else None
     body = bytearray()
     async for piece in response.aiter_stream():
-        progress.read()
+        timeout.read()
         # One byte more than allowed is enough to know: a small answer must not unpack into all of the memory.
         body += piece if unpack is None else unpack.decompress(piece, MAX_REPLY_BYTES + 1 - len(body))
         if len(body) > MAX_REPLY_BYTES:

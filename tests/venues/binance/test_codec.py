@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers.events import AggTrade, BookTicker, DepthUpdate, Event, Kline, MiniTicker, PartialDepth, Ticker, Trade
-from k2workers.feed.messages import Messages
+from k2workers.feed.message_block import MessageBlock
 from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.messages import MESSAGE_OF
 from k2workers.venues.binance.streams import KINDS, stream_specs
@@ -252,7 +252,7 @@ def one_by_one(reader: BinanceCodec, messages: list[bytes]) -> tuple[bool, dict[
 
 def together(reader: BinanceCodec, messages: list[bytes]) -> dict[int, list[Event]] | None:
     """What a read gives if its messages are decoded in one call."""
-    lying = Messages.of(messages)
+    lying = MessageBlock.of(messages)
     return reader.decode_together(lying.together, len(lying), AT)
 
 

@@ -10,7 +10,7 @@ from k2workers.continuity import Repair
 from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import AggTrade, Kline, Trade
 from k2workers.venues.binance import BinanceSpot
-from k2workers.venues.binance.history import REPAIRS, BinanceHistory
+from k2workers.venues.binance.history import BACKFILLS, BinanceHistory
 from k2workers.venues.binance.streams import KINDS, StreamKind
 from k2workers.venues.venue import Topic
 from tests.simulator.support import Client, collect, running
@@ -167,4 +167,4 @@ async def test_an_odd_level_rejects_its_book_which_would_be_wrong_without_it() -
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_repair_that_is_promised_can_be_asked_for(kind: StreamKind) -> None:
-    assert (kind.event_type in REPAIRS) == (kind.continuity.repair in {Repair.IDS, Repair.TIME})
+    assert (kind.event_type in BACKFILLS) == (kind.continuity.repair in {Repair.IDS, Repair.TIME})

@@ -14,7 +14,7 @@ import uvloop
 
 from k2workers.errors import AddressRefused, ConfigError, VenueError, VenueRefused
 from k2workers.venues.binance import rest
-from k2workers.venues.binance.rest import ExchangeInfo, Rest
+from k2workers.venues.binance.rest import ExchangeInfo, RestClient
 from tests.support.waiting import WAIT_S, until
 
 EMPTY = b'{"symbols": []}'
@@ -74,7 +74,7 @@ async def serving(*answers: bytes | None, tls: ssl.SSLContext | None = None) -> 
 
 
 async def ask(url: str, *, timeout_s: float = WAIT_S) -> ExchangeInfo:
-    async with Rest(url, timeout_s=timeout_s) as client:
+    async with RestClient(url, timeout_s=timeout_s) as client:
         return await client.exchange_info()
 
 
@@ -86,7 +86,10 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_request_says_what_is_wanted_and_by_whom() -> None:
-    async with serving(answer(EMPTY, "X-MBX-USED-WEIGHT-1M: 27")) as server, Rest(f"{server.url}/base/") as client:
+    async with (
+        serving(answer(EMPTY, "X-MBX-USED-WEIGHT-1M: 27")) as server,
+        RestClient(f"{server.url}/base/") as client,
+    ):
         assert await client.exchange_info() == ExchangeInfo([])
         assert client.used_weight == 27
     first, *headers = server.requests[0].rstrip().split("\r\n")
@@ -105,13 +108,13 @@ async def test_a_request_says_what_is_wanted_and_by_whom() -> None:
     ids=["length", "packed", "chunks", "interim"],
 )
 async def test_answers_of_every_framing_are_whole_and_keep_the_connection(reply: bytes) -> None:
-    async with serving(reply, reply) as server, Rest(server.url) as client:
+    async with serving(reply, reply) as server, RestClient(server.url) as client:
         assert [await client.exchange_info() for _ in range(2)] == [ExchangeInfo([])] * 2
         assert server.connections == 1
 
 
 async def test_a_kept_connection_that_has_ended_is_replaced_without_a_word() -> None:
-    async with serving(answer()) as server, Rest(server.url) as client:
+    async with serving(answer()) as server, RestClient(server.url) as client:
         await client.exchange_info()
         server.answers.append(answer())
         await server.ended.wait()
@@ -176,7 +179,7 @@ async def test_an_address_where_nobody_listens_is_told_with_the_reason() -> None
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_a_silent_venue_costs_the_time_limit_and_no_connection(run: Callable[..., object]) -> None:
     async def main() -> None:
-        async with serving(None, answer()) as server, Rest(server.url, timeout_s=1.0) as client:
+        async with serving(None, answer()) as server, RestClient(server.url, timeout_s=1.0) as client:
             with pytest.raises(VenueError, match=r"was silent for 1 s"):
                 await client.exchange_info()
             await asyncio.wait_for(server.gone.wait(), WAIT_S)
@@ -203,7 +206,7 @@ class Clock(asyncio.SelectorEventLoop):
 LIMIT_S = 20.0
 
 
-def ask_slowly(whole: bytes, pieces: int, gap_s: float, ask: Callable[[Rest], Awaitable[object]]) -> object:
+def ask_slowly(whole: bytes, pieces: int, gap_s: float, ask: Callable[[RestClient], Awaitable[object]]) -> object:
     """What a client makes of an answer in so many pieces, ``gap_s`` apart, after which the venue is silent for good."""
     size = -(-len(whole) // pieces)
 
@@ -225,7 +228,7 @@ def ask_slowly(whole: bytes, pieces: int, gap_s: float, ask: Callable[[Rest], Aw
 
         left = asyncio.Event()
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with Rest(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=LIMIT_S) as client:
+        async with RestClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=LIMIT_S) as client:
             try:
                 answer: object = await ask(client)
             except VenueError as error:
@@ -243,27 +246,29 @@ THIN = answer(b'{"symbols": []}' + b" " * 2_000)
 
 
 def test_a_thin_link_may_take_its_time_as_long_as_something_comes() -> None:
-    assert ask_slowly(THIN, 40, 0.6 * LIMIT_S, Rest.exchange_info) == ExchangeInfo([])
+    assert ask_slowly(THIN, 40, 0.6 * LIMIT_S, RestClient.exchange_info) == ExchangeInfo([])
 
 
 def test_an_answer_that_stops_in_the_middle_is_given_up() -> None:
     cut = THIN[: len(THIN) // 2]
-    assert "was silent for 20 s" in str(ask_slowly(cut, 5, 0.6 * LIMIT_S, Rest.exchange_info))
+    assert "was silent for 20 s" in str(ask_slowly(cut, 5, 0.6 * LIMIT_S, RestClient.exchange_info))
 
 
 @pytest.mark.parametrize(
     ("ask", "limit_s"),
-    [(lambda rest: rest.trades("A", 1), 60), (lambda rest: rest.depth("A", 100), 60), (Rest.exchange_info, 600)],
+    [(lambda rest: rest.trades("A", 1), 60), (lambda rest: rest.depth("A", 100), 60), (RestClient.exchange_info, 600)],
     ids=["rows", "book", "list"],
 )
-def test_an_answer_that_trickles_for_ever_is_given_up(ask: Callable[[Rest], Awaitable[object]], limit_s: int) -> None:
+def test_an_answer_that_trickles_for_ever_is_given_up(
+    ask: Callable[[RestClient], Awaitable[object]], limit_s: int
+) -> None:
     assert f"took more than {limit_s} s" in str(ask_slowly(answer(b"[" + b" " * 2_000), 100, 0.4 * LIMIT_S, ask))
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_a_request_can_be_cancelled_and_leaves_nothing_open(run: Callable[..., object]) -> None:
     async def main() -> None:
-        async with serving(*[None] * 20) as server, Rest(server.url) as client:
+        async with serving(*[None] * 20) as server, RestClient(server.url) as client:
             asking = [asyncio.ensure_future(client.exchange_info()) for _ in range(20)]
             await until(lambda: len(server.requests) >= 10)  # the others wait for a connection
             for each in asking:
@@ -292,7 +297,7 @@ async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeyp
 async def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "socks4://127.0.0.1:1")
     with pytest.raises(ConfigError, match="http_proxy in the environment"):
-        Rest("http://venue.example")
+        RestClient("http://venue.example")
 
 
 async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +309,6 @@ async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("told", "used"), [("", 0), ("much", 0), ("12.5", 0), ("-3", 0), ("9" * 30, 0), (" 17 ", 17)])
 async def test_a_weight_that_is_none_does_not_cost_the_answer(told: str, used: int) -> None:
-    async with serving(answer(EMPTY, f"X-MBX-USED-WEIGHT-1M: {told}")) as server, Rest(server.url) as client:
+    async with serving(answer(EMPTY, f"X-MBX-USED-WEIGHT-1M: {told}")) as server, RestClient(server.url) as client:
         assert await client.exchange_info() == ExchangeInfo([])
         assert client.used_weight == used

@@ -1,0 +1,75 @@
+"""Owns the first steps of a run: the forkserver, logs, the run directory, the environment that the metrics library reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k2workers import metrics
+from k2workers.supervision import child
+
+if TYPE_CHECKING:
+    from k2workers.config import Settings
+
+PRELOAD = [
+    "k2workers.log",
+    "anyio._backends._asyncio",
+    "anyio.streams.tls",
+    "encodings.idna",
+    "k2workers.forkserver_imports",
+]
+"""What the forkserver imports, in this order: ``log`` keeps structlog small if it is the first to import it; those in the middle
+each worker would load for itself at its first REST request; ``preloaded`` freezes everything before it."""
+
+
+def prepare() -> None:
+    """Start the forkserver before the settings are read: it imports the children's modules meanwhile, which takes longest."""
+    # Only that it is set counts when the forkserver imports; each child is told the directory at its start.
+    os.environ.setdefault(metrics.DIRECTORY_VARIABLE, os.devnull)
+    child.start_server(PRELOAD)
+
+
+def run(settings: Settings) -> int:
+    """Run until stopped; the exit code. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
+    # Imported here, as below: the forkserver is at work on the other processor already.
+    import uvloop
+
+    from k2workers import log
+
+    log.configure(settings.log_level, settings.log_format, process="parent")
+    if not settings.demo:
+        _tell_proxies(settings)
+    run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
+    try:
+        _prepare_metrics(run_dir / "metrics")
+        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs
+        # there, Ctrl-C has no handler of ours.
+        from k2workers import topology
+
+        return uvloop.run(topology.main(settings, run_dir))
+    finally:
+        if not settings.run_dir:
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _tell_proxies(settings: Settings) -> None:
+    """Log through which proxies the venue is reached. Raises ConfigError for one that cannot be used, before any child meets it."""
+    import structlog
+
+    from k2workers.proxies import proxy_for
+
+    for url in (settings.binance_websocket_url, settings.binance_rest_url):
+        proxy = proxy_for(url)
+        if proxy is not None:
+            structlog.get_logger(__name__).info("proxy", to=url, through=proxy.address, variable=proxy.variable)
+
+
+def _prepare_metrics(directory: Path) -> None:
+    """Make the directory of the processes' metric files, empty it, and name it to every process to come."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for stale in directory.glob("*.db"):
+        stale.unlink()
+    os.environ[metrics.DIRECTORY_VARIABLE] = str(directory)

@@ -1,0 +1,46 @@
+"""Owns the settings of one shard's driver."""
+
+from __future__ import annotations
+
+import msgspec
+
+from k2workers.backoff import Backoff
+from k2workers.rotation import schedule
+from k2workers.rotation.policy import RotationPolicy
+
+
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one shard's driver. Times are in ns unless the name says otherwise."""
+
+    shard: int
+    shards: int
+    url: str
+    lifetime_ns: int
+    origin_ns: int
+    connect_timeout_s: float = 10.0
+    close_timeout_s: float = 2.0
+    stale_after_ns: int = 30_000_000_000
+    overlap_limit_ns: int = 30_000_000_000
+    min_overlap_ns: int = 1_000_000_000
+    hold_ns: int = 1_000_000_000
+    gather_ns: int = 500_000
+    backoff_first_ns: int = 500_000_000
+    backoff_cap_ns: int = 30_000_000_000
+
+    @property
+    def rotation_policy(self) -> RotationPolicy:
+        """The bounds of the rotation machine that follow from these."""
+        return RotationPolicy(
+            backoff=Backoff(self.backoff_first_ns, self.backoff_cap_ns),
+            # TCP and the handshake may each take their whole time: the one that fails tells why, before the attempt is given up.
+            connect_timeout_ns=int(self.connect_timeout_s * 3e9),
+            min_overlap_ns=self.min_overlap_ns,
+            overlap_limit_ns=self.overlap_limit_ns,
+            retry_rotation_ns=min(30_000_000_000, max(1_000_000_000, self.lifetime_ns // 8)),
+        )
+
+    def next_due_ns(self, now_ns: int) -> int:
+        """When this shard's next rotation is due, by the schedule of all shards."""
+        return schedule.next_due_ns(
+            now_ns, shard=self.shard, shards=self.shards, lifetime_ns=self.lifetime_ns, origin_ns=self.origin_ns
+        )

@@ -1,0 +1,208 @@
+"""Owns what to fetch next: which holes are asked for, in which order, how often, and when an id counts as void. Pure.
+
+One request a topic is under way at a time. A request covers several holes if they fit into one page. An id that a reply
+covers and does not hold may be late in the venue's database or may never have existed: it is void only when a second reply,
+``confirm_ns`` later, says the same.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from k2workers.backoff import Backoff
+from k2workers.sequencing.ranges import IdRanges, Range
+
+
+class Urgency(enum.IntEnum):
+    """Whose turn it is first; the parent's weight budget uses the same order over all workers."""
+
+    HELD = 0
+    """Events wait for the missing ids."""
+    BROKEN_BOOK = 1
+    """Subscribers have no valid book until a snapshot comes."""
+    OPEN = 2
+    """The gap is announced; its events may come late."""
+    FIRST_BOOK = 3
+    """A book that has just begun."""
+
+
+class BackfillRequest(msgspec.Struct, frozen=True):
+    """Fetch these ids of one topic, or its book (``snapshot``). ``attempt`` counts from 0 since the last progress."""
+
+    topic_index: int
+    first_id: int
+    last_id: int
+    urgency: Urgency
+    attempt: int
+    snapshot: bool = False
+    probe: bool = False
+    """Only to find out whether the venue has anything newer: ids that it does not have are not void."""
+
+
+class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """``page`` ids fit one request; a hole that is open for ``give_up_ns`` is not asked for any longer."""
+
+    page: int = 1_000
+    backoff: Backoff = Backoff(150_000_000, 30_000_000_000)
+    confirm_ns: int = 400_000_000
+    give_up_ns: int = 3_600_000_000_000
+
+
+class _Need:
+    """The ids that one topic lacks, and when to ask for them."""
+
+    __slots__ = (
+        "asking",
+        "attempt",
+        "doubtful",
+        "doubtful_since_ns",
+        "due_ns",
+        "probe",
+        "ranges",
+        "since_ns",
+        "snapshot",
+        "urgency",
+    )
+
+    def __init__(self, now_ns: int) -> None:
+        self.ranges: Sequence[Range] = ()
+        self.probe: Range | None = None
+        self.snapshot = False
+        self.urgency = Urgency.OPEN
+        self.since_ns = self.due_ns = now_ns
+        self.attempt = 0
+        self.asking = False
+        self.doubtful = IdRanges()
+        self.doubtful_since_ns = 0
+
+
+class BackfillPlanner:
+    """The needs of all topics of one shard.
+
+    Call ``update`` whenever a topic's wanted ranges may have changed, ``next`` for something to do, and exactly one of
+    ``answered`` and ``failed`` for everything that ``next`` gave.
+    """
+
+    def __init__(self, policy: BackfillPolicy) -> None:
+        self.policy = policy
+        self.abandoned = 0
+        """Topics whose holes were given up."""
+        self._needs: dict[int, _Need] = {}
+
+    def update(
+        self, topic_index: int, ranges: Sequence[Range], urgency: Urgency, now_ns: int, *, snapshot: bool = False
+    ) -> None:
+        """The ranges that the topic wants now; it wants nothing if ``ranges`` is empty and no ``snapshot`` is wanted."""
+        need = self._needs.get(topic_index)
+        if not ranges and not snapshot:
+            if need is not None and not need.asking and need.probe is None:
+                del self._needs[topic_index]
+            elif need is not None:
+                need.ranges, need.snapshot = (), False
+            return
+        if need is None:
+            need = self._needs[topic_index] = _Need(now_ns)
+        elif urgency < need.urgency or (ranges and (not need.ranges or ranges[-1][1] > need.ranges[-1][1])):
+            # A new hole is asked for at once, however long an older one has to wait for its turn.
+            need.due_ns = min(need.due_ns, now_ns)
+            need.since_ns, need.attempt = now_ns, 0
+        need.ranges, need.urgency, need.snapshot = ranges, urgency, snapshot
+
+    def probe(self, topic_index: int, first_id: int, last_id: int, now_ns: int) -> None:
+        """Ask once whether the venue has these ids, which may be beyond its newest."""
+        need = self._needs.get(topic_index)
+        if need is None:
+            need = self._needs[topic_index] = _Need(now_ns)
+        need.probe = (first_id, last_id)
+
+    def next(self, now_ns: int) -> BackfillRequest | None:
+        """The most urgent request that may go now; its topic is asked for nothing else until it is answered."""
+        chosen: tuple[tuple[int, int], int, _Need] | None = None
+        for topic_index, need in list(self._needs.items()):
+            if need.asking or now_ns < need.due_ns or not (need.ranges or need.snapshot or need.probe):
+                continue
+            if now_ns - need.since_ns > self.policy.give_up_ns:
+                self.abandoned += 1
+                del self._needs[topic_index]
+                continue
+            rank = (int(need.urgency), need.since_ns)
+            if chosen is None or rank < chosen[0]:
+                chosen = (rank, topic_index, need)
+        if chosen is None:
+            return None
+        _, topic_index, need = chosen
+        need.asking = True
+        if need.snapshot:
+            return BackfillRequest(topic_index, 0, 0, need.urgency, need.attempt, snapshot=True)
+        if not need.ranges:
+            assert need.probe is not None
+            return BackfillRequest(topic_index, *need.probe, need.urgency, need.attempt, probe=True)
+        first = need.ranges[0][0]
+        last = first
+        for low, high in need.ranges:
+            if low > first + self.policy.page - 1:
+                break
+            last = min(high, first + self.policy.page - 1)
+        return BackfillRequest(topic_index, first, last, need.urgency, need.attempt)
+
+    def answered(
+        self, request: BackfillRequest, covered: Range | None, found: Iterable[Range], now_ns: int
+    ) -> list[Range]:
+        """A reply came that speaks for all ids in ``covered`` and holds those in ``found``. Returns the ids that are void now.
+
+        Call ``update`` after the lane took what was found.
+        """
+        need = self._needs.get(request.topic_index)
+        if need is None:
+            return []
+        need.asking = False
+        need.probe = None  # a reply to anything in this topic shows what is newer as well
+        if request.probe:
+            if not need.ranges and not need.snapshot:
+                del self._needs[request.topic_index]
+            return []
+        absent = IdRanges()
+        received = IdRanges(found)
+        if covered is not None:
+            # Beyond what was asked for, events that the reply held may have been left out.
+            first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)
+            for low, high in need.ranges:
+                absent.add(max(low, first), min(high, last))
+            for low, high in received:
+                absent.remove(low, high)
+        confirmed: list[Range] = []
+        if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:
+            confirmed = [part for low, high in absent for part in need.doubtful.within(low, high)]
+            for first, last in confirmed:
+                absent.remove(first, last)
+            need.doubtful = IdRanges()
+        if absent and not need.doubtful:
+            need.doubtful, need.doubtful_since_ns = absent, now_ns
+        progress = bool(confirmed) or any(found for low, high in need.ranges for found in received.within(low, high))
+        self._put_off(need, now_ns, progress=progress)
+        return confirmed
+
+    def failed(self, request: BackfillRequest, now_ns: int, wait_ns: int = 0) -> None:
+        """No reply, or a refusal; do not ask again for at least ``wait_ns``."""
+        need = self._needs.get(request.topic_index)
+        if need is not None:
+            need.asking = False
+            self._put_off(need, now_ns, progress=False)
+            need.due_ns = max(need.due_ns, now_ns + wait_ns)
+
+    def _put_off(self, need: _Need, now_ns: int, *, progress: bool) -> None:
+        if progress:
+            need.attempt, need.due_ns, need.since_ns = 0, now_ns, now_ns
+            return
+        need.due_ns = now_ns + self.policy.backoff.delay_ns(need.attempt, 0.5)
+        need.attempt += 1
+        if need.doubtful:
+            need.due_ns = min(need.due_ns, max(now_ns, need.doubtful_since_ns + self.policy.confirm_ns))
+
+    @property
+    def waiting(self) -> int:
+        """How many topics lack something."""
+        return len(self._needs)

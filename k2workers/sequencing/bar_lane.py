@@ -1,0 +1,142 @@
+"""Owns the lane of klines of one interval: the latest state wins, and no final state is skipped. Pure.
+
+A bar is known by its open time. The next bar may go on only after the final state of the bar before it; if that did not
+come, the newer bar is held back for a bounded time while a backfill asks for it. Ranges of a bar lane are open times in ns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from k2workers.events import Backfilled, Event, Kline, Void
+from k2workers.sequencing.arbiter import HoldingLane, Verdict
+from k2workers.sequencing.ranges import IdRanges, Range
+
+MAX_HELD_BARS = 1_000
+"""Different bars held back; beyond that the hole is announced at once."""
+
+
+class BarLane(HoldingLane):
+    """One kline topic."""
+
+    __slots__ = ("_held", "_newest", "_reached_ns")
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self._newest: Kline | None = None
+        self._reached_ns: int | None = None
+        """Every bar that opened before this is final, or announced as missing."""
+        self._held: dict[int, Kline] = {}
+
+    def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
+        super().resume(last_id, open_gaps)
+        self._reached_ns = last_id  # whether that bar was final when it was published is not known: ask for it again
+
+    def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
+        assert isinstance(event, Kline)
+        reached_ns = self._reached_ns
+        if reached_ns is None or event.open_time_ns == reached_ns:
+            return self._continue(event)
+        if event.open_time_ns < reached_ns:
+            if event.final and self.open and self.fill((event,), now_ns):
+                return Verdict.ACCEPTED
+            self.duplicates += 1
+            return Verdict.DUPLICATE
+        return self._hold(event, now_ns, hold_ns)
+
+    def wanted(self) -> list[Range]:
+        ranges = list(self.open)
+        if self._held:
+            assert self._reached_ns is not None
+            reached_ns = self._reached_ns
+            for opens_ns in sorted(self._held):
+                if opens_ns > reached_ns:
+                    ranges.append((reached_ns, opens_ns - 1))
+                bar = self._held[opens_ns]
+                reached_ns = max(reached_ns, bar.next_open_ns if bar.final else bar.open_time_ns)
+        return ranges
+
+    def fill(self, events: Iterable[Event], now_ns: int) -> bool:
+        before = len(self.ready)
+        missing = IdRanges(self.wanted())
+        for event in events:
+            if isinstance(event, Void):
+                for first_ns, last_ns in missing.within(event.first_id, event.last_id):
+                    self._fill_void(Void(first_ns, last_ns, event.at_ns))
+            elif isinstance(event, Kline) and event.open_time_ns in missing:
+                self._fill_bar(event)
+        return len(self.ready) > before
+
+    def _continue(self, bar: Kline) -> Verdict:
+        """A new state of the newest bar, or the bar that follows it."""
+        newest = self._newest
+        same = newest is not None and newest.open_time_ns == bar.open_time_ns
+        if same and newest is not None and not bar.final and bar.venue_time_ns <= newest.venue_time_ns:
+            self.duplicates += 1
+            return Verdict.DUPLICATE
+        self._newest = bar
+        self.last_id = bar.open_time_ns
+        self._reached_ns = bar.next_open_ns if bar.final else bar.open_time_ns
+        self.ready.append(bar)
+        if self._held:
+            self._release()
+        return Verdict.ACCEPTED
+
+    def _hold(self, bar: Kline, now_ns: int, hold_ns: int) -> Verdict:
+        known = self._held.get(bar.open_time_ns)
+        if known is not None and (known.final or (not bar.final and bar.venue_time_ns <= known.venue_time_ns)):
+            self.duplicates += 1
+            return Verdict.DUPLICATE
+        self._held[bar.open_time_ns] = bar
+        if self._deadline_ns is None:
+            self._deadline_ns = now_ns + hold_ns
+        if hold_ns == 0 or len(self._held) > MAX_HELD_BARS:
+            self._announce()
+            return Verdict.ACCEPTED
+        return Verdict.HELD
+
+    def _release(self) -> None:
+        while (bar := self._held.pop(self._reached_ns or 0, None)) is not None:
+            self._newest = bar
+            self.last_id = bar.open_time_ns
+            self.ready.append(bar)
+            if not bar.final:
+                break
+            self._reached_ns = bar.next_open_ns
+        for opens_ns in [opens_ns for opens_ns in self._held if opens_ns < (self._reached_ns or 0)]:
+            del self._held[opens_ns]
+            self.duplicates += 1
+        if not self._held:
+            self._deadline_ns = None
+
+    def _fill_bar(self, bar: Kline) -> None:
+        if bar.open_time_ns in self.open:
+            self.open.remove(bar.open_time_ns, bar.next_open_ns - 1)
+            self.ready.append(Backfilled(bar))
+            self.mixed = True
+            self.repaired += 1
+        elif bar.open_time_ns == self._reached_ns:
+            self._continue(bar)
+
+    def _fill_void(self, void: Void) -> None:
+        if self.open.remove(void.first_void_id, void.last_void_id):
+            self.ready.append(void)
+            self.mixed = True
+            self.voids += 1
+        elif void.first_void_id == self._reached_ns:
+            self.ready.append(void)
+            self.mixed = True
+            self.voids += 1
+            self._reached_ns = void.last_void_id + 1
+            self._release()
+
+    def _announce(self) -> None:
+        while self._held:
+            assert self._reached_ns is not None
+            opens_ns = min(self._held)
+            first = self._held[opens_ns]
+            if opens_ns > self._reached_ns:
+                self._announce_gap(self._reached_ns, opens_ns - 1, first.received_ns)
+                self._reached_ns = opens_ns
+            self._release()
+        self._deadline_ns = None

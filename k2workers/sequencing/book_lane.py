@@ -1,0 +1,120 @@
+"""Owns the lane of a diff-depth topic: the chain of update ids, and the snapshot that heals a break in it. Pure.
+
+Diffs cannot be fetched again. After a hole the lane announces the gap, lets the diffs flow, and wants a snapshot. The
+venue's procedure (Binance spot, "How to manage a local order book correctly") decides when one fits:
+
+1. buffer diffs from the first after the hole, whose first id is U;
+2. fetch a snapshot with ``lastUpdateId`` L;
+3. L < U - 1: the snapshot is older than the buffer; fetch again;
+4. drop the buffered diffs whose last id is at most L (they are in it);
+5. apply the others in order: the book is then as of the last diff's last id.
+
+The lane publishes that book as a ``BookSnapshot`` once the diffs have reached L, so that the very next diff continues
+it: levels are absolute, and a diff that spans L is applied whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Level
+from k2workers.sequencing.arbiter import NOT_RECEIVED, ChainLane, Verdict
+from k2workers.sequencing.ranges import Range
+
+MAX_BUFFERED = 600
+"""Diffs kept while a snapshot is awaited (a minute at 100 ms); beyond that the oldest is dropped, and the snapshot must be newer."""
+
+
+class BookLane(ChainLane):
+    """One diff-depth topic."""
+
+    __slots__ = ("_buffer", "_snapshot", "needs_snapshot", "patient")
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.needs_snapshot = True
+        """Whether subscribers lack a valid book."""
+        self.patient = False
+        """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
+        self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_BUFFERED)
+        self._snapshot: BookSnapshot | None = None
+
+    def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
+        return super().offer(event, now_ns, hold_ns if self.patient else 0)
+
+    def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
+        super().resume(last_id, open_gaps)
+        self.needs_snapshot = len(self.open) > 0
+
+    def reopen(self, first_id: int, last_id: int) -> None:
+        super().reopen(first_id, last_id)
+        self._await_snapshot()
+
+    def wanted(self) -> list[Range]:
+        return []  # diffs cannot be fetched
+
+    def offer_snapshot(self, snapshot: BookSnapshot) -> bool:
+        """Take a fetched book; False if it is too old for the diffs at hand (step 3) and another is needed."""
+        if not self._buffer or snapshot.last_update_id < self._buffer[0].first_update_id - 1:
+            return False
+        self._snapshot = snapshot
+        self._heal()
+        return True
+
+    @property
+    def awaits_fetch(self) -> bool:
+        """Whether a snapshot must be fetched: one is needed, diffs are buffered (step 1), and none is at hand."""
+        return self.needs_snapshot and self._snapshot is None and len(self._buffer) > 0
+
+    def _accept_run(self, events: list[Event], last_id: int) -> None:
+        super()._accept_run(events, last_id)
+        self._keep(events)
+
+    def _accept(self, event: Event) -> None:
+        super()._accept(event)
+        self._keep((event,))
+
+    def _keep(self, events: Iterable[Event]) -> None:
+        """Buffer accepted diffs while subscribers lack a valid book (step 1)."""
+        if self.needs_snapshot:
+            self._buffer += (event for event in events if isinstance(event, DepthUpdate))
+            self._heal()
+
+    def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:
+        super()._announce_gap(first_id, last_id, noticed_ns, cause)
+        self._await_snapshot()
+
+    def _await_snapshot(self) -> None:
+        self.needs_snapshot = True
+        self._buffer.clear()
+        self._snapshot = None
+
+    def _heal(self) -> None:
+        """Steps 4 and 5, once the diffs have reached the snapshot."""
+        snapshot = self._snapshot
+        if snapshot is None or self.last_id is None or self.last_id < snapshot.last_update_id or not self._buffer:
+            return
+        bids, asks = dict(snapshot.bids), dict(snapshot.asks)
+        for diff in self._buffer:
+            if diff.last_update_id > snapshot.last_update_id:
+                _apply(bids, diff.bids)
+                _apply(asks, diff.asks)
+        self.ready.append(BookSnapshot(self.last_id, _sorted(bids, reverse=True), _sorted(asks), snapshot.received_ns))
+        self.mixed = True
+        self.repaired += self.open.remove(0, self.last_id)
+        self.needs_snapshot = False
+        self._snapshot = None
+        self._buffer.clear()
+
+
+def _apply(side: dict[str, str], levels: list[Level]) -> None:
+    for price, quantity in levels:
+        if float(quantity):
+            side[price] = quantity
+        else:
+            side.pop(price, None)
+
+
+def _sorted(side: dict[str, str], *, reverse: bool = False) -> list[Level]:
+    return sorted(side.items(), key=lambda level: float(level[0]), reverse=reverse)

@@ -1,0 +1,141 @@
+"""Owns the exchange's own control endpoints under /_exchange/: the truth, and faults on demand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from k2workers.errors import ConfigError
+from k2workers.simulator import faults, replies
+from k2workers.simulator.bars import KEPT_US, SECOND
+from k2workers.simulator.hub import MOST_RANGES
+
+if TYPE_CHECKING:
+    from k2workers.simulator.exchange import Exchange
+
+
+def _reply(body: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        text=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        content_type="application/json",
+        status=status,
+    )
+
+
+class ExchangeControl:
+    """The endpoints of the exchange that the venue does not have."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def truth(self, _: web.Request) -> web.Response:
+        """What was sent, by stream."""
+        return _reply(self._exchange.hub.truth_report())
+
+    async def status(self, _: web.Request) -> web.Response:
+        """The state of the exchange: connections, limits, memory."""
+        exchange = self._exchange
+        return _reply(
+            {
+                "finished": exchange.market.finished,
+                "replay": exchange.replay is not None,
+                "running": exchange.replay is not None
+                or (exchange.generated is not None and exchange.generated.running),
+                "connections": len(exchange.connections),
+                "connects_total": exchange.connects_total,
+                "streams": len(exchange.hub.wanted),
+                "emitted": exchange.hub.events,
+                "symbols": list(exchange.market.symbols),
+                "left_out": {} if exchange.replay is None else exchange.replay.left_out,
+                "connects": list(exchange.connects),
+                "rest": exchange.rest_log.as_data(),
+                "memory": self._memory(),
+            }
+        )
+
+    def _memory(self) -> dict[str, Any]:
+        """What is remembered for REST and for the truth, and the bounds of it."""
+        exchange, markets = self._exchange, self._exchange.market.symbols.values()
+        return {
+            "trades": sum(len(market.trades) for market in markets),
+            "agg_trades": sum(len(market.aggs) for market in markets),
+            "block_trades": sum(len(market.blocks) for market in markets),
+            "rows_of_a_kind_at_most": sum(market.rows_at_most for market in markets),
+            "rows_per_symbol_at_most": max((market.rows_at_most for market in markets), default=0),
+            "row_age_s_at_most": max((market.row_age_s_at_most for market in markets), default=0),
+            "bars": sum(market.bars.kept() for market in markets),
+            "bar_age_s_at_most": KEPT_US // SECOND,
+            "ranges": sum(len(truth.ranges) for truth in exchange.hub.truth.values()),
+            "ranges_per_stream_at_most": MOST_RANGES,
+        }
+
+    async def books(self, _: web.Request) -> web.Response:
+        """Every level of every book, at no weight."""
+        return _reply({name: replies.whole_book(market) for name, market in self._exchange.market.symbols.items()})
+
+    async def start_market(self, _: web.Request) -> web.Response:
+        """Let time pass again."""
+        return self._run(running=True)
+
+    async def stop_market(self, _: web.Request) -> web.Response:
+        """Nothing happens any more; connections stay."""
+        return self._run(running=False)
+
+    def _run(self, *, running: bool) -> web.Response:
+        if self._exchange.generated is not None:
+            self._exchange.generated.running = running
+        if self._exchange.replay is not None:
+            self._exchange.replay.pause(not running)
+        return _reply({"running": running})
+
+    async def drop(self, request: web.Request) -> web.Response:
+        """Cut connections without a close frame: all, or so many of the oldest."""
+        wanted = request.query.get("connections", "all")
+        if wanted != "all" and not wanted.isdecimal():
+            return _reply({"msg": f"connections = {wanted!r}: 'all' or a number"}, 400)
+        chosen = list(self._exchange.connections)[: None if wanted == "all" else int(wanted)]
+        for connection in chosen:
+            connection.drop()
+        return _reply({"dropped": len(chosen)})
+
+    async def shutdown_notice(self, _: web.Request) -> web.Response:
+        """Send serverShutdown on every connection."""
+        for connection in self._exchange.connections:
+            connection.notify_shutdown()
+        return _reply({"notified": len(self._exchange.connections)})
+
+    async def fault(self, request: web.Request) -> web.Response:
+        """Put a fault into effect; see ``faults``."""
+        try:
+            body = await request.json()
+            kind = str(body.pop("kind"))
+        except (ValueError, AttributeError, KeyError, TypeError):
+            return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
+        try:
+            injected = self._exchange.injection.inject(faults.make(kind, body))
+        except ConfigError as error:
+            return _reply({"msg": str(error)}, 400)
+        return _reply(injected.as_data())
+
+    async def faults(self, _: web.Request) -> web.Response:
+        """All faults, with how often each has acted."""
+        return _reply({"faults": self._exchange.faults.as_data()})
+
+    async def clear_faults(self, _: web.Request) -> web.Response:
+        """End all faults."""
+        self._exchange.injection.clear()
+        return _reply({"faults": []})
+
+
+def add_routes(app: web.Application, exchange: Exchange) -> None:
+    """Adds /_exchange/ and the name of each method of ``ExchangeControl``."""
+    control = ExchangeControl(exchange)
+    for ask in (control.truth, control.status, control.books, control.faults):
+        app.router.add_get(f"/_exchange/{ask.__name__}", ask)
+    for tell in (
+        control.start_market, control.stop_market, control.drop, control.shutdown_notice, control.fault,
+        control.clear_faults,
+    ):  # fmt: skip
+        app.router.add_post(f"/_exchange/{tell.__name__}", tell)

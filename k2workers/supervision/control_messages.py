@@ -1,0 +1,151 @@
+"""Owns what crosses between the parent and its children: typed messages, and nothing else ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from k2workers.venue_answers import Answer
+
+
+class ControlMessage(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
+    """Anything that crosses between parent and child."""
+
+
+class ChildHello(ControlMessage, frozen=True):
+    """A child's first message: it exists."""
+
+    name: str
+    pid: int
+
+
+class Ready(ControlMessage, frozen=True):
+    """The child serves."""
+
+    name: str
+
+
+class Beat(ControlMessage, frozen=True):
+    """The child's loop turns. ``counters`` only rise; ``status`` is what an operator wants to see."""
+
+    name: str
+    pid: int
+    counters: dict[str, int | float]
+    status: dict[str, Any]
+
+
+class Record(ControlMessage, frozen=True):
+    """Something that happened, for the report."""
+
+    name: str
+    kind: str
+    data: dict[str, Any]
+
+
+class GrantAsked(ControlMessage, frozen=True):
+    """A child asks for a grant to connect (``purpose`` connect) or to rotate (rotate).
+
+    ``starved_since_ns`` is the monotonic time since which the shard has had no data; 0 if it has.
+    """
+
+    id: int
+    shard: int
+    purpose: str
+    starved_since_ns: int
+
+
+class GrantGiven(ControlMessage, frozen=True):
+    """The parent grants request ``id``, at this time (monotonic)."""
+
+    id: int
+    at_ns: int
+
+
+class GrantDone(ControlMessage, frozen=True):
+    """Request ``id`` is finished or withdrawn."""
+
+    id: int
+
+
+class WeightAsked(ControlMessage, frozen=True):
+    """A child asks for a grant to spend REST weight; a smaller ``urgency`` goes first."""
+
+    id: int
+    weight: int
+    urgency: int
+
+
+class WeightGiven(ControlMessage, frozen=True):
+    """The parent grants request ``id``."""
+
+    id: int
+
+
+class WeightDone(ControlMessage, frozen=True):
+    """The request is over or withdrawn; ``used`` is the venue's count of our weight, ``answer`` how it answered (None: it was not asked)."""
+
+    id: int
+    used: int
+    answer: Answer | None
+
+
+class HandshakeDone(ControlMessage, frozen=True):
+    """The venue's answer to a handshake; ``permitted_ns`` is when it was permitted (monotonic)."""
+
+    answer: Answer
+    permitted_ns: int
+
+
+class ConnectedAlone(ControlMessage, frozen=True):
+    """A child connected without a grant, because the parent did not answer; ``at_ns`` is when (monotonic)."""
+
+    at_ns: int
+
+
+class Waiting(ControlMessage, frozen=True):
+    """The parent lives, and the child's requests wait; nobody may connect for ``paused_s`` more seconds."""
+
+    paused_s: float
+
+
+class Drain(ControlMessage, frozen=True):
+    """Finish what was received, then exit 0."""
+
+
+class StopNow(ControlMessage, frozen=True):
+    """Exit now."""
+
+
+class Serve(ControlMessage, frozen=True):
+    """All symbols that the child is to serve, in order; those it serves already go on. Sent again until its beat reports as many."""
+
+    symbols: tuple[str, ...]
+
+
+class Command(ControlMessage, frozen=True):
+    """An operator's request, such as ``rotate``."""
+
+    name: str
+    args: dict[str, Any]
+
+
+AnyControlMessage = (
+    ChildHello
+    | Ready
+    | Beat
+    | Record
+    | GrantAsked
+    | GrantGiven
+    | GrantDone
+    | WeightAsked
+    | WeightGiven
+    | WeightDone
+    | HandshakeDone
+    | ConnectedAlone
+    | Waiting
+    | Drain
+    | StopNow
+    | Serve
+    | Command
+)

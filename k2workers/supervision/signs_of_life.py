@@ -1,0 +1,46 @@
+"""Owns when a child last showed that it lives: it sent a message, or it used the processor. What follows from its silence is decided elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psutil
+
+WORK_COUNTS_NS = 600_000_000_000
+"""For so long after its last word a child's use of the processor is a sign: no start and no end is longer, but a loop without end is."""
+
+
+class SignsOfLife:
+    """One child's signs of life, since ``begun_ns``. Times are monotonic."""
+
+    def __init__(self, begun_ns: int) -> None:
+        self._said_ns = begun_ns
+        self._worked_ns = begun_ns
+        self.hung = False
+        """It showed no sign for too long, and was killed."""
+        self._cpu_s = 0.0
+
+    @property
+    def heard_ns(self) -> int:
+        """The last sign; set it when a message of the child arrives."""
+        return max(self._said_ns, self._worked_ns)
+
+    @heard_ns.setter
+    def heard_ns(self, now_ns: int) -> None:
+        self._said_ns = now_ns
+
+    def look(self, pid: int, now_ns: int) -> None:
+        """Count use of the processor as a sign: a child that is busy starting or ending sends nothing meanwhile."""
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            times = psutil.Process(pid).cpu_times()
+            if times.user + times.system > self._cpu_s and now_ns - self._said_ns <= WORK_COUNTS_NS:
+                self._cpu_s, self._worked_ns = times.user + times.system, now_ns
+
+    def excuse(self, deaf_ns: int, now_ns: int) -> None:
+        """We ourselves could not listen for ``deaf_ns``: that time does not count as the child's silence."""
+        self._said_ns = min(now_ns, self._said_ns + deaf_ns)
+        self._worked_ns = min(now_ns, self._worked_ns + deaf_ns)
+
+    def silent_ns(self, now_ns: int) -> int:
+        """How long it has shown no sign."""
+        return now_ns - self.heard_ns

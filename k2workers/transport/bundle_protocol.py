@@ -1,0 +1,81 @@
+"""Owns the protocol in which bundles travel from a worker to the aggregator: numbers, greetings, acknowledgements. Knows no sockets.
+
+A worker numbers its bundles from 1 and keeps each until it is acknowledged. It says ``WorkerHello`` first; ``Welcome`` tells where
+every topic stands, and from then on bundles flow. The aggregator accepts only the number it expects next: it answers
+anything else (another life of the aggregator, a bundle lost with a connection) with a challenge, and the worker says hello
+and sends again from the oldest bundle that was not acknowledged (go back N).
+
+First frame: one letter, followed in some messages by a number of eight bytes, big endian.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from k2workers import wire
+from k2workers.sequencing.ranges import Range
+from k2workers.sequencing.sequencer import PublishedPosition
+
+BUNDLE = b"B"
+"""Worker: a number, and after it in the same frame the bundle (``wire.encode_bundle``)."""
+PING = b"P"
+"""Worker: number of the last bundle it sent."""
+HELLO = b"H"
+"""Worker: one more frame, a ``WorkerHello``."""
+WELCOME = b"W"
+"""Aggregator: one more frame, a ``Welcome``."""
+ACK = b"A"
+"""Aggregator: number of the last bundle that need not be kept."""
+HOLES = b"G"
+"""Aggregator: one more frame, the holes it found in this worker's topics: topic → id ranges."""
+CHALLENGE = b"?"
+"""Aggregator: who are you, and where do you stand?"""
+
+LIFE = b"#"
+"""In a worker's address, between the worker's name and what is different in each of its lives."""
+
+_NUMBER = struct.Struct(">cQ")
+
+
+class WorkerHello(msgspec.Struct, frozen=True):
+    """``first_number`` is the oldest bundle that the worker can still send.
+
+    ``acknowledged`` holds, by topic, the last venue id before that bundle: an earlier life of the aggregator has published it.
+    """
+
+    first_number: int
+    acknowledged: dict[str, int]
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """Where every topic stands; ``epoch`` is this life of the aggregator."""
+
+    epoch: int
+    positions: dict[str, PublishedPosition]
+
+
+Holes = dict[str, list[Range]]
+
+encode = msgspec.msgpack.Encoder().encode
+decode_hello = msgspec.msgpack.Decoder(WorkerHello).decode
+decode_welcome = msgspec.msgpack.Decoder(Welcome).decode
+decode_holes = msgspec.msgpack.Decoder(Holes).decode
+
+
+def numbered(letter: bytes, number: int) -> bytes:
+    """The first frame of a message with a number."""
+    return _NUMBER.pack(letter, number)
+
+
+def number_of(frame: bytes) -> int:
+    """The number in a first frame. Raises ValueError if it holds none."""
+    if len(frame) < _NUMBER.size:
+        raise ValueError(f"a frame of {len(frame)} bytes holds no number")
+    return int.from_bytes(frame[1 : _NUMBER.size])
+
+
+def bundle_of(frame: bytes) -> list[wire.Batch]:
+    """The batches in a frame that carries a bundle. Raises WireError."""
+    return wire.decode_bundle(memoryview(frame)[_NUMBER.size :])

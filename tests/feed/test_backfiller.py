@@ -1,0 +1,154 @@
+"""Repairs of a shard over real REST: what the lanes lack comes, or is shown never to have existed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+
+from k2workers import wire
+from k2workers.backoff import Backoff
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.feed.backfiller import Backfiller
+from k2workers.feed.intake import Intake
+from k2workers.feed.message_block import MessageBlock
+from k2workers.sequencing.backfill_planner import BackfillPolicy
+from k2workers.venues.binance import BinanceSpot
+from tests.fakes import OpenHanded
+from tests.simulator.support import Client, collect, running
+from tests.support.waiting import WAIT_S, until
+
+SPOT = BinanceSpot()
+POLICY = BackfillPolicy(backoff=Backoff(10_000_000, 50_000_000), confirm_ns=20_000_000)
+
+
+class Shard:
+    """An intake with its backfill; messages are handed in by the test, as a line would."""
+
+    def __init__(self, client: Client, kinds: list[str], hold_ns: int = 10**10) -> None:
+        self.client = client
+        self.pushed: list[Event] = []
+        self.grants = OpenHanded()
+        self.intake = Intake(
+            SPOT.codec(SPOT.stream_specs(kinds, ["BTCUSDT"])), hold_ns=hold_ns, push=self._push,
+            on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+        )  # fmt: skip
+
+    def _push(self, batches: list[wire.Batch]) -> None:
+        for batch in batches:
+            self.pushed += wire.decode_batch(batch)
+
+    @contextlib.asynccontextmanager
+    async def repaired(self) -> AsyncIterator[Backfiller]:
+        async with SPOT.history(f"http://127.0.0.1:{self.client.port}", None, 100) as history:
+            backfiller = Backfiller(self.intake, history, self.grants, POLICY)
+            backfiller.start()
+            yield backfiller
+            await backfiller.stop()
+
+    async def messages(self, name: str, count: int) -> list[bytes]:
+        socket = await self.client.connect(f"/stream?streams=btcusdt@{name}&timeUnit=MICROSECOND")
+        found: list[bytes] = []
+        async with asyncio.timeout(WAIT_S):
+            while len(found) < count:
+                found.append((await socket.receive_str()).encode())
+        await socket.close()
+        return found
+
+
+async def test_a_hole_is_filled_before_later_events_go_on() -> None:
+    async with running() as client:
+        shard = Shard(client, ["trade"])
+        messages = await shard.messages("trade", 40)
+        async with shard.repaired() as backfiller:
+            shard.intake.on_messages(1, MessageBlock.of(messages[:10]), 1)
+            shard.intake.on_messages(1, MessageBlock.of(messages[25:]), 1)
+            await until(lambda: len(shard.pushed) == 40)
+            await until(lambda: not shard.intake.incomplete)
+            assert backfiller.requests["answered"] == 1
+        ids = [event.first_id for event in shard.pushed]
+        assert ids == list(range(ids[0], ids[0] + 40))
+        assert all(isinstance(event, Trade) for event in shard.pushed)
+        assert shard.grants.asked == [(25, 0)]
+
+
+async def test_ids_that_never_existed_are_shown_as_void() -> None:
+    async with running() as client:
+        shard = Shard(client, ["trade"])
+        async with client.session.post(
+            f"http://127.0.0.1:{client.port}/_exchange/fault", json={"kind": "skip_ids", "ids": 3, "after_s": 0.2}
+        ):
+            messages = await shard.messages("trade", 300)
+        async with shard.repaired():
+            shard.intake.on_messages(1, MessageBlock.of(messages), 1)
+            await until(lambda: any(isinstance(event, Void) for event in shard.pushed))
+        assert not any(isinstance(event, Gap) for event in shard.pushed)
+        assert all(b.first_id == a.last_id + 1 for a, b in itertools.pairwise(shard.pushed))
+        assert shard.intake.voids == 3
+
+
+async def test_an_announced_gap_is_filled_late_when_the_venue_answers_again() -> None:
+    async with running(faults=("rest_5xx",)) as client:
+        shard = Shard(client, ["trade"], hold_ns=0)
+        messages = await shard.messages("trade", 20)
+        async with shard.repaired() as backfiller:
+            shard.intake.on_messages(1, MessageBlock.of(messages[:5] + messages[9:]), 1)
+            await until(lambda: backfiller.requests["failed"] > 2)
+            assert shard.intake.gaps_open == 1
+            await client.post("/_exchange/clear_faults")
+            await until(lambda: shard.intake.repaired == 4)
+        assert [type(event).__name__ for event in shard.pushed[-4:]] == ["Backfilled"] * 4
+
+
+async def test_a_refusal_is_reported_to_whoever_gives_leave() -> None:
+    async with running(faults=("rest_429:retry_after_s=7,count=1",)) as client:
+        shard = Shard(client, ["trade"])
+        messages = await shard.messages("trade", 20)
+        async with shard.repaired() as backfiller:
+            shard.intake.on_messages(1, MessageBlock.of(messages[:5] + messages[9:]), 1)
+            await until(lambda: len(shard.pushed) == 20)
+            assert backfiller.requests["rate_limited"] == 1
+        assert shard.grants.refusals == [7.0]
+
+
+async def test_a_new_book_topic_gets_a_snapshot_that_its_diffs_continue() -> None:
+    async with running() as client:
+        shard = Shard(client, ["depth"])
+        socket = await client.connect("/stream?streams=btcusdt@depth@100ms&timeUnit=MICROSECOND")
+        async with shard.repaired(), asyncio.timeout(WAIT_S):
+            while not any(isinstance(event, BookSnapshot) for event in shard.pushed):
+                shard.intake.on_messages(1, MessageBlock.of([(await socket.receive_str()).encode()]), 1)
+        place = next(i for i, event in enumerate(shard.pushed) if isinstance(event, BookSnapshot))
+        before = shard.pushed[place - 1]
+        assert isinstance(before, DepthUpdate)
+        assert shard.pushed[place].last_id == before.last_update_id
+        assert shard.grants.asked[0] == (5, 3)
+
+
+async def test_after_an_outage_a_topic_that_stays_silent_is_asked_for() -> None:
+    async with running() as client:
+        shard = Shard(client, ["trade"])
+        messages = await shard.messages("trade", 60)
+        async with shard.repaired() as backfiller:
+            shard.intake.on_messages(1, MessageBlock.of(messages[:20]), 1)
+            confirmed: list[tuple[int, bool]] = []
+            backfiller.on_confirmed = lambda stream, newer: confirmed.append((stream, newer))
+            backfiller.probe([0])
+            await until(lambda: confirmed)
+        assert confirmed == [(0, True)]
+        ids = [event.first_id for event in shard.pushed]
+        assert len(ids) >= 60
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+async def test_without_leave_nothing_is_asked_of_the_venue() -> None:
+    async with running() as client:
+        shard = Shard(client, ["trade"], hold_ns=0)
+        shard.grants.closed = True
+        messages = await shard.messages("trade", 20)
+        async with shard.repaired() as backfiller:
+            shard.intake.on_messages(1, MessageBlock.of(messages[:5] + messages[9:]), 1)
+            await until(lambda: backfiller.requests["no_permission"] > 1)
+        assert (await client.get("/_exchange/status"))["rest"]["requests"] == 0
+        assert await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 1)

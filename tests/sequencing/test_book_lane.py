@@ -1,0 +1,145 @@
+"""The depth lane: a broken chain is announced, and the book published after it is the venue's own."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level
+from k2workers.sequencing.arbiter import Verdict
+from k2workers.sequencing.book_lane import MAX_BUFFERED, BookLane
+
+
+def diff(first: int, last: int, *bids: Level) -> DepthUpdate:
+    return DepthUpdate(first, last, list(bids), [], last, last)
+
+
+def book(update_id: int, *bids: Level) -> BookSnapshot:
+    return BookSnapshot(update_id, list(bids), [], 0)
+
+
+def taken(lane: BookLane) -> list[Event]:
+    return [event for run in lane.pop_ready() for event in run]
+
+
+def test_a_new_topic_gets_a_book_as_soon_as_its_diffs_reach_the_snapshot() -> None:
+    lane = BookLane("t")
+    assert not lane.awaits_fetch, "step 1: first buffer"
+    lane.offer(diff(10, 12, ("5", "1")), 0, 0)
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(book(15, ("5", "1"), ("4", "1"))), "step 3: not older than the buffer"
+    assert not lane.awaits_fetch
+    lane.offer(diff(13, 14, ("4", "2")), 0, 0)
+    assert not any(isinstance(event, BookSnapshot) for event in taken(lane))
+    lane.offer(diff(15, 17, ("3", "9"), ("5", "0.00")), 0, 0)
+    assert taken(lane) == [diff(15, 17, ("3", "9"), ("5", "0.00")), book(17, ("4", "1"), ("3", "9"))]
+    assert not lane.needs_snapshot
+
+
+def test_a_snapshot_older_than_the_buffer_is_fetched_again() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(10, 12), 0, 0)
+    assert not lane.offer_snapshot(book(8))
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(book(9)), "its end is exactly where the buffer begins"
+    assert taken(lane)[-1] == book(12)
+
+
+def test_a_hole_is_announced_at_once_and_healed_by_a_snapshot() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")))
+    taken(lane)
+    assert lane.offer(diff(6, 7, ("4", "1")), 0, 1_000) is Verdict.ACCEPTED
+    assert taken(lane) == [Gap(3, 5, "not received", 7), diff(6, 7, ("4", "1"))]
+    assert lane.wanted() == [], "diffs cannot be fetched"
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(book(6, ("5", "2")))
+    assert taken(lane) == [book(7, ("5", "2"), ("4", "1"))]
+    assert (lane.open.ids, lane.repaired) == (0, 3)
+
+
+def test_with_a_second_line_a_hole_may_wait_for_it() -> None:
+    lane = BookLane("t")
+    lane.patient = True
+    lane.offer(diff(1, 2), 0, 1_000)
+    assert lane.offer(diff(5, 6), 0, 1_000) is Verdict.HELD
+    lane.offer(diff(3, 4), 0, 1_000)
+    assert [event.last_id for event in taken(lane)] == [2, 4, 6]
+
+
+def test_a_lane_that_resumes_without_open_gaps_needs_no_book() -> None:
+    lane = BookLane("t")
+    lane.resume(10, [])
+    lane.offer(diff(11, 12), 0, 0)
+    assert not lane.awaits_fetch
+    lane.reopen(11, 12)
+    lane.offer(diff(13, 13), 0, 0)
+    assert lane.awaits_fetch
+
+
+def test_the_buffer_is_bounded_and_then_asks_for_a_newer_book() -> None:
+    lane = BookLane("t")
+    for number in range(1, MAX_BUFFERED + 12):
+        lane.offer(diff(number, number), 0, 0)
+    assert not lane.offer_snapshot(book(5))
+    assert lane.offer_snapshot(book(11))
+
+
+class FollowedBook(RuleBasedStateMachine):
+    """A venue's book, diffs that get lost, snapshots of any age: a consumer follows what the lane publishes.
+
+    Invariants: ids chain or a Gap says which are missing; a book is published exactly as the venue's was at its id;
+    from then until the next Gap the consumer's book equals the venue's at every id.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lane = BookLane("t")
+        self.venue: dict[str, str] = {}
+        self.at = 0
+        self.history: dict[int, dict[str, str]] = {0: {}}
+        self.book: dict[str, str] | None = None
+        self.next_id: int | None = None
+
+    @rule(
+        changes=st.lists(st.tuples(st.sampled_from("123"), st.sampled_from("0129")), min_size=1, max_size=3),
+        lost=st.integers(0, 5).map(lambda n: n == 0),
+    )
+    def window(self, changes: list[tuple[str, str]], lost: bool) -> None:
+        first = self.at + 1
+        for price, quantity in changes:
+            self.at += 1
+            self.venue = {p: q for p, q in {**self.venue, price: quantity}.items() if q != "0"}
+            self.history[self.at] = self.venue
+        if not lost:
+            self.lane.offer(DepthUpdate(first, self.at, list(dict(changes).items()), [], 0, 0), 0, 0)
+
+    @precondition(lambda self: self.lane.awaits_fetch)
+    @rule(data=st.data())
+    def snapshot(self, data: st.DataObject) -> None:
+        update_id = data.draw(st.integers(max(0, self.at - 8), self.at))
+        self.lane.offer_snapshot(BookSnapshot(update_id, list(self.history[update_id].items()), [], 0))
+
+    @invariant()
+    def a_consumer_has_the_venues_book(self) -> None:
+        for event in taken(self.lane):
+            if isinstance(event, BookSnapshot):
+                assert self.next_id == event.last_update_id + 1
+                self.book = dict(event.bids)
+            else:
+                assert self.next_id in (None, event.first_id)
+                self.next_id = event.last_id + 1
+                if isinstance(event, Gap):
+                    self.book = None
+                elif self.book is not None and isinstance(event, DepthUpdate):
+                    changed = {**self.book, **dict(event.bids)}
+                    self.book = {p: q for p, q in changed.items() if q != "0"}
+            if self.book is not None:
+                assert self.book == self.history[event.last_id]
+        assert self.lane.needs_snapshot == (self.book is None)
+
+
+TestFollowedBook = FollowedBook.TestCase
+TestFollowedBook.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -1,0 +1,186 @@
+"""REST over real sockets: replies that agree with the streams, weights, limits and error bodies."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+
+from k2workers.errors import ConfigError
+from k2workers.simulator import Exchange, SimulatorSettings, rest_endpoints
+from tests.simulator.support import Client, collect, running
+
+
+async def test_rest_trades_are_the_trades_of_the_stream() -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/btcusdt@trade/btcusdt@aggTrade")
+        events = await collect(socket, lambda events: len(events) > 300)
+        for kind, path, key in (("trade", "historicalTrades", "id"), ("aggTrade", "aggTrades", "a")):
+            seen = [event for event in events if event["e"] == kind]
+            first = seen[0]["t" if kind == "trade" else "a"]
+            rows = await client.get(f"/api/v3/{path}?symbol=BTCUSDT&fromId={first}&limit={len(seen)}")
+            assert [row[key] for row in rows] == list(range(first, first + len(seen)))
+            for row, event in zip(rows, seen, strict=True):
+                price, maker, at = ("price", "isBuyerMaker", "time") if kind == "trade" else ("p", "m", "T")
+                assert (row[price], row[maker], row[at]) == (event["p"], event["m"], event["T"])
+        latest = await client.get("/api/v3/trades?symbol=BTCUSDT&limit=5")
+        assert len(latest) == 5 and latest[-1]["id"] >= rows[-1]["l"]
+
+
+async def test_a_book_from_snapshot_and_diffs_is_the_rest_book() -> None:
+    async with running(rate=3000.0) as client:
+        socket = await client.connect("/ws/btcusdt@depth@100ms")
+        events = await collect(socket, lambda events: len(events) > 2)
+        snapshot = await client.get("/api/v3/depth?symbol=BTCUSDT&limit=5000")
+        book: dict[str, dict[str, str]] = {"b": dict(snapshot["bids"]), "a": dict(snapshot["asks"])}
+        await client.post("/_exchange/stop_market")
+        final = await client.get("/api/v3/depth?symbol=BTCUSDT&limit=5000")
+        if events[-1]["u"] < final["lastUpdateId"]:
+            events += await collect(socket, lambda more: bool(more) and more[-1]["u"] == final["lastUpdateId"])
+        last = snapshot["lastUpdateId"]
+        for event in (event for event in events if event["u"] > snapshot["lastUpdateId"]):
+            assert event["U"] <= last + 1 <= event["u"]
+            last = event["u"]
+            for side, levels in book.items():
+                levels.update(event[side])
+        for side, rows in (("b", final["bids"]), ("a", final["asks"])):
+            assert {p: q for p, q in book[side].items() if float(q)} == dict(rows)
+        best = await client.get("/api/v3/ticker/bookTicker?symbol=BTCUSDT")
+        assert [best["bidPrice"], best["bidQty"]] == final["bids"][0]
+
+
+async def test_klines_and_exchange_info_have_the_venues_shape() -> None:
+    async with running(symbols=8) as client:
+        info = await client.get("/api/v3/exchangeInfo")
+        assert [s["symbol"] for s in info["symbols"]][:2] == ["BTCUSDT", "ETHUSDT"]
+        assert "币安人生USDT" in [s["symbol"] for s in info["symbols"]]
+        chosen = await client.get('/api/v3/exchangeInfo?symbols=["ETHUSDT"]')
+        assert [s["symbol"] for s in chosen["symbols"]] == ["ETHUSDT"]
+        rows = await client.get("/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=2")
+        assert len(rows[-1]) == 12 and rows[-1][6] == rows[-1][0] + 59_999
+        assert await client.get("/api/v3/ping") == {}
+        assert len(await client.get("/api/v3/ticker/bookTicker")) == 8
+
+
+async def test_the_time_unit_header_switches_replies_to_microseconds() -> None:
+    async with running() as client:
+        url = f"http://127.0.0.1:{client.port}/api/v3/time"
+        async with client.session.get(url, headers={"X-MBX-TIME-UNIT": "MICROSECOND"}) as reply:
+            micro = (await reply.json())["serverTime"]
+        assert micro > 10**15 > (await client.get("/api/v3/time"))["serverTime"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("depth", -1102),
+        ("depth?symbol=NOSUCH", -1121),
+        ("depth?symbol=BTCUSDT&limit=x", -1100),
+        ("trades?symbol=BTCUSDT&limit=0", -1130),
+        ("klines?symbol=BTCUSDT&interval=7m", -1120),
+        ("aggTrades?symbol=BTCUSDT&fromId=1&startTime=1", -1128),
+        ('ticker/bookTicker?symbols=["BTCUSDT","BTCUSDT"]', -1151),
+    ],
+)
+async def test_wrong_parameters_get_the_venues_code(path: str, code: int) -> None:
+    async with running() as client:
+        url = f"http://127.0.0.1:{client.port}/api/v3/{path}"
+        async with client.session.get(url) as reply:
+            assert reply.status == 400
+            assert (await reply.json())["code"] == code
+
+
+async def test_weight_is_counted_then_refused_then_banned() -> None:
+    async with running(weight_per_minute=60, ban_s=30.0) as client:
+        url = f"http://127.0.0.1:{client.port}/api/v3/trades?symbol=BTCUSDT"
+        replies: list[tuple[int, str | None, str | None, Any]] = []
+        for _ in range(16):
+            async with client.session.get(url) as reply:
+                headers = reply.headers
+                used, wait = headers["X-MBX-USED-WEIGHT-1M"], headers.get("Retry-After")
+                replies.append((reply.status, used, wait, await reply.json()))
+        assert [(status, used) for status, used, _, _ in replies[:2]] == [(200, "25"), (200, "50")]
+        refused, banned = replies[2], replies[-1]
+        assert refused[0] == 429 and int(refused[2] or 0) >= 1 and refused[3]["code"] == -1003
+        assert banned[0] == 418 and int(banned[2] or 0) <= 30 and "IP banned until" in banned[3]["msg"]
+
+
+async def test_a_port_in_use_is_named() -> None:
+    async with running() as client:
+        with pytest.raises(ConfigError, match=f"port = {client.port}"):
+            await Exchange(SimulatorSettings(port=client.port, symbols=1)).start()
+
+
+async def test_tls_and_a_rest_port_of_its_own_work(tmp_path: Any) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    settings = SimulatorSettings(port=0, rest_port=0, symbols=1, tls_cert=str(cert), tls_key=str(key))
+    exchange = Exchange(settings)
+    ws_port, rest_port = await exchange.start()
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    try:
+        assert ws_port != rest_port
+        async with aiohttp.ClientSession() as session:
+            url = f"wss://127.0.0.1:{ws_port}/ws/btcusdt@trade"
+            async with session.ws_connect(url, ssl=trust) as socket:
+                assert json.loads(await socket.receive_str())["e"] == "trade"
+            async with session.get(f"https://127.0.0.1:{rest_port}/api/v3/ping", ssl=trust) as reply:
+                assert await reply.json() == {}
+    finally:
+        await exchange.stop()
+
+
+async def used_weight(client: Client, path: str) -> int:
+    before = client.exchange.rest_log.used_weight
+    await client.get(path)
+    return client.exchange.rest_log.used_weight - before
+
+
+async def test_every_call_costs_what_the_table_says() -> None:
+    async with running(symbols=101, weight_per_minute=100_000) as client:
+        names = [f'"{name}"' for name in client.exchange.market.symbols]
+        several = {count: f"symbols=[{','.join(names[:count])}]" for count in (1, 2, 20, 21, 60, 100, 101)}
+        one = "symbol=BTCUSDT"
+        asked = {
+            "ping": {"": 1},
+            "time": {"": 1},
+            "exchangeInfo": {"": 20, one: 20},
+            "executionRules": {one: 2, several[2]: 4, several[60]: 40, "": 40},
+            "depth": {one: 5, f"{one}&limit=500": 25, f"{one}&limit=1000": 50, f"{one}&limit=5000": 250},
+            "trades": {one: 25},
+            "historicalTrades": {one: 25},
+            "historicalBlockTrades": {f"{one}&fromId=0": 25},
+            "aggTrades": {one: 4},
+            "klines": {f"{one}&interval=1m": 2},
+            "uiKlines": {f"{one}&interval=1m": 2},
+            "avgPrice": {one: 2},
+            "referencePrice": {one: 2},
+            "referencePrice/calculation": {one: 2},
+            "ticker/24hr": {one: 2, several[1]: 2, several[20]: 2, several[21]: 40, several[100]: 40, several[101]: 80, "": 80},
+            "ticker/tradingDay": {one: 4, several[2]: 8, several[60]: 200},
+            "ticker": {one: 4, several[2]: 8, several[60]: 200},
+            "ticker/price": {one: 2, several[1]: 4, "": 4},
+            "ticker/bookTicker": {one: 2, several[1]: 4, "": 4},
+        }  # fmt: skip
+        for path, cases in asked.items():
+            found = [await used_weight(client, f"/api/v3/{path}?{query}") for query in cases]
+            assert found == list(cases.values()), path
+        assert asked.keys() == rest_endpoints.ENDPOINTS.keys()
+        assert [path for path in asked if f"\n{path} " not in (rest_endpoints.__doc__ or "")] == []
+
+
+async def test_an_unknown_path_is_not_found_as_at_the_venues_proxy() -> None:
+    async with running() as client:
+        for method, path in (("GET", "/api/v3/nothing"), ("GET", "/api/v1/time"), ("POST", "/api/v3/order")):
+            async with client.session.request(method, f"http://127.0.0.1:{client.port}{path}") as reply:
+                assert (reply.status, reply.content_type) == (404, "text/html")
+        log = (await client.get("/_exchange/status"))["rest"]
+        assert (log["by_path"], log["by_status"]) == ({"unknown": 3}, {"404": 3})

@@ -1,0 +1,50 @@
+"""What counts as a sign of life."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from k2workers.supervision.signs_of_life import WORK_COUNTS_NS, SignsOfLife
+
+
+def work() -> None:
+    before_s = time.process_time()
+    while time.process_time() < before_s + 0.1:
+        pass
+
+
+def test_use_of_the_processor_is_a_sign_once() -> None:
+    life = SignsOfLife(0)
+    life.look(os.getpid(), 10)
+    assert life.silent_ns(30) == 20
+    work()
+    life.look(os.getpid(), 40)
+    assert life.silent_ns(40) == 0
+
+
+def test_one_that_only_works_and_says_nothing_is_hung_in_the_end() -> None:
+    life = SignsOfLife(0)
+    life.look(os.getpid(), WORK_COUNTS_NS)
+    work()
+    life.look(os.getpid(), WORK_COUNTS_NS + 1)
+    assert life.silent_ns(WORK_COUNTS_NS + 1) == 1
+    # A word, and time for which we were deaf, begin it anew.
+    life.heard_ns = WORK_COUNTS_NS + 2
+    life.excuse(10, WORK_COUNTS_NS + 50)
+    life.look(os.getpid(), 2 * WORK_COUNTS_NS + 12)
+    assert life.silent_ns(2 * WORK_COUNTS_NS + 12) == 0
+
+
+def test_a_process_that_has_ended_gives_none() -> None:
+    life = SignsOfLife(0)
+    life.look(2**22 + 1, 10)
+    assert life.silent_ns(30) == 30
+
+
+def test_what_we_could_not_hear_is_not_held_against_it_but_makes_no_future() -> None:
+    life = SignsOfLife(10)
+    life.excuse(50, 100)
+    assert life.silent_ns(100) == 40
+    life.excuse(500, 100)
+    assert life.silent_ns(100) == 0

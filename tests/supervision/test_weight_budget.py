@@ -1,0 +1,164 @@
+"""The REST allowance: never above the limit in any window, urgent first, silent for as long as the venue says."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from k2workers.supervision.gate import Gate
+from k2workers.supervision.weight_budget import WeightBudget, WeightPolicy, WeightRequest
+from k2workers.venue_answers import Answer, Pause, Service
+
+S = 1_000_000_000
+PAUSES = {
+    (Service.CONNECT, 429): Pause(frozenset({Service.CONNECT}), 10.0, 900.0),
+    (Service.REST, 429): Pause(frozenset({Service.REST}), 10.0, 900.0),
+}
+POLICY = WeightPolicy(limit=100, share=1.0, window_ns=60 * S, in_flight=2, patient_from=3, lease_ns=30 * S)
+
+
+def request(number: int, weight: int = 10, urgency: int = 0, child: str = "w") -> WeightRequest:
+    return WeightRequest((child, number), weight, urgency, number)
+
+
+def granted(budget: WeightBudget, now_ns: int) -> list[int]:
+    return [each.key[1] for each in budget.due(now_ns)]
+
+
+def test_urgent_requests_go_first_and_only_so_many_at_once() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    for number, urgency in ((1, 2), (2, 0), (3, 1)):
+        budget.ask(request(number, urgency=urgency))
+    assert granted(budget, 0) == [2, 3]
+    assert granted(budget, 0) == []
+    budget.done(("w", 2), 1)
+    assert granted(budget, 1) == [1]
+
+
+def test_the_window_is_never_overdrawn_and_refills_as_it_slides() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    for number in range(12):
+        budget.ask(request(number))
+        budget.due(number)
+        budget.done(("w", number), number)
+    assert budget.used(12) == 100
+    assert budget.waiting == 0 or granted(budget, 12) == []
+    budget.ask(request(99))
+    assert granted(budget, 60 * S) == [99]
+
+
+def test_patient_requests_leave_half_to_the_urgent_ones() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    budget.ask(request(1, weight=50, urgency=3))
+    budget.ask(request(2, weight=10, urgency=3))
+    assert granted(budget, 0) == [1]
+    budget.ask(request(3, weight=50, urgency=0))
+    assert granted(budget, 0) == [3]
+
+
+def test_what_other_programs_on_this_address_use_counts() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    budget.ask(request(1))
+    budget.due(0)
+    budget.done(("w", 1), 1, used=95)
+    assert budget.used(1) == 95
+    budget.ask(request(2))
+    assert granted(budget, 1) == []
+    assert granted(budget, 61 * S) == [2]
+
+
+def test_after_a_refusal_nobody_asks_until_the_named_time_and_then_one_at_a_time() -> None:
+    gate = Gate(PAUSES)
+    budget = WeightBudget(POLICY, gate)
+    for number in range(4):
+        budget.ask(request(number, child=f"worker-{number}"))
+    assert len(budget.due(0)) == 2
+    gate.answered(Service.REST, Answer(429, retry_after_s=5), budget.done(("worker-0", 0), 1), 1)
+    assert budget.due(5 * S) == []
+    gate.answered(Service.REST, Answer(200), budget.done(("worker-1", 1), 2), 2)
+    assert len(budget.due(5 * S + 1)) == 1, "an answer to what went out before the refusal opens nothing"
+    assert budget.due(5 * S + 2) == []
+    gate.answered(Service.REST, Answer(200), budget.done(("worker-2", 2), 6 * S, used=30), 6 * S)
+    assert len(budget.due(6 * S)) == 1
+
+
+def test_a_limit_that_the_venue_names_takes_the_place_of_a_higher_one() -> None:
+    budget = WeightBudget(WeightPolicy(limit=6_000, share=0.8), Gate(PAUSES))
+    assert budget.limit == 4_800
+    budget.learn_limit(10**9, 0)
+    assert budget.limit == 4_800, "never above what is documented"
+    budget.learn_limit(1_200, 0)
+    assert budget.limit == 960
+    budget.learn_limit(6_000, 3_599 * S)
+    assert budget.limit == 960, "the lowest of the last hour"
+    budget.learn_limit(6_000, 3_600 * S)
+    assert budget.limit == 4_800
+    budget.learn_limit(1, 3_601 * S)
+    assert budget.limit == 1
+
+
+def test_a_dead_child_and_a_forgotten_request_free_their_places() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    for number in range(4):
+        budget.ask(request(number, child="dead"))
+    budget.due(0)
+    budget.release_child("dead")
+    assert budget.waiting == 0
+    budget.ask(request(1))
+    assert granted(budget, 1) == [1]
+    budget.ask(request(2))
+    budget.ask(request(3))
+    assert granted(budget, 2) == [2]
+    assert granted(budget, 40 * S) == [3], "nobody reported back: the lease is over"
+
+
+def test_a_request_above_the_whole_limit_still_goes_when_nothing_else_was_spent() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    budget.ask(request(1, weight=250))
+    assert granted(budget, 0) == [1]
+
+
+class ManyWorkers(RuleBasedStateMachine):
+    """Any asking and answering. Invariants: no window holds more than the limit; nothing goes while the venue refuses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate(PAUSES)
+        self.budget = WeightBudget(POLICY, self.gate)
+        self.now_ns = 0
+        self.number = 0
+        self.spent: list[tuple[int, int]] = []
+        self.flying: list[tuple[str, int]] = []
+        self.refused_until_ns = 0
+
+    @rule(weight=st.integers(1, 60), urgency=st.integers(0, 3))
+    def ask(self, weight: int, urgency: int) -> None:
+        self.number += 1
+        self.budget.ask(request(self.number, weight, urgency))
+
+    @rule(passed=st.integers(0, 30 * S))
+    def time_passes(self, passed: int) -> None:
+        self.now_ns += passed
+        self.flying.clear()
+
+    @rule(refused=st.booleans())
+    def report(self, refused: bool) -> None:
+        if self.flying:
+            permitted_ns = self.budget.done(self.flying.pop(), self.now_ns, used=1)
+            answer = Answer(429, retry_after_s=10) if refused else Answer(200)
+            self.gate.answered(Service.REST, answer, permitted_ns or self.now_ns, self.now_ns)
+            if refused:
+                self.refused_until_ns = max(self.refused_until_ns, self.now_ns + 10 * S)
+
+    @invariant()
+    def the_window_holds(self) -> None:
+        for each in self.budget.due(self.now_ns):
+            assert self.now_ns >= self.refused_until_ns
+            self.spent.append((self.now_ns, each.weight))
+            self.flying.append(each.key)
+        assert sum(w for at, w in self.spent if at > self.now_ns - POLICY.window_ns) <= POLICY.limit * POLICY.share
+
+
+TestManyWorkers = ManyWorkers.TestCase
+TestManyWorkers.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,0 +1,80 @@
+"""One name a thing: no module and no class stands twice, and names that were given up do not come back."""
+
+from __future__ import annotations
+
+import ast
+import io
+import keyword
+import tokenize
+from collections import defaultdict
+from pathlib import Path
+
+import k2workers
+
+PACKAGE = Path(k2workers.__file__).parent
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.stem.startswith("__")]
+
+GIVEN_UP = frozenset({
+    "Ask", "Asking", "BatchPuller", "BatchPusher", "FastLane", "GrantAsk", "Life", "Messages", "Pace", "Parent", "Patience", "Plan",
+    "Progress", "PushCounters", "PushOutcome", "Recovery", "Rest", "Trouble", "WeightAsk", "WeightWish",
+    "ask_id", "from_lane", "on_unsettled", "pull_endpoint", "puller", "push_endpoint", "pusher", "recovery", "trouble", "unsettled", "wish",
+})  # fmt: skip
+"""Identifiers that were a second name of something, or had a second meaning; ``k2workers`` explains the words that are used now."""
+
+GIVEN_UP_MODULES = frozenset({
+    "answers", "asking", "gap", "handshake", "life", "limits", "link", "messages", "pace", "patience", "plan", "preloaded", "progress", "pull",
+    "push", "recovery", "resources", "rotating", "settings", "start", "symbol", "symbols", "trouble",
+})  # fmt: skip
+"""Modules that were named after a socket, a feeling or a suffix, or that said too little beside others of the same name.
+
+A venue's package may use them: there the package says whose limits or messages they are.
+"""
+
+INDEXED = ("feed/intake.py", "feed/backfiller.py", "feed/liveness.py", "sequencing/backfill_planner.py")
+"""Here ``stream`` would be a topic's index; a stream is the venue's name."""
+
+
+def _venue_of(path: Path) -> str:
+    """The venue whose package the file is in; empty outside of these."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[1] if parts[0] == "venues" and len(parts) > 2 else ""
+
+
+def _places(found: dict[str, list[Path]]) -> dict[str, list[str]]:
+    """Names that stand twice. Two venues may use the same: their packages have the same parts."""
+    twice: dict[str, list[str]] = {}
+    for name, paths in found.items():
+        venues = [_venue_of(path) for path in paths]
+        if len(paths) > 1 and ("" in venues or len(set(venues)) < len(venues)):
+            twice[name] = [str(path.relative_to(PACKAGE)) for path in paths]
+    return twice
+
+
+def _identifiers(path: Path) -> set[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME and not keyword.iskeyword(token.string)}
+
+
+def test_no_module_has_the_name_of_another_or_of_a_package() -> None:
+    found = defaultdict[str, list[Path]](list)
+    for path in [*FILES, *(file.parent for file in PACKAGE.rglob("__init__.py") if file.parent != PACKAGE)]:
+        found[path.stem].append(path)
+    assert _places(found) == {}
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    found = defaultdict[str, list[Path]](list)
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(path)
+    assert _places(found) == {}
+
+
+def test_names_that_were_given_up_do_not_come_back() -> None:
+    assert {str(path.relative_to(PACKAGE)): names for path in FILES if (names := _identifiers(path) & GIVEN_UP)} == {}
+    assert {path.stem for path in FILES if not _venue_of(path)} & GIVEN_UP_MODULES == set()
+
+
+def test_a_topics_index_is_not_called_a_stream() -> None:
+    assert [path for path in INDEXED if "stream" in _identifiers(PACKAGE / path)] == []
