@@ -16,7 +16,7 @@ from k2workers.child_settings import AggregatorSettings
 from k2workers.continuity import RECORDS
 from k2workers.errors import CheckpointUnusable
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
-from k2workers.every import Every
+from k2workers.every import Every, beside
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.sequencer import PublishedPosition, Sequencer
 from k2workers.supervision import control_channel, control_messages
@@ -74,12 +74,12 @@ class CheckpointFile:
         """Write these positions, on a thread; does nothing while the last write is still under way."""
         if self._saving is None or self._saving.done():
             content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
-            self._saving = asyncio.get_running_loop().create_task(self._write(content))
+            self._saving = beside(self._write(content), "checkpoint", lambda: None)
 
     async def settle(self) -> None:
         """Wait for the write that is under way."""
         if self._saving is not None:
-            await self._saving
+            await asyncio.wait({self._saving})
 
     async def _write(self, content: bytes) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Owns how anything periodic is done: a failed turn is logged and counted, and the next one comes.
+"""Owns how anything periodic, and anything beside it, is done: a failed turn is logged and counted, and the next one comes.
 
 Knows nothing of what is done. A duty written by hand (a timer that sets itself anew, a task that sleeps and repeats) ends for ever with its
 first exception, while its process goes on as if nothing had happened.
@@ -34,6 +34,27 @@ _log = structlog.get_logger(__name__)
 def end_process(_error: StateError) -> None:
     """End this process, for its parent to start it anew. It hands nothing on: what it would do then is as doubtful as its duty."""
     raise SystemExit(GAVE_UP)
+
+
+def beside(work: Coroutine[Any, Any, None], name: str, on_failure: Callable[[], object]) -> asyncio.Task[None]:
+    """Do this once, beside what goes on; cancelling the task is no failure.
+
+    An error that it does not expect itself is logged (``duty_failed``) and counted, and ``on_failure`` is called, so that whoever waits for
+    an outcome gets one.
+    """
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    task.add_done_callback(lambda ended: _over_beside(ended, name, on_failure))
+    return task
+
+
+def _over_beside(task: asyncio.Task[None], name: str, on_failure: Callable[[], object]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        failures[name] += 1
+        try:
+            _log.error("duty_failed", duty=name, error=f"{type(error).__name__}: {error}", in_a_row=1, exc_info=error)
+        finally:
+            on_failure()
 
 
 class Every:

@@ -7,6 +7,7 @@ the events. Here are only the requests under way.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ import structlog
 from k2workers.continuity import Repair
 from k2workers.errors import AddressRefused, VenueError
 from k2workers.events import Event, Void, covered_ids
-from k2workers.every import Every
+from k2workers.every import Every, beside
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import BookLane
@@ -115,7 +116,9 @@ class Backfiller:
             self._tell_planner(topic_index, now_ns)
         self._ask_probes(now_ns)
         while len(self._tasks) < REQUESTS_AT_ONCE and (request := self.planner.next(now_ns)) is not None:
-            task = asyncio.get_running_loop().create_task(self._perform(request))
+            task = beside(
+                self._perform(request), "backfill", functools.partial(self._failed, request, "failed", "a defect")
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

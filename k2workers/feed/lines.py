@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from k2workers.errors import VenueError
+from k2workers.every import beside
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.gathering import Gathering
 from k2workers.feed.intake import Intake
@@ -26,6 +27,9 @@ from k2workers.venues.venue import Reply, Venue
 
 AUDIT_NS = 60_000_000_000
 """How often the venue is asked which streams the line has that carries the feed."""
+
+DEFECT = "defect"
+"""The cause of an end that an error of ours brought about."""
 
 Report = Callable[[Advanced | Opened | Failed | Closed], None]
 
@@ -71,7 +75,7 @@ class Lines:
 
     def open(self, number: int, attempt: int, starved_since_ns: int | None) -> None:
         """Connect a line and subscribe everything on it; a starved feed asks for permission first."""
-        self._do(number, self._bring_up(number, attempt, starved_since_ns))
+        self._do(number, self._bring_up(number, attempt, starved_since_ns), lambda: self._broke(number))
 
     def close(self, number: int, code: int, reason: str, grant: Grant | None) -> None:
         """Close a line; what it still delivers counts. ``grant`` is given back when it is closed."""
@@ -79,7 +83,7 @@ class Lines:
         line = self._connected.pop(number, None)
         if line is not None:
             self._closing[number] = line
-            self._spawn(self._retire(line, code, reason, grant))
+            self._spawn(self._retire(line, code, reason, grant), lambda: None)
         elif grant is not None:
             grant.done()
 
@@ -228,13 +232,22 @@ class Lines:
             if task is not asyncio.current_task():  # one that reports its own failure ends by itself
                 task.cancel()
 
-    def _do(self, number: int, work: Coroutine[Any, Any, None]) -> None:
-        tasks, task = self._under_way.setdefault(number, set()), self._spawn(work)
+    def _broke(self, number: int) -> None:
+        """What brings a line up broke off by a defect of ours: without a word the machine would wait for ever."""
+        if number in self._connected:
+            self.ended(number, DEFECT)
+        else:
+            self._report(Failed(number))
+
+    def _do(
+        self, number: int, work: Coroutine[Any, Any, None], on_failure: Callable[[], object] = lambda: None
+    ) -> None:
+        tasks, task = self._under_way.setdefault(number, set()), self._spawn(work, on_failure)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], on_failure: Callable[[], object]) -> asyncio.Task[None]:
+        task = beside(work, "lines", on_failure)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from k2workers.errors import VenueError
+from k2workers.every import beside
 from k2workers.rotation.inputs import Grant
 from k2workers.rotation.policy import SERVER_SHUTDOWN
 
@@ -44,7 +45,7 @@ class RotationPermission:
             return
         self.withdraw()
         self._urgent = urgent
-        self._task = asyncio.get_running_loop().create_task(self._wait(reason, urgent=urgent))
+        self._task = beside(self._wait(reason, urgent=urgent), "rotation_permission", lambda: None)
         self._tasks.add(self._task)
         self._task.add_done_callback(self._tasks.discard)
 

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from k2workers.errors import BootError, K2Error
-from k2workers.every import Every
+from k2workers.every import Every, beside
 from k2workers.supervision.child import MISTAKE_TOLD, Child, ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
@@ -138,7 +138,7 @@ class Supervisor:
 
     def send(self, name: str, message: AnyControlMessage) -> None:
         """Send a control message to one child."""
-        task = asyncio.get_running_loop().create_task(self._server.send(name, message))
+        task = beside(self._server.send(name, message), "send", lambda: None)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 

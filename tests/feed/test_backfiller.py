@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 
-from k2workers import wire
+import pytest
+
+from k2workers import every, wire
 from k2workers.backoff import Backoff
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
 from k2workers.feed.backfiller import Backfiller
@@ -71,6 +74,28 @@ async def test_a_hole_is_filled_before_later_events_go_on() -> None:
         assert ids == list(range(ids[0], ids[0] + 40))
         assert all(isinstance(event, Trade) for event in shard.pushed)
         assert shard.grants.asked == [(25, 0)]
+
+
+async def test_a_defect_in_a_request_is_counted_and_the_hole_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed_before = every.failures["backfill"]
+    async with running() as client:
+        shard = Shard(client, ["trade"])
+        messages = await shard.messages("trade", 6)
+        async with shard.repaired() as backfiller:
+            fetch = backfiller._history.fetch
+
+            async def breaks_at_first(*arguments: Any) -> Any:
+                monkeypatch.setattr(backfiller._history, "fetch", fetch)
+                raise KeyError("a defect")
+
+            monkeypatch.setattr(backfiller._history, "fetch", breaks_at_first)
+            shard.intake.on_messages(1, MessageBlock.of(messages[:2]), 1)
+            shard.intake.on_messages(1, MessageBlock.of(messages[4:]), 1)
+            await until(lambda: len(shard.pushed) == 6)
+            assert (backfiller.requests["failed"], backfiller.requests["answered"]) == (1, 1)
+    assert every.failures["backfill"] == failed_before + 1
 
 
 async def test_ids_that_never_existed_are_shown_as_void() -> None:

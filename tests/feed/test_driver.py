@@ -9,12 +9,14 @@ import threading
 import time
 import typing
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from k2workers import every
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.feed.subscription import Subscriptions
 from k2workers.rotation.actions import Action
 from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
 from k2workers.rotation.record import RotationRecord
@@ -89,12 +91,12 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def fed(ws_url: str, symbols: Sequence[str], **settings: float) -> AsyncIterator[Fed]:
-    """One that is live; stopped at the end."""
+async def fed(ws_url: str, symbols: Sequence[str], *, first_line: int = 1, **settings: float) -> AsyncIterator[Fed]:
+    """One that is live on its first line; stopped at the end."""
     made = Fed(ws_url, symbols, **settings)
     made.driver.start()
     try:
-        await made.live_on(1)
+        await made.live_on(first_line)
         yield made
     finally:
         async with asyncio.timeout(WAIT_S):
@@ -283,3 +285,19 @@ async def test_turns_that_fail_end_neither_reconnects_nor_rotations(monkeypatch:
         assert feed.records[0].complete
         assert every.failures["feed"] > failed_before
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("broken", ["begin", "try_refused"])
+async def test_a_defect_while_a_line_comes_up_is_a_failed_attempt(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed_before = every.failures["lines"]
+    sound, calls = getattr(Subscriptions, broken), itertools.count()
+
+    async def breaks_at_first(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == 0:
+            raise ValueError("a defect")
+        return await sound(*arguments, **named)
+
+    monkeypatch.setattr(Subscriptions, broken, breaks_at_first)
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"], first_line=2) as feed:
+        await until(lambda: feed.driver.intake.events)
+    assert every.failures["lines"] == failed_before + 1
