@@ -52,7 +52,7 @@ def feed(base: str, endpoint: str, *prefixes: str) -> None:
             continue
         message = socket.recv()
         _, space, body = message.partition(b" ")
-        _, epoch, sequence, count, _, _, _, events = msgspec.msgpack.decode(body)
+        _, epoch, sequence, count, _, _, _, _, events = msgspec.msgpack.decode(body)
         assert space and epoch > 0 and sequence > 0 and count == len(events) > 0, message
         waiting = {prefix for prefix in waiting if not message.startswith(prefix)}
     until(lambda: answer(f"{base}/readyz"))
