@@ -49,7 +49,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k2workers.continuity import Continuity, Guarantee
+    from k2workers.continuity import Continuity, Guarantee, Identity, Link, Proof, Repair, Scope
     from k2workers.errors import ConfigError, FeedSilent, K2Error
     from k2workers.events import (
         AggTrade,
@@ -92,15 +92,20 @@ __all__ = [
     "Gap",
     "Guarantee",
     "Heartbeat",
+    "Identity",
     "K2Error",
     "Kline",
+    "Link",
     "Lost",
     "Message",
     "MessageBatch",
     "MiniTicker",
     "PartialDepth",
     "Position",
+    "Proof",
     "ReferencePrice",
+    "Repair",
+    "Scope",
     "Status",
     "Subscriber",
     "Ticker",

@@ -18,7 +18,8 @@ from k2workers.errors import CheckpointUnusable
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every, beside
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
-from k2workers.sequencing.sequencer import PublishedPosition, Sequencer
+from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.sequencer import Sequencer
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport import bundle_protocol
@@ -227,6 +228,7 @@ class Aggregator:
                     "last_id": state.last_id,
                     "count": state.count,
                     "missing": state.open.ids,
+                    "guarantee": state.continuity.guarantee.value,
                 }
                 for topic, state in sorted(self.sequencer.topics.items())
                 if state.chained

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from k2workers.errors import CheckpointUnusable
-from k2workers.sequencing.sequencer import PublishedPosition
+from k2workers.sequencing.coverage import PublishedPosition
 
 FORMAT = 1
 

@@ -66,7 +66,7 @@ class Repair(enum.IntEnum):
 
     NONE = 0
     NEXT = 1
-    """It need not be: the next event says all that counts."""
+    """Not needed: each event holds the whole state."""
     IDS = 2
     """Asked for by id."""
     TIME = 3

@@ -320,11 +320,14 @@ LATE = 1000
 ROW_OF: dict[type[Event], EventRow] = {row.type: row for row in TABLE}
 SCHEMAS: dict[int, type[Event]] = {row.number: row.type for row in TABLE}
 SCHEMA_OF: dict[type[Event], int] = {row.type: row.number for row in TABLE}
-PART_OF: dict[int, Part] = {row.number: row.part for row in TABLE}
+DATA_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.DATA)
+RECORD_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
+SNAPSHOT_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.SNAPSHOT)
+ANNOUNCEMENT_SCHEMAS = frozenset(row.number for row in TABLE if row.part in {Part.GAP, Part.VOID})
 
 _reader = functools.cache(operator.attrgetter)
 FIRST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.first) for row in TABLE}
-"""How to read the first id fastest; the very function of ``LAST_OF`` if a type has only one id."""
+"""How to read the first id fastest; the same function object as in ``LAST_OF`` if a type has only one id."""
 LAST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.last) for row in TABLE}
 
 
@@ -335,7 +338,7 @@ def learned_ns(event: Event) -> int:
 
 
 def covered_ids(event: Event) -> tuple[int, int]:
-    """The ids, first and last, that are no longer missing with this event; a bar stands for all times until the next one opens."""
+    """The first and last of the ids that this event supplies; a bar stands for all times until the next one opens."""
     if isinstance(event, Kline):
         return event.open_time_ns, event.next_open_ns - 1
     return event.first_id, event.last_id

@@ -17,8 +17,11 @@ import structlog
 from k2workers.errors import StateError
 
 MOST_IN_A_ROW = 20
-"""After so many failed turns in a row the duty is given up. The shortest periods are 50 ms: such a duty is tried again for a second, in
-which a passing cause may pass; then a new process, which is there in about as long, is worth more than one that does not do its duty."""
+"""After so many failed turns in a row the duty is given up. That is a second at least, in which a passing cause may pass; then a new
+process, which is there in about as long, is worth more than one that does not do its duty."""
+
+FAILED_PAUSE_S = 0.05
+"""The next turn after a failed one begins this much later at least, also where the period is 0 or ``soon`` was called."""
 
 GAVE_UP = os.EX_SOFTWARE
 """The exit code of a process that ended because of a duty: 70."""
@@ -26,13 +29,13 @@ GAVE_UP = os.EX_SOFTWARE
 Duty = Callable[[], Coroutine[Any, Any, None] | None]
 
 failures: Counter[str] = Counter()
-"""Failed turns of this process so far, by duty (those that never failed too): what ``k2_duty_failures_total`` shows."""
+"""Failed turns of this process so far, by duty (those without a failure stand at 0): what ``k2_duty_failures_total`` shows."""
 
 _log = structlog.get_logger(__name__)
 
 
 def end_process(_error: StateError) -> None:
-    """End this process, for its parent to start it anew. It hands nothing on: what it would do then is as doubtful as its duty."""
+    """End this process, for its parent to start it anew. It does not drain: after such a defect its data cannot be trusted."""
     raise SystemExit(GAVE_UP)
 
 
@@ -60,7 +63,7 @@ def _over_beside(task: asyncio.Task[None], name: str, on_failure: Callable[[], o
 class Every:
     """Calls ``duty``, a function or a coroutine function, every ``period_s`` on the running loop, from ``start`` to ``stop``.
 
-    Turns *begin* a period apart. One that takes longer is followed by a single one at once: what it has overrun is left out, and two turns
+    Turns *begin* a period apart. One that takes longer is followed by a single one at once: turns that were missed are skipped, and two turns
     never run at the same time. Period 0 is for a duty that itself waits for something.
 
     This is the one place where ``except Exception`` may carry on. Whatever a turn raises is logged (``duty_failed``) and counted in
@@ -180,4 +183,6 @@ class Every:
     def _again(self) -> None:
         assert self._loop is not None
         period_s = 0 if self._soon else self._period_s
+        if self.in_a_row:
+            period_s = max(period_s, FAILED_PAUSE_S)
         self._timer = self._loop.call_at(max(self._begun_s + period_s, self._loop.time()), self._begin)

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from k2workers.rotation.policy import SCHEDULED
+
 
 def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Counts, the most rotations under way at one moment, and the smallest distance between two starts.
@@ -27,7 +29,7 @@ def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         most = max(most, under_way)
     reasons = dict(Counter(str(r["reason"]) for r in ordered))
     spacings_of = {reason: _spacings_s([r for r in ordered if r["reason"] == reason]) for reason in reasons}
-    spacings = spacings_of.get("scheduled_rotation", [])
+    spacings = spacings_of.get(SCHEDULED, [])
     return {
         "count": len(ordered),
         "by_reason": reasons,

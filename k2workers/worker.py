@@ -25,9 +25,10 @@ from k2workers.every import Every
 from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
+from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.rotation.record import RotationRecord
 from k2workers.sequencing.backfill_planner import BackfillPolicy
-from k2workers.sequencing.sequencer import PublishedPosition
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.supervision.permission_client import PermissionClient
@@ -38,7 +39,6 @@ from k2workers.venues.binance import BinanceSpot
 
 BEAT_S = 0.5
 METRICS_S = 1.0
-SILENT_STREAM = "silent_stream"
 """The reason for replacing a connection on which a stream delivers nothing although the venue has newer events."""
 
 REFUSED_SHOWN = 20
@@ -105,7 +105,7 @@ class Worker:
         intake = driver.intake
         bundle_sender.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
         await self._await_welcome()
-        intake.resume({topic: (at.last_id, at.open) for topic, at in self._published.items()})
+        intake.resume(self._published)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
         driver.on_silent = backfiller.probe

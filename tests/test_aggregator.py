@@ -9,7 +9,7 @@ import pytest
 from k2workers import checkpoint
 from k2workers.aggregator import Aggregator, AggregatorSettings, CheckpointFile
 from k2workers.events import LATE
-from k2workers.sequencing.sequencer import PublishedPosition
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport.bundle_protocol import WorkerHello
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers import checkpoint
 from k2workers.errors import CheckpointUnusable
-from k2workers.sequencing.sequencer import PublishedPosition
+from k2workers.sequencing.coverage import PublishedPosition
 
 S = 1_000_000_000
 IDS = st.integers(0, 2**62)
@@ -46,7 +46,7 @@ def test_any_bytes_are_a_checkpoint_or_unusable(content: bytes) -> None:
         checkpoint.decode(content, "s", S, 0)
 
 
-def test_age_source_and_format_are_checked_and_the_epoch_is_still_told() -> None:
+def test_age_source_and_format_are_checked_and_the_epoch_is_still_given() -> None:
     content = checkpoint.encode("s", 77, {}, 10 * S)
     with pytest.raises(CheckpointUnusable, match="5 s old, allowed are 4 s") as old:
         checkpoint.decode(content, "s", 4 * S, 15 * S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -82,3 +84,10 @@ def test_levels_stay_whole_when_a_depth_event_is_cut() -> None:
     diff = DepthUpdate(1, 9, [("1", "2")], [("3", "0")], 4, 5)
     assert without_ids_through(4, diff) == DepthUpdate(5, 9, [("1", "2")], [("3", "0")], 4, 5)
     assert without_ids_through(4, Gap(1, 9, "why", 5)) == Gap(5, 9, "why", 5)
+
+
+@each_row
+def test_the_readme_gives_its_fields_in_wire_order_and_marks_its_ids(row: EventRow) -> None:
+    fields = ", ".join(f"**{name}**" if name in (row.first, row.last) else name for name in row.type.__struct_fields__)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert f"| {row.number} | `{row.type.__name__}` | {fields} |\n" in readme

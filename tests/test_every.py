@@ -279,6 +279,37 @@ def test_nothing_else_carries_on_after_any_exception() -> None:
     assert found == ["every.py"]
 
 
+def test_nothing_else_is_periodic_by_hand() -> None:
+    """No function sets a timer for itself, and no loop without an end sleeps."""
+    found = [
+        f"{path.stem}.{node.name}"
+        for path in Path(k2workers.__path__[0]).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (_arms_itself(node) or _sleeps_for_ever(node))
+    ]
+    # A subscriber lives in its user's process: what fails there is raised where the program waits, and nothing is counted.
+    assert found == ["subscriber._tick_later"]
+
+
+def _arms_itself(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(
+        ast.unparse(call.func).endswith(("call_later", "call_at", "call_soon"))
+        and any(ast.unparse(argument).split(".")[-1] == function.name for argument in call.args)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+    )
+
+
+def _sleeps_for_ever(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(
+        isinstance(loop, ast.While)
+        and isinstance(loop.test, ast.Constant)
+        and not any(isinstance(step, ast.Return | ast.Break) for step in ast.walk(loop))
+        and any(isinstance(call, ast.Call) and ast.unparse(call.func).endswith("sleep") for call in ast.walk(loop))
+        for loop in ast.walk(function)
+    )
+
+
 def _takes_all(caught: ast.expr | None) -> bool:
     names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     return any(name is None or ast.unparse(name) in ("Exception", "BaseException") for name in names)

@@ -47,7 +47,7 @@ def test_a_prepared_context_is_given_out_once() -> None:
     assert tls.client_context("") is not tls.client_context("")
 
 
-def test_a_bundle_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_bundle_that_is_none_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "none.pem"
     path.write_text("no certificate")
     with pytest.raises(ConfigError, match="not a PEM file"):

@@ -10,7 +10,7 @@ import zmq
 
 from k2workers.child_settings import WorkerSettings
 from k2workers.feed.feed_settings import FeedSettings
-from k2workers.sequencing.sequencer import PublishedPosition
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import AnyControlMessage, Beat, Serve, StopNow
@@ -73,7 +73,14 @@ async def test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what
     around = Around(tmp_path, serve)
     with Venue(serve.symbols, every_s=0.01) as venue:
         feed = FeedSettings(
-            shard=0, shards=1, url=venue.ws_url, lifetime_ns=10**15, origin_ns=time.monotonic_ns(), hold_ns=0
+            shard=0,
+            shards=1,
+            url=venue.ws_url,
+            lifetime_ns=10**15,
+            origin_ns=time.monotonic_ns(),
+            hold_ns=0,
+            overlap_limit_ns=10**12,
+            min_overlap_ns=0,
         )
         settings = WorkerSettings(
             feed=feed, symbols=serve.symbols[:1], kinds=("trade",), bundle_endpoint=around.push, rest_url=venue.rest_url

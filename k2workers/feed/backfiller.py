@@ -66,7 +66,7 @@ class Backfiller:
         self._history = history
         self._grants = grants
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looking = Every(LOOK_S, self._look, "recovery")
+        self._looking = Every(LOOK_S, self._look, "backfill")
         self._probes: dict[int, tuple[int, int]] = {}
         """Topics that may be incomplete, by index: (when to ask the venue, the newest id at the beginning)."""
         self.on_confirmed: Callable[[int, bool], None] = lambda _topic_index, _newer: None

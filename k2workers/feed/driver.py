@@ -6,6 +6,7 @@ judgement of silence; here they meet, with the clock. Nothing here knows the mac
 
 from __future__ import annotations
 
+import contextlib
 import random
 import ssl
 import time
@@ -128,8 +129,10 @@ class Driver:
     # ── what the machine is told ────────────────────────────────────────────────────────────────────────
 
     def _input(self, given: inputs.Input) -> None:
-        for action in self.machine.handle(given, time.monotonic_ns()):
-            self._PERFORM[type(action)](self, action)
+        # All are performed, whichever of them fails: the machine counts on it. The failure goes on to whoever gave the input.
+        with contextlib.ExitStack() as performing:
+            for action in reversed(self.machine.handle(given, time.monotonic_ns())):
+                performing.callback(self._PERFORM[type(action)], self, action)
 
     def _permitted(self, reason: str, grant: inputs.Grant | None) -> None:
         self._input(inputs.Rotate(reason, grant, self.intake.duplicates, self.intake.missing))
@@ -162,6 +165,12 @@ class Driver:
         self.lines.audit(line.number, now_ns)
 
     # ── what it wants done ──────────────────────────────────────────────────────────────────────────────
+
+    def _open_line(self, action: actions.OpenLine) -> None:
+        with contextlib.ExitStack() as unless_begun:
+            unless_begun.callback(self._input, inputs.Failed(action.line))
+            self.lines.open(action.line, action.attempt, action.starved_since_ns)
+            unless_begun.pop_all()
 
     def _lost(self, action: actions.LineLost) -> None:
         if action.primary:
@@ -212,7 +221,7 @@ class Driver:
         self._watch.renewed(time.monotonic_ns())
 
     _PERFORM: ClassVar[Mapping[type[actions.Action], Callable[..., None]]] = {
-        actions.OpenLine: lambda self, do: self.lines.open(do.line, do.attempt, do.starved_since_ns),
+        actions.OpenLine: _open_line,
         actions.CloseLine: lambda self, do: self.lines.close(do.line, do.code, do.reason, do.grant),
         actions.AbandonLine: lambda self, do: self.lines.drop(do.line),
         actions.RequestRotation: lambda self, do: self._permission.ask(do.reason),

@@ -17,11 +17,11 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     lifetime_ns: int
     origin_ns: int
+    overlap_limit_ns: int
+    min_overlap_ns: int
     connect_timeout_s: float = 10.0
     close_timeout_s: float = 2.0
     stale_after_ns: int = 30_000_000_000
-    overlap_limit_ns: int = 30_000_000_000
-    min_overlap_ns: int = 1_000_000_000
     hold_ns: int = 1_000_000_000
     gather_ns: int = 500_000
     backoff_first_ns: int = 500_000_000

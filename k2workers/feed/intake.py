@@ -15,9 +15,11 @@ from k2workers.events import TABLE, BookSnapshot, Event
 from k2workers.feed.dropped_messages import DroppedMessages
 from k2workers.feed.message_block import MessageBlock
 from k2workers.rotation.proof import OverlapProof
-from k2workers.sequencing.arbiter import ChainLane, Lane, Verdict
 from k2workers.sequencing.book_lane import BookLane
-from k2workers.sequencing.lanes import lane_of
+from k2workers.sequencing.chain_lane import ChainLane
+from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.lane import Lane, Verdict
+from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
 
@@ -58,7 +60,7 @@ class Intake:
         """Called when a topic is added to ``incomplete``."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
-        self._published: dict[str, tuple[int, list[Range]]] = {}
+        self._published: dict[str, PublishedPosition] = {}
         self._push = push
         self._on_reply = on_reply
         self._on_notice = on_notice
@@ -106,8 +108,8 @@ class Intake:
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 
-    def resume(self, positions: Mapping[str, tuple[int, list[Range]]]) -> None:
-        """Continue each topic after what was published of it: topic → (last id, gaps still open).
+    def resume(self, positions: Mapping[str, PublishedPosition]) -> None:
+        """Continue each topic after what was published of it.
 
         Only before the first message and before streams are added: a topic that has lanes already cannot continue an earlier one.
         """
@@ -185,7 +187,7 @@ class Intake:
 
     @property
     def gaps(self) -> int:
-        """Holes announced so far."""
+        """Gaps announced so far."""
         return sum(lane.gaps for lane in self.lanes)
 
     @property
@@ -266,7 +268,7 @@ class Intake:
         lane = lane_of(topic.topic, topic.continuity)
         published = self._published.pop(topic.topic, None)
         if published is not None:
-            lane.resume(*published)
+            lane.resume(published.last_id, published.open)
         if isinstance(lane, BookLane):
             lane.patient = self._several_lines
         if lane.open or isinstance(lane, BookLane):

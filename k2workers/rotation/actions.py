@@ -1,4 +1,4 @@
-"""Owns what the rotation machine wants done, or tells. The driver performs each in the order given, and decides nothing."""
+"""Owns the actions that the rotation machine returns. The driver performs each in the order given, and decides nothing."""
 
 from __future__ import annotations
 

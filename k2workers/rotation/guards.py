@@ -39,7 +39,7 @@ def standby_noticed(memory: Memory, given: object, now_ns: int) -> bool:
 
 
 def stable(memory: Memory, given: object, now_ns: int) -> bool:
-    """The primary carried the feed long enough for its loss to be no failed attempt."""
+    """The primary carried the feed long enough that its loss does not lengthen the backoff."""
     return now_ns - memory.carried_since_ns >= memory.policy.stable_ns
 
 

@@ -42,8 +42,9 @@ class RotationMachine:
         """Take one input; return what the caller must do, in order."""
         for row in self._rows.get((self.state, type(given)), ()):
             if all(guard(self.memory, given, now_ns) for guard in row.guards):
+                wanted = [action for step in row.steps for action in step(self.memory, given, now_ns)]
                 self.state = row.then
-                return [action for step in row.steps for action in step(self.memory, given, now_ns)]
+                return wanted
         return []
 
     @property

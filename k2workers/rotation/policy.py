@@ -12,6 +12,9 @@ SCHEDULED = "scheduled_rotation"
 SERVER_SHUTDOWN = "server_shutdown"
 """The reason of a rotation because the venue said that it will end the line soon."""
 
+SILENT_STREAM = "silent_stream"
+"""The reason of a rotation because a stream brought nothing while REST showed that the venue had newer events."""
+
 CLOSE_CODE = 1000
 REPLACED = "Periodic rotation"
 """The close reason of a line that another one has replaced."""
@@ -33,9 +36,9 @@ class RotationPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     backoff: Backoff
-    connect_timeout_ns: int = 20_000_000_000
-    min_overlap_ns: int = 1_000_000_000
-    overlap_limit_ns: int = 30_000_000_000
+    connect_timeout_ns: int
+    min_overlap_ns: int
+    overlap_limit_ns: int
     grant_patience_ns: int = 60_000_000_000
-    retry_rotation_ns: int = 30_000_000_000
+    retry_rotation_ns: int
     stable_ns: int = 10_000_000_000

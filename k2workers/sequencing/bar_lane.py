@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k2workers.events import Backfilled, Event, Kline, Void
-from k2workers.sequencing.arbiter import HoldingLane, Verdict
+from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD_BARS = 1_000

@@ -19,7 +19,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Level
-from k2workers.sequencing.arbiter import NOT_RECEIVED, ChainLane, Verdict
+from k2workers.sequencing.chain_lane import ChainLane
+from k2workers.sequencing.lane import NOT_RECEIVED, Verdict
 from k2workers.sequencing.ranges import Range
 
 MAX_BUFFERED = 600

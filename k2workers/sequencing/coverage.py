@@ -1,7 +1,7 @@
-"""Owns which ids of a topic are dealt with, and so which part of an event or batch is new. Pure.
+"""Owns which ids of a topic were passed on or announced as missing, and so which part of an event or batch is new. Pure.
 
-Everything through the last id is dealt with, except the ids of announced gaps that nothing has filled. The lanes ask it of single
-events (``chain_step``), the sequencer and the subscriber's reassembly of batches, and of events where a batch is not plainly new.
+Every id through the last one was, and nothing of it is new but what fills an announced gap. Sequencer and reassembly ask for each batch
+whether all of it is new, and only if not, for each of its events. The lanes, which also hold events back, share ``chain_step``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,20 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
+import msgspec
+
 from k2workers.continuity import RECORDS, Continuity, Identity, Link
-from k2workers.events import ROW_OF, TABLE, Backfilled, Event, Kline, Part, covered_ids, without_ids_through
+from k2workers.events import (
+    DATA_SCHEMAS,
+    RECORD_SCHEMAS,
+    ROW_OF,
+    Backfilled,
+    Event,
+    Kline,
+    Part,
+    covered_ids,
+    without_ids_through,
+)
 from k2workers.sequencing.ranges import IdRanges, Range
 
 NO_ID = -1
@@ -20,8 +32,14 @@ NO_ID = -1
 NOT_KNOWN = -1
 """The continuity number of a topic of which no batch has come."""
 
-_DATA = frozenset(row.number for row in TABLE if row.part is Part.DATA)
-_RECORDS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
+
+class PublishedPosition(msgspec.Struct, frozen=True, array_like=True):
+    """How far a topic was published: its last venue id, and the announced gaps that nothing has filled yet."""
+
+    last_id: int
+    open: list[Range]
+    continuity: int = NOT_KNOWN
+    """How the topic's ids continue, as it travels in its batches."""
 
 
 class ChainStep(enum.Enum):
@@ -47,9 +65,9 @@ def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> ChainS
 
 
 class Coverage:
-    """The ids of one topic that are dealt with.
+    """The ids of one topic that were passed on or announced as missing.
 
-    ``continuity`` claims nothing until the first batch has named it. ``chained``, ``ordered`` (ids rise: what is not above the last one is
+    ``continuity`` is unknown until the first batch. ``chained``, ``ordered`` (ids rise: what is not above the last one is
     old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
     bar. ``filled`` counts ids of gaps that late events or a book snapshot have filled.
     """
@@ -77,12 +95,12 @@ class Coverage:
 
     def all_new(self, schema: int, first_id: int) -> bool:
         """Whether every event of a batch that begins with this id is new; if not, ask ``admit`` for each of them."""
-        if schema in _DATA:
+        if schema in DATA_SCHEMAS:
             return not self.ordered or (first_id > self.last_id and not self.bars)
-        return schema in _RECORDS
+        return schema in RECORD_SCHEMAS
 
     def admit(self, event: Event) -> Event | None:
-        """The event, or the part of it, that is new, which counts as dealt with from now on; None if nothing of it is."""
+        """The event, or the part of it that is new, which counts as passed on from now on; None if nothing of it is new."""
         if isinstance(event, Backfilled):
             return self._admit_late(event)
         return self._ADMIT[ROW_OF[type(event)].part](self, event)
@@ -113,7 +131,7 @@ class Coverage:
 
     def _admit_announcement(self, event: Event) -> Event | None:
         fresh = self._admit_by_id(event)
-        # Among bars it begins with the bar whose last state did not come: that id came before, and is open again.
+        # Among bars it begins with the bar whose last state did not come: that bar was passed on, but its last state is missing.
         return fresh if fresh is None or self.chained else event
 
     def _admit_void(self, void: Event) -> Event | None:

@@ -10,30 +10,21 @@ the last published id and the gaps that are still open.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
 from k2workers import wire
-from k2workers.events import PART_OF, Gap, Part
-from k2workers.sequencing.coverage import NO_ID, ChainStep, Coverage, chain_step
+from k2workers.continuity import RECORDS
+from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Gap
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, ChainStep, Coverage, PublishedPosition, chain_step
 from k2workers.sequencing.ranges import Range
 from k2workers.wire import Batch
 
-_DATA = frozenset(number for number, part in PART_OF.items() if part is Part.DATA)
-_ANNOUNCEMENTS = frozenset(number for number, part in PART_OF.items() if part in (Part.GAP, Part.VOID))
-_NO_EVENTS = frozenset(number for number, part in PART_OF.items() if part in (Part.GAP, Part.VOID, Part.SNAPSHOT))
+_NO_EVENTS = ANNOUNCEMENT_SCHEMAS | SNAPSHOT_SCHEMAS
 """Batches that do not count as events of the venue."""
 
 BETWEEN_WORKERS = "between workers"
 """The cause of a gap that was found here: a worker died, or had to give up what it could not send."""
-
-
-class PublishedPosition(msgspec.Struct, frozen=True, array_like=True):
-    """How far a topic was published: its last venue id, and the announced gaps that nothing has filled yet."""
-
-    last_id: int
-    open: list[Range]
 
 
 class TopicState(Coverage):
@@ -68,25 +59,28 @@ class Sequencer:
         self._due: list[TopicState] = []
         """Topics with something to publish."""
         self.found_holes: dict[str, list[Range]] = {}
-        """Gaps that were announced here and that no worker knows of yet; the caller reports them and clears this."""
+        """Holes that were found here, announced as gaps, and that no worker knows of yet; the caller reports them and clears this."""
 
     def positions(self) -> dict[str, PublishedPosition]:
         """The published position of every topic of the venue."""
         return {
-            topic: PublishedPosition(state.last_id, list(state.open))
+            topic: PublishedPosition(state.last_id, list(state.open), state.continuity_number)
             for topic, state in self.topics.items()
-            if state.last_id != NO_ID and not topic.startswith("status.")
+            if state.last_id != NO_ID and state.continuity_number != RECORDS.number
         }
 
     def restore(self, positions: Mapping[str, PublishedPosition]) -> None:
         """Continue from the positions of an earlier life."""
         for topic, position in positions.items():
-            self.topics[topic] = TopicState(topic, position.last_id, position.open)
+            state = self.topics[topic] = TopicState(topic, position.last_id, position.open)
+            if position.continuity != NOT_KNOWN:
+                with contextlib.suppress(ValueError):  # of a newer version: the topic's first batch tells
+                    state.learn(position.continuity)
 
     def rewind(self, sent_from: Mapping[str, int]) -> None:
         """A worker will send everything after these ids, by topic.
 
-        Where nothing was published in this life yet, the topic continues there, even if an earlier life is known to have been
+        A topic that was not published yet in this life restarts from there, even if an earlier life is known to have been
         further: what it published last may not have reached anybody.
         """
         for topic, last_id in sent_from.items():
@@ -101,13 +95,13 @@ class Sequencer:
             state = self._state(batch.topic)
         if batch.continuity != state.continuity_number:
             self._learn(batch, state)
-        is_data = batch.schema in _DATA
+        is_data = batch.schema in DATA_SCHEMAS
         if is_data and state.chained:
             if batch.first_id == state.last_id + 1 or state.last_id == NO_ID:
                 self._pass(batch, state)
             else:
                 self._out_of_chain(batch, state, now_ns)
-        elif batch.schema in _ANNOUNCEMENTS:
+        elif batch.schema in ANNOUNCEMENT_SCHEMAS:
             self._announcements(batch, state, now_ns)
         elif (is_data and state.bars) or state.all_new(batch.schema, batch.first_id):
             # A bar has many states under one id; only decoding would tell which of them are new, so the subscriber looks.

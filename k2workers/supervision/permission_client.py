@@ -1,6 +1,6 @@
 """Owns a child's requests for permission to connect or to spend REST weight, and what it does when the parent is silent.
 
-A parent that says "wait" is obeyed however long. Only one that says nothing at all is not waited for: then a worker connects by itself, so seldom
+A parent that says "wait" is obeyed however long. Only if it says nothing at all does a worker connect by itself, so seldom
 that all workers together keep the venue's limit, and never while the venue, as far as it knows itself, refuses it.
 """
 

@@ -7,7 +7,7 @@ import contextlib
 import psutil
 
 WORK_COUNTS_NS = 600_000_000_000
-"""For so long after its last word a child's use of the processor is a sign: no start and no end is longer, but a loop without end is."""
+"""Use of the processor counts as a sign of life only this long after the last message: starting and ending take less, an endless loop more."""
 
 
 class SignsOfLife:

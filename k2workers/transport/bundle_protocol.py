@@ -15,8 +15,8 @@ import struct
 import msgspec
 
 from k2workers import wire
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.ranges import Range
-from k2workers.sequencing.sequencer import PublishedPosition
 
 BUNDLE = b"B"
 """Worker: a number, and after it in the same frame the bundle (``wire.encode_bundle``)."""

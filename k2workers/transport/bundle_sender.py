@@ -100,7 +100,7 @@ class BundleSender:
         self._keep_bytes = keep_bytes
         self._linger_ms = linger_ms
         self._drained: asyncio.Event | None = None
-        self._ticking = Every(TICK_S, self._tick, "push")
+        self._ticking = Every(TICK_S, self._tick, "send")
         # a context of its own, so that close() can wait for ZeroMQ to hand the last bundles over
         self._context: Context = zmq.Context()
         self._socket = open_socket(self._context, zmq.DEALER, send_high_water_mark=high_water_mark)

@@ -15,15 +15,13 @@ import msgspec
 
 from k2workers import wire
 from k2workers.continuity import Continuity
-from k2workers.events import PART_OF, Event, Part
+from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, Event
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Coverage
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import Position, TopicPosition
 
-_WITH_IDS = frozenset(number for number, part in PART_OF.items() if part in (Part.DATA, Part.GAP, Part.VOID))
+_WITH_IDS = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
 """Batches whose first id tells where a topic goes on."""
-
-_DATA = frozenset(number for number, part in PART_OF.items() if part is Part.DATA)
 
 PATIENCE_NS = 2_000_000_000
 ASK_AGAIN_NS = 400_000_000
@@ -258,7 +256,7 @@ class Reassembly:
             frame = state.held.get(until + 1)
             following = wire.read_header(frame) if frame is not None else None
             first_id = last_id = None
-            if state.chained and state.last_id != NO_ID and following is not None and following.schema in _DATA:
+            if state.chained and state.last_id != NO_ID and following is not None and following.schema in DATA_SCHEMAS:
                 first_id, last_id = state.last_id + 1, following.first_id - 1
             # After a new epoch only ids show what is lost: what was missed may have been received in the old one.
             if not (state.renewed and state.chained):
@@ -308,7 +306,7 @@ class Reassembly:
         """A batch that is damaged, or that only a newer version can read: the topic continues after it."""
         self.unreadable = cause
         self.counters.lost_batches += 1
-        ids = (header.first_id, header.last_id) if state.chained and header.schema in _DATA else (None, None)
+        ids = (header.first_id, header.last_id) if state.chained and header.schema in DATA_SCHEMAS else (None, None)
         self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), state.position_fields()))
         state.sequence = header.sequence
 
@@ -320,7 +318,7 @@ class Reassembly:
             lost = Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1)
             self.ready.append((lost, before))
             state.last_id = header.first_id - 1
-        if header.schema in _DATA or header.first_id > state.last_id:
+        if header.schema in DATA_SCHEMAS or header.first_id > state.last_id:
             state.renewed = False
 
 

@@ -126,7 +126,7 @@ async def test_an_announced_gap_is_filled_late_when_the_venue_answers_again() ->
         assert [type(event).__name__ for event in shard.pushed[-4:]] == ["Backfilled"] * 4
 
 
-async def test_a_refusal_is_reported_to_whoever_gives_leave() -> None:
+async def test_a_refusal_is_reported_to_whoever_gives_grants() -> None:
     async with running(faults=("rest_429:retry_after_s=7,count=1",)) as client:
         shard = Shard(client, ["trade"])
         messages = await shard.messages("trade", 20)
@@ -167,7 +167,20 @@ async def test_after_an_outage_a_topic_that_stays_silent_is_asked_for() -> None:
         assert ids == list(range(ids[0], ids[0] + len(ids)))
 
 
-async def test_without_leave_nothing_is_asked_of_the_venue() -> None:
+async def test_a_topic_without_ids_to_ask_for_is_never_probed() -> None:
+    async with running() as client:
+        shard = Shard(client, ["book_ticker", "trade"])
+        async with shard.repaired() as backfiller:
+            for name in ("bookTicker", "trade"):
+                shard.intake.on_messages(1, MessageBlock.of(await shard.messages(name, 1)), 1)
+            confirmed: list[int] = []
+            backfiller.on_confirmed = lambda topic_index, _: confirmed.append(topic_index)
+            backfiller.probe([0, 1])
+            await until(lambda: confirmed)
+            assert (confirmed, shard.grants.asked) == ([1], [(25, 2)])
+
+
+async def test_without_a_grant_nothing_is_asked_of_the_venue() -> None:
     async with running() as client:
         shard = Shard(client, ["trade"], hold_ns=0)
         shard.grants.closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import itertools
@@ -9,11 +10,13 @@ import threading
 import time
 import typing
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from k2workers import every
+from k2workers.feed import driver
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.subscription import Subscriptions
@@ -45,6 +48,7 @@ class Fed:
         due_in_s: float = 3_600,
         close_timeout_s: float = 1,
         overlap_limit_s: float = NEVER_S,
+        kinds: Sequence[str] = ("trade",),
     ) -> None:
         self.turns = Turns()
         self.records: list[RotationRecord] = []
@@ -63,7 +67,7 @@ class Fed:
         self.driver = Driver(
             settings,
             SPOT,
-            SPOT.stream_specs(["trade"], symbols),
+            SPOT.stream_specs(kinds, symbols),
             grants=self.turns,
             push=lambda bundle: self.topics.update(batch.topic for batch in bundle),
             on_record=self.records.append,
@@ -91,7 +95,7 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def fed(ws_url: str, symbols: Sequence[str], *, first_line: int = 1, **settings: float) -> AsyncIterator[Fed]:
+async def fed(ws_url: str, symbols: Sequence[str], *, first_line: int = 1, **settings: Any) -> AsyncIterator[Fed]:
     """One that is live on its first line; stopped at the end."""
     made = Fed(ws_url, symbols, **settings)
     made.driver.start()
@@ -242,7 +246,16 @@ def test_the_driver_can_perform_whatever_the_machine_may_want() -> None:
 
 
 def test_the_step_that_fails_has_its_whole_time_before_the_attempt_is_given_up() -> None:
-    settings = FeedSettings(shard=0, shards=1, url="", lifetime_ns=1, origin_ns=0, connect_timeout_s=10)
+    settings = FeedSettings(
+        shard=0,
+        shards=1,
+        url="",
+        lifetime_ns=1,
+        origin_ns=0,
+        overlap_limit_ns=1,
+        min_overlap_ns=1,
+        connect_timeout_s=10,
+    )
     assert settings.rotation_policy.connect_timeout_ns > 2 * 10 * 10**9, "TCP, and the handshake"
 
 
@@ -301,3 +314,53 @@ async def test_a_defect_while_a_line_comes_up_is_a_failed_attempt(broken: str, m
     async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"], first_line=2) as feed:
         await until(lambda: feed.driver.intake.events)
     assert every.failures["lines"] == failed_before + 1
+
+
+async def test_an_opening_that_breaks_off_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"]) as feed:
+        sound = feed.driver.lines.open
+
+        def breaks_off(*_arguments: Any) -> None:
+            monkeypatch.setattr(feed.driver.lines, "open", sound)
+            raise ValueError("a defect")
+
+        monkeypatch.setattr(feed.driver.lines, "open", breaks_off)
+        await inject(client, kind="reset")
+        await feed.live_on(3)
+
+
+async def test_every_action_is_performed_whichever_of_them_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"]) as feed:
+        failed_before = every.failures["feed"]
+
+        def breaks_off(_record: RotationRecord) -> None:
+            raise ValueError("a defect")
+
+        monkeypatch.setattr(feed.driver, "_on_record", breaks_off)
+        feed.driver.rotate("operator")
+        feed.turns.turn.set()
+        await feed.live_on(2)
+        await until(lambda: all(permit.given_back for permit in feed.turns.permits))
+        await until(lambda: feed.driver.lines.get(1) is None)
+        assert feed.driver.intake.proof is None
+        assert every.failures["feed"] == failed_before + 1
+
+
+def test_nothing_in_the_feed_looks_at_the_machines_state() -> None:
+    for path in Path(driver.__file__).parent.glob("*.py"):
+        looked_at = [
+            ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+        ]
+        assert [words for words in looked_at if words.endswith("machine.state")] == [], path.name
+
+
+async def test_the_record_hands_over_only_ids_that_prove_something() -> None:
+    async with (
+        running() as client,
+        fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"], kinds=("trade", "book_ticker")) as feed,
+    ):
+        feed.driver.rotate("operator")
+        feed.turns.turn.set()
+        await until(lambda: feed.records)
+        assert feed.records[0].proven == 2
+        assert [handover.topic for handover in feed.records[0].handovers] == ["binance.trade.BTCUSDT"]

@@ -9,6 +9,7 @@ from k2workers.errors import StateError
 from k2workers.events import Event, Gap, Trade
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.venues.binance import BinanceSpot
 
 HOLD_NS = 1_000
@@ -30,7 +31,7 @@ def test_the_newest_that_rest_brings_may_lie_behind_a_hole() -> None:
         on_notice=lambda _: None,
         observe_latency=lambda _: None,
     )
-    intake.resume({A: (1, []), B: (1, [])})
+    intake.resume({A: PublishedPosition(1, []), B: PublishedPosition(1, [])})
     intake.add(0, [trade(5)], 0)
     assert pushed == []
     assert intake.incomplete == {0}
@@ -78,4 +79,4 @@ def test_what_was_published_before_comes_too_late_once_streams_are_served() -> N
     )
     intake.add_streams(venue.stream_specs(["trade"], ["BUSDT"]))
     with pytest.raises(StateError, match="too late"):
-        intake.resume({A: (1, []), B: (1, [])})
+        intake.resume({A: PublishedPosition(1, []), B: PublishedPosition(1, [])})

@@ -107,7 +107,7 @@ async def test_stop_waits_for_no_client_and_lets_no_other_in(monkeypatch: pytest
                 socket.create_connection((server.host, server.port))
 
 
-async def test_a_loop_that_is_not_there_to_answer_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_that_does_not_answer_is_reported_as_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporter, "LOOP_PATIENCE_S", 0.05)
     codes = []
     async with serving() as (server, client):
@@ -135,7 +135,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
             await second.start()
 
 
-async def test_a_host_that_is_none_is_told() -> None:
+async def test_a_host_that_is_none_is_reported() -> None:
     for host in ("nowhere.invalid", "[::1]"):
         with pytest.raises(ConfigError, match=f"http_host = '{re.escape(host)}'.*without brackets"):
             await MetricsServer(host, 0, get_status=dict, unhealthy=list, unready=list).start()

@@ -297,6 +297,15 @@ SCENARIOS = [
         ],
     ),
     Scenario(
+        "a proof that is there at the last moment counts",
+        ("overlap Tick proven",),
+        [
+            *BOTH,
+            Told(40, UNPROVEN, OVERLAP),
+            Told(41, Tick(), LIVE, cut(41)),
+        ],
+    ),
+    Scenario(
         "a standby lost in the overlap leaves the primary alone",
         ("overlap Closed of_standby",),
         [*BOTH, Told(12, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP])],

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers.events import Backfilled, Event, Gap, Kline, Void, covered_ids
-from k2workers.sequencing.arbiter import Verdict
 from k2workers.sequencing.bar_lane import MAX_HELD_BARS, BarLane
+from k2workers.sequencing.lane import Verdict
 
 MS = 1_000_000
 HOLD = 1_000

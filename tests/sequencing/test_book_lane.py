@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level
-from k2workers.sequencing.arbiter import Verdict
 from k2workers.sequencing.book_lane import MAX_BUFFERED, BookLane
+from k2workers.sequencing.lane import Verdict
 
 
 def diff(first: int, last: int, *bids: Level) -> DepthUpdate:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from k2workers import wire
 from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
-from k2workers.sequencing.sequencer import PublishedPosition, Sequencer
-from k2workers.venues.binance.streams import BAR
+from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.sequencer import Sequencer
+from k2workers.venues.binance.streams import BAR, CHAIN
 from tests.support.batches import batch_of
 
 
@@ -114,7 +115,7 @@ def test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void() -> None:
     stamped(sequencer, trade(1))
     assert stamped(sequencer, Gap(2, 5, "", 0)) == [Gap(2, 5, "", 0)]
     assert stamped(sequencer, trade(6)) == [trade(6)]
-    assert sequencer.positions() == {"t": PublishedPosition(6, [(2, 5)])}
+    assert sequencer.positions() == {"t": PublishedPosition(6, [(2, 5)], CHAIN.number)}
     late = [Backfilled(trade(2)), Backfilled(trade(3)), Backfilled(trade(9))]
     assert stamped(sequencer, *late) == late[:2]
     assert stamped(sequencer, *late) == []
@@ -169,7 +170,7 @@ def test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier() -> 
     assert stamped(sequencer, trade(9)) == [], "this life has published it"
     assert stamped(sequencer, trade(7), topic="u") == []
     assert stamped(sequencer, trade(5), topic="new") == [Gap(4, 4, "between workers", 9), trade(5)]
-    assert sequencer.positions()["t"] == PublishedPosition(11, [(4, 5)])
+    assert sequencer.positions()["t"] == PublishedPosition(11, [(4, 5)], CHAIN.number)
 
 
 def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
@@ -180,4 +181,4 @@ def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
     assert stamped(sequencer, Void(5, 5, 0), Void(9, 9, 0)) == [Void(5, 5, 0), Void(9, 9, 0)]
     assert stamped(sequencer, Void(5, 5, 0), Void(8, 8, 0), Void(11, 11, 0)) == [Void(8, 8, 0), Void(11, 11, 0)]
     assert (sequencer.void_ids, sequencer.old_events) == (4, 1)
-    assert sequencer.positions() == {"t": PublishedPosition(11, [(2, 4), (6, 7)])}
+    assert sequencer.positions() == {"t": PublishedPosition(11, [(2, 4), (6, 7)], CHAIN.number)}

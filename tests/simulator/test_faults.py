@@ -277,7 +277,7 @@ async def test_an_odd_element_stands_at_the_head_of_an_array_message() -> None:
         assert rows[0] == wrapped["data"][0] == {"s": "A B"} and rows[1]["s"] == "BTCUSDT"
 
 
-async def test_one_refused_stream_name_refuses_its_list_and_is_not_told() -> None:
+async def test_one_refused_stream_name_refuses_its_list_and_is_not_named() -> None:
     async with running(messages_per_second=100) as client:
         socket = await client.connect()
         await inject(client, kind="refuse_stream", stream="@depth")

@@ -48,7 +48,7 @@ async def test_a_start_takes_as_long_as_it_takes_while_the_child_is_at_work(tmp_
         assert await supervisor.stop()
 
 
-async def test_a_child_that_hangs_before_it_serves_is_told(tmp_path: Path) -> None:
+async def test_a_child_that_hangs_before_it_serves_is_reported(tmp_path: Path) -> None:
     async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=1.0)) as supervisor:
         supervisor.launch(child("stuck", "hang"))
         with pytest.raises(BootError, match="stuck hung before it served"):

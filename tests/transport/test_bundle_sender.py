@@ -81,7 +81,7 @@ async def test_a_new_aggregator_gets_again_what_the_dead_one_had_not_acknowledge
     second.close()
 
 
-async def test_holes_that_the_aggregator_found_are_told(tmp_path: Path) -> None:
+async def test_holes_that_the_aggregator_found_are_reported(tmp_path: Path) -> None:
     receiver = Receiver(f"ipc://{tmp_path}/push")
     bundle_sender = BundleSender(receiver.endpoint, "worker-0#1")
     told: list[dict[str, list[tuple[int, int]]]] = []

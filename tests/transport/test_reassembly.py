@@ -100,7 +100,7 @@ def test_what_the_ring_has_no_longer_is_named_with_its_ids() -> None:
     assert numbers(items) == [1, 5, 6, 7, 8, 9]
 
 
-def test_without_an_answer_the_hole_is_named_when_the_patience_ends() -> None:
+def test_without_an_answer_the_hole_is_named_when_its_time_is_up() -> None:
     state = reassembly()
     state.take(trades(1, 1), 0)
     state.take(trades(4, 40), 0)

@@ -33,7 +33,7 @@ def test_the_others_are_read_and_keep_their_places(elements: list[Any]) -> None:
     assert bool(read.cause) == bool(read.odd)
 
 
-def test_the_first_odd_element_is_told() -> None:
+def test_the_first_odd_element_is_reported() -> None:
     read = ROWS.read(b'[{"id":1,"name":"a"},{"id":null,"name":"b"},7]')
     assert (read.odd, read.sample) == (2, '{"id":null,"name":"b"}')
     assert "id" in read.cause

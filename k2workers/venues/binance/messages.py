@@ -42,7 +42,7 @@ OptionalId = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 
 
 StreamMessages = Sequence[Any]
-"""Of the class that is asked; to tell the type checker so would need a type variable for each shape."""
+"""Messages of this class; typing that would need a type variable for each shape."""
 
 
 class StreamMessage(msgspec.Struct, gc=False):

@@ -43,7 +43,7 @@ def test_the_end_of_a_ban_in_words_counts_where_the_header_is_missing_or_sooner(
     )
 
 
-def test_the_limit_that_a_refusal_names_is_told() -> None:
+def test_the_limit_that_a_refusal_names_is_reported() -> None:
     assert read("x", 429, {"retry-after": "9"}, LIMIT, NOW_S).weight_limit == 1_200
     assert read("x", 418, {"retry-after": "9"}, BAN, NOW_S).weight_limit == 0
 

@@ -133,7 +133,7 @@ async def test_a_venue_that_has_had_enough_says_for_how_long(status: str, wait_s
     assert (caught.value.status, caught.value.retry_after_s) == (int(status[:3]), wait_s)
 
 
-async def test_a_refusal_is_told_apart_from_trouble_at_the_venue() -> None:
+async def test_a_refusal_and_an_error_of_the_venue_are_different() -> None:
     async with serving(answer(b"no such", status="404 Not Found"), answer(b"busy", status="503 Busy")) as server:
         with pytest.raises(VenueRefused, match="HTTP 404: no such"):
             await ask(server.url)
@@ -300,7 +300,7 @@ async def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPa
         RestClient("http://venue.example")
 
 
-async def test_a_proxy_that_refuses_the_tunnel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_that_refuses_the_tunnel_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as proxy:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(VenueError, match="407"):

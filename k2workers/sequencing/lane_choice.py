@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from k2workers.continuity import Continuity, Identity, Link, Repair
 from k2workers.errors import StateError
-from k2workers.sequencing.arbiter import ChainLane, Lane, MonotoneLane
 from k2workers.sequencing.bar_lane import BarLane
 from k2workers.sequencing.book_lane import BookLane
+from k2workers.sequencing.chain_lane import ChainLane
+from k2workers.sequencing.lane import Lane
+from k2workers.sequencing.monotone_lane import MonotoneLane
 
 
 def lane_of(topic: str, continuity: Continuity) -> Lane:

@@ -10,9 +10,9 @@ from k2workers import wire
 from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair
 from k2workers.errors import StateError
 from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, Event, EventRow, Gap, Part, covered_ids
-from k2workers.sequencing.arbiter import Lane
 from k2workers.sequencing.book_lane import BookLane
-from k2workers.sequencing.lanes import lane_of
+from k2workers.sequencing.lane import Lane
+from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.sequencer import BETWEEN_WORKERS, Sequencer
 from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
 from k2workers.venues.binance.streams import BOOK, KINDS, UNPROVEN, StreamKind

@@ -1,17 +1,17 @@
-"""The arbiter: any interleaving of lossy copies gives each id once, in order, and says what is missing."""
+"""Chained topics: any interleaving of lossy copies gives each id once, in order, and says what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.errors import StateError
 from k2workers.events import Backfilled, BookTicker, DepthUpdate, Event, Gap, Trade, Void
-from k2workers.sequencing.arbiter import MAX_HELD, MAX_OPEN, ChainLane, Lane, MonotoneLane, Verdict, without_ids_through
+from k2workers.sequencing.chain_lane import MAX_HELD, ChainLane
+from k2workers.sequencing.lane import MAX_OPEN, Lane, Verdict
+from k2workers.sequencing.monotone_lane import MonotoneLane
 
 HOLD = 1_000
 
@@ -97,7 +97,7 @@ def test_a_run_is_judged_as_its_events_one_by_one(
     assert (at_once.ready, at_once.duplicates) == (singly.ready, singly.duplicates)
 
 
-def test_without_patience_a_hole_is_announced_at_once() -> None:
+def test_without_a_hold_time_a_hole_is_announced_at_once() -> None:
     lane = ChainLane("t")
     lane.offer(trade(1), 0, 0)
     assert lane.offer(trade(5), 0, 0) is Verdict.ACCEPTED
@@ -149,31 +149,6 @@ def test_what_is_held_is_bounded() -> None:
         lane.offer(trade(number), 0, HOLD)
     assert lane.gaps == 1
     assert lane.deadline_ns is None
-
-
-@given(st.lists(st.integers(0, 20)))
-def test_a_monotone_lane_never_goes_back(numbers: list[int]) -> None:
-    lane = MonotoneLane("t")
-    for number in numbers:
-        lane.offer(BookTicker(number, "", "", "", "", 0), 0, HOLD)
-    passed = [e.last_id for e in taken(lane)]
-    assert passed == sorted(set(passed))
-    assert not lane.expire(10**9)
-    assert lane.deadline_ns is None
-    if numbers:
-        assert passed[-1] == max(numbers)
-
-
-def test_an_event_of_one_id_cannot_overlap() -> None:
-    with pytest.raises(StateError):
-        without_ids_through(5, trade(5))
-
-
-def test_the_base_lane_judges_nothing() -> None:
-    with pytest.raises(StateError):
-        Lane("t").offer(trade(1), 0, 0)
-    assert not Lane("t").expire(0)
-    assert Lane("t").deadline_ns is None
 
 
 def test_a_late_copy_of_an_announced_id_fills_the_gap() -> None:

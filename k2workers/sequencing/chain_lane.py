@@ -1,0 +1,158 @@
+"""Owns the lane of a topic whose ids form an unbroken chain. Pure.
+
+An event ahead of a hole is held back for a bounded time: another line or a backfill may still bring the missing ids. Then the hole is
+announced as a ``Gap`` and the topic goes on; what fills the gap later comes as ``Backfilled``.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+from k2workers.events import FIRST_OF, LAST_OF, Backfilled, Event, Void, learned_ns, without_ids_through
+from k2workers.sequencing.coverage import ChainStep, chain_step
+from k2workers.sequencing.lane import HoldingLane, Verdict
+from k2workers.sequencing.ranges import IdRanges, Range
+
+MAX_HELD = 10_000
+"""Events one lane may hold back; beyond that the hole is announced at once (memory is bounded)."""
+
+
+class ChainLane(HoldingLane):
+    """A topic whose ids form an unbroken chain."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self._held: list[Event] = []
+
+    def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
+        step = chain_step(self.last_id, event.first_id, event.last_id)
+        if step is ChainStep.NEXT:
+            self._accept(event)
+        elif step is ChainStep.OLD:
+            # A slow line may still bring what was announced as missing.
+            if self.open and self.fill((event,), now_ns):
+                return Verdict.ACCEPTED
+            self.duplicates += 1
+            return Verdict.DUPLICATE
+        elif step is ChainStep.OVERLAPS:
+            assert self.last_id is not None
+            self._accept(without_ids_through(self.last_id, event))
+        else:
+            return self._hold(event, now_ns, hold_ns)
+        if self._held:
+            self._release(now_ns, hold_ns)
+        return Verdict.ACCEPTED
+
+    def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
+        if self.last_id is not None and not self._held:
+            # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
+            first_of, last_of = FIRST_OF[type(events[0])], LAST_OF[type(events[0])]
+            next_id, last_id = self.last_id + 1, last_of(events[-1])
+            if len(events) == 1:
+                continues = first_of(events[0]) == next_id
+            elif first_of is last_of:
+                continues = list(map(first_of, events)) == list(range(next_id, next_id + len(events)))
+            else:
+                inner_ids = map(last_of, events[:-1])
+                continues = list(map(first_of, events)) == [next_id, *[inner_id + 1 for inner_id in inner_ids]]
+            if continues:
+                self._accept_run(events, last_id)
+                return False
+        return super().offer_run(events, now_ns, hold_ns)
+
+    def wanted(self) -> list[Range]:
+        ranges = list(self.open)
+        if self._held:
+            assert self.last_id is not None
+            reached = self.last_id
+            for event in self._held:
+                if event.first_id > reached + 1:
+                    ranges.append((reached + 1, event.first_id - 1))
+                reached = max(reached, event.last_id)
+        return ranges
+
+    def fill(self, events: Iterable[Event], now_ns: int) -> bool:
+        before = len(self.ready)
+        missing = IdRanges(self.wanted())
+        for event in events:
+            for first, last in missing.within(event.first_id, event.last_id):
+                part = Void(first, last, event.at_ns) if isinstance(event, Void) else event
+                self._fill_one(part, now_ns)
+                missing.remove(first, last)
+        return len(self.ready) > before
+
+    def _fill_one(self, event: Event, now_ns: int) -> None:
+        assert self.last_id is not None
+        if event.last_id > self.last_id:
+            self.offer(event, now_ns, 2**62)  # whatever hole remains keeps the deadline it has
+            return
+        self.mixed = True
+        self.open.remove(event.first_id, event.last_id)
+        if isinstance(event, Void):
+            self.ready.append(event)
+            self.voids += event.last_id - event.first_id + 1
+        else:
+            self.ready.append(Backfilled(event))
+            self.repaired += 1
+
+    def _accept_run(self, events: list[Event], last_id: int) -> None:
+        """Accept events of the venue that continue the chain up to ``last_id``."""
+        if self.ready:
+            self.ready += events
+        else:
+            self.ready = events
+        self.last_id = last_id
+
+    def _accept(self, event: Event) -> None:
+        self.ready.append(event)
+        self.last_id = event.last_id
+        if type(event) is Void:
+            self.mixed = True
+            self.voids += event.last_id - event.first_id + 1
+
+    def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
+        place = bisect.bisect_left(self._held, (event.first_id, event.last_id), key=_id_range)
+        if place < len(self._held) and _id_range(self._held[place]) == _id_range(event):
+            self.duplicates += 1
+            return Verdict.DUPLICATE
+        self._held.insert(place, event)
+        if self._deadline_ns is None:
+            self._deadline_ns = now_ns + hold_ns
+        if hold_ns == 0 or len(self._held) > MAX_HELD:
+            self._announce()
+            return Verdict.ACCEPTED
+        return Verdict.HELD
+
+    def _release(self, now_ns: int, hold_ns: int) -> None:
+        """Accept what follows on now; a hole that remains gets a hold time of its own."""
+        taken = 0
+        for event in self._held:
+            assert self.last_id is not None
+            step = chain_step(self.last_id, event.first_id, event.last_id)
+            if step is ChainStep.AHEAD:
+                break
+            taken += 1
+            if step is ChainStep.OLD:
+                self.duplicates += 1
+            else:
+                self._accept(event if step is ChainStep.NEXT else without_ids_through(self.last_id, event))
+        del self._held[:taken]
+        if not self._held:
+            self._deadline_ns = None
+        elif taken and hold_ns < 2**62:
+            self._deadline_ns = now_ns + hold_ns
+
+    def _announce(self) -> None:
+        while self._held:
+            assert self.last_id is not None
+            first = self._held[0]
+            self._announce_gap(self.last_id + 1, first.first_id - 1, learned_ns(first))
+            self._release(0, 2**62)
+        self._deadline_ns = None
+
+
+def _id_range(event: Event) -> tuple[int, int]:
+    return event.first_id, event.last_id
