@@ -107,7 +107,7 @@ class FrameCutter:
         self._view = memoryview(self._buffer)
 
     def _cut(self, offset: int) -> tuple[int, int]:
-        """Take frames from ``position`` on: (where the uncut rest begins, how many bytes it needs before the next cut)."""
+        """Take frames from ``offset`` on: (where the uncut rest begins, how many bytes it needs before the next cut)."""
         while self._filled - offset >= 2:
             begin, length = self._payload(offset)
             if length == _UNKNOWN:

@@ -79,7 +79,7 @@ class Lines:
 
     def close(self, number: int, code: int, reason: str, grant: Grant | None) -> None:
         """Close a line; what it still delivers counts. ``grant`` is given back when it is closed."""
-        self._leave(number)
+        self._cancel(number)
         line = self._connected.pop(number, None)
         if line is not None:
             self._closing[number] = line
@@ -89,7 +89,7 @@ class Lines:
 
     def drop(self, number: int) -> None:
         """End a line at once, without a closing handshake."""
-        self._leave(number)
+        self._cancel(number)
         line = self._connected.pop(number, None)
         if line is not None:
             line.abort()
@@ -122,7 +122,7 @@ class Lines:
     async def stop(self) -> None:
         """End all work; returns when every line that is being closed is closed."""
         for number in list(self._under_way):
-            self._leave(number)
+            self._cancel(number)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -227,7 +227,7 @@ class Lines:
         self._gone_bytes += line.bytes_received
         self._gone_frames += line.frames_received
 
-    def _leave(self, number: int) -> None:
+    def _cancel(self, number: int) -> None:
         for task in self._under_way.pop(number, ()):
             if task is not asyncio.current_task():  # one that reports its own failure ends by itself
                 task.cancel()

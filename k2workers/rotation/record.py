@@ -11,7 +11,7 @@ from k2workers.rotation.proof import OverlapProof
 
 
 class Handover(msgspec.Struct, frozen=True):
-    """One stream at the cut: the newest id accepted, and the first id that the new line had delivered."""
+    """One topic at the cut: the newest id accepted, and the first id that the new line had delivered."""
 
     topic: str
     last_id: int
@@ -54,7 +54,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     """Counts so far."""
     last_ids: Iterable[tuple[int, str, int | None]]
-    """Stream, topic and newest id accepted, of the streams whose ids prove that nothing is missing."""
+    """Topic index, topic and newest id accepted, of the topics whose ids prove that nothing is missing."""
 
 
 def record_of(promoted: Promoted, cut: Cut, shard: int) -> RotationRecord:
