@@ -22,7 +22,7 @@ PRELOAD = [
     "k2workers.forkserver_imports",
 ]
 """What the forkserver imports, in this order: ``log`` keeps structlog small if it is the first to import it; those in the middle
-each worker would load for itself at its first REST request; ``preloaded`` freezes everything before it."""
+each worker would load for itself at its first REST request; ``forkserver_imports`` freezes everything before it."""
 
 
 def prepare() -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from k2workers import __version__
-from k2workers.errors import ConfigError, K2Error
+from k2workers.errors import ConfigError, K2Error, StateError
+from k2workers.every import GAVE_UP
 
 SETTING_OF = {"duration": "duration_s", "rotation_lifetime": "rotation_lifetime_s"}
 """Flags whose setting has another name."""
@@ -237,13 +238,13 @@ def tail(
 
 
 def main() -> None:
-    """Entry of the program. A user's mistake gives one message and exit code 2, never a traceback."""
+    """Entry of the program. A user's mistake gives one message and exit code 2, never a traceback; a defect of ours ``GAVE_UP``."""
     try:
         code = app(exit_on_error=False, print_error=False)
     except (CycloptsError, K2Error) as error:
         for line in str(error).splitlines():
             print(f"k2workers: error: {line}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(GAVE_UP if isinstance(error, StateError) else 2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -67,7 +67,7 @@ class Every:
     never run at the same time. Period 0 is for a duty that itself waits for something.
 
     This is the one place where ``except Exception`` may carry on. Whatever a turn raises is logged (``duty_failed``) and counted in
-    ``failures``, and the next turn comes. After ``MOST_IN_A_ROW`` failures without a success between them the duty stops
+    ``failures``, and the next turn comes. After ``most_in_a_row`` failures without a success between them the duty stops
     (``duty_gave_up``) and ``give_up`` is called with a StateError that names it: by default the process ends with ``GAVE_UP``.
     ``give_up`` None is for what must not be able to stop the feed, such as metrics: it is tried for ever.
     """
@@ -79,6 +79,7 @@ class Every:
         name: str,
         *,
         give_up: Callable[[StateError], object] | None = end_process,
+        most_in_a_row: int = MOST_IN_A_ROW,
     ) -> None:
         self.name = name
         self.in_a_row = 0
@@ -86,6 +87,7 @@ class Every:
         self._period_s = period_s
         self._duty = duty
         self._give_up = give_up
+        self._most_in_a_row = most_in_a_row
         self._loop: asyncio.AbstractEventLoop | None = None
         """Set from ``start`` to ``stop``."""
         self._begun_s = 0.0
@@ -118,6 +120,7 @@ class Every:
         """No more turns; one under way is cancelled. ``last_turn``: after one more now, which may fail like any other (plain functions only)."""
         if last_turn and self._loop is not None and self._timer is not None:
             self._timer.cancel()
+            self._give_up = None
             self._begin()
         self._loop = None
         if self._timer is not None:
@@ -125,6 +128,7 @@ class Every:
             self._timer = None
         if self._turn is not None:
             self._turn.cancel()
+            self._turn = None
 
     async def stopped(self) -> None:
         """Stop, and wait until the turn that was under way has ended."""
@@ -149,9 +153,11 @@ class Every:
             self._turn.add_done_callback(self._ended)
 
     def _ended(self, turn: asyncio.Task[None]) -> None:
+        if turn is not self._turn:
+            return  # it was stopped
         self._turn = None
-        if turn.cancelling():
-            self.stop()  # by us, or with the whole loop
+        if turn.cancelled() and turn.cancelling():
+            self.stop()  # with the whole loop
             return
         self._over(asyncio.CancelledError() if turn.cancelled() else turn.exception())
 
@@ -167,7 +173,7 @@ class Every:
         failures[self.name] += 1
         self.in_a_row += 1
         words = f"{type(error).__name__}: {error}"
-        give_up = self._give_up if self.in_a_row >= MOST_IN_A_ROW and self._loop is not None else None
+        give_up = self._give_up if self.in_a_row >= self._most_in_a_row and self._loop is not None else None
         if give_up is not None:
             self.stop()
         try:

@@ -163,11 +163,11 @@ class Topology:
         served_s = (time.monotonic_ns() - self._started_ns) / 1e9
         self._measuring.stop(last_turn=True)
         clean = await self.supervisor.stop()
-        if self._fatal is not None:
-            raise self._fatal
         if self.settings.report:
             clean = self._write_report(served_s) and clean
-        _log.info("stopped", clean=clean, served_s=round(served_s, 1))
+        _log.info("stopped", clean=clean and self._fatal is None, served_s=round(served_s, 1))
+        if self._fatal is not None:
+            raise self._fatal
         return 0 if clean else 1
 
     def _write_report(self, served_s: float) -> bool:

@@ -25,7 +25,7 @@ from k2workers.events import FIRST_OF, LAST_OF, LATE, SCHEMA_OF, SCHEMAS, Backfi
 
 # array of 9 and uint16; schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time; uint16
 _HEADER = struct.Struct(">HHBQBQBIBqBqBQBH")
-_ARRAY_9_U16, _U16, _U32, _U64, _I64 = 0x99CD, 0xCD, 0xCE, 0xCF, 0xD3
+_ARRAY_8_U16, _ARRAY_9_U16, _U16, _U32, _U64, _I64 = 0x98CD, 0x99CD, 0xCD, 0xCE, 0xCF, 0xD3
 _LEADS = (_ARRAY_9_U16, _U64, _U64, _U32, _I64, _I64, _U64, _U16)
 _SPACE = 0x20
 _SHORT_ARRAY, _LONG_ARRAY, _VERY_LONG_ARRAY = 0x90, 0xDC, 0xDD
@@ -194,6 +194,8 @@ def read_header(frame: bytes) -> Header:
     except (struct.error, UnicodeDecodeError) as error:
         raise WireError(f"not a batch of {len(frame)} bytes: {error}") from None
     leads = (start, t2, t3, t4, t5, t6, t7, t8)
+    if start == _ARRAY_8_U16:
+        raise WireError(f"a batch of another version of k2workers: {frame[:64]!r}")
     if leads != _LEADS or not topic:
         raise WireError(f"not a batch: {frame[:64]!r}")
     offset = space + 1 + _HEADER.size

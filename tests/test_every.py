@@ -279,6 +279,44 @@ def test_nothing_else_carries_on_after_any_exception() -> None:
     assert found == ["every.py"]
 
 
+async def test_a_group_of_tasks_that_fails_is_a_failed_turn() -> None:
+    work = Work(lambda turn: turn == 1)
+
+    async def turn() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work.waiting())
+            group.create_task(asyncio.sleep(0))
+
+    failed_before = every.failures["group"]
+    duty = Every(SHORT_S, turn, "group")
+    duty.start()
+    await until(lambda: work.turns > 2)
+    duty.stop()
+    assert every.failures["group"] == failed_before + 1
+
+
+async def test_one_that_was_stopped_in_the_middle_of_a_turn_can_be_started_again() -> None:
+    held = Held()
+    duty = Every(SHORT_S, held.turn, "again")
+    duty.start()
+    await until(lambda: held.begun == 1)
+    duty.stop()
+    duty.start()
+    await until(lambda: held.begun == 2)
+    held.may_end.release()
+    await until(lambda: held.begun == 3)
+    duty.stop()
+
+
+async def test_the_last_turn_of_all_gives_nothing_up() -> None:
+    given_up: list[StateError] = []
+    duty = Every(HOUR_S, Work(lambda _: True).plain, "last", give_up=given_up.append)
+    duty.start()
+    duty.in_a_row = MOST_IN_A_ROW - 1
+    duty.stop(last_turn=True)
+    assert given_up == []
+
+
 def test_nothing_else_is_periodic_by_hand() -> None:
     """No function sets a timer for itself, and no loop without an end sleeps."""
     found = [

@@ -199,7 +199,7 @@ class Driver:
         cut = Cut(
             now_ns=time.monotonic_ns(),
             wall_ns=time.time_ns(),
-            streams=len(self.lines.names),
+            topics=len(intake.topics),
             duplicates=intake.duplicates,
             missing=intake.missing,
             last_ids=[(at, topic.topic, lane.last_id) for at, (topic, lane) in pairs if topic.continuity.chained],

@@ -48,8 +48,8 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """By the machine's clock (monotonic)."""
     wall_ns: int
     """The same moment by the wall clock."""
-    streams: int
-    """How many streams each line carries."""
+    topics: int
+    """How many topics the lines bring."""
     duplicates: int
     missing: int
     """Counts so far."""
@@ -72,7 +72,7 @@ def record_of(promoted: Promoted, cut: Cut, shard: int) -> RotationRecord:
         gap=cut.missing - rotation.missing_before,
         proven=proof.proven,
         unproven=proof.unproven,
-        quiet=cut.streams - proof.proven - proof.unproven,
+        quiet=cut.topics - proof.proven - proof.unproven,
         complete=promoted.complete,
         handovers=_handovers(cut.last_ids, proof),
     )

@@ -26,8 +26,8 @@ from k2workers.events import (
 )
 from k2workers.sequencing.ranges import IdRanges, Range
 
-NO_ID = -1
-"""The last id of a topic of which nothing has come; ids are never negative."""
+NO_ID = -2
+"""The last id of a topic of which nothing has come. Ids are never negative, and -1 is where a topic stands before its id 0."""
 
 NOT_KNOWN = -1
 """The continuity number of a topic of which no batch has come."""

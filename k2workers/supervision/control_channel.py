@@ -20,7 +20,7 @@ import zmq
 import zmq.asyncio
 
 from k2workers.errors import StateError
-from k2workers.every import Every, end_process
+from k2workers.every import MOST_IN_A_ROW, Every, end_process
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ChildHello,
@@ -53,12 +53,13 @@ class ControlServer:
         endpoint: str,
         on_message: Callable[[str, AnyControlMessage], None],
         give_up: Callable[[StateError], object] = end_process,
+        most_in_a_row: int = MOST_IN_A_ROW,
     ) -> None:
         self.endpoint = endpoint
         self._on_message = on_message
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
-        self._listening = Every(0, self._hear, "control", give_up=give_up)
+        self._listening = Every(0, self._hear, "control", give_up=give_up, most_in_a_row=most_in_a_row)
         # Each life of a child has an address of its own: one shared by name could still lead to the dead one.
         self._address_of: dict[str, bytes] = {}
 

@@ -6,6 +6,7 @@ Knows processes, not market data: beats and records pass through to hooks unread
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 import time
@@ -44,12 +45,16 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How long a child may show no sign of life (``signs_of_life``) while it starts, serves, and drains; then it is hung and is killed.
 
     A start may take as long as it needs: on a busy machine that is long. ``drain_limit_s`` bounds a whole drain.
+
+    After ``most_failures_in_a_row`` the care is given up: half a minute at least, because that is the end of the whole feed, and a host
+    that is short of something may recover.
     """
 
     boot_limit_s: float = 20.0
     beat_limit_s: float = 10.0
     stop_limit_s: float = 3.0
     drain_limit_s: float = 30.0
+    most_failures_in_a_row: int = 600
     budget: BudgetPolicy = BudgetPolicy()
     weight: WeightPolicy = WeightPolicy()
     pauses: Pauses = {}
@@ -91,12 +96,18 @@ class Supervisor:
         self._on_record = on_record
         self._on_dead = on_dead
         self._on_fatal = on_fatal
-        self._server = ControlServer(endpoint, self._on_message, on_fatal)
+        self._server = ControlServer(endpoint, self._on_message, on_fatal, policy.most_failures_in_a_row)
         self._wards: dict[str, _Ward] = {}
         self._looked_ns = 0
         self._duties = [
-            Every(WATCH_S, self._watch, "children", give_up=on_fatal),
-            Every(WATCH_S, lambda: self.permissions.look(time.monotonic_ns()), "permissions", give_up=on_fatal),
+            Every(WATCH_S, self._watch, "children", give_up=on_fatal, most_in_a_row=policy.most_failures_in_a_row),
+            Every(
+                WATCH_S,
+                lambda: self.permissions.look(time.monotonic_ns()),
+                "permissions",
+                give_up=on_fatal,
+                most_in_a_row=policy.most_failures_in_a_row,
+            ),
         ]
         self._handlers: dict[type[AnyControlMessage], Callable[[_Ward, Any], None]] = {
             Beat: self._heard_beat,
@@ -187,9 +198,9 @@ class Supervisor:
 
     def _start(self, ward: _Ward) -> None:
         ward.ready.clear()
-        ward.restart_at_ns = None
         ward.life = SignsOfLife(time.monotonic_ns())
         ward.child = Child(ward.spec, self._server.endpoint)
+        ward.restart_at_ns = None  # only now: a start that failed is tried again
         _log.debug("child_started", child=ward.spec.name, pid=ward.child.pid)
 
     async def _stop_group(self, group: list[_Ward]) -> bool:
@@ -230,11 +241,13 @@ class Supervisor:
         self._looked_ns = now_ns
         for ward in self._wards.values():
             ward.life.excuse(deaf_ns, now_ns)
-        for ward in self._wards.values():
-            if not self.stopping:
-                self._look_after(ward, now_ns)
+        with contextlib.ExitStack() as every_ward:  # whichever of them fails
+            for ward in self._wards.values():
+                every_ward.callback(self._look_after, ward, now_ns)
 
     def _look_after(self, ward: _Ward, now_ns: int) -> None:
+        if self.stopping:
+            return
         child = ward.child
         if child is None:
             if ward.restart_at_ns is not None and now_ns >= ward.restart_at_ns:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError
+from k2workers.sequencing.coverage import NOT_KNOWN
 from k2workers.sequencing.ranges import Range
 
 
 class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     """One topic: the last batch that was given completely, the last venue id (of a kline: time) that was given, and the gaps still open.
 
-    ``last_id`` is -1 if no id was given yet, ``continuity`` (how the topic's ids continue) if nothing was.
+    ``last_id`` is ``NO_ID`` if no id was given yet, ``continuity`` (how the topic's ids continue) if nothing was.
     """
 
     epoch: int
@@ -37,6 +39,12 @@ class Position(msgspec.Struct, frozen=True):
     def from_bytes(cls, content: bytes) -> Position:
         """Read it back. Raises ConfigError for bytes that are no position."""
         try:
-            return msgspec.msgpack.decode(content, type=Position)
+            position = msgspec.msgpack.decode(content, type=Position)
+            for topic in position.topics.values():
+                if topic.continuity != NOT_KNOWN:
+                    Continuity.of(topic.continuity)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise ConfigError(f"position: {len(content)} bytes that are no saved position ({error})") from None
+            raise ConfigError(
+                f"position: {len(content)} bytes that are no position saved by this version of k2workers ({error})"
+            ) from None
+        return position

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 
+from k2workers.every import GAVE_UP
 from tests.processes.support import Program, alive, free_port
 from tests.support.waiting import wait_for
 
 DEFECT = """
-import os
+import functools, os
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.devnull  # as at the start of any run, before the library is imported
 from k2workers.resource_meter import ResourceMeter
 from k2workers.supervision.permissions import Permissions
 def broken(*_):
     raise TypeError("a defect")
 {place} = broken
+from k2workers import topology
+topology.SupervisorPolicy = functools.partial(topology.SupervisorPolicy, most_failures_in_a_row=3)
 from k2workers.cli import main
 main()
 """
@@ -55,9 +58,9 @@ def test_a_parent_that_can_permit_nothing_ends_with_its_reason_and_every_child_i
 
         wait_for("its end", ended)
         program.join()
-        assert program.process.returncode == 2, "".join(program.raw)
+        assert program.process.returncode == GAVE_UP, "".join(program.raw)
         assert [line["duty"] for line in program.logged("duty_gave_up")] == ["permissions"]
         assert [line for line in program.raw if line.startswith("k2workers: error")] == [
-            "k2workers: error: duty 'permissions' failed 20 times in a row: TypeError: a defect\n"
+            "k2workers: error: duty 'permissions' failed 3 times in a row: TypeError: a defect\n"
         ]
         wait_for("no process left", lambda: not any(alive(process) for process in program.family.values()))

@@ -32,7 +32,7 @@ def test_a_record_tells_what_happened_between_the_permission_and_the_cut() -> No
     cut = Cut(
         now_ns=450 * MS,
         wall_ns=WALL_NS,
-        streams=10,
+        topics=10,
         duplicates=8,
         missing=3,
         last_ids=[(0, "a", 102), (1, "b", 50), (2, "c", None)],

@@ -182,3 +182,18 @@ def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
     assert stamped(sequencer, Void(5, 5, 0), Void(8, 8, 0), Void(11, 11, 0)) == [Void(8, 8, 0), Void(11, 11, 0)]
     assert (sequencer.void_ids, sequencer.old_events) == (4, 1)
     assert sequencer.positions() == {"t": PublishedPosition(11, [(2, 4), (6, 7)], CHAIN.number)}
+
+
+def test_a_topic_that_is_to_begin_with_its_id_0_misses_what_comes_before_a_later_one() -> None:
+    sequencer = Sequencer(1)
+    sequencer.rewind({"t": -1})
+    assert stamped(sequencer, trade(4)) == [Gap(0, 3, "between workers", 9), trade(4)]
+
+
+def test_a_restored_topic_knows_how_its_ids_continue_before_anything_comes() -> None:
+    first, second = Sequencer(1), Sequencer(2)
+    stamped(first, trade(1))
+    second.restore(first.positions() | {"newer": PublishedPosition(5, [], 2**15)})
+    assert second.topics["t"].chained
+    assert not second.topics["newer"].chained
+    assert stamped(second, Void(4, 5, 0)) == [Gap(2, 3, "between workers", 9), Void(4, 5, 0)]

@@ -206,7 +206,7 @@ def test_a_position_is_what_was_given_and_survives_being_saved() -> None:
         resumed.behind(1, {T: 3}, 0)
         resumed.replayed(T, 1, 1, 3, [trades(1, 1, 2, 3), trades(2, 4), trades(3, 5)], 0)
         assert numbers(delivered(resumed)) == expected
-    with pytest.raises(ConfigError, match="no saved position"):
+    with pytest.raises(ConfigError, match="no position saved by this version"):
         Position.from_bytes(b"nonsense")
 
 
