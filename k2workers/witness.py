@@ -27,6 +27,7 @@ from k2workers.transport.subscriber import Message, Subscriber
 
 QUIET_S = 0.3
 SUBSCRIBE_S = 60.0
+_NEVER_NS = 2**63 - 1
 
 
 class TopicCount(msgspec.Struct):
@@ -82,14 +83,15 @@ class TopicCount(msgspec.Struct):
         self.ranges.add(first_id, last_id)
 
     def _count_bar(self, bar: Kline) -> None:
-        # A bar has many states: the same open time is right as long as the venue's time moves on.
+        # A bar has many states: the same open time is right as long as the venue's time moves on, or the final state comes.
+        time_ns = _NEVER_NS if bar.final else bar.venue_time_ns
         if bar.open_time_ns < self.last_id:
             self.reordered += 1
-        elif bar.open_time_ns == self.last_id and bar.venue_time_ns <= self.last_time_ns:
+        elif bar.open_time_ns == self.last_id and time_ns <= self.last_time_ns:
             self.duplicated += 1
         else:
             self.received += 1
-            self.last_id, self.last_time_ns = bar.open_time_ns, bar.venue_time_ns
+            self.last_id, self.last_time_ns = bar.open_time_ns, time_ns
 
     def as_data(self) -> dict[str, Any]:
         """Plain data."""

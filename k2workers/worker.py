@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -81,7 +82,7 @@ class Worker:
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
         context = client_context(settings.ca_bundle) if wss or https else None
         bundle_sender = BundleSender(
-            settings.bundle_endpoint, f"{self.name}{bundle_protocol.LIFE.decode()}{os.getpid()}"
+            settings.bundle_endpoint, f"{self.name}{bundle_protocol.LIFE.decode()}{secrets.token_hex(8)}"
         )
         driver = Driver(
             settings.feed,

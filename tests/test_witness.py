@@ -77,6 +77,13 @@ def test_a_bar_has_many_states_that_only_move_on() -> None:
     assert (count["received"], count["duplicated"], count["reordered"]) == (3, 1, 1)
 
 
+def test_a_final_bar_is_right_once_whatever_its_time() -> None:
+    states = ((1, False), (59, False), (59, True), (59, True))
+    bars = [Kline(0, 59, "", "", "", "", "", "", "", "", 0, 0, 0, final, at, 0) for at, final in states]
+    count = received(*bars, continuity=BAR)["binance.trade.X"]
+    assert (count["received"], count["duplicated"]) == (3, 1)
+
+
 def test_snapshots_and_voids_are_no_events_of_the_venue() -> None:
     count = received(BookSnapshot(5, [], [], 0), Void(6, 7, 0))["binance.trade.X"]
     assert (count["received"], count["snapshots"], count["voids"]) == (0, 1, [(6, 7)])

@@ -29,6 +29,9 @@ from k2workers.sequencing.ranges import IdRanges, Range
 NO_ID = -2
 """The last id of a topic of which nothing has come. Ids are never negative, and -1 is where a topic stands before its id 0."""
 
+FINAL_NS = 2**63 - 1
+"""Later than any time of the venue: where a bar stands whose final state was passed on."""
+
 NOT_KNOWN = -1
 """The continuity number of a topic of which no batch has come."""
 
@@ -69,7 +72,7 @@ class Coverage:
 
     ``continuity`` is unknown until the first batch. ``chained``, ``ordered`` (ids rise: what is not above the last one is
     old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
-    bar. ``filled`` counts ids of gaps that late events or a book snapshot have filled.
+    bar, or ``FINAL_NS``. ``filled`` counts ids of gaps that late events or a book snapshot have filled.
     """
 
     __slots__ = (
@@ -148,9 +151,11 @@ class Coverage:
         return snapshot
 
     def _admit_bar(self, bar: Kline) -> Event | None:
-        if (bar.open_time_ns, bar.venue_time_ns) <= (self.last_id, self.last_time_ns):
+        # The final state follows every other, whatever its time: one that was fetched has the close time, as the last update may.
+        reached = bar.open_time_ns, FINAL_NS if bar.final else bar.venue_time_ns
+        if reached <= (self.last_id, self.last_time_ns):
             return None
-        self.last_id, self.last_time_ns = bar.open_time_ns, bar.venue_time_ns
+        self.last_id, self.last_time_ns = reached
         return bar
 
     def _admit_late(self, late: Backfilled) -> Event | None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -42,7 +43,7 @@ TURN_S = 0.5
 """How often a child that waits for permission looks whether its parent still speaks."""
 
 _LIFE = "#"
-"""Between a child's name and its pid in its address on the channel."""
+"""In a child's address on the channel, between its name and what is different in each of its lives."""
 
 
 class ControlServer:
@@ -141,7 +142,7 @@ class ControlClient:
         self._on_message = on_message
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 500
-        socket.identity = f"{self.name}{_LIFE}{os.getpid()}".encode()
+        socket.identity = f"{self.name}{_LIFE}{secrets.token_hex(8)}".encode()
         socket.connect(self._endpoint)
         self._socket = socket
         self._listening.start()

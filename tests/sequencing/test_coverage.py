@@ -170,3 +170,12 @@ def test_events_whose_ids_have_no_order_all_pass() -> None:
     topic = coverage(Continuity(identity=Identity.TEXT))
     assert [topic.admit(trade(number)) for number in (5, 3, 5)] == [trade(5), trade(3), trade(5)]
     assert topic.last_id == 5
+
+
+def test_the_final_state_of_a_bar_follows_every_other_and_nothing_follows_it() -> None:
+    def bar(at_ns: int, *, final: bool = False) -> Kline:
+        return Kline(0, 59, "", "", "", "", "", "", "", "", 0, 0, 0, final, at_ns, 0)
+
+    topic = coverage(BAR)
+    states = [bar(5), bar(59), bar(59, final=True), bar(60), bar(59, final=True)]
+    assert [topic.admit(state) for state in states] == [*states[:3], None, None]
