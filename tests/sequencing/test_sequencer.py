@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,3 +198,16 @@ def test_a_restored_topic_knows_how_its_ids_continue_before_anything_comes() -> 
     assert second.topics["t"].chained
     assert not second.topics["newer"].chained
     assert stamped(second, Void(4, 5, 0)) == [Gap(2, 3, "between workers", 9), Void(4, 5, 0)]
+
+
+@pytest.mark.parametrize("announced", [Void(151, 152, 0), Gap(151, 152, "", 0)], ids=["Void", "Gap"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_neither_a_void_nor_a_gap_jumps_over_ids(announced: Event, *, restored: bool) -> None:
+    sequencer = Sequencer(1)
+    assert stamped(sequencer, trade(100)) == [trade(100)]
+    if restored:
+        earlier, sequencer = sequencer, Sequencer(2)
+        sequencer.restore(earlier.positions())
+    assert stamped(sequencer, announced) == [Gap(101, 150, "between workers", 9), announced]
+    assert stamped(sequencer, trade(153)) == [trade(153)]
+    assert sequencer.found_holes == {"t": [(101, 150)]}
