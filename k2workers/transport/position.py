@@ -30,6 +30,10 @@ class Position(msgspec.Struct, frozen=True):
     """Everything up to here was given to the program. Meaningful as long as the topics keep their ids."""
 
     topics: dict[str, TopicPosition] = {}
+    left: list[int] = []
+    """Epochs that were left, the oldest first: none of them is taken again."""
+    joined: list[str] = []
+    """Topics and prefixes of which every topic is here that had begun when the program joined; any other has begun since."""
 
     def to_bytes(self) -> bytes:
         """For a file or a database; MessagePack."""

@@ -1,9 +1,11 @@
 """Owns what a subscriber delivers: each event once and in order, holes repaired from the ring, or named. Pure.
 
 Batches of one topic carry consecutive sequences within one epoch (one life of the aggregator). A batch ahead of a hole is
-held for a bounded time while the ring is asked for the missing ones; other topics are never delayed. A new epoch counts
-from 1 again, and may bring events again that the last one had published: what was delivered is known by the venue's
-ids, and dropped.
+held for a bounded time while the ring is asked for the missing ones; other topics are never delayed.
+
+Another epoch is a new life, whatever its number: it counts from 1 again, and may bring events again that the last one had
+published. What was delivered is known by the venue's ids, and dropped; ids that are missing in between are named. An epoch that was left
+is never taken again: a publisher that still speaks in it is a second one.
 """
 
 from __future__ import annotations
@@ -15,18 +17,24 @@ import msgspec
 
 from k2workers import wire
 from k2workers.continuity import Continuity
-from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, Event
-from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Coverage
+from k2workers.events import DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Event
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import Position, TopicPosition
+from k2workers.transport.standing import PositionFields, Standing, after
 
-_WITH_IDS = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
-"""Batches whose first id tells where a topic goes on."""
+_AT_THE_HEAD = DATA_SCHEMAS | SNAPSHOT_SCHEMAS
+"""Batches that show how far a topic is; what fills or voids a gap may be far below."""
 
 PATIENCE_NS = 2_000_000_000
 ASK_AGAIN_NS = 400_000_000
 MAX_HELD_BYTES = 64 * 2**20
 """Over all topics; past it the topic that wants to hold more gives up its hole."""
+
+MAX_EPOCHS_LEFT = 64
+"""Epochs that are remembered as left; the oldest is forgotten first."""
+
+NO_SEQUENCES = (0, -1)
+"""Of a loss that is known by ids only."""
 
 
 class Lost(msgspec.Struct, frozen=True, gc=False):
@@ -34,8 +42,9 @@ class Lost(msgspec.Struct, frozen=True, gc=False):
 
     They are no longer in the ring, or of a schema that this version does not know.
 
-    ``first_id`` to ``last_id`` are the venue ids that went with them, where they follow from the neighbours. A hole between
-    two lives of the aggregator is known by ids only: its sequences are 0 to -1.
+    ``first_id`` to ``last_id`` are the venue ids that will not come because of it, where they follow from the neighbours. Events of
+    an announced gap that may have been among them are not: that gap stays open. A hole that is known by ids only (between two
+    lives of the aggregator) has the sequences 0 to -1.
     """
 
     topic: str
@@ -61,9 +70,6 @@ class MessageBatch(msgspec.Struct, frozen=True, gc=False):
     """How the ids of the topic continue, and so what its guarantee is."""
 
 
-PositionFields = tuple[int, int, int, int, int, list[Range], bool]
-"""Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
-
 Delivery = tuple[MessageBatch | Lost, PositionFields]
 """Something to give to the program, and where its topic stood before it."""
 
@@ -76,38 +82,8 @@ class ReassemblyCounters(msgspec.Struct, gc=False):
     lost_batches: int = 0
     repaired_batches: int = 0
     duplicates_dropped: int = 0
-
-
-class _Topic(Coverage):
-    """Where one topic stands: which of its ids were delivered, and which of its batches."""
-
-    __slots__ = ("asked_ns", "deadline_ns", "epoch", "gaps", "held", "renewed", "sequence")
-
-    def __init__(self, epoch: int, sequence: int, last_id: int = NO_ID, open_gaps: list[Range] | None = None) -> None:
-        super().__init__(last_id, open_gaps or ())
-        self.epoch = epoch
-        self.sequence = sequence
-        self.renewed = False
-        """A new epoch began and its first batch with ids has not come yet: only ids can show whether something is lost."""
-        self.gaps: list[Range] = open_gaps or []
-        """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
-        self.held: dict[int, bytes] = {}
-        self.deadline_ns = 0
-        self.asked_ns = 0
-
-    @classmethod
-    def at(cls, position: TopicPosition) -> _Topic:
-        """A topic that stands there."""
-        state = cls(position.epoch, position.sequence, position.last_id, position.open)
-        state.last_time_ns, state.renewed = position.last_time_ns, position.renewed
-        if position.continuity != NOT_KNOWN:
-            state.learn(position.continuity)
-        return state
-
-    def position_fields(self) -> PositionFields:
-        return (
-            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self.gaps, self.renewed
-        )  # fmt: skip
+    refused_batches: int = 0
+    """Of an epoch that was left: two publishers speak at once. Not delivered."""
 
 
 class Reassembly:
@@ -122,40 +98,83 @@ class Reassembly:
         self.counters = ReassemblyCounters()
         self.unreadable = ""
         """Why the last unreadable batch could not be read; the caller that reports it clears it."""
+        self.epoch: int | None = None
+        """The life that the feed is in; None until something was heard."""
+        self.refused_epoch: int | None = None
+        """The last epoch that was refused because it was left; the caller that reports it clears it."""
+        self._left: dict[int, None] = dict.fromkeys(position.left if position is not None else ())
+        self._joined = set(position.joined if position is not None else ())
         self._patience_ns = patience_ns
-        self._topics: dict[str, _Topic] = {}
-        self._waiting: dict[str, _Topic] = {}
+        self._topics: dict[str, Standing] = {}
+        self._waiting: dict[str, Standing] = {}
         """Topics with a hole."""
         self._held_bytes = 0
         for topic, at in (position.topics if position is not None else {}).items():
-            self._topics[topic] = _Topic.at(at)
+            self._topics[topic] = Standing.at(at)
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def enter(self, epoch: int) -> bool:
+        """The feed speaks in this epoch. False if it was left before: then what it says does not count."""
+        if epoch == self.epoch:
+            return True
+        if epoch in self._left:
+            self.counters.refused_batches += 1
+            self.refused_epoch = epoch
+            return False
+        if self.epoch is not None:
+            self._left[self.epoch] = None
+        self.epoch = epoch
+        for topic, state in self._topics.items():
+            if state.epoch != epoch:
+                self._begin_anew(topic, state, epoch)
+        while len(self._left) > MAX_EPOCHS_LEFT:
+            del self._left[next(iter(self._left))]
+        return True
+
+    def has_joined(self, wanted: str) -> bool:
+        """Whether it is known from where these topics count."""
+        return wanted in self._joined
+
+    def join(self, wanted: str, epoch: int, newest: dict[str, int]) -> None:
+        """The first answer about a topic or prefix: those of its topics that are not known count from their newest batch on.
+
+        A topic that shows up later has begun since, and counts from its first batch.
+        """
+        if self._hears(epoch):
+            self._joined.add(wanted)
+            for topic, sequence in newest.items():
+                if topic not in self._topics:
+                    self._topics[topic] = Standing(epoch, sequence)
 
     def take(self, frame: bytes, now_ns: int) -> None:
         """A frame as it was published. Raises WireError if it is no batch at all."""
         header = wire.read_header(frame)
+        if header.epoch != self.epoch and not self.enter(header.epoch):
+            return
         state = self._topics.get(header.topic)
         if state is None:
-            state = self._topics[header.topic] = _Topic(header.epoch, header.sequence - 1)
-        if header.epoch != state.epoch and not self._change_epoch(header.topic, state, header.epoch):
-            self.counters.duplicates_dropped += header.count
-        elif header.sequence == state.sequence + 1:
+            state = self._topics[header.topic] = Standing(header.epoch, header.sequence - 1)
+        if header.sequence == state.sequence + 1:
             self._deliver(state, header, frame)
             if state.held:
                 self._drain(header.topic, state)
         elif header.sequence <= state.sequence:
-            self.counters.duplicates_dropped += header.count
+            if state.heard:
+                self.counters.duplicates_dropped += header.count
+            else:  # it was still to be read when the newest sequences were asked for
+                state.sequence = header.sequence - 1
+                self._deliver(state, header, frame)
         else:
             self._hold(state, header, frame, now_ns)
 
     def replayed(self, topic: str, epoch: int, first: int, newest: int, frames: list[bytes], now_ns: int) -> None:
         """The ring's answer: it holds sequences ``first`` to ``newest``, and gave these frames."""
+        if not self._hears(epoch):
+            return
         state = self._topics.get(topic)
         if state is None:
-            state = self._topics[topic] = _Topic(epoch, first - 1)
-        if epoch != state.epoch and not self._change_epoch(topic, state, epoch):
-            return
+            state = self._topics[topic] = Standing(epoch, first - 1)
         before, lost = state.sequence, max(0, first - 1 - state.sequence)
         for frame in frames:
             header = wire.read_header(frame)
@@ -174,11 +193,13 @@ class Reassembly:
 
     def behind(self, epoch: int, newest: dict[str, int], now_ns: int) -> None:
         """The ring's newest sequences: topics that are behind them need a repair."""
+        if not self._hears(epoch):
+            return
         for topic, sequence in newest.items():
             state = self._topics.get(topic)
             if state is None:
-                state = self._topics[topic] = _Topic(epoch, 0)
-            if epoch > state.epoch or (epoch == state.epoch and sequence > state.sequence):
+                state = self._topics[topic] = Standing(epoch, 0)
+            if sequence > state.sequence:
                 self._want(topic, state, now_ns)
 
     def tick(self, now_ns: int) -> None:
@@ -206,7 +227,8 @@ class Reassembly:
 
     def knows(self, topic: str) -> bool:
         """Whether any batch of this topic has arrived."""
-        return topic in self._topics
+        state = self._topics.get(topic)
+        return state is not None and state.heard
 
     def position(self, begun: Delivery | None, begun_at: int) -> Position:
         """Where the program stands: all that was taken out of ``ready``, and ``begun_at`` events of ``begun``."""
@@ -214,22 +236,23 @@ class Reassembly:
         for item, before in reversed(self.ready):
             found[item.topic] = TopicPosition(*before)
         if begun is not None and isinstance(begun[0], MessageBatch) and begun_at < len(begun[0].events):
-            found[begun[0].topic] = _after(TopicPosition(*begun[1]), begun[0].events[:begun_at])
-        return Position(found)
+            found[begun[0].topic] = after(TopicPosition(*begun[1]), begun[0].events[:begun_at])
+        return Position(found, list(self._left), sorted(self._joined))
 
     # ── steps ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _change_epoch(self, topic: str, state: _Topic, epoch: int) -> bool:
-        """Begin the numbering of a new epoch; False if this one is older."""
-        if epoch < state.epoch:
-            return False
+    def _hears(self, epoch: int) -> bool:
+        """Whether an answer is of this life or a new one. One of an earlier life was only late."""
+        return epoch not in self._left and self.enter(epoch)
+
+    def _begin_anew(self, topic: str, state: Standing, epoch: int) -> None:
+        """The topic counts from 1 in a new epoch."""
         if state.held:
             self._give_up(topic, state, max(state.held))
-        state.epoch, state.sequence = epoch, 0
-        state.renewed = True
-        return True
+        self._left[state.epoch] = None
+        state.epoch, state.sequence, state.renewed = epoch, 0, True
 
-    def _hold(self, state: _Topic, header: wire.Header, frame: bytes, now_ns: int) -> None:
+    def _hold(self, state: Standing, header: wire.Header, frame: bytes, now_ns: int) -> None:
         if header.sequence in state.held:
             self.counters.duplicates_dropped += header.count
             return
@@ -239,13 +262,13 @@ class Reassembly:
         if self._held_bytes > MAX_HELD_BYTES:
             self._give_up(header.topic, state, min(state.held) - 1)
 
-    def _want(self, topic: str, state: _Topic, now_ns: int) -> None:
+    def _want(self, topic: str, state: Standing, now_ns: int) -> None:
         if topic not in self._waiting:
             self._waiting[topic] = state
             state.deadline_ns = now_ns + self._patience_ns
             state.asked_ns = -ASK_AGAIN_NS
 
-    def _give_up(self, topic: str, state: _Topic, last_sequence: int) -> None:
+    def _give_up(self, topic: str, state: Standing, last_sequence: int) -> None:
         """Report what is missing up to this sequence as lost, delivering what was held in between."""
         while state.sequence < last_sequence:
             if state.sequence + 1 in state.held:
@@ -254,20 +277,14 @@ class Reassembly:
             until = min((s for s in state.held if s > state.sequence), default=last_sequence + 1) - 1
             until = min(until, last_sequence)
             frame = state.held.get(until + 1)
-            following = wire.read_header(frame) if frame is not None else None
-            first_id = last_id = None
-            if state.chained and state.last_id != NO_ID and following is not None and following.schema in DATA_SCHEMAS:
-                first_id, last_id = state.last_id + 1, following.first_id - 1
             # After a new epoch only ids show what is lost: what was missed may have been received in the old one.
             if not (state.renewed and state.chained):
-                self.ready.append((Lost(topic, state.sequence + 1, until, first_id, last_id), state.position_fields()))
-                self.counters.lost_batches += until - state.sequence
-                if last_id is not None:
-                    state.last_id = max(state.last_id, last_id)
+                missing = state.missing_before(wire.read_header(frame)) if frame is not None else None
+                self._lose(topic, state, (state.sequence + 1, until), missing)
             state.sequence = until
         self._drain(topic, state)
 
-    def _drain(self, topic: str, state: _Topic) -> None:
+    def _drain(self, topic: str, state: Standing) -> None:
         """Deliver what is held and follows on now."""
         while (frame := state.held.pop(state.sequence + 1, None)) is not None:
             self._held_bytes -= len(frame)
@@ -275,7 +292,7 @@ class Reassembly:
         if not state.held:
             self._waiting.pop(topic, None)
 
-    def _deliver(self, state: _Topic, header: wire.Header, frame: bytes) -> None:
+    def _deliver(self, state: Standing, header: wire.Header, frame: bytes) -> None:
         """The topic's next batch: what of it is new goes to ``ready``."""
         try:
             if header.continuity != state.continuity_number:
@@ -284,48 +301,60 @@ class Reassembly:
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
             return
+        if not state.all_new(header.schema, header.first_id):
+            self._deliver_new(state, header, events)
+            return
+        if header.first_id != state.last_id + 1 and (missing := state.missing_before(header)) is not None:
+            self._lose(header.topic, state, NO_SEQUENCES, missing)
         before = state.position_fields()
+        state.sequence, state.last_id, state.renewed = header.sequence, header.last_id, False
+        self._give(header, state, events, before)
+
+    def _deliver_new(self, state: Standing, header: wire.Header, events: list[Event]) -> None:
+        """What is new of a batch that must be looked at event by event. Missing ids between two of them divide it."""
+        before, reached = state.position_fields(), state.last_id
+        run: list[Event] = []
+        for event in events:
+            if (missing := state.missing_before_event(event)) is not None:
+                state.gaps = list(state.open)
+                if run:
+                    self._give(header, state, run, before)
+                self._lose(header.topic, state, NO_SEQUENCES, missing)
+                before, run = state.position_fields(), []
+            new = state.admit(event)
+            if new is not None:
+                run.append(new)
+            else:
+                self.counters.duplicates_dropped += 1
+        state.gaps = list(state.open)
         state.sequence = header.sequence
-        if state.renewed:
-            self._begin_epoch(state, header, before)
-        if state.all_new(header.schema, header.first_id):
-            state.last_id = header.last_id
-        else:
-            events = [new for event in events if (new := state.admit(event)) is not None]
-            state.gaps = list(state.open)
-            self.counters.duplicates_dropped += header.count - len(events)
-            if not events:
-                return
+        if header.last_id >= reached and header.schema in _AT_THE_HEAD:
+            state.renewed = False
+        if run:
+            self._give(header, state, run, before)
+
+    def _give(self, header: wire.Header, state: Standing, events: list[Event], before: PositionFields) -> None:
         counters = self.counters
         counters.batches += 1
         counters.events += len(events)
         batch = MessageBatch(header.topic, header.sequence, header.publish_ns, events, state.continuity)
         self.ready.append((batch, before))
 
-    def _cannot_read(self, state: _Topic, header: wire.Header, cause: str) -> None:
+    def _lose(self, topic: str, state: Standing, sequences: Range, ids: Range | None) -> None:
+        """Tell what is lost; these ids count as dealt with."""
+        self.ready.append((Lost(topic, *sequences, *(ids or (None, None))), state.position_fields()))
+        self.counters.lost_batches += sequences[1] - sequences[0] + 1
+        if ids is not None:
+            state.last_id = ids[1]
+
+    def _cannot_read(self, state: Standing, header: wire.Header, cause: str) -> None:
         """A batch that is damaged, or that only a newer version can read: the topic continues after it."""
         self.unreadable = cause
-        self.counters.lost_batches += 1
-        ids = (header.first_id, header.last_id) if state.chained and header.schema in DATA_SCHEMAS else (None, None)
-        self.ready.append((Lost(header.topic, header.sequence, header.sequence, *ids), state.position_fields()))
+        ids = None
+        if state.chained and header.schema in DATA_SCHEMAS:
+            if (missing := state.missing_before(header)) is not None:
+                self._lose(header.topic, state, NO_SEQUENCES, missing)
+            ids = (max(header.first_id, state.last_id + 1), header.last_id)
+        if ids is None or ids[0] <= ids[1]:  # else all of it was given before
+            self._lose(header.topic, state, (header.sequence, header.sequence), ids)
         state.sequence = header.sequence
-
-    def _begin_epoch(self, state: _Topic, header: wire.Header, before: PositionFields) -> None:
-        """The first batches of a new epoch: ids tell whether something was lost between the two."""
-        if not state.chained or header.schema not in _WITH_IDS:
-            return
-        if 0 <= state.last_id < header.first_id - 1:
-            lost = Lost(header.topic, 0, -1, state.last_id + 1, header.first_id - 1)
-            self.ready.append((lost, before))
-            state.last_id = header.first_id - 1
-        if header.schema in DATA_SCHEMAS or header.first_id > state.last_id:
-            state.renewed = False
-
-
-def _after(before: TopicPosition, given: list[Event]) -> TopicPosition:
-    """Where a topic stands after these events, if the rest of their batch is not given."""
-    state = _Topic.at(before)
-    for event in given:
-        state.admit(event)
-    state.gaps = list(state.open)
-    return TopicPosition(*state.position_fields())

@@ -9,7 +9,7 @@ import pytest
 from k2workers import wire
 from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair
 from k2workers.errors import StateError
-from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, Event, EventRow, Gap, Part, covered_ids
+from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, DepthUpdate, Event, EventRow, Gap, Part, covered_ids
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.lane import Lane
 from k2workers.sequencing.lane_choice import lane_of
@@ -181,12 +181,14 @@ def test_a_lane_that_judges_nothing_says_so() -> None:
 def test_what_is_told_about_a_topic_is_told_once_and_records_as_often_as_they_come(row: EventRow) -> None:
     pipeline, event = Pipeline(BOOK), sample(row, 2)
     pipeline.number = (RECORDS if row.part is Part.RECORD else BOOK).number
+    stands_at = event.last_id if row.part is Part.SNAPSHOT else event.first_id - 1
+    begins = DepthUpdate(stands_at, stands_at, [], [], 0, 0)
     given: list[Event | Lost] = []
-    for _ in range(2):
-        pipeline.sequencer.take(wire.batch_of(T, [event], pipeline.number), 9)
+    for told in (begins, event, event):
+        pipeline.sequencer.take(wire.batch_of(T, [told], pipeline.number), 9)
         given += pipeline.deliver()
     again = row.part in {Part.RECORD, Part.SNAPSHOT}  # a snapshot of where the topic stands is right, however often
-    assert given == ([event, event] if again else [event])
+    assert given == [begins, *([event, event] if again else [event])]
 
 
 @each_kind

@@ -25,7 +25,7 @@ from k2workers.events import (
     Void,
 )
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
+from k2workers.transport.reassembly import MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
 from tests.support.batches import batch_of
 
@@ -121,7 +121,7 @@ def test_a_new_life_may_repeat_and_nothing_is_given_twice() -> None:
     state.take(trades(2, 12, epoch=2), 0)
     state.take(trades(6, 14), 0)
     assert numbers(delivered(state)) == [10, 11, 12, 13]
-    assert state.counters.duplicates_dropped == 4
+    assert (state.counters.duplicates_dropped, state.counters.refused_batches) == (3, 1)
 
 
 def test_a_new_life_that_begins_beyond_is_a_loss_known_by_ids() -> None:
@@ -330,3 +330,211 @@ def test_a_damaged_batch_is_lost_with_its_ids() -> None:
     for published in (trades(1, 1, 2), damaged, trades(3, 5)):
         state.take(published, 0)
     assert delivered(state) == [trade(1), trade(2), Lost(T, 2, 2, 3, 4), trade(5)]
+
+
+# ── lives ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("epoch", [2, 9], ids=["lower", "higher"])
+def test_another_epoch_is_a_new_life_whatever_its_number(epoch: int) -> None:
+    state = reassembly()
+    state.take(trades(5, 10, 11, epoch=5), 0)
+    state.take(trades(1, 11, 12, epoch=epoch), 0)
+    state.take(trades(2, 14, epoch=epoch), 0)
+    assert delivered(state) == [trade(10), trade(11), trade(12), Lost(T, 0, -1, 13, 13), trade(14)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_epoch_that_was_left_is_never_taken_again(restarts: bool) -> None:
+    state = reassembly()
+    state.take(frame(1, trade(1), topic="quiet"), 0)
+    state.take(trades(5, 10), 0)
+    state.take(trades(1, 11, epoch=2), 0)
+    assert numbers(delivered(state)) == [1, 10, 11]
+    if restarts:
+        state = reassembly(Position.from_bytes(state.position(None, 0).to_bytes()))
+    state.take(trades(6, 12), 0)
+    state.take(frame(2, trade(2), topic="quiet"), 0)
+    state.take(frame(1, trade(1), topic="new"), 0)
+    assert not state.enter(1)
+    state.behind(1, {T: 7, "new": 3}, 0)
+    state.replayed(T, 1, 1, 7, [trades(7, 13)], 0)
+    assert delivered(state) == []
+    assert not state.waiting
+    assert (state.counters.refused_batches, state.refused_epoch) == (4, 1)
+    state.take(trades(2, 12, epoch=2), 0)
+    assert numbers(delivered(state)) == [12]
+
+
+def test_the_epochs_left_are_bounded() -> None:
+    state = reassembly()
+    for epoch in range(1, 3 * MAX_EPOCHS_LEFT):
+        state.take(trades(1, epoch, epoch=epoch), 0)
+    saved = state.position(None, 0).left
+    assert saved == list(range(2 * MAX_EPOCHS_LEFT - 1, 3 * MAX_EPOCHS_LEFT - 1))
+
+
+def test_a_position_of_a_higher_epoch_goes_on_by_ids() -> None:
+    first = reassembly()
+    first.take(trades(7, 10, epoch=9), 0)
+    delivered(first)
+    state = reassembly(first.position(None, 0))
+    assert state.enter(3)
+    state.behind(3, {T: 2}, 0)
+    assert list(state.questions(0)) == [(T, 1)]
+    state.replayed(T, 3, 1, 2, [trades(1, 9, 10, epoch=3), trades(2, 13, epoch=3)], 0)
+    assert delivered(state) == [Lost(T, 0, -1, 11, 12), trade(13)]
+    assert not state.waiting
+
+
+def late(number: int) -> Backfilled:
+    return Backfilled(trade(number))
+
+
+def lost(first_id: int, last_id: int) -> Lost:
+    return Lost(T, 0, -1, first_id, last_id)
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([[Void(36, 38, 0)]], [lost(35, 35), Void(36, 38, 0), lost(39, 81)]),
+        ([[Void(20, 22, 0)]], [lost(35, 81)]),
+        ([[Void(30, 36, 0)]], [Void(35, 36, 0), lost(37, 81)]),
+        ([[Void(36, 38, 0), Void(50, 50, 0)]], [lost(35, 35), Void(36, 38, 0), lost(39, 49), Void(50, 50, 0), lost(51, 81)]),
+        ([[Gap(60, 70, "", 0)]], [lost(35, 59), Gap(60, 70, "", 0), lost(71, 81)]),
+        ([[Gap(20, 40, "", 0)]], [Gap(35, 40, "", 0), lost(41, 81)]),
+        ([[late(36), late(37)]], [lost(35, 35), late(36), late(37), lost(38, 81)]),
+        ([[late(20)]], [lost(35, 81)]),
+        ([[late(20)], [Void(36, 38, 0)]], [lost(35, 35), Void(36, 38, 0), lost(39, 81)]),
+        ([[trade(33)], [trade(40)]], [lost(35, 39), trade(40), lost(41, 81)]),
+        ([], [lost(35, 81)]),
+    ],
+)  # fmt: skip
+def test_whatever_a_life_begins_with_every_missing_id_is_named(
+    batches: list[list[Event]], expected: list[Event | Lost]
+) -> None:
+    state = reassembly()
+    state.take(trades(5, 34), 0)
+    for sequence, events in enumerate([*batches, [trade(82)]], 1):
+        state.take(frame(sequence, *events, epoch=2), 0)
+    assert delivered(state) == [trade(34), *expected, trade(82)]
+
+
+@pytest.mark.parametrize(("at", "missing"), [(9, None), (10, (10, 10)), (20, (10, 20))])
+def test_a_book_that_a_life_begins_with_names_the_diffs_it_stands_for(at: int, missing: tuple[int, int] | None) -> None:
+    state = reassembly()
+    book, then = BookSnapshot(at, [], [], 0), DepthUpdate(at + 1, at + 4, [], [], 0, 0)
+    state.take(frame(1, DepthUpdate(5, 9, [], [], 0, 0)), 0)
+    state.take(frame(1, book, epoch=2), 0)
+    state.take(frame(2, then, epoch=2), 0)
+    assert delivered(state)[1:] == [*([lost(*missing)] if missing else []), book, then]
+
+
+def test_what_was_lost_while_a_life_repeats_is_no_loss() -> None:
+    state = reassembly()
+    state.take(trades(9, 30, 31, 32, 33, 34), 0)
+    state.take(trades(1, 30, epoch=2), 0)
+    state.take(trades(4, 35, epoch=2), 0)
+    state.replayed(T, 2, 4, 4, [], 0)
+    assert numbers(delivered(state)) == [30, 31, 32, 33, 34, 35]
+    assert state.counters.lost_batches == 0
+
+
+def test_a_position_in_the_middle_of_a_topics_first_batch_knows_that_it_is_chained() -> None:
+    for given in (1, 2):
+        first = reassembly()
+        first.take(trades(1, 1, 2, 3), 0)
+        begun = first.ready.popleft()
+        state = reassembly(Position.from_bytes(first.position(begun, given).to_bytes()))
+        state.take(trades(1, 6, epoch=2), 0)
+        assert delivered(state) == [lost(given + 1, 5), trade(6)]
+
+
+def test_a_position_between_the_events_of_a_batch_with_losses_goes_on_there() -> None:
+    voids = frame(1, Void(36, 38, 0), Void(50, 50, 0), epoch=2)
+    everything = [lost(35, 35), Void(36, 38, 0), lost(39, 49), Void(50, 50, 0)]
+    for given in range(len(everything) + 1):
+        first = reassembly()
+        first.take(trades(5, 34), 0)
+        first.take(voids, 0)
+        begun = first.ready.popleft()
+        for _ in range(given):
+            begun = first.ready.popleft()
+        state = reassembly(Position.from_bytes(first.position(begun, 1).to_bytes()))
+        state.replayed(T, 2, 1, 2, [voids, trades(2, 51, epoch=2)], 0)
+        assert delivered(state) == [*everything[given:], trade(51)]
+
+
+# ── exactly what was lost ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_joiner_counts_a_topic_from_its_newest_batch() -> None:
+    state = reassembly()
+    state.join("binance.", 1, {T: 1_000, "binance.trade.Y": 5})
+    state.behind(1, {T: 1_000, "binance.trade.Y": 5}, 0)
+    assert (state.waiting, state.knows(T), state.has_joined("binance.")) == (False, False, True)
+    state.behind(1, {T: 1_001, "binance.trade.Y": 5, "binance.trade.Z": 2}, 0)
+    assert dict(state.questions(0)) == {T: 1_001, "binance.trade.Z": 1}
+    state.replayed(T, 1, 1_001, 1_001, [trades(1_001, 7)], 0)
+    assert delivered(state) == [trade(7)]
+    resumed = reassembly(Position.from_bytes(state.position(None, 0).to_bytes()))
+    assert resumed.has_joined("binance.")
+    resumed.behind(1, {"binance.trade.Y": 6, "binance.trade.Z": 2}, 0)
+    assert dict(resumed.questions(0)) == {"binance.trade.Y": 6, "binance.trade.Z": 1}
+
+
+def test_what_a_joiner_has_still_to_read_is_not_passed_over() -> None:
+    state = reassembly()
+    state.join(T, 1, {T: 8})
+    state.take(trades(7, 70), 0)
+    state.take(trades(8, 71), 0)
+    state.take(trades(7, 70), 0)
+    assert numbers(delivered(state)) == [70, 71]
+    state.join(T, 1, {T: 9})
+    state.take(trades(9, 72), 0)
+    assert numbers(delivered(state)) == [72]
+
+
+@pytest.mark.parametrize("first", [Void(36, 38, 0), late(36)])
+def test_what_belongs_before_a_joiners_start_is_not_its_start(first: Event) -> None:
+    state = reassembly()
+    state.take(frame(5, first), 0)
+    state.take(trades(6, 82), 0)
+    assert delivered(state) == [trade(82)]
+
+
+@pytest.mark.parametrize(
+    ("follows", "ids", "rest"),
+    [
+        (trade(7), (None, None), [trade(7)]),
+        (trade(9), (7, 8), [trade(9)]),
+        (Gap(9, 9, "", 0), (7, 8), [Gap(9, 9, "", 0)]),
+        (Void(3, 3, 0), (None, None), [Void(3, 3, 0)]),
+        (Void(9, 9, 0), (7, 8), [Void(9, 9, 0)]),
+        (late(4), (None, None), [late(4)]),
+    ],
+)
+def test_a_loss_names_ids_only_where_they_are_known(
+    follows: Event, ids: tuple[int | None, int | None], rest: list[Event]
+) -> None:
+    """What was lost may have been late events of the gap, of which nothing tells."""
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(frame(2, Gap(2, 5, "", 0)), 0)
+    state.take(trades(3, 6), 0)
+    state.take(frame(5, follows), 0)
+    state.tick(PATIENCE)
+    assert delivered(state)[3:] == [Lost(T, 4, 4, *ids), *rest]
+
+
+def test_a_damaged_batch_of_what_was_given_is_no_loss_and_ids_are_named_once() -> None:
+    state = reassembly()
+    state.take(trades(1, 1, 2), 0)
+    state.take(trades(1, 1, 2, epoch=2)[:-3], 0)
+    state.take(trades(2, 2, 3, epoch=2)[:-3], 0)
+    state.take(trades(3, 6, epoch=2)[:-3], 0)
+    state.take(trades(4, 7, epoch=2), 0)
+    assert delivered(state) == [
+        trade(1), trade(2), Lost(T, 2, 2, 3, 3), lost(4, 5), Lost(T, 3, 3, 6, 6), trade(7),
+    ]  # fmt: skip

@@ -1,0 +1,105 @@
+"""Owns where one topic of a subscriber stands: its ids, its batches, and so which ids are missing before what comes next. Pure."""
+
+from __future__ import annotations
+
+from k2workers import wire
+from k2workers.events import (
+    ANNOUNCEMENT_SCHEMAS,
+    DATA_SCHEMAS,
+    SNAPSHOT_SCHEMAS,
+    Backfilled,
+    BookSnapshot,
+    Event,
+    Void,
+)
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Coverage
+from k2workers.sequencing.ranges import Range
+from k2workers.transport.position import TopicPosition
+
+_AHEAD = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
+"""Batches before whose first id nothing will come any more."""
+
+PositionFields = tuple[int, int, int, int, int, list[Range], bool]
+"""Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
+
+
+class Standing(Coverage):
+    """Where one topic stands: which of its ids were delivered, and which of its batches.
+
+    ``sequence`` is that of the last batch in ``epoch``. A topic that was never heard counts from there on.
+    """
+
+    __slots__ = ("asked_ns", "deadline_ns", "epoch", "gaps", "held", "renewed", "sequence")
+
+    def __init__(self, epoch: int, sequence: int, last_id: int = NO_ID, open_gaps: list[Range] | None = None) -> None:
+        super().__init__(last_id, open_gaps or ())
+        self.epoch = epoch
+        self.sequence = sequence
+        self.renewed = False
+        """A new epoch began and has not reached what was delivered: only ids can show whether something is lost."""
+        self.gaps: list[Range] = open_gaps or []
+        """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
+        self.held: dict[int, bytes] = {}
+        self.deadline_ns = 0
+        self.asked_ns = 0
+
+    @classmethod
+    def at(cls, position: TopicPosition) -> Standing:
+        """A topic that stands there."""
+        state = cls(position.epoch, position.sequence, position.last_id, position.open)
+        state.last_time_ns, state.renewed = position.last_time_ns, position.renewed
+        if position.continuity != NOT_KNOWN:
+            state.learn(position.continuity)
+        return state
+
+    @property
+    def heard(self) -> bool:
+        """Whether any batch has arrived."""
+        return self.continuity_number != NOT_KNOWN or bool(self.held)
+
+    def position_fields(self) -> PositionFields:
+        """Where it stands."""
+        return (
+            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self.gaps, self.renewed
+        )  # fmt: skip
+
+    def missing_before(self, header: wire.Header) -> Range | None:
+        """The ids that nothing has told of if this batch comes next; None if there are none, or if ids cannot show it."""
+        if header.schema in _AHEAD:
+            return self._missing_through(header.first_id - 1)
+        return self._missing_through(header.last_id) if header.schema in SNAPSHOT_SCHEMAS else None
+
+    def missing_before_event(self, event: Event) -> Range | None:
+        """The same for one event. A book stands for every change of it that did not come."""
+        if isinstance(event, BookSnapshot):
+            return self._missing_through(event.last_id)
+        if isinstance(event, Backfilled) and not self.renewed:
+            return None
+        return self._missing_through(event.first_id - 1)
+
+    def _missing_through(self, last_id: int) -> Range | None:
+        if not self.chained or last_id <= self.last_id or self.last_id == NO_ID:
+            return None
+        return self.last_id + 1, last_id
+
+    def admit(self, event: Event) -> Event | None:
+        # Before the topic's start: it may be far below what comes next, and filled a gap that was announced to others.
+        if self.last_id == NO_ID and self.chained and isinstance(event, Void):
+            return None
+        return super().admit(event)
+
+    def _admit_late(self, late: Backfilled) -> Event | None:
+        # Its gap may have been announced in a life that ended before we heard of it.
+        if self.renewed and self.chained and NO_ID != self.last_id < late.first_id:
+            self.last_id = late.last_id
+            return late
+        return super()._admit_late(late)
+
+
+def after(before: TopicPosition, given: list[Event]) -> TopicPosition:
+    """Where a topic stands after these events, if the rest of their batch is not given."""
+    state = Standing.at(before)
+    for event in given:
+        state.admit(event)
+    state.gaps = list(state.open)
+    return TopicPosition(*state.position_fields())
