@@ -28,7 +28,14 @@ from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import replay_server
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import Delivery, Lost, MessageBatch, Reassembly, ReassemblyCounters
+from k2workers.transport.reassembly import (
+    ASK_AGAIN_NS,
+    Delivery,
+    Lost,
+    MessageBatch,
+    Reassembly,
+    ReassemblyCounters,
+)
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
 from k2workers.transport.waiting_clock import WaitingClock
 
@@ -36,6 +43,9 @@ DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 TICK_S = 0.1
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
+
+REFUSAL_AGAIN_S = 60.0
+"""While two publishers speak at once, how often that is logged."""
 
 _log = structlog.get_logger(__name__)
 
@@ -130,8 +140,13 @@ class Subscriber:
         self._socket.subscribe(f"{HEARTBEAT_TOPIC} ")
         self._heartbeats = HEARTBEAT_TOPIC in self.topics
         self._heartbeat = (0, 0)
-        # Whether topics may have gone on unheard: then all of them are asked for, not only those with a visible hole.
-        self._unsure = position is not None
+        # Whether topics may have gone on unheard: then all of them are asked for, not only those with a visible hole. At the start
+        # the answer tells from where those count that the position does not know.
+        self._unsure = True
+        self._unanswered: set[str] = set()
+        """Topics whose newest sequences were asked for."""
+        self._asked_ns = 0
+        self._refusal_told_s = -REFUSAL_AGAIN_S
         self._subscribed = False
         self._left_waiting = False
         self._turns = Turns(256)
@@ -144,7 +159,7 @@ class Subscriber:
 
     @property
     def counters(self) -> ReassemblyCounters:
-        """Batches and events delivered, repaired, lost, and dropped as duplicates."""
+        """Batches and events delivered, repaired, lost, refused, and dropped as duplicates."""
         return self._reassembly.counters
 
     def position(self) -> Position:
@@ -184,11 +199,9 @@ class Subscriber:
         return self._turns.end(heard)
 
     def _hear(self, frame: bytes) -> None:
-        if frame.startswith(b"heartbeat "):
-            self._hear_heartbeat(frame)
-            if not self._heartbeats:
-                return
         try:
+            if frame.startswith(b"heartbeat ") and not (self._hear_heartbeat(frame) and self._heartbeats):
+                return
             self._reassembly.take(frame, self._clock.now_ns)
         except wire.WireError as error:
             _log.error("batch_unreadable", error=str(error))
@@ -216,22 +229,34 @@ class Subscriber:
         self._left_waiting = self._left_waiting or full
         return full
 
-    def _hear_heartbeat(self, frame: bytes) -> None:
+    def _hear_heartbeat(self, frame: bytes) -> bool:
+        """Returns whether it counts: not if its epoch was left."""
         header = wire.read_header(frame)
+        if not self._reassembly.enter(header.epoch):
+            return False
         epoch, sequence = self._heartbeat
         if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
             self._unsure = True
         self._heartbeat = (header.epoch, header.sequence)
         self._clock.heard(time.monotonic())
         self._subscribed = True
+        return True
 
     def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
+        # What is published says which life the feed is in: an answer of a new one may overtake what the last one published. It
+        # is asked for again.
         if word == replay_server.SINCE:
             epoch, first, newest = replay_server.unpack_since(rest[1])
-            self._reassembly.replayed(rest[0].decode(), epoch, first, newest, rest[2:], now_ns)
+            if epoch == self._reassembly.epoch:
+                self._reassembly.replayed(rest[0].decode(), epoch, first, newest, rest[2:], now_ns)
         elif word == replay_server.NEWEST:
             epoch, newest_of = replay_server.unpack_newest(rest[1])
-            self._reassembly.behind(epoch, newest_of, now_ns)
+            if epoch == self._reassembly.epoch:
+                wanted = rest[0].decode()
+                self._unanswered.discard(wanted)
+                if not self._reassembly.has_joined(wanted):
+                    self._reassembly.join(wanted, epoch, newest_of)
+                self._reassembly.behind(epoch, newest_of, now_ns)
 
     def _tick(self) -> None:
         """Ask for what is missing and give up what cannot be had; called about ten times a second."""
@@ -240,12 +265,27 @@ class Subscriber:
         if self._reassembly.unreadable:
             _log.error("batch_unreadable", error=self._reassembly.unreadable)
             self._reassembly.unreadable = ""
+        self._report_refusal()
         if self._recover and self._subscribed:
             if self._unsure:
-                self._unsure = False
-                for topic in self.topics:
+                self._unsure, self._unanswered, self._asked_ns = False, set(self.topics), now_ns - ASK_AGAIN_NS
+            if self._unanswered and now_ns - self._asked_ns >= ASK_AGAIN_NS:
+                self._asked_ns = now_ns
+                for topic in self._unanswered:
                     self._say(replay_server.NEWEST, topic.encode())
             self._ask(now_ns)
+
+    def _report_refusal(self) -> None:
+        refused, now_s = self._reassembly.refused_epoch, time.monotonic()
+        if refused is not None and now_s - self._refusal_told_s >= REFUSAL_AGAIN_S:
+            self._refusal_told_s, self._reassembly.refused_epoch = now_s, None
+            _log.error(
+                "two_publishers",
+                text="batches of an epoch that was left keep coming and are refused: two publishers speak at once",
+                taken_epoch=self._reassembly.epoch,
+                refused_epoch=refused,
+                refused_batches=self.counters.refused_batches,
+            )
 
     def _ask(self, now_ns: int) -> None:
         if self._recover and self._reassembly.waiting:
@@ -297,7 +337,8 @@ class Subscriber:
     def _put_snapshot(self, frames: list[bytes]) -> None:
         for frame in frames:
             # A topic that was heard live needs no last value, and must not be moved past what still waits to be read.
-            if not self._reassembly.knows(wire.read_header(frame).topic):
+            header = wire.read_header(frame)
+            if header.epoch == self._reassembly.epoch and not self._reassembly.knows(header.topic):
                 self._reassembly.take(frame, self._clock.now_ns)
 
     # ── plain iteration ─────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 import zmq
 
 from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
@@ -17,6 +18,7 @@ from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay_server import ReplayServer
+from k2workers.transport.reassembly import ASK_AGAIN_NS
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import READY_LIMIT
 from k2workers.venues.binance.streams import CHAIN
@@ -28,11 +30,12 @@ from tests.support.waiting import WAIT_S, until
 class Feed:
     """A publisher that can be told what to send; its heartbeat shows that a subscription has arrived."""
 
-    def __init__(self, host: str = "127.0.0.1", publish: str = "") -> None:
+    def __init__(self, host: str = "127.0.0.1", publish: str = "", epoch: int = 1) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.publisher = Publisher(self.context, publish or f"tcp://{host}:*")
         self.ring = ReplayRing(10_000_000, 10**12)
-        self.server = ReplayServer(self.context, f"tcp://{host}:*", self.ring, epoch=1)
+        self.server = ReplayServer(self.context, f"tcp://{host}:*", self.ring, epoch=epoch)
+        self.epoch = epoch
         self.beats = 0
 
     def close(self) -> None:
@@ -40,9 +43,9 @@ class Feed:
         self.server.close()
         self.context.term()
 
-    def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 1, withheld: bool = False) -> None:
+    def send(self, topic: str, sequence: int, *numbers: int, epoch: int = 0, withheld: bool = False) -> None:
         batch = batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
-        stamped = wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=1)
+        stamped = wire.publication(batch, epoch=epoch or self.epoch, sequence=sequence, publish_ns=1)
         self.ring.put(topic, sequence, stamped, 0)
         if not withheld:
             self.publisher.publish(stamped)
@@ -50,7 +53,7 @@ class Feed:
     def heartbeat(self) -> None:
         batch = batch_of("heartbeat", [Heartbeat(1)])
         self.beats += 1
-        self.publisher.publish(wire.publication(batch, epoch=1, sequence=self.beats, publish_ns=1))
+        self.publisher.publish(wire.publication(batch, epoch=self.epoch, sequence=self.beats, publish_ns=1))
 
     async def beat(self) -> None:
         while True:
@@ -335,3 +338,92 @@ async def test_a_defect_reaches_the_program_that_waits(feed: Feed, step: str, mo
 async def _read_on(subscriber: Subscriber) -> None:
     async for _ in subscriber:
         pass
+
+
+@pytest.mark.parametrize("ring_bytes", [10_000_000, 300])
+async def test_a_joiner_is_told_of_no_loss_before_it_joined(feed: Feed, ring_bytes: int) -> None:
+    feed.ring = ReplayRing(ring_bytes, 10**12)
+    feed.server.close()
+    feed.server = ReplayServer(feed.context, "tcp://127.0.0.1:*", feed.ring, epoch=1)
+    feed.server.start()
+    for sequence in range(1, 1_001):
+        feed.send("t.a", sequence, sequence)
+    async with Subscriber(["t."], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        await until(lambda: "t.a" in subscriber.position().topics)
+        feed.send("t.b", 1, 7)
+        feed.beats += 1  # one heartbeat was lost
+        feed.heartbeat()
+        feed.send("t.a", 1_001, 1_001, withheld=True)
+        feed.beats += 1
+        feed.heartbeat()
+        async with asyncio.timeout(WAIT_S):
+            items = [await anext(subscriber) for _ in range(2)]
+    assert sorted((item.topic, item.sequence) for item in items if isinstance(item, Message)) == [
+        ("t.a", 1_001), ("t.b", 1),
+    ]  # fmt: skip
+
+
+async def test_a_position_of_a_higher_epoch_goes_on_where_the_clock_is_behind(feed: Feed) -> None:
+    feed.server.start()
+    feed.send("t", 1, 10, 11)
+    feed.send("t", 2, 14)
+    position = Position({"t": TopicPosition(9, 70, 10, -1, CHAIN.number, open=[])})
+    async with Subscriber(
+        ["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint, position=position
+    ) as subscriber:
+        await subscribed(feed, subscriber)
+        async with asyncio.timeout(WAIT_S):
+            items = [await anext(subscriber) for _ in range(3)]
+    assert [item if isinstance(item, Lost) else item.event.first_id for item in items] == [
+        11, Lost("t", 0, -1, 12, 13), 14,
+    ]  # fmt: skip
+
+
+async def test_two_publishers_at_once_are_an_error_by_name_and_nothing_flips(feed: Feed) -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with Subscriber(["t", "heartbeat"], feed.publisher.endpoint, recover=False) as subscriber:
+            await subscribed(feed, subscriber)
+            feed.send("t", 1, 10, epoch=5)
+            feed.send("t", 1, 11, epoch=4)
+            for number in range(12, 20):
+                feed.send("t", number, number, epoch=5)
+                feed.send("t", number - 10, number, epoch=4)
+            got = []
+            async with asyncio.timeout(WAIT_S):
+                while len(got) < 10:
+                    item = await anext(subscriber)
+                    got += [item.event.first_id] if isinstance(item, Message) and item.topic == "t" else []
+            await until(lambda: bool(logged))
+            feed.send("t", 20, 20, epoch=5)
+            feed.heartbeat()
+            await until(lambda: subscriber.counters.refused_batches == 10)
+    assert got == list(range(10, 20))
+    assert [(line["event"], line["taken_epoch"], line["refused_epoch"]) for line in logged] == [("two_publishers", 4, 5)]
+
+
+async def test_the_newest_sequences_are_asked_for_until_they_are_answered(feed: Feed) -> None:
+    """The answer of a life that nothing was heard of yet does not count."""
+    feed.server.close()
+    late = Feed(epoch=2)
+    late.server.start()
+    late.send("t", 1, 10, withheld=True)
+    late.send("t", 2, 11, withheld=True)
+    position = Position({"t": TopicPosition(1, 5, 10, -1, CHAIN.number, open=[])})
+    async with Subscriber(
+        ["t"], feed.publisher.endpoint, snapshot_endpoint=late.server.endpoint, position=position
+    ) as subscriber:
+        await subscribed(feed, subscriber)
+        await until(lambda: subscriber._asked_ns > 0)
+        beating = asyncio.create_task(feed.beat())
+        feed.send("t", 6, 11, withheld=True)
+        feed.send("t", 7, 12, withheld=True)
+        await until(lambda: subscriber._asked_ns > 2 * ASK_AGAIN_NS)
+        assert subscriber.position().topics["t"].epoch == 1
+        feed.epoch = 2
+        async with asyncio.timeout(WAIT_S):
+            item = await anext(subscriber)
+        beating.cancel()
+    late.close()
+    assert isinstance(item, Message)
+    assert (item.event.first_id, item.sequence) == (11, 2)
