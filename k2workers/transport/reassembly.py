@@ -304,7 +304,7 @@ class Reassembly:
         if not state.all_new(header.schema, header.first_id):
             self._deliver_new(state, header, events)
             return
-        if header.first_id != state.last_id + 1 and (missing := state.missing_before(header)) is not None:
+        if state.chained and header.first_id != state.last_id + 1 and (missing := state.missing_before(header)):
             self._lose(header.topic, state, NO_SEQUENCES, missing)
         before = state.position_fields()
         state.sequence, state.last_id, state.renewed = header.sequence, header.last_id, False

@@ -24,9 +24,11 @@ from k2workers.events import (
     Trade,
     Void,
 )
+from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
+from k2workers.venues.binance.streams import BOOK
 from tests.support.batches import batch_of
 
 T = "binance.trade.X"
@@ -211,50 +213,103 @@ def test_a_position_is_what_was_given_and_survives_being_saved() -> None:
 
 
 class ManyLives(RuleBasedStateMachine):
-    """A publisher that loses frames on the way, a ring that forgets, an aggregator that dies and repeats, a program that
-    restarts from its saved position.
+    """A publisher that loses frames on the way, a ring that forgets, an aggregator that dies and goes on from an earlier place in
+    an epoch of any number, with records of any kind first; an old publisher that still speaks; a program that restarts
+    from its saved position.
 
-    Invariants: nothing is delivered twice; ids only rise; every id up to the newest delivered one was delivered, or named in
-    a Lost or a Gap; after a repair with a ring that holds everything, nothing is lost.
+    Invariants: no id is given twice; ids only rise; what comes late was named before, or is ahead; a Lost names no id that was given;
+    every id up to the newest is given or named; at the end that holds for all that was ever published.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.state = reassembly()
         self.now_ns = 0
-        self.epoch = 1
+        self.epoch, self.epochs = 50, {50}
         self.sequence = 0
-        self.next_id = 1
-        self.published: list[list[int]] = []
+        self.head = 0
+        self.open = IdRanges()
+        self.voids: dict[int, bool] = {}
+        """Whether an id that was published never existed; it stays so in each life."""
+        self.places: list[tuple[int, list[Range]]] = []
+        """Where the aggregator stood: it may go on from any of them."""
         self.ring = ReplayRing(4_000, 10**18)
+        self.frames: list[tuple[int, bytes]] = []
         self.seen: set[int] = set()
+        self.void: set[int] = set()
         self.named: set[int] = set()
         self.reached = 0
-        self._publish(arrives=True)
+        self.publish("data", 1, arrives=True)
 
-    @rule(arrives=st.booleans(), count=st.integers(1, 3))
-    def publish(self, arrives: bool, count: int) -> None:
-        self._publish(arrives, count)
+    # ── the aggregator ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _publish(self, arrives: bool, count: int = 1) -> None:
-        ids = list(range(self.next_id, self.next_id + count))
-        self.next_id += count
-        self.published.append(ids)
-        self._send(ids, arrives)
+    @rule(kind=st.sampled_from(["data", "data", "void", "gap", "book", "late"]), count=st.integers(1, 3), arrives=st.booleans())
+    def publish(self, kind: str, count: int, arrives: bool) -> None:
+        first, last = self.head + 1, self.head + count
+        if kind == "late":
+            self._send(self._late(count), arrives)
+            return
+        if kind in {"data", "void"}:  # as far as that is what these ids are
+            last = next((n for n in range(first, last + 1) if self.voids.get(n, kind == "void") != (kind == "void")), last + 1) - 1
+        event: Event = {
+            "data": DepthUpdate(first, last, [], [], 0, 0),
+            "void": Void(first, last, 0),
+            "gap": Gap(first, last, "", 0),
+            "book": BookSnapshot(self.head, [], [], 0),
+        }[kind]
+        if kind == "book":
+            self.open = IdRanges()
+        elif last >= first:
+            self.head = last
+            if kind == "gap":
+                self.open.add(first, last)
+            else:
+                self.voids |= dict.fromkeys(range(first, last + 1), kind == "void")
+        if kind == "book" or last >= first:
+            self._send([event], arrives)
 
-    def _send(self, ids: list[int], arrives: bool) -> None:
+    def _late(self, count: int) -> list[Event]:
+        """What fills open gaps: the first of each, all of one type."""
+        found: list[Event] = []
+        firsts = [low for low, _ in self.open][:count]
+        for number in firsts:
+            if self.voids.setdefault(number, number % 3 == 0) == self.voids[firsts[0]]:
+                self.open.remove(number, number)
+                diff = DepthUpdate(number, number, [], [], 0, 0)
+                found.append(Void(number, number, 0) if self.voids[number] else Backfilled(diff))
+        return found
+
+    def _send(self, events: list[Event], arrives: bool) -> None:
+        if not events:
+            return
         self.sequence += 1
-        made = trades(self.sequence, *ids, epoch=self.epoch)
+        batch = batch_of(T, events, BOOK)
+        made = wire.publication(batch, epoch=self.epoch, sequence=self.sequence, publish_ns=0)
         self.ring.put(T, self.sequence, made, 0)
+        self.frames.append((self.epoch, made))
+        self.places.append((self.head, list(self.open)))
         if arrives:
             self.state.take(made, self.now_ns)
 
-    @rule(again=st.integers(0, 5), arrives=st.booleans())
-    def aggregator_restarts(self, again: int, arrives: bool) -> None:
-        self.epoch, self.sequence = self.epoch + 1, 0
+    @rule(epoch=st.integers(1, 100), back=st.integers(1, 6))
+    def aggregator_restarts(self, epoch: int, back: int) -> None:
+        if epoch in self.epochs:
+            return
+        self.epochs.add(epoch)
+        self.epoch, self.sequence = epoch, 0
         self.ring = ReplayRing(4_000, 10**18)
-        for ids in self.published[len(self.published) - again :]:
-            self._send(ids, arrives)
+        self.head, gaps = self.places[max(0, len(self.places) - back)]
+        self.open = IdRanges(gaps)
+
+    @rule(which=st.integers(1, 40))
+    def an_old_publisher_speaks(self, which: int) -> None:
+        epoch, old = self.frames[max(0, len(self.frames) - which)]
+        if epoch in self.state.position(None, 0).left:
+            before = len(self.state.ready), self.state.counters.refused_batches
+            self.state.take(old, self.now_ns)
+            assert (len(self.state.ready), self.state.counters.refused_batches) == (before[0], before[1] + 1)
+
+    # ── the subscriber ──────────────────────────────────────────────────────────────────────────────────────
 
     @rule()
     def ask(self) -> None:
@@ -265,6 +320,7 @@ class ManyLives(RuleBasedStateMachine):
 
     @rule()
     def heartbeat(self) -> None:
+        assert self.state.enter(self.epoch)
         self.state.behind(self.epoch, self.ring.newest(T), self.now_ns)
 
     @rule()
@@ -290,24 +346,50 @@ class ManyLives(RuleBasedStateMachine):
 
     def _count(self, items: Sequence[Event | Lost]) -> None:
         for item in items:
-            if isinstance(item, Lost):
-                if item.first_id is not None and item.last_id is not None:
-                    self.named |= set(range(item.first_id, item.last_id + 1))
-                    self.reached = max(self.reached, item.last_id)
+            if isinstance(item, Lost) and item.last_id is None:
+                continue
+            assert item.first_id is not None
+            assert item.last_id is not None
+            ids = set(range(item.first_id, item.last_id + 1))
+            assert ids, "nothing"
+            if isinstance(item, BookSnapshot):
+                assert item.last_id >= self.reached, "goes back"
+            elif isinstance(item, Void):
+                assert not ids & self.seen, "given and void"
+                assert ids - self.void, "given twice"
+                self.void |= ids
             else:
-                assert item.first_id not in self.seen, "given twice"
-                assert item.first_id > self.reached, "goes back"
-                self.reached = item.first_id
-                self.seen.add(item.first_id)
+                assert not ids & (self.seen | self.void), "given twice"
+                if isinstance(item, Backfilled):
+                    assert ids <= self.named or item.first_id > self.reached
+                else:
+                    assert item.first_id > self.reached, "goes back"
+                if isinstance(item, Gap | Lost):
+                    self.named |= ids
+                else:
+                    self.seen |= ids
+            self.reached = max(self.reached, item.last_id)
 
     @invariant()
     def every_id_is_given_or_named(self) -> None:
-        known = self.seen | self.named  # where a program begins that was never given anything is its start
-        assert not known or set(range(min(known), self.reached + 1)) == known
+        known = self.seen | self.void | self.named
+        assert not known or set(range(min(known), self.reached + 1)) <= known
+
+    def teardown(self) -> None:
+        """At last everything arrives."""
+        newest = max(head for head, _ in self.places)
+        while self.head <= newest:
+            self.publish("gap", 3, arrives=True)
+        for _ in range(len(self.frames)):
+            self.ask()
+        assert not self.state.waiting
+        self.read()
+        self.every_id_is_given_or_named()
+        assert self.reached in {self.head, 0} or not self.seen
 
 
 TestManyLives = ManyLives.TestCase
-TestManyLives.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestManyLives.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 
 
 def test_a_schema_of_a_newer_feed_is_named_and_the_topic_goes_on() -> None:
