@@ -9,7 +9,18 @@ import pytest
 from k2workers import wire
 from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair
 from k2workers.errors import StateError
-from k2workers.events import ROW_OF, TABLE, Backfilled, BookSnapshot, DepthUpdate, Event, EventRow, Gap, Part, covered_ids
+from k2workers.events import (
+    ROW_OF,
+    TABLE,
+    Backfilled,
+    BookSnapshot,
+    DepthUpdate,
+    Event,
+    EventRow,
+    Gap,
+    Part,
+    covered_ids,
+)
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.lane import Lane
 from k2workers.sequencing.lane_choice import lane_of

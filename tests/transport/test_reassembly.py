@@ -243,14 +243,19 @@ class ManyLives(RuleBasedStateMachine):
 
     # ── the aggregator ──────────────────────────────────────────────────────────────────────────────────────
 
-    @rule(kind=st.sampled_from(["data", "data", "void", "gap", "book", "late"]), count=st.integers(1, 3), arrives=st.booleans())
+    @rule(
+        kind=st.sampled_from(["data", "data", "void", "gap", "book", "late"]),
+        count=st.integers(1, 3),
+        arrives=st.booleans(),
+    )
     def publish(self, kind: str, count: int, arrives: bool) -> None:
         first, last = self.head + 1, self.head + count
         if kind == "late":
             self._send(self._late(count), arrives)
             return
         if kind in {"data", "void"}:  # as far as that is what these ids are
-            last = next((n for n in range(first, last + 1) if self.voids.get(n, kind == "void") != (kind == "void")), last + 1) - 1
+            others = (n for n in range(first, last + 1) if self.voids.get(n, kind == "void") != (kind == "void"))
+            last = next(others, last + 1) - 1
         event: Event = {
             "data": DepthUpdate(first, last, [], [], 0, 0),
             "void": Void(first, last, 0),

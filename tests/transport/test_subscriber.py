@@ -17,8 +17,8 @@ from k2workers.events import Heartbeat, Trade
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.reassembly import ASK_AGAIN_NS
+from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.subscriber import READY_LIMIT
 from k2workers.venues.binance.streams import CHAIN
@@ -399,7 +399,9 @@ async def test_two_publishers_at_once_are_an_error_by_name_and_nothing_flips(fee
             feed.heartbeat()
             await until(lambda: subscriber.counters.refused_batches == 10)
     assert got == list(range(10, 20))
-    assert [(line["event"], line["taken_epoch"], line["refused_epoch"]) for line in logged] == [("two_publishers", 4, 5)]
+    assert [(line["event"], line["taken_epoch"], line["refused_epoch"]) for line in logged] == [
+        ("two_publishers", 4, 5)
+    ]
 
 
 async def test_the_newest_sequences_are_asked_for_until_they_are_answered(feed: Feed) -> None:
