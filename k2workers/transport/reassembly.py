@@ -170,11 +170,9 @@ class Reassembly:
 
     def replayed(self, topic: str, epoch: int, first: int, newest: int, frames: list[bytes], now_ns: int) -> None:
         """The ring's answer: it holds sequences ``first`` to ``newest``, and gave these frames."""
-        if not self._hears(epoch):
-            return
         state = self._topics.get(topic)
-        if state is None:
-            state = self._topics[topic] = Standing(epoch, first - 1)
+        if state is None or not self._hears(epoch):
+            return
         before, lost = state.sequence, max(0, first - 1 - state.sequence)
         for frame in frames:
             header = wire.read_header(frame)
