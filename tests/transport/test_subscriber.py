@@ -429,3 +429,28 @@ async def test_the_newest_sequences_are_asked_for_until_they_are_answered(feed: 
     late.close()
     assert isinstance(item, Message)
     assert (item.event.first_id, item.sequence) == (11, 2)
+
+
+async def test_a_running_subscriber_goes_on_in_a_life_whose_epoch_is_lower() -> None:
+    first = Feed(epoch=9)
+    first.server.start()
+    published, asked = first.publisher.endpoint, first.server.endpoint
+    async with Subscriber(["t"], published, snapshot_endpoint=asked) as subscriber:
+        await subscribed(first, subscriber)
+        first.send("t", 1, 10, 11)
+        items = [await anext(subscriber) for _ in range(2)]
+        first.close()
+        second = Feed(publish=published, epoch=3)
+        second.server.close()
+        second.server = ReplayServer(second.context, asked, second.ring, epoch=3)
+        second.server.start()
+        second.send("t", 1, 11, 12)
+        second.send("t", 2, 15, 16)
+        beating = asyncio.create_task(second.beat())
+        async with asyncio.timeout(WAIT_S):
+            items += [await anext(subscriber) for _ in range(4)]
+        beating.cancel()
+        second.close()
+    assert [item if isinstance(item, Lost) else item.event.first_id for item in items] == [
+        10, 11, 12, Lost("t", 0, -1, 13, 14), 15, 16,
+    ]  # fmt: skip
