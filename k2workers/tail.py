@@ -69,7 +69,13 @@ def _fields(item: Message) -> dict[str, object]:
 
 def _json(item: Message | Lost) -> str:
     if isinstance(item, Lost):
-        row: dict[str, object] = {"lost": item.topic, "first": item.first_sequence, "last": item.last_sequence}
+        row: dict[str, object] = {
+            "lost": item.topic,
+            "first": item.first_sequence,
+            "last": item.last_sequence,
+            "first_id": item.first_id,
+            "last_id": item.last_id,
+        }
     else:
         row = {
             "topic": item.topic,
