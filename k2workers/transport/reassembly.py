@@ -154,7 +154,8 @@ class Reassembly:
             return
         state = self._topics.get(header.topic)
         if state is None:
-            state = self._topics[header.topic] = Standing(header.epoch, header.sequence - 1)
+            begins = 0 if self._begun_since(header.topic) else header.sequence - 1
+            state = self._topics[header.topic] = Standing(header.epoch, begins)
         if header.sequence == state.sequence + 1:
             self._deliver(state, header, frame)
             if state.held:
@@ -242,6 +243,10 @@ class Reassembly:
     def _hears(self, epoch: int) -> bool:
         """Whether an answer is of this life or a new one. One of an earlier life was only late."""
         return epoch not in self._left and self.enter(epoch)
+
+    def _begun_since(self, topic: str) -> bool:
+        """Whether a topic that is not known has begun since the program joined: then none of its batches was before that."""
+        return any(topic == wanted or (wanted[-1:] == "." and topic.startswith(wanted)) for wanted in self._joined)
 
     def _begin_anew(self, topic: str, state: Standing, epoch: int) -> None:
         """The topic counts from 1 in a new epoch."""

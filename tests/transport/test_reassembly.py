@@ -571,6 +571,28 @@ def test_a_joiner_counts_a_topic_from_its_newest_batch() -> None:
     assert dict(resumed.questions(0)) == {"binance.trade.Y": 6, "binance.trade.Z": 1}
 
 
+@pytest.mark.parametrize("wanted", ["binance.", T])
+def test_a_topic_that_begins_after_joining_counts_from_its_first_batch(wanted: str) -> None:
+    state = reassembly()
+    state.join("another", 1, {})
+    state.join(wanted, 1, {})
+    state.take(trades(3, 3), 0)
+    state.take(frame(3, trade(3), topic="elsewhere"), 0)
+    assert list(state.questions(0)) == [(T, 1)]
+    state.tick(PATIENCE)
+    assert delivered(state) == [trade(3), Lost(T, 1, 2), trade(3)]
+
+
+def test_an_answer_of_a_life_that_was_left_tells_a_joiner_nothing() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    assert state.enter(2)
+    state.join("binance.", 1, {T: 7})
+    assert not state.has_joined("binance.")
+    state.replayed(T, 1, 1, 1, [trades(1, 1)], 0)
+    assert (state.counters.refused_batches, state.refused_epoch) == (0, None), "it was only late"
+
+
 def test_what_a_joiner_has_still_to_read_is_not_passed_over() -> None:
     state = reassembly()
     state.join(T, 1, {T: 8})
