@@ -18,6 +18,7 @@ import msgspec
 from k2workers import wire
 from k2workers.continuity import Continuity
 from k2workers.events import DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Event
+from k2workers.sequencing.coverage import NO_ID
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.standing import PositionFields, Standing, after
@@ -187,8 +188,8 @@ class Reassembly:
         if newest > state.sequence:
             self._want(topic, state, now_ns)
             state.asked_ns = 0 if frames else now_ns  # more at once after progress
-        elif not state.held:
-            self._waiting.pop(topic, None)
+        else:
+            self._rest(topic, state)
 
     def behind(self, epoch: int, newest: dict[str, int], now_ns: int) -> None:
         """The ring's newest sequences: topics that are behind them need a repair."""
@@ -207,8 +208,9 @@ class Reassembly:
             if state.held:
                 self._give_up(topic, state, min(state.held) - 1)
                 state.deadline_ns = now_ns + self._patience_ns
-            if not state.held:
-                self._waiting.pop(topic, None)
+            if state.former:
+                self._give_former(topic, state)
+            self._rest(topic, state)
 
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,7 +252,11 @@ class Reassembly:
 
     def _begin_anew(self, topic: str, state: Standing, epoch: int) -> None:
         """The topic counts from 1 in a new epoch."""
-        if state.held:
+        if state.held and state.chained and state.last_id != NO_ID and self._patience_ns:
+            state.former += state.held.values()
+            state.former.sort(key=lambda frame: wire.read_header(frame).first_id)
+            state.held.clear()
+        elif state.held:
             self._give_up(topic, state, max(state.held))
         self._left[state.epoch] = None
         state.epoch, state.sequence, state.renewed = epoch, 0, True
@@ -292,7 +298,11 @@ class Reassembly:
         while (frame := state.held.pop(state.sequence + 1, None)) is not None:
             self._held_bytes -= len(frame)
             self._deliver(state, wire.read_header(frame), frame)
-        if not state.held:
+        self._rest(topic, state)
+
+    def _rest(self, topic: str, state: Standing) -> None:
+        """It waits no longer, unless something of it is still held."""
+        if not state.held and not state.former:
             self._waiting.pop(topic, None)
 
     def _deliver(self, state: Standing, header: wire.Header, frame: bytes) -> None:
@@ -304,18 +314,45 @@ class Reassembly:
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
             return
+        if state.renewed:
+            self._compare_lives(state, header)
         if not state.all_new(header.schema, header.first_id):
-            self._deliver_new(state, header, events)
+            self._give_new(state, header, events, header.sequence)
             return
         if state.chained and header.first_id != state.last_id + 1 and (missing := state.missing_before(header)):
             self._lose(header.topic, state, NO_SEQUENCES, missing)
         before = state.position_fields()
-        state.sequence, state.last_id, state.renewed = header.sequence, header.last_id, False
+        state.sequence, state.last_id = header.sequence, header.last_id
         self._give(header, state, events, before)
 
-    def _deliver_new(self, state: Standing, header: wire.Header, events: list[Event]) -> None:
-        """What is new of a batch that must be looked at event by event. Missing ids between two of them divide it."""
-        before, reached = state.position_fields(), state.last_id
+    def _compare_lives(self, state: Standing, header: wire.Header) -> None:
+        """A batch of a life that had not shown how far it is: does it, and does it bring again what was held before?"""
+        if state.former and state.missing_before(header) is not None:
+            self._give_former(header.topic, state)
+        if header.schema in _AT_THE_HEAD or not state.chained:
+            self._held_bytes -= sum(map(len, state.former))
+            state.former = []
+            self._rest(header.topic, state)
+            state.renewed = state.chained and header.last_id < state.last_id
+
+    def _give_former(self, topic: str, state: Standing) -> None:
+        """Deliver what was held when an earlier life ended, and name the ids that are missing before it."""
+        former, state.former = state.former, []
+        for frame in former:
+            self._held_bytes -= len(frame)
+            header = wire.read_header(frame)
+            try:
+                self._give_new(state, header, wire.decode_events(frame, header), state.sequence)
+            except wire.WireError as error:
+                self.unreadable = str(error)  # its ids are missing before what comes next
+        self._rest(topic, state)
+
+    def _give_new(self, state: Standing, header: wire.Header, events: list[Event], sequence: int) -> None:
+        """What is new of a batch that must be looked at event by event; then the topic stands at ``sequence``.
+
+        Missing ids between two of its events divide it.
+        """
+        before = state.position_fields()
         run: list[Event] = []
         for event in events:
             if (missing := state.missing_before_event(event)) is not None:
@@ -330,9 +367,7 @@ class Reassembly:
             else:
                 self.counters.duplicates_dropped += 1
         state.gaps = list(state.open)
-        state.sequence = header.sequence
-        if header.last_id >= reached and header.schema in _AT_THE_HEAD:
-            state.renewed = False
+        state.sequence = sequence
         if run:
             self._give(header, state, run, before)
 

@@ -29,7 +29,7 @@ class Standing(Coverage):
     ``sequence`` is that of the last batch in ``epoch``. A topic that was never heard counts from there on.
     """
 
-    __slots__ = ("asked_ns", "deadline_ns", "epoch", "gaps", "held", "renewed", "sequence")
+    __slots__ = ("asked_ns", "deadline_ns", "epoch", "former", "gaps", "held", "renewed", "sequence")
 
     def __init__(self, epoch: int, sequence: int, last_id: int = NO_ID, open_gaps: list[Range] | None = None) -> None:
         super().__init__(last_id, open_gaps or ())
@@ -40,6 +40,8 @@ class Standing(Coverage):
         self.gaps: list[Range] = open_gaps or []
         """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
         self.held: dict[int, bytes] = {}
+        self.former: list[bytes] = []
+        """What was held when an earlier life ended, by ids: of use only if the new life does not bring it again."""
         self.deadline_ns = 0
         self.asked_ns = 0
 

@@ -647,3 +647,51 @@ def test_a_damaged_batch_of_what_was_given_is_no_loss_and_ids_are_named_once() -
     assert delivered(state) == [
         trade(1), trade(2), Lost(T, 2, 2, 3, 3), lost(4, 5), Lost(T, 3, 3, 6, 6), trade(7),
     ]  # fmt: skip
+
+
+def with_a_hole() -> Reassembly:
+    """50 was given, 51 to 59 are missing, 60 is held; then the life ends."""
+    state = reassembly()
+    state.take(trades(5, 50), 0)
+    state.take(trades(9, 60), 0)
+    assert delivered(state) == [trade(50)]
+    assert state.enter(2)
+    return state
+
+
+def test_a_hole_that_the_next_life_fills_is_no_loss() -> None:
+    state = with_a_hole()
+    state.take(frame(1, Void(20, 20, 0), epoch=2), 0)
+    state.take(trades(2, 49, 50, 51, epoch=2), 0)
+    state.take(trades(3, *range(52, 62), epoch=2), 0)
+    assert numbers(items := delivered(state)) == list(range(51, 62))
+    assert len(items) == 11
+    assert (state.waiting, state.counters.lost_batches) == (False, 0)
+
+
+@pytest.mark.parametrize("first", [trade(63), Void(63, 63, 0)])
+def test_what_was_held_when_a_life_ended_is_given_if_the_next_begins_beyond(first: Event) -> None:
+    state = with_a_hole()
+    state.take(frame(1, first, epoch=2), 0)
+    assert delivered(state) == [lost(51, 59), trade(60), lost(61, 62), first]
+    assert not state.waiting
+
+
+def test_what_was_held_when_a_life_ended_is_given_when_its_time_is_up() -> None:
+    state = with_a_hole()
+    state.replayed(T, 2, 1, 0, [], 0)
+    assert state.waiting
+    state.tick(PATIENCE)
+    assert delivered(state) == [lost(51, 59), trade(60)]
+    assert not state.waiting
+    state.take(trades(1, 50, 51, 60, 61, epoch=2), 0)
+    assert delivered(state) == [trade(61)]
+
+
+def test_what_was_held_over_two_lives_is_given_in_the_order_of_ids() -> None:
+    state = with_a_hole()
+    state.take(trades(4, 55, epoch=2), 0)
+    state.take(trades(6, 60, epoch=2)[:-3], 0)
+    state.take(trades(1, 61, epoch=3), 0)
+    assert delivered(state) == [lost(51, 54), trade(55), lost(56, 59), trade(60), trade(61)]
+    assert "trade.X" in state.unreadable
