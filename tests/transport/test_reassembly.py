@@ -387,6 +387,7 @@ class ManyLives(RuleBasedStateMachine):
             self.publish("gap", 3, arrives=True)
         for _ in range(len(self.frames)):
             self.ask()
+        self.patience_ends()
         assert not self.state.waiting
         self.read()
         self.every_id_is_given_or_named()
