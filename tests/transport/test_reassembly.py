@@ -24,8 +24,9 @@ from k2workers.events import (
     Trade,
     Void,
 )
+from k2workers.sequencing.coverage import NOT_KNOWN
 from k2workers.sequencing.ranges import IdRanges, Range
-from k2workers.transport.position import Position
+from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BOOK
@@ -389,6 +390,7 @@ class ManyLives(RuleBasedStateMachine):
             self.ask()
         self.patience_ends()
         assert not self.state.waiting
+        assert self.state._held_bytes == 0
         self.read()
         self.every_id_is_given_or_named()
         assert self.reached == self.head
@@ -696,3 +698,10 @@ def test_what_was_held_over_two_lives_is_given_in_the_order_of_ids() -> None:
     state.take(trades(1, 61, epoch=3), 0)
     assert delivered(state) == [lost(51, 54), trade(55), lost(56, 59), trade(60), trade(61)]
     assert "trade.X" in state.unreadable
+
+
+def test_a_life_is_left_whether_or_not_a_topic_was_heard_in_it() -> None:
+    state = reassembly()
+    assert [state.enter(epoch) for epoch in (1, 2, 1)] == [True, True, False]
+    state = reassembly(Position({T: TopicPosition(5, 1, 1, -1, NOT_KNOWN, [])}))
+    assert [state.enter(epoch) for epoch in (3, 5, 3)] == [True, False, True]

@@ -14,6 +14,7 @@ import zmq
 from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
+from k2workers.transport import replay_server
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
@@ -454,3 +455,20 @@ async def test_a_running_subscriber_goes_on_in_a_life_whose_epoch_is_lower() -> 
     assert [item if isinstance(item, Lost) else item.event.first_id for item in items] == [
         10, 11, 12, Lost("t", 0, -1, 13, 14), 15, 16,
     ]  # fmt: skip
+
+
+async def test_only_what_is_published_begins_another_life(feed: Feed) -> None:
+    """Answers come on another way, and may overtake what the life before has published."""
+    async with Subscriber(["t"], feed.publisher.endpoint) as subscriber:
+        await subscribed(feed, subscriber)
+        feed.send("t", 1, 10)
+        assert isinstance(await anext(subscriber), Message)
+        published = wire.publication(
+            batch_of("t.new", [Trade(7, "1", "1", True, 0, 0, 7)]), epoch=2, sequence=1, publish_ns=1
+        )
+        subscriber._hear_reply(replay_server.SINCE, [b"t", replay_server.pack((2, 1, 1)), published], 0)
+        subscriber._hear_reply(replay_server.NEWEST, [b"t", replay_server.pack((2, {"t": 1}))], 0)
+        subscriber._put_snapshot([published])
+        assert subscriber._reassembly.epoch == 1
+        feed.send("t", 2, 11)
+        assert isinstance(await anext(subscriber), Message)
