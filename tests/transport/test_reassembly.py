@@ -669,7 +669,7 @@ def test_a_hole_that_the_next_life_fills_is_no_loss() -> None:
     state.take(trades(3, *range(52, 62), epoch=2), 0)
     assert numbers(items := delivered(state)) == list(range(51, 62))
     assert len(items) == 11
-    assert (state.waiting, state.counters.lost_batches) == (False, 0)
+    assert (state.waiting, state.counters.lost_batches, state._held_bytes) == (False, 0, 0)
 
 
 @pytest.mark.parametrize("first", [trade(63), Void(63, 63, 0)])
