@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from pathlib import Path
 
+import msgspec
 import structlog
 import uvloop
 import zmq
 
-from k2workers import checkpoint, every, log, wire
+from k2workers import every, log, wire
+from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
 from k2workers.continuity import RECORDS
-from k2workers.errors import CheckpointUnusable
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
-from k2workers.every import Every, beside
+from k2workers.every import Every
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
@@ -34,10 +36,12 @@ METRICS_S = 1.0
 CHECKPOINT_S = 1.0
 
 KEEP_NS = 2_000_000_000
-"""Workers keep what is newer than this: frames on their way to subscribers die with this process, and only the workers can
-send them again. For the same reason a checkpoint holds where the topics stood one checkpoint ago."""
+"""A checkpoint holds where the topics stood this long ago: frames on their way to subscribers die with this process, and only the
+workers can send them again. They keep what the last checkpoint that was written does not cover."""
 
-WARN_EVERY_NS = 60_000_000_000
+MOMENTS = 4
+"""Moments that wait to become old enough for a checkpoint; if the disk is slower than that, the oldest is left out."""
+
 QUIET_S = 0.2
 """A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
 
@@ -46,51 +50,12 @@ DRAIN_LIMIT_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class CheckpointFile:
-    """The checkpoint file of one run: read once at the start, then written steadily. A failure is logged and counted; it never stops the feed."""
+class _Moment(msgspec.Struct, frozen=True, gc=False):
+    """Where everything stood at one time (monotonic): what a checkpoint holds, and what it covers."""
 
-    def __init__(self, path: Path, source: str, max_age_s: float) -> None:
-        self.failures = 0
-        self._path = path
-        self._source = source
-        self._max_age_ns = int(max_age_s * 1e9)
-        self._warned_ns = -WARN_EVERY_NS
-        self._saving: asyncio.Task[None] | None = None
-
-    def read(self) -> checkpoint.Checkpoint:
-        """The positions of an earlier life; none if there was none, or if its file cannot be used."""
-        try:
-            content = self._path.read_bytes()
-            recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns())
-        except FileNotFoundError:
-            return checkpoint.Checkpoint(0, {})
-        except (OSError, CheckpointUnusable) as error:
-            epoch = error.epoch if isinstance(error, CheckpointUnusable) else 0
-            _log.warning("checkpoint_unusable", path=str(self._path), reason=str(error), then="a fresh start")
-            return checkpoint.Checkpoint(epoch, {})
-        _log.info("resumed", path=str(self._path), topics=len(recalled.positions))
-        return recalled
-
-    def save(self, epoch: int, positions: dict[str, PublishedPosition]) -> None:
-        """Write these positions, on a thread; does nothing while the last write is still under way."""
-        if self._saving is None or self._saving.done():
-            content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
-            self._saving = beside(self._write(content), "checkpoint", lambda: None)
-
-    async def settle(self) -> None:
-        """Wait for the write that is under way."""
-        if self._saving is not None:
-            await asyncio.wait({self._saving})
-
-    async def _write(self, content: bytes) -> None:
-        try:
-            await asyncio.to_thread(checkpoint.write, self._path, content)
-        except OSError as error:
-            self.failures += 1
-            now_ns = time.monotonic_ns()
-            if now_ns - self._warned_ns >= WARN_EVERY_NS:
-                self._warned_ns = now_ns
-                _log.warning("checkpoint_failed", path=str(self._path), error=str(error), total=self.failures)
+    at_ns: int
+    positions: dict[str, PublishedPosition]
+    taken: dict[bytes, int]
 
 
 class Aggregator:
@@ -103,7 +68,7 @@ class Aggregator:
         # Numbering begins anew, and later than before even if the clock was set back.
         self.sequencer = Sequencer(max(time.time_ns(), earlier.epoch + 1))
         self.sequencer.restore(earlier.positions)
-        self._checkpointed = earlier.positions
+        self._moments: deque[_Moment] = deque(maxlen=MOMENTS)
         self.latency = LatencyHistogram()
         self.batches = 0
         self.bytes = 0
@@ -120,8 +85,7 @@ class Aggregator:
         self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
         self._duties = (
             Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
-            Every(HEARTBEAT_S, self.acknowledge, "acknowledge"),
-            Every(CHECKPOINT_S, self.checkpoint, "checkpoint"),
+            Every(CHECKPOINT_S, lambda: self.checkpoint(time.monotonic_ns()), "checkpoint"),
         )
 
     def start(self) -> None:
@@ -133,7 +97,7 @@ class Aggregator:
 
     def on_hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
         """A worker says hello: note from which ids on it will send, and answer where every topic stands."""
-        self.sequencer.rewind(hello.acknowledged)
+        self.sequencer.rewind(hello.acknowledged, hello.given_up_after, hello.open)
         return bundle_protocol.Welcome(self.sequencer.epoch, self.sequencer.positions())
 
     def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
@@ -168,15 +132,19 @@ class Aggregator:
             self.latency.observe(published_ns - self._received_ns)
             self._received_ns = None
 
-    def acknowledge(self) -> None:
-        """Tell the workers which bundles they need not keep any longer."""
-        now_ns = time.monotonic_ns()
-        self.bundle_receiver.acknowledge(now_ns - KEEP_NS, now_ns)
-
-    def checkpoint(self) -> None:
-        """Write where every topic stood one checkpoint ago (see ``KEEP_NS``)."""
-        self.checkpoint_file.save(self.sequencer.epoch, self._checkpointed)
-        self._checkpointed = self.sequencer.positions()
+    def checkpoint(self, now_ns: int) -> None:
+        """Write where every topic stood a while ago (see ``KEEP_NS``); workers need not keep what it covers once it is written."""
+        self._moments.append(_Moment(now_ns, self.sequencer.positions(), self.bundle_receiver.taken()))
+        if self.checkpoint_file.busy:
+            return
+        due: _Moment | None = None
+        while self._moments and self._moments[0].at_ns <= now_ns - KEEP_NS:
+            due = self._moments.popleft()
+        if due is not None:
+            covered = due.taken
+            self.checkpoint_file.save(
+                self.sequencer.epoch, due.positions, lambda: self.bundle_receiver.acknowledge(covered)
+            )
 
     async def last_checkpoint(self) -> None:
         """Write where every topic stands, once everything has been given to subscribers."""

@@ -14,6 +14,7 @@ all shards share, nothing for each event.
 
 from __future__ import annotations
 
+import enum
 import itertools
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -100,6 +101,19 @@ def batch_of(topic: str, events: Sequence[Event], continuity: int) -> Batch:
         schema = LATE + SCHEMA_OF[event_type]
     first_id, last_id = FIRST_OF[event_type](events[0]), LAST_OF[event_type](events[-1])
     return Batch(topic, schema, len(events), first_id, last_id, continuity, _encode(events))
+
+
+class SendOutcome(enum.Enum):
+    """What became of a bundle, and so what the caller does next."""
+
+    SENT = enum.auto()
+    """Handed to ZeroMQ, and kept until acknowledged. Nothing to do."""
+    BACK_PRESSURED = enum.auto()
+    """Kept, and sent in order as soon as the aggregator reads. The caller may carry on; it may also slow down."""
+    REFUSED = enum.auto()
+    """Dropped and counted: the bound on kept bytes is reached. The caller announces what must not be missing."""
+    CLOSED = enum.auto()
+    """The sender is closed; the bundle is dropped. The caller stops."""
 
 
 def encode_bundle(batches: Sequence[Batch]) -> bytes:

@@ -104,7 +104,9 @@ class Worker:
         self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender, client: control_channel.ControlClient
     ) -> None:
         intake = driver.intake
-        bundle_sender.start(last_ids=intake.chained_ids, on_welcome=self._on_welcome, on_holes=intake.reopen)
+        bundle_sender.start(
+            last_ids=intake.chained_ids, open_gaps=intake.open_gaps, on_welcome=self._on_welcome, on_holes=intake.reopen
+        )
         await self._await_welcome()
         intake.resume(self._published)
         self._driver = driver  # only now: streams that are added sooner would begin anew

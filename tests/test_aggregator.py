@@ -1,21 +1,29 @@
-"""The aggregator's memory of where topics stood: trouble with it is a warning, never an end."""
+"""What is acknowledged, what a checkpoint holds, and what the next life makes of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from k2workers import checkpoint
-from k2workers.aggregator import Aggregator, AggregatorSettings, CheckpointFile
-from k2workers.events import LATE
+from k2workers.aggregator import KEEP_NS, MOMENTS, Aggregator
+from k2workers.checkpoint_file import CheckpointFile
+from k2workers.child_settings import AggregatorSettings
+from k2workers.events import LATE, Backfilled, Gap, Trade
+from k2workers.feed.intake import Intake
 from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.transport.bundle_protocol import WorkerHello
+from k2workers.transport.bundle_protocol import Holes, WorkerHello
+from k2workers.transport.bundle_sender import BundleSender
+from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch
+from tests.support.batches import batch_of
+from tests.support.waiting import until
 from tests.transport.support import trades
 
-POSITIONS = {"binance.trade.BTCUSDT": PublishedPosition(5, [(1, 2)])}
+TOPIC = "binance.trade.BTCUSDT"
+POSITIONS = {TOPIC: PublishedPosition(5, [(1, 2)])}
+GAP = (6, 9)
+NO_ROOM = "no such directory/checkpoint"
 
 
 def settings(directory: Path, **changes: object) -> AggregatorSettings:
@@ -31,31 +39,6 @@ def settings(directory: Path, **changes: object) -> AggregatorSettings:
     )
 
 
-async def test_what_was_saved_is_recalled(tmp_path: Path) -> None:
-    checkpoint_file = CheckpointFile(tmp_path / "checkpoint", "s", 60)
-    assert checkpoint_file.read() == checkpoint.Checkpoint(0, {})
-    checkpoint_file.save(7, POSITIONS)
-    await checkpoint_file.settle()
-    assert CheckpointFile(tmp_path / "checkpoint", "s", 60).read() == checkpoint.Checkpoint(7, POSITIONS)
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense", checkpoint.encode("other", 9, POSITIONS, 2**62)])
-def test_a_file_that_cannot_be_used_is_a_fresh_start(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "checkpoint").write_bytes(content)
-    assert CheckpointFile(tmp_path / "checkpoint", "s", 60).read().positions == {}
-
-
-def test_a_directory_in_its_place_is_a_fresh_start(tmp_path: Path) -> None:
-    assert CheckpointFile(tmp_path, "s", 60).read().positions == {}
-
-
-async def test_a_file_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
-    checkpoint_file = CheckpointFile(tmp_path / "no such directory" / "checkpoint", "s", 60)
-    checkpoint_file.save(7, POSITIONS)
-    await checkpoint_file.settle()
-    assert checkpoint_file.failures == 1
-
-
 async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went_back(tmp_path: Path) -> None:
     epoch = 2**62
     (tmp_path / "checkpoint").write_bytes(checkpoint.encode("wss://venue", epoch, POSITIONS, 2**62))
@@ -69,4 +52,153 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     assert aggregator.sequencer.gaps_open == 2
     aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, CHAIN.number, b"no events")])
     assert aggregator.unreadable == 1
+    aggregator.close()
+
+
+def late(*numbers: int) -> Batch:
+    return batch_of(TOPIC, [Backfilled(Trade(number, "1", "1", True, 0, 0, number)) for number in numbers])
+
+
+def living(directory: Path, checkpoint_name: str = "checkpoint") -> Aggregator:
+    aggregator = Aggregator(settings(directory, checkpoint=str(directory / checkpoint_name)))
+    aggregator.start()
+    return aggregator
+
+
+def end(aggregator: Aggregator) -> None:
+    """As if it died: nothing is written, nobody is told."""
+    for duty in aggregator._duties:
+        duty.stop()
+    aggregator.close()
+
+
+async def announced(aggregator: Aggregator, bundle_sender: BundleSender) -> None:
+    """A worker sends trade 5, announces that 6 to 9 are missing, and goes on with trade 10."""
+    bundle_sender.start(last_ids=lambda: {TOPIC: 10}, open_gaps=lambda: {TOPIC: [GAP]})
+    for batch in (trades(5), batch_of(TOPIC, [Gap(*GAP, "not received", 0)]), trades(10)):
+        bundle_sender.push([batch])
+    await until(lambda: TOPIC in aggregator.sequencer.topics and aggregator.sequencer.topics[TOPIC].last_id == 10)
+
+
+async def filled_in_the_next_life(directory: Path, checkpoint_name: str, bundle_sender: BundleSender) -> None:
+    """Another aggregator takes over, REST brings what was missing, and it goes through."""
+    aggregator = living(directory, checkpoint_name)
+    bundle_sender.push([late(6, 7, 8, 9)])
+    bundle_sender.push([trades(11)])
+    await until(lambda: TOPIC in aggregator.sequencer.topics and aggregator.sequencer.topics[TOPIC].last_id == 11)
+    sequencer = aggregator.sequencer
+    assert (sequencer.repaired_ids, sequencer.gaps_open, sequencer.old_events) == (4, 0, 0)
+    bundle_sender.close()
+    end(aggregator)
+
+
+async def test_a_gap_that_no_checkpoint_holds_is_still_known_after_a_death(tmp_path: Path) -> None:
+    aggregator, bundle_sender = living(tmp_path, NO_ROOM), BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    await announced(aggregator, bundle_sender)
+    # However often it could not be written, and however long ago the bundles came.
+    await until(lambda: aggregator.checkpoint_file.failures == 4)
+    end(aggregator)
+    assert bundle_sender.counters.kept_bundles == 3
+    await filled_in_the_next_life(tmp_path, NO_ROOM, bundle_sender)
+
+
+async def test_what_is_acknowledged_is_in_the_checkpoint(tmp_path: Path) -> None:
+    aggregator, bundle_sender = living(tmp_path), BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    await announced(aggregator, bundle_sender)
+    await until(lambda: bundle_sender.counters.kept_bundles == 0)
+    assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions == {
+        TOPIC: PublishedPosition(10, [GAP], CHAIN.number)
+    }
+    end(aggregator)
+    await filled_in_the_next_life(tmp_path, "checkpoint", bundle_sender)
+
+
+async def test_an_open_gap_outlives_the_checkpoint_that_held_it(tmp_path: Path) -> None:
+    aggregator, bundle_sender = living(tmp_path), BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    await announced(aggregator, bundle_sender)
+    await until(lambda: bundle_sender.counters.kept_bundles == 0)
+    end(aggregator)
+    (tmp_path / "checkpoint").unlink()
+    await filled_in_the_next_life(tmp_path, "checkpoint", bundle_sender)
+
+
+async def test_what_a_worker_could_not_keep_is_named_although_there_never_was_a_checkpoint(tmp_path: Path) -> None:
+    aggregator = living(tmp_path, NO_ROOM)
+    bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1", keep_bytes=250)
+    told: list[Holes] = []
+    bundle_sender.start(last_ids=lambda: {TOPIC: 19}, on_holes=told.append)
+    await until(lambda: bundle_sender.welcomed)
+    for number in range(10, 20):
+        bundle_sender.push([trades(number)])
+    await until(lambda: TOPIC in aggregator.sequencer.topics and aggregator.sequencer.topics[TOPIC].last_id == 19)
+    forgotten = bundle_sender.counters.forgotten
+    assert 0 < forgotten < 9
+    end(aggregator)
+    another = living(tmp_path, NO_ROOM)
+    await until(lambda: TOPIC in another.sequencer.topics and another.sequencer.topics[TOPIC].last_id == 19)
+    assert list(another.sequencer.topics[TOPIC].open) == [(10, 9 + forgotten)]
+    await until(lambda: told)
+    assert told == [{TOPIC: [(10, 9 + forgotten)]}]
+    bundle_sender.close()
+    end(another)
+
+
+async def test_what_a_worker_had_to_refuse_while_nobody_read_is_announced_and_comes_late(tmp_path: Path) -> None:
+    bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1", keep_bytes=400)
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["trade"], ["BTCUSDT"])), hold_ns=0, push=bundle_sender.push,
+        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+    )  # fmt: skip
+    intake.resume({})
+    bundle_sender.start(last_ids=intake.chained_ids, open_gaps=intake.open_gaps, on_holes=intake.reopen)
+    events = {number: Trade(number, "1", "1", True, 0, 0, number) for number in range(10, 31)}
+    for number in range(10, 30):
+        intake.add(0, [events[number]], 0)
+    assert intake.refused
+    aggregator = living(tmp_path)
+    await until(lambda: TOPIC in aggregator.sequencer.topics and not bundle_sender.counters.pending_bundles)
+    first = aggregator.sequencer.topics[TOPIC].last_id + 1
+    await until(lambda: aggregator.bundle_receiver.bundles == first - 10)
+    bundle_sender._acknowledged(first - 10)  # as after the next checkpoint: there is room again
+    intake.add(0, [events[30]], 0)
+    await until(lambda: aggregator.sequencer.topics[TOPIC].last_id == 30)
+    assert aggregator.sequencer.positions()[TOPIC].open == intake.lanes[0].wanted() == [(first, 29)]
+    intake.fill(0, [events[number] for number in range(first, 30)], 0)
+    await until(lambda: aggregator.sequencer.repaired_ids == 30 - first)
+    assert (aggregator.sequencer.gaps, aggregator.sequencer.gaps_open, intake.gaps_open) == (1, 0, 0)
+    assert aggregator.sequencer.found_holes == {}
+    bundle_sender.close()
+    end(aggregator)
+
+
+async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_aggregator_that_lacks_it(
+    tmp_path: Path,
+) -> None:
+    content = checkpoint.encode("wss://venue", 7, {TOPIC: PublishedPosition(10, [GAP])}, 2**62)
+    (tmp_path / "checkpoint").write_bytes(content)  # the last that could be written
+    bundle_sender, told = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1"), list[Holes]()
+    bundle_sender.push([late(6)])  # 7 to 9 were pushed too, and forgotten
+    bundle_sender.push([trades(11)])
+    bundle_sender.start(last_ids=lambda: {TOPIC: 11}, on_holes=told.append)
+    aggregator = living(tmp_path)
+    await until(lambda: told)
+    assert told == [{TOPIC: [(7, 9)]}]
+    bundle_sender.push([late(7, 8, 9)])
+    await until(lambda: not aggregator.sequencer.gaps_open)
+    bundle_sender.close()
+    end(aggregator)
+
+
+async def test_a_checkpoint_holds_what_had_time_to_reach_subscribers(tmp_path: Path) -> None:
+    aggregator = Aggregator(settings(tmp_path))
+    for number in range(1, 10):
+        aggregator.on_bundle(b"worker-0#1", [trades(number)])
+        aggregator.checkpoint(number)
+    await aggregator.checkpoint_file.settle()
+    assert not (tmp_path / "checkpoint").exists()
+    aggregator.checkpoint(KEEP_NS + 10 - MOMENTS + 1)
+    await aggregator.checkpoint_file.settle()
+    positions = CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions
+    assert positions[TOPIC].last_id == 10 - MOMENTS + 1, "the newest of those that were old enough and not left out"
     aggregator.close()

@@ -115,6 +115,8 @@ class Backfiller:
         for topic_index in list(self._intake.incomplete):
             self._tell_planner(topic_index, now_ns)
         self._ask_probes(now_ns)
+        if self._intake.refused:
+            return
         while len(self._tasks) < REQUESTS_AT_ONCE and (request := self.planner.next(now_ns)) is not None:
             task = beside(
                 self._perform(request), "backfill", functools.partial(self._failed, request, "failed", "a defect")

@@ -20,6 +20,7 @@ from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import Lane, Verdict
 from k2workers.sequencing.lane_choice import lane_of
+from k2workers.sequencing.monotone_lane import MonotoneLane
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
 
@@ -34,7 +35,7 @@ class Intake:
     """The data path of one shard. ``on_messages`` is the only method on the hot path. Topics are known by their index in ``topics``.
 
     ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not
-    block; ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets the ns
+    block; what it refuses (``wire.SendOutcome.REFUSED``) is missing from then on: announced, and wanted again. ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets the ns
     from the venue's time to our receive time, once a bundle.
     """
 
@@ -56,6 +57,8 @@ class Intake:
         self.hold_ns = hold_ns
         self.incomplete: set[int] = set()
         """Indexes of topics that may lack something; the backfiller removes those that do not."""
+        self.refused = False
+        """Whether a refused bundle still waits to be announced: nobody takes what a backfill would bring."""
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
         self._several_lines = False
@@ -99,8 +102,11 @@ class Intake:
                 self._mark_incomplete(topic_index)
             for events in lane.pop_ready():
                 bundle.append(wire.batch_of(lane.topic, events, self._continuity_numbers[topic_index]))
-        self._dirty.clear()
-        self._push(bundle)
+        dirty, self._dirty = self._dirty, {}
+        refused = self._push(bundle) is wire.SendOutcome.REFUSED
+        if refused:
+            self._take_back(bundle, dirty)
+        self.refused = refused and bool(self._dirty)
         # All events of a read arrived at the same time: one of them is enough for the latency.
         newest = events[-1]
         if type(newest) in TIMED:
@@ -135,10 +141,12 @@ class Intake:
     def chained_ids(self) -> dict[str, int]:
         """The newest id pushed of every chained topic."""
         return {
-            lane.topic: lane.last_id
-            for lane in self.lanes
-            if isinstance(lane, ChainLane) and lane.last_id is not None and not lane.ready
+            lane.topic: lane.last_id for lane in self.lanes if isinstance(lane, ChainLane) and lane.last_id is not None
         }
+
+    def open_gaps(self) -> dict[str, list[Range]]:
+        """The ids, by topic, that were announced as missing and are still hoped for."""
+        return {lane.topic: list(lane.open) for lane in self.lanes if lane.open}
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""
@@ -259,6 +267,18 @@ class Intake:
                 else:
                     proof.standby_delivered(topic_index, events[0].first_id)
 
+    def _take_back(self, bundle: list[wire.Batch], lanes: Mapping[int, Lane]) -> None:
+        """The aggregator will not get this bundle: each lane knows what of it is missing now; its ``Gap`` goes with the next bundle."""
+        events: dict[str, list[Event]] = {}
+        for batch in bundle:
+            events.setdefault(batch.topic, []).extend(wire.decode_batch(batch))
+        for topic_index, lane in lanes.items():
+            lane.take_back(events.get(lane.topic, ()))
+            if lane.ready:
+                self._dirty[topic_index] = lane
+            if not isinstance(lane, MonotoneLane):
+                self._mark_incomplete(topic_index)
+
     def _grow(self) -> None:
         while len(self.lanes) < len(self.codec.topics):
             self._add_lane()
@@ -268,7 +288,7 @@ class Intake:
         lane = lane_of(topic.topic, topic.continuity)
         published = self._published.pop(topic.topic, None)
         if published is not None:
-            lane.resume(published.last_id, published.open)
+            lane.resume(published)
         if isinstance(lane, BookLane):
             lane.patient = self._several_lines
         if lane.open or isinstance(lane, BookLane):

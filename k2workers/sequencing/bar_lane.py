@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k2workers.events import Backfilled, Event, Kline, Void
+from k2workers.sequencing.coverage import NO_ID, PublishedPosition
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -28,9 +29,10 @@ class BarLane(HoldingLane):
         """Every bar that opened before this is final, or announced as missing."""
         self._held: dict[int, Kline] = {}
 
-    def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
-        super().resume(last_id, open_gaps)
-        self._reached_ns = last_id  # whether that bar was final when it was published is not known: ask for it again
+    def resume(self, published: PublishedPosition) -> None:
+        super().resume(published)
+        # If it is not known whether the last bar was final when it was published, it is asked for again.
+        self._reached_ns = published.last_id if published.next_id == NO_ID else published.next_id
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         assert isinstance(event, Kline)

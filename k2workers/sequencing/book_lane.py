@@ -20,6 +20,7 @@ from collections.abc import Iterable
 
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Level
 from k2workers.sequencing.chain_lane import ChainLane
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import NOT_RECEIVED, Verdict
 from k2workers.sequencing.ranges import Range
 
@@ -44,12 +45,16 @@ class BookLane(ChainLane):
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         return super().offer(event, now_ns, hold_ns if self.patient else 0)
 
-    def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
-        super().resume(last_id, open_gaps)
-        self.needs_snapshot = len(self.open) > 0
+    def resume(self, published: PublishedPosition) -> None:
+        super().resume(published)
+        self.needs_snapshot = len(self.open) > 0 or not published.whole
 
     def reopen(self, first_id: int, last_id: int) -> None:
         super().reopen(first_id, last_id)
+        self._await_snapshot()
+
+    def take_back(self, events: Iterable[Event]) -> None:
+        super().take_back(events)
         self._await_snapshot()
 
     def wanted(self) -> list[Range]:

@@ -43,6 +43,10 @@ class PublishedPosition(msgspec.Struct, frozen=True, array_like=True):
     open: list[Range]
     continuity: int = NOT_KNOWN
     """How the topic's ids continue, as it travels in its batches."""
+    whole: bool = False
+    """Whether a book of the topic was ever published."""
+    next_id: int = NO_ID
+    """When the next bar opens, or when the last one did if its final state was not published; nothing is known of other topics."""
 
 
 class ChainStep(enum.Enum):

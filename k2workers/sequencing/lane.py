@@ -13,7 +13,8 @@ import itertools
 from collections.abc import Iterable
 
 from k2workers.errors import StateError
-from k2workers.events import Event, Gap
+from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Kline, Void, covered_ids, learned_ns
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_OPEN = 1_000
@@ -21,6 +22,9 @@ MAX_OPEN = 1_000
 
 NOT_RECEIVED = "not received"
 """The cause of a gap that is known from the ids alone."""
+
+NOT_SENT = "not sent"
+"""The cause of a gap whose events a worker had and could not give to the aggregator."""
 
 
 class Verdict(enum.Enum):
@@ -74,14 +78,21 @@ class Lane:
         """When ``expire`` must be called; None while nothing is held."""
         return None
 
-    def resume(self, last_id: int, open_gaps: Iterable[Range]) -> None:
-        """Continue after ``last_id``, which was published before this lane was made; these gaps are still open."""
-        self.last_id = last_id
-        self.open = IdRanges(open_gaps)
+    def resume(self, published: PublishedPosition) -> None:
+        """Continue after what was published before this lane was made."""
+        self.last_id = published.last_id
+        self.open = IdRanges(published.open)
 
     def reopen(self, first_id: int, last_id: int) -> None:
         """Ids that were accepted here and lost on the way to subscribers, where the gap was announced: they are wanted again."""
         self.open.add(first_id, last_id)
+
+    def take_back(self, events: Iterable[Event]) -> None:
+        """What ``pop_ready`` gave out last could not be sent: want again what must not be missing, and announce it.
+
+        Here nothing: the next value makes it good.
+        """
+        self.passed -= sum(1 for _ in events)
 
     def wanted(self) -> list[Range]:
         """Id ranges that a backfill should bring, the oldest first."""
@@ -126,6 +137,29 @@ class HoldingLane(Lane):
     @property
     def deadline_ns(self) -> int | None:
         return self._deadline_ns
+
+    def take_back(self, events: Iterable[Event]) -> None:
+        lost, announced = IdRanges(), IdRanges()
+        noticed_ns = 0
+        for event in events:
+            self.passed -= 1
+            if isinstance(event, BookSnapshot) or (isinstance(event, Kline) and not event.final):
+                continue
+            first_id, last_id = covered_ids(event.event if isinstance(event, Backfilled) else event)
+            lost.add(first_id, last_id)
+            if isinstance(event, Gap | Backfilled | Void):
+                announced.add(first_id, last_id)
+            self.repaired -= isinstance(event, Backfilled)
+            if isinstance(event, Void):
+                self.voids -= last_id - first_id + 1
+            noticed_ns = learned_ns(event.event if isinstance(event, Backfilled) else event)
+        self.gaps += bool(lost) and not announced
+        self.missing += lost.ids - announced.ids
+        for first_id, last_id in lost:
+            self.reopen(first_id, last_id)
+            # Of ids that were announced before, the aggregator drops it.
+            self.ready.append(Gap(first_id, last_id, NOT_SENT, noticed_ns))
+            self.mixed = True
 
     def expire(self, now_ns: int) -> bool:
         if self._deadline_ns is None or now_ns < self._deadline_ns:

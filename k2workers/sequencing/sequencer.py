@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from k2workers import wire
 from k2workers.continuity import RECORDS
-from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Gap
+from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Gap, Kline
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, ChainStep, Coverage, PublishedPosition, chain_step
 from k2workers.sequencing.ranges import Range
 from k2workers.wire import Batch
@@ -30,16 +30,38 @@ BETWEEN_WORKERS = "between workers"
 class TopicState(Coverage):
     """What has been taken of one topic: which ids, and what of it is still to be published."""
 
-    __slots__ = ("count", "first_id", "sequence", "topic", "waiting")
+    __slots__ = ("_next", "count", "first_id", "last_bar", "sequence", "topic", "waiting", "whole")
 
-    def __init__(self, topic: str, last_id: int = NO_ID, open_gaps: Iterable[Range] = ()) -> None:
-        super().__init__(last_id, open_gaps)
+    def __init__(self, topic: str, earlier: PublishedPosition | None = None) -> None:
+        super().__init__(*(() if earlier is None else (earlier.last_id, earlier.open)))
+        self.whole = earlier is not None and earlier.whole
+        self._next = (NO_ID, NO_ID) if earlier is None else (earlier.last_id, earlier.next_id)
+        """An id, and the ``next_id`` of a position that ends there."""
+        self.last_bar: Batch | None = None
+        """Bars up to the newest one; decoded only when their position is asked for."""
         self.topic = topic
         self.sequence = 0
         self.first_id: int | None = None
         self.count = 0
         self.waiting: list[Batch] = []
         """Taken and not published yet, in order."""
+
+    def position(self) -> PublishedPosition:
+        """Where a later life continues."""
+        return PublishedPosition(
+            self.last_id, list(self.open), self.continuity_number, self.whole, self._next_id() if self.bars else NO_ID
+        )
+
+    def _next_id(self) -> int:
+        if self.last_bar is not None:
+            with contextlib.suppress(wire.WireError):  # whoever reads it will say so
+                bar = wire.decode_batch(self.last_bar)[-1]
+                if isinstance(bar, Kline):
+                    self._next = bar.open_time_ns, bar.next_open_ns if bar.final else bar.open_time_ns
+            self.last_bar = None
+        last_id, next_id = self._next
+        # Otherwise a Gap or a Void came after the bar.
+        return next_id if last_id == self.last_id else self.last_id + 1
 
 
 Publication = tuple[str, int, bytes]
@@ -64,7 +86,7 @@ class Sequencer:
     def positions(self) -> dict[str, PublishedPosition]:
         """The published position of every topic of the venue."""
         return {
-            topic: PublishedPosition(state.last_id, list(state.open), state.continuity_number)
+            topic: state.position()
             for topic, state in self.topics.items()
             if state.last_id != NO_ID and state.continuity_number != RECORDS.number
         }
@@ -72,21 +94,34 @@ class Sequencer:
     def restore(self, positions: Mapping[str, PublishedPosition]) -> None:
         """Continue from the positions of an earlier life."""
         for topic, position in positions.items():
-            state = self.topics[topic] = TopicState(topic, position.last_id, position.open)
+            state = self.topics[topic] = TopicState(topic, position)
             if position.continuity != NOT_KNOWN:
                 with contextlib.suppress(ValueError):  # of a newer version: the topic's first batch tells
                     state.learn(position.continuity)
 
-    def rewind(self, sent_from: Mapping[str, int]) -> None:
-        """A worker will send everything after these ids, by topic.
+    def rewind(
+        self, sent_from: Mapping[str, int], given_up_after: Mapping[str, int], open_gaps: Mapping[str, Iterable[Range]]
+    ) -> None:
+        """A worker will send everything after the ids of ``sent_from``, by topic, and what it gets of ``open_gaps``.
 
         A topic that was not published yet in this life restarts from there, even if an earlier life is known to have been
-        further: what it published last may not have reached anybody.
+        further: what it published last may not have reached anybody. Of those in ``given_up_after`` the worker lacks something
+        after that id: it counts only if nothing better is known, and the next batch shows the hole.
         """
         for topic, last_id in sent_from.items():
             state = self._state(topic)
             if not state.sequence:
                 state.last_id = last_id
+        for topic, last_id in given_up_after.items():
+            state = self._state(topic)
+            if state.last_id == NO_ID:
+                state.last_id = last_id
+        for topic, ranges in open_gaps.items():
+            state = self._state(topic)
+            for first_id, last_id in [] if state.sequence else ranges:
+                # What was announced after the id from which the topic restarts will be announced again.
+                claimed = topic in sent_from or topic in given_up_after
+                state.open.add(first_id, min(last_id, state.last_id) if claimed else last_id)
 
     def take(self, batch: Batch, now_ns: int) -> None:
         """Take what was not published before of a batch; ``now_ns`` is wall-clock time. Raises WireError for damaged events."""
@@ -105,6 +140,8 @@ class Sequencer:
             self._announcements(batch, state, now_ns)
         elif (is_data and state.bars) or state.all_new(batch.schema, batch.first_id):
             # A bar has many states under one id; only decoding would tell which of them are new, so the subscriber looks.
+            if state.bars and batch.last_id >= state.last_id:
+                state.last_bar = batch
             self._pass(batch, state)
         else:
             self._newer_part(batch, state)
@@ -184,6 +221,8 @@ class Sequencer:
             self.events += batch.count
             if state.first_id is None or batch.first_id < state.first_id:
                 state.first_id = batch.first_id
+        elif batch.schema in SNAPSHOT_SCHEMAS:
+            state.whole = True
 
     @property
     def repaired_ids(self) -> int:

@@ -1,6 +1,6 @@
 """Owns the protocol in which bundles travel from a worker to the aggregator: numbers, greetings, acknowledgements. Knows no sockets.
 
-A worker numbers its bundles from 1 and keeps each until it is acknowledged. It says ``WorkerHello`` first; ``Welcome`` tells where
+A worker numbers its bundles from 1 and keeps each until it is acknowledged: until a checkpoint that covers it has been written. It says ``WorkerHello`` first; ``Welcome`` tells where
 every topic stands, and from then on bundles flow. The aggregator accepts only the number it expects next: it answers
 anything else (another life of the aggregator, a bundle lost with a connection) with a challenge, and the worker says hello
 and sends again from the oldest bundle that was not acknowledged (go back N).
@@ -43,10 +43,14 @@ class WorkerHello(msgspec.Struct, frozen=True):
     """``first_number`` is the oldest bundle that the worker can still send.
 
     ``acknowledged`` holds, by topic, the last venue id before that bundle: an earlier life of the aggregator has published it.
+    A topic of which the worker had to give up bundles that were not acknowledged is in ``given_up_after`` instead: everything up to that id
+    was published. ``open`` are the ids that were announced as missing, and that the worker will still send if it gets them.
     """
 
     first_number: int
     acknowledged: dict[str, int]
+    given_up_after: dict[str, int] = {}
+    open: dict[str, list[Range]] = {}
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -76,6 +80,11 @@ def number_of(frame: bytes) -> int:
     return int.from_bytes(frame[1 : _NUMBER.size])
 
 
+def bundle_in(frame: bytes) -> memoryview:
+    """The encoded bundle in a frame that carries one."""
+    return memoryview(frame)[_NUMBER.size :]
+
+
 def bundle_of(frame: bytes) -> list[wire.Batch]:
     """The batches in a frame that carries a bundle. Raises WireError."""
-    return wire.decode_bundle(memoryview(frame)[_NUMBER.size :])
+    return wire.decode_bundle(bundle_in(frame))

@@ -6,8 +6,7 @@ Knows nothing of what is in a bundle. The protocol is in ``bundle_protocol.py``.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
@@ -29,14 +28,12 @@ _log = structlog.get_logger(__name__)
 class _WorkerLife:
     """One life of a worker, as the aggregator sees it."""
 
-    __slots__ = ("challenged_ns", "expected", "marks")
+    __slots__ = ("challenged_ns", "expected")
 
     def __init__(self) -> None:
         self.expected = -1
         """The number of the next bundle; -1 before its hello."""
         self.challenged_ns = 0
-        self.marks: deque[tuple[int, int]] = deque()
-        """(time, number of the last bundle taken by then), from which acknowledgements are made."""
 
 
 class BundleReceiver:
@@ -79,14 +76,16 @@ class BundleReceiver:
         self._on_hello = on_hello
         self._watcher.start()
 
-    def acknowledge(self, safe_ns: int, now_ns: int) -> None:
-        """Tell each worker that what came before ``safe_ns`` (monotonic) need not be kept; call it steadily."""
-        for worker, known in self._links.items():
-            known.marks.append((now_ns, known.expected - 1))
-            number = 0
-            while known.marks and known.marks[0][0] <= safe_ns:
-                number = known.marks.popleft()[1]
-            if number > 0:
+    def taken(self) -> dict[bytes, int]:
+        """The number of the last bundle taken of each worker."""
+        return {worker: known.expected - 1 for worker, known in self._links.items() if known.expected > 1}
+
+    def acknowledge(self, numbers: Mapping[bytes, int]) -> None:
+        """Tell each worker that its bundles up to this number need not be kept; call it steadily, for one that does not read is told again."""
+        if self._socket.closed:
+            return
+        for worker, number in numbers.items():
+            if worker in self._links:
                 self._say(worker, bundle_protocol.numbered(bundle_protocol.ACK, number))
         self._watcher.kick()  # a send may swallow the sign that something has come
 
@@ -177,7 +176,6 @@ class BundleReceiver:
         """A worker said hello: earlier lives of the same name have nothing more to say, apart from what is queued."""
         name = worker.rpartition(bundle_protocol.LIFE)[0]
         for other in [o for o in self._links if o != worker and name and o.rpartition(bundle_protocol.LIFE)[0] == name]:
-            self._links[other].marks.clear()
             del self._links[other]
 
     def _say(self, worker: bytes, *frames: bytes) -> None:

@@ -7,7 +7,6 @@ only when it has to tell a new aggregator where it stands, or when it drops a bu
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,28 +15,17 @@ import structlog
 import zmq
 
 from k2workers import wire
-from k2workers.events import LATE
 from k2workers.every import Every
+from k2workers.sequencing.ranges import Range
 from k2workers.transport import bundle_protocol
+from k2workers.transport.kept_bundles import BeforeKept, GivenUp, before_kept
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
+from k2workers.wire import SendOutcome
 
 TICK_S = 0.25
 """How often a worker without bundles shows that it is there, so that a new aggregator notices it."""
 
 _log = structlog.get_logger(__name__)
-
-
-class SendOutcome(enum.Enum):
-    """What became of a bundle, and so what the caller does next."""
-
-    SENT = enum.auto()
-    """Handed to ZeroMQ, and kept until acknowledged. Nothing to do."""
-    BACK_PRESSURED = enum.auto()
-    """Kept, and sent in order as soon as the aggregator reads. The caller may carry on; it may also slow down."""
-    REFUSED = enum.auto()
-    """Dropped and counted: the bound on kept bytes is reached. The aggregator will find and announce the hole."""
-    CLOSED = enum.auto()
-    """The sender is closed; the bundle is dropped. The caller stops."""
 
 
 class SendCounters(msgspec.Struct, gc=False):
@@ -87,15 +75,15 @@ class BundleSender:
         self.counters = SendCounters()
         self.welcomed = False
         self._last_ids: Callable[[], Mapping[str, int]] = dict
+        self._open_gaps: Callable[[], Mapping[str, Sequence[Range]]] = dict
         self._on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None
         self._on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None
         self._kept: deque[_Kept] = deque()
         self._unsent = 0
         """How many bundles at the end of ``_kept`` were not handed to ZeroMQ since the last welcome."""
-        self._hello_ids: dict[str, int] | None = None
-        """The ids of our hello, computed once until the next welcome."""
-        self._doubtful: set[str] = set()
-        """Topics of which a bundle was dropped: how far an earlier aggregator had published them is not known here."""
+        self._before_kept: BeforeKept | None = None
+        """What our hello tells, computed once until the next welcome."""
+        self._given_up = GivenUp()
         self._number = 0
         self._keep_bytes = keep_bytes
         self._linger_ms = linger_ms
@@ -119,15 +107,17 @@ class BundleSender:
         self,
         *,
         last_ids: Callable[[], Mapping[str, int]] = dict,
+        open_gaps: Callable[[], Mapping[str, Sequence[Range]]] = dict,
         on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None,
         on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None,
     ) -> None:
         """Say hello and begin to watch; call once, inside the running loop.
 
-        ``last_ids`` tells the last venue id pushed of each chained topic; ``on_welcome`` is called with every greeting of an
-        aggregator, ``on_holes`` with ids that it found missing.
+        ``last_ids`` tells the last venue id pushed of each chained topic, ``open_gaps`` what was announced as missing and may still be
+        pushed; ``on_welcome`` is called with every greeting of an aggregator, ``on_holes`` with ids that it found missing.
         """
-        self._last_ids, self._on_welcome, self._on_holes = last_ids, on_welcome, on_holes
+        self._last_ids, self._open_gaps = last_ids, open_gaps
+        self._on_welcome, self._on_holes = on_welcome, on_holes
         self._watcher.start()
         self._ticking.start()
 
@@ -139,7 +129,7 @@ class BundleSender:
         size, counters = len(frame), self.counters
         if counters.kept_bytes + size > self._keep_bytes and not self._make_room(size):
             counters.bundles_refused += 1
-            self._doubt(frame)
+            self._given_up.add(batches)
             return SendOutcome.REFUSED
         self._number += 1
         self._kept.append(_Kept(self._number, frame))
@@ -179,12 +169,9 @@ class BundleSender:
         counters = self.counters
         while counters.kept_bytes + size > self._keep_bytes and len(self._kept) > self._unsent:
             counters.forgotten += 1
-            self._doubt(self._kept[0].frame)
+            self._given_up.add(bundle_protocol.bundle_of(self._kept[0].frame))
             self._drop_oldest()
         return counters.kept_bytes + size <= self._keep_bytes
-
-    def _doubt(self, frame: bytes) -> None:
-        self._doubtful.update(batch.topic for batch in bundle_protocol.bundle_of(frame))
 
     def _drop_oldest(self) -> None:
         oldest = self._kept.popleft()
@@ -214,21 +201,20 @@ class BundleSender:
             return  # the aggregator does not read; the next tick says it again
 
     def _say_hello(self) -> None:
-        if self._hello_ids is None:
-            self._hello_ids = self._ids_before_kept()
-        acknowledged = {topic: last for topic, last in self._hello_ids.items() if topic not in self._doubtful}
+        if self._before_kept is None:
+            bundles = [bundle_protocol.bundle_in(bundle.frame) for bundle in self._kept]
+            self._before_kept = before_kept(bundles, self._last_ids(), self._open_gaps())
+        acknowledged, given_up_after = {}, {}
+        for topic, last_id in self._before_kept.last_ids.items():
+            dropped_after = self._given_up.before(topic)
+            if dropped_after is None:
+                acknowledged[topic] = last_id
+            else:
+                given_up_after[topic] = min(last_id, dropped_after)
+        still_open = {topic: list(ranges) for topic, ranges in self._before_kept.open.items()}
         first = self._kept[0].number if self._kept else self._number + 1
-        self._say(bundle_protocol.HELLO, bundle_protocol.encode(bundle_protocol.WorkerHello(first, acknowledged)))
-
-    def _ids_before_kept(self) -> dict[str, int]:
-        """By topic, the last id before the oldest bundle that is kept. It stays right while bundles are only added."""
-        before = dict(self._last_ids())
-        for bundle in reversed(self._kept):
-            for batch in reversed(bundle_protocol.bundle_of(bundle.frame)):
-                # A Void may fill an old gap: that says nothing of where the topic stands.
-                if batch.schema < LATE and batch.topic in before and batch.last_id >= before[batch.topic]:
-                    before[batch.topic] = batch.first_id - 1
-        return before
+        hello = bundle_protocol.WorkerHello(first, acknowledged, given_up_after, still_open)
+        self._say(bundle_protocol.HELLO, bundle_protocol.encode(hello))
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,15 +242,27 @@ class BundleSender:
                 welcome = bundle_protocol.decode_welcome(rest[0])
                 self.counters.resent += len(self._kept) - self._unsent
                 self._unsent = len(self._kept)
-                self.welcomed, self._hello_ids = True, None
+                self.welcomed = True
                 self._on_welcome(welcome)
+                self._compare(welcome)
             elif letter == bundle_protocol.HOLES:
                 self._on_holes(bundle_protocol.decode_holes(rest[0]))
         except (ValueError, IndexError, msgspec.MsgspecError) as error:
             _log.error("aggregator_unreadable", error=str(error))
 
+    def _compare(self, welcome: bundle_protocol.Welcome) -> None:
+        """What an aggregator lacks, although it was sent and given up since, is as lost as a hole that it found."""
+        assert self._before_kept is not None
+        open_there = {topic: position.open for topic, position in welcome.positions.items() if position.open}
+        holes = self._before_kept.unknown_to_us(open_there)
+        self._before_kept = None
+        if holes:
+            self._on_holes(holes)
+
     def _acknowledged(self, number: int) -> None:
         while len(self._kept) > self._unsent and self._kept[0].number <= number:
+            if self._given_up:
+                self._given_up.forgive(bundle_protocol.bundle_of(self._kept[0].frame))
             self._drop_oldest()
 
     def _flush(self) -> bool:

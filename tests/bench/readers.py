@@ -180,8 +180,7 @@ async def sink(_: Reading) -> None:
         sys.stdout.flush()
         while True:
             await asyncio.sleep(0.1)
-            now_ns = time.monotonic_ns()
-            bundle_receiver.acknowledge(now_ns, now_ns)
+            bundle_receiver.acknowledge(bundle_receiver.taken())
 
 
 async def aggregator(reading: Reading) -> None:

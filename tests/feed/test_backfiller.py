@@ -12,12 +12,13 @@ import pytest
 
 from k2workers import every, wire
 from k2workers.backoff import Backoff
-from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
 from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.venues.binance import BinanceSpot
+from k2workers.wire import SendOutcome
 from tests.fakes import OpenHanded
 from tests.simulator.support import Client, collect, running
 from tests.support.waiting import WAIT_S, until
@@ -32,15 +33,17 @@ class Shard:
     def __init__(self, client: Client, kinds: list[str], hold_ns: int = 10**10) -> None:
         self.client = client
         self.pushed: list[Event] = []
+        self.outcome = SendOutcome.SENT
         self.grants = OpenHanded()
         self.intake = Intake(
             SPOT.codec(SPOT.stream_specs(kinds, ["BTCUSDT"])), hold_ns=hold_ns, push=self._push,
             on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
 
-    def _push(self, batches: list[wire.Batch]) -> None:
-        for batch in batches:
+    def _push(self, batches: list[wire.Batch]) -> SendOutcome:
+        for batch in batches if self.outcome is SendOutcome.SENT else []:
             self.pushed += wire.decode_batch(batch)
+        return self.outcome
 
     @contextlib.asynccontextmanager
     async def repaired(self) -> AsyncIterator[Backfiller]:
@@ -74,6 +77,26 @@ async def test_a_hole_is_filled_before_later_events_go_on() -> None:
         assert ids == list(range(ids[0], ids[0] + 40))
         assert all(isinstance(event, Trade) for event in shard.pushed)
         assert shard.grants.asked == [(25, 0)]
+
+
+async def test_nothing_is_fetched_while_nobody_would_take_it() -> None:
+    async with running() as client:
+        shard = Shard(client, ["trade"])
+        messages = await shard.messages("trade", 30)
+        async with shard.repaired() as backfiller:
+            shard.intake.on_messages(1, MessageBlock.of(messages[:10]), 1)
+            shard.outcome = SendOutcome.REFUSED
+            shard.intake.on_messages(1, MessageBlock.of(messages[10:20]), 1)
+            backfiller._look()
+            assert not backfiller._tasks
+            shard.outcome = SendOutcome.SENT
+            shard.intake.on_messages(1, MessageBlock.of(messages[20:]), 1)
+            await until(lambda: len(shard.pushed) == 31)
+        first = shard.pushed[0].first_id
+        assert [type(event) for event in shard.pushed] == [Trade] * 10 + [Gap] + [Trade] * 10 + [Backfilled] * 10
+        assert sorted(event.first_id for event in shard.pushed if not isinstance(event, Gap)) == list(
+            range(first, first + 30)
+        )
 
 
 async def test_a_defect_in_a_request_is_counted_and_the_hole_is_asked_for_again(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k2workers import wire
 from k2workers.errors import StateError
-from k2workers.events import Event, Gap, Trade
+from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.sequencer import Sequencer
 from k2workers.venues.binance import BinanceSpot
+from k2workers.wire import SendOutcome
 
 HOLD_NS = 1_000
 A, B = "binance.trade.AUSDT", "binance.trade.BUSDT"
@@ -80,3 +84,125 @@ def test_what_was_published_before_comes_too_late_once_streams_are_served() -> N
     intake.add_streams(venue.stream_specs(["trade"], ["BUSDT"]))
     with pytest.raises(StateError, match="too late"):
         intake.resume({A: PublishedPosition(1, []), B: PublishedPosition(1, [])})
+
+
+class Refusing:
+    """An intake of one topic whose bundles are refused until it is told otherwise."""
+
+    def __init__(self, kind: str) -> None:
+        venue = BinanceSpot()
+        self.taken: list[Event] = []
+        self.sequencer = Sequencer(1)
+        self.outcome = SendOutcome.REFUSED
+        self.intake = Intake(
+            venue.codec(venue.stream_specs([kind], ["AUSDT"])), hold_ns=0, push=self._push,
+            on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+        )  # fmt: skip
+        self.intake.resume({})
+        self.lane = self.intake.lanes[0]
+
+    def _push(self, bundle: list[wire.Batch]) -> SendOutcome:
+        if self.outcome is not SendOutcome.REFUSED:
+            self.taken += [event for batch in bundle for event in wire.decode_batch(batch)]
+            for batch in bundle:
+                self.sequencer.take(batch, 0)
+        return self.outcome
+
+    def offer(self, *events: Event, refused: bool = False) -> list[Event]:
+        """What went through of these, and of what had to wait."""
+        self.outcome = SendOutcome.REFUSED if refused else SendOutcome.SENT
+        self.taken = []
+        self.intake.add(0, events, 0)
+        self.intake.expire(0)
+        return self.taken
+
+
+def test_ids_that_were_refused_are_announced_and_wanted_again() -> None:
+    topic = Refusing("trade")
+    topic.offer(trade(1))
+    for number in (2, 3, 4):
+        topic.offer(trade(number), refused=True)
+        assert topic.intake.refused
+    assert topic.intake.chained_ids() == {A: 4}
+    assert topic.offer(trade(5)) == [Gap(2, 4, "not sent", 4), trade(5)]
+    assert (topic.lane.wanted(), topic.intake.incomplete, topic.intake.refused) == ([(2, 4)], {0}, False)
+    assert (topic.intake.events, topic.intake.gaps, topic.intake.missing) == (3, 1, 3)
+
+
+def test_late_events_that_were_refused_are_wanted_again() -> None:
+    topic = Refusing("trade")
+    topic.offer(trade(1), trade(5))
+    topic.outcome = SendOutcome.REFUSED
+    topic.intake.fill(0, [trade(2), Void(3, 3, 0), trade(4)], 0)
+    assert (topic.lane.wanted(), topic.intake.repaired, topic.intake.voids) == ([(2, 4)], 0, 0)
+    topic.offer()
+    topic.intake.fill(0, [trade(2), Void(3, 3, 0), trade(4)], 0)
+    assert topic.taken[-3:] == [Backfilled(trade(2)), Void(3, 3, 0), Backfilled(trade(4))]
+    assert (topic.lane.wanted(), topic.intake.repaired, topic.intake.voids) == ([], 2, 1)
+    assert (topic.intake.gaps, topic.intake.missing) == (1, 3)
+
+
+def test_a_final_bar_that_was_refused_is_announced_and_wanted_again() -> None:
+    def bar(opens: int, *, final: bool) -> Kline:
+        minute = 60_000_000_000
+        close = (opens + 1) * minute - 1_000_000
+        return Kline(opens * minute, close, "", "", "", "", "", "", "", "", 0, 0, 0, final, close + final, 0)
+
+    topic = Refusing("kline_1m")
+    topic.offer(bar(0, final=False))
+    topic.offer(bar(0, final=True), bar(1, final=False), refused=True)
+    assert topic.offer(bar(1, final=True)) == [Gap(0, 60_000_000_000 - 1, "not sent", 0), bar(1, final=True)]
+    topic.intake.fill(0, [bar(0, final=True)], 0)
+    assert topic.taken[-1:] == [Backfilled(bar(0, final=True))]
+    topic.offer(bar(2, final=False), refused=True)
+    assert topic.offer() == [], "the next state makes it good"
+
+
+def test_a_book_that_was_refused_is_fetched_again() -> None:
+    def diff(number: int) -> DepthUpdate:
+        return DepthUpdate(number, number, [("1", str(number))], [], 0, 0)
+
+    topic = Refusing("depth")
+    topic.offer(diff(1))
+    topic.outcome = SendOutcome.REFUSED
+    assert topic.intake.take_book(0, BookSnapshot(1, [], [], 0))
+    assert (topic.offer(diff(2)), topic.intake.incomplete) == ([diff(2)], {0})
+    assert topic.intake.take_book(0, BookSnapshot(2, [("1", "2")], [], 0))
+    assert topic.taken[-1:] == [BookSnapshot(2, [("1", "2")], [], 0)]
+    topic.offer(diff(3), refused=True)
+    assert topic.offer(diff(4)) == [Gap(3, 3, "not sent", 0), diff(4)]
+    assert topic.intake.take_book(0, BookSnapshot(4, [("1", "4")], [], 0))
+    assert topic.taken[-1:] == [BookSnapshot(4, [("1", "4")], [], 0)]
+    assert topic.intake.gaps_open == 0
+
+
+def test_a_latest_value_that_was_refused_is_not_missed() -> None:
+    topic = Refusing("book_ticker")
+    topic.offer(BookTicker(1, "", "", "", "", 0), refused=True)
+    second = BookTicker(2, "", "", "", "", 0)
+    assert topic.offer(second) == [second]
+    assert (topic.intake.incomplete, topic.intake.events) == (set(), 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["live", "lost", "rest"]), st.integers(1, 3), st.booleans()), max_size=30))
+def test_whatever_is_refused_every_id_is_published_once_and_nothing_stays_open(
+    steps: list[tuple[str, int, bool]],
+) -> None:
+    topic, newest, published = Refusing("trade"), 1, list[Event]()
+    topic.offer(trade(1))
+    for what, count, refused in [*steps, ("live", 1, False), ("rest", 1_000, False)]:
+        topic.outcome = SendOutcome.REFUSED if refused else SendOutcome.SENT
+        if what == "rest":
+            wanted = [number for first, last in topic.lane.wanted() for number in range(first, last + 1)]
+            topic.intake.fill(0, [trade(number) for number in wanted[:count]], 0)
+        else:
+            newest += count
+            if what == "live":
+                topic.offer(*(trade(number) for number in range(newest - count + 1, newest + 1)), refused=refused)
+        topic.intake.expire(0)
+        for _, _, frame in topic.sequencer.publish(0):
+            published += wire.decode_events(frame, wire.read_header(frame))
+    ids = sorted(event.first_id for event in published if not isinstance(event, Gap))
+    assert ids == list(range(1, newest + 1))
+    assert topic.sequencer.found_holes == {}, "the worker announced what it could not send"
+    assert (topic.sequencer.gaps_open, topic.intake.gaps_open, topic.intake.missing) == (0, 0, topic.intake.repaired)

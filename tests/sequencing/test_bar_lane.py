@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from k2workers.events import Backfilled, Event, Gap, Kline, Void, covered_ids
 from k2workers.sequencing.bar_lane import MAX_HELD_BARS, BarLane
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import Verdict
 
 MS = 1_000_000
@@ -76,9 +77,17 @@ def test_a_line_that_is_late_still_fills_the_gap() -> None:
 
 def test_a_resumed_lane_asks_for_the_bar_that_may_not_have_ended() -> None:
     lane = BarLane("t")
-    lane.resume(0, [])
+    lane.resume(PublishedPosition(0, []))
     lane.offer(bar(60, 70), 0, HOLD)
     assert lane.wanted() == [(0, 60 * MS - 1)]
+
+
+def test_a_resumed_lane_does_not_ask_for_a_bar_whose_final_state_was_published() -> None:
+    lane = BarLane("t")
+    lane.resume(PublishedPosition(0, [], next_id=60 * MS))
+    assert lane.offer(bar(0, 60, final=True), 0, HOLD) is Verdict.DUPLICATE
+    assert lane.offer(bar(60, 70), 0, HOLD) is Verdict.ACCEPTED
+    assert lane.wanted() == []
 
 
 def test_what_is_held_is_bounded() -> None:

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level
 from k2workers.sequencing.book_lane import MAX_BUFFERED, BookLane
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import Verdict
 
 
@@ -69,9 +70,23 @@ def test_with_a_second_line_a_hole_may_wait_for_it() -> None:
     assert [event.last_id for event in taken(lane)] == [2, 4, 6]
 
 
-def test_a_lane_that_resumes_without_open_gaps_needs_no_book() -> None:
+def test_a_lane_that_resumes_before_the_first_book_was_published_still_needs_one() -> None:
     lane = BookLane("t")
-    lane.resume(10, [])
+    lane.resume(PublishedPosition(10, []))
+    lane.offer(diff(11, 12), 0, 0)
+    assert lane.awaits_fetch
+
+
+def test_a_lane_that_resumes_with_an_open_gap_needs_a_book() -> None:
+    lane = BookLane("t")
+    lane.resume(PublishedPosition(10, [(3, 4)], whole=True))
+    lane.offer(diff(11, 12), 0, 0)
+    assert lane.awaits_fetch
+
+
+def test_a_lane_that_resumes_after_a_book_and_without_open_gaps_needs_none() -> None:
+    lane = BookLane("t")
+    lane.resume(PublishedPosition(10, [], whole=True))
     lane.offer(diff(11, 12), 0, 0)
     assert not lane.awaits_fetch
     lane.reopen(11, 12)

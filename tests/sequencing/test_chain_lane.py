@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers.events import Backfilled, BookTicker, DepthUpdate, Event, Gap, Trade, Void
 from k2workers.sequencing.chain_lane import MAX_HELD, ChainLane
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import MAX_OPEN, Lane, Verdict
 from k2workers.sequencing.monotone_lane import MonotoneLane
 
@@ -193,7 +194,7 @@ def test_a_void_in_time_stands_in_for_ids_that_never_were() -> None:
 
 def test_a_resumed_lane_continues_after_what_was_published() -> None:
     lane = ChainLane("t")
-    lane.resume(10, [(3, 4)])
+    lane.resume(PublishedPosition(10, [(3, 4)]))
     assert lane.offer(trade(9), 0, HOLD) is Verdict.DUPLICATE
     assert lane.offer(trade(13), 0, HOLD) is Verdict.HELD
     assert lane.wanted() == [(3, 4), (11, 12)]

@@ -165,9 +165,9 @@ def test_states_of_a_bar_may_come_as_often_as_the_venue_sends_them() -> None:
 def test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier() -> None:
     sequencer = Sequencer(2)
     sequencer.restore({"t": PublishedPosition(10, [(4, 5)]), "u": PublishedPosition(7, [])})
-    sequencer.rewind({"t": 8, "new": 3})
+    sequencer.rewind({"t": 8, "new": 3}, {}, {})
     assert stamped(sequencer, trade(9), trade(10), trade(11)) == [trade(9), trade(10), trade(11)]
-    sequencer.rewind({"t": 2})
+    sequencer.rewind({"t": 2}, {}, {})
     assert stamped(sequencer, trade(9)) == [], "this life has published it"
     assert stamped(sequencer, trade(7), topic="u") == []
     assert stamped(sequencer, trade(5), topic="new") == [Gap(4, 4, "between workers", 9), trade(5)]
@@ -187,7 +187,7 @@ def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
 
 def test_a_topic_that_is_to_begin_with_its_id_0_misses_what_comes_before_a_later_one() -> None:
     sequencer = Sequencer(1)
-    sequencer.rewind({"t": -1})
+    sequencer.rewind({"t": -1}, {}, {})
     assert stamped(sequencer, trade(4)) == [Gap(0, 3, "between workers", 9), trade(4)]
 
 
@@ -211,3 +211,56 @@ def test_neither_a_void_nor_a_gap_jumps_over_ids(announced: Event, *, restored: 
     assert stamped(sequencer, announced) == [Gap(101, 150, "between workers", 9), announced]
     assert stamped(sequencer, trade(153)) == [trade(153)]
     assert sequencer.found_holes == {"t": [(101, 150)]}
+
+
+def test_a_worker_that_had_to_give_something_up_says_from_where_and_it_counts_if_nothing_better_is_known() -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"known": PublishedPosition(9, [])})
+    sequencer.rewind({}, {"known": 4, "new": 4}, {"new": [(2, 3), (6, 6)]})
+    assert stamped(sequencer, trade(11), topic="known") == [Gap(10, 10, "between workers", 9), trade(11)]
+    assert stamped(sequencer, trade(7), topic="new") == [Gap(5, 6, "between workers", 9), trade(7)]
+    assert sequencer.positions()["new"].open == [(2, 3), (5, 6)]
+
+
+def test_ids_that_a_worker_will_still_send_are_open_in_a_new_life_and_only_there() -> None:
+    sequencer = Sequencer(2)
+    sequencer.rewind({"t": 8}, {}, {"t": [(3, 4), (8, 11)], "bars": [(0, 59)]})
+    assert stamped(sequencer, Backfilled(trade(4)), Backfilled(trade(9))) == [Backfilled(trade(4))]
+    sequencer.rewind({"t": 8}, {}, {"t": [(1, 2)]})
+    assert list(sequencer.topics["t"].open) == [(3, 3), (8, 8)]
+    assert list(sequencer.topics["bars"].open) == [(0, 59)]
+
+
+def test_a_position_tells_whether_the_topic_has_had_a_book_in_any_life() -> None:
+    first, second = Sequencer(1), Sequencer(2)
+    stamped(first, DepthUpdate(1, 3, [], [], 0, 0))
+    assert not first.positions()["t"].whole
+    stamped(first, BookSnapshot(3, [], [], 0))
+    second.restore(first.positions())
+    stamped(second, DepthUpdate(4, 6, [], [], 0, 0))
+    assert first.positions()["t"].whole
+    assert second.positions()["t"].whole
+
+
+def test_a_position_among_bars_tells_which_bar_is_next() -> None:
+    def bar(opens: int, *, final: bool) -> Kline:
+        return Kline(opens, opens + 59_000_000, "", "", "", "", "", "", "", "", 0, 0, 0, final, opens + 1, 0)
+
+    minute = 60_000_000
+    sequencer = Sequencer(1)
+
+    def following(*events: Event) -> int:
+        """The next id of a position after these, and that of one that was restored from it."""
+        stamped(sequencer, *events, continuity=BAR)
+        positions = sequencer.positions()
+        restored = Sequencer(2)
+        restored.restore(positions)
+        assert restored.positions() == positions
+        return positions["t"].next_id
+
+    assert following(bar(0, final=False)) == 0
+    assert following(bar(0, final=True), bar(minute, final=True)) == 2 * minute
+    assert following(bar(0, final=True)) == 2 * minute, "it came again"
+    assert following(Gap(2 * minute, 4 * minute - 1, "", 0)) == 4 * minute
+    sequencer.take(wire.Batch("t", 7, 1, 4 * minute, 4 * minute, BAR.number, b"no events"), 9)
+    assert sequencer.positions()["t"].last_id == 4 * minute

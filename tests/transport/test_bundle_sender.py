@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from k2workers.errors import ConfigError
-from k2workers.events import Void
+from k2workers.events import Backfilled, Trade, Void
 from k2workers.transport import bundle_protocol
-from k2workers.transport.bundle_sender import BundleSender, SendOutcome
-from k2workers.wire import Batch, encode_bundle
+from k2workers.transport.bundle_sender import BundleSender
+from k2workers.wire import Batch, SendOutcome, encode_bundle
 from tests.support.batches import batch_of
 from tests.support.waiting import WAIT_S, until
 from tests.transport.support import Receiver, batch, trades
@@ -63,8 +62,7 @@ async def test_a_new_aggregator_gets_again_what_the_dead_one_had_not_acknowledge
     for number in (5, 6):
         bundle_sender.push([trades(number)])
     await until(lambda: len(first.got) == 2)
-    now_ns = time.monotonic_ns()
-    first.bundle_receiver.acknowledge(now_ns, now_ns)
+    first.bundle_receiver.acknowledge(first.bundle_receiver.taken())
     await until(lambda: bundle_sender.counters.kept_bundles == 0)
     for number in (7, 8):
         bundle_sender.push([trades(number)])
@@ -107,6 +105,7 @@ async def test_without_a_reader_new_bundles_are_refused_at_the_bound(tmp_path: P
     await until(lambda: len(receiver.got) == 3)
     # The refused ids must not be claimed as published, or the aggregator could not find the hole.
     assert receiver.hellos[-1].acknowledged == {}
+    assert receiver.hellos[-1].given_up_after == {"binance.trade.BTCUSDT": -1}
     bundle_sender.close()
     receiver.close()
 
@@ -121,6 +120,43 @@ async def test_an_aggregator_that_does_not_acknowledge_costs_bounded_memory(tmp_
     assert {bundle_sender.push([trades(number)]) for number in range(9)} == {SendOutcome.SENT}
     assert (bundle_sender.counters.forgotten, bundle_sender.counters.kept_bundles) == (6, 3)
     await until(lambda: len(receiver.got) == 9)
+    bundle_sender.close()
+    receiver.close()
+
+
+async def test_what_was_given_up_is_forgiven_when_later_ids_are_acknowledged(tmp_path: Path) -> None:
+    size = bytes_kept(trades(0))
+    first = Receiver(f"ipc://{tmp_path}/push")
+    bundle_sender = BundleSender(first.endpoint, "worker-0#1", keep_bytes=3 * size)
+    first.start()
+    bundle_sender.start(last_ids=lambda: {"binance.trade.BTCUSDT": 8})
+    await until(lambda: bundle_sender.welcomed)
+    for number in range(9):
+        bundle_sender.push([trades(number)])
+    await until(lambda: len(first.got) == 9)
+    first.bundle_receiver.acknowledge({b"worker-0#1": 8})
+    await until(lambda: bundle_sender.counters.kept_bundles == 1)
+    first.close()
+    second = Receiver(f"ipc://{tmp_path}/push")
+    second.start()
+    await until(lambda: second.got)
+    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": 7}
+    bundle_sender.close()
+    second.close()
+
+
+async def test_a_hello_tells_which_announced_ids_the_worker_will_still_send(tmp_path: Path) -> None:
+    topic = "binance.trade.BTCUSDT"
+    bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    late = [Backfilled(Trade(number, "1", "1", True, 0, 0, number)) for number in (6, 8)]
+    for events in (late, [Void(11, 12, 0)], [Void(20, 20, 0)]):
+        bundle_sender.push([batch_of(topic, events)])
+    bundle_sender.start(last_ids=lambda: {topic: 20}, open_gaps=lambda: {topic: [(3, 4)]})
+    receiver = Receiver(f"ipc://{tmp_path}/push")
+    receiver.start()
+    await until(lambda: len(receiver.got) == 3)
+    hello = receiver.hellos[-1]
+    assert (hello.acknowledged, hello.open) == ({topic: 19}, {topic: [(3, 4), (6, 6), (8, 8), (11, 12)]})
     bundle_sender.close()
     receiver.close()
 
