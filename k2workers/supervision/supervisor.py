@@ -204,6 +204,7 @@ class Supervisor:
         _log.debug("child_started", child=ward.spec.name, pid=ward.child.pid)
 
     async def _stop_group(self, group: list[_Ward]) -> bool:
+        drained = [ward.child for ward in group if ward.child is not None and ward.served]
         for ward in group:
             if ward.served:
                 self.send(ward.spec.name, Drain())
@@ -213,8 +214,8 @@ class Supervisor:
         for ward in group:
             if ward.child is not None:
                 self._on_dead(ward.spec.name, ward.child.pid)
-        served = [ward.child for ward in group if ward.child is not None and ward.served]
-        return clean and all(child.exit_code == 0 for child in served)
+        # Only of those that were asked to drain: one that was killed may have reported ready at its last moment.
+        return clean and all(child.exit_code == 0 for child in drained)
 
     async def _wait_drained(self, group: list[_Ward]) -> bool:
         """Wait for the end of each of these; False if one was hung or took far too long, and was killed."""
