@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from k2workers import wire
-from k2workers.events import Trade
+from k2workers.events import Kline, Trade
 from k2workers.feed.framing import FrameCutter
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.sequencer import Sequencer
@@ -157,3 +157,18 @@ def test_a_batch_is_little_work_for_a_subscriber_whatever_its_size(size: int) ->
 
     found = work_of(work).each(101)
     assert_within(Work(14.6, 298), found)
+
+
+def test_a_state_of_a_bar_is_little_work_for_a_subscriber() -> None:
+    sequencer = Sequencer(1)
+    bars = [Kline(0, 59, "1", "1", "1", "1", "1", "1", "1", "1", 0, 0, 0, False, at, 1) for at in range(1, 2001)]
+    frames = [published(sequencer, batch_of("binance.kline_1m.S", bars[n : n + 20])) for n in range(0, 2000, 20)]
+    reassemblies = iter([Reassembly(), Reassembly()])
+
+    def work() -> None:
+        take = next(reassemblies).take
+        for frame in frames:
+            take(frame, 1)
+
+    found = work_of(work).each(2000)
+    assert_within(Work(4.2, 78), found)

@@ -139,7 +139,7 @@ class Intake:
                 self._mark_incomplete(topic_index)
 
     def chained_ids(self) -> dict[str, int]:
-        """The newest id pushed of every chained topic."""
+        """The newest id accepted of every chained topic."""
         return {
             lane.topic: lane.last_id for lane in self.lanes if isinstance(lane, ChainLane) and lane.last_id is not None
         }
@@ -227,7 +227,7 @@ class Intake:
         return self._by_kind(lambda lane: lane.duplicates)
 
     def gaps_by_kind(self) -> dict[str, int]:
-        """Holes announced so far, by kind."""
+        """Gaps announced so far, by kind."""
         return self._by_kind(lambda lane: lane.gaps)
 
     def _by_kind(self, count: Callable[[Lane], int]) -> dict[str, int]:

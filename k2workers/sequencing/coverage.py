@@ -16,7 +16,7 @@ from k2workers.continuity import RECORDS, Continuity, Identity, Link
 from k2workers.events import (
     DATA_SCHEMAS,
     RECORD_SCHEMAS,
-    ROW_OF,
+    TABLE,
     Backfilled,
     Event,
     Kline,
@@ -71,6 +71,13 @@ def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> ChainS
     return ChainStep.OVERLAPS if first_id <= last_id else ChainStep.AHEAD
 
 
+Admit = Callable[..., Event | None]
+
+
+def _by_type(by_part: Mapping[Part, Admit]) -> dict[type[Event], Admit]:
+    return {row.type: by_part[row.part] for row in TABLE}
+
+
 class Coverage:
     """The ids of one topic that were passed on or announced as missing.
 
@@ -108,13 +115,9 @@ class Coverage:
 
     def admit(self, event: Event) -> Event | None:
         """The event, or the part of it that is new, which counts as passed on from now on; None if nothing of it is new."""
-        if isinstance(event, Backfilled):
-            return self._admit_late(event)
-        return self._ADMIT[ROW_OF[type(event)].part](self, event)
+        return self.ADMIT[type(event)](self, event)
 
     def _admit_data(self, event: Event) -> Event | None:
-        if isinstance(event, Kline):
-            return self._admit_bar(event)
         return self._admit_by_id(event) if self.ordered else self._admit_record(event)
 
     def _admit_record(self, event: Event) -> Event:
@@ -168,10 +171,17 @@ class Coverage:
         self.filled += filled
         return late if filled else None
 
-    _ADMIT: ClassVar[Mapping[Part, Callable[..., Event | None]]] = {
-        Part.DATA: _admit_data,
-        Part.SNAPSHOT: _admit_snapshot,
-        Part.GAP: _admit_gap,
-        Part.VOID: _admit_void,
-        Part.RECORD: _admit_record,
+    ADMIT: ClassVar[dict[type[Event], Admit]] = {
+        **_by_type(
+            {
+                Part.DATA: _admit_data,
+                Part.SNAPSHOT: _admit_snapshot,
+                Part.GAP: _admit_gap,
+                Part.VOID: _admit_void,
+                Part.RECORD: _admit_record,
+            }
+        ),
+        Kline: _admit_bar,
+        Backfilled: _admit_late,
     }
+    """By type, because every state of a bar asks."""

@@ -355,7 +355,7 @@ class Reassembly:
         before = state.position_fields()
         run: list[Event] = []
         for event in events:
-            if (missing := state.missing_before_event(event)) is not None:
+            if state.chained and (missing := state.missing_before_event(event)) is not None:
                 state.gaps = list(state.open)
                 if run:
                     self._give(header, state, run, before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from k2workers import wire
 from k2workers.events import (
     ANNOUNCEMENT_SCHEMAS,
@@ -12,7 +14,7 @@ from k2workers.events import (
     Event,
     Void,
 )
-from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Coverage
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Admit, Coverage
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import TopicPosition
 
@@ -84,11 +86,9 @@ class Standing(Coverage):
             return None
         return self.last_id + 1, last_id
 
-    def admit(self, event: Event) -> Event | None:
+    def _admit_void(self, void: Event) -> Event | None:
         # Before the topic's start: it may be far below what comes next, and filled a gap that was announced to others.
-        if self.last_id == NO_ID and self.chained and isinstance(event, Void):
-            return None
-        return super().admit(event)
+        return None if self.last_id == NO_ID and self.chained else super()._admit_void(void)
 
     def _admit_late(self, late: Backfilled) -> Event | None:
         # Its gap may have been announced in a life that ended before we heard of it.
@@ -96,6 +96,8 @@ class Standing(Coverage):
             self.last_id = late.last_id
             return late
         return super()._admit_late(late)
+
+    ADMIT: ClassVar[dict[type[Event], Admit]] = {**Coverage.ADMIT, Void: _admit_void, Backfilled: _admit_late}
 
 
 def after(before: TopicPosition, given: list[Event]) -> TopicPosition:
