@@ -216,9 +216,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     aggregator = Aggregator(settings)
     aggregator.start()
     client = control_channel.ControlClient(name, control_endpoint)
-    await client.start(
-        lambda message: stop.set() if isinstance(message, control_messages.Drain | control_messages.StopNow) else None
-    )
+    await client.start(control_channel.ending(stop))
     client.send(
         control_messages.Record(
             name,

@@ -25,9 +25,7 @@ async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     client = control_channel.ControlClient(name, control_endpoint)
-    await client.start(
-        lambda message: stop.set() if isinstance(message, control_messages.Drain | control_messages.StopNow) else None
-    )
+    await client.start(control_channel.ending(stop))
     exchange = Exchange(settings.simulator)
     ws_port, rest_port = await exchange.start()
     client.send(control_messages.Record(name, "listening", {"ws_port": ws_port, "rest_port": rest_port}))

@@ -25,9 +25,11 @@ from k2workers.every import MOST_IN_A_ROW, Every, end_process
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ChildHello,
+    Drain,
     GrantAsked,
     GrantDone,
     GrantGiven,
+    StopNow,
     Waiting,
     WeightAsked,
     WeightDone,
@@ -104,6 +106,16 @@ class ControlServer:
 def _forget(sent: asyncio.Future[Any]) -> None:
     if not sent.cancelled():
         sent.exception()  # a full queue: the parent has not read for very long
+
+
+def ending(stop: asyncio.Event) -> Callable[[AnyControlMessage], None]:
+    """What a child does with its parent's messages that has only to know when to end."""
+
+    def heed(message: AnyControlMessage) -> None:
+        if isinstance(message, Drain | StopNow):
+            stop.set()
+
+    return heed
 
 
 class GrantHandle:
