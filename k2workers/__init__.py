@@ -29,6 +29,8 @@ Words, each with one meaning:
 ``lane``                   one topic in the arbiter, which lets the first good copy of each event through
 ``hole``, ``gap``, ``void`` ids or batches that were not received; a hole that was announced as a ``Gap``; ids that never existed
 ``missing``                said of the ids in a hole or a gap
+``given up``, ``closed``   ids that nobody asks for any longer; ids, void or given up, for which an event would still be new
+``reset``, ``numbering``   the venue's ids of a topic begin anew; the ids between two of these, which alone can be compared
 ``backfill``               fetching the events of holes and gaps over REST, in a worker
 ``repair``                 filling a hole or gap later: in a worker by a backfill, in a subscriber from the replay ring
 ``batch``, ``bundle``      consecutive events of one topic; the batches that a worker sends together
@@ -61,11 +63,13 @@ if TYPE_CHECKING:
         DepthUpdate,
         Event,
         Gap,
+        GivenUp,
         Heartbeat,
         Kline,
         MiniTicker,
         PartialDepth,
         ReferencePrice,
+        Reset,
         Status,
         Ticker,
         Trade,
@@ -90,6 +94,7 @@ __all__ = [
     "Event",
     "FeedSilent",
     "Gap",
+    "GivenUp",
     "Guarantee",
     "Heartbeat",
     "Identity",
@@ -105,6 +110,7 @@ __all__ = [
     "Proof",
     "ReferencePrice",
     "Repair",
+    "Reset",
     "Scope",
     "Status",
     "Subscriber",

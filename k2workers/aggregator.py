@@ -97,7 +97,7 @@ class Aggregator:
 
     def on_hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
         """A worker says hello: note from which ids on it will send, and answer where every topic stands."""
-        self.sequencer.rewind(hello.acknowledged, hello.given_up_after, hello.open)
+        self.sequencer.rewind(hello.acknowledged, hello.dropped_after, hello.open, hello.begun)
         return bundle_protocol.Welcome(self.sequencer.epoch, self.sequencer.positions())
 
     def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
@@ -184,6 +184,8 @@ class Aggregator:
             "gaps_open": self.sequencer.gaps_open,
             "repaired_ids": self.sequencer.repaired_ids,
             "void_ids": self.sequencer.void_ids,
+            "gaps_given_up": self.sequencer.gaps_given_up,
+            "resets": self.sequencer.resets,
             "old_events": self.sequencer.old_events,
             "latency_us": {
                 name: self.latency.quantile_us(quantile)
@@ -266,6 +268,8 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_gaps_open": sequencer.gaps_open,
             "k2_repaired_ids": sequencer.repaired_ids,
             "k2_void_ids": sequencer.void_ids,
+            "k2_gaps_given_up": sequencer.gaps_given_up,
+            "k2_resets": sequencer.resets,
             "k2_replay_ring_bytes": aggregator.ring.bytes,
             "k2_replayed_batches": aggregator.snapshots.replayed,
             "k2_checkpoint_failures": aggregator.checkpoint_file.failures,

@@ -4,7 +4,8 @@ Continuity is a fact about a *topic*, not about a type of event: the same ``Trad
 and cannot be proven complete on another. A venue's table of streams states it; it travels as a number in every batch, so
 that whoever holds a batch knows what its ids mean.
 
-The number is made of bits, the lowest first: identity (3 bits), link (2), scope (1), proof (2), repair (3), resets (1).
+The number is made of bits, the lowest first: identity (3 bits), link (2), scope (1), proof (2), repair (3), resets (1). Above them
+stands the topic's numbering (4 bits): how often its ids have begun anew, modulo 16. An id says nothing without its numbering.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ import enum
 import functools
 
 import msgspec
+
+NUMBERINGS = 16
+"""After so many numberings of a topic's ids the count begins again; of two, the one that is at most half of it ahead is the later."""
+
+_NUMBERING_SHIFT = 12
 
 
 class Identity(enum.IntEnum):
@@ -122,13 +128,13 @@ class Continuity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def number(self) -> int:
-        """As it travels in a batch."""
+        """As it travels in a batch of the first numbering."""
         return self.identity | self.link << 3 | self.scope << 5 | self.proof << 6 | self.repair << 8 | self.resets << 11
 
     @staticmethod
     @functools.cache
     def of(number: int) -> Continuity:
-        """The continuity that travels as this number. Raises ValueError for one that this version does not know."""
+        """The continuity that travels as this number, in whatever numbering. Raises ValueError for one that this version does not know."""
         found = Continuity(
             identity=Identity(number & 7),
             link=Link(number >> 3 & 3),
@@ -137,9 +143,21 @@ class Continuity(msgspec.Struct, frozen=True, kw_only=True):
             repair=Repair(number >> 8 & 7),
             resets=bool(number >> 11 & 1),
         )
-        if found.number != number:
+        if not 0 <= number < NUMBERINGS << _NUMBERING_SHIFT or found.number != number % (1 << _NUMBERING_SHIFT):
             raise ValueError(f"{number} is no continuity")
         return found
+
+
+def renumbered(number: int, by: int = 1) -> int:
+    """The same continuity, so many numberings later."""
+    numbering = ((number >> _NUMBERING_SHIFT) + by) % NUMBERINGS
+    return numbering << _NUMBERING_SHIFT | number % (1 << _NUMBERING_SHIFT)
+
+
+def numberings_ahead(number: int, of: int) -> int:
+    """How many numberings a batch with this number is ahead of one with the other; below 0 if it is behind."""
+    ahead = ((number >> _NUMBERING_SHIFT) - (of >> _NUMBERING_SHIFT)) % NUMBERINGS
+    return ahead if ahead <= NUMBERINGS // 2 else ahead - NUMBERINGS
 
 
 RECORDS = Continuity(identity=Identity.NONE)

@@ -224,10 +224,34 @@ class Void(Event, frozen=True, array_like=True, gc=False):
     at_ns: int
 
 
+class GivenUp(Event, frozen=True, array_like=True, gc=False):
+    """Ids of a ``Gap`` announced before that nobody asks for any longer. ``cause`` says why.
+
+    If they come all the same, they come as ``Backfilled``.
+    """
+
+    first_given_up_id: int
+    last_given_up_id: int
+    cause: str
+    at_ns: int
+
+
+class Reset(Event, frozen=True, array_like=True, gc=False):
+    """The venue's ids of this topic begin anew: the last one of the old numbering, and the first one of the new.
+
+    Whatever was missing of the old ids stays missing.
+    """
+
+    last_old_id: int
+    first_new_id: int
+    at_ns: int
+
+
 class Backfilled(Event, frozen=True, array_like=True, gc=False):
     """An event that fills a ``Gap`` announced before: its id is below those that went ahead of it.
 
-    An event fetched in time to keep its topic's order comes plain, not as this.
+    It may also correct a ``Void`` that proved wrong, or come for ids that were given up. An event fetched in time to keep
+    its topic's order comes plain, not as this.
     """
 
     event: Event
@@ -269,6 +293,10 @@ class Part(enum.Enum):
     """Ids that were not received."""
     VOID = "void"
     """Ids that never existed."""
+    GIVEN_UP = "given up"
+    """Ids of a gap that nobody asks for any longer."""
+    RESET = "reset"
+    """The ids begin anew."""
     RECORD = "record"
     """About the feed itself: its ids are times, and may repeat."""
 
@@ -307,6 +335,8 @@ TABLE = (
     EventRow(12, BookSnapshot, Part.SNAPSHOT, "last_update_id", "last_update_id", "received_ns"),
     EventRow(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
     EventRow(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
+    EventRow(102, Reset, Part.RESET, "last_old_id", "first_new_id", "at_ns"),
+    EventRow(103, GivenUp, Part.GIVEN_UP, "first_given_up_id", "last_given_up_id", "at_ns"),
     EventRow(110, Status, Part.RECORD, "at_ns", "at_ns", "at_ns"),
     EventRow(111, Heartbeat, Part.RECORD, "at_ns", "at_ns", "at_ns"),
 )
@@ -323,7 +353,8 @@ SCHEMA_OF: dict[type[Event], int] = {row.type: row.number for row in TABLE}
 DATA_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.DATA)
 RECORD_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
 SNAPSHOT_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.SNAPSHOT)
-ANNOUNCEMENT_SCHEMAS = frozenset(row.number for row in TABLE if row.part in {Part.GAP, Part.VOID})
+ANNOUNCEMENT_SCHEMAS = frozenset(row.number for row in TABLE if row.part in {Part.GAP, Part.VOID, Part.GIVEN_UP})
+RESET_SCHEMA = next(row.number for row in TABLE if row.part is Part.RESET)
 
 _reader = functools.cache(operator.attrgetter)
 FIRST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.first) for row in TABLE}

@@ -60,7 +60,7 @@ def build(
 ) -> dict[str, Any]:
     """The report. ``workers`` hold each shard's last beat, ``aggregator`` what it counted until its end."""
     received = sum(int(worker["events_received"]) for worker in workers)
-    gaps, gaps_open = int(aggregator.get("gaps", 0)), int(aggregator.get("gaps_open", 0))
+    gaps, gaps_open, gaps_given_up = (int(aggregator.get(name, 0)) for name in ("gaps", "gaps_open", "gaps_given_up"))
     report: dict[str, Any] = {
         "venue": venue,
         "shards": shards,
@@ -71,10 +71,12 @@ def build(
             "published": int(aggregator.get("events_published", 0)),
             "duplicates_dropped": sum(int(worker["duplicates"]) for worker in workers),
             "gaps": gaps,
-            "gaps_repaired": max(0, gaps - gaps_open),
+            "gaps_repaired": max(0, gaps - gaps_open - gaps_given_up),
             "gaps_open": gaps_open,
+            "gaps_given_up": gaps_given_up,
             "repaired_ids": int(aggregator.get("repaired_ids", 0)),
             "void_ids": int(aggregator.get("void_ids", 0)),
+            "resets": int(aggregator.get("resets", 0)),
         },
         "rotations": rotations_summary(rotations),
         "workers": [

@@ -139,7 +139,7 @@ def decode_batch(batch: Batch) -> list[Event]:
 
 def joined(batches: Iterable[Batch]) -> list[Batch]:
     """The same events of one topic in as few batches as their types allow; events are not decoded."""
-    return [_join(list(run)) for _, run in itertools.groupby(batches, lambda batch: batch.schema)]
+    return [_join(list(run)) for _, run in itertools.groupby(batches, lambda batch: (batch.schema, batch.continuity))]
 
 
 def _join(run: list[Batch]) -> Batch:

@@ -17,7 +17,7 @@ import uvloop
 from k2workers import log
 from k2workers.child_settings import WitnessSettings
 from k2workers.continuity import Continuity
-from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Kline, Void
+from k2workers.events import Backfilled, BookSnapshot, Event, Gap, GivenUp, Kline, Reset, Void
 from k2workers.every import Every
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control_channel, control_messages
@@ -54,6 +54,10 @@ class TopicCount(msgspec.Struct):
         if isinstance(event, Gap):
             self.gaps += 1
             self.announced.add(event.first_id, event.last_id)
+        elif isinstance(event, GivenUp):
+            self.announced.add(event.first_id, event.last_id)
+        elif isinstance(event, Reset):
+            self.last_id, self.ranges, self.announced, self.voids = -1, IdRanges(), IdRanges(), IdRanges()
         elif isinstance(event, Void):
             self.voids.add(event.first_id, event.last_id)
         elif isinstance(event, BookSnapshot):

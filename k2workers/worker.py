@@ -105,7 +105,11 @@ class Worker:
     ) -> None:
         intake = driver.intake
         bundle_sender.start(
-            last_ids=intake.chained_ids, open_gaps=intake.open_gaps, on_welcome=self._on_welcome, on_holes=intake.reopen
+            reached=intake.reached,
+            open_gaps=intake.open_gaps,
+            begun=lambda: intake.begun,
+            on_welcome=self._on_welcome,
+            on_holes=intake.reopen,
         )
         await self._await_welcome()
         intake.resume(self._published)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from k2workers import checkpoint
+from k2workers import checkpoint, wire
 from k2workers.aggregator import KEEP_NS, MOMENTS, Aggregator
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
-from k2workers.events import LATE, Backfilled, Gap, Trade
+from k2workers.continuity import renumbered
+from k2workers.events import LATE, Backfilled, Gap, Reset, Trade
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport.bundle_protocol import Holes, WorkerHello
@@ -55,8 +56,12 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     aggregator.close()
 
 
+def trade(number: int) -> Trade:
+    return Trade(number, "1", "1", True, 0, 0, number)
+
+
 def late(*numbers: int) -> Batch:
-    return batch_of(TOPIC, [Backfilled(Trade(number, "1", "1", True, 0, 0, number)) for number in numbers])
+    return batch_of(TOPIC, [Backfilled(trade(number)) for number in numbers])
 
 
 def living(directory: Path, checkpoint_name: str = "checkpoint") -> Aggregator:
@@ -74,7 +79,7 @@ def end(aggregator: Aggregator) -> None:
 
 async def announced(aggregator: Aggregator, bundle_sender: BundleSender) -> None:
     """A worker sends trade 5, announces that 6 to 9 are missing, and goes on with trade 10."""
-    bundle_sender.start(last_ids=lambda: {TOPIC: 10}, open_gaps=lambda: {TOPIC: [GAP]})
+    bundle_sender.start(reached=lambda: {TOPIC: (CHAIN.number, 10)}, open_gaps=lambda: {TOPIC: [GAP]})
     for batch in (trades(5), batch_of(TOPIC, [Gap(*GAP, "not received", 0)]), trades(10)):
         bundle_sender.push([batch])
     await until(lambda: TOPIC in aggregator.sequencer.topics and aggregator.sequencer.topics[TOPIC].last_id == 10)
@@ -126,7 +131,7 @@ async def test_what_a_worker_could_not_keep_is_named_although_there_never_was_a_
     aggregator = living(tmp_path, NO_ROOM)
     bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1", keep_bytes=250)
     told: list[Holes] = []
-    bundle_sender.start(last_ids=lambda: {TOPIC: 19}, on_holes=told.append)
+    bundle_sender.start(reached=lambda: {TOPIC: (CHAIN.number, 19)}, on_holes=told.append)
     await until(lambda: bundle_sender.welcomed)
     for number in range(10, 20):
         bundle_sender.push([trades(number)])
@@ -151,7 +156,7 @@ async def test_what_a_worker_had_to_refuse_while_nobody_read_is_announced_and_co
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
     )  # fmt: skip
     intake.resume({})
-    bundle_sender.start(last_ids=intake.chained_ids, open_gaps=intake.open_gaps, on_holes=intake.reopen)
+    bundle_sender.start(reached=intake.reached, open_gaps=intake.open_gaps, on_holes=intake.reopen)
     events = {number: Trade(number, "1", "1", True, 0, 0, number) for number in range(10, 31)}
     for number in range(10, 30):
         intake.add(0, [events[number]], 0)
@@ -180,7 +185,7 @@ async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_agg
     bundle_sender, told = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1"), list[Holes]()
     bundle_sender.push([late(6)])  # 7 to 9 were pushed too, and forgotten
     bundle_sender.push([trades(11)])
-    bundle_sender.start(last_ids=lambda: {TOPIC: 11}, on_holes=told.append)
+    bundle_sender.start(reached=lambda: {TOPIC: (CHAIN.number, 11)}, on_holes=told.append)
     aggregator = living(tmp_path)
     await until(lambda: told)
     assert told == [{TOPIC: [(7, 9)]}]
@@ -202,3 +207,26 @@ async def test_a_checkpoint_holds_what_had_time_to_reach_subscribers(tmp_path: P
     positions = CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions
     assert positions[TOPIC].last_id == 10 - MOMENTS + 1, "the newest of those that were old enough and not left out"
     aggregator.close()
+
+
+async def test_ids_that_began_anew_survive_every_death(tmp_path: Path) -> None:
+    old, new = CHAIN.number, renumbered(CHAIN.number)
+    aggregator = living(tmp_path)
+    bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    bundle_sender.start(reached=lambda: {TOPIC: (new, 2)}, begun=lambda: {TOPIC: (new, 1)})
+    for numbering, event in ((old, trade(8)), (old, trade(9)), (new, Reset(9, 1, 0)), (new, trade(1)), (new, trade(2))):
+        bundle_sender.push([wire.batch_of(TOPIC, [event], numbering)])
+    await until(lambda: aggregator.sequencer.positions().get(TOPIC) == PublishedPosition(2, [], new))
+    end(aggregator)
+    # The checkpoint was lost with everything else: all is sent again, the old ids too.
+    another = living(tmp_path, "another")
+    await until(lambda: another.sequencer.positions().get(TOPIC) == PublishedPosition(2, [], new))
+    assert (another.sequencer.resets, another.sequencer.gaps, another.sequencer.old_events) == (1, 0, 0)
+    bundle_sender.close()
+    await another.last_checkpoint()
+    end(another)
+    third = living(tmp_path, "another")
+    third.on_bundle(b"worker-0#2", [wire.batch_of(TOPIC, [trade(10)], old), wire.batch_of(TOPIC, [trade(3)], new)])
+    assert third.sequencer.positions()[TOPIC] == PublishedPosition(3, [], new)
+    assert (third.sequencer.resets, third.sequencer.old_events) == (0, 1)
+    end(third)

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair, Scope
+from k2workers.continuity import (
+    RECORDS,
+    Continuity,
+    Guarantee,
+    Identity,
+    Link,
+    Proof,
+    Repair,
+    Scope,
+    numberings_ahead,
+    renumbered,
+)
 from k2workers.events import SCHEMA_OF
 from k2workers.venues.binance.streams import INTERVALS, KINDS
 
@@ -34,10 +45,22 @@ def test_every_continuity_has_a_number_of_its_own_that_two_bytes_hold(one: Conti
     assert (one.number == other.number) == (one == other)
 
 
-@pytest.mark.parametrize("number", [-1, 5, 3 << 6, 2**12, 2**16])
+@pytest.mark.parametrize("number", [-1, 5, 3 << 6, 2**12 + 5, 2**16])
 def test_a_number_that_stands_for_nothing_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=r"is no continuity|is not a valid"):
         Continuity.of(number)
+
+
+@given(continuities, st.integers(0, 100), st.integers(-8, 8))
+def test_a_numbering_changes_nothing_but_itself_and_of_two_the_later_is_known(
+    continuity: Continuity, earlier: int, steps: int
+) -> None:
+    number = renumbered(continuity.number, earlier)
+    later = renumbered(number, steps)
+    assert Continuity.of(later) == continuity
+    assert numberings_ahead(later, number) == (steps if steps > -8 else 8)
+    assert renumbered(later, -steps) == number
+    assert 0 <= later < 2**16
 
 
 @given(continuities)
@@ -71,7 +94,7 @@ def test_the_readme_names_every_bit() -> None:
 
     rows = re.findall(r"^\| (\d) \| [^|]+ \| (\d [^|]+) \|$", README, re.MULTILINE)
     parts = ((3, Identity), (2, Link), (1, Scope), (2, Proof), (3, Repair))
-    assert rows == [*((str(bits), words(values)) for bits, values in parts), ("1", "0 no, 1 yes")]
+    assert rows == [*((str(bits), words(values)) for bits, values in parts), ("1", "0 no, 1 yes"), ("4", "0 to 15")]
 
 
 @pytest.mark.parametrize("name", KINDS)

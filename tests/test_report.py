@@ -41,14 +41,21 @@ def test_the_report_adds_up_what_the_processes_said() -> None:
         symbols=["A"],
         duration_s=1.5,
         workers=[{**worker, "events_received": 5, "duplicates": 1, "gaps": 2}] * 2,
-        aggregator={"events_published": 9, "gaps": 5, "gaps_open": 2, "repaired_ids": 7, "void_ids": 1},
+        aggregator={
+            "events_published": 9,
+            "gaps": 5,
+            "gaps_open": 2,
+            "gaps_given_up": 1,
+            "repaired_ids": 7,
+            "void_ids": 1,
+        },
         rotations=[],
         truth=None,
     )
     assert built["events"]["received"] == 10
     assert built["events"] == {
         "received": 10, "published": 9, "duplicates_dropped": 2,
-        "gaps": 5, "gaps_repaired": 3, "gaps_open": 2, "repaired_ids": 7, "void_ids": 1,
+        "gaps": 5, "gaps_repaired": 2, "gaps_open": 2, "gaps_given_up": 1, "repaired_ids": 7, "void_ids": 1, "resets": 0,
     }  # fmt: skip
     assert built["workers"] == [worker, worker]
     assert "truth" not in built

@@ -156,7 +156,7 @@ def test_a_batch_is_little_work_for_a_subscriber_whatever_its_size(size: int) ->
             take(frame, 1)
 
     found = work_of(work).each(101)
-    assert_within(Work(14.6, 298), found)
+    assert_within(Work(14.6, 302), found)
 
 
 def test_a_state_of_a_bar_is_little_work_for_a_subscriber() -> None:
@@ -171,4 +171,4 @@ def test_a_state_of_a_bar_is_little_work_for_a_subscriber() -> None:
             take(frame, 1)
 
     found = work_of(work).each(2000)
-    assert_within(Work(4.2, 78), found)
+    assert_within(Work(4.3, 78), found)

@@ -26,6 +26,9 @@ from k2workers.venue_answers import SUCCESS, Answer
 from k2workers.venues.venue import Fetched, History
 
 LOOK_S = 0.05
+NOT_TO_BE_HAD = "not to be had"
+"""The cause of giving up ids that the venue did not give for long."""
+
 PROBE_AFTER_NS = 1_000_000_000
 """After an outage, a topic that receives an event within this time shows by its id what is missing; for the others the venue is asked."""
 
@@ -123,6 +126,14 @@ class Backfiller:
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        self._give_up(now_ns)
+
+    def _give_up(self, now_ns: int) -> None:
+        given_up, self.planner.given_up = self.planner.given_up, []
+        for topic_index, ids in given_up:
+            self._intake.give_up(topic_index, [ids], NOT_TO_BE_HAD)
+            _log.warning("ids_given_up", topic=self._intake.topics[topic_index].topic, ids=ids)
+            self._tell_planner(topic_index, now_ns)
 
     def _tell_planner(self, topic_index: int, now_ns: int) -> None:
         lane = self._intake.lanes[topic_index]
@@ -146,13 +157,16 @@ class Backfiller:
             self._failed(request, "no_permission", "no permission to spend weight came in time")
             return
         answer: Answer | None = None
-        used = 0
+        used, numbering = 0, self._intake.begun.get(topic.topic)
         try:
             if request.snapshot:
                 self._take_book(request, await self._history.book(topic))
             else:
                 reply = await self._history.fetch(topic, request.first_id, request.last_id, request.attempt)
-                self._take_events(request, reply)
+                if self._intake.begun.get(topic.topic) == numbering:
+                    self._take_events(request, reply)
+                else:
+                    self.planner.failed(request, time.monotonic_ns())  # it speaks of ids that count no longer
             answer, used = SUCCESS, self._history.used_weight
             self.requests["answered"] += 1
         except VenueError as error:

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from k2workers import wire
+from k2workers.continuity import Identity, numberings_ahead, renumbered
 from k2workers.errors import StateError
-from k2workers.events import TABLE, BookSnapshot, Event
+from k2workers.events import RESET_SCHEMA, TABLE, BookSnapshot, Event, Reset
 from k2workers.feed.dropped_messages import DroppedMessages
 from k2workers.feed.message_block import MessageBlock
 from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import NOT_KNOWN, PublishedPosition, Reached
 from k2workers.sequencing.lane import Lane, Verdict
 from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.monotone_lane import MonotoneLane
@@ -59,10 +60,13 @@ class Intake:
         """Indexes of topics that may lack something; the backfiller removes those that do not."""
         self.refused = False
         """Whether a refused bundle still waits to be announced: nobody takes what a backfill would bring."""
+        self.begun: dict[str, Reached] = {}
+        """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
+        """Of each topic, in the numbering of what was pushed last."""
         self._published: dict[str, PublishedPosition] = {}
         self._push = push
         self._on_reply = on_reply
@@ -97,11 +101,15 @@ class Intake:
         if not self._dirty:
             return
         bundle: list[wire.Batch] = []
+        numbers = self._continuity_numbers
         for topic_index, lane in self._dirty.items():
-            if lane.mixed:
+            if mixed := lane.mixed:
                 self._mark_incomplete(topic_index)
             for events in lane.pop_ready():
-                bundle.append(wire.batch_of(lane.topic, events, self._continuity_numbers[topic_index]))
+                if mixed and type(events[0]) is Reset:
+                    numbers[topic_index] = renumbered(numbers[topic_index])
+                    self.begun[lane.topic] = numbers[topic_index], events[-1].last_id
+                bundle.append(wire.batch_of(lane.topic, events, numbers[topic_index]))
         dirty, self._dirty = self._dirty, {}
         refused = self._push(bundle) is wire.SendOutcome.REFUSED
         if refused:
@@ -134,15 +142,38 @@ class Intake:
         for topic_index, lane in enumerate(self.lanes):
             ranges = holes.get(lane.topic, ())
             for first_id, last_id in ranges:
-                lane.reopen(first_id, last_id)
+                lane.reopen(first_id, last_id, time.time_ns())
             if ranges:
                 self._mark_incomplete(topic_index)
+                self._flush_ready(topic_index)
 
-    def chained_ids(self) -> dict[str, int]:
-        """The newest id accepted of every chained topic."""
-        return {
-            lane.topic: lane.last_id for lane in self.lanes if isinstance(lane, ChainLane) and lane.last_id is not None
-        }
+    def begin_anew(self, topic_index: int, first_new_id: int) -> None:
+        """The venue's ids of this topic begin anew with this one, lower than those before: the next events are no copies.
+
+        Raises StateError for a topic whose ids are times, or that has none.
+        """
+        topic, lane = self.topics[topic_index], self.lanes[topic_index]
+        if topic.continuity.identity not in (Identity.NUMBER, Identity.RANGE):
+            raise StateError(f"topic {topic.topic}: its ids cannot begin anew")
+        lane.begin_anew(first_new_id, time.time_ns())
+        self._holding.discard(topic_index)
+        self._mark_incomplete(topic_index)
+        self._flush_ready(topic_index)
+
+    def give_up(self, topic_index: int, ranges: Sequence[Range], cause: str) -> None:
+        """Nobody asks any longer for those of these ids that were announced as missing; subscribers are told."""
+        for first_id, last_id in ranges:
+            self.lanes[topic_index].give_up(first_id, last_id, cause, time.time_ns())
+        self._flush_ready(topic_index)
+
+    def reached(self) -> dict[str, Reached]:
+        """The numbering and the newest id of every chained topic."""
+        found = {}
+        for number, lane in zip(self._continuity_numbers, self.lanes, strict=True):
+            if isinstance(lane, ChainLane) and lane.last_id is not None:
+                unsent = next((event for event in lane.ready if isinstance(event, Reset)), None)
+                found[lane.topic] = number, lane.last_id if unsent is None else unsent.last_old_id
+        return found
 
     def open_gaps(self) -> dict[str, list[Range]]:
         """The ids, by topic, that were announced as missing and are still hoped for."""
@@ -150,10 +181,8 @@ class Intake:
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""
-        lane = self.lanes[topic_index]
-        if lane.fill(events, now_ns):
-            self._dirty[topic_index] = lane
-            self.flush()
+        self.lanes[topic_index].fill(events, now_ns)
+        self._flush_ready(topic_index)
 
     def add(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take newer events that a probe of the venue found and no line has delivered, in rising id order."""
@@ -161,9 +190,7 @@ class Intake:
         verdicts = {lane.offer(event, now_ns, self.hold_ns) for event in events}
         if Verdict.HELD in verdicts:
             self._wait_for_missing(topic_index)
-        if lane.ready:
-            self._dirty[topic_index] = lane
-            self.flush()
+        self._flush_ready(topic_index)
 
     def take_book(self, topic_index: int, snapshot: Event) -> bool:
         """Take a fetched book; False if it is too old and another is needed."""
@@ -171,9 +198,7 @@ class Intake:
         assert isinstance(lane, BookLane)
         assert isinstance(snapshot, BookSnapshot)
         fits = lane.offer_snapshot(snapshot)
-        if lane.ready:
-            self._dirty[topic_index] = lane
-            self.flush()
+        self._flush_ready(topic_index)
         return fits
 
     def several_lines(self, several: bool) -> None:
@@ -267,12 +292,23 @@ class Intake:
                 else:
                     proof.standby_delivered(topic_index, events[0].first_id)
 
+    def _flush_ready(self, topic_index: int) -> None:
+        lane = self.lanes[topic_index]
+        if lane.ready:
+            self._dirty[topic_index] = lane
+            self.flush()
+
     def _take_back(self, bundle: list[wire.Batch], lanes: Mapping[int, Lane]) -> None:
         """The aggregator will not get this bundle: each lane knows what of it is missing now; its ``Gap`` goes with the next bundle."""
         events: dict[str, list[Event]] = {}
+        resets: Counter[str] = Counter()
         for batch in bundle:
             events.setdefault(batch.topic, []).extend(wire.decode_batch(batch))
+            resets[batch.topic] += batch.schema == RESET_SCHEMA
         for topic_index, lane in lanes.items():
+            if resets[lane.topic]:
+                numbers = self._continuity_numbers
+                numbers[topic_index] = renumbered(numbers[topic_index], -resets[lane.topic])
             lane.take_back(events.get(lane.topic, ()))
             if lane.ready:
                 self._dirty[topic_index] = lane
@@ -294,7 +330,10 @@ class Intake:
         if lane.open or isinstance(lane, BookLane):
             self._mark_incomplete(len(self.lanes))
         self.lanes.append(lane)
-        self._continuity_numbers.append(topic.continuity.number)
+        number = topic.continuity.number
+        if published is not None and published.continuity != NOT_KNOWN:
+            number = renumbered(number, numberings_ahead(published.continuity, number))
+        self._continuity_numbers.append(number)
 
     def _wait_for_missing(self, topic_index: int) -> None:
         """An event of this topic is held back behind a hole."""

@@ -75,6 +75,8 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_gaps_open": MetricRow(Gauge, "Announced gaps that nothing has filled yet"),
     "k2_repaired_ids": MetricRow(Counter, "Ids that filled an announced gap"),
     "k2_void_ids": MetricRow(Counter, "Ids that the venue confirmed never to have existed"),
+    "k2_gaps_given_up": MetricRow(Counter, "Gaps, or parts of them, that are not asked for any longer"),
+    "k2_resets": MetricRow(Counter, "Topics whose ids began anew"),
     "k2_replay_ring_bytes": MetricRow(Gauge, "Bytes of published batches kept for subscribers that missed some"),
     "k2_replayed_batches": MetricRow(Counter, "Batches given again to subscribers that missed them"),
     "k2_checkpoint_failures": MetricRow(Counter, "Checkpoints that could not be written"),

@@ -2,7 +2,8 @@
 
 One request a topic is under way at a time. A request covers several holes if they fit into one page. An id that a reply
 covers and does not hold may be late in the venue's database or may never have existed: it is void only when a second reply,
-``confirm_ns`` later, says the same.
+``confirm_ns`` later, says the same. What cannot be had for ``give_up_ns`` is given up, so that it does not keep newer holes of its
+topic from their turn for ever.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class BackfillRequest(msgspec.Struct, frozen=True):
 
 
 class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """``page`` ids fit one request; a hole that is open for ``give_up_ns`` is not asked for any longer."""
+    """``page`` ids fit one request; ids that were the next to ask for for ``give_up_ns``, in vain, are not asked for any longer."""
 
     page: int = 1_000
     backoff: Backoff = Backoff(150_000_000, 30_000_000_000)
@@ -60,6 +61,7 @@ class _Need:
         "doubtful",
         "doubtful_since_ns",
         "due_ns",
+        "foremost_ns",
         "probe",
         "ranges",
         "since_ns",
@@ -72,24 +74,40 @@ class _Need:
         self.probe: Range | None = None
         self.snapshot = False
         self.urgency = Urgency.OPEN
-        self.since_ns = self.due_ns = now_ns
+        self.since_ns = self.due_ns = self.foremost_ns = now_ns
         self.attempt = 0
         self.asking = False
         self.doubtful = IdRanges()
         self.doubtful_since_ns = 0
+
+    def want(self, ranges: Sequence[Range], now_ns: int) -> None:
+        """These ranges from now on. ``foremost_ns`` tells since when the first one is the next to ask for."""
+        if ranges and (not self.ranges or ranges[0][0] != self.ranges[0][0]):
+            self.foremost_ns = now_ns
+        self.ranges = ranges
+
+    def page(self, size: int) -> Range:
+        """The next ids to ask for: from the oldest hole on, all holes that fit so many ids."""
+        first = last = self.ranges[0][0]
+        for low, high in self.ranges:
+            if low > first + size - 1:
+                break
+            last = min(high, first + size - 1)
+        return first, last
 
 
 class BackfillPlanner:
     """The needs of all topics of one shard.
 
     Call ``update`` whenever a topic's wanted ranges may have changed, ``next`` for something to do, and exactly one of
-    ``answered`` and ``failed`` for everything that ``next`` gave.
+    ``answered`` and ``failed`` for everything that ``next`` gave. Whoever wants what is in ``given_up`` is to be told; the caller
+    clears it.
     """
 
     def __init__(self, policy: BackfillPolicy) -> None:
         self.policy = policy
-        self.abandoned = 0
-        """Topics whose holes were given up."""
+        self.given_up: list[tuple[int, Range]] = []
+        """Topics, by index, and the ids of each that are not asked for any longer."""
         self._needs: dict[int, _Need] = {}
 
     def update(
@@ -101,7 +119,8 @@ class BackfillPlanner:
             if need is not None and not need.asking and need.probe is None:
                 del self._needs[topic_index]
             elif need is not None:
-                need.ranges, need.snapshot = (), False
+                need.want((), now_ns)
+                need.snapshot = False
             return
         if need is None:
             need = self._needs[topic_index] = _Need(now_ns)
@@ -109,7 +128,8 @@ class BackfillPlanner:
             # A new hole is asked for at once, however long an older one has to wait for its turn.
             need.due_ns = min(need.due_ns, now_ns)
             need.since_ns, need.attempt = now_ns, 0
-        need.ranges, need.urgency, need.snapshot = ranges, urgency, snapshot
+        need.want(ranges, now_ns)
+        need.urgency, need.snapshot = urgency, snapshot
 
     def probe(self, topic_index: int, first_id: int, last_id: int, now_ns: int) -> None:
         """Ask once whether the venue has these ids, which may be beyond its newest."""
@@ -124,9 +144,8 @@ class BackfillPlanner:
         for topic_index, need in list(self._needs.items()):
             if need.asking or now_ns < need.due_ns or not (need.ranges or need.snapshot or need.probe):
                 continue
-            if now_ns - need.since_ns > self.policy.give_up_ns:
-                self.abandoned += 1
-                del self._needs[topic_index]
+            if need.ranges and now_ns - need.foremost_ns > self.policy.give_up_ns:
+                self._give_up(topic_index, need, now_ns)
                 continue
             rank = (int(need.urgency), need.since_ns)
             if chosen is None or rank < chosen[0]:
@@ -140,13 +159,15 @@ class BackfillPlanner:
         if not need.ranges:
             assert need.probe is not None
             return BackfillRequest(topic_index, *need.probe, need.urgency, need.attempt, probe=True)
-        first = need.ranges[0][0]
-        last = first
-        for low, high in need.ranges:
-            if low > first + self.policy.page - 1:
-                break
-            last = min(high, first + self.policy.page - 1)
-        return BackfillRequest(topic_index, first, last, need.urgency, need.attempt)
+        return BackfillRequest(topic_index, *need.page(self.policy.page), need.urgency, need.attempt)
+
+    def _give_up(self, topic_index: int, need: _Need, now_ns: int) -> None:
+        """Ask for the next ids no longer; those behind them are asked for from the next ``update`` on."""
+        self.given_up.append((topic_index, need.page(self.policy.page)))
+        need.want((), now_ns)
+        need.attempt, need.doubtful = 0, IdRanges()
+        if need.probe is None and not need.snapshot:
+            del self._needs[topic_index]
 
     def answered(
         self, request: BackfillRequest, covered: Range | None, found: Iterable[Range], now_ns: int

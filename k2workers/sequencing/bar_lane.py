@@ -40,7 +40,7 @@ class BarLane(HoldingLane):
         if reached_ns is None or event.open_time_ns == reached_ns:
             return self._continue(event)
         if event.open_time_ns < reached_ns:
-            if event.final and self.open and self.fill((event,), now_ns):
+            if event.final and self._still_new(event) and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
             self.duplicates += 1
             return Verdict.DUPLICATE
@@ -65,7 +65,7 @@ class BarLane(HoldingLane):
             if isinstance(event, Void):
                 for first_ns, last_ns in missing.within(event.first_id, event.last_id):
                     self._fill_void(Void(first_ns, last_ns, event.at_ns))
-            elif isinstance(event, Kline) and event.open_time_ns in missing:
+            elif isinstance(event, Kline) and (event.open_time_ns in missing or self._still_new(event)):
                 self._fill_bar(event)
         return len(self.ready) > before
 
@@ -112,8 +112,9 @@ class BarLane(HoldingLane):
             self._deadline_ns = None
 
     def _fill_bar(self, bar: Kline) -> None:
-        if bar.open_time_ns in self.open:
+        if self._still_new(bar):
             self.open.remove(bar.open_time_ns, bar.next_open_ns - 1)
+            self.closed.remove(bar.open_time_ns, bar.next_open_ns - 1)
             self.ready.append(Backfilled(bar))
             self.mixed = True
             self.repaired += 1
@@ -121,14 +122,14 @@ class BarLane(HoldingLane):
             self._continue(bar)
 
     def _fill_void(self, void: Void) -> None:
-        if self.open.remove(void.first_void_id, void.last_void_id):
-            self.ready.append(void)
-            self.mixed = True
-            self.voids += 1
-        elif void.first_void_id == self._reached_ns:
-            self.ready.append(void)
-            self.mixed = True
-            self.voids += 1
+        was_open = self.open.remove(void.first_void_id, void.last_void_id)
+        if not was_open and void.first_void_id != self._reached_ns:
+            return
+        self.ready.append(void)
+        self.mixed = True
+        self.voids += 1
+        self._close(void.first_void_id, void.last_void_id)
+        if not was_open:
             self._reached_ns = void.last_void_id + 1
             self._release()
 

@@ -49,8 +49,12 @@ class BookLane(ChainLane):
         super().resume(published)
         self.needs_snapshot = len(self.open) > 0 or not published.whole
 
-    def reopen(self, first_id: int, last_id: int) -> None:
-        super().reopen(first_id, last_id)
+    def begin_anew(self, first_new_id: int, at_ns: int) -> None:
+        super().begin_anew(first_new_id, at_ns)
+        self._await_snapshot()
+
+    def reopen(self, first_id: int, last_id: int, at_ns: int) -> None:
+        super().reopen(first_id, last_id, at_ns)
         self._await_snapshot()
 
     def take_back(self, events: Iterable[Event]) -> None:
@@ -59,6 +63,9 @@ class BookLane(ChainLane):
 
     def wanted(self) -> list[Range]:
         return []  # diffs cannot be fetched
+
+    def _still_new(self, event: Event) -> bool:
+        return False  # a diff that comes late heals nothing: only a whole book does
 
     def offer_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a fetched book; False if it is too old for the diffs at hand (step 3) and another is needed."""

@@ -33,7 +33,7 @@ class ChainLane(HoldingLane):
             self._accept(event)
         elif step is ChainStep.OLD:
             # A slow line may still bring what was announced as missing.
-            if self.open and self.fill((event,), now_ns):
+            if self._still_new(event) and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
             self.duplicates += 1
             return Verdict.DUPLICATE
@@ -78,9 +78,13 @@ class ChainLane(HoldingLane):
         before = len(self.ready)
         missing = IdRanges(self.wanted())
         for event in events:
-            for first, last in missing.within(event.first_id, event.last_id):
-                part = Void(first, last, event.at_ns) if isinstance(event, Void) else event
-                self._fill_one(part, now_ns)
+            parts = missing.within(event.first_id, event.last_id)
+            if isinstance(event, Void):
+                for first, last in parts:
+                    self._fill_one(Void(first, last, event.at_ns), now_ns)
+            elif parts or self._still_new(event):
+                self._fill_one(event, now_ns)
+            for first, last in parts:
                 missing.remove(first, last)
         return len(self.ready) > before
 
@@ -94,9 +98,11 @@ class ChainLane(HoldingLane):
         if isinstance(event, Void):
             self.ready.append(event)
             self.voids += event.last_id - event.first_id + 1
+            self._close(event.first_id, event.last_id)
         else:
             self.ready.append(Backfilled(event))
             self.repaired += 1
+            self.closed.remove(event.first_id, event.last_id)
 
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         """Accept events of the venue that continue the chain up to ``last_id``."""
@@ -112,6 +118,7 @@ class ChainLane(HoldingLane):
         if type(event) is Void:
             self.mixed = True
             self.voids += event.last_id - event.first_id + 1
+            self._close(event.first_id, event.last_id)
 
     def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         place = bisect.bisect_left(self._held, (event.first_id, event.last_id), key=_id_range)

@@ -12,10 +12,11 @@ from typing import ClassVar
 
 import msgspec
 
-from k2workers.continuity import RECORDS, Continuity, Identity, Link
+from k2workers.continuity import RECORDS, Continuity, Identity, Link, numberings_ahead
 from k2workers.events import (
     DATA_SCHEMAS,
     RECORD_SCHEMAS,
+    SNAPSHOT_SCHEMAS,
     TABLE,
     Backfilled,
     Event,
@@ -32,8 +33,14 @@ NO_ID = -2
 FINAL_NS = 2**63 - 1
 """Later than any time of the venue: where a bar stands whose final state was passed on."""
 
+Reached = tuple[int, int]
+"""The continuity number of a topic, and its last id. An id says nothing without its numbering, which the number holds."""
+
 NOT_KNOWN = -1
 """The continuity number of a topic of which no batch has come."""
+
+MAX_CLOSED = 100
+"""Ranges of void, given up or lost ids that are remembered of a topic, the newest; an event for an older one is taken for a copy."""
 
 
 class PublishedPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -47,6 +54,8 @@ class PublishedPosition(msgspec.Struct, frozen=True, array_like=True):
     """Whether a book of the topic was ever published."""
     next_id: int = NO_ID
     """When the next bar opens, or when the last one did if its final state was not published; nothing is known of other topics."""
+    closed: list[Range] = []
+    """Ids that were told to be void or given up: should an event come for them, it is new."""
 
 
 class ChainStep(enum.Enum):
@@ -71,6 +80,11 @@ def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> ChainS
     return ChainStep.OVERLAPS if first_id <= last_id else ChainStep.AHEAD
 
 
+def next_id_before(schema: int, first_id: int, last_id: int) -> int:
+    """The id that its topic has to come to before this batch, as far as the batch tells: a snapshot stands for all ids up to its own."""
+    return last_id + 1 if schema in SNAPSHOT_SCHEMAS else first_id
+
+
 Admit = Callable[..., Event | None]
 
 
@@ -83,20 +97,23 @@ class Coverage:
 
     ``continuity`` is unknown until the first batch. ``chained``, ``ordered`` (ids rise: what is not above the last one is
     old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
-    bar, or ``FINAL_NS``. ``filled`` counts ids of gaps that late events or a book snapshot have filled.
+    bar, or ``FINAL_NS``. ``open`` are the ids of gaps that nothing has filled; ``closed`` those of which it was told that
+    no event will come: if one comes all the same, it is new. ``filled`` counts ids that late events or a book snapshot have filled.
     """
 
     __slots__ = (
-        "bars", "chained", "continuity", "continuity_number", "filled", "last_id", "last_time_ns", "open", "ordered",
+        "bars", "chained", "closed", "continuity", "continuity_number", "filled", "last_id", "last_time_ns", "open",
+        "ordered",
     )  # fmt: skip
 
-    def __init__(self, last_id: int = NO_ID, open_gaps: Iterable[Range] = ()) -> None:
+    def __init__(self, last_id: int = NO_ID, open_gaps: Iterable[Range] = (), closed: Iterable[Range] = ()) -> None:
         self.continuity = RECORDS
         self.continuity_number = NOT_KNOWN
         self.chained = self.ordered = self.bars = False
         self.last_id = last_id
         self.last_time_ns = NO_ID
         self.open = IdRanges(open_gaps)
+        self.closed = IdRanges(closed)
         self.filled = 0
 
     def learn(self, number: int) -> None:
@@ -106,6 +123,25 @@ class Coverage:
         self.chained = continuity.chained
         self.ordered = continuity.identity not in (Identity.NONE, Identity.TEXT)
         self.bars = continuity.link is Link.NEXT_BAR
+
+    def begin_anew(self, number: int, first_new_id: int) -> None:
+        """The ids begin anew, in the numbering of this continuity number; whatever was missing of the old ones stays missing."""
+        self.learn(number)
+        self.last_id, self.last_time_ns = first_new_id - 1, NO_ID
+        self.open, self.closed = IdRanges(), IdRanges()
+
+    def restart(self, number: int, last_id: int) -> None:
+        """Everything after this id will come again, whatever came before."""
+        if self.continuity_number == NOT_KNOWN:
+            self.learn(number)
+        elif numberings_ahead(number, self.continuity_number):
+            self.begin_anew(number, last_id + 1)
+        self.last_id = last_id
+
+    def close(self, first_id: int, last_id: int) -> None:
+        """It was told that no event will come for these ids."""
+        self.closed.add(first_id, last_id)
+        self.closed.keep_newest(MAX_CLOSED)
 
     def all_new(self, schema: int, first_id: int) -> bool:
         """Whether every event of a batch that begins with this id is new; if not, ask ``admit`` for each of them."""
@@ -144,16 +180,27 @@ class Coverage:
         # Among bars it begins with the bar whose last state did not come: that bar was passed on, but its last state is missing.
         return fresh if fresh is None or self.chained else event
 
-    def _admit_void(self, void: Event) -> Event | None:
-        if self.open.remove(void.first_id, void.last_id):
-            self.last_id = max(self.last_id, void.last_id)
-            return void
-        return self._admit_announcement(void)
+    def _admit_closing(self, event: Event) -> Event | None:
+        """A ``Void`` or ``GivenUp``: of a gap announced before, or ahead of the topic."""
+        was_open = self.open.within(event.first_id, event.last_id)
+        fresh = event if was_open else self._admit_announcement(event)
+        if fresh is None:
+            return None
+        ahead = max(fresh.first_id, self.last_id + 1) if was_open else fresh.first_id
+        for first_id, last_id in (*was_open, (ahead, fresh.last_id)):
+            self.open.remove(first_id, last_id)
+            self.close(first_id, last_id)
+        self.last_id = max(self.last_id, fresh.last_id)
+        return fresh
+
+    def _admit_reset(self, reset: Event) -> None:
+        """A copy: one that is the first of its numbering is known by its continuity number, and never asked about here."""
 
     def _admit_snapshot(self, snapshot: Event) -> Event | None:
         if snapshot.last_id < self.last_id:
             return None
         self.filled += self.open.remove(0, snapshot.last_id)
+        self.closed.remove(0, snapshot.last_id)
         self.last_id = snapshot.last_id
         return snapshot
 
@@ -166,8 +213,9 @@ class Coverage:
         return bar
 
     def _admit_late(self, late: Backfilled) -> Event | None:
-        # One that fills no announced gap would come out of nowhere.
-        filled = self.open.remove(*covered_ids(late.event))
+        # One that fills no announced gap, and corrects nothing that was told, would come out of nowhere.
+        ids = covered_ids(late.event)
+        filled = self.open.remove(*ids) + self.closed.remove(*ids)
         self.filled += filled
         return late if filled else None
 
@@ -177,7 +225,9 @@ class Coverage:
                 Part.DATA: _admit_data,
                 Part.SNAPSHOT: _admit_snapshot,
                 Part.GAP: _admit_gap,
-                Part.VOID: _admit_void,
+                Part.VOID: _admit_closing,
+                Part.GIVEN_UP: _admit_closing,
+                Part.RESET: _admit_reset,
                 Part.RECORD: _admit_record,
             }
         ),

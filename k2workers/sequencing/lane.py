@@ -13,12 +13,26 @@ import itertools
 from collections.abc import Iterable
 
 from k2workers.errors import StateError
-from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Kline, Void, covered_ids, learned_ns
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.events import (
+    Backfilled,
+    BookSnapshot,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    Reset,
+    Void,
+    covered_ids,
+    learned_ns,
+)
+from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_OPEN = 1_000
-"""Announced gaps that one lane still wants filled; beyond that the oldest is given up for good (it was announced)."""
+"""Announced gaps that one lane still wants filled; beyond that the oldest is given up."""
+
+TOO_MANY = "too many gaps"
+"""The cause of giving up a gap beyond ``MAX_OPEN``."""
 
 NOT_RECEIVED = "not received"
 """The cause of a gap that is known from the ids alone."""
@@ -38,13 +52,15 @@ class Verdict(enum.Enum):
 class Lane:
     """One topic in the arbiter. ``last_id`` is the venue id of the newest accepted event or gap.
 
-    ``open`` are announced ids that may still be filled. Counters are totals: ``passed`` events given out, ``duplicates``
+    ``open`` are announced ids that may still be filled, ``closed`` those that were told to be void or given up: an event for
+    them is still new, but nobody asks for it. Counters are totals: ``passed`` events given out, ``duplicates``
     copies dropped, ``gaps`` and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to
     have existed.
     """
 
     __slots__ = (
-        "duplicates", "gaps", "last_id", "missing", "mixed", "open", "passed", "ready", "repaired", "topic", "voids",
+        "closed", "duplicates", "gaps", "last_id", "missing", "mixed", "open", "passed", "ready", "repaired", "topic",
+        "voids",
     )  # fmt: skip
 
     def __init__(self, topic: str) -> None:
@@ -53,6 +69,7 @@ class Lane:
         self.mixed = False
         self.last_id: int | None = None
         self.open = IdRanges()
+        self.closed = IdRanges()
         self.passed = 0
         self.duplicates = 0
         self.gaps = 0
@@ -82,17 +99,46 @@ class Lane:
         """Continue after what was published before this lane was made."""
         self.last_id = published.last_id
         self.open = IdRanges(published.open)
+        self.closed = IdRanges(published.closed)
 
-    def reopen(self, first_id: int, last_id: int) -> None:
+    def begin_anew(self, first_new_id: int, at_ns: int) -> None:
+        """The venue's ids begin anew with this one. What was held back goes on; of the old ids nothing is wanted any longer.
+
+        Nothing is said of a topic of which nothing came yet. ``at_ns`` is wall-clock time, as in all that follow here.
+        """
+        self.expire(2**63 - 1)
+        if self.last_id is not None:
+            last_old_id = self.last_id
+            if self.ready and isinstance(self.ready[-1], Reset):
+                last_old_id = self.ready.pop().first_id
+            self.ready.append(Reset(last_old_id, first_new_id, at_ns))
+            self.mixed = True
+        self.last_id = first_new_id - 1
+        self.open, self.closed = IdRanges(), IdRanges()
+
+    def reopen(self, first_id: int, last_id: int, at_ns: int) -> None:
         """Ids that were accepted here and lost on the way to subscribers, where the gap was announced: they are wanted again."""
         self.open.add(first_id, last_id)
+        self._bound_open(at_ns)
+
+    def give_up(self, first_id: int, last_id: int, cause: str, at_ns: int) -> None:
+        """Those of these ids that were announced as missing are not wanted any longer."""
+        for first, last in self.open.within(first_id, last_id):
+            self.open.remove(first, last)
+            self._close(first, last)
+            self.ready.append(GivenUp(first, last, cause, at_ns))
+            self.mixed = True
 
     def take_back(self, events: Iterable[Event]) -> None:
         """What ``pop_ready`` gave out last could not be sent: want again what must not be missing, and announce it.
 
-        Here nothing: the next value makes it good.
+        Here nothing but a ``Reset``: the next value makes the rest good.
         """
-        self.passed -= sum(1 for _ in events)
+        for event in events:
+            self.passed -= 1
+            if isinstance(event, Reset):
+                self.ready.append(event)
+                self.mixed = True
 
     def wanted(self) -> list[Range]:
         """Id ranges that a backfill should bring, the oldest first."""
@@ -121,8 +167,19 @@ class Lane:
         self.missing += last_id - first_id + 1
         self.last_id = last_id
         self.open.add(first_id, last_id)
+        self._bound_open(noticed_ns)
+
+    def _bound_open(self, at_ns: int) -> None:
         while len(self.open) > MAX_OPEN:
-            self.open.remove(*next(iter(self.open)))
+            self.give_up(*next(iter(self.open)), TOO_MANY, at_ns)
+
+    def _close(self, first_id: int, last_id: int) -> None:
+        self.closed.add(first_id, last_id)
+        self.closed.keep_newest(MAX_CLOSED)
+
+    def _still_new(self, event: Event) -> bool:
+        """Whether an event behind the topic's last one brings ids of which no event has come."""
+        return any(ids.within(event.first_id, event.last_id) for ids in (self.open, self.closed) if ids)
 
 
 class HoldingLane(Lane):
@@ -139,6 +196,17 @@ class HoldingLane(Lane):
         return self._deadline_ns
 
     def take_back(self, events: Iterable[Event]) -> None:
+        of_one_numbering: list[Event] = []
+        for event in events:
+            if isinstance(event, Reset):
+                self._announce_lost(of_one_numbering, wanted=False)
+                super().take_back((event,))
+                of_one_numbering = []
+            else:
+                of_one_numbering.append(event)
+        self._announce_lost(of_one_numbering, wanted=True)
+
+    def _announce_lost(self, events: list[Event], *, wanted: bool) -> None:
         lost, announced = IdRanges(), IdRanges()
         noticed_ns = 0
         for event in events:
@@ -147,7 +215,7 @@ class HoldingLane(Lane):
                 continue
             first_id, last_id = covered_ids(event.event if isinstance(event, Backfilled) else event)
             lost.add(first_id, last_id)
-            if isinstance(event, Gap | Backfilled | Void):
+            if isinstance(event, Gap | Backfilled | Void | GivenUp):
                 announced.add(first_id, last_id)
             self.repaired -= isinstance(event, Backfilled)
             if isinstance(event, Void):
@@ -156,10 +224,12 @@ class HoldingLane(Lane):
         self.gaps += bool(lost) and not announced
         self.missing += lost.ids - announced.ids
         for first_id, last_id in lost:
-            self.reopen(first_id, last_id)
             # Of ids that were announced before, the aggregator drops it.
             self.ready.append(Gap(first_id, last_id, NOT_SENT, noticed_ns))
             self.mixed = True
+            if wanted:
+                self.closed.remove(first_id, last_id)
+                self.reopen(first_id, last_id, noticed_ns)
 
     def expire(self, now_ns: int) -> bool:
         if self._deadline_ns is None or now_ns < self._deadline_ns:

@@ -53,6 +53,13 @@ class IdRanges:
             found.append((max(low, first), min(high, last)))
         return found
 
+    def keep_newest(self, count: int) -> list[Range]:
+        """Take out the lowest ranges, so that at most so many remain. Returns them."""
+        beyond = self._ranges[:-count] if count else self._ranges
+        if beyond:
+            self._ranges = self._ranges[len(beyond) :]
+        return beyond
+
     def __contains__(self, number: int) -> bool:
         place = self._first_reaching(number)
         return place < len(self._ranges) and self._ranges[place][0] <= number

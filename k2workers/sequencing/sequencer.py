@@ -14,9 +14,29 @@ import contextlib
 from collections.abc import Iterable, Mapping
 
 from k2workers import wire
-from k2workers.continuity import RECORDS
-from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Gap, Kline
-from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, ChainStep, Coverage, PublishedPosition, chain_step
+from k2workers.continuity import RECORDS, numberings_ahead, renumbered
+from k2workers.events import (
+    ANNOUNCEMENT_SCHEMAS,
+    DATA_SCHEMAS,
+    RESET_SCHEMA,
+    SNAPSHOT_SCHEMAS,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    Reset,
+    Void,
+)
+from k2workers.sequencing.coverage import (
+    NO_ID,
+    NOT_KNOWN,
+    ChainStep,
+    Coverage,
+    PublishedPosition,
+    Reached,
+    chain_step,
+    next_id_before,
+)
 from k2workers.sequencing.ranges import Range
 from k2workers.wire import Batch
 
@@ -33,7 +53,7 @@ class TopicState(Coverage):
     __slots__ = ("_next", "count", "first_id", "last_bar", "sequence", "topic", "waiting", "whole")
 
     def __init__(self, topic: str, earlier: PublishedPosition | None = None) -> None:
-        super().__init__(*(() if earlier is None else (earlier.last_id, earlier.open)))
+        super().__init__(*(() if earlier is None else (earlier.last_id, earlier.open, earlier.closed)))
         self.whole = earlier is not None and earlier.whole
         self._next = (NO_ID, NO_ID) if earlier is None else (earlier.last_id, earlier.next_id)
         """An id, and the ``next_id`` of a position that ends there."""
@@ -48,9 +68,14 @@ class TopicState(Coverage):
 
     def position(self) -> PublishedPosition:
         """Where a later life continues."""
+        next_id = self._next_id() if self.bars else NO_ID
         return PublishedPosition(
-            self.last_id, list(self.open), self.continuity_number, self.whole, self._next_id() if self.bars else NO_ID
+            self.last_id, list(self.open), self.continuity_number, self.whole, next_id, list(self.closed)
         )
+
+    def begin_anew(self, number: int, first_new_id: int) -> None:
+        super().begin_anew(number, first_new_id)
+        self.first_id, self.count, self.whole = None, 0, False
 
     def _next_id(self) -> int:
         if self.last_bar is not None:
@@ -77,11 +102,15 @@ class Sequencer:
         self.events = 0
         self.gaps = 0
         self.void_ids = 0
+        self.gaps_given_up = 0
+        self.resets = 0
         self.old_events = 0
         self._due: list[TopicState] = []
         """Topics with something to publish."""
         self.found_holes: dict[str, list[Range]] = {}
         """Holes that were found here, announced as gaps, and that no worker knows of yet; the caller reports them and clears this."""
+        self._begun: dict[str, Reached] = {}
+        """The continuity number and first id of numberings that workers have begun."""
 
     def positions(self) -> dict[str, PublishedPosition]:
         """The published position of every topic of the venue."""
@@ -100,36 +129,44 @@ class Sequencer:
                     state.learn(position.continuity)
 
     def rewind(
-        self, sent_from: Mapping[str, int], given_up_after: Mapping[str, int], open_gaps: Mapping[str, Iterable[Range]]
+        self,
+        sent_from: Mapping[str, Reached],
+        dropped_after: Mapping[str, Reached],
+        open_gaps: Mapping[str, Iterable[Range]],
+        begun: Mapping[str, Reached],
     ) -> None:
         """A worker will send everything after the ids of ``sent_from``, by topic, and what it gets of ``open_gaps``.
 
         A topic that was not published yet in this life restarts from there, even if an earlier life is known to have been
-        further: what it published last may not have reached anybody. Of those in ``given_up_after`` the worker lacks something
-        after that id: it counts only if nothing better is known, and the next batch shows the hole.
+        further: what it published last may not have reached anybody. Of those in ``dropped_after`` the worker lacks something
+        after that id: it counts only if nothing better is known, and the next batch shows the hole. ``begun`` are the first
+        ids of numberings that began while the worker lived, should their ``Reset`` be among what it lacks.
         """
-        for topic, last_id in sent_from.items():
+        self._begun.update(begun)
+        for topic, reached in sent_from.items():
             state = self._state(topic)
             if not state.sequence:
-                state.last_id = last_id
-        for topic, last_id in given_up_after.items():
+                state.restart(*reached)
+        for topic, reached in dropped_after.items():
             state = self._state(topic)
             if state.last_id == NO_ID:
-                state.last_id = last_id
+                state.restart(*reached)
         for topic, ranges in open_gaps.items():
             state = self._state(topic)
-            for first_id, last_id in [] if state.sequence else ranges:
+            number, _ = sent_from.get(topic) or dropped_after.get(topic) or (NOT_KNOWN, NO_ID)
+            if state.sequence or (number != NOT_KNOWN and numberings_ahead(number, state.continuity_number)):
+                continue
+            for first_id, last_id in ranges:
                 # What was announced after the id from which the topic restarts will be announced again.
-                claimed = topic in sent_from or topic in given_up_after
-                state.open.add(first_id, min(last_id, state.last_id) if claimed else last_id)
+                state.open.add(first_id, last_id if number == NOT_KNOWN else min(last_id, state.last_id))
 
     def take(self, batch: Batch, now_ns: int) -> None:
         """Take what was not published before of a batch; ``now_ns`` is wall-clock time. Raises WireError for damaged events."""
         state = self.topics.get(batch.topic)
         if state is None:
             state = self._state(batch.topic)
-        if batch.continuity != state.continuity_number:
-            self._learn(batch, state)
+        if batch.continuity != state.continuity_number and not self._learn(batch, state, now_ns):
+            return
         is_data = batch.schema in DATA_SCHEMAS
         if is_data and state.chained:
             if batch.first_id == state.last_id + 1 or state.last_id == NO_ID:
@@ -190,25 +227,69 @@ class Sequencer:
             if new is None:
                 self.old_events += 1
                 continue
-            if isinstance(new, Gap):
-                self.gaps += 1
-            else:
-                self.void_ids += new.last_id - new.first_id + 1
+            self._count(new)
             self._pass(wire.batch_of(batch.topic, [new], batch.continuity), state)
 
-    def _learn(self, batch: Batch, state: TopicState) -> None:
+    def _count(self, announcement: Event) -> None:
+        self.gaps += isinstance(announcement, Gap)
+        self.gaps_given_up += isinstance(announcement, GivenUp)
+        if isinstance(announcement, Void):
+            self.void_ids += announcement.last_id - announcement.first_id + 1
+
+    def _learn(self, batch: Batch, state: TopicState, now_ns: int) -> bool:
+        """A batch of another continuity number than those before it: the first of its topic, or of another numbering.
+
+        Returns whether it is still to be taken.
+        """
         try:
-            state.learn(batch.continuity)
+            ahead = (
+                0
+                if state.continuity_number == NOT_KNOWN
+                else numberings_ahead(batch.continuity, state.continuity_number)
+            )
+            if ahead < 0:
+                self.old_events += batch.count
+            elif ahead or batch.schema == RESET_SCHEMA:
+                self._begin_anew(batch, state, now_ns)
+            else:
+                state.learn(batch.continuity)
         except ValueError as error:
             raise wire.WireError(f"topic {batch.topic}: continuity {error}") from None
+        return ahead >= 0 and batch.schema != RESET_SCHEMA
+
+    def _begin_anew(self, batch: Batch, state: TopicState, now_ns: int) -> None:
+        """The batch is the first of its numbering. Without its ``Reset``, which was lost, there is one from here."""
+        if batch.schema == RESET_SCHEMA:
+            reset = wire.decode_batch(batch)[0]
+            assert isinstance(reset, Reset)
+        else:
+            number, first_new_id = self._begun.get(batch.topic, (NOT_KNOWN, NO_ID))
+            if number != batch.continuity:
+                first_new_id = next_id_before(batch.schema, batch.first_id, batch.last_id)
+            reset = Reset(state.last_id, first_new_id, now_ns)
+        is_next = renumbered(state.continuity_number) == batch.continuity
+        if is_next and state.chained and NO_ID != state.last_id < reset.last_old_id:
+            # It is nobody's to fill: no worker is told.
+            self._announce_gap(Gap(state.last_id + 1, reset.last_old_id, BETWEEN_WORKERS, now_ns), state)
+        state.begin_anew(batch.continuity, reset.first_new_id)
+        self.resets += 1
+        self._put(wire.batch_of(batch.topic, [reset], batch.continuity), state)
 
     def _find_gap(self, next_id: int, state: TopicState, now_ns: int) -> None:
         """Announce the ids between what was taken and this one."""
         gap = Gap(state.last_id + 1, next_id - 1, BETWEEN_WORKERS, now_ns)
-        self.gaps += 1
         self.found_holes.setdefault(state.topic, []).append((gap.first_id, gap.last_id))
+        self._announce_gap(gap, state)
+
+    def _announce_gap(self, gap: Gap, state: TopicState) -> None:
+        self.gaps += 1
         state.admit(gap)
         self._pass(wire.batch_of(state.topic, [gap], state.continuity_number), state)
+
+    def _put(self, batch: Batch, state: TopicState) -> None:
+        if not state.waiting:
+            self._due.append(state)
+        state.waiting.append(batch)
 
     def _pass(self, batch: Batch, state: TopicState) -> None:
         if not state.waiting:

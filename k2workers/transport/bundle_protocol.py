@@ -15,7 +15,7 @@ import struct
 import msgspec
 
 from k2workers import wire
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import PublishedPosition, Reached
 from k2workers.sequencing.ranges import Range
 
 BUNDLE = b"B"
@@ -42,15 +42,17 @@ _NUMBER = struct.Struct(">cQ")
 class WorkerHello(msgspec.Struct, frozen=True):
     """``first_number`` is the oldest bundle that the worker can still send.
 
-    ``acknowledged`` holds, by topic, the last venue id before that bundle: an earlier life of the aggregator has published it.
-    A topic of which the worker had to give up bundles that were not acknowledged is in ``given_up_after`` instead: everything up to that id
+    ``acknowledged`` holds, by topic, the numbering and last venue id before that bundle: an earlier life of the aggregator has published it.
+    A topic of which the worker had to drop bundles that were not acknowledged is in ``dropped_after`` instead: everything up to that id
     was published. ``open`` are the ids that were announced as missing, and that the worker will still send if it gets them.
+    ``begun`` are the first ids of numberings that began in this worker's life.
     """
 
     first_number: int
-    acknowledged: dict[str, int]
-    given_up_after: dict[str, int] = {}
+    acknowledged: dict[str, Reached]
+    dropped_after: dict[str, Reached] = {}
     open: dict[str, list[Range]] = {}
+    begun: dict[str, Reached] = {}
 
 
 class Welcome(msgspec.Struct, frozen=True):

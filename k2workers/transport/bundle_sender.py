@@ -16,9 +16,10 @@ import zmq
 
 from k2workers import wire
 from k2workers.every import Every
+from k2workers.sequencing.coverage import Reached
 from k2workers.sequencing.ranges import Range
 from k2workers.transport import bundle_protocol
-from k2workers.transport.kept_bundles import BeforeKept, GivenUp, before_kept
+from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
 from k2workers.wire import SendOutcome
 
@@ -74,7 +75,8 @@ class BundleSender:
     ) -> None:
         self.counters = SendCounters()
         self.welcomed = False
-        self._last_ids: Callable[[], Mapping[str, int]] = dict
+        self._reached: Callable[[], Mapping[str, Reached]] = dict
+        self._begun: Callable[[], Mapping[str, Reached]] = dict
         self._open_gaps: Callable[[], Mapping[str, Sequence[Range]]] = dict
         self._on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None
         self._on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None
@@ -83,7 +85,7 @@ class BundleSender:
         """How many bundles at the end of ``_kept`` were not handed to ZeroMQ since the last welcome."""
         self._before_kept: BeforeKept | None = None
         """What our hello tells, computed once until the next welcome."""
-        self._given_up = GivenUp()
+        self._dropped = DroppedIds()
         self._number = 0
         self._keep_bytes = keep_bytes
         self._linger_ms = linger_ms
@@ -106,17 +108,18 @@ class BundleSender:
     def start(
         self,
         *,
-        last_ids: Callable[[], Mapping[str, int]] = dict,
+        reached: Callable[[], Mapping[str, Reached]] = dict,
         open_gaps: Callable[[], Mapping[str, Sequence[Range]]] = dict,
+        begun: Callable[[], Mapping[str, Reached]] = dict,
         on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None,
         on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None,
     ) -> None:
         """Say hello and begin to watch; call once, inside the running loop.
 
-        ``last_ids`` tells the last venue id pushed of each chained topic, ``open_gaps`` what was announced as missing and may still be
-        pushed; ``on_welcome`` is called with every greeting of an aggregator, ``on_holes`` with ids that it found missing.
+        ``reached`` tells the numbering and last venue id pushed of each chained topic, ``open_gaps`` what was announced as missing and may
+        still be pushed, ``begun`` the first ids of new numberings; ``on_welcome`` is called with every greeting of an aggregator, ``on_holes`` with ids that it found missing.
         """
-        self._last_ids, self._open_gaps = last_ids, open_gaps
+        self._reached, self._open_gaps, self._begun = reached, open_gaps, begun
         self._on_welcome, self._on_holes = on_welcome, on_holes
         self._watcher.start()
         self._ticking.start()
@@ -129,7 +132,7 @@ class BundleSender:
         size, counters = len(frame), self.counters
         if counters.kept_bytes + size > self._keep_bytes and not self._make_room(size):
             counters.bundles_refused += 1
-            self._given_up.add(batches)
+            self._dropped.add(batches)
             return SendOutcome.REFUSED
         self._number += 1
         self._kept.append(_Kept(self._number, frame))
@@ -169,7 +172,7 @@ class BundleSender:
         counters = self.counters
         while counters.kept_bytes + size > self._keep_bytes and len(self._kept) > self._unsent:
             counters.forgotten += 1
-            self._given_up.add(bundle_protocol.bundle_of(self._kept[0].frame))
+            self._dropped.add(bundle_protocol.bundle_of(self._kept[0].frame))
             self._drop_oldest()
         return counters.kept_bytes + size <= self._keep_bytes
 
@@ -203,17 +206,17 @@ class BundleSender:
     def _say_hello(self) -> None:
         if self._before_kept is None:
             bundles = [bundle_protocol.bundle_in(bundle.frame) for bundle in self._kept]
-            self._before_kept = before_kept(bundles, self._last_ids(), self._open_gaps())
-        acknowledged, given_up_after = {}, {}
-        for topic, last_id in self._before_kept.last_ids.items():
-            dropped_after = self._given_up.before(topic)
-            if dropped_after is None:
-                acknowledged[topic] = last_id
+            self._before_kept = before_kept(bundles, self._reached(), self._open_gaps())
+        acknowledged, dropped_after = {}, {}
+        for topic, reached in self._before_kept.reached.items():
+            before_dropped = self._dropped.before(topic)
+            if before_dropped is None:
+                acknowledged[topic] = reached
             else:
-                given_up_after[topic] = min(last_id, dropped_after)
+                dropped_after[topic] = reached if is_before(reached, before_dropped) else before_dropped
         still_open = {topic: list(ranges) for topic, ranges in self._before_kept.open.items()}
         first = self._kept[0].number if self._kept else self._number + 1
-        hello = bundle_protocol.WorkerHello(first, acknowledged, given_up_after, still_open)
+        hello = bundle_protocol.WorkerHello(first, acknowledged, dropped_after, still_open, dict(self._begun()))
         self._say(bundle_protocol.HELLO, bundle_protocol.encode(hello))
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,16 +256,15 @@ class BundleSender:
     def _compare(self, welcome: bundle_protocol.Welcome) -> None:
         """What an aggregator lacks, although it was sent and given up since, is as lost as a hole that it found."""
         assert self._before_kept is not None
-        open_there = {topic: position.open for topic, position in welcome.positions.items() if position.open}
-        holes = self._before_kept.unknown_to_us(open_there)
+        holes = self._before_kept.unknown_to_us(welcome.positions)
         self._before_kept = None
         if holes:
             self._on_holes(holes)
 
     def _acknowledged(self, number: int) -> None:
         while len(self._kept) > self._unsent and self._kept[0].number <= number:
-            if self._given_up:
-                self._given_up.forgive(bundle_protocol.bundle_of(self._kept[0].frame))
+            if self._dropped:
+                self._dropped.forgive(bundle_protocol.bundle_of(self._kept[0].frame))
             self._drop_oldest()
 
     def _flush(self) -> bool:

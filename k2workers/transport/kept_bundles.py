@@ -7,8 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from k2workers import wire
-from k2workers.continuity import Continuity
-from k2workers.events import ANNOUNCEMENT_SCHEMAS, DATA_SCHEMAS, LATE, SCHEMA_OF, Backfilled, Gap, covered_ids
+from k2workers.continuity import Continuity, numberings_ahead, renumbered
+from k2workers.events import (
+    ANNOUNCEMENT_SCHEMAS,
+    DATA_SCHEMAS,
+    LATE,
+    RESET_SCHEMA,
+    SCHEMA_OF,
+    Backfilled,
+    Gap,
+    covered_ids,
+)
+from k2workers.sequencing.coverage import PublishedPosition, Reached
 from k2workers.sequencing.ranges import IdRanges, Range
 
 _AHEAD = DATA_SCHEMAS | {SCHEMA_OF[Gap]}
@@ -16,19 +26,23 @@ _AHEAD = DATA_SCHEMAS | {SCHEMA_OF[Gap]}
 
 
 class BeforeKept(msgspec.Struct, frozen=True):
-    """By topic: ``last_ids`` before the oldest bundle that is kept; ``open``, the announced ids that were filled since or are still wanted.
+    """By topic: ``reached`` before the oldest bundle that is kept; ``open``, the announced ids that were filled since or are still wanted.
 
-    It stays right while bundles are only added.
+    ``renumbered`` are the topics whose ids began anew in what is kept. It stays right while bundles are only added.
     """
 
-    last_ids: dict[str, int]
+    reached: dict[str, Reached]
     open: dict[str, IdRanges]
+    renumbered: set[str]
 
-    def unknown_to_us(self, announced: Mapping[str, Iterable[Range]]) -> dict[str, list[Range]]:
+    def unknown_to_us(self, published: Mapping[str, PublishedPosition]) -> dict[str, list[Range]]:
         """Of the ids that an aggregator has announced and not published, those that nothing kept will fill and that are not wanted."""
         found = {}
-        for topic, last_id in self.last_ids.items():
-            missing = IdRanges((first, min(last, last_id)) for first, last in announced.get(topic, ()))
+        for topic, (number, last_id) in self.reached.items():
+            position = published.get(topic)
+            if position is None or topic in self.renumbered or numberings_ahead(position.continuity, number):
+                continue  # of other ids than those that could be fetched now
+            missing = IdRanges((first, min(last, last_id)) for first, last in position.open)
             for known in self.open.get(topic, ()):
                 missing.remove(*known)
             if missing:
@@ -37,50 +51,80 @@ class BeforeKept(msgspec.Struct, frozen=True):
 
 
 def before_kept(
-    bundles: Sequence[memoryview], last_ids: Mapping[str, int], open_gaps: Mapping[str, Iterable[Range]]
+    bundles: Sequence[memoryview], reached: Mapping[str, Reached], open_gaps: Mapping[str, Iterable[Range]]
 ) -> BeforeKept:
-    """Where topics stood before these encoded bundles, the oldest first; ``last_ids`` and ``open_gaps`` are as of now."""
-    before = dict(last_ids)
+    """Where topics stood before these encoded bundles, the oldest first; ``reached`` and ``open_gaps`` are as of now."""
+    before = dict(reached)
     still_open = {topic: IdRanges(ranges) for topic, ranges in open_gaps.items()}
+    began_anew = set()
     for bundle in reversed(bundles):
         for batch in reversed(wire.decode_bundle(bundle)):
+            here = batch.continuity, batch.last_id
             if batch.schema in _AHEAD:
                 if batch.topic in before:
-                    before[batch.topic] = batch.first_id - 1
-            elif batch.schema in ANNOUNCEMENT_SCHEMAS and before.get(batch.topic) == batch.last_id:
-                before[batch.topic] = batch.first_id - 1  # a Void that continued its topic; others fill an old gap
+                    before[batch.topic] = batch.continuity, batch.first_id - 1
+            elif batch.schema == RESET_SCHEMA:
+                began_anew.add(batch.topic)
+                still_open.pop(batch.topic, None)
+                if batch.topic in before:
+                    before[batch.topic] = renumbered(batch.continuity, -1), batch.first_id
+            elif batch.schema in ANNOUNCEMENT_SCHEMAS and before.get(batch.topic) == here:
+                before[batch.topic] = (
+                    batch.continuity,
+                    batch.first_id - 1,
+                )  # a Void that continued its topic; others fill an old gap
             elif batch.schema > LATE or batch.schema in ANNOUNCEMENT_SCHEMAS:
                 filled = still_open.setdefault(batch.topic, IdRanges())
                 for event in wire.decode_batch(batch):
                     filled.add(*covered_ids(event.event if isinstance(event, Backfilled) else event))
-    return BeforeKept(before, still_open)
+    return BeforeKept(before, still_open, began_anew)
 
 
-class GivenUp:
+class DroppedIds:
     """Ids, by topic with a chain, of bundles that were dropped before they were acknowledged."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, IdRanges] = {}
+        self._ranges: dict[str, list[tuple[int, int, int]]] = {}
+        """By topic (continuity number, first id, last id), as they were dropped. A lost ``Reset`` is an empty range."""
 
     def __bool__(self) -> bool:
-        return bool(self._ids)
+        return bool(self._ranges)
 
     def add(self, batches: Iterable[wire.Batch]) -> None:
         """These were dropped."""
         for batch in batches:
-            if batch.schema in _AHEAD and Continuity.of(batch.continuity).chained:
-                self._ids.setdefault(batch.topic, IdRanges()).add(batch.first_id, batch.last_id)
+            if not Continuity.of(batch.continuity).chained:
+                continue
+            if batch.schema in _AHEAD:
+                self._add(batch.topic, batch.continuity, batch.first_id, batch.last_id)
+            elif batch.schema == RESET_SCHEMA:
+                self._add(batch.topic, renumbered(batch.continuity, -1), batch.first_id + 1, batch.first_id)
+
+    def _add(self, topic: str, number: int, first_id: int, last_id: int) -> None:
+        ranges = self._ranges.setdefault(topic, [])
+        if ranges and ranges[-1][0] == number and ranges[-1][2] + 1 >= first_id:
+            ranges[-1] = number, ranges[-1][1], max(last_id, ranges[-1][2])
+        else:
+            ranges.append((number, first_id, last_id))
 
     def forgive(self, acknowledged: Iterable[wire.Batch]) -> None:
-        """What was given up before these is named in the checkpoint that covers them."""
+        """What was dropped before these is named in the checkpoint that covers them."""
         for batch in acknowledged:
-            dropped = self._ids.get(batch.topic)
-            if dropped is not None and batch.schema in _AHEAD:
-                dropped.remove(0, batch.last_id)
-                if not dropped:
-                    del self._ids[batch.topic]
+            ranges = self._ranges.get(batch.topic)
+            if ranges is None or batch.schema not in _AHEAD:
+                continue
+            while ranges and not is_before((batch.continuity, batch.last_id), (ranges[0][0], ranges[0][2])):
+                del ranges[0]
+            if not ranges:
+                del self._ranges[batch.topic]
 
-    def before(self, topic: str) -> int | None:
-        """The last id before what was given up of a topic; None if nothing was."""
-        dropped = self._ids.get(topic)
-        return None if dropped is None else next(iter(dropped))[0] - 1
+    def before(self, topic: str) -> Reached | None:
+        """The numbering and the last id before what was dropped of a topic; None if nothing was."""
+        ranges = self._ranges.get(topic)
+        return (ranges[0][0], ranges[0][1] - 1) if ranges else None
+
+
+def is_before(one: Reached, other: Reached) -> bool:
+    """Whether a topic comes by the one place before the other."""
+    ahead = numberings_ahead(other[0], one[0])
+    return ahead > 0 or (ahead == 0 and one[1] < other[1])

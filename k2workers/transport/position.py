@@ -13,7 +13,8 @@ from k2workers.sequencing.ranges import Range
 class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     """One topic: the last batch that was given completely, the last venue id (of a kline: time) that was given, and the gaps still open.
 
-    ``last_id`` is ``NO_ID`` if no id was given yet, ``continuity`` (how the topic's ids continue) if nothing was.
+    ``last_id`` is ``NO_ID`` if no id was given yet, ``continuity`` (how the topic's ids continue, and in which numbering)
+    ``NOT_KNOWN`` if nothing was.
     """
 
     epoch: int
@@ -24,6 +25,8 @@ class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     open: list[Range]
     renewed: bool = False
     """The epoch is new, and no event of it has shown yet whether ids are missing before it."""
+    closed: list[Range] = []
+    """Ids of which it was told that no event will come: ``Void``, ``GivenUp``, ``Lost``. If one comes all the same, it is given."""
 
 
 class Position(msgspec.Struct, frozen=True):

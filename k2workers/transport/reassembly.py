@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import msgspec
 
 from k2workers import wire
-from k2workers.continuity import Continuity
-from k2workers.events import DATA_SCHEMAS, SNAPSHOT_SCHEMAS, Event
-from k2workers.sequencing.coverage import NO_ID
+from k2workers.continuity import Continuity, numberings_ahead, renumbered
+from k2workers.events import DATA_SCHEMAS, RESET_SCHEMA, SNAPSHOT_SCHEMAS, Event, Reset
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, next_id_before
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.standing import PositionFields, Standing, after
@@ -43,9 +43,10 @@ class Lost(msgspec.Struct, frozen=True, gc=False):
 
     They are no longer in the ring, or of a schema that this version does not know.
 
-    ``first_id`` to ``last_id`` are the venue ids that will not come because of it, where they follow from the neighbours. Events of
+    ``first_id`` to ``last_id`` are the venue ids that will not come because of it, where they follow from the neighbours. (Should
+    one come all the same, it comes as ``Backfilled``.) Events of
     an announced gap that may have been among them are not: that gap stays open. A hole that is known by ids only (between two
-    lives of the aggregator) has the sequences 0 to -1.
+    lives of the aggregator) has the sequences 0 to -1; if the ids began anew in it, its ids are not known either.
     """
 
     topic: str
@@ -308,9 +309,10 @@ class Reassembly:
     def _deliver(self, state: Standing, header: wire.Header, frame: bytes) -> None:
         """The topic's next batch: what of it is new goes to ``ready``."""
         try:
-            if header.continuity != state.continuity_number:
-                state.learn(header.continuity)
             events = wire.decode_events(frame, header)
+            if header.continuity != state.continuity_number and not self._learn(state, header, events):
+                state.sequence = header.sequence
+                return
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
             return
@@ -324,6 +326,40 @@ class Reassembly:
         before = state.position_fields()
         state.sequence, state.last_id = header.sequence, header.last_id
         self._give(header, state, events, before)
+
+    def _learn(self, state: Standing, header: wire.Header, events: list[Event]) -> bool:
+        """A batch of another continuity number than those before it: the first of its topic, or of another numbering.
+
+        Returns whether it is still to be given.
+        """
+        if state.former and not state.same_numbering(header):
+            self._give_former(header.topic, state)
+        if state.same_numbering(header) and header.schema != RESET_SCHEMA:
+            state.learn(header.continuity)
+            return True
+        if state.continuity_number == NOT_KNOWN or numberings_ahead(header.continuity, state.continuity_number) > 0:
+            self._begin_numbering(state, header, events)
+            return header.schema != RESET_SCHEMA
+        self.counters.duplicates_dropped += header.count  # a new life brings old ids again
+        return False
+
+    def _begin_numbering(self, state: Standing, header: wire.Header, events: list[Event]) -> None:
+        """The first batch of a numbering. If its ``Reset`` was lost, the program gets one from here."""
+        reset, missing = events[0], None
+        is_next = state.continuity_number == NOT_KNOWN or renumbered(state.continuity_number) == header.continuity
+        if not isinstance(reset, Reset):
+            is_next = False
+            first_new_id = next_id_before(header.schema, header.first_id, header.last_id)
+            reset = Reset(state.last_id, first_new_id, header.publish_ns)
+        elif is_next and NO_ID != state.last_id < reset.last_old_id:
+            missing = state.last_id + 1, reset.last_old_id
+        if state.chained and (missing is not None or (state.renewed and not is_next)):
+            self._lose(header.topic, state, NO_SEQUENCES, missing)
+        before = state.position_fields()
+        state.begin_anew(header.continuity, reset.first_new_id)
+        state.renewed = False
+        state.note_ranges()
+        self._give(header, state, [reset], before)
 
     def _compare_lives(self, state: Standing, header: wire.Header) -> None:
         """A batch of a life that had not shown how far it is: does it, and does it bring again what was held before?"""
@@ -342,8 +378,10 @@ class Reassembly:
             self._held_bytes -= len(frame)
             header = wire.read_header(frame)
             try:
-                self._give_new(state, header, wire.decode_events(frame, header), state.sequence)
-            except wire.WireError as error:
+                events = wire.decode_events(frame, header)
+                if header.continuity == state.continuity_number or self._learn(state, header, events):
+                    self._give_new(state, header, events, state.sequence)
+            except (wire.WireError, ValueError) as error:
                 self.unreadable = str(error)  # its ids are missing before what comes next
         self._rest(topic, state)
 
@@ -356,7 +394,7 @@ class Reassembly:
         run: list[Event] = []
         for event in events:
             if state.chained and (missing := state.missing_before_event(event)) is not None:
-                state.gaps = list(state.open)
+                state.note_ranges()
                 if run:
                     self._give(header, state, run, before)
                 self._lose(header.topic, state, NO_SEQUENCES, missing)
@@ -366,7 +404,7 @@ class Reassembly:
                 run.append(new)
             else:
                 self.counters.duplicates_dropped += 1
-        state.gaps = list(state.open)
+        state.note_ranges()
         state.sequence = sequence
         if run:
             self._give(header, state, run, before)
@@ -384,12 +422,14 @@ class Reassembly:
         self.counters.lost_batches += sequences[1] - sequences[0] + 1
         if ids is not None:
             state.last_id = ids[1]
+            state.close(*ids)
+            state.note_ranges()
 
     def _cannot_read(self, state: Standing, header: wire.Header, cause: str) -> None:
         """A batch that is damaged, or that only a newer version can read: the topic continues after it."""
         self.unreadable = cause
         ids = None
-        if state.chained and header.schema in DATA_SCHEMAS:
+        if state.chained and header.schema in DATA_SCHEMAS and state.same_numbering(header):
             if (missing := state.missing_before(header)) is not None:
                 self._lose(header.topic, state, NO_SEQUENCES, missing)
             ids = (max(header.first_id, state.last_id + 1), header.last_id)

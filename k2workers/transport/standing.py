@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from k2workers import wire
+from k2workers.continuity import numberings_ahead
 from k2workers.events import (
     ANNOUNCEMENT_SCHEMAS,
     DATA_SCHEMAS,
@@ -12,6 +13,8 @@ from k2workers.events import (
     Backfilled,
     BookSnapshot,
     Event,
+    GivenUp,
+    Reset,
     Void,
 )
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Admit, Coverage
@@ -21,7 +24,7 @@ from k2workers.transport.position import TopicPosition
 _AHEAD = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
 """Batches before whose first id nothing will come any more."""
 
-PositionFields = tuple[int, int, int, int, int, list[Range], bool]
+PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range]]
 """Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
 
@@ -31,16 +34,34 @@ class Standing(Coverage):
     ``sequence`` is that of the last batch in ``epoch``. A topic that was never heard counts from there on.
     """
 
-    __slots__ = ("asked_ns", "deadline_ns", "epoch", "former", "gaps", "held", "renewed", "sequence")
+    __slots__ = (
+        "_closed_list",
+        "_open_list",
+        "asked_ns",
+        "deadline_ns",
+        "epoch",
+        "former",
+        "held",
+        "renewed",
+        "sequence",
+    )
 
-    def __init__(self, epoch: int, sequence: int, last_id: int = NO_ID, open_gaps: list[Range] | None = None) -> None:
-        super().__init__(last_id, open_gaps or ())
+    def __init__(
+        self,
+        epoch: int,
+        sequence: int,
+        last_id: int = NO_ID,
+        open_gaps: list[Range] | None = None,
+        closed: list[Range] | None = None,
+    ) -> None:
+        super().__init__(last_id, open_gaps or (), closed or ())
         self.epoch = epoch
         self.sequence = sequence
         self.renewed = False
         """A new epoch began and has not reached what was delivered: only ids can show whether something is lost."""
-        self.gaps: list[Range] = open_gaps or []
-        """``open`` as it was after the last batch: a list of its own for each change, so that places can share it."""
+        self._open_list: list[Range] = open_gaps or []
+        self._closed_list: list[Range] = closed or []
+        """``open`` and ``closed`` as they were after the last batch: lists of their own for each change, so that places can share them."""
         self.held: dict[int, bytes] = {}
         self.former: list[bytes] = []
         """What was held when an earlier life ended, by ids: of use only if the new life does not bring it again."""
@@ -50,7 +71,7 @@ class Standing(Coverage):
     @classmethod
     def at(cls, position: TopicPosition) -> Standing:
         """A topic that stands there."""
-        state = cls(position.epoch, position.sequence, position.last_id, position.open)
+        state = cls(position.epoch, position.sequence, position.last_id, position.open, position.closed)
         state.last_time_ns, state.renewed = position.last_time_ns, position.renewed
         if position.continuity != NOT_KNOWN:
             state.learn(position.continuity)
@@ -64,11 +85,22 @@ class Standing(Coverage):
     def position_fields(self) -> PositionFields:
         """Where it stands."""
         return (
-            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self.gaps, self.renewed
+            self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self._open_list,
+            self.renewed, self._closed_list,
         )  # fmt: skip
+
+    def note_ranges(self) -> None:
+        """``open`` or ``closed`` may have changed: places that are made from now on tell of it."""
+        self._open_list, self._closed_list = list(self.open), list(self.closed)
+
+    def same_numbering(self, header: wire.Header) -> bool:
+        """Whether the ids of this batch can be compared with those before it."""
+        return self.continuity_number == NOT_KNOWN or not numberings_ahead(header.continuity, self.continuity_number)
 
     def missing_before(self, header: wire.Header) -> Range | None:
         """The ids that nothing has told of if this batch comes next; None if there are none, or if ids cannot show it."""
+        if not self.same_numbering(header):
+            return None
         if header.schema in _AHEAD:
             return self._missing_through(header.first_id - 1)
         return self._missing_through(header.last_id) if header.schema in SNAPSHOT_SCHEMAS else None
@@ -77,7 +109,7 @@ class Standing(Coverage):
         """The same for one event. A book stands for every change of it that did not come."""
         if isinstance(event, BookSnapshot):
             return self._missing_through(event.last_id)
-        if isinstance(event, Backfilled) and not self.renewed:
+        if isinstance(event, Reset) or (isinstance(event, Backfilled) and not self.renewed):
             return None
         return self._missing_through(event.first_id - 1)
 
@@ -86,9 +118,9 @@ class Standing(Coverage):
             return None
         return self.last_id + 1, last_id
 
-    def _admit_void(self, void: Event) -> Event | None:
-        # Before the topic's start: it may be far below what comes next, and filled a gap that was announced to others.
-        return None if self.last_id == NO_ID and self.chained else super()._admit_void(void)
+    def _admit_closing(self, event: Event) -> Event | None:
+        # Before the topic's start: it may be far below what comes next, and of a gap that was announced to others.
+        return None if self.last_id == NO_ID and self.chained else super()._admit_closing(event)
 
     def _admit_late(self, late: Backfilled) -> Event | None:
         # Its gap may have been announced in a life that ended before we heard of it.
@@ -97,7 +129,12 @@ class Standing(Coverage):
             return late
         return super()._admit_late(late)
 
-    ADMIT: ClassVar[dict[type[Event], Admit]] = {**Coverage.ADMIT, Void: _admit_void, Backfilled: _admit_late}
+    ADMIT: ClassVar[dict[type[Event], Admit]] = {
+        **Coverage.ADMIT,
+        Void: _admit_closing,
+        GivenUp: _admit_closing,
+        Backfilled: _admit_late,
+    }
 
 
 def after(before: TopicPosition, given: list[Event]) -> TopicPosition:
@@ -105,5 +142,5 @@ def after(before: TopicPosition, given: list[Event]) -> TopicPosition:
     state = Standing.at(before)
     for event in given:
         state.admit(event)
-    state.gaps = list(state.open)
+    state.note_ranges()
     return TopicPosition(*state.position_fields())

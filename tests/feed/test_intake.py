@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers import wire
+from k2workers.continuity import renumbered
 from k2workers.errors import StateError
-from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
+from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Reset, Trade, Void
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.book_lane import BookLane
+from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
+from k2workers.sequencing.lane import MAX_OPEN
 from k2workers.sequencing.sequencer import Sequencer
+from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import SendOutcome
 
 HOLD_NS = 1_000
@@ -90,16 +95,22 @@ class Refusing:
     """An intake of one topic whose bundles are refused until it is told otherwise."""
 
     def __init__(self, kind: str) -> None:
-        venue = BinanceSpot()
+        self.kind = kind
         self.taken: list[Event] = []
         self.sequencer = Sequencer(1)
         self.outcome = SendOutcome.REFUSED
-        self.intake = Intake(
-            venue.codec(venue.stream_specs([kind], ["AUSDT"])), hold_ns=0, push=self._push,
+        self.intake = self.made({})
+        self.lane = self.intake.lanes[0]
+
+    def made(self, positions: dict[str, PublishedPosition]) -> Intake:
+        """An intake of the topic that continues after this."""
+        venue = BinanceSpot()
+        intake = Intake(
+            venue.codec(venue.stream_specs([self.kind], ["AUSDT"])), hold_ns=0, push=self._push,
             on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
-        self.intake.resume({})
-        self.lane = self.intake.lanes[0]
+        intake.resume(positions)
+        return intake
 
     def _push(self, bundle: list[wire.Batch]) -> SendOutcome:
         if self.outcome is not SendOutcome.REFUSED:
@@ -123,7 +134,7 @@ def test_ids_that_were_refused_are_announced_and_wanted_again() -> None:
     for number in (2, 3, 4):
         topic.offer(trade(number), refused=True)
         assert topic.intake.refused
-    assert topic.intake.chained_ids() == {A: 4}
+    assert topic.intake.reached() == {A: (CHAIN.number, 4)}
     assert topic.offer(trade(5)) == [Gap(2, 4, "not sent", 4), trade(5)]
     assert (topic.lane.wanted(), topic.intake.incomplete, topic.intake.refused) == ([(2, 4)], {0}, False)
     assert (topic.intake.events, topic.intake.gaps, topic.intake.missing) == (3, 1, 3)
@@ -206,3 +217,72 @@ def test_whatever_is_refused_every_id_is_published_once_and_nothing_stays_open(
     assert ids == list(range(1, newest + 1))
     assert topic.sequencer.found_holes == {}, "the worker announced what it could not send"
     assert (topic.sequencer.gaps_open, topic.intake.gaps_open, topic.intake.missing) == (0, 0, topic.intake.repaired)
+
+
+# ── ids that begin anew, and gaps that are given up ─────────────────────────────────────────────────────────
+
+
+def test_ids_that_begin_anew_are_told_in_the_numbering_of_their_batches() -> None:
+    topic = Refusing("trade")
+    topic.offer(trade(7), trade(9))
+    topic.intake.begin_anew(0, 1)
+    assert topic.taken[-1] == Reset(9, 1, topic.taken[-1].at_ns)  # type: ignore[attr-defined]
+    assert topic.offer(trade(1), trade(2)) == [trade(1), trade(2)]
+    new = renumbered(CHAIN.number)
+    assert (topic.intake.reached(), topic.intake.begun) == ({A: (new, 2)}, {A: (new, 1)})
+    assert (topic.lane.wanted(), topic.sequencer.gaps_open, topic.sequencer.resets) == ([], 0, 1)
+    resumed = Refusing("trade")
+    resumed.intake = resumed.made({A: PublishedPosition(2, [], new)})
+    assert resumed.intake.reached() == {A: (new, 2)}
+
+
+def test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of_it() -> None:
+    topic = Refusing("trade")
+    topic.offer(trade(7))
+    topic.offer(trade(8), refused=True)
+    topic.outcome = SendOutcome.REFUSED
+    topic.intake.begin_anew(0, 1)
+    topic.offer(trade(1), trade(2), refused=True)
+    assert topic.intake.reached() == {A: (CHAIN.number, 8)}, "what was pushed"
+    *told, last = topic.offer(trade(3))
+    reset = told[1]
+    assert isinstance(reset, Reset)
+    assert [*told, last] == [Gap(8, 8, "not sent", 8), Reset(8, 1, reset.at_ns), Gap(1, 2, "not sent", 2), trade(3)]
+    assert (topic.lane.wanted(), topic.sequencer.found_holes, topic.sequencer.resets) == ([(1, 2)], {}, 1)
+    assert topic.sequencer.positions()[A] == PublishedPosition(3, [(1, 2)], renumbered(CHAIN.number))
+
+
+def test_latest_values_and_books_begin_anew_too_but_not_bars() -> None:
+    tickers = Refusing("book_ticker")
+    tickers.offer(BookTicker(900, "", "", "", "", 0))
+    tickers.outcome = SendOutcome.REFUSED
+    tickers.intake.begin_anew(0, 1)
+    first = BookTicker(3, "", "", "", "", 0)
+    assert [type(event) for event in tickers.offer(first)] == [Reset, BookTicker]
+    book = Refusing("depth")
+    book.offer(DepthUpdate(5, 9, [], [], 0, 0))
+    book.intake.take_book(0, BookSnapshot(9, [], [], 0))
+    book.intake.begin_anew(0, 1)
+    book.offer(DepthUpdate(1, 4, [], [], 0, 0))
+    assert isinstance(book.lane, BookLane)
+    assert (book.lane.awaits_fetch, book.intake.incomplete) == (True, {0})
+    with pytest.raises(StateError, match=r"kline_1m\.AUSDT: its ids cannot begin anew"):
+        Refusing("kline_1m").intake.begin_anew(0, 1)
+
+
+def test_ten_thousand_hopeless_gaps_stay_with_nobody() -> None:
+    topic, subscriber = Refusing("trade"), Reassembly()
+    for number in range(0, 20_000, 2):
+        topic.offer(trade(number))
+        for _, _, frame in topic.sequencer.publish(0):
+            subscriber.take(frame, 0)
+    assert topic.sequencer.gaps == 9_999
+    assert topic.intake.gaps_open == topic.sequencer.gaps_open == MAX_OPEN
+    topic.intake.give_up(0, topic.lane.wanted(), "why")
+    for _, _, frame in topic.sequencer.publish(0):
+        subscriber.take(frame, 0)
+    subscriber.ready.clear()
+    place = subscriber.position(None, 0).topics[A]
+    assert (topic.intake.gaps_open, topic.sequencer.gaps_open, place.open) == (0, 0, [])
+    assert topic.sequencer.gaps_given_up == 9_999
+    assert len(topic.lane.closed) == len(topic.sequencer.positions()[A].closed) == len(place.closed) == MAX_CLOSED

@@ -79,11 +79,27 @@ def test_a_reply_that_does_not_reach_an_id_says_nothing_about_it() -> None:
         assert plan.answered(request, None, [], now_ns) == []
 
 
-def test_a_hole_that_stays_is_given_up_in_the_end() -> None:
-    plan = planner()
+def test_what_cannot_be_had_is_given_up_in_the_end_and_keeps_no_newer_hole_from_its_turn() -> None:
+    plan, beyond = planner(), 5 + POLICY.page
     plan.update(1, [(5, 7)], Urgency.OPEN, 0)
+    plan.update(1, [(5, 7), (9, 9), (beyond, beyond)], Urgency.OPEN, POLICY.give_up_ns)
     assert plan.next(POLICY.give_up_ns + 1) is None
-    assert (plan.abandoned, plan.waiting) == (1, 0)
+    assert (plan.given_up, plan.waiting) == ([(1, (5, 9))], 0)
+    plan.update(1, [(beyond, beyond)], Urgency.OPEN, POLICY.give_up_ns + 1)
+    request = plan.next(POLICY.give_up_ns + 2)
+    assert request == BackfillRequest(1, beyond, beyond, Urgency.OPEN, 0)
+    plan.failed(request, POLICY.give_up_ns + 2)
+    assert len(plan.given_up) == 1
+
+
+def test_what_is_filled_from_its_beginning_is_not_given_up() -> None:
+    plan = planner()
+    for first in range(5, 10):
+        plan.update(1, [(first, 10)], Urgency.OPEN, first * POLICY.give_up_ns)
+        request = plan.next(first * POLICY.give_up_ns)
+        assert request is not None
+        plan.failed(request, first * POLICY.give_up_ns)
+    assert plan.given_up == []
 
 
 def test_a_probe_asks_once_and_makes_nothing_void() -> None:

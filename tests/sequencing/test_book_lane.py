@@ -89,7 +89,7 @@ def test_a_lane_that_resumes_after_a_book_and_without_open_gaps_needs_none() -> 
     lane.resume(PublishedPosition(10, [], whole=True))
     lane.offer(diff(11, 12), 0, 0)
     assert not lane.awaits_fetch
-    lane.reopen(11, 12)
+    lane.reopen(11, 12, 0)
     lane.offer(diff(13, 13), 0, 0)
     assert lane.awaits_fetch
 

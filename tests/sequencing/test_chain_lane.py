@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.events import Backfilled, BookTicker, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.events import Backfilled, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
 from k2workers.sequencing.chain_lane import MAX_HELD, ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.sequencing.lane import MAX_OPEN, Lane, Verdict
+from k2workers.sequencing.lane import MAX_OPEN, NOT_RECEIVED, TOO_MANY, Lane, Verdict
 from k2workers.sequencing.monotone_lane import MonotoneLane
 
 HOLD = 1_000
@@ -200,7 +200,7 @@ def test_a_resumed_lane_continues_after_what_was_published() -> None:
     assert lane.wanted() == [(3, 4), (11, 12)]
     lane.fill([trade(3), trade(11), trade(12)], 0)
     assert taken(lane) == [Backfilled(trade(3)), trade(11), trade(12), trade(13)]
-    lane.reopen(12, 12)
+    lane.reopen(12, 12, 0)
     assert lane.wanted() == [(4, 4), (12, 12)]
 
 
@@ -210,14 +210,48 @@ def test_hopeless_gaps_are_bounded() -> None:
         lane.offer(trade(number), 0, 0)
     assert len(lane.open) == MAX_OPEN
     assert lane.wanted()[-1] == (2 * MAX_OPEN + 7, 2 * MAX_OPEN + 7)
+    given_up = [event for event in taken(lane) if isinstance(event, GivenUp)]
+    assert given_up == [GivenUp(number, number, TOO_MANY, 2 * MAX_OPEN + 1 + number) for number in (1, 3, 5, 7)]
+
+
+def test_an_event_for_a_void_id_corrects_it_and_one_for_an_id_that_was_given_up_still_counts() -> None:
+    lane = ChainLane("t")
+    for number in (1, 4, 6, 8):
+        lane.offer(trade(number), 0, 0)
+    lane.fill([Void(2, 3, 0)], 0)
+    lane.give_up(0, 6, "why", 9)
+    assert (lane.wanted(), list(lane.open), list(lane.closed)) == ([(7, 7)], [(7, 7)], [(2, 3), (5, 5)])
+    taken(lane)
+    verdicts = [lane.offer(trade(number), 0, 0) for number in (2, 2, 5, 5, 4)]
+    assert verdicts == [Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.DUPLICATE]
+    lane.fill([Void(3, 3, 0), trade(3)], 0)
+    assert taken(lane) == [Backfilled(trade(2)), Backfilled(trade(5)), Backfilled(trade(3))]
+    assert list(lane.closed) == []
+
+
+def test_ids_that_begin_anew_are_told_after_what_was_held_and_of_the_old_ones_nothing_is_wanted() -> None:
+    lane = ChainLane("t")
+    lane.begin_anew(50, 0)
+    for number in (50, 52, 53, 60):
+        lane.offer(trade(number), 0, HOLD)
+    lane.begin_anew(1, 9)
+    assert taken(lane) == [
+        trade(50), Gap(51, 51, NOT_RECEIVED, 52), trade(52), trade(53), Gap(54, 59, NOT_RECEIVED, 60), trade(60), Reset(60, 1, 9)
+    ]  # fmt: skip
+    assert (lane.wanted(), lane.deadline_ns) == ([], None)
+    assert lane.offer(trade(1), 0, HOLD) is Verdict.ACCEPTED
+    assert lane.offer(trade(60), 0, HOLD) is Verdict.HELD, "60 of the new numbering"
+    lane.begin_anew(7, 9)
+    lane.begin_anew(3, 9)
+    assert taken(lane)[-2:] == [trade(60), Reset(60, 3, 9)], "nothing came between the two"
 
 
 class LossyLinesAndBackfill(RuleBasedStateMachine):
-    """Two lines that lose and repeat, a backfill that brings any part of what is wanted, ids that never existed, time.
+    """Two lines that lose and repeat, a backfill that brings any part of what is wanted, ids that never existed, giving up, time.
 
-    Invariants: published, announced and void ids are consecutive apart from what fills a gap late; no id is published
-    twice; an id that fills a gap late was announced; what is wanted is exactly what is missing; nothing waits longer than
-    its time.
+    Invariants: published, announced and void ids are consecutive apart from what fills a gap late; no event is published
+    twice; one that comes late was announced, or was told to be void or given up; what is wanted is exactly what is missing
+    and not given up; nothing waits longer than its time.
     """
 
     def __init__(self) -> None:
@@ -227,6 +261,8 @@ class LossyLinesAndBackfill(RuleBasedStateMachine):
         self.at = [0, 0]
         self.next_id = 0
         self.had: set[int] = set()
+        self.closed: set[int] = set()
+        """Void or given up, and no event has come."""
         self.announced: set[int] = set()
         self.lane.offer(trade(0), 0, HOLD)
 
@@ -250,28 +286,41 @@ class LossyLinesAndBackfill(RuleBasedStateMachine):
         brought = sorted(data.draw(st.sets(st.sampled_from(missing), max_size=4))) if missing else [0]
         self.lane.fill([Void(n, n, 0) if void else trade(n) for n in brought], self.now_ns)
 
+    @rule(first=st.integers(0, 40), length=st.integers(0, 5))
+    def give_up(self, first: int, length: int) -> None:
+        self.lane.give_up(first, first + length, "", 0)
+
     @invariant()
     def what_is_published_is_consecutive_and_never_repeated(self) -> None:
         for event in taken(self.lane):
             span = set(range(event.first_id, event.last_id + 1))
             if isinstance(event, Gap):
                 self.announced |= span
-            elif isinstance(event, Backfilled) or event.last_id < self.next_id:
-                assert span <= self.announced - self.had
+            elif isinstance(event, Backfilled):
+                assert span <= (self.announced | self.closed) - self.had
+                self.closed -= span
                 self.had |= span
                 continue
+            elif isinstance(event, GivenUp) or event.last_id < self.next_id:
+                assert span <= self.announced - self.had - self.closed
+                self.closed |= span
+                continue
+            elif isinstance(event, Void):
+                assert not span & (self.had | self.closed)
+                self.closed |= span
             else:
-                assert not span & self.had
+                assert not span & (self.had | self.closed)
                 self.had |= span
             assert event.first_id == self.next_id
             self.next_id = event.last_id + 1
-        assert self.lane.open.ids == len(self.announced - self.had)
+        assert self.lane.open.ids == len(self.announced - self.had - self.closed)
+        assert self.lane.closed.ids == len(self.closed)
 
     @invariant()
     def what_is_wanted_is_what_is_missing(self) -> None:
         wanted = {n for first, last in self.lane.wanted() for n in range(first, last + 1)}
-        assert self.announced - self.had <= wanted
-        assert not wanted & self.had
+        assert self.announced - self.had - self.closed <= wanted
+        assert not wanted & (self.had | self.closed)
         assert all(n >= self.next_id for n in wanted - self.announced)
 
     @invariant()

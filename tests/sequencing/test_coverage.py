@@ -16,6 +16,7 @@ from k2workers.events import (
     DepthUpdate,
     Event,
     Gap,
+    GivenUp,
     Kline,
     Status,
     Trade,
@@ -80,7 +81,11 @@ class OneTopic(RuleBasedStateMachine):
         self.dealt_with: list[int] = []
         self.announced: set[int] = set()
 
-    @rule(first=st.integers(0, 30), length=st.integers(0, 5), kind=st.sampled_from(["data", "gap", "void", "late"]))
+    @rule(
+        first=st.integers(0, 30),
+        length=st.integers(0, 5),
+        kind=st.sampled_from(["data", "gap", "void", "given up", "late"]),
+    )
     def comes(self, first: int, length: int, kind: str) -> None:
         last = first + length
         diff = DepthUpdate(first, last, [], [], 0, 0)
@@ -88,26 +93,31 @@ class OneTopic(RuleBasedStateMachine):
             "data": diff,
             "gap": Gap(first, last, "", 0),
             "void": Void(first, last, 0),
+            "given up": GivenUp(first, last, "", 0),
             "late": Backfilled(diff),
         }[kind]
+        closed_before = {number for low, high in self.topic.closed for number in range(low, high + 1)}
         open_before = {number for low, high in self.topic.open for number in range(low, high + 1)}
         reached = self.topic.last_id
         new = self.topic.admit(event)
         ids = set() if new is None else set(range(new.first_id, new.last_id + 1))
         fresh = {number for number in ids if number > reached}
         if kind == "late":
-            assert bool(new) == bool(open_before & set(range(first, last + 1)))
+            assert bool(new) == bool((open_before | closed_before) & set(range(first, last + 1)))
         elif kind == "gap":
             assert ids == fresh
             self.announced |= ids
-        elif kind == "void":
+        elif kind in {"void", "given up"}:
             assert ids == fresh or ids & open_before
         else:
             assert ids == fresh == {number for number in range(first, last + 1) if number > reached}
         still_open = {number for low, high in self.topic.open for number in range(low, high + 1)}
         assert still_open <= self.announced
-        if kind in {"late", "void"}:
+        if kind in {"late", "void", "given up"}:
             assert not still_open & set(range(first, last + 1))
+        closed = {number for low, high in self.topic.closed for number in range(low, high + 1)}
+        told = fresh | (open_before & set(range(first, last + 1))) if kind in {"void", "given up"} and new else set()
+        assert closed == (closed_before | told) - (set(range(first, last + 1)) if kind == "late" else set())
 
     @invariant()
     def what_is_open_lies_below_the_last_id(self) -> None:
@@ -122,7 +132,7 @@ def test_nothing_is_judged_before_a_batch_has_told_how_ids_continue() -> None:
     topic = Coverage()
     assert (topic.continuity, topic.chained, topic.ordered) == (RECORDS, False, False)
     with pytest.raises(ValueError, match="no continuity"):
-        topic.learn(2**12)
+        topic.learn(2**16)
     assert topic.continuity_number == NOT_KNOWN
 
 

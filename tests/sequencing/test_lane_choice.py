@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from k2workers import wire
-from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair
+from k2workers.continuity import RECORDS, Continuity, Guarantee, Identity, Link, Proof, Repair, renumbered
 from k2workers.errors import StateError
 from k2workers.events import (
     ROW_OF,
@@ -19,6 +19,7 @@ from k2workers.events import (
     EventRow,
     Gap,
     Part,
+    Reset,
     covered_ids,
 )
 from k2workers.sequencing.book_lane import BookLane
@@ -192,11 +193,12 @@ def test_a_lane_that_judges_nothing_says_so() -> None:
 def test_what_is_told_about_a_topic_is_told_once_and_records_as_often_as_they_come(row: EventRow) -> None:
     pipeline, event = Pipeline(BOOK), sample(row, 2)
     pipeline.number = (RECORDS if row.part is Part.RECORD else BOOK).number
-    stands_at = event.last_id if row.part is Part.SNAPSHOT else event.first_id - 1
+    stands_at = {Part.SNAPSHOT: event.last_id, Part.RESET: event.first_id}.get(row.part, event.first_id - 1)
     begins = DepthUpdate(stands_at, stands_at, [], [], 0, 0)
     given: list[Event | Lost] = []
     for told in (begins, event, event):
-        pipeline.sequencer.take(wire.batch_of(T, [told], pipeline.number), 9)
+        at = renumbered(pipeline.number) if isinstance(told, Reset) else pipeline.number
+        pipeline.sequencer.take(wire.batch_of(T, [told], at), 9)
         given += pipeline.deliver()
     again = row.part in {Part.RECORD, Part.SNAPSHOT}  # a snapshot of where the topic stands is right, however often
     assert given == [begins, *([event, event] if again else [event])]

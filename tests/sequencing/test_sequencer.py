@@ -9,11 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers import wire
-from k2workers.continuity import Continuity
-from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Trade, Void
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.continuity import Continuity, renumbered
+from k2workers.events import (
+    Backfilled,
+    BookSnapshot,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    Reset,
+    Trade,
+    Void,
+)
+from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
-from k2workers.venues.binance.streams import BAR, CHAIN
+from k2workers.venues.binance.streams import BAR, CHAIN, KINDS
 from tests.support.batches import batch_of
 
 
@@ -165,9 +177,9 @@ def test_states_of_a_bar_may_come_as_often_as_the_venue_sends_them() -> None:
 def test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier() -> None:
     sequencer = Sequencer(2)
     sequencer.restore({"t": PublishedPosition(10, [(4, 5)]), "u": PublishedPosition(7, [])})
-    sequencer.rewind({"t": 8, "new": 3}, {}, {})
+    sequencer.rewind({"t": (CHAIN.number, 8), "new": (CHAIN.number, 3)}, {}, {}, {})
     assert stamped(sequencer, trade(9), trade(10), trade(11)) == [trade(9), trade(10), trade(11)]
-    sequencer.rewind({"t": 2}, {}, {})
+    sequencer.rewind({"t": (CHAIN.number, 2)}, {}, {}, {})
     assert stamped(sequencer, trade(9)) == [], "this life has published it"
     assert stamped(sequencer, trade(7), topic="u") == []
     assert stamped(sequencer, trade(5), topic="new") == [Gap(4, 4, "between workers", 9), trade(5)]
@@ -182,19 +194,21 @@ def test_between_the_voids_of_a_batch_lie_ids_that_are_none() -> None:
     assert stamped(sequencer, Void(5, 5, 0), Void(9, 9, 0)) == [Void(5, 5, 0), Void(9, 9, 0)]
     assert stamped(sequencer, Void(5, 5, 0), Void(8, 8, 0), Void(11, 11, 0)) == [Void(8, 8, 0), Void(11, 11, 0)]
     assert (sequencer.void_ids, sequencer.old_events) == (4, 1)
-    assert sequencer.positions() == {"t": PublishedPosition(11, [(2, 4), (6, 7)], CHAIN.number)}
+    assert sequencer.positions() == {
+        "t": PublishedPosition(11, [(2, 4), (6, 7)], CHAIN.number, closed=[(5, 5), (8, 9), (11, 11)])
+    }
 
 
 def test_a_topic_that_is_to_begin_with_its_id_0_misses_what_comes_before_a_later_one() -> None:
     sequencer = Sequencer(1)
-    sequencer.rewind({"t": -1}, {}, {})
+    sequencer.rewind({"t": (CHAIN.number, -1)}, {}, {}, {})
     assert stamped(sequencer, trade(4)) == [Gap(0, 3, "between workers", 9), trade(4)]
 
 
 def test_a_restored_topic_knows_how_its_ids_continue_before_anything_comes() -> None:
     first, second = Sequencer(1), Sequencer(2)
     stamped(first, trade(1))
-    second.restore(first.positions() | {"newer": PublishedPosition(5, [], 2**15)})
+    second.restore(first.positions() | {"newer": PublishedPosition(5, [], 5)})
     assert second.topics["t"].chained
     assert not second.topics["newer"].chained
     assert stamped(second, Void(4, 5, 0)) == [Gap(2, 3, "between workers", 9), Void(4, 5, 0)]
@@ -216,7 +230,8 @@ def test_neither_a_void_nor_a_gap_jumps_over_ids(announced: Event, *, restored: 
 def test_a_worker_that_had_to_give_something_up_says_from_where_and_it_counts_if_nothing_better_is_known() -> None:
     sequencer = Sequencer(2)
     sequencer.restore({"known": PublishedPosition(9, [])})
-    sequencer.rewind({}, {"known": 4, "new": 4}, {"new": [(2, 3), (6, 6)]})
+    at = CHAIN.number, 4
+    sequencer.rewind({}, {"known": at, "new": at}, {"new": [(2, 3), (6, 6)]}, {})
     assert stamped(sequencer, trade(11), topic="known") == [Gap(10, 10, "between workers", 9), trade(11)]
     assert stamped(sequencer, trade(7), topic="new") == [Gap(5, 6, "between workers", 9), trade(7)]
     assert sequencer.positions()["new"].open == [(2, 3), (5, 6)]
@@ -224,9 +239,9 @@ def test_a_worker_that_had_to_give_something_up_says_from_where_and_it_counts_if
 
 def test_ids_that_a_worker_will_still_send_are_open_in_a_new_life_and_only_there() -> None:
     sequencer = Sequencer(2)
-    sequencer.rewind({"t": 8}, {}, {"t": [(3, 4), (8, 11)], "bars": [(0, 59)]})
+    sequencer.rewind({"t": (CHAIN.number, 8)}, {}, {"t": [(3, 4), (8, 11)], "bars": [(0, 59)]}, {})
     assert stamped(sequencer, Backfilled(trade(4)), Backfilled(trade(9))) == [Backfilled(trade(4))]
-    sequencer.rewind({"t": 8}, {}, {"t": [(1, 2)]})
+    sequencer.rewind({"t": (CHAIN.number, 8)}, {}, {"t": [(1, 2)]}, {})
     assert list(sequencer.topics["t"].open) == [(3, 3), (8, 8)]
     assert list(sequencer.topics["bars"].open) == [(0, 59)]
 
@@ -264,3 +279,90 @@ def test_a_position_among_bars_tells_which_bar_is_next() -> None:
     assert following(Gap(2 * minute, 4 * minute - 1, "", 0)) == 4 * minute
     sequencer.take(wire.Batch("t", 7, 1, 4 * minute, 4 * minute, BAR.number, b"no events"), 9)
     assert sequencer.positions()["t"].last_id == 4 * minute
+
+
+# ── ids that begin anew, and ids that are given up ──────────────────────────────────────────────────────────
+
+OLD, NEW = CHAIN.number, renumbered(CHAIN.number)
+
+
+def taken(sequencer: Sequencer, number: int, *events: Event) -> list[Event]:
+    """What is published of one batch with this continuity number."""
+    sequencer.take(wire.batch_of("t", events, number), 9)
+    return [event for _, batch in published(sequencer) for event in batch]
+
+
+def test_ids_that_begin_anew_are_not_old_and_those_before_are() -> None:
+    sequencer = Sequencer(1)
+    taken(sequencer, OLD, trade(7), trade(8))
+    taken(sequencer, OLD, Gap(9, 10, "", 0))
+    assert taken(sequencer, NEW, Reset(10, 1, 5)) == [Reset(10, 1, 5)]
+    assert taken(sequencer, NEW, trade(1), trade(2)) == [trade(1), trade(2)]
+    assert taken(sequencer, OLD, trade(11)) == taken(sequencer, NEW, Reset(10, 1, 5)) == []
+    assert (sequencer.resets, sequencer.old_events, sequencer.gaps_open) == (1, 2, 0)
+    assert sequencer.positions()["t"] == PublishedPosition(2, [], NEW)
+    assert (sequencer.topics["t"].first_id, sequencer.topics["t"].count) == (1, 2)
+
+
+def test_old_ids_that_never_came_are_announced_before_the_reset_and_no_worker_is_asked_for_them() -> None:
+    sequencer = Sequencer(1)
+    taken(sequencer, OLD, trade(7))
+    assert taken(sequencer, NEW, Reset(10, 1, 5)) == [Gap(8, 10, "between workers", 9), Reset(10, 1, 5)]
+    assert (sequencer.found_holes, sequencer.gaps, sequencer.gaps_open) == ({}, 1, 0)
+
+
+@pytest.mark.parametrize(("begun", "first"), [({}, 4), ({"t": (NEW, 1)}, 1), ({"t": (OLD, 1)}, 4)])
+def test_a_reset_that_was_lost_is_told_all_the_same_and_what_the_worker_lacks_is_named(
+    begun: dict[str, tuple[int, int]], first: int
+) -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"t": PublishedPosition(7, [], OLD)})
+    sequencer.rewind({}, {"t": (OLD, 5)}, {}, begun)
+    missing = [Gap(1, 3, "between workers", 9)] if first == 1 else []
+    assert taken(sequencer, NEW, trade(4)) == [Reset(7, first, 9), *missing, trade(4)]
+    assert sequencer.found_holes == ({"t": [(1, 3)]} if missing else {})
+
+
+def test_a_worker_may_send_again_what_was_before_its_ids_began_anew() -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"t": PublishedPosition(2, [(1, 1)], NEW)})
+    sequencer.rewind({"t": (OLD, 9)}, {}, {"t": [(3, 3)]}, {"t": (NEW, 1)})
+    assert taken(sequencer, OLD, Backfilled(trade(3)), Backfilled(trade(1))) == [Backfilled(trade(3))]
+    assert taken(sequencer, OLD, trade(10)) == [trade(10)]
+    assert taken(sequencer, NEW, Reset(10, 1, 5)) == [Reset(10, 1, 5)]
+    assert taken(sequencer, NEW, trade(1)) == [trade(1)]
+
+
+def test_the_latest_value_may_come_with_a_lower_id_once_ids_began_anew() -> None:
+    sequencer, ticker = Sequencer(1), BookTicker(3, "", "", "", "", 0)
+    latest = KINDS["book_ticker"].continuity.number
+    taken(sequencer, latest, BookTicker(900, "", "", "", "", 0))
+    assert taken(sequencer, latest, ticker) == []
+    assert taken(sequencer, renumbered(latest), ticker) == [Reset(900, 3, 9), ticker]
+
+
+def test_ids_that_are_given_up_are_missing_no_longer_and_still_come_late() -> None:
+    sequencer = Sequencer(1)
+    taken(sequencer, OLD, trade(1))
+    taken(sequencer, OLD, Gap(2, 9, "", 0))
+    given_up = GivenUp(4, 9, "", 0)
+    assert taken(sequencer, OLD, given_up) == [given_up]
+    assert taken(sequencer, OLD, given_up) == []
+    assert (sequencer.gaps_given_up, list(sequencer.topics["t"].open)) == (1, [(2, 3)])
+    second = Sequencer(2)
+    second.restore(sequencer.positions())
+    assert taken(second, OLD, Backfilled(trade(5))) == [Backfilled(trade(5))]
+    assert taken(second, OLD, Backfilled(trade(5))) == []
+    assert second.positions()["t"].closed == [(4, 4), (6, 9)]
+
+
+def test_a_void_that_proves_wrong_is_corrected_and_what_is_remembered_of_voids_is_bounded() -> None:
+    sequencer = Sequencer(1)
+    taken(sequencer, OLD, trade(1))
+    for number in range(2, 4 * MAX_CLOSED, 2):
+        taken(sequencer, OLD, Void(number, number, 0))
+        taken(sequencer, OLD, trade(number + 1))
+    newest, forgotten = 4 * MAX_CLOSED - 2, 2
+    assert len(sequencer.positions()["t"].closed) == MAX_CLOSED
+    assert taken(sequencer, OLD, Backfilled(trade(newest))) == [Backfilled(trade(newest))]
+    assert taken(sequencer, OLD, Backfilled(trade(newest))) == taken(sequencer, OLD, Backfilled(trade(forgotten))) == []

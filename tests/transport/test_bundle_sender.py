@@ -10,6 +10,7 @@ from k2workers.errors import ConfigError
 from k2workers.events import Backfilled, Trade, Void
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
+from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch, SendOutcome, encode_bundle
 from tests.support.batches import batch_of
 from tests.support.waiting import WAIT_S, until
@@ -57,7 +58,9 @@ async def test_a_new_aggregator_gets_again_what_the_dead_one_had_not_acknowledge
     first = Receiver(f"ipc://{tmp_path}/push")
     bundle_sender = BundleSender(first.endpoint, "worker-0#1")
     first.start()
-    bundle_sender.start(last_ids=lambda: {"binance.trade.BTCUSDT": 8, "binance.trade.QUIET": 55})
+    bundle_sender.start(
+        reached=lambda: {"binance.trade.BTCUSDT": (CHAIN.number, 8), "binance.trade.QUIET": (CHAIN.number, 55)}
+    )
     await until(lambda: bundle_sender.welcomed)
     for number in (5, 6):
         bundle_sender.push([trades(number)])
@@ -74,7 +77,10 @@ async def test_a_new_aggregator_gets_again_what_the_dead_one_had_not_acknowledge
     await until(lambda: len(second.got) == 3)
     assert second.got == [[trades(7)], [trades(8)], [trades(9)]]
     # What was acknowledged counts as published: the new one need not wonder where the topics stood.
-    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": 6, "binance.trade.QUIET": 55}
+    assert second.hellos[-1].acknowledged == {
+        "binance.trade.BTCUSDT": (CHAIN.number, 6),
+        "binance.trade.QUIET": (CHAIN.number, 55),
+    }
     bundle_sender.close()
     second.close()
 
@@ -101,11 +107,11 @@ async def test_without_a_reader_new_bundles_are_refused_at_the_bound(tmp_path: P
     assert (bundle_sender.counters.bundles_refused, bundle_sender.counters.kept_bytes) == (3, 3 * size)
     receiver = Receiver(f"ipc://{tmp_path}/push")
     receiver.start()
-    bundle_sender.start(last_ids=lambda: {"binance.trade.BTCUSDT": 5})
+    bundle_sender.start(reached=lambda: {"binance.trade.BTCUSDT": (CHAIN.number, 5)})
     await until(lambda: len(receiver.got) == 3)
     # The refused ids must not be claimed as published, or the aggregator could not find the hole.
     assert receiver.hellos[-1].acknowledged == {}
-    assert receiver.hellos[-1].given_up_after == {"binance.trade.BTCUSDT": -1}
+    assert receiver.hellos[-1].dropped_after == {"binance.trade.BTCUSDT": (CHAIN.number, -1)}
     bundle_sender.close()
     receiver.close()
 
@@ -124,12 +130,12 @@ async def test_an_aggregator_that_does_not_acknowledge_costs_bounded_memory(tmp_
     receiver.close()
 
 
-async def test_what_was_given_up_is_forgiven_when_later_ids_are_acknowledged(tmp_path: Path) -> None:
+async def test_what_was_dropped_is_forgiven_when_later_ids_are_acknowledged(tmp_path: Path) -> None:
     size = bytes_kept(trades(0))
     first = Receiver(f"ipc://{tmp_path}/push")
     bundle_sender = BundleSender(first.endpoint, "worker-0#1", keep_bytes=3 * size)
     first.start()
-    bundle_sender.start(last_ids=lambda: {"binance.trade.BTCUSDT": 8})
+    bundle_sender.start(reached=lambda: {"binance.trade.BTCUSDT": (CHAIN.number, 8)})
     await until(lambda: bundle_sender.welcomed)
     for number in range(9):
         bundle_sender.push([trades(number)])
@@ -140,7 +146,7 @@ async def test_what_was_given_up_is_forgiven_when_later_ids_are_acknowledged(tmp
     second = Receiver(f"ipc://{tmp_path}/push")
     second.start()
     await until(lambda: second.got)
-    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": 7}
+    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": (CHAIN.number, 7)}
     bundle_sender.close()
     second.close()
 
@@ -151,12 +157,15 @@ async def test_a_hello_tells_which_announced_ids_the_worker_will_still_send(tmp_
     late = [Backfilled(Trade(number, "1", "1", True, 0, 0, number)) for number in (6, 8)]
     for events in (late, [Void(11, 12, 0)], [Void(20, 20, 0)]):
         bundle_sender.push([batch_of(topic, events)])
-    bundle_sender.start(last_ids=lambda: {topic: 20}, open_gaps=lambda: {topic: [(3, 4)]})
+    bundle_sender.start(reached=lambda: {topic: (CHAIN.number, 20)}, open_gaps=lambda: {topic: [(3, 4)]})
     receiver = Receiver(f"ipc://{tmp_path}/push")
     receiver.start()
     await until(lambda: len(receiver.got) == 3)
     hello = receiver.hellos[-1]
-    assert (hello.acknowledged, hello.open) == ({topic: 19}, {topic: [(3, 4), (6, 6), (8, 8), (11, 12)]})
+    assert (hello.acknowledged, hello.open) == (
+        {topic: (CHAIN.number, 19)},
+        {topic: [(3, 4), (6, 6), (8, 8), (11, 12)]},
+    )
     bundle_sender.close()
     receiver.close()
 
@@ -185,7 +194,7 @@ async def test_a_void_for_an_old_gap_does_not_move_a_topic_back(tmp_path: Path) 
     first = Receiver(f"ipc://{tmp_path}/push")
     bundle_sender = BundleSender(first.endpoint, "worker-0#1")
     first.start()
-    bundle_sender.start(last_ids=lambda: {"binance.trade.BTCUSDT": 101})
+    bundle_sender.start(reached=lambda: {"binance.trade.BTCUSDT": (CHAIN.number, 101)})
     await until(lambda: bundle_sender.welcomed)
     bundle_sender.push([batch_of("binance.trade.BTCUSDT", [Void(5, 5, 0)])])
     bundle_sender.push([trades(101)])
@@ -194,6 +203,6 @@ async def test_a_void_for_an_old_gap_does_not_move_a_topic_back(tmp_path: Path) 
     second = Receiver(f"ipc://{tmp_path}/push")
     second.start()
     await until(lambda: len(second.got) == 2)
-    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": 100}
+    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": (CHAIN.number, 100)}
     bundle_sender.close()
     second.close()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
+from k2workers import wire
+from k2workers.continuity import renumbered
+from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Reset, Trade, Void
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.ranges import IdRanges
-from k2workers.transport.kept_bundles import BeforeKept, GivenUp, before_kept
+from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
+from k2workers.venues.binance.streams import BOOK, CHAIN
 from k2workers.wire import encode_bundle
 from tests.support.batches import batch_of
 from tests.transport.support import batch, trades
@@ -12,13 +16,17 @@ from tests.transport.support import batch, trades
 T = "binance.trade.BTCUSDT"
 
 
+def trade(number: int) -> Trade:
+    return Trade(number, "1", "1", True, 0, 0, number)
+
+
 def late(*numbers: int) -> list[Event]:
-    return [Backfilled(Trade(number, "1", "1", True, 0, 0, number)) for number in numbers]
+    return [Backfilled(trade(number)) for number in numbers]
 
 
 def of(*batches: list[Event], last_id: int, open_gaps: dict[str, list[tuple[int, int]]] | None = None) -> BeforeKept:
     bundles = [memoryview(encode_bundle([batch_of(T, events)])) for events in batches]
-    return before_kept(bundles, {T: last_id}, open_gaps or {})
+    return before_kept(bundles, {T: (CHAIN.number, last_id)}, open_gaps or {})
 
 
 def opened(found: BeforeKept) -> dict[str, list[tuple[int, int]]]:
@@ -27,50 +35,88 @@ def opened(found: BeforeKept) -> dict[str, list[tuple[int, int]]]:
 
 def test_nothing_kept_is_where_topics_stand_now() -> None:
     found = of(last_id=9, open_gaps={T: [(3, 4)]})
-    assert (found.last_ids, opened(found)) == ({T: 9}, {T: [(3, 4)]})
+    assert (found.reached, opened(found)) == ({T: (CHAIN.number, 9)}, {T: [(3, 4)]})
 
 
 def test_ids_before_the_oldest_event_or_gap_that_is_kept() -> None:
-    assert of([Gap(5, 6, "", 0)], [Trade(7, "1", "1", True, 0, 0, 0)], last_id=7).last_ids == {T: 4}
+    assert of([Gap(5, 6, "", 0)], [Trade(7, "1", "1", True, 0, 0, 0)], last_id=7).reached == {T: (CHAIN.number, 4)}
 
 
 def test_what_was_pushed_last_may_have_been_refused() -> None:
-    assert of([Trade(7, "1", "1", True, 0, 0, 0)], last_id=99).last_ids == {T: 6}
+    assert of([Trade(7, "1", "1", True, 0, 0, 0)], last_id=99).reached == {T: (CHAIN.number, 6)}
 
 
 def test_a_void_counts_if_its_topic_continues_with_it() -> None:
     found = of([Void(5, 6, 0)], [Void(2, 3, 0)], [Trade(7, "1", "1", True, 0, 0, 0)], last_id=7)
-    assert (found.last_ids, opened(found)) == ({T: 4}, {T: [(2, 3)]})
+    assert (found.reached, opened(found)) == ({T: (CHAIN.number, 4)}, {T: [(2, 3)]})
 
 
 def test_late_events_are_of_ids_that_were_open_and_a_book_tells_nothing() -> None:
     found = of(late(3, 8), [BookSnapshot(9, [], [], 0)], [DepthUpdate(10, 12, [], [], 0, 0)], last_id=12)
-    assert (found.last_ids, opened(found)) == ({T: 9}, {T: [(3, 3), (8, 8)]})
+    assert (found.reached, opened(found)) == ({T: (BOOK.number, 9)}, {T: [(3, 3), (8, 8)]})
 
 
 def test_a_topic_without_a_chain_has_no_place() -> None:
     bundles = [memoryview(encode_bundle([trades(5, topic="other")]))]
-    assert before_kept(bundles, {T: 1}, {}).last_ids == {T: 1}
+    assert before_kept(bundles, {T: (CHAIN.number, 1)}, {}).reached == {T: (CHAIN.number, 1)}
 
 
 def test_what_an_aggregator_lacks_and_nobody_will_send() -> None:
-    found = BeforeKept({T: 10, "quiet": 5}, {T: IdRanges([(3, 4)])})
-    announced = {T: [(2, 4), (8, 20)], "quiet": [], "of another worker": [(1, 1)]}
-    assert found.unknown_to_us(announced) == {T: [(2, 2), (8, 10)]}
+    found = BeforeKept({T: (CHAIN.number, 10), "quiet": (CHAIN.number, 5)}, {T: IdRanges([(3, 4)])}, set())
+    published = {
+        T: PublishedPosition(20, [(2, 4), (8, 20)], CHAIN.number),
+        "quiet": PublishedPosition(5, [], CHAIN.number),
+        "of another worker": PublishedPosition(5, [(1, 1)], CHAIN.number),
+    }
+    assert found.unknown_to_us(published) == {T: [(2, 2), (8, 10)]}
 
 
-def test_what_was_given_up_counts_until_later_ids_are_acknowledged() -> None:
-    given_up = GivenUp()
-    assert not given_up
-    given_up.add([trades(5), batch_of(T, late(2)), trades(8)])
-    assert (given_up.before(T), given_up.before("other")) == (4, None)
-    given_up.forgive([trades(6), trades(1, topic="other"), batch_of(T, late(9))])
-    assert given_up.before(T) == 7
-    given_up.forgive([trades(9)])
-    assert (bool(given_up), given_up.before(T)) == (False, None)
+def test_what_an_aggregator_lacks_of_ids_before_they_began_anew_is_nobody_s_to_send() -> None:
+    published = {T: PublishedPosition(20, [(2, 4)], CHAIN.number)}
+    later = renumbered(CHAIN.number)
+    assert BeforeKept({T: (later, 10)}, {}, set()).unknown_to_us(published) == {}
+    assert BeforeKept({T: (CHAIN.number, 10)}, {}, {T}).unknown_to_us(published) == {}
 
 
-def test_what_was_given_up_of_a_topic_without_a_chain_is_not_remembered() -> None:
-    given_up = GivenUp()
-    given_up.add([batch(3), batch(7)])
-    assert not given_up
+def test_ids_that_began_anew_in_what_is_kept() -> None:
+    old, new = CHAIN.number, renumbered(CHAIN.number)
+    bundles = [
+        [wire.batch_of(T, [trade(8)], old)],
+        [wire.batch_of(T, [Reset(8, 1, 0)], new), wire.batch_of(T, [trade(1)], new), wire.batch_of(T, late(3), new)],
+        [wire.batch_of(T, [trade(2)], new)],
+    ]
+    encoded = [memoryview(encode_bundle(bundle)) for bundle in bundles]
+    found = before_kept(encoded, {T: (new, 2)}, {T: [(7, 7)]})
+    assert (found.reached, opened(found), found.renumbered) == ({T: (old, 7)}, {}, {T})
+    found = before_kept(encoded[1:], {T: (new, 2)}, {})
+    assert found.reached == {T: (old, 8)}
+
+
+def test_what_was_dropped_of_two_numberings_is_known_by_its_first_and_forgiven_by_its_last() -> None:
+    old, new = CHAIN.number, renumbered(CHAIN.number)
+    dropped = DroppedIds()
+    dropped.add([wire.batch_of(T, [Reset(8, 1, 0)], new), wire.batch_of(T, [trade(1)], new)])
+    assert dropped.before(T) == (old, 8)
+    dropped.forgive([wire.batch_of(T, [trade(9)], old)])
+    assert dropped.before(T) == (new, 0)
+    dropped.forgive([wire.batch_of(T, [trade(2)], new)])
+    assert not dropped
+    assert is_before((old, 9), (new, 1))
+    assert not is_before((new, 1), (old, 9))
+
+
+def test_what_was_dropped_counts_until_later_ids_are_acknowledged() -> None:
+    dropped = DroppedIds()
+    assert not dropped
+    dropped.add([trades(5), batch_of(T, late(2)), trades(8)])
+    assert (dropped.before(T), dropped.before("other")) == ((CHAIN.number, 4), None)
+    dropped.forgive([trades(6), trades(1, topic="other"), batch_of(T, late(9))])
+    assert dropped.before(T) == (CHAIN.number, 7)
+    dropped.forgive([trades(9)])
+    assert (bool(dropped), dropped.before(T)) == (False, None)
+
+
+def test_what_was_dropped_of_a_topic_without_a_chain_is_not_remembered() -> None:
+    dropped = DroppedIds()
+    dropped.add([batch(3), batch(7)])
+    assert not dropped

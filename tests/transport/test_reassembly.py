@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers import wire
+from k2workers.continuity import NUMBERINGS, renumbered
 from k2workers.errors import ConfigError
 from k2workers.events import (
     Backfilled,
@@ -19,8 +20,10 @@ from k2workers.events import (
     DepthUpdate,
     Event,
     Gap,
+    GivenUp,
     Heartbeat,
     Kline,
+    Reset,
     Trade,
     Void,
 )
@@ -29,11 +32,13 @@ from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
-from k2workers.venues.binance.streams import BOOK
+from k2workers.venues.binance.streams import BOOK, CHAIN
 from tests.support.batches import batch_of
 
 T = "binance.trade.X"
 PATIENCE = 1_000
+FIRST_OF_NUMBERING = 3
+"""The first id of each later numbering in the model."""
 
 
 def trade(number: int) -> Trade:
@@ -228,19 +233,27 @@ class ManyLives(RuleBasedStateMachine):
         self.now_ns = 0
         self.epoch, self.epochs = 50, {50}
         self.sequence = 0
-        self.head = 0
+        self.numbering = self.head = 0
+        self.ends: list[int] = []
+        """The last id of each numbering that is over."""
         self.open = IdRanges()
-        self.voids: dict[int, bool] = {}
-        """Whether an id that was published never existed; it stays so in each life."""
-        self.places: list[tuple[int, list[Range]]] = []
+        self.voids: dict[tuple[int, int], bool] = {}
+        """Whether an id of a numbering that was published never existed; it stays so in each life."""
+        self.places: list[tuple[int, int, list[Range]]] = []
         """Where the aggregator stood: it may go on from any of them."""
         self.ring = ReplayRing(4_000, 10**18)
         self.frames: list[tuple[int, bytes]] = []
+        self.resets = 0
+        self._read_anew(0)
+        self.publish("data", 1, arrives=True)
+
+    def _read_anew(self, reached: int) -> None:
         self.seen: set[int] = set()
         self.void: set[int] = set()
         self.named: set[int] = set()
-        self.reached = 0
-        self.publish("data", 1, arrives=True)
+        self.reached = reached
+        self.unsure = False
+        """Something was lost of which no ids are known."""
 
     # ── the aggregator ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -251,11 +264,13 @@ class ManyLives(RuleBasedStateMachine):
     )
     def publish(self, kind: str, count: int, arrives: bool) -> None:
         first, last = self.head + 1, self.head + count
+        if self.numbering < len(self.ends):
+            last = min(last, self.ends[self.numbering])
         if kind == "late":
             self._send(self._late(count), arrives)
             return
         if kind in {"data", "void"}:  # as far as that is what these ids are
-            others = (n for n in range(first, last + 1) if self.voids.get(n, kind == "void") != (kind == "void"))
+            others = (n for n in range(first, last + 1) if self._is_void(n, kind == "void") != (kind == "void"))
             last = next(others, last + 1) - 1
         event: Event = {
             "data": DepthUpdate(first, last, [], [], 0, 0),
@@ -270,30 +285,53 @@ class ManyLives(RuleBasedStateMachine):
             if kind == "gap":
                 self.open.add(first, last)
             else:
-                self.voids |= dict.fromkeys(range(first, last + 1), kind == "void")
+                self.voids |= dict.fromkeys(((self.numbering, n) for n in range(first, last + 1)), kind == "void")
         if kind == "book" or last >= first:
             self._send([event], arrives)
+
+    def _newest(self) -> int:
+        """The newest id of this numbering in any life."""
+        return max((head for numbering, head, _ in self.places if numbering == self.numbering), default=self.head)
 
     def _late(self, count: int) -> list[Event]:
         """What fills open gaps: the first of each, all of one type."""
         found: list[Event] = []
         firsts = [low for low, _ in self.open][:count]
         for number in firsts:
-            if self.voids.setdefault(number, number % 3 == 0) == self.voids[firsts[0]]:
+            is_void = self.voids.setdefault((self.numbering, number), number % 3 == 0)
+            if is_void == self._is_void(firsts[0]):
                 self.open.remove(number, number)
                 diff = DepthUpdate(number, number, [], [], 0, 0)
-                found.append(Void(number, number, 0) if self.voids[number] else Backfilled(diff))
+                found.append(Void(number, number, 0) if is_void else Backfilled(diff))
         return found
+
+    def _is_void(self, number: int, otherwise: bool = False) -> bool:
+        return self.voids.get((self.numbering, number), otherwise)
+
+    @rule(arrives=st.booleans())
+    def begin_anew(self, arrives: bool) -> None:
+        """In each life at the same ids; so seldom that no reader misses half of all numberings."""
+        if self.head < self._newest() or (self.numbering == len(self.ends) == NUMBERINGS // 2 - 1):
+            return
+        if self.numbering == len(self.ends):
+            self.ends.append(self.head)
+        last_old_id, self.numbering, self.head, self.open = (
+            self.head,
+            self.numbering + 1,
+            FIRST_OF_NUMBERING - 1,
+            IdRanges(),
+        )
+        self._send([Reset(last_old_id, FIRST_OF_NUMBERING, 0)], arrives)
 
     def _send(self, events: list[Event], arrives: bool) -> None:
         if not events:
             return
         self.sequence += 1
-        batch = batch_of(T, events, BOOK)
+        batch = wire.batch_of(T, events, renumbered(BOOK.number, self.numbering))
         made = wire.publication(batch, epoch=self.epoch, sequence=self.sequence, publish_ns=0)
         self.ring.put(T, self.sequence, made, 0)
         self.frames.append((self.epoch, made))
-        self.places.append((self.head, list(self.open)))
+        self.places.append((self.numbering, self.head, list(self.open)))
         if arrives:
             self.state.take(made, self.now_ns)
 
@@ -304,7 +342,7 @@ class ManyLives(RuleBasedStateMachine):
         self.epochs.add(epoch)
         self.epoch, self.sequence = epoch, 0
         self.ring = ReplayRing(4_000, 10**18)
-        self.head, gaps = self.places[max(0, len(self.places) - back)]
+        self.numbering, self.head, gaps = self.places[max(0, len(self.places) - back)]
         self.open = IdRanges(gaps)
 
     @rule(which=st.integers(1, 40))
@@ -353,6 +391,10 @@ class ManyLives(RuleBasedStateMachine):
     def _count(self, items: Sequence[Event | Lost]) -> None:
         for item in items:
             if isinstance(item, Lost) and item.last_id is None:
+                self.unsure = True
+                continue
+            if isinstance(item, Reset):
+                self._count_reset(item)
                 continue
             assert item.first_id is not None
             assert item.last_id is not None
@@ -376,6 +418,14 @@ class ManyLives(RuleBasedStateMachine):
                     self.seen |= ids
             self.reached = max(self.reached, item.last_id)
 
+    def _count_reset(self, reset: Reset) -> None:
+        if reset.last_old_id != self.reached and not self.unsure:
+            assert not self.seen | self.void | self.named, "ids before it are not named"
+        self.resets += 1
+        assert self.resets <= len(self.ends), "told twice"
+        assert reset.first_new_id >= FIRST_OF_NUMBERING
+        self._read_anew(reset.first_new_id - 1)
+
     @invariant()
     def every_id_is_given_or_named(self) -> None:
         known = self.seen | self.void | self.named
@@ -383,7 +433,10 @@ class ManyLives(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At last everything arrives."""
-        newest = max(head for head, _ in self.places)
+        while self.numbering < len(self.ends):
+            self.publish("gap", 3, arrives=True)
+            self.begin_anew(arrives=True)
+        newest = self._newest()
         while self.head <= newest:
             self.publish("gap", 3, arrives=True)
         for _ in range(len(self.frames)):
@@ -705,3 +758,110 @@ def test_a_life_is_left_whether_or_not_a_topic_was_heard_in_it() -> None:
     assert [state.enter(epoch) for epoch in (1, 2, 1)] == [True, True, False]
     state = reassembly(Position({T: TopicPosition(5, 1, 1, -1, NOT_KNOWN, [])}))
     assert [state.enter(epoch) for epoch in (3, 5, 3)] == [True, False, True]
+
+
+# ── ids that begin anew, and ids that are closed ────────────────────────────────────────────────────────────
+
+
+def anew(sequence: int, *events: Event, epoch: int = 1, numbering: int = 1) -> bytes:
+    """A batch after the ids began anew."""
+    batch = wire.batch_of(T, events, renumbered(CHAIN.number, numbering))
+    return wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=7)
+
+
+def test_ids_that_begin_anew_are_given_and_what_a_new_life_repeats_of_the_old_ones_is_not() -> None:
+    state = reassembly()
+    state.take(trades(1, 7, 8), 0)
+    state.take(anew(2, Reset(8, 1, 5)), 0)
+    state.take(anew(3, trade(1)), 0)
+    repeated = [trades(1, 8, 9, epoch=2), anew(2, Reset(9, 1, 5), epoch=2), anew(3, trade(1), trade(2), epoch=2)]
+    for again in repeated:
+        state.take(again, 0)
+    assert delivered(state) == [trade(7), trade(8), Reset(8, 1, 5), trade(1), trade(2)]
+    assert (state.counters.lost_batches, state.counters.duplicates_dropped) == (0, 4)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_whatever_was_missed_around_a_reset_is_named_or_said_to_be_unknown(*, saved: bool) -> None:
+    def before() -> Reassembly:
+        state = reassembly()
+        state.take(trades(1, 7), 0)
+        assert delivered(state) == [trade(7)]
+        return reassembly(Position.from_bytes(state.position(None, 0).to_bytes())) if saved else state
+
+    state = before()
+    state.take(anew(1, Reset(9, 1, 5), epoch=2), 0)
+    state.take(anew(2, trade(2), epoch=2), 0)
+    assert delivered(state) == [lost(8, 9), Reset(9, 1, 5), lost(1, 1), trade(2)]
+    state = before()
+    state.take(anew(1, trade(2), epoch=2), 0)
+    assert delivered(state) == [Lost(T, 0, -1), Reset(7, 2, 7), trade(2)]
+    state = before()
+    state.take(anew(1, Reset(3, 1, 5), epoch=2, numbering=2), 0)
+    assert delivered(state) == [Lost(T, 0, -1), Reset(3, 1, 5)]
+    state = before()
+    state.take(anew(3, trade(2)), 0)
+    state.tick(2 * PATIENCE)
+    assert delivered(state) == [Lost(T, 2, 2), Reset(7, 2, 7), trade(2)]
+
+
+def test_a_joiner_may_begin_with_a_reset() -> None:
+    state = reassembly()
+    state.take(anew(5, Reset(9, 1, 5)), 0)
+    state.take(anew(6, trade(2)), 0)
+    assert delivered(state) == [Reset(9, 1, 5), lost(1, 1), trade(2)]
+
+
+def test_a_position_between_a_reset_and_its_first_event_goes_on_there() -> None:
+    first = reassembly()
+    first.take(trades(1, 7), 0)
+    first.take(anew(2, Reset(7, 1, 5)), 0)
+    first.take(anew(3, trade(1)), 0)
+    for taken in range(4):
+        state = reassembly(Position.from_bytes(first.position(None, 0).to_bytes()))
+        state.replayed(T, 1, 1, 3, [trades(1, 7), anew(2, Reset(7, 1, 5)), anew(3, trade(1))], 0)
+        assert delivered(state) == [trade(7), Reset(7, 1, 5), trade(1)][taken:]
+        if first.ready:
+            first.ready.popleft()
+
+
+def test_a_batch_of_the_new_ids_that_cannot_be_read_names_none_of_the_old() -> None:
+    state = reassembly()
+    state.take(trades(1, 7), 0)
+    state.take(anew(2, trade(900))[:-3], 0)
+    state.take(anew(3, trade(901)), 0)
+    assert delivered(state) == [trade(7), Lost(T, 2, 2), Reset(7, 901, 7), trade(901)]
+
+
+def test_what_was_held_when_a_life_ended_is_given_before_the_ids_begin_anew() -> None:
+    state = with_a_hole()
+    state.take(anew(1, Reset(60, 1, 5), epoch=2), 0)
+    assert delivered(state) == [lost(51, 59), trade(60), Reset(60, 1, 5)]
+    assert (state.waiting, state._held_bytes) == (False, 0)
+
+
+def test_an_event_still_comes_for_an_id_that_was_void_given_up_or_lost() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(frame(2, Gap(2, 5, "", 0)), 0)
+    state.take(frame(3, Void(2, 3, 0)), 0)
+    state.take(frame(4, GivenUp(5, 5, "", 0)), 0)
+    state.take(trades(5, 6), 0)
+    state.take(trades(6, 8), 0)
+    first = delivered(state)
+    assert first[-3:] == [trade(6), lost(7, 7), trade(8)]
+    for sequence, number in ((7, 2), (9, 5), (11, 7)):
+        state = reassembly(Position.from_bytes(state.position(None, 0).to_bytes()))
+        again = [frame(sequence, late(number)), frame(sequence + 1, late(number))]
+        state.replayed(T, 1, 1, sequence + 1, again, 0)
+        assert delivered(state) == [late(number)]
+    assert state.position(None, 0).topics[T].closed == [(3, 3)]
+    assert state.position(None, 0).topics[T].open == [(4, 4)]
+
+
+@pytest.mark.parametrize("first", [Void(36, 38, 0), GivenUp(36, 38, "", 0)])
+def test_ids_that_are_closed_by_a_life_that_begins_with_it_are_told(first: Event) -> None:
+    state = reassembly()
+    state.take(trades(5, 34), 0)
+    state.take(frame(1, first, epoch=2), 0)
+    assert delivered(state) == [trade(34), lost(35, 35), first]
