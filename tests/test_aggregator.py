@@ -165,7 +165,7 @@ async def test_what_a_worker_had_to_refuse_while_nobody_read_is_announced_and_co
     await until(lambda: TOPIC in aggregator.sequencer.topics and not bundle_sender.counters.pending_bundles)
     first = aggregator.sequencer.topics[TOPIC].last_id + 1
     await until(lambda: aggregator.bundle_receiver.bundles == first - 10)
-    bundle_sender._acknowledged(first - 10)  # as after the next checkpoint: there is room again
+    bundle_sender._outbox._acknowledged(first - 10)  # as after the next checkpoint: there is room again
     intake.add(0, [events[30]], 0)
     await until(lambda: aggregator.sequencer.topics[TOPIC].last_id == 30)
     assert aggregator.sequencer.positions()[TOPIC].open == intake.lanes[0].wanted() == [(first, 29)]

@@ -1,7 +1,4 @@
-"""Owns the aggregator's socket for bundles: each is received exactly once and in order, and acknowledged.
-
-Knows nothing of what is in a bundle. The protocol is in ``bundle_protocol.py``.
-"""
+"""Owns the aggregator's socket for bundles: how many are received before others have their turn. What is taken is decided in ``inbox.py``."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import structlog
 import zmq
 
 from k2workers.transport import bundle_protocol
+from k2workers.transport.inbox import Inbox
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, bind, open_socket
 from k2workers.wire import Batch, WireError
 
@@ -20,20 +18,7 @@ _BUNDLES_PER_TURN = 64
 _BYTES_PER_TURN = 512 * 1024
 """After this many bytes the turn ends: they are published, and the loop can serve heartbeats and the control channel."""
 
-_CHALLENGE_EVERY_NS = 50_000_000
-
 _log = structlog.get_logger(__name__)
-
-
-class _WorkerLife:
-    """One life of a worker, as the aggregator sees it."""
-
-    __slots__ = ("challenged_ns", "expected")
-
-    def __init__(self) -> None:
-        self.expected = -1
-        """The number of the next bundle; -1 before its hello."""
-        self.challenged_ns = 0
 
 
 class BundleReceiver:
@@ -56,13 +41,21 @@ class BundleReceiver:
             raise
         self._watcher = SocketWatcher(self._socket, self._turn)
         self._turns = Turns(_BUNDLES_PER_TURN)
-        self._on_bundle: Callable[[bytes, list[Batch]], None] | None = None
-        self._on_turn: Callable[[], None] | None = None
-        self._on_hello: Callable[[bundle_protocol.WorkerHello], bundle_protocol.Welcome] | None = None
-        self._links: dict[bytes, _WorkerLife] = {}
-        self.bundles = 0
-        self.repeated = 0
+        self._inbox = Inbox(self._say)
+        self._heard = self._inbox.heard
+        self._on_turn: Callable[[], None] = lambda: None
+        self.taken = self._inbox.taken
+        """The number of the last bundle taken of each worker."""
+
+    @property
+    def bundles(self) -> int:
+        """Bundles taken so far."""
+        return self._inbox.bundles
+
+    @property
+    def repeated(self) -> int:
         """Bundles that came again and were dropped."""
+        return self._inbox.repeated
 
     def start(
         self,
@@ -71,27 +64,24 @@ class BundleReceiver:
         on_hello: Callable[[bundle_protocol.WorkerHello], bundle_protocol.Welcome],
     ) -> None:
         """Begins to receive; call once, inside the running loop."""
-        self._on_bundle = on_bundle
-        self._on_turn = on_turn
-        self._on_hello = on_hello
+
+        def greet(hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
+            on_turn()  # where topics stand is after all that came before
+            return on_hello(hello)
+
+        self._inbox.on_bundle, self._inbox.on_hello, self._on_turn = on_bundle, greet, on_turn
         self._watcher.start()
 
-    def taken(self) -> dict[bytes, int]:
-        """The number of the last bundle taken of each worker."""
-        return {worker: known.expected - 1 for worker, known in self._links.items() if known.expected > 1}
-
     def acknowledge(self, numbers: Mapping[bytes, int]) -> None:
-        """Tell each worker that its bundles up to this number need not be kept; call it steadily, for one that does not read is told again."""
+        """See ``Inbox.acknowledge``."""
         if self._socket.closed:
             return
-        for worker, number in numbers.items():
-            if worker in self._links:
-                self._say(worker, bundle_protocol.numbered(bundle_protocol.ACK, number))
+        self._inbox.acknowledge(numbers)
         self._watcher.kick()  # a send may swallow the sign that something has come
 
     def tell_holes(self, worker: bytes, holes: bundle_protocol.Holes) -> None:
-        """Tell a worker which ids of its topics never came."""
-        self._say(worker, bundle_protocol.HOLES, bundle_protocol.encode(holes))
+        """See ``Inbox.tell_holes``."""
+        self._inbox.tell_holes(worker, holes)
         self._watcher.kick()
 
     def close(self) -> None:
@@ -102,7 +92,6 @@ class BundleReceiver:
         self._socket.close()
 
     def _turn(self) -> bool:
-        assert self._on_turn is not None
         try:
             return self._receive()
         finally:
@@ -126,6 +115,8 @@ class BundleReceiver:
                 _log.error("worker_unreadable", worker=worker.decode(errors="replace"), error=str(error))
             if self._socket.closed:
                 return False
+        if self._inbox.wrong:
+            self._inbox.challenge(time.monotonic_ns())
         return self._turns.end(taken)
 
     def _rest(self) -> list[bytes]:
@@ -134,49 +125,6 @@ class BundleReceiver:
         while self._socket.getsockopt(zmq.RCVMORE):
             frames.append(self._socket.recv(zmq.NOBLOCK))
         return frames
-
-    def _heard(self, worker: bytes, first: bytes, more: list[bytes]) -> None:
-        assert self._on_bundle is not None
-        known = self._links.get(worker)
-        if known is None:
-            known = self._links[worker] = _WorkerLife()
-        letter = first[:1]
-        if letter == bundle_protocol.BUNDLE:
-            number = bundle_protocol.number_of(first)
-            if number == known.expected:
-                known.expected += 1
-                self.bundles += 1
-                self._on_bundle(worker, bundle_protocol.bundle_of(first))
-            elif 0 < number < known.expected:
-                self.repeated += 1
-            else:
-                self._challenge(worker, known)
-        elif letter == bundle_protocol.PING:
-            if known.expected != bundle_protocol.number_of(first) + 1:
-                self._challenge(worker, known)
-        elif letter == bundle_protocol.HELLO:
-            self._greet(worker, known, bundle_protocol.decode_hello(more[0]))
-
-    def _greet(self, worker: bytes, known: _WorkerLife, hello: bundle_protocol.WorkerHello) -> None:
-        assert self._on_turn is not None
-        assert self._on_hello is not None
-        self._on_turn()  # where topics stand is after all that came before
-        # Bundles taken from this life before are not taken again.
-        known.expected = max(known.expected, hello.first_number)
-        self._say(worker, bundle_protocol.WELCOME, bundle_protocol.encode(self._on_hello(hello)))
-        self._forget_others(worker)
-
-    def _challenge(self, worker: bytes, known: _WorkerLife) -> None:
-        now_ns = time.monotonic_ns()
-        if now_ns - known.challenged_ns >= _CHALLENGE_EVERY_NS:
-            known.challenged_ns = now_ns
-            self._say(worker, bundle_protocol.CHALLENGE)
-
-    def _forget_others(self, worker: bytes) -> None:
-        """A worker said hello: earlier lives of the same name have nothing more to say, apart from what is queued."""
-        name = worker.rpartition(bundle_protocol.LIFE)[0]
-        for other in [o for o in self._links if o != worker and name and o.rpartition(bundle_protocol.LIFE)[0] == name]:
-            del self._links[other]
 
     def _say(self, worker: bytes, *frames: bytes) -> None:
         try:
