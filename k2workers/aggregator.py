@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from pathlib import Path
 
-import msgspec
 import structlog
 import uvloop
 import zmq
@@ -20,13 +18,11 @@ from k2workers.continuity import RECORDS
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
-from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.sequencing.sequencer import Sequencer
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
-from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.publisher import Publisher
+from k2workers.transport.relay import Relay, begun
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 
@@ -34,13 +30,6 @@ HEARTBEAT_S = 0.25
 BEAT_S = 0.5
 METRICS_S = 1.0
 CHECKPOINT_S = 1.0
-
-KEEP_NS = 2_000_000_000
-"""A checkpoint holds where the topics stood this long ago: frames on their way to subscribers die with this process, and only the
-workers can send them again. They keep what the last checkpoint that was written does not cover."""
-
-MOMENTS = 4
-"""Moments that wait to become old enough for a checkpoint; if the disk is slower than that, the oldest is left out."""
 
 QUIET_S = 0.2
 """A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
@@ -50,32 +39,20 @@ DRAIN_LIMIT_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class _Moment(msgspec.Struct, frozen=True, gc=False):
-    """Where everything stood at one time (monotonic): what a checkpoint holds, and what it covers."""
-
-    at_ns: int
-    positions: dict[str, PublishedPosition]
-    taken: dict[bytes, int]
-
-
 class Aggregator:
-    """The data path: ``on_bundle`` takes batches, ``publish`` numbers and publishes them. Sockets open at construction."""
+    """The sockets of the data path, open at construction, with the clock; what becomes of bundles is decided in ``transport/relay.py``."""
 
     def __init__(self, settings: AggregatorSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.checkpoint_file = CheckpointFile(Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s)
         earlier = self.checkpoint_file.read()
-        # Numbering begins anew, and later than before even if the clock was set back.
-        self.sequencer = Sequencer(max(time.time_ns(), earlier.epoch + 1))
-        self.sequencer.restore(earlier.positions)
-        self._moments: deque[_Moment] = deque(maxlen=MOMENTS)
+        self.sequencer = begun(earlier.epoch, earlier.positions, time.time_ns())
         self.latency = LatencyHistogram()
-        self.batches = 0
-        self.bytes = 0
         self.heartbeats = 0
         self._received_ns: int | None = None
         """When the first bundle of this turn was read from its worker's socket."""
-        self.unreadable = 0
+        self._heard = False
+        """Whether a bundle came in this turn."""
         self.heard_ns = time.monotonic_ns()
         self.publisher = Publisher(
             self._context, settings.publish_endpoint, high_water_mark=settings.subscriber_high_water_mark
@@ -83,68 +60,42 @@ class Aggregator:
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
         self.snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self.ring, self.sequencer.epoch)
         self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
+        self.relay = Relay(
+            self.sequencer, self.ring, self.bundle_receiver, self.checkpoint_file, self.publisher.publish
+        )
         self._duties = (
             Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
-            Every(CHECKPOINT_S, lambda: self.checkpoint(time.monotonic_ns()), "checkpoint"),
+            Every(CHECKPOINT_S, lambda: self.relay.checkpoint(time.monotonic_ns()), "checkpoint"),
         )
 
     def start(self) -> None:
         """Begin to receive and publish, inside the running loop."""
         self.snapshots.start()
-        self.bundle_receiver.start(self.on_bundle, self.publish, self.on_hello)
+        self.bundle_receiver.start(self.on_bundle, self.publish, self.relay.hello)
         for duty in self._duties:
             duty.start()
 
-    def on_hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
-        """A worker says hello: note from which ids on it will send, and answer where every topic stands."""
-        self.sequencer.rewind(hello.acknowledged, hello.dropped_after, hello.open, hello.begun)
-        return bundle_protocol.Welcome(self.sequencer.epoch, self.sequencer.positions())
-
     def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
         """Take one bundle; it is published at the end of the turn."""
-        now_ns, take = time.time_ns(), self.sequencer.take
-        for batch in batches:
-            try:
-                take(batch, now_ns)
-            except wire.WireError as error:
-                self.unreadable += 1
-                _log.error("batch_unreadable", error=str(error), total=self.unreadable)
+        relay = self.relay
+        relay.take(worker, batches, time.time_ns())
+        if relay.cause:
+            _log.error("batch_unreadable", error=relay.cause, total=relay.unreadable)
+            relay.cause = ""
         if self._received_ns is None and batches:
             self._received_ns = wire.newest_received_ns(batches[-1])
-        if self.sequencer.found_holes:
-            _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=self.sequencer.found_holes)
-            self.bundle_receiver.tell_holes(worker, self.sequencer.found_holes)
-            self.sequencer.found_holes = {}
-        self.heard_ns = time.monotonic_ns()
+        self._heard = True
 
     def publish(self) -> None:
         """Number and publish what was received since the last call."""
-        publish, remember = self.publisher.publish, self.ring.put
         published_ns, now_ns = time.time_ns(), time.monotonic_ns()
-        published = self.sequencer.publish(published_ns)
-        for topic, sequence, frame in published:
-            publish(frame)
-            remember(topic, sequence, frame, now_ns)
-            self.bytes += len(frame)
-        self.batches += len(published)
+        self.relay.publish(published_ns, now_ns)
+        if self._heard:
+            self._heard, self.heard_ns = False, now_ns
         # The first bundle of a turn waited longest, and all of it was read from the worker's socket at the same time.
         if self._received_ns is not None:
             self.latency.observe(published_ns - self._received_ns)
             self._received_ns = None
-
-    def checkpoint(self, now_ns: int) -> None:
-        """Write where every topic stood a while ago (see ``KEEP_NS``); workers need not keep what it covers once it is written."""
-        self._moments.append(_Moment(now_ns, self.sequencer.positions(), self.bundle_receiver.taken()))
-        if self.checkpoint_file.busy:
-            return
-        due: _Moment | None = None
-        while self._moments and self._moments[0].at_ns <= now_ns - KEEP_NS:
-            due = self._moments.popleft()
-        if due is not None:
-            covered = due.taken
-            self.checkpoint_file.save(
-                self.sequencer.epoch, due.positions, lambda: self.bundle_receiver.acknowledge(covered)
-            )
 
     async def last_checkpoint(self) -> None:
         """Write where every topic stands, once everything has been given to subscribers."""
@@ -262,8 +213,8 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
     instruments.flush(
         {
             "k2_events_published": sequencer.events,
-            "k2_batches_published": aggregator.batches,
-            "k2_bytes_published": aggregator.bytes,
+            "k2_batches_published": aggregator.relay.batches,
+            "k2_bytes_published": aggregator.relay.bytes,
             "k2_gaps_published": sequencer.gaps,
             "k2_gaps_open": sequencer.gaps_open,
             "k2_repaired_ids": sequencer.repaired_ids,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from k2workers import checkpoint, wire
-from k2workers.aggregator import KEEP_NS, MOMENTS, Aggregator
+from k2workers.aggregator import Aggregator
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
 from k2workers.continuity import renumbered
@@ -45,14 +45,14 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     (tmp_path / "checkpoint").write_bytes(checkpoint.encode("wss://venue", epoch, POSITIONS, 2**62))
     aggregator = Aggregator(settings(tmp_path))
     assert aggregator.sequencer.epoch == epoch + 1
-    welcome = aggregator.on_hello(WorkerHello(1, {}))
+    welcome = aggregator.relay.hello(WorkerHello(1, {}))
     assert welcome.positions == POSITIONS
     aggregator.on_bundle(b"worker-0#1", [trades(6), trades(9)])
     aggregator.publish()
     assert aggregator.ring.newest("binance.trade.BTCUSDT") == {"binance.trade.BTCUSDT": 3}
     assert aggregator.sequencer.gaps_open == 2
     aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, CHAIN.number, b"no events")])
-    assert aggregator.unreadable == 1
+    assert aggregator.relay.unreadable == 1
     aggregator.close()
 
 
@@ -193,20 +193,6 @@ async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_agg
     await until(lambda: not aggregator.sequencer.gaps_open)
     bundle_sender.close()
     end(aggregator)
-
-
-async def test_a_checkpoint_holds_what_had_time_to_reach_subscribers(tmp_path: Path) -> None:
-    aggregator = Aggregator(settings(tmp_path))
-    for number in range(1, 10):
-        aggregator.on_bundle(b"worker-0#1", [trades(number)])
-        aggregator.checkpoint(number)
-    await aggregator.checkpoint_file.settle()
-    assert not (tmp_path / "checkpoint").exists()
-    aggregator.checkpoint(KEEP_NS + 10 - MOMENTS + 1)
-    await aggregator.checkpoint_file.settle()
-    positions = CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions
-    assert positions[TOPIC].last_id == 10 - MOMENTS + 1, "the newest of those that were old enough and not left out"
-    aggregator.close()
 
 
 async def test_ids_that_began_anew_survive_every_death(tmp_path: Path) -> None:

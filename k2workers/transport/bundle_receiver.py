@@ -81,6 +81,7 @@ class BundleReceiver:
 
     def tell_holes(self, worker: bytes, holes: bundle_protocol.Holes) -> None:
         """See ``Inbox.tell_holes``."""
+        _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=holes)
         self._inbox.tell_holes(worker, holes)
         self._watcher.kick()
 

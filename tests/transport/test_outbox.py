@@ -10,6 +10,7 @@ from k2workers.events import Gap
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
 from k2workers.transport.outbox import SENT_AT_ONCE, Outbox
+from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import SendOutcome
 from tests.support.batches import batch_of
 from tests.transport.support import trades

@@ -1,0 +1,130 @@
+"""Owns what the aggregator does with bundles between its sockets: numbered, published, remembered, and acknowledged when that is safe. Pure.
+
+Acknowledged is what a checkpoint covers that has been written; nothing is safe by time alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.sequencer import Sequencer
+from k2workers.transport import bundle_protocol
+from k2workers.transport.ring import ReplayRing
+from k2workers.wire import Batch, WireError
+
+KEEP_NS = 2_000_000_000
+"""A checkpoint holds where the topics stood this long ago: frames on their way to subscribers die with this process, and only the
+workers can send them again. They keep what the last checkpoint that was written does not cover."""
+
+MOMENTS = 4
+"""Moments that wait to become old enough for a checkpoint; if the disk is slower than that, the oldest is left out."""
+
+
+class _Moment(msgspec.Struct, frozen=True, gc=False):
+    """Where everything stood at one time (monotonic): what a checkpoint holds, and what it covers."""
+
+    at_ns: int
+    positions: dict[str, PublishedPosition]
+    taken: dict[bytes, int]
+
+
+class Links(Protocol):
+    """The links to the workers (``inbox.py``)."""
+
+    def taken(self) -> dict[bytes, int]:
+        """The number of the last bundle taken of each worker."""
+
+    def acknowledge(self, numbers: Mapping[bytes, int]) -> None:
+        """Tell each worker that its bundles up to this number need not be kept."""
+
+    def tell_holes(self, worker: bytes, holes: bundle_protocol.Holes) -> None:
+        """Tell a worker which ids of its topics never came."""
+
+
+class Writer(Protocol):
+    """What writes checkpoints (``checkpoint_file.py``)."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a write is under way."""
+
+    def save(
+        self, epoch: int, positions: dict[str, PublishedPosition], on_saved: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write these, and call ``on_saved`` once they are safe; only while it is not ``busy``."""
+
+
+def begun(epoch: int, positions: Mapping[str, PublishedPosition], now_ns: int) -> Sequencer:
+    """A new life's numbers, after the epoch and the positions of the last checkpoint (wall-clock time)."""
+    # Later than before even if the clock was set back.
+    sequencer = Sequencer(max(now_ns, epoch + 1))
+    sequencer.restore(positions)
+    return sequencer
+
+
+class Relay:
+    """Give it every bundle with ``take`` and ``publish`` after those that waited; call ``checkpoint`` steadily. Answers hellos.
+
+    ``send`` takes one frame for all subscribers.
+    """
+
+    def __init__(
+        self, sequencer: Sequencer, ring: ReplayRing, links: Links, writer: Writer, send: Callable[[bytes], object]
+    ) -> None:
+        self.batches = 0
+        self.bytes = 0
+        self.unreadable = 0
+        """Batches whose events could not be read."""
+        self.cause = ""
+        """Why the last unreadable batch could not be read; the caller that reports it clears it."""
+        self._sequencer = sequencer
+        self._ring = ring
+        self._links = links
+        self._writer = writer
+        self._send = send
+        self._moments: deque[_Moment] = deque(maxlen=MOMENTS)
+
+    def hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
+        """A worker says hello: note from which ids on it will send, and answer where every topic stands."""
+        self._sequencer.rewind(hello.acknowledged, hello.dropped_after, hello.open, hello.begun)
+        return bundle_protocol.Welcome(self._sequencer.epoch, self._sequencer.positions())
+
+    def take(self, worker: bytes, batches: list[Batch], wall_ns: int) -> None:
+        """Take one bundle (wall-clock time)."""
+        sequencer = self._sequencer
+        for batch in batches:
+            try:
+                sequencer.take(batch, wall_ns)
+            except WireError as error:
+                self.unreadable += 1
+                self.cause = str(error)
+        if sequencer.found_holes:
+            holes, sequencer.found_holes = sequencer.found_holes, {}
+            self._links.tell_holes(worker, holes)
+
+    def publish(self, wall_ns: int, now_ns: int) -> None:
+        """Number and publish what was taken since the last call (wall-clock and monotonic time)."""
+        send, remember = self._send, self._ring.put
+        published = self._sequencer.publish(wall_ns)
+        for topic, sequence, frame in published:
+            send(frame)
+            remember(topic, sequence, frame, now_ns)
+            self.bytes += len(frame)
+        self.batches += len(published)
+
+    def checkpoint(self, now_ns: int) -> None:
+        """Write where every topic stood a while ago (see ``KEEP_NS``); workers need not keep what it covers once it is written."""
+        self._moments.append(_Moment(now_ns, self._sequencer.positions(), self._links.taken()))
+        if self._writer.busy:
+            return
+        due: _Moment | None = None
+        while self._moments and self._moments[0].at_ns <= now_ns - KEEP_NS:
+            due = self._moments.popleft()
+        if due is not None:
+            covered = due.taken
+            self._writer.save(self._sequencer.epoch, due.positions, lambda: self._links.acknowledge(covered))
