@@ -116,7 +116,7 @@ class Worker:
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
         driver.on_silent = backfiller.probe
-        backfiller.on_confirmed = lambda topic_index, newer: self._on_confirmed(driver, topic_index, newer)
+        backfiller.repairs.on_confirmed = lambda topic_index, newer: self._on_confirmed(driver, topic_index, newer)
         backfiller.start()
         driver.start()
         client.send(control_messages.Ready(self.name))
@@ -209,7 +209,7 @@ class Worker:
             "rotations": driver.rotations.total(),
             "reconnects": driver.reconnects.total(),
             "gaps_open": intake.gaps_open,
-            "repairs_waiting": backfiller.planner.waiting,
+            "repairs_waiting": backfiller.repairs.planner.waiting,
             "streams_silent": len(driver.silence.silent),
             "streams": len(driver.lines.names),
             "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
@@ -244,7 +244,7 @@ class Worker:
                 "k2_streams_silent": len(driver.silence.silent),
                 "k2_streams_refused": len(driver.lines.subscriptions.refused),
                 "k2_subscriptions_lost": driver.lines.subscriptions.lost,
-                "k2_holes_waiting": backfiller.planner.waiting,
+                "k2_holes_waiting": backfiller.repairs.planner.waiting,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,
                 "k2_duty_failures": every.failures,

@@ -30,7 +30,13 @@ GIVEN_UP_MODULES = frozenset({
 A venue's package may use them: there the package says whose limits or messages they are.
 """
 
-INDEXED = ("feed/intake.py", "feed/backfiller.py", "feed/liveness.py", "sequencing/backfill_planner.py")
+INDEXED = (
+    "feed/intake.py",
+    "feed/backfiller.py",
+    "feed/repairs.py",
+    "feed/liveness.py",
+    "sequencing/backfill_planner.py",
+)
 """Here ``stream`` would be a topic's index; a stream is the venue's name."""
 
 

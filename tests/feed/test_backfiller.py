@@ -181,7 +181,7 @@ async def test_after_an_outage_a_topic_that_stays_silent_is_asked_for() -> None:
         async with shard.repaired() as backfiller:
             shard.intake.on_messages(1, MessageBlock.of(messages[:20]), 1)
             confirmed: list[tuple[int, bool]] = []
-            backfiller.on_confirmed = lambda stream, newer: confirmed.append((stream, newer))
+            backfiller.repairs.on_confirmed = lambda stream, newer: confirmed.append((stream, newer))
             backfiller.probe([0])
             await until(lambda: confirmed)
         assert confirmed == [(0, True)]
@@ -197,7 +197,7 @@ async def test_a_topic_without_ids_to_ask_for_is_never_probed() -> None:
             for name in ("bookTicker", "trade"):
                 shard.intake.on_messages(1, MessageBlock.of(await shard.messages(name, 1)), 1)
             confirmed: list[int] = []
-            backfiller.on_confirmed = lambda topic_index, _: confirmed.append(topic_index)
+            backfiller.repairs.on_confirmed = lambda topic_index, _: confirmed.append(topic_index)
             backfiller.probe([0, 1])
             await until(lambda: confirmed)
             assert (confirmed, shard.grants.asked) == ([1], [(25, 2)])

@@ -16,7 +16,7 @@ from tests.support.batches import batch_of
 from tests.transport.support import trades
 
 T = "binance.trade.BTCUSDT"
-WELCOME = bundle_protocol.encode(bundle_protocol.Welcome(7, {T: PublishedPosition(9, [(3, 4)])}))
+WELCOME = bundle_protocol.encode(bundle_protocol.Welcome(7, {T: PublishedPosition(9, [(3, 4)], CHAIN.number)}))
 
 
 class Line:
@@ -121,7 +121,11 @@ def test_what_is_dropped_is_not_claimed_until_later_ids_are_acknowledged() -> No
     for number in (1, 2, 3, 4):
         assert line.outbox.push([trades(number)]) is SendOutcome.SENT
     line.outbox.heard(bundle_protocol.CHALLENGE)
-    assert (line.hello().first_number, line.hello().acknowledged, line.hello().dropped_after) == (2, {}, {T: (CHAIN.number, 0)})
+    assert (line.hello().first_number, line.hello().acknowledged, line.hello().dropped_after) == (
+        2,
+        {},
+        {T: (CHAIN.number, 0)},
+    )
     assert line.outbox.push([trades(5)]) is SendOutcome.REFUSED
     line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
     line.outbox.flush()
@@ -129,7 +133,7 @@ def test_what_is_dropped_is_not_claimed_until_later_ids_are_acknowledged() -> No
     line.outbox.push([batch_of(T, [Gap(5, 5, "not sent", 0)])])
     line.outbox.heard(bundle_protocol.numbered(bundle_protocol.ACK, 5))
     line.outbox.heard(bundle_protocol.CHALLENGE)
-    assert (line.hello().first_number, line.hello().acknowledged) == (6, {T: 4})
+    assert (line.hello().first_number, line.hello().acknowledged) == (6, {T: (CHAIN.number, 4)})
 
 
 def test_a_closed_outbox_takes_nothing_and_other_letters_say_nothing() -> None:

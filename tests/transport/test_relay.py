@@ -82,7 +82,7 @@ def test_a_batch_that_cannot_be_read_does_not_keep_the_others_back() -> None:
 
 def test_a_hello_is_answered_with_where_topics_stand_after_it() -> None:
     around = Around()
-    welcome = around.relay.hello(WorkerHello(1, {T: 8}, {}, {T: [(2, 3)]}))
+    welcome = around.relay.hello(WorkerHello(1, {T: (CHAIN.number, 8)}, {}, {T: [(2, 3)]}))
     assert welcome.epoch == around.sequencer.epoch
     assert (welcome.positions[T].last_id, welcome.positions[T].open) == (8, [(2, 3)])
 

@@ -1,0 +1,127 @@
+"""Owns what a shard's topics lack as far as REST can bring it: what the planner is told, which topics are probed, and what becomes of replies.
+
+Pure apart from the intake that it serves. The planner (``sequencing/backfill_planner.py``) decides which holes, in which order and how
+often; the lanes decide what becomes of the events; ``backfiller.py`` makes the requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from k2workers.continuity import Repair
+from k2workers.events import Event, Void, covered_ids
+from k2workers.feed.intake import Intake
+from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillPolicy, BackfillRequest, Urgency
+from k2workers.sequencing.book_lane import BookLane
+from k2workers.sequencing.coverage import Reached
+from k2workers.sequencing.ranges import Range
+from k2workers.venues.venue import Fetched
+
+PROBE_AFTER_NS = 1_000_000_000
+"""After an outage, a topic that receives an event within this time shows by its id what is missing; for the others the venue is asked."""
+
+PROBE_IDS = 1_000
+
+NOT_TO_BE_HAD = "not to be had"
+"""The cause of giving up ids that the venue did not give for long."""
+
+
+class Repairs:
+    """The repairs of one shard. Call ``look`` steadily, then perform what ``next`` gives, and tell of each exactly one of ``took_book``,
+    ``took_events`` and ``failed``. Times are monotonic.
+    """
+
+    def __init__(self, intake: Intake, policy: BackfillPolicy) -> None:
+        self.planner = BackfillPlanner(policy)
+        self.on_confirmed: Callable[[int, bool], None] = lambda _topic_index, _newer: None
+        """Called with the index of a probed topic, and whether the venue had newer events than the lines delivered."""
+        self._intake = intake
+        self._probes: dict[int, tuple[int, int]] = {}
+        """Topics that may be incomplete, by index: (when to ask the venue, the newest id at the beginning)."""
+        self._asked_of: dict[int, Reached | None] = {}
+        """The numbering in which each topic was asked for, by index."""
+
+    def probe(self, topic_indexes: Iterable[int] | None, now_ns: int) -> None:
+        """Find out whether these topics (or all) are complete: after an outage, or a suspicious silence.
+
+        The next event shows what is missing before it; for a topic without a next event the venue must be asked.
+        """
+        at_ns = now_ns + (PROBE_AFTER_NS if topic_indexes is None else 0)
+        for topic_index in range(len(self._intake.lanes)) if topic_indexes is None else topic_indexes:
+            last_id = self._intake.lanes[topic_index].last_id
+            if last_id is not None and self._intake.topics[topic_index].continuity.repair is Repair.IDS:
+                self._probes[topic_index] = (at_ns, last_id)
+
+    def look(self, now_ns: int) -> None:
+        """Learn what the topics lack."""
+        for topic_index in list(self._intake.incomplete):
+            self._tell_planner(topic_index, now_ns)
+        for topic_index, (at_ns, last_id) in list(self._probes.items()):
+            if now_ns < at_ns:
+                continue
+            del self._probes[topic_index]
+            if self._intake.lanes[topic_index].last_id == last_id:
+                self.planner.probe(topic_index, last_id + 1, last_id + PROBE_IDS, now_ns)
+
+    def next(self, now_ns: int) -> BackfillRequest | None:
+        """The request that may go now; none while nobody would take what it brings."""
+        request = None if self._intake.refused else self.planner.next(now_ns)
+        if request is not None:
+            self._asked_of[request.topic_index] = self._numbering(request.topic_index)
+        return request
+
+    def give_up(self, now_ns: int) -> list[tuple[int, Range]]:
+        """Tell subscribers which ids are not asked for any longer. Returns them, by topic index."""
+        given_up, self.planner.given_up = self.planner.given_up, []
+        for topic_index, ids in given_up:
+            self._intake.give_up(topic_index, [ids], NOT_TO_BE_HAD)
+            self._tell_planner(topic_index, now_ns)
+        return given_up
+
+    def took_book(self, request: BackfillRequest, snapshot: Event, now_ns: int) -> bool:
+        """A book came; False if it is too old and another is needed."""
+        if self._still_counts(request) and self._intake.take_book(request.topic_index, snapshot):
+            self.planner.answered(request, None, (), now_ns)
+            return True
+        self.planner.failed(request, now_ns)
+        return False
+
+    def took_events(self, request: BackfillRequest, reply: Fetched, now_ns: int, wall_ns: int) -> list[Range]:
+        """Events came (``wall_ns`` is wall-clock time). Returns the ids that are known now never to have existed."""
+        if not self._still_counts(request):
+            self.planner.failed(request, now_ns)
+            return []
+        if request.probe:
+            self.planner.answered(request, None, (), now_ns)
+            self._intake.add(request.topic_index, reply.events, now_ns)
+            self.on_confirmed(request.topic_index, bool(reply.events))
+            return []
+        voids = self.planner.answered(request, reply.covered, [covered_ids(event) for event in reply.events], now_ns)
+        events: list[Event] = [*reply.events, *(Void(first, last, wall_ns) for first, last in voids)]
+        self._intake.fill(request.topic_index, sorted(events, key=lambda event: event.first_id), now_ns)
+        return voids
+
+    def failed(self, request: BackfillRequest, now_ns: int) -> None:
+        """No reply came, or a refusal."""
+        self.planner.failed(request, now_ns)
+
+    def _numbering(self, topic_index: int) -> Reached | None:
+        return self._intake.begun.get(self._intake.topics[topic_index].topic)
+
+    def _still_counts(self, request: BackfillRequest) -> bool:
+        """Not if the topic's ids have begun anew since: then the reply may speak of those before."""
+        return self._asked_of.get(request.topic_index) == self._numbering(request.topic_index)
+
+    def _tell_planner(self, topic_index: int, now_ns: int) -> None:
+        lane = self._intake.lanes[topic_index]
+        wanted = lane.wanted()
+        if isinstance(lane, BookLane):
+            urgency = Urgency.BROKEN_BOOK if lane.gaps or lane.open else Urgency.FIRST_BOOK
+            self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch)
+            complete = not lane.needs_snapshot
+        else:
+            urgency = Urgency.HELD if lane.deadline_ns is not None else Urgency.OPEN
+            self.planner.update(topic_index, wanted, urgency, now_ns)
+            complete = not wanted
+        if complete:
+            self._intake.incomplete.discard(topic_index)

@@ -1,0 +1,182 @@
+"""What a shard's topics lack, look by look, without requests."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from k2workers import wire
+from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, GivenUp, Trade, Void
+from k2workers.feed.intake import Intake
+from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, Repairs
+from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
+from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.venue import Fetched
+from k2workers.wire import SendOutcome
+
+POLICY = BackfillPolicy(confirm_ns=10)
+HOLD_NS = 1_000
+
+
+def trade(number: int) -> Trade:
+    return Trade(number, "1", "1", True, 0, 0, number)
+
+
+def diff(first: int, last: int) -> DepthUpdate:
+    return DepthUpdate(first, last, [("1", str(last))], [], 0, 0)
+
+
+class Shard:
+    """One topic of a kind; events are handed in as a line's."""
+
+    def __init__(self, kind: str, at: int | None = None) -> None:
+        self.pushed: list[Event] = []
+        self.outcome = SendOutcome.SENT
+        venue = BinanceSpot()
+        self.intake = Intake(
+            venue.codec(venue.stream_specs([kind], ["AUSDT"])), hold_ns=HOLD_NS, push=self._push,
+            on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+        )  # fmt: skip
+        topic = self.intake.topics[0].topic
+        self.intake.resume({topic: PublishedPosition(at, [], whole=True)} if at is not None else {})
+        self.repairs = Repairs(self.intake, POLICY)
+        self.confirmed: list[tuple[int, bool]] = []
+        self.repairs.on_confirmed = lambda topic_index, newer: self.confirmed.append((topic_index, newer))
+
+    def _push(self, bundle: list[wire.Batch]) -> SendOutcome:
+        for batch in bundle if self.outcome is SendOutcome.SENT else []:
+            self.pushed += wire.decode_batch(batch)
+        return self.outcome
+
+    def line(self, *events: Event, now_ns: int = 0) -> None:
+        self.intake.add(0, events, now_ns)
+
+    def asked(self, now_ns: int) -> BackfillRequest | None:
+        self.repairs.look(now_ns)
+        return self.repairs.next(now_ns)
+
+
+def test_what_is_held_is_asked_for_and_what_never_existed_is_void_the_second_time() -> None:
+    shard = Shard("trade", 1)
+    shard.line(trade(5))
+    request = shard.asked(0)
+    assert request == BackfillRequest(0, 2, 4, Urgency.HELD, 0)
+    assert shard.asked(0) is None
+    assert shard.repairs.took_events(request, Fetched([trade(2), trade(4)], (2, 4)), 1, 7) == []
+    assert shard.pushed == [trade(2)]
+    again = next(request for at_ns in itertools.count(1) if (request := shard.asked(at_ns)))
+    assert (again.first_id, again.last_id) == (3, 3)
+    assert shard.repairs.took_events(again, Fetched([], (3, 3)), 2 * 10**9, 7) == [(3, 3)]
+    assert shard.pushed == [trade(2), Void(3, 3, 7), trade(4), trade(5)]
+    assert shard.asked(3 * 10**9) is None
+    assert (shard.intake.incomplete, shard.repairs.planner.waiting) == (set(), 0)
+
+
+def test_an_announced_gap_is_asked_for_until_it_is_filled() -> None:
+    shard = Shard("trade", 1)
+    shard.line(trade(3))
+    shard.intake.expire(HOLD_NS)
+    assert [type(event) for event in shard.pushed] == [Gap, Trade]
+    request = shard.asked(HOLD_NS)
+    assert request == BackfillRequest(0, 2, 2, Urgency.OPEN, 0)
+    shard.repairs.failed(request, HOLD_NS)
+    at_once = shard.asked(HOLD_NS)
+    assert at_once is not None
+    shard.repairs.failed(at_once, HOLD_NS)
+    assert shard.asked(HOLD_NS) is None
+    again = shard.asked(10**10)
+    assert again is not None
+    shard.repairs.took_events(again, Fetched([trade(2)], (2, 2)), 10**10, 7)
+    assert shard.pushed[-1] == Backfilled(trade(2))
+
+
+def test_nothing_is_asked_for_while_nobody_would_take_it() -> None:
+    shard = Shard("trade", 1)
+    shard.outcome = SendOutcome.REFUSED
+    shard.line(trade(2))
+    assert shard.asked(0) is None
+    shard.outcome = SendOutcome.SENT
+    shard.intake.flush()
+    assert shard.asked(0) == BackfillRequest(0, 2, 2, Urgency.OPEN, 0)
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for(newer: bool) -> None:
+    shard = Shard("trade", 1)
+    shard.repairs.probe(None, 0)
+    assert shard.asked(PROBE_AFTER_NS - 1) is None
+    request = shard.asked(PROBE_AFTER_NS)
+    assert request == BackfillRequest(0, 2, 1 + PROBE_IDS, Urgency.OPEN, 0, probe=True)
+    found: list[Event] = [trade(2)] if newer else []
+    assert shard.repairs.took_events(request, Fetched(found, None), PROBE_AFTER_NS, 7) == []
+    assert (shard.pushed, shard.confirmed) == (found, [(0, newer)])
+    assert shard.asked(2 * PROBE_AFTER_NS) is None
+
+
+def test_a_topic_that_goes_on_by_itself_or_that_nothing_can_tell_of_is_not_probed() -> None:
+    goes_on, unknown, latest = Shard("trade", 1), Shard("trade"), Shard("book_ticker", 1)
+    for shard in (goes_on, unknown, latest):
+        shard.repairs.probe([0], 0)
+    goes_on.line(trade(2))
+    latest.line(BookTicker(9, "1", "1", "2", "1", 1))
+    assert [shard.asked(0) for shard in (goes_on, unknown, latest)] == [None, None, None]
+
+
+def test_a_book_is_fetched_until_one_fits() -> None:
+    shard = Shard("depth")
+    assert shard.asked(0) is None, "not before a diff is at hand"
+    shard.line(diff(8, 9))
+    request = shard.asked(0)
+    assert request == BackfillRequest(0, 0, 0, Urgency.FIRST_BOOK, 0, snapshot=True)
+    assert not shard.repairs.took_book(request, BookSnapshot(6, [], [], 0), 0)
+    again = shard.asked(10**10)
+    assert again is not None
+    assert shard.repairs.took_book(again, BookSnapshot(8, [], [], 0), 10**10)
+    assert [type(event) for event in shard.pushed] == [DepthUpdate, BookSnapshot]
+    shard.line(diff(12, 13))
+    broken = shard.asked(10**10)
+    assert broken is not None
+    assert (broken.urgency, broken.snapshot) == (Urgency.BROKEN_BOOK, True)
+
+
+def test_what_cannot_be_had_is_given_up_and_subscribers_are_told() -> None:
+    shard = Shard("trade", at=1)
+    shard.line(trade(4))
+    shard.intake.expire(HOLD_NS)
+    request = shard.asked(HOLD_NS)
+    assert request is not None
+    shard.repairs.failed(request, HOLD_NS)
+    later_ns = HOLD_NS + POLICY.give_up_ns + 1
+    assert shard.asked(later_ns) is None
+    assert shard.repairs.give_up(later_ns) == [(0, (2, 3))]
+    assert isinstance(shard.pushed[-1], GivenUp)
+    assert (shard.pushed[-1].first_id, shard.pushed[-1].last_id, shard.pushed[-1].cause) == (2, 3, NOT_TO_BE_HAD)
+    assert shard.asked(later_ns) is None
+    assert (shard.intake.incomplete, shard.intake.gaps_open, shard.repairs.planner.waiting) == (set(), 0, 0)
+    assert shard.repairs.give_up(later_ns) == []
+
+
+def test_a_reply_that_was_asked_for_before_ids_began_anew_fills_no_new_hole() -> None:
+    shard = Shard("trade", at=1)
+    shard.line(trade(4))
+    request = shard.asked(0)
+    assert request is not None
+    shard.intake.begin_anew(0, 1)
+    shard.line(trade(1), trade(4))
+    before = len(shard.pushed)
+    assert shard.repairs.took_events(request, Fetched([trade(2), trade(3)], (2, 3)), 0, 0) == []
+    assert len(shard.pushed) == before
+    assert shard.intake.lanes[0].wanted() == [(2, 3)]
+
+
+def test_a_book_of_before_ids_began_anew_is_none() -> None:
+    shard = Shard("depth")
+    shard.line(diff(900, 905))
+    request = shard.asked(0)
+    assert request is not None
+    shard.intake.begin_anew(0, 1)
+    shard.line(diff(1, 4))
+    assert not shard.repairs.took_book(request, BookSnapshot(910, [], [], 0), 0)
+    assert shard.asked(POLICY.backoff.cap_ns) is not None
