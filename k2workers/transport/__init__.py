@@ -1,0 +1,66 @@
+"""Owns how batches get from workers to subscribers over ZeroMQ, and what survives whose death.
+
+Parts, in reading order:
+
+``bundle_protocol``            the messages between workers and the aggregator
+``outbox``, ``kept_bundles``   a worker's end: what it keeps, and what it tells a new aggregator
+``inbox``, ``relay``           the aggregator's end: each bundle once, published, acknowledged when a checkpoint covers it
+``ring``                       the newest frames that were published
+``standing``, ``reassembly``   a subscriber's end: what is new, what is missing, what is lost; ``position`` is what it saves
+``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``subscriber``   their sockets
+
+Three rules hold everywhere:
+
+* What a topic has is known by (numbering, venue id) alone. Our own numbers (of bundles, of batches) only tell, within one life of
+  their maker, that something is missing on the way.
+* Nothing is safe by time. A worker may drop what a written checkpoint covers; a subscriber may forget what its saved position covers.
+* What cannot be had is named: by whoever notices it first, and by its ids where they are known.
+
+The messages. Each link keeps the order of its messages and may end anywhere; nothing else is assumed of it.
+
+=============  =======================  =====================================================================================
+message        from, to                 says and promises
+=============  =======================  =====================================================================================
+HELLO          worker, aggregator       my oldest bundle has this number; before it each topic stood here; these ids I still hope for
+WELCOME        aggregator, worker       each topic stands here: a new lane goes on from there
+BUNDLE         worker, aggregator       number n, after n - 1 and before n + 1; kept until acknowledged
+ACK            aggregator, worker       everything through number n is covered by a checkpoint that was written
+HOLES          aggregator, worker       these ids of yours never came, and were announced as missing: fetch them
+PING           worker, aggregator       I am here, and n was my last bundle
+CHALLENGE      aggregator, worker       I do not expect what you sent: say HELLO, and send again from your oldest bundle
+publication    aggregator, subscribers  batch n of its topic in this life; may be lost on the way, and is then in the ring for a while
+heartbeat      aggregator, subscribers  this life speaks; every subscription made before it is in force
+SINCE          subscriber, aggregator   batches of a topic from n on, as far as the ring has them; answered with the first and newest it has
+NEWEST         subscriber, aggregator   the newest numbers of topics: what a subscriber did not hear of
+LAST           subscriber, aggregator   the last batch of topics, for one who joins late
+=============  =======================  =====================================================================================
+
+What is durable, where, and until when:
+
+==========================  ====================  ===========================================================================
+what                        where                 until
+==========================  ====================  ===========================================================================
+an event                    the venue             it is in a bundle; a trade or bar can be fetched again for long, a diff cannot
+a bundle                    the worker            ACK; beyond the bound the oldest is dropped, and what it lacked is named (HELLO)
+positions, gaps             the checkpoint file   the next one; it holds a moment two seconds old, so that frames could leave
+open gaps                   worker, aggregator    filled, void or given up; each tells the other after a death (HELLO, WELCOME)
+a frame                     the ring              the bound in bytes or seconds; it dies with the aggregator
+a subscriber's place        its program           the program saves the next one
+==========================  ====================  ===========================================================================
+
+Deaths:
+
+==========================  ================================================================================================
+who dies                    what the others do, and what comes of it
+==========================  ================================================================================================
+worker                      the next life is told where topics stand (WELCOME), goes on from there, and asks REST for what lies between
+aggregator                  the next life reads the checkpoint and answers bundles with CHALLENGE; workers say HELLO and send again what was
+                            not acknowledged; subscribers find a new epoch, drop by id what they had, and name what ids show to be missing
+checkpoint file             (or it cannot be written) nothing is acknowledged; workers keep up to their bound; HELLO alone tells where topics stood
+subscriber                  its next life goes on from the position that it saved; the ring has what came meanwhile, or it is ``Lost``
+link                        whoever missed a number notices: the aggregator by the next BUNDLE or PING, a subscriber by the next
+                            publication or, after a heartbeat that was missed, by NEWEST
+venue's ids                 (they begin anew) the worker sends a ``Reset``; all batches after it are of the next numbering, and whatever
+                            comes of an earlier one is old, wherever it comes
+==========================  ================================================================================================
+"""
