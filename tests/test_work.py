@@ -171,4 +171,4 @@ def test_a_state_of_a_bar_is_little_work_for_a_subscriber() -> None:
             take(frame, 1)
 
     found = work_of(work).each(2000)
-    assert_within(Work(4.3, 78), found)
+    assert_within(Work(4.3, 80), found)

@@ -97,13 +97,13 @@ class Coverage:
 
     ``continuity`` is unknown until the first batch. ``chained``, ``ordered`` (ids rise: what is not above the last one is
     old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
-    bar, or ``FINAL_NS``. ``open`` are the ids of gaps that nothing has filled; ``closed`` those of which it was told that
+    bar, or ``FINAL_NS``: then the next one opens at ``next_open_ns``. ``open`` are the ids of gaps that nothing has filled; ``closed`` those of which it was told that
     no event will come: if one comes all the same, it is new. ``filled`` counts ids that late events or a book snapshot have filled.
     """
 
     __slots__ = (
-        "bars", "chained", "closed", "continuity", "continuity_number", "filled", "last_id", "last_time_ns", "open",
-        "ordered",
+        "bars", "chained", "closed", "continuity", "continuity_number", "filled", "last_id", "last_time_ns", "next_open_ns",
+        "open", "ordered",
     )  # fmt: skip
 
     def __init__(self, last_id: int = NO_ID, open_gaps: Iterable[Range] = (), closed: Iterable[Range] = ()) -> None:
@@ -111,7 +111,7 @@ class Coverage:
         self.continuity_number = NOT_KNOWN
         self.chained = self.ordered = self.bars = False
         self.last_id = last_id
-        self.last_time_ns = NO_ID
+        self.last_time_ns = self.next_open_ns = NO_ID
         self.open = IdRanges(open_gaps)
         self.closed = IdRanges(closed)
         self.filled = 0
@@ -137,6 +137,10 @@ class Coverage:
         elif numberings_ahead(number, self.continuity_number):
             self.begin_anew(number, last_id + 1)
         self.last_id = last_id
+
+    def pass_over(self, last_id: int) -> None:
+        """Everything through this id came, or was told of."""
+        self.last_id, self.last_time_ns, self.next_open_ns = last_id, FINAL_NS, last_id + 1
 
     def close(self, first_id: int, last_id: int) -> None:
         """It was told that no event will come for these ids."""
@@ -177,8 +181,11 @@ class Coverage:
 
     def _admit_announcement(self, event: Event) -> Event | None:
         fresh = self._admit_by_id(event)
+        if fresh is None or self.chained:
+            return fresh
         # Among bars it begins with the bar whose last state did not come: that bar was passed on, but its last state is missing.
-        return fresh if fresh is None or self.chained else event
+        self.pass_over(event.last_id)
+        return event
 
     def _admit_closing(self, event: Event) -> Event | None:
         """A ``Void`` or ``GivenUp``: of a gap announced before, or ahead of the topic."""
@@ -210,6 +217,8 @@ class Coverage:
         if reached <= (self.last_id, self.last_time_ns):
             return None
         self.last_id, self.last_time_ns = reached
+        if bar.final:
+            self.next_open_ns = bar.next_open_ns
         return bar
 
     def _admit_late(self, late: Backfilled) -> Event | None:

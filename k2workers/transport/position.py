@@ -6,7 +6,7 @@ import msgspec
 
 from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError
-from k2workers.sequencing.coverage import NOT_KNOWN
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.ranges import Range
 
 
@@ -27,6 +27,8 @@ class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     """The epoch is new, and no event of it has shown yet whether ids are missing before it."""
     closed: list[Range] = []
     """Ids of which it was told that no event will come: ``Void``, ``GivenUp``, ``Lost``. If one comes all the same, it is given."""
+    next_open_ns: int = NO_ID
+    """When the bar after the last one opens, if the last one's final state was given."""
 
 
 class Position(msgspec.Struct, frozen=True):

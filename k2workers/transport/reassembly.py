@@ -317,7 +317,7 @@ class Reassembly:
             self._cannot_read(state, header, str(error))
             return
         if state.renewed:
-            self._compare_lives(state, header)
+            self._compare_lives(state, header, events)
         if not state.all_new(header.schema, header.first_id):
             self._give_new(state, header, events, header.sequence)
             return
@@ -361,7 +361,7 @@ class Reassembly:
         state.note_ranges()
         self._give(header, state, [reset], before)
 
-    def _compare_lives(self, state: Standing, header: wire.Header) -> None:
+    def _compare_lives(self, state: Standing, header: wire.Header, events: list[Event]) -> None:
         """A batch of a life that had not shown how far it is: does it, and does it bring again what was held before?"""
         if state.former and state.missing_before(header) is not None:
             self._give_former(header.topic, state)
@@ -369,7 +369,9 @@ class Reassembly:
             self._held_bytes -= sum(map(len, state.former))
             state.former = []
             self._rest(header.topic, state)
-            state.renewed = state.chained and header.last_id < state.last_id
+            if (missing := state.missing_bars(header, events)) is not None:
+                self._lose(header.topic, state, NO_SEQUENCES, missing)
+            state.renewed = (state.chained or state.bars) and header.last_id < state.last_id
 
     def _give_former(self, topic: str, state: Standing) -> None:
         """Deliver what was held when an earlier life ended, and name the ids that are missing before it."""
@@ -421,7 +423,7 @@ class Reassembly:
         self.ready.append((Lost(topic, *sequences, *(ids or (None, None))), state.position_fields()))
         self.counters.lost_batches += sequences[1] - sequences[0] + 1
         if ids is not None:
-            state.last_id = ids[1]
+            state.pass_over(ids[1])
             state.close(*ids)
             state.note_ranges()
 

@@ -17,14 +17,14 @@ from k2workers.events import (
     Reset,
     Void,
 )
-from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Admit, Coverage
+from k2workers.sequencing.coverage import FINAL_NS, NO_ID, NOT_KNOWN, Admit, Coverage
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import TopicPosition
 
 _AHEAD = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
 """Batches before whose first id nothing will come any more."""
 
-PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range]]
+PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range], int]
 """Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
 
@@ -73,6 +73,7 @@ class Standing(Coverage):
         """A topic that stands there."""
         state = cls(position.epoch, position.sequence, position.last_id, position.open, position.closed)
         state.last_time_ns, state.renewed = position.last_time_ns, position.renewed
+        state.next_open_ns = position.next_open_ns
         if position.continuity != NOT_KNOWN:
             state.learn(position.continuity)
         return state
@@ -86,7 +87,7 @@ class Standing(Coverage):
         """Where it stands."""
         return (
             self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self._open_list,
-            self.renewed, self._closed_list,
+            self.renewed, self._closed_list, self.next_open_ns,
         )  # fmt: skip
 
     def note_ranges(self) -> None:
@@ -104,6 +105,17 @@ class Standing(Coverage):
         if header.schema in _AHEAD:
             return self._missing_through(header.first_id - 1)
         return self._missing_through(header.last_id) if header.schema in SNAPSHOT_SCHEMAS else None
+
+    def missing_bars(self, header: wire.Header, events: list[Event]) -> Range | None:
+        """The times of the bars whose final state nothing has told of if this batch comes next.
+
+        None if it begins with a bar that came before: from there on its life has told of each.
+        """
+        expected_ns = self.next_open_ns if self.last_time_ns == FINAL_NS else self.last_id
+        if not self.bars or header.schema not in _AHEAD or expected_ns == NO_ID:
+            return None
+        reached = next((event.first_id for event in events if event.last_id >= self.last_id), NO_ID)
+        return (expected_ns, reached - 1) if reached > expected_ns else None
 
     def missing_before_event(self, event: Event) -> Range | None:
         """The same for one event. A book stands for every change of it that did not come."""

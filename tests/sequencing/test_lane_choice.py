@@ -158,7 +158,7 @@ def test_what_a_subscriber_misses_is_lost_with_its_ids_where_they_are_known(kind
 
 
 @each_kind
-def test_between_two_lives_of_the_aggregator_only_chained_ids_tell_what_is_lost(kind: StreamKind) -> None:
+def test_between_two_lives_of_the_aggregator_the_link_of_ids_tells_what_is_lost(kind: StreamKind) -> None:
     pipeline = Pipeline(kind.continuity)
     before, _, after = events_of(kind, 1, 2, 3)
     pipeline.receive(before)
@@ -166,7 +166,8 @@ def test_between_two_lives_of_the_aggregator_only_chained_ids_tell_what_is_lost(
     second_life = Sequencer(2)
     second_life.take(wire.batch_of(T, [after], pipeline.number), 9)
     given = pipeline.deliver([frame for _, _, frame in second_life.publish(9)])
-    lost = [Lost(T, 0, -1, *missing_ids(kind, 2))] if kind.continuity.chained else []
+    linked = kind.continuity.chained or kind.continuity.link is Link.NEXT_BAR
+    lost = [Lost(T, 0, -1, *missing_ids(kind, 2))] if linked else []
     assert given == [*lost, after]
 
 

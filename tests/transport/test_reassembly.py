@@ -32,11 +32,12 @@ from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
-from k2workers.venues.binance.streams import BOOK, CHAIN
+from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 from tests.support.batches import batch_of
 
 T = "binance.trade.X"
 PATIENCE = 1_000
+MS = 1_000_000
 FIRST_OF_NUMBERING = 3
 """The first id of each later numbering in the model."""
 
@@ -865,3 +866,45 @@ def test_ids_that_are_closed_by_a_life_that_begins_with_it_are_told(first: Event
     state.take(trades(5, 34), 0)
     state.take(frame(1, first, epoch=2), 0)
     assert delivered(state) == [trade(34), lost(35, 35), first]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("final", [False, True])
+@pytest.mark.parametrize("opens", [0, 60, 120, 180])
+def test_a_bar_that_a_new_life_passes_over_is_named(*, opens: int, final: bool, restarts: bool) -> None:
+    def bar(opens: int, *, final: bool = False) -> Kline:
+        return Kline(
+            opens * MS, (opens + 60) * MS - 1, "", "", "", "", "", "", "", "", 0, 0, 0, final, opens * MS + 1, 0
+        )
+
+    topic = "binance.kline_1m.X"
+    state = reassembly()
+    state.take(frame(1, bar(0, final=True), bar(60, final=final), topic=topic), 0)
+    before = delivered(state)
+    assert len(before) == 2
+    if restarts:
+        state = reassembly(Position.from_bytes(state.position(None, 0).to_bytes()))
+        assert state.enter(2)
+        state.behind(2, {topic: 1}, 0)
+    begins = [bar(0, final=True), bar(60, final=True), bar(120)] if opens == 0 else [bar(opens)]
+    state.take(frame(1, *begins, epoch=2, topic=topic), 0)
+    found = delivered(state)
+    missing = {(120, False): (60, 119), (180, False): (60, 179), (180, True): (120, 179)}.get((opens, final))
+    if missing is None:
+        assert not [item for item in found if isinstance(item, Lost)]
+        return
+    assert found == [Lost(topic, 0, -1, missing[0] * MS, (missing[1] + 1) * MS - 1), bar(opens)]
+    state.take(frame(2, Backfilled(bar(missing[0], final=True)), epoch=2, topic=topic), 0)
+    assert delivered(state) == [Backfilled(bar(missing[0], final=True))]
+
+
+def test_bars_that_were_announced_as_missing_are_not_missed_again() -> None:
+    topic = "binance.kline_1m.X"
+    bar = Kline(0, 60 * MS - 1, "", "", "", "", "", "", "", "", 0, 0, 0, False, 1, 0)
+    state = reassembly()
+    state.take(frame(1, bar, topic=topic), 0)
+    gap = wire.batch_of(topic, [Gap(0, 120 * MS - 1, "", 0)], BAR.number)
+    state.take(wire.publication(gap, epoch=1, sequence=2, publish_ns=0), 0)
+    later = msgspec.structs.replace(bar, open_time_ns=120 * MS, close_time_ns=180 * MS - 1)
+    state.take(frame(1, later, epoch=2, topic=topic), 0)
+    assert delivered(state) == [bar, Gap(0, 120 * MS - 1, "", 0), later]
