@@ -10,6 +10,7 @@ is never taken again: a publisher that still speaks in it is a second one.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 
@@ -289,10 +290,18 @@ class Reassembly:
             frame = state.held.get(until + 1)
             # After a new epoch only ids show what is lost: what was missed may have been received in the old one.
             if not (state.renewed and state.chained):
-                missing = state.missing_before(wire.read_header(frame)) if frame is not None else None
+                missing = self._missing_before(state, frame) if frame is not None else None
                 self._lose(topic, state, (state.sequence + 1, until), missing)
             state.sequence = until
         self._drain(topic, state)
+
+    def _missing_before(self, state: Standing, frame: bytes) -> Range | None:
+        header = wire.read_header(frame)
+        if not state.bars:
+            return state.missing_before(header)
+        with contextlib.suppress(wire.WireError):  # whoever delivers it will say so
+            return state.missing_bars(header, wire.decode_events(frame, header))
+        return None
 
     def _drain(self, topic: str, state: Standing) -> None:
         """Deliver what is held and follows on now."""
@@ -316,8 +325,9 @@ class Reassembly:
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
             return
-        if state.renewed:
-            self._compare_lives(state, header, events)
+        if state.renewed and not self._compare_lives(state, header, events):
+            state.sequence = header.sequence
+            return
         if not state.all_new(header.schema, header.first_id):
             self._give_new(state, header, events, header.sequence)
             return
@@ -361,10 +371,15 @@ class Reassembly:
         state.note_ranges()
         self._give(header, state, [reset], before)
 
-    def _compare_lives(self, state: Standing, header: wire.Header, events: list[Event]) -> None:
-        """A batch of a life that had not shown how far it is: does it, and does it bring again what was held before?"""
+    def _compare_lives(self, state: Standing, header: wire.Header, events: list[Event]) -> bool:
+        """A batch of a life that had not shown how far it is: does it, and does it bring again what was held before?
+
+        Returns whether it is still to be given: what was held may have begun a new numbering.
+        """
         if state.former and state.missing_before(header) is not None:
             self._give_former(header.topic, state)
+            if not state.same_numbering(header):
+                return self._learn(state, header, events)
         if header.schema in _AT_THE_HEAD or not state.chained:
             self._held_bytes -= sum(map(len, state.former))
             state.former = []
@@ -372,6 +387,7 @@ class Reassembly:
             if (missing := state.missing_bars(header, events)) is not None:
                 self._lose(header.topic, state, NO_SEQUENCES, missing)
             state.renewed = (state.chained or state.bars) and header.last_id < state.last_id
+        return True
 
     def _give_former(self, topic: str, state: Standing) -> None:
         """Deliver what was held when an earlier life ended, and name the ids that are missing before it."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers import wire
-from k2workers.continuity import NUMBERINGS, renumbered
+from k2workers.continuity import NUMBERINGS, Continuity, renumbered
 from k2workers.errors import ConfigError
 from k2workers.events import (
     Backfilled,
@@ -46,8 +46,8 @@ def trade(number: int) -> Trade:
     return Trade(number, "1", "1", True, 0, 0, number)
 
 
-def frame(sequence: int, *events: Event, epoch: int = 1, topic: str = T) -> bytes:
-    return wire.publication(batch_of(topic, events), epoch=epoch, sequence=sequence, publish_ns=0)
+def frame(sequence: int, *events: Event, epoch: int = 1, topic: str = T, continuity: Continuity | None = None) -> bytes:
+    return wire.publication(batch_of(topic, events, continuity), epoch=epoch, sequence=sequence, publish_ns=0)
 
 
 def trades(sequence: int, *numbers: int, epoch: int = 1) -> bytes:
@@ -187,14 +187,68 @@ def test_books_of_a_new_life_chain_on() -> None:
     assert delivered(state) == [diff, book, DepthUpdate(10, 12, [], [], 0, 0)]
 
 
-def test_bars_move_on_by_the_venues_time() -> None:
-    def bar(opens: int, at: int) -> Kline:
-        return Kline(opens, opens + 59, "", "", "", "", "", "", "", "", 0, 0, 0, False, at, 0)
+SECOND_NS = 1_000_000_000
 
+
+def bar(second: int, at: int, *, final: bool = False) -> Kline:
+    opens_ns = second * SECOND_NS
+    return Kline(opens_ns, opens_ns + SECOND_NS - 1_000, "", "", "", "", "", "", "", "", 0, 0, 0, final, at, 0)
+
+
+def lost_bars(first_second: int, end_second: int) -> Lost:
+    return Lost(T, 0, -1, first_second * SECOND_NS, end_second * SECOND_NS - 1)
+
+
+def test_bars_move_on_by_the_venues_time() -> None:
     state = reassembly()
     state.take(frame(1, bar(0, 1), bar(0, 2)), 0)
-    state.take(frame(1, bar(0, 2), bar(0, 3), bar(60, 61), epoch=2), 0)
-    assert delivered(state) == [bar(0, 1), bar(0, 2), bar(0, 3), bar(60, 61)]
+    state.take(frame(1, bar(0, 2), bar(0, 3, final=True), bar(1, 4), epoch=2), 0)
+    assert delivered(state) == [bar(0, 1), bar(0, 2), bar(0, 3, final=True), bar(1, 4)]
+
+
+def test_final_bars_that_a_new_life_does_not_bring_are_lost_by_their_times() -> None:
+    state = reassembly()
+    state.take(frame(1, bar(0, 1, final=True), bar(1, 2, final=True)), 0)
+    state.take(frame(1, bar(4, 5, final=True), epoch=2), 0)
+    state.take(frame(2, bar(5, 6), epoch=2), 0)
+    state.take(frame(1, bar(7, 8), epoch=3), 0)
+    kept = [bar(0, 1, final=True), bar(1, 2, final=True), lost_bars(2, 4), bar(4, 5, final=True), bar(5, 6)]
+    assert delivered(state) == [*kept, lost_bars(5, 7), bar(7, 8)]
+
+
+def test_a_position_knows_how_long_its_bars_are() -> None:
+    before = reassembly()
+    before.take(frame(1, bar(0, 1, final=True)), 0)
+    delivered(before)
+    state = reassembly(Position.from_bytes(before.position(None, 0).to_bytes()))
+    gap = Gap(3 * SECOND_NS, 4 * SECOND_NS - 1, "test", 0)
+    state.take(frame(1, gap, epoch=2, continuity=BAR), 0)
+    state.take(frame(2, bar(4, 5), epoch=2), 0)
+    assert delivered(state) == [lost_bars(1, 3), gap, bar(4, 5)]
+
+
+def test_bars_lost_in_a_hole_of_sequences_are_told_once_with_their_times() -> None:
+    state = reassembly()
+    state.take(frame(1, bar(0, 1, final=True)), 0)
+    state.take(frame(4, bar(3, 4, final=True)), 0)
+    state.tick(PATIENCE)
+    lost = Lost(T, 2, 3, 1 * SECOND_NS, 3 * SECOND_NS - 1)
+    assert delivered(state) == [bar(0, 1, final=True), lost, bar(3, 4, final=True)]
+
+
+def test_a_bar_of_a_month_that_follows_a_shorter_or_longer_one_is_no_loss() -> None:
+    day_ns = 86_400 * SECOND_NS
+
+    def month(first_day: int, days: int) -> Kline:
+        opens_ns = first_day * day_ns
+        return Kline(
+            opens_ns, opens_ns + days * day_ns - 1_000, "", "", "", "", "", "", "", "", 0, 0, 0, True, opens_ns, 0
+        )
+
+    state = reassembly()
+    bars = [month(0, 31), month(31, 28), month(59, 31), month(90, 30), month(120, 31)]
+    state.take(frame(1, *bars), 0)
+    assert delivered(state) == bars
 
 
 def test_records_of_the_feed_itself_have_no_venue_id() -> None:
@@ -908,3 +962,13 @@ def test_bars_that_were_announced_as_missing_are_not_missed_again() -> None:
     later = msgspec.structs.replace(bar, open_time_ns=120 * MS, close_time_ns=180 * MS - 1)
     state.take(frame(1, later, epoch=2, topic=topic), 0)
     assert delivered(state) == [bar, Gap(0, 120 * MS - 1, "", 0), later]
+
+
+def test_what_a_new_life_brings_of_ids_before_those_that_were_held_is_old() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(anew(4, Reset(3, 1, 5)), 0)
+    state.take(trades(1, 3, epoch=2), 0)
+    state.take(anew(2, Reset(3, 1, 5), epoch=2), 0)
+    state.take(anew(3, trade(1), epoch=2), 0)
+    assert delivered(state) == [trade(1), lost(2, 3), Reset(3, 1, 5), trade(1)]
