@@ -36,6 +36,8 @@ FINAL_NS = 2**63 - 1
 Reached = tuple[int, int]
 """The continuity number of a topic, and its last id. An id says nothing without its numbering, which the number holds."""
 
+_HIGHEST_ID = 2**63 - 1
+
 NOT_KNOWN = -1
 """The continuity number of a topic of which no batch has come."""
 
@@ -137,6 +139,8 @@ class Coverage:
         elif numberings_ahead(number, self.continuity_number):
             self.begin_anew(number, last_id + 1)
         self.last_id = last_id
+        for ids in (self.open, self.closed):
+            ids.remove(last_id + 1, _HIGHEST_ID)  # what was told of them will be told again
 
     def pass_over(self, last_id: int) -> None:
         """Everything through this id came, or was told of."""

@@ -366,3 +366,12 @@ def test_a_void_that_proves_wrong_is_corrected_and_what_is_remembered_of_voids_i
     assert len(sequencer.positions()["t"].closed) == MAX_CLOSED
     assert taken(sequencer, OLD, Backfilled(trade(newest))) == [Backfilled(trade(newest))]
     assert taken(sequencer, OLD, Backfilled(trade(newest))) == taken(sequencer, OLD, Backfilled(trade(forgotten))) == []
+
+
+def test_a_void_never_jumps_over_ids_that_will_come_again() -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"t": PublishedPosition(100, [(50, 60)], OLD, closed=[(70, 70)])})
+    sequencer.rewind({"t": (OLD, 40)}, {}, {}, {})
+    assert taken(sequencer, OLD, Void(55, 55, 0)) == [Gap(41, 54, "between workers", 9), Void(55, 55, 0)]
+    assert taken(sequencer, OLD, trade(56)) == [trade(56)]
+    assert sequencer.positions()["t"] == PublishedPosition(56, [(41, 54)], OLD, closed=[(55, 55)])
