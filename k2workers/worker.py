@@ -61,7 +61,7 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
-        self._published: Mapping[str, PublishedPosition] = {}
+        self._published: Mapping[str, PublishedPosition] | None = None
         self._latency = LatencyHistogram()
         self._driver: Driver | None = None
         self._instruments = Instruments(
@@ -153,6 +153,8 @@ class Worker:
             _log.warning("no_welcome", waited_s=WELCOME_S, then="starts without knowing what was published before")
 
     def _on_welcome(self, welcome: bundle_protocol.Welcome) -> None:
+        if self._driver is not None:
+            self._driver.intake.told_late(welcome.positions)
         self._published = welcome.positions
         self._welcomed.set()
 

@@ -216,3 +216,34 @@ async def test_ids_that_began_anew_survive_every_death(tmp_path: Path) -> None:
     assert third.sequencer.positions()[TOPIC] == PublishedPosition(3, [], new)
     assert (third.sequencer.resets, third.sequencer.old_events) == (0, 1)
     end(third)
+
+
+async def test_a_worker_that_began_without_being_told_claims_nothing_and_what_lies_between_is_fetched(
+    tmp_path: Path,
+) -> None:
+    new = renumbered(CHAIN.number)
+    content = checkpoint.encode("wss://venue", 7, {TOPIC: PublishedPosition(10, [], new)}, 2**62)
+    (tmp_path / "checkpoint").write_bytes(content)
+    bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["trade"], ["BTCUSDT"])), hold_ns=0, push=bundle_sender.push,
+        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+    )  # fmt: skip
+    intake.resume(None)
+    intake.add(0, [trade(14)], 0)
+    bundle_sender.start(
+        reached=intake.reached, open_gaps=intake.open_gaps, on_holes=intake.reopen,
+        on_welcome=lambda welcome: intake.told_late(welcome.positions),
+    )  # fmt: skip
+    aggregator = living(tmp_path)
+    await until(lambda: bundle_sender.welcomed)
+    await until(lambda: aggregator.sequencer.old_events == 1)
+    intake.add(0, [trade(15)], 0)
+    await until(lambda: intake.lanes[0].wanted())
+    assert intake.lanes[0].wanted() == [(11, 14)]
+    intake.fill(0, [trade(number) for number in range(11, 15)], 0)
+    await until(lambda: aggregator.sequencer.repaired_ids == 4)
+    assert aggregator.sequencer.positions()[TOPIC] == PublishedPosition(15, [], new)
+    bundle_sender.close()
+    end(aggregator)

@@ -64,6 +64,8 @@ class Intake:
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
+        self._knows_before = False
+        """Whether we were told what was published before our first event: then we can say so to others."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
         """Of each topic, in the numbering of what was pushed last."""
@@ -122,15 +124,23 @@ class Intake:
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 
-    def resume(self, positions: Mapping[str, PublishedPosition]) -> None:
-        """Continue each topic after what was published of it.
+    def resume(self, positions: Mapping[str, PublishedPosition] | None) -> None:
+        """Continue each topic after what was published of it; None if nobody told.
 
         Only before the first message and before streams are added: a topic that has lanes already cannot continue an earlier one.
         """
         if self.lanes:
             raise StateError("topics are served already: what was published of them comes too late")
-        self._published = dict(positions)
+        self._published = dict(positions or {})
+        self._knows_before = positions is not None
         self._grow()
+
+    def told_late(self, positions: Mapping[str, PublishedPosition]) -> None:
+        """What was published is told only now that topics are served: all that counts of it are their numberings."""
+        for topic_index, lane in enumerate(self.lanes):
+            published = positions.get(lane.topic)
+            if published is not None and not self._knows_before and lane.topic not in self.begun:
+                self._continuity_numbers[topic_index] = _as_in(published, self._continuity_numbers[topic_index])
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
         """Serve these streams too, from now on."""
@@ -167,8 +177,10 @@ class Intake:
         self._flush_ready(topic_index)
 
     def reached(self) -> dict[str, Reached]:
-        """The numbering and the newest id of every chained topic."""
-        found = {}
+        """The numbering and the newest id of every chained topic; none if nobody told what was before the first."""
+        found: dict[str, Reached] = {}
+        if not self._knows_before:
+            return found
         for number, lane in zip(self._continuity_numbers, self.lanes, strict=True):
             if isinstance(lane, ChainLane) and lane.last_id is not None:
                 unsent = next((event for event in lane.ready if isinstance(event, Reset)), None)
@@ -177,7 +189,7 @@ class Intake:
 
     def open_gaps(self) -> dict[str, list[Range]]:
         """The ids, by topic, that were announced as missing and are still hoped for."""
-        return {lane.topic: list(lane.open) for lane in self.lanes if lane.open}
+        return {lane.topic: list(lane.open) for lane in self.lanes if lane.open and self._knows_before}
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""
@@ -331,9 +343,7 @@ class Intake:
             self._mark_incomplete(len(self.lanes))
         self.lanes.append(lane)
         number = topic.continuity.number
-        if published is not None and published.continuity != NOT_KNOWN:
-            number = renumbered(number, numberings_ahead(published.continuity, number))
-        self._continuity_numbers.append(number)
+        self._continuity_numbers.append(number if published is None else _as_in(published, number))
 
     def _wait_for_missing(self, topic_index: int) -> None:
         """An event of this topic is held back behind a hole."""
@@ -352,3 +362,10 @@ class Intake:
             self._on_notice(line)
         else:
             self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause)
+
+
+def _as_in(published: PublishedPosition, number: int) -> int:
+    """A topic's continuity number in the numbering in which it was published."""
+    if published.continuity == NOT_KNOWN:
+        return number
+    return renumbered(number, numberings_ahead(published.continuity, number))

@@ -82,6 +82,12 @@ def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> ChainS
     return ChainStep.OVERLAPS if first_id <= last_id else ChainStep.AHEAD
 
 
+def is_before(one: Reached, other: Reached) -> bool:
+    """Whether a topic comes by the one place before the other."""
+    ahead = numberings_ahead(other[0], one[0])
+    return ahead > 0 or (ahead == 0 and one[1] < other[1])
+
+
 def next_id_before(schema: int, first_id: int, last_id: int) -> int:
     """The id that its topic has to come to before this batch, as far as the batch tells: a snapshot stands for all ids up to its own."""
     return last_id + 1 if schema in SNAPSHOT_SCHEMAS else first_id

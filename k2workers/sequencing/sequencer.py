@@ -35,6 +35,7 @@ from k2workers.sequencing.coverage import (
     PublishedPosition,
     Reached,
     chain_step,
+    is_before,
     next_id_before,
 )
 from k2workers.sequencing.ranges import Range
@@ -137,15 +138,17 @@ class Sequencer:
     ) -> None:
         """A worker will send everything after the ids of ``sent_from``, by topic, and what it gets of ``open_gaps``.
 
-        A topic that was not published yet in this life restarts from there, even if an earlier life is known to have been
-        further: what it published last may not have reached anybody. Of those in ``dropped_after`` the worker lacks something
+        A topic that was not published yet in this life restarts from there if an earlier life is known to have been
+        further: what it published last may not have reached anybody. If that life was not as far, the worker is to send what lies between
+        as well. Of those in ``dropped_after`` the worker lacks something
         after that id: it counts only if nothing better is known, and the next batch shows the hole. ``begun`` are the first
         ids of numberings that began while the worker lived, should their ``Reset`` be among what it lacks.
         """
         self._begun.update(begun)
         for topic, reached in sent_from.items():
             state = self._state(topic)
-            if not state.sequence:
+            known = state.continuity_number if state.continuity_number != NOT_KNOWN else reached[0], state.last_id
+            if not state.sequence and (state.last_id == NO_ID or is_before(reached, known)):
                 state.restart(*reached)
         for topic, reached in dropped_after.items():
             state = self._state(topic)

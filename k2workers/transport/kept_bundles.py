@@ -18,7 +18,7 @@ from k2workers.events import (
     Gap,
     covered_ids,
 )
-from k2workers.sequencing.coverage import PublishedPosition, Reached
+from k2workers.sequencing.coverage import NOT_KNOWN, PublishedPosition, Reached, is_before
 from k2workers.sequencing.ranges import IdRanges, Range
 
 _AHEAD = DATA_SCHEMAS | {SCHEMA_OF[Gap]}
@@ -40,7 +40,9 @@ class BeforeKept(msgspec.Struct, frozen=True):
         found = {}
         for topic, (number, last_id) in self.reached.items():
             position = published.get(topic)
-            if position is None or topic in self.renumbered or numberings_ahead(position.continuity, number):
+            if position is None or topic in self.renumbered:
+                continue
+            if position.continuity != NOT_KNOWN and numberings_ahead(position.continuity, number):
                 continue  # of other ids than those that could be fetched now
             missing = IdRanges((first, min(last, last_id)) for first, last in position.open)
             for known in self.open.get(topic, ()):
@@ -122,9 +124,3 @@ class DroppedIds:
         """The numbering and the last id before what was dropped of a topic; None if nothing was."""
         ranges = self._ranges.get(topic)
         return (ranges[0][0], ranges[0][1] - 1) if ranges else None
-
-
-def is_before(one: Reached, other: Reached) -> bool:
-    """Whether a topic comes by the one place before the other."""
-    ahead = numberings_ahead(other[0], one[0])
-    return ahead > 0 or (ahead == 0 and one[1] < other[1])

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from k2workers import wire
-from k2workers.sequencing.coverage import Reached
+from k2workers.sequencing.coverage import Reached, is_before
 from k2workers.sequencing.ranges import Range
 from k2workers.transport import bundle_protocol
-from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
+from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept
 from k2workers.wire import SendOutcome
 
 SENT_AT_ONCE = 64

@@ -32,6 +32,9 @@ ASK_AGAIN_NS = 400_000_000
 MAX_HELD_BYTES = 64 * 2**20
 """Over all topics; past it the topic that wants to hold more gives up its hole."""
 
+DOUBT = 5
+"""How many times its patience a subscriber waits for a new life to come to the numbering that an earlier one had reached."""
+
 MAX_EPOCHS_LEFT = 64
 """Epochs that are remembered as left; the oldest is forgotten first."""
 
@@ -111,6 +114,8 @@ class Reassembly:
         self._topics: dict[str, Standing] = {}
         self._waiting: dict[str, Standing] = {}
         """Topics with a hole."""
+        self._doubtful: dict[str, Standing] = {}
+        """Topics whose new life is in an earlier numbering."""
         self._held_bytes = 0
         for topic, at in (position.topics if position is not None else {}).items():
             self._topics[topic] = Standing.at(at)
@@ -205,7 +210,12 @@ class Reassembly:
                 self._want(topic, state, now_ns)
 
     def tick(self, now_ns: int) -> None:
-        """Give up the holes whose time is up."""
+        """Give up the holes, and end the doubts, whose time is up."""
+        for topic, state in list(self._doubtful.items()):
+            if state.doubted_until_ns == NO_ID:
+                state.doubted_until_ns = now_ns + DOUBT * self._patience_ns
+            elif now_ns >= state.doubted_until_ns:
+                self._believe(topic, state)
         for topic, state in [(t, s) for t, s in self._waiting.items() if now_ns >= s.deadline_ns]:
             if state.held:
                 self._give_up(topic, state, min(state.held) - 1)
@@ -260,6 +270,7 @@ class Reassembly:
             state.held.clear()
         elif state.held:
             self._give_up(topic, state, max(state.held))
+        self._forget_doubted(topic, state)
         self._left[state.epoch] = None
         state.epoch, state.sequence, state.renewed = epoch, 0, True
 
@@ -321,6 +332,8 @@ class Reassembly:
             events = wire.decode_events(frame, header)
             if header.continuity != state.continuity_number and not self._learn(state, header, events):
                 state.sequence = header.sequence
+                if state.renewed and not state.same_numbering(header):
+                    self._doubt(header.topic, state, frame)
                 return
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
@@ -350,11 +363,46 @@ class Reassembly:
         if state.continuity_number == NOT_KNOWN or numberings_ahead(header.continuity, state.continuity_number) > 0:
             self._begin_numbering(state, header, events)
             return header.schema != RESET_SCHEMA
-        self.counters.duplicates_dropped += header.count  # a new life brings old ids again
+        if not state.renewed:
+            self.counters.duplicates_dropped += header.count
         return False
+
+    def _doubt(self, topic: str, state: Standing, frame: bytes) -> None:
+        """A new life begins in an earlier numbering: keep what it brings until it is clear whether it only repeats."""
+        if not state.doubted:
+            self._doubtful[topic], state.doubted_until_ns = state, NO_ID
+        state.doubted.append(frame)
+        self._held_bytes += len(frame)
+        if self._held_bytes > MAX_HELD_BYTES:
+            self._believe(topic, state)
+
+    def _end_doubt(self, topic: str, state: Standing) -> list[bytes]:
+        """Returns what was kept."""
+        doubted, state.doubted = state.doubted, []
+        self._doubtful.pop(topic, None)
+        self._held_bytes -= sum(map(len, doubted))
+        return doubted
+
+    def _forget_doubted(self, topic: str, state: Standing) -> None:
+        """It was repeated."""
+        if state.doubted:
+            self.counters.duplicates_dropped += sum(
+                wire.read_header(frame).count for frame in self._end_doubt(topic, state)
+            )
+
+    def _believe(self, topic: str, state: Standing) -> None:
+        """The new life remembers nothing of the numbering that we know: its ids are what counts from now on."""
+        for frame in self._end_doubt(topic, state):
+            header = wire.read_header(frame)
+            events = wire.decode_events(frame, header)
+            if header.continuity != state.continuity_number:
+                self._begin_numbering(state, header, events)
+            if header.schema != RESET_SCHEMA:
+                self._give_new(state, header, events, state.sequence)
 
     def _begin_numbering(self, state: Standing, header: wire.Header, events: list[Event]) -> None:
         """The first batch of a numbering. If its ``Reset`` was lost, the program gets one from here."""
+        self._forget_doubted(header.topic, state)
         reset, missing = events[0], None
         is_next = state.continuity_number == NOT_KNOWN or renumbered(state.continuity_number) == header.continuity
         if not isinstance(reset, Reset):
@@ -376,6 +424,7 @@ class Reassembly:
 
         Returns whether it is still to be given: what was held may have begun a new numbering.
         """
+        self._forget_doubted(header.topic, state)
         if state.former and state.missing_before(header) is not None:
             self._give_former(header.topic, state)
             if not state.same_numbering(header):
@@ -401,6 +450,7 @@ class Reassembly:
                     self._give_new(state, header, events, state.sequence)
             except (wire.WireError, ValueError) as error:
                 self.unreadable = str(error)  # its ids are missing before what comes next
+        state.renewed = True  # what was held tells nothing of how far the new life is
         self._rest(topic, state)
 
     def _give_new(self, state: Standing, header: wire.Header, events: list[Event], sequence: int) -> None:

@@ -39,6 +39,8 @@ class Standing(Coverage):
         "_open_list",
         "asked_ns",
         "deadline_ns",
+        "doubted",
+        "doubted_until_ns",
         "epoch",
         "former",
         "held",
@@ -65,6 +67,9 @@ class Standing(Coverage):
         self.held: dict[int, bytes] = {}
         self.former: list[bytes] = []
         """What was held when an earlier life ended, by ids: of use only if the new life does not bring it again."""
+        self.doubted: list[bytes] = []
+        """What a new life brought of an earlier numbering: it repeats, or it remembers nothing and counts anew."""
+        self.doubted_until_ns = NO_ID
         self.deadline_ns = 0
         self.asked_ns = 0
 

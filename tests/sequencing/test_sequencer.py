@@ -375,3 +375,11 @@ def test_a_void_never_jumps_over_ids_that_will_come_again() -> None:
     assert taken(sequencer, OLD, Void(55, 55, 0)) == [Gap(41, 54, "between workers", 9), Void(55, 55, 0)]
     assert taken(sequencer, OLD, trade(56)) == [trade(56)]
     assert sequencer.positions()["t"] == PublishedPosition(56, [(41, 54)], OLD, closed=[(55, 55)])
+
+
+@pytest.mark.parametrize(("claimed", "begins"), [((OLD, 8), 9), ((OLD, 14), 11), ((NEW, 3), 11)])
+def test_a_worker_may_send_from_earlier_but_its_word_leaves_out_no_id(claimed: tuple[int, int], begins: int) -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"t": PublishedPosition(10, [], OLD)})
+    sequencer.rewind({"t": claimed}, {}, {}, {})
+    assert sequencer.positions()["t"].last_id + 1 == begins

@@ -30,7 +30,7 @@ from k2workers.events import (
 from k2workers.sequencing.coverage import NOT_KNOWN
 from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport.position import Position, TopicPosition
-from k2workers.transport.reassembly import MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
+from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 from tests.support.batches import batch_of
@@ -972,3 +972,45 @@ def test_what_a_new_life_brings_of_ids_before_those_that_were_held_is_old() -> N
     state.take(anew(2, Reset(3, 1, 5), epoch=2), 0)
     state.take(anew(3, trade(1), epoch=2), 0)
     assert delivered(state) == [trade(1), lost(2, 3), Reset(3, 1, 5), trade(1)]
+
+
+def test_what_was_held_when_a_life_ended_does_not_show_how_far_the_next_is() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    state.take(anew(3, trade(3)), 0)
+    state.take(anew(1, Reset(5, 1, 5), epoch=2, numbering=3), 0)
+    found = delivered(state)
+    assert found == [trade(1), Lost(T, 0, -1), Reset(1, 3, 7), trade(3), Lost(T, 0, -1), Reset(5, 1, 5)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_feed_that_remembers_no_reset_is_believed_after_a_while(*, restarts: bool) -> None:
+    state = reassembly()
+    state.take(anew(1, trade(5)), 0)
+    delivered(state)
+    if restarts:
+        state = reassembly(Position.from_bytes(state.position(None, 0).to_bytes()))
+    for sequence, number in enumerate((6, 7, 9), 1):
+        state.take(trades(sequence, number, epoch=2), 0)
+    state.tick(10)
+    state.tick(10 + DOUBT * PATIENCE - 1)
+    assert delivered(state) == []
+    state.tick(10 + DOUBT * PATIENCE)
+    state.take(trades(4, 10, epoch=2), 0)
+    found = delivered(state)
+    assert found == [Lost(T, 0, -1), Reset(5, 6, 0), trade(6), trade(7), lost(8, 8), trade(9), trade(10)]
+    assert (state._held_bytes, state.counters.duplicates_dropped) == (0, 0)
+    state.take(anew(5, trade(6), epoch=2), 0)
+    assert delivered(state)[0] == Reset(10, 6, 7), "its own numberings count from there"
+
+
+def test_what_only_repeats_the_numbering_before_is_dropped_however_late() -> None:
+    state = reassembly()
+    state.take(anew(1, trade(5)), 0)
+    state.take(trades(1, 800, epoch=2), 0)
+    state.tick(0)
+    state.take(anew(2, Reset(800, 1, 5), epoch=2), DOUBT * PATIENCE)
+    state.tick(2 * DOUBT * PATIENCE)
+    state.take(anew(3, trade(6), epoch=2), 2 * DOUBT * PATIENCE)
+    assert delivered(state) == [trade(5), trade(6)]
+    assert (state._held_bytes, state.counters.duplicates_dropped, state.counters.lost_batches) == (0, 2, 0)
