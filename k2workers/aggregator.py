@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.relay import Relay, begun
+from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 
@@ -46,7 +47,7 @@ class Aggregator:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.checkpoint_file = CheckpointFile(Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s)
         earlier = self.checkpoint_file.read()
-        self.sequencer = begun(earlier.epoch, earlier.positions, time.time_ns())
+        self.sequencer = begun(earlier.epoch, earlier.positions, time.time_ns(), secrets.randbelow(SALTS))
         self.latency = LatencyHistogram()
         self.heartbeats = 0
         self._received_ns: int | None = None

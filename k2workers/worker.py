@@ -11,7 +11,7 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from k2workers.events import Status
 from k2workers.every import Every
 from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
+from k2workers.feed.intake import Intake
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.rotation.record import RotationRecord
@@ -61,7 +62,8 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
-        self._published: Mapping[str, PublishedPosition] | None = None
+        self._published: Mapping[str, PublishedPosition] = {}
+        self._on_later_welcome: Callable[[], object] = lambda: None
         self._latency = LatencyHistogram()
         self._driver: Driver | None = None
         self._instruments = Instruments(
@@ -110,9 +112,11 @@ class Worker:
             begun=lambda: intake.begun,
             on_welcome=self._on_welcome,
             on_holes=intake.reopen,
+            on_forgotten=intake.announce,
         )
         await self._await_welcome()
         intake.resume(self._published)
+        self._on_later_welcome = lambda: self._resume_late(intake, backfiller)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
         driver.on_silent = backfiller.probe
@@ -153,10 +157,14 @@ class Worker:
             _log.warning("no_welcome", waited_s=WELCOME_S, then="starts without knowing what was published before")
 
     def _on_welcome(self, welcome: bundle_protocol.Welcome) -> None:
-        if self._driver is not None:
-            self._driver.intake.told_late(welcome.positions)
         self._published = welcome.positions
         self._welcomed.set()
+        self._on_later_welcome()
+
+    def _resume_late(self, intake: Intake, backfiller: Backfiller) -> None:
+        """Where the topics stand is told after this worker has begun."""
+        if intake.resume_late(self._published):
+            backfiller.probe()
 
     def _on_message(self, message: Any) -> None:
         if isinstance(message, control_messages.Drain | control_messages.StopNow):

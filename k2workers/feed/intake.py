@@ -64,8 +64,6 @@ class Intake:
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
-        self._knows_before = False
-        """Whether we were told what was published before our first event: then we can say so to others."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
         """Of each topic, in the numbering of what was pushed last."""
@@ -124,23 +122,36 @@ class Intake:
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 
-    def resume(self, positions: Mapping[str, PublishedPosition] | None) -> None:
-        """Continue each topic after what was published of it; None if nobody told.
+    def resume(self, positions: Mapping[str, PublishedPosition]) -> None:
+        """Continue each topic after what was published of it.
 
         Only before the first message and before streams are added: a topic that has lanes already cannot continue an earlier one.
         """
         if self.lanes:
             raise StateError("topics are served already: what was published of them comes too late")
-        self._published = dict(positions or {})
-        self._knows_before = positions is not None
+        self._published = dict(positions)
         self._grow()
 
-    def told_late(self, positions: Mapping[str, PublishedPosition]) -> None:
-        """What was published is told only now that topics are served: all that counts of it are their numberings."""
+    def resume_late(self, positions: Mapping[str, PublishedPosition]) -> bool:
+        """Continue those topics of which nothing has come yet; call it with every later word of what was published. Whether there are any.
+
+        Of the others all that counts is in which numbering they were published, if that is a later one.
+        """
+        resumed = False
         for topic_index, lane in enumerate(self.lanes):
             published = positions.get(lane.topic)
-            if published is not None and not self._knows_before and lane.topic not in self.begun:
-                self._continuity_numbers[topic_index] = _as_in(published, self._continuity_numbers[topic_index])
+            if published is None or lane.topic in self.begun:
+                continue
+            number = _as_in(published, self._continuity_numbers[topic_index])
+            if lane.newest_id is None:
+                lane.resume(published)
+                self._continuity_numbers[topic_index] = number
+                resumed = True
+                if lane.open or isinstance(lane, BookLane):
+                    self._mark_incomplete(topic_index)
+            elif numberings_ahead(number, self._continuity_numbers[topic_index]) > 0:
+                self._continuity_numbers[topic_index] = number
+        return resumed
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
         """Serve these streams too, from now on."""
@@ -156,6 +167,14 @@ class Intake:
             if ranges:
                 self._mark_incomplete(topic_index)
                 self._flush_ready(topic_index)
+
+    def announce(self, holes: Mapping[str, Sequence[Range]]) -> None:
+        """Ids, by topic, that left here and were lost behind the aggregator: nobody has announced them."""
+        for topic_index, lane in enumerate(self.lanes):
+            for first_id, last_id in holes.get(lane.topic, ()):
+                lane.want_again(first_id, last_id, time.time_ns())
+                self._dirty[topic_index] = lane
+        self.flush()
 
     def begin_anew(self, topic_index: int, first_new_id: int) -> None:
         """The venue's ids of this topic begin anew with this one, lower than those before: the next events are no copies.
@@ -177,10 +196,8 @@ class Intake:
         self._flush_ready(topic_index)
 
     def reached(self) -> dict[str, Reached]:
-        """The numbering and the newest id of every chained topic; none if nobody told what was before the first."""
+        """The numbering and the newest id of every chained topic."""
         found: dict[str, Reached] = {}
-        if not self._knows_before:
-            return found
         for number, lane in zip(self._continuity_numbers, self.lanes, strict=True):
             if isinstance(lane, ChainLane) and lane.last_id is not None:
                 unsent = next((event for event in lane.ready if isinstance(event, Reset)), None)
@@ -189,7 +206,7 @@ class Intake:
 
     def open_gaps(self) -> dict[str, list[Range]]:
         """The ids, by topic, that were announced as missing and are still hoped for."""
-        return {lane.topic: list(lane.open) for lane in self.lanes if lane.open and self._knows_before}
+        return {lane.topic: list(lane.open) for lane in self.lanes if lane.open}
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""

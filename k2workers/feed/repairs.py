@@ -33,6 +33,7 @@ class Repairs:
 
     def __init__(self, intake: Intake, policy: BackfillPolicy) -> None:
         self.planner = BackfillPlanner(policy)
+        self._page = policy.page
         self.on_confirmed: Callable[[int, bool], None] = lambda _topic_index, _newer: None
         """Called with the index of a probed topic, and whether the venue had newer events than the lines delivered."""
         self._intake = intake
@@ -48,20 +49,20 @@ class Repairs:
         """
         at_ns = now_ns + (PROBE_AFTER_NS if topic_indexes is None else 0)
         for topic_index in range(len(self._intake.lanes)) if topic_indexes is None else topic_indexes:
-            last_id = self._intake.lanes[topic_index].last_id
-            if last_id is not None and self._intake.topics[topic_index].continuity.repair is Repair.IDS:
-                self._probes[topic_index] = (at_ns, last_id)
+            newest_id = self._intake.lanes[topic_index].newest_id
+            if newest_id is not None and self._intake.topics[topic_index].continuity.repair is Repair.IDS:
+                self._probes[topic_index] = (at_ns, newest_id)
 
     def look(self, now_ns: int) -> None:
         """Learn what the topics lack."""
         for topic_index in list(self._intake.incomplete):
             self._tell_planner(topic_index, now_ns)
-        for topic_index, (at_ns, last_id) in list(self._probes.items()):
+        for topic_index, (at_ns, newest_id) in list(self._probes.items()):
             if now_ns < at_ns:
                 continue
             del self._probes[topic_index]
-            if self._intake.lanes[topic_index].last_id == last_id:
-                self.planner.probe(topic_index, last_id + 1, last_id + PROBE_IDS, now_ns)
+            if self._intake.lanes[topic_index].newest_id == newest_id:
+                self.planner.probe(topic_index, newest_id + 1, newest_id + PROBE_IDS, now_ns)
 
     def next(self, now_ns: int) -> BackfillRequest | None:
         """The request that may go now; none while nobody would take what it brings."""
@@ -94,6 +95,8 @@ class Repairs:
         if request.probe:
             self.planner.answered(request, None, (), now_ns)
             self._intake.add(request.topic_index, reply.events, now_ns)
+            if len(reply.events) >= self._page:
+                self.probe([request.topic_index], now_ns)  # there may be more
             self.on_confirmed(request.topic_index, bool(reply.events))
             return []
         voids = self.planner.answered(request, reply.covered, [covered_ids(event) for event in reply.events], now_ns)

@@ -180,8 +180,8 @@ class BackfillPlanner:
         if need is None:
             return []
         need.asking = False
-        need.probe = None  # a reply to anything in this topic shows what is newer as well
         if request.probe:
+            need.probe = None
             if not need.ranges and not need.snapshot:
                 del self._needs[request.topic_index]
             return []

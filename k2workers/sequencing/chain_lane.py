@@ -63,6 +63,10 @@ class ChainLane(HoldingLane):
                 return False
         return super().offer_run(events, now_ns, hold_ns)
 
+    @property
+    def newest_id(self) -> int | None:
+        return self._held[-1].last_id if self._held else self.last_id
+
     def wanted(self) -> list[Range]:
         ranges = list(self.open)
         if self._held:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
-from k2workers.continuity import RECORDS, Continuity, Identity, Link, numberings_ahead
+from k2workers.continuity import RECORDS, Continuity, Identity, Link, Repair, numberings_ahead
 from k2workers.events import (
     DATA_SCHEMAS,
     RECORD_SCHEMAS,
@@ -93,6 +93,10 @@ def next_id_before(schema: int, first_id: int, last_id: int) -> int:
     return last_id + 1 if schema in SNAPSHOT_SCHEMAS else first_id
 
 
+_BY_EVENT = (Repair.IDS, Repair.TIME)
+"""Topics whose gaps are filled event by event."""
+
+
 Admit = Callable[..., Event | None]
 
 
@@ -168,7 +172,14 @@ class Coverage:
         return self.ADMIT[type(event)](self, event)
 
     def _admit_data(self, event: Event) -> Event | None:
-        return self._admit_by_id(event) if self.ordered else self._admit_record(event)
+        if not self.ordered:
+            return self._admit_record(event)
+        fresh = self._admit_by_id(event)
+        return self._late(event) if fresh is None and self.open else fresh
+
+    def _late(self, event: Event) -> Event | None:
+        # A life that went on from before an announced gap sends in its order what fills the gap here.
+        return self._admit_late(Backfilled(event)) if self.continuity.repair in _BY_EVENT else None
 
     def _admit_record(self, event: Event) -> Event:
         self.last_id = max(self.last_id, event.last_id)
@@ -225,7 +236,7 @@ class Coverage:
         # The final state follows every other, whatever its time: one that was fetched has the close time, as the last update may.
         reached = bar.open_time_ns, FINAL_NS if bar.final else bar.venue_time_ns
         if reached <= (self.last_id, self.last_time_ns):
-            return None
+            return self._late(bar) if bar.final and self.open else None
         self.last_id, self.last_time_ns = reached
         if bar.final:
             self.next_open_ns = bar.next_open_ns

@@ -95,6 +95,11 @@ class Lane:
         """When ``expire`` must be called; None while nothing is held."""
         return None
 
+    @property
+    def newest_id(self) -> int | None:
+        """The newest id that came on a line or from REST, also if it is held back."""
+        return self.last_id
+
     def resume(self, published: PublishedPosition) -> None:
         """Continue after what was published before this lane was made."""
         self.last_id = published.last_id
@@ -128,6 +133,14 @@ class Lane:
             self._close(first, last)
             self.ready.append(GivenUp(first, last, cause, at_ns))
             self.mixed = True
+
+    def want_again(self, first_id: int, last_id: int, at_ns: int) -> None:
+        """Ids that were accepted here and lost on the way to subscribers, where nobody has announced them: announce them, and want them again."""
+        # Of ids that were announced before, the aggregator drops it.
+        self.ready.append(Gap(first_id, last_id, NOT_SENT, at_ns))
+        self.mixed = True
+        self.closed.remove(first_id, last_id)
+        self.reopen(first_id, last_id, at_ns)
 
     def take_back(self, events: Iterable[Event]) -> None:
         """What ``pop_ready`` gave out last could not be sent: want again what must not be missing, and announce it.
@@ -224,12 +237,11 @@ class HoldingLane(Lane):
         self.gaps += bool(lost) and not announced
         self.missing += lost.ids - announced.ids
         for first_id, last_id in lost:
-            # Of ids that were announced before, the aggregator drops it.
-            self.ready.append(Gap(first_id, last_id, NOT_SENT, noticed_ns))
-            self.mixed = True
             if wanted:
-                self.closed.remove(first_id, last_id)
-                self.reopen(first_id, last_id, noticed_ns)
+                self.want_again(first_id, last_id, noticed_ns)
+            else:
+                self.ready.append(Gap(first_id, last_id, NOT_SENT, noticed_ns))
+                self.mixed = True
 
     def expire(self, now_ns: int) -> bool:
         if self._deadline_ns is None or now_ns < self._deadline_ns:

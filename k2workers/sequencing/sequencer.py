@@ -11,6 +11,7 @@ the last published id and the gaps that are still open.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Mapping
 
 from k2workers import wire
@@ -206,7 +207,7 @@ class Sequencer:
 
     def _out_of_chain(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         step = chain_step(state.last_id, batch.first_id, batch.last_id)
-        if step is ChainStep.OLD:
+        if step is ChainStep.OLD and not state.open:
             self.old_events += batch.count
         elif step is ChainStep.AHEAD:
             self._find_gap(batch.first_id, state, now_ns)
@@ -218,8 +219,8 @@ class Sequencer:
         """What of the batch was not published yet; the rare case in which events are decoded here."""
         events = [new for event in wire.decode_batch(batch) if (new := state.admit(event)) is not None]
         self.old_events += batch.count - len(events)
-        if events:
-            self._pass(wire.batch_of(batch.topic, events, batch.continuity), state)
+        for _, run in itertools.groupby(events, type):  # some of them may fill a gap
+            self._pass(wire.batch_of(batch.topic, list(run), batch.continuity), state)
 
     def _announcements(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         """Gaps and Voids: ahead of later ids, or (Voids) for gaps announced before. The ids between two of them belong to neither."""

@@ -43,9 +43,10 @@ class WorkerHello(msgspec.Struct, frozen=True):
     """``first_number`` is the oldest bundle that the worker can still send.
 
     ``acknowledged`` holds, by topic, the numbering and last venue id before that bundle: an earlier life of the aggregator has published it.
-    A topic of which the worker had to drop bundles that were not acknowledged is in ``dropped_after`` instead: everything up to that id
-    was published. ``open`` are the ids that were announced as missing, and that the worker will still send if it gets them.
-    ``begun`` are the first ids of numberings that began in this worker's life.
+    A topic of which the worker had to drop bundles that were not acknowledged, and every topic while nothing of this worker's life was, is
+    in ``dropped_after`` instead: everything up to that id was published, and perhaps no checkpoint covers it. ``open`` are the ids that
+    were announced as missing, and that the worker will still send if it gets them. ``begun`` are the first ids of numberings that began in
+    this worker's life.
     """
 
     first_number: int

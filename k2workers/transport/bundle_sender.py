@@ -73,11 +73,12 @@ class BundleSender:
         begun: Callable[[], Mapping[str, Reached]] = dict,
         on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None,
         on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None,
+        on_forgotten: Callable[[bundle_protocol.Holes], object] = lambda _: None,
     ) -> None:
         """Say hello and begin to watch; call once, inside the running loop. The arguments are those of ``Outbox``."""
         outbox = self._outbox
         outbox.reached, outbox.open_gaps, outbox.begun = reached, open_gaps, begun
-        outbox.on_welcome, outbox.on_holes = on_welcome, on_holes
+        outbox.on_welcome, outbox.on_holes, outbox.on_forgotten = on_welcome, on_holes, on_forgotten
         self._watcher.start()
         self._ticking.start()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -38,18 +38,32 @@ class BeforeKept(msgspec.Struct, frozen=True):
     def unknown_to_us(self, published: Mapping[str, PublishedPosition]) -> dict[str, list[Range]]:
         """Of the ids that an aggregator has announced and not published, those that nothing kept will fill and that are not wanted."""
         found = {}
-        for topic, (number, last_id) in self.reached.items():
-            position = published.get(topic)
-            if position is None or topic in self.renumbered:
-                continue
-            if position.continuity != NOT_KNOWN and numberings_ahead(position.continuity, number):
-                continue  # of other ids than those that could be fetched now
+        for topic, last_id, position in self._comparable(published):
             missing = IdRanges((first, min(last, last_id)) for first, last in position.open)
             for known in self.open.get(topic, ()):
                 missing.remove(*known)
             if missing:
                 found[topic] = list(missing)
         return found
+
+    def forgotten(self, published: Mapping[str, PublishedPosition]) -> dict[str, list[Range]]:
+        """The ids that were published and that an aggregator knows nothing of, because its checkpoint is older than they are."""
+        return {
+            topic: [(position.last_id + 1, last_id)]
+            for topic, last_id, position in self._comparable(published)
+            if position.last_id < last_id
+        }
+
+    def _comparable(self, published: Mapping[str, PublishedPosition]) -> Iterator[tuple[str, int, PublishedPosition]]:
+        """The topics of which an aggregator knows the ids that could be fetched now: topic, last id here, position there."""
+        for topic, (number, last_id) in self.reached.items():
+            position = published.get(topic)
+            if (
+                position is not None
+                and topic not in self.renumbered
+                and (position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, number))
+            ):
+                yield topic, last_id, position
 
 
 def before_kept(

@@ -72,6 +72,8 @@ class Outbox:
         """Called with every greeting of an aggregator."""
         self.on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None
         """Called with ids that an aggregator found missing."""
+        self.on_forgotten: Callable[[bundle_protocol.Holes], object] = lambda _: None
+        """Called with ids that were published and that a new aggregator has not announced: its checkpoint is older than they are."""
         self._send = send
         self._later = later
         self._keep_bytes = keep_bytes
@@ -81,6 +83,9 @@ class Outbox:
         self._before_kept: BeforeKept | None = None
         """What our hello tells, computed once until the next welcome."""
         self._dropped = DroppedIds()
+        self._durable = False
+        """Whether anything was acknowledged. Before that, where the topics stood when this life began may be known to nobody else: the
+        aggregator that told it may have died before a checkpoint covered it."""
         self._number = 0
 
     def push(self, batches: Sequence[wire.Batch]) -> SendOutcome:
@@ -156,10 +161,12 @@ class Outbox:
         acknowledged, dropped_after = {}, {}
         for topic, reached in self._before_kept.reached.items():
             before_dropped = self._dropped.before(topic)
-            if before_dropped is None:
+            if before_dropped is None and self._durable:
                 acknowledged[topic] = reached
             else:
-                dropped_after[topic] = reached if is_before(reached, before_dropped) else before_dropped
+                dropped_after[topic] = (
+                    reached if before_dropped is None or is_before(reached, before_dropped) else before_dropped
+                )
         still_open = {topic: list(ranges) for topic, ranges in self._before_kept.open.items()}
         first = self._kept[0].number if self._kept else self._number + 1
         hello = bundle_protocol.WorkerHello(first, acknowledged, dropped_after, still_open, dict(self.begun()))
@@ -188,12 +195,15 @@ class Outbox:
     def _compare(self, welcome: bundle_protocol.Welcome) -> None:
         """What an aggregator lacks, although it was sent and given up since, is as lost as a hole that it found."""
         assert self._before_kept is not None
-        holes = self._before_kept.unknown_to_us(welcome.positions)
-        self._before_kept = None
+        before, self._before_kept = self._before_kept, None
+        holes = before.unknown_to_us(welcome.positions)
         if holes:
             self.on_holes(holes)
+        if forgotten := before.forgotten(welcome.positions):
+            self.on_forgotten(forgotten)
 
     def _acknowledged(self, number: int) -> None:
+        self._durable = True
         while len(self._kept) > self._unsent and self._kept[0].number <= number:
             if self._dropped:
                 self._dropped.forgive(bundle_protocol.bundle_of(self._kept[0].frame))

@@ -59,10 +59,17 @@ class Writer(Protocol):
         """Write these, and call ``on_saved`` once they are safe; only while it is not ``busy``."""
 
 
-def begun(epoch: int, positions: Mapping[str, PublishedPosition], now_ns: int) -> Sequencer:
-    """A new life's numbers, after the epoch and the positions of the last checkpoint (wall-clock time)."""
-    # Later than before even if the clock was set back.
-    sequencer = Sequencer(max(now_ns, epoch + 1))
+SALTS = 2**30
+"""How many different salts there are: less than a second in ns."""
+
+
+def begun(epoch: int, positions: Mapping[str, PublishedPosition], now_ns: int, salt: int) -> Sequencer:
+    """A new life's numbers, after the epoch and the positions of the last checkpoint (wall-clock time).
+
+    ``salt`` is a random number below ``SALTS``: while the clock is behind and no checkpoint can be written, each life finds the same epoch
+    in the last one, and yet no two may have the same.
+    """
+    sequencer = Sequencer(max(now_ns, epoch + 1 + salt))
     sequencer.restore(positions)
     return sequencer
 

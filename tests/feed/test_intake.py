@@ -286,3 +286,42 @@ def test_ten_thousand_hopeless_gaps_stay_with_nobody() -> None:
     assert (topic.intake.gaps_open, topic.sequencer.gaps_open, place.open) == (0, 0, [])
     assert topic.sequencer.gaps_given_up == 9_999
     assert len(topic.lane.closed) == len(topic.sequencer.positions()[A].closed) == len(place.closed) == MAX_CLOSED
+
+
+def late_intake() -> tuple[Intake, list[tuple[str, Event]]]:
+    """Two topics of trades and one book, begun without knowing what was published; and what is pushed."""
+    pushed: list[tuple[str, Event]] = []
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec([*venue.stream_specs(["trade"], ["AUSDT", "BUSDT"]), *venue.stream_specs(["depth"], ["AUSDT"])]),
+        hold_ns=HOLD_NS,
+        push=lambda bundle: pushed.extend(
+            (batch.topic, event) for batch in bundle for event in wire.decode_batch(batch)
+        ),
+        on_reply=lambda *_: None,
+        on_notice=lambda _: None,
+        observe_latency=lambda _: None,
+    )
+    intake.resume({})
+    return intake, pushed
+
+
+def test_a_topic_of_which_nothing_has_come_continues_what_is_told_late() -> None:
+    intake, _ = late_intake()
+    intake.add(0, [trade(7)], 0)
+    assert intake.resume_late({A: PublishedPosition(3, []), B: PublishedPosition(5, [(2, 3)])})
+    assert [lane.last_id for lane in intake.lanes] == [7, 5, None]
+    assert 1 in intake.incomplete
+    assert not intake.resume_late({A: PublishedPosition(3, []), B: PublishedPosition(5, [])})
+    assert intake.resume_late({"binance.depth.AUSDT": PublishedPosition(5, [], whole=True)})
+
+
+def test_ids_that_nobody_has_announced_are_announced_and_wanted() -> None:
+    intake, pushed = late_intake()
+    intake.resume_late({A: PublishedPosition(7, [])})
+    intake.announce({A: [(5, 7)], "unknown": [(1, 2)]})
+    ((topic, gap),) = pushed
+    assert isinstance(gap, Gap)
+    assert (topic, gap.first_id, gap.last_id, gap.cause) == (A, 5, 7, "not sent")
+    assert intake.open_gaps() == {A: [(5, 7)]}
+    assert 0 in intake.incomplete

@@ -180,3 +180,29 @@ def test_a_book_of_before_ids_began_anew_is_none() -> None:
     shard.line(diff(1, 4))
     assert not shard.repairs.took_book(request, BookSnapshot(910, [], [], 0), 0)
     assert shard.asked(POLICY.backoff.cap_ns) is not None
+
+
+def test_a_topic_that_only_released_what_it_had_held_is_probed() -> None:
+    shard = Shard("trade", 1)
+    shard.line(trade(3))
+    shard.repairs.probe(None, 0)
+    shard.intake.expire(HOLD_NS)
+    assert shard.intake.lanes[0].last_id == 3
+    gap = shard.asked(PROBE_AFTER_NS)
+    assert gap is not None
+    assert not gap.probe
+    shard.repairs.took_events(gap, Fetched([trade(2)], (2, 2)), PROBE_AFTER_NS, 7)
+    probe = shard.asked(PROBE_AFTER_NS)
+    assert probe is not None
+    assert (probe.probe, probe.first_id) == (True, 4), "the answer to the gap said nothing of what is newer"
+
+
+def test_a_full_answer_to_a_probe_is_followed_by_another_probe() -> None:
+    shard = Shard("trade", 1)
+    shard.repairs.probe([0], 0)
+    request = shard.asked(0)
+    assert request is not None
+    shard.repairs.took_events(request, Fetched([trade(number) for number in range(2, 2 + POLICY.page)], None), 0, 7)
+    again = shard.asked(0)
+    assert again is not None
+    assert (again.probe, again.first_id) == (True, 2 + POLICY.page)

@@ -189,3 +189,24 @@ def test_the_final_state_of_a_bar_follows_every_other_and_nothing_follows_it() -
     topic = coverage(BAR)
     states = [bar(5), bar(59), bar(59, final=True), bar(60), bar(59, final=True)]
     assert [topic.admit(state) for state in states] == [*states[:3], None, None]
+
+
+def test_what_fills_a_gap_is_new_also_when_a_life_sends_it_in_its_order() -> None:
+    trade, state = Trade(5, "1", "1", True, 0, 0, 1), Coverage(9, [(4, 6)])
+    state.learn(CHAIN.number)
+    assert state.admit(trade) == Backfilled(trade)
+    assert state.admit(trade) is None
+    assert (list(state.open), state.last_id) == ([(4, 4), (6, 6)], 9)
+    book = Coverage(9, [(4, 6)])
+    book.learn(BOOK.number)
+    assert book.admit(DepthUpdate(4, 6, [], [], 0, 1)) is None, "only a book heals a book"
+
+
+def test_a_final_bar_fills_a_gap_also_when_a_life_sends_it_in_its_order() -> None:
+    bars = Coverage(200, [(60, 119)])
+    bars.learn(BAR.number)
+    last = Kline(60, 119, "1", "1", "1", "1", "1", "1", "1", "1", 0, 0, 0, True, 119, 1)
+    update = Kline(60, 119, "1", "1", "1", "1", "1", "1", "1", "1", 0, 0, 0, False, 90, 1)
+    assert bars.admit(update) is None
+    assert bars.open
+    assert bars.admit(last) is not None

@@ -144,6 +144,11 @@ def test_what_a_worker_loses_is_announced_where_ids_prove_it(kind: StreamKind) -
         assert pipeline.sequencer.found_holes == {}
 
 
+def linked(kind: StreamKind) -> bool:
+    """Whether the ids show what is missing between two events."""
+    return kind.continuity.chained or kind.continuity.link is Link.NEXT_BAR
+
+
 @each_kind
 def test_what_a_subscriber_misses_is_lost_with_its_ids_where_they_are_known(kind: StreamKind) -> None:
     pipeline = Pipeline(kind.continuity)
@@ -153,7 +158,7 @@ def test_what_a_subscriber_misses_is_lost_with_its_ids_where_they_are_known(kind
     pipeline.receive(lost)
     assert len(pipeline.publish()) == 1
     pipeline.receive(after)
-    ids = missing_ids(kind, 2) if kind.continuity.chained else (None, None)
+    ids = missing_ids(kind, 2) if linked(kind) else (None, None)
     assert pipeline.deliver() == [Lost(T, 2, 2, *ids), after]
 
 
@@ -166,8 +171,7 @@ def test_between_two_lives_of_the_aggregator_the_link_of_ids_tells_what_is_lost(
     second_life = Sequencer(2)
     second_life.take(wire.batch_of(T, [after], pipeline.number), 9)
     given = pipeline.deliver([frame for _, _, frame in second_life.publish(9)])
-    linked = kind.continuity.chained or kind.continuity.link is Link.NEXT_BAR
-    lost = [Lost(T, 0, -1, *missing_ids(kind, 2))] if linked else []
+    lost = [Lost(T, 0, -1, *missing_ids(kind, 2))] if linked(kind) else []
     assert given == [*lost, after]
 
 

@@ -49,15 +49,21 @@ def stamped(
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20), st.booleans()), max_size=40))
 def test_published_ids_never_go_back_and_every_hole_is_announced_once(batches: list[tuple[int, int, bool]]) -> None:
-    sequencer, events, sequences = Sequencer(1), list[Event](), list[int]()
+    sequencer, events, late, sequences = Sequencer(1), list[Event](), list[Event](), list[int]()
     for first, count, publishes in [*batches, (60, 1, True)]:
         sequencer.take(batch_of("t", [trade(number) for number in range(first, first + count)]), 9)
         for header, batch in published(sequencer) if publishes else []:
             sequences.append(header.sequence)
-            events += batch
+            (late if isinstance(batch[0], Backfilled) else events).extend(batch)
             assert (header.count, header.first_id, header.last_id) == (len(batch), batch[0].first_id, batch[-1].last_id)
     assert sequences == list(range(1, len(sequences) + 1))
     assert all(later.first_id == earlier.last_id + 1 for earlier, later in itertools.pairwise(events))
+    missing = {
+        number for event in events if isinstance(event, Gap) for number in range(event.first_id, event.last_id + 1)
+    }
+    filled = [event.first_id for event in late]
+    assert len(set(filled)) == len(filled)
+    assert missing.issuperset(filled)
     assert sequencer.gaps == sum(isinstance(event, Gap) for event in events)
     assert sequencer.events + sequencer.old_events == sum(count for _, count, _ in batches) + 1
 

@@ -162,7 +162,7 @@ async def test_a_hello_tells_which_announced_ids_the_worker_will_still_send(tmp_
     receiver.start()
     await until(lambda: len(receiver.got) == 3)
     hello = receiver.hellos[-1]
-    assert (hello.acknowledged, hello.open) == (
+    assert (hello.dropped_after, hello.open) == (
         {topic: (CHAIN.number, 19)},
         {topic: [(3, 4), (6, 6), (8, 8), (11, 12)]},
     )
@@ -203,6 +203,6 @@ async def test_a_void_for_an_old_gap_does_not_move_a_topic_back(tmp_path: Path) 
     second = Receiver(f"ipc://{tmp_path}/push")
     second.start()
     await until(lambda: len(second.got) == 2)
-    assert second.hellos[-1].acknowledged == {"binance.trade.BTCUSDT": (CHAIN.number, 100)}
+    assert second.hellos[-1].dropped_after == {"binance.trade.BTCUSDT": (CHAIN.number, 100)}
     bundle_sender.close()
     second.close()

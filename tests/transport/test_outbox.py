@@ -148,3 +148,24 @@ def test_a_closed_outbox_takes_nothing_and_other_letters_say_nothing() -> None:
 def test_what_cannot_be_read_raises_a_plain_error(frames: tuple[bytes, ...]) -> None:
     with pytest.raises((ValueError, IndexError)):
         Line().outbox.heard(*frames)
+
+
+def test_where_a_life_began_is_not_claimed_as_safe_before_anything_of_it_is_acknowledged() -> None:
+    line = Line()
+    line.outbox.reached = lambda: {T: (CHAIN.number, 9)}
+    line.outbox.greet()
+    assert (line.hello().acknowledged, line.hello().dropped_after) == ({}, {T: (CHAIN.number, 9)})
+    line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
+    line.outbox.heard(bundle_protocol.numbered(bundle_protocol.ACK, 1))
+    line.outbox.heard(bundle_protocol.CHALLENGE)
+    assert (line.hello().acknowledged, line.hello().dropped_after) == ({T: (CHAIN.number, 9)}, {})
+
+
+def test_ids_that_a_new_aggregator_has_forgotten_are_told() -> None:
+    line = Line()
+    told: list[object] = []
+    line.outbox.on_forgotten = told.append
+    line.outbox.reached = lambda: {T: (CHAIN.number, 12), "unknown": (CHAIN.number, 5)}
+    line.outbox.greet()
+    line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
+    assert told == [{T: [(10, 12)]}]

@@ -28,7 +28,7 @@ class Around:
         self.busy = False
         self.sent: list[bytes] = []
         self.ring = ReplayRing(10_000, 10**18)
-        self.sequencer = begun(4, {}, 0)
+        self.sequencer = begun(4, {}, 0, 0)
         self.relay = Relay(self.sequencer, self.ring, self, self, self.sent.append)
 
     def taken(self) -> dict[bytes, int]:
@@ -54,8 +54,8 @@ class Around:
 
 
 def test_numbering_begins_anew_later_than_before_whatever_the_clock_says() -> None:
-    assert begun(9, {}, 4).epoch == 10
-    sequencer = begun(9, {T: PublishedPosition(5, [(2, 3)])}, 40)
+    assert [begun(9, {}, 4, salt).epoch for salt in (0, 7)] == [10, 17], "no two lives with one epoch"
+    sequencer = begun(9, {T: PublishedPosition(5, [(2, 3)])}, 40, 7)
     assert (sequencer.epoch, sequencer.gaps_open) == (40, 1)
 
 
