@@ -27,7 +27,7 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.sequencing.coverage import NOT_KNOWN
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
@@ -425,6 +425,8 @@ class ManyLives(RuleBasedStateMachine):
     @rule()
     def patience_ends(self) -> None:
         self.now_ns += PATIENCE
+        for state in self.state._doubtful.values():  # a life that repeats comes to what is new before doubts end
+            state.doubted_until_ns = NO_ID
         self.state.tick(self.now_ns)
 
     @rule(given=st.integers(0, 3))
