@@ -18,10 +18,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from k2workers.events import BookSnapshot, DepthUpdate, Event, Level
+import msgspec
+
+from k2workers.events import BookSnapshot, DepthUpdate, Event
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import NOT_RECEIVED, Verdict
+from k2workers.sequencing.order_book import OrderBook
 from k2workers.sequencing.ranges import Range
 
 MAX_BUFFERED = 600
@@ -31,7 +34,7 @@ MAX_BUFFERED = 600
 class BookLane(ChainLane):
     """One diff-depth topic."""
 
-    __slots__ = ("_buffer", "_snapshot", "needs_snapshot", "patient")
+    __slots__ = ("_asked", "_buffer", "_snapshot", "needs_snapshot", "patient")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -41,6 +44,8 @@ class BookLane(ChainLane):
         """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
         self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_BUFFERED)
         self._snapshot: BookSnapshot | None = None
+        self._asked = False
+        """Whether the book is only published anew: the chain up to the last id is unbroken."""
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         return super().offer(event, now_ns, hold_ns if self.patient else 0)
@@ -67,9 +72,21 @@ class BookLane(ChainLane):
     def _still_new(self, event: Event) -> bool:
         return False  # a diff that comes late heals nothing: only a whole book does
 
+    def ask_book(self) -> bool:
+        """Publish a book anew, for those who have none; False if one is under way, or nothing is known of the topic yet."""
+        if self.needs_snapshot or self.last_id is None:
+            return False
+        self._await_snapshot()
+        self._asked = True
+        return True
+
     def offer_snapshot(self, snapshot: BookSnapshot) -> bool:
         """Take a fetched book; False if it is too old for the diffs at hand (step 3) and another is needed."""
-        if not self._buffer or snapshot.last_update_id < self._buffer[0].first_update_id - 1:
+        if not self._buffer and not self._asked:
+            return False
+        # The chain is unbroken: what comes next begins right after the last id.
+        first_id = self._buffer[0].first_update_id if self._buffer else (self.last_id or 0) + 1
+        if snapshot.last_update_id < first_id - 1:
             return False
         self._snapshot = snapshot
         self._heal()
@@ -77,8 +94,11 @@ class BookLane(ChainLane):
 
     @property
     def awaits_fetch(self) -> bool:
-        """Whether a snapshot must be fetched: one is needed, diffs are buffered (step 1), and none is at hand."""
-        return self.needs_snapshot and self._snapshot is None and len(self._buffer) > 0
+        """Whether a snapshot must be fetched: one is needed, diffs are buffered (step 1), and none is at hand.
+
+        A topic that had a book needs no diff: a quiet one could not be asked for otherwise.
+        """
+        return self.needs_snapshot and self._snapshot is None and (len(self._buffer) > 0 or self._asked)
 
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         super()._accept_run(events, last_id)
@@ -100,34 +120,21 @@ class BookLane(ChainLane):
 
     def _await_snapshot(self) -> None:
         self.needs_snapshot = True
+        self._asked = False
         self._buffer.clear()
         self._snapshot = None
 
     def _heal(self) -> None:
         """Steps 4 and 5, once the diffs have reached the snapshot."""
         snapshot = self._snapshot
-        if snapshot is None or self.last_id is None or self.last_id < snapshot.last_update_id or not self._buffer:
+        if snapshot is None or self.last_id is None or self.last_id < snapshot.last_update_id:
             return
-        bids, asks = dict(snapshot.bids), dict(snapshot.asks)
-        for diff in self._buffer:
-            if diff.last_update_id > snapshot.last_update_id:
-                _apply(bids, diff.bids)
-                _apply(asks, diff.asks)
-        self.ready.append(BookSnapshot(self.last_id, _sorted(bids, reverse=True), _sorted(asks), snapshot.received_ns))
+        book = OrderBook()
+        for event in (snapshot, *self._buffer):
+            book.take(event)
+        self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=snapshot.received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
-        self.needs_snapshot = False
+        self.needs_snapshot = self._asked = False
         self._snapshot = None
         self._buffer.clear()
-
-
-def _apply(side: dict[str, str], levels: list[Level]) -> None:
-    for price, quantity in levels:
-        if float(quantity):
-            side[price] = quantity
-        else:
-            side.pop(price, None)
-
-
-def _sorted(side: dict[str, str], *, reverse: bool = False) -> list[Level]:
-    return sorted(side.items(), key=lambda level: float(level[0]), reverse=reverse)

@@ -29,6 +29,8 @@ class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
     """Ids of which it was told that no event will come: ``Void``, ``GivenUp``, ``Lost``. If one comes all the same, it is given."""
     next_open_ns: int = NO_ID
     """When the bar after the last one opens, if the last one's final state was given."""
+    whole: bool = False
+    """Of a topic of book changes: a whole book was given, and everything since that changes it."""
 
 
 class Position(msgspec.Struct, frozen=True):

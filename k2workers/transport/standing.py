@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from k2workers import wire
-from k2workers.continuity import numberings_ahead
+from k2workers.continuity import Repair, numberings_ahead
 from k2workers.events import (
     ANNOUNCEMENT_SCHEMAS,
     DATA_SCHEMAS,
@@ -13,18 +13,20 @@ from k2workers.events import (
     Backfilled,
     BookSnapshot,
     Event,
+    Gap,
     GivenUp,
     Reset,
     Void,
 )
 from k2workers.sequencing.coverage import FINAL_NS, NO_ID, NOT_KNOWN, Admit, Coverage
 from k2workers.sequencing.ranges import Range
+from k2workers.transport.book_wait import BookWait
 from k2workers.transport.position import TopicPosition
 
 _AHEAD = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
 """Batches before whose first id nothing will come any more."""
 
-PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range], int]
+PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range], bool]
 """Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
 
@@ -35,18 +37,9 @@ class Standing(Coverage):
     """
 
     __slots__ = (
-        "_closed_list",
-        "_open_list",
-        "asked_ns",
-        "deadline_ns",
-        "doubted",
-        "doubted_until_ns",
-        "epoch",
-        "former",
-        "held",
-        "renewed",
-        "sequence",
-    )
+        "_closed_list", "_open_list", "asked_ns", "by_book", "deadline_ns", "doubted", "doubted_until_ns", "epoch", "former", "held",
+        "renewed", "sequence", "wait", "whole",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,16 +65,34 @@ class Standing(Coverage):
         self.doubted_until_ns = NO_ID
         self.deadline_ns = 0
         self.asked_ns = 0
+        self.by_book = False
+        """Whether the events are changes of a book, of use only to those who have a whole one."""
+        self.whole = False
+        """Whether the program has a whole book, which the next event continues."""
+        self.wait: BookWait | None = None
+        """Set while it has none and somebody can be asked for one."""
 
     @classmethod
     def at(cls, position: TopicPosition) -> Standing:
         """A topic that stands there."""
         state = cls(position.epoch, position.sequence, position.last_id, position.open, position.closed)
-        state.last_time_ns, state.renewed = position.last_time_ns, position.renewed
-        state.next_open_ns = position.next_open_ns
+        state.last_time_ns, state.renewed, state.whole = position.last_time_ns, position.renewed, position.whole
         if position.continuity != NOT_KNOWN:
             state.learn(position.continuity)
         return state
+
+    def learn(self, number: int) -> None:
+        super().learn(number)
+        self.by_book = self.chained and self.continuity.repair is Repair.BOOK
+
+    def begin_anew(self, number: int, first_new_id: int) -> None:
+        super().begin_anew(number, first_new_id)
+        self.whole = False
+
+    @property
+    def holding(self) -> bool:
+        """Whether what comes is held until there is a whole book."""
+        return self.wait is not None and self.wait.holding
 
     @property
     def heard(self) -> bool:
@@ -92,7 +103,7 @@ class Standing(Coverage):
         """Where it stands."""
         return (
             self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self._open_list,
-            self.renewed, self._closed_list, self.next_open_ns,
+            self.renewed, self._closed_list, self.whole,
         )  # fmt: skip
 
     def note_ranges(self) -> None:
@@ -139,6 +150,16 @@ class Standing(Coverage):
         # Before the topic's start: it may be far below what comes next, and of a gap that was announced to others.
         return None if self.last_id == NO_ID and self.chained else super()._admit_closing(event)
 
+    def _admit_gap(self, gap: Event) -> Event | None:
+        fresh = super()._admit_gap(gap)
+        self.whole = self.whole and fresh is None
+        return fresh
+
+    def _admit_snapshot(self, snapshot: Event) -> Event | None:
+        fresh = super()._admit_snapshot(snapshot)
+        self.whole = self.whole or fresh is not None
+        return fresh
+
     def _admit_late(self, late: Backfilled) -> Event | None:
         # Its gap may have been announced in a life that ended before we heard of it.
         if self.renewed and self.chained and NO_ID != self.last_id < late.first_id:
@@ -151,6 +172,8 @@ class Standing(Coverage):
         Void: _admit_closing,
         GivenUp: _admit_closing,
         Backfilled: _admit_late,
+        Gap: _admit_gap,
+        BookSnapshot: _admit_snapshot,
     }
 
 

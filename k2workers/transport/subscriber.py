@@ -25,9 +25,9 @@ from k2workers import wire
 from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC, Event
-from k2workers.transport import replay_server
+from k2workers.transport import books_server, replay_server
 from k2workers.transport.endpoint import next_port
-from k2workers.transport.position import Position
+from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import (
     ASK_AGAIN_NS,
     Delivery,
@@ -43,6 +43,12 @@ DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 TICK_S = 0.1
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
+
+BOOKS_WAITING = 16
+"""Whole books that wait to be read; a prefix may bring hundreds, of a megabyte each."""
+
+BOOKS_AGAIN_NS = 2_000_000_000
+"""How often a joiner asks for the books of a prefix until it has all of them; one that has none may be asked for by itself meanwhile."""
 
 REFUSAL_AGAIN_S = 60.0
 """While two publishers speak at once, how often that is logged."""
@@ -98,6 +104,9 @@ class Subscriber:
     earlier subscriber's ``position()``) goes on from there: each event once, as far as the feed still has it. ``recover``
     False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint`` for it, which is the next port of
     ``endpoint``'s host unless given; with an endpoint that has no next port (ipc), not giving it is ``recover`` False.
+    Topics of book changes (``depth``) begin with a ``BookSnapshot`` that the next event continues, and go on with one after every ``Lost``: it is
+    asked for at ``books_endpoint``, the next port of ``snapshot_endpoint`` unless given (None: nobody is asked). If it does not come within two
+    seconds, the changes come without it, and it follows when it can be had.
     ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
     ``Lost``). Raises ConfigError for a topic or endpoint that cannot be.
     """
@@ -109,6 +118,7 @@ class Subscriber:
         *,
         snapshot: bool = False,
         snapshot_endpoint: str = "",
+        books_endpoint: str | None = "",
         position: Position | None = None,
         recover: bool = True,
         high_water_mark: int = 100_000,
@@ -122,7 +132,10 @@ class Subscriber:
         recover = recover and bool(snapshot_endpoint)
         self.topics = tuple(topics)
         self._recover = recover
-        self._reassembly = Reassembly(position, **({} if recover else {"patience_ns": 0}))
+        if books_endpoint == "":
+            books_endpoint = next_port(snapshot_endpoint)
+        self._books = recover and bool(books_endpoint)
+        self._reassembly = Reassembly(position, books=self._books, **({} if recover else {"patience_ns": 0}))
         self._begun: Delivery | None = None
         """The batch that is being given, an event at a time."""
         self._begun_at = 0
@@ -132,6 +145,12 @@ class Subscriber:
         self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
         if snapshot_endpoint:
             connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
+        self._asking_books = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=BOOKS_WAITING))
+        self._asking_books.setsockopt(
+            zmq.IMMEDIATE, 1
+        )  # a question that nobody hears is not to wait: it is asked again
+        if self._books and books_endpoint:
+            connect(self._asking_books, books_endpoint, setting="books_endpoint")
         self._snapshot_endpoint = snapshot_endpoint
         self._snapshot = snapshot
         for topic in self.topics:
@@ -146,6 +165,14 @@ class Subscriber:
         self._unanswered: set[str] = set()
         """Topics whose newest sequences were asked for."""
         self._asked_ns = 0
+        # Whoever goes on from a position knows the topics; what has begun since begins with a book of its own.
+        self._bookless = dict.fromkeys(t for t in self.topics if self._books and not self._reassembly.has_joined(t))
+        if self._books:
+            self._bookless |= dict.fromkeys(self._reassembly.unheard)
+        """Topics and prefixes of which all books are asked for."""
+        self._books_of_another_life = False
+        """Whether a book came since the last end of an answer that is of no use, as the aggregator lives anew."""
+        self._books_asked_ns = -BOOKS_AGAIN_NS
         self._refusal_told_s = -REFUSAL_AGAIN_S
         self._subscribed = False
         self._left_waiting = False
@@ -166,6 +193,10 @@ class Subscriber:
         """Where the program stands: everything that the iteration has given. Save it, and pass it to a new Subscriber."""
         return self._reassembly.position(self._begun, self._begun_at)
 
+    def place(self, topic: str) -> TopicPosition | None:
+        """Where the program stands in one topic (which is no topic that it is in the middle of a batch of); None before anything of it came."""
+        return self._reassembly.place(topic)
+
     def batches(self) -> Batches:
         """The same items, a batch at a time: less work an event. Both ways may be mixed."""
         return Batches(self._next_batch, self._wait_plainly, self._wait_later)
@@ -180,6 +211,7 @@ class Subscriber:
             watcher.stop()
         self._socket.close()
         self._asking.close()
+        self._asking_books.close()
         self._context.term()
 
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
@@ -221,6 +253,37 @@ class Subscriber:
                 _log.error("reply_unreadable", error=str(error))
             self._ask(now_ns)
         return True
+
+    def _take_books(self) -> bool:
+        """Read whole books that have arrived, a few a call. Returns whether more may wait."""
+        if self._is_full():
+            return False
+        for _ in range(4):
+            if not readable(self._asking_books):
+                return False
+            word, *rest = self._asking_books.recv_multipart(zmq.NOBLOCK)
+            try:
+                if word == books_server.BOOK:
+                    self._books_of_another_life |= not self._reassembly.book(rest[0], self._clock.now_ns)
+                elif word == books_server.END and self._books_of_another_life:
+                    self._books_of_another_life = False
+                elif word == books_server.END:
+                    self._bookless.pop(rest[0].decode(), None)
+            except (wire.WireError, IndexError, ValueError) as error:
+                _log.error("reply_unreadable", error=str(error))
+        return True
+
+    def _ask_books(self, now_ns: int) -> None:
+        if self._bookless and now_ns - self._books_asked_ns >= BOOKS_AGAIN_NS:
+            self._books_asked_ns = now_ns
+            for wanted in self._bookless:
+                self._say_books(wanted)
+        for topic in self._reassembly.book_questions(now_ns):
+            self._say_books(topic)
+
+    def _say_books(self, wanted: str) -> None:
+        with contextlib.suppress(zmq.Again):  # asked again at a later tick
+            self._asking_books.send_multipart([books_server.BOOK, wanted.encode()], zmq.NOBLOCK)
 
     def _is_full(self) -> bool:
         """Whether enough items wait for the program; then new ones stay in ZeroMQ until it has read some."""
@@ -274,6 +337,8 @@ class Subscriber:
                 for topic in self._unanswered:
                     self._say(replay_server.NEWEST, topic.encode())
             self._ask(now_ns)
+            if self._books:
+                self._ask_books(now_ns)
 
     def _report_refusal(self) -> None:
         refused, now_s = self._reassembly.refused_epoch, time.monotonic()
@@ -367,8 +432,9 @@ class Subscriber:
             self._tick()
         more = self._take_published()
         more = self._take_replies() or more
+        more = self._take_books() or more
         if not more and not self._reassembly.ready:
-            zmq.select([self._socket, self._asking], [], [], TICK_S)
+            zmq.select([self._socket, self._asking, self._asking_books], [], [], TICK_S)
 
     def _await_subscribed(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -385,6 +451,7 @@ class Subscriber:
         self._watchers = [
             SocketWatcher(self._socket, lambda: self._turn(self._take_published)),
             SocketWatcher(self._asking, lambda: self._turn(self._take_replies)),
+            SocketWatcher(self._asking_books, lambda: self._turn(self._take_books)),
         ]
         for watcher in self._watchers:
             watcher.start()

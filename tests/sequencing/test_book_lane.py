@@ -158,3 +158,42 @@ class FollowedBook(RuleBasedStateMachine):
 
 TestFollowedBook = FollowedBook.TestCase
 TestFollowedBook.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_book_that_is_asked_for_is_published_anew_at_the_place_where_the_topic_stands() -> None:
+    lane = BookLane("t")
+    assert not lane.ask_book(), "nothing is known of the topic yet: its first book comes by itself"
+    lane.offer(diff(1, 2), 0, 0)
+    assert not lane.ask_book(), "one is under way"
+    lane.offer_snapshot(book(2, ("5", "1")))
+    taken(lane)
+    assert lane.ask_book()
+    assert lane.awaits_fetch, "a quiet topic has no diff to wait for"
+    assert not lane.offer_snapshot(book(1)), "older than what was published"
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(book(2, ("5", "1")))
+    assert taken(lane) == [book(2, ("5", "1"))]
+    assert not lane.needs_snapshot
+
+
+def test_a_book_that_is_asked_for_may_be_ahead_of_the_topic() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")))
+    taken(lane)
+    lane.ask_book()
+    assert lane.offer_snapshot(book(4, ("6", "1")))
+    assert (taken(lane), lane.needs_snapshot) == ([], True)
+    lane.offer(diff(3, 5, ("7", "1")), 0, 0)
+    assert taken(lane) == [diff(3, 5, ("7", "1")), book(5, ("7", "1"), ("6", "1"))]
+
+
+def test_a_hole_after_a_book_was_asked_for_wants_one_that_is_newer() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")))
+    lane.ask_book()
+    lane.offer_snapshot(book(8, ("6", "1")))
+    lane.offer(diff(10, 11), 0, 0)
+    assert lane.awaits_fetch
+    assert not lane.offer_snapshot(book(8)), "between it and the next diff is a hole"

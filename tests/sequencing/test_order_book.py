@@ -1,0 +1,79 @@
+"""One whole book: what a snapshot and the diffs after it make, what makes it void, and its bound."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2workers.events import BookSnapshot, DepthUpdate, Gap, Level
+from k2workers.sequencing.order_book import OrderBook
+
+
+def snapshot(last_id: int, *bids: Level) -> BookSnapshot:
+    return BookSnapshot(last_id, list(bids), [("9", "1")], 5)
+
+
+def diff(first: int, last: int, *bids: Level) -> DepthUpdate:
+    return DepthUpdate(first, last, list(bids), [], last, last)
+
+
+def test_there_is_no_book_before_the_first_snapshot() -> None:
+    book = OrderBook()
+    book.take(diff(1, 2, ("5", "1")))
+    assert not book.whole
+
+
+def test_diffs_continue_a_snapshot_best_levels_first() -> None:
+    book = OrderBook()
+    book.take(snapshot(10, ("5", "1"), ("4", "2")))
+    book.take(diff(11, 12, ("10", "3"), ("4", "0.000")))
+    book.take(diff(13, 13, ("5.5", "1")))
+    assert book.whole
+    assert book.snapshot() == BookSnapshot(13, [("10", "3"), ("5.5", "1"), ("5", "1")], [("9", "1")], 13)
+
+
+def test_what_the_snapshot_holds_already_changes_nothing_and_what_spans_its_end_is_applied_whole() -> None:
+    book = OrderBook()
+    book.take(snapshot(10, ("5", "1")))
+    book.take(diff(8, 10, ("5", "7")))
+    assert book.snapshot().bids == [("5", "1")]
+    book.take(diff(9, 12, ("5", "2")))
+    assert (book.last_id, book.snapshot().bids) == (12, [("5", "2")])
+
+
+def test_missing_ids_a_gap_or_a_loss_leave_no_book_until_the_next_snapshot() -> None:
+    for harm in (diff(12, 13), Gap(11, 12, "", 0), None):
+        book = OrderBook()
+        book.take(snapshot(10, ("5", "1")))
+        if harm is None:
+            book.lose()
+        else:
+            book.take(harm)
+        assert not book.whole
+        book.take(diff(14, 14, ("6", "1")))
+        assert not book.whole
+        book.take(snapshot(20, ("7", "1")))
+        assert (book.whole, book.snapshot().bids) == (True, [("7", "1")])
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 2)), max_size=200))
+def test_past_the_bound_the_farthest_levels_go(changes: list[tuple[int, int]]) -> None:
+    book, whole = OrderBook(max_levels=10), OrderBook()
+    for made in (book, whole):
+        made.take(BookSnapshot(0, [], [], 0))
+        for number, (price, quantity) in enumerate(changes, 1):
+            made.take(
+                DepthUpdate(number, number, [(str(price), str(quantity))], [(str(price + 100), str(quantity))], 0, 0)
+            )
+    kept, all_of_it = book.snapshot(), whole.snapshot()
+    assert len(kept.bids) <= 20
+    assert len(kept.asks) <= 20
+    assert set(kept.bids) <= set(all_of_it.bids)
+
+
+def test_the_nearest_levels_of_both_sides_stay() -> None:
+    book = OrderBook(max_levels=2)
+    book.take(BookSnapshot(1, [(str(n), "1") for n in range(5)], [(str(n + 10), "1") for n in range(5)], 0))
+    assert len(book.bids) == 5, "a snapshot is the venue's, and not cut before the next diff"
+    book.take(diff(2, 2))
+    assert (book.snapshot().bids, book.snapshot().asks) == ([("4", "1"), ("3", "1")], [("10", "1"), ("11", "1")])
