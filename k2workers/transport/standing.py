@@ -26,7 +26,7 @@ from k2workers.transport.position import TopicPosition
 _AHEAD = DATA_SCHEMAS | ANNOUNCEMENT_SCHEMAS
 """Batches before whose first id nothing will come any more."""
 
-PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range], bool]
+PositionFields = tuple[int, int, int, int, int, list[Range], bool, list[Range], int, bool]
 """Where a topic stands, in the field order of ``TopicPosition``; a tuple, because one is made for each batch."""
 
 
@@ -77,6 +77,7 @@ class Standing(Coverage):
         """A topic that stands there."""
         state = cls(position.epoch, position.sequence, position.last_id, position.open, position.closed)
         state.last_time_ns, state.renewed, state.whole = position.last_time_ns, position.renewed, position.whole
+        state.next_open_ns = position.next_open_ns
         if position.continuity != NOT_KNOWN:
             state.learn(position.continuity)
         return state
@@ -103,7 +104,7 @@ class Standing(Coverage):
         """Where it stands."""
         return (
             self.epoch, self.sequence, self.last_id, self.last_time_ns, self.continuity_number, self._open_list,
-            self.renewed, self._closed_list, self.whole,
+            self.renewed, self._closed_list, self.next_open_ns, self.whole,
         )  # fmt: skip
 
     def note_ranges(self) -> None:

@@ -166,9 +166,8 @@ class Subscriber:
         """Topics whose newest sequences were asked for."""
         self._asked_ns = 0
         # Whoever goes on from a position knows the topics; what has begun since begins with a book of its own.
-        self._bookless = dict.fromkeys(t for t in self.topics if self._books and not self._reassembly.has_joined(t))
-        if self._books:
-            self._bookless |= dict.fromkeys(self._reassembly.unheard)
+        unknown = [t for t in self.topics if not self._reassembly.has_joined(t)] + self._reassembly.unheard
+        self._bookless = dict.fromkeys(unknown if self._books else ())
         """Topics and prefixes of which all books are asked for."""
         self._books_of_another_life = False
         """Whether a book came since the last end of an answer that is of no use, as the aggregator lives anew."""
