@@ -7,7 +7,8 @@ Parts, in reading order:
 ``inbox``, ``relay``           the aggregator's end: each bundle once, published, acknowledged when a checkpoint covers it
 ``ring``                       the newest frames that were published
 ``standing``, ``reassembly``   a subscriber's end: what is new, what is missing, what is lost; ``position`` is what it saves
-``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``subscriber``   their sockets
+``book_wait``                  a subscriber's wait for a whole book, without which changes of a book are of no use
+``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
 
 Three rules hold everywhere:
 
@@ -33,6 +34,7 @@ heartbeat      aggregator, subscribers  this life speaks; every subscription mad
 SINCE          subscriber, aggregator   batches of a topic from n on, as far as the ring has them; answered with the first and newest it has
 NEWEST         subscriber, aggregator   the newest numbers of topics: what a subscriber did not hear of
 LAST           subscriber, aggregator   the last batch of topics, for one who joins late
+BOOK           subscriber, books        the whole books of topics, each as of batch n of this life: it stands for every batch up to n
 =============  =======================  =====================================================================================
 
 What is durable, where, and until when:
@@ -45,6 +47,7 @@ a bundle                    the worker            ACK; beyond the bound the olde
 positions, gaps             the checkpoint file   the next one; it holds a moment two seconds old, so that frames could leave
 open gaps                   worker, aggregator    filled, void or given up; each tells the other after a death (HELLO, WELCOME)
 a frame                     the ring              the bound in bytes or seconds; it dies with the aggregator
+a whole book                books                 its process dies; the venue is asked again by the worker that serves the topic
 a subscriber's place        its program           the program saves the next one
 ==========================  ====================  ===========================================================================
 
@@ -58,6 +61,8 @@ aggregator                  the next life reads the checkpoint and answers bundl
                             not acknowledged; subscribers find a new epoch, drop by id what they had, and name what ids show to be missing
 checkpoint file             (or it cannot be written) nothing is acknowledged; workers keep up to their bound; HELLO alone tells where topics stood
 subscriber                  its next life goes on from the position that it saved; the ring has what came meanwhile, or it is ``Lost``
+books                       its next life names the books that it has, and the workers publish the others anew, for everybody; whoever
+                            joins meanwhile is given changes without a book after a while, and the book as soon as there is one
 link                        whoever missed a number notices: the aggregator by the next BUNDLE or PING, a subscriber by the next
                             publication or, after a heartbeat that was missed, by NEWEST
 venue's ids                 (they begin anew) the worker sends a ``Reset``; all batches after it are of the next numbering, and whatever

@@ -402,14 +402,8 @@ class Reassembly:
     def _deliver(self, state: Standing, header: wire.Header, frame: bytes) -> None:
         """The topic's next batch: what of it is new goes to ``ready``."""
         try:
-            if state.continuity_number == NOT_KNOWN and self._awaits_book(state, header):
-                self._keep(state, header, frame)
-                return
             events = wire.decode_events(frame, header)
-            if header.continuity != state.continuity_number and not self._learn(state, header, events):
-                state.sequence = header.sequence
-                if state.renewed and not state.same_numbering(header):
-                    self._doubt(header.topic, state, frame)
+            if header.continuity != state.continuity_number and not self._learn_next(state, header, events, frame):
                 return
         except (wire.WireError, ValueError) as error:
             self._cannot_read(state, header, str(error))
@@ -417,7 +411,9 @@ class Reassembly:
         if state.renewed and not self._compare_lives(state, header, events):
             state.sequence = header.sequence
             return
-        if not state.all_new(header.schema, header.first_id):
+        # The nearly always right answer first, without a call.
+        plain = header.first_id > state.last_id and header.schema in DATA_SCHEMAS and not state.bars
+        if not plain and not state.all_new(header.schema, header.first_id):
             self._give_new(state, header, events, header.sequence)
             return
         if state.chained and header.first_id != state.last_id + 1 and (missing := state.missing_before(header)):
@@ -428,6 +424,18 @@ class Reassembly:
         before = state.position_fields()
         state.sequence, state.last_id = header.sequence, header.last_id
         self._give(header, state, events, before)
+
+    def _learn_next(self, state: Standing, header: wire.Header, events: list[Event], frame: bytes) -> bool:
+        """The topic's next batch is of another continuity number than those before it. Returns whether it is to be given now."""
+        if state.continuity_number == NOT_KNOWN and self._awaits_book(state, header):
+            self._keep(state, header, frame)
+            return False
+        if self._learn(state, header, events):
+            return True
+        state.sequence = header.sequence
+        if state.renewed and not state.same_numbering(header):
+            self._doubt(header.topic, state, frame)
+        return False
 
     def _learn(self, state: Standing, header: wire.Header, events: list[Event]) -> bool:
         """A batch of another continuity number than those before it: the first of its topic, or of another numbering.
@@ -691,6 +699,7 @@ class Reassembly:
         before = state.position_fields()
         self._forget_held(state, header.sequence)
         self._forget_former(state)
+        self._forget_doubted(header.topic, state)
         for event in events:
             state.admit(event)
         state.note_ranges()

@@ -132,8 +132,7 @@ class Subscriber:
         recover = recover and bool(snapshot_endpoint)
         self.topics = tuple(topics)
         self._recover = recover
-        if books_endpoint == "":
-            books_endpoint = next_port(snapshot_endpoint)
+        books_endpoint = next_port(snapshot_endpoint) if books_endpoint == "" else books_endpoint
         self._books = recover and bool(books_endpoint)
         self._reassembly = Reassembly(position, books=self._books, **({} if recover else {"patience_ns": 0}))
         self._begun: Delivery | None = None
