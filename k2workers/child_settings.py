@@ -46,6 +46,18 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "auto"
 
 
+class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners."""
+
+    endpoint: str
+    snapshot_endpoint: str
+    books_endpoint: str
+    prefixes: tuple[str, ...]
+    environment: str = "dev"
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
 class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's own settings, and how it logs."""
 
@@ -59,6 +71,7 @@ class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoint: str
     snapshot_endpoint: str
+    books_endpoint: str | None
     prefix: str
     log_level: str = "info"
     log_format: str = "auto"

@@ -57,6 +57,7 @@ def run(
     binance_ca_bundle: str | None = None,
     publish_endpoint: str | None = None,
     snapshot_endpoint: str | None = None,
+    books_endpoint: str | None = None,
     checkpoint: str | None = None,
     http_host: str | None = None,
     http_port: int | None = None,
@@ -104,6 +105,8 @@ def run(
         Where subscribers connect.
     snapshot_endpoint
         Where subscribers ask for last values and for what they missed.
+    books_endpoint
+        Where they ask for whole order books; the next port unless given.
     checkpoint
         File from which a restart continues.
     http_host
@@ -210,6 +213,7 @@ def tail(
     *topics: str,
     endpoint: str = "tcp://127.0.0.1:5555",
     snapshot_endpoint: str = "",
+    books_endpoint: str = "",
     count: int | None = None,
     json: bool = False,
 ) -> int:
@@ -223,6 +227,8 @@ def tail(
         Where the feed publishes.
     snapshot_endpoint
         Where it answers for what was missed; the next port unless given.
+    books_endpoint
+        Where it gives whole order books; the port after that unless given.
     count
         Stop after so many events.
     json
@@ -234,7 +240,7 @@ def tail(
         raise ConfigError(
             "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
         )
-    return follow(topics, endpoint, snapshot_endpoint, count, as_json=json)
+    return follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=json)
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from k2workers.errors import ConfigError
@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     http_port: int = Field(9091, ge=0, le=65_535, description="its port; 0: any free one")
     publish_endpoint: str = Field("tcp://127.0.0.1:5555", description="where subscribers connect")
     snapshot_endpoint: str = Field("tcp://127.0.0.1:5556", description="where late joiners ask for last values")
+    books_endpoint: str = Field(
+        "", description="where late joiners get whole order books; the next port of snapshot_endpoint if empty"
+    )
     hold_back_s: float = Field(
         1.0, ge=0, le=60, description="how long a topic waits for missing ids before it announces the gap and goes on"
     )
@@ -126,10 +129,10 @@ class Settings(BaseSettings):
             )  # between them the venue's price is the same
         return value
 
-    @field_validator("publish_endpoint", "snapshot_endpoint")
+    @field_validator("publish_endpoint", "snapshot_endpoint", "books_endpoint")
     @classmethod
-    def _endpoint(cls, value: str) -> str:
-        mistake = mistake_in(value)
+    def _endpoint(cls, value: str, info: ValidationInfo) -> str:
+        mistake = mistake_in(value) if value or info.field_name != "books_endpoint" else ""
         if mistake:
             raise ValueError(mistake)
         return value

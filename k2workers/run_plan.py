@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from k2workers import metrics, sharding
-from k2workers.child_settings import AggregatorSettings, ExchangeSettings, WitnessSettings, WorkerSettings
+from k2workers.child_settings import (
+    AggregatorSettings,
+    BooksSettings,
+    ExchangeSettings,
+    WitnessSettings,
+    WorkerSettings,
+)
 from k2workers.config import Settings
+from k2workers.continuity import Repair
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.rotation import schedule
 from k2workers.simulator.simulator_settings import SimulatorSettings
@@ -18,13 +25,15 @@ from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.transport.endpoint import beside
 from k2workers.venues.binance import BinanceSpot, streams
 
 AGGREGATOR = "aggregator"
+BOOKS = "books"
 EXCHANGE = "exchange"
 WITNESS = "witness"
 
-STOP_ORDER = {"worker": 0, AGGREGATOR: 1, WITNESS: 2, EXCHANGE: 3}
+STOP_ORDER = {"worker": 0, AGGREGATOR: 1, BOOKS: 2, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
 
 DEMO_CONNECTS = 100_000
@@ -95,12 +104,33 @@ class RunPlan:
         settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=own.log_format)
         return self._spec(EXCHANGE, "k2workers.demo_exchange:main", settings)
 
-    def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
+    @property
+    def book_prefixes(self) -> tuple[str, ...]:
+        """Prefixes of the topics of which whole books are kept for joiners."""
+        kinds = [streams.KINDS[name] for name in self.settings.streams]
+        return tuple(f"{self.venue.name}.{kind.kind}." for kind in kinds if kind.continuity.repair is Repair.BOOK)
+
+    def books(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
+        """The process that keeps whole books."""
+        own = self.settings
+        settings = BooksSettings(
+            endpoint=endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            books_endpoint=own.books_endpoint or beside(own.snapshot_endpoint),
+            prefixes=self.book_prefixes,
+            environment=own.environment,
+            log_level=own.log_level,
+            log_format=own.log_format,
+        )
+        return self._spec(BOOKS, "k2workers.books:main", settings)
+
+    def witness(self, endpoint: str, snapshot_endpoint: str, books_endpoint: str | None) -> ChildSpec:
         """The independent subscriber's process."""
         own = self.settings
         settings = WitnessSettings(
             endpoint=endpoint,
             snapshot_endpoint=snapshot_endpoint,
+            books_endpoint=books_endpoint,
             prefix=f"{self.venue.name}.",
             log_level=own.log_level,
             log_format=own.log_format,

@@ -17,10 +17,18 @@ from k2workers.transport.subscriber import Message, Subscriber
 HINT_S = 5.0
 
 
-def follow(topics: Sequence[str], endpoint: str, snapshot_endpoint: str, count: int | None, *, as_json: bool) -> int:
+def follow(
+    topics: Sequence[str],
+    endpoint: str,
+    snapshot_endpoint: str,
+    books_endpoint: str,
+    count: int | None,
+    *,
+    as_json: bool,
+) -> int:
     """Print until ``count`` events, Ctrl-C, SIGTERM or a closed pipe; the exit code."""
     try:
-        asyncio.run(_follow(topics, endpoint, snapshot_endpoint, count, as_json=as_json))
+        asyncio.run(_follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     except BrokenPipeError:
@@ -30,13 +38,21 @@ def follow(topics: Sequence[str], endpoint: str, snapshot_endpoint: str, count: 
 
 
 async def _follow(
-    topics: Sequence[str], endpoint: str, snapshot_endpoint: str, count: int | None, *, as_json: bool
+    topics: Sequence[str],
+    endpoint: str,
+    snapshot_endpoint: str,
+    books_endpoint: str,
+    count: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     left = count
     this_task = asyncio.current_task()
     assert this_task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)
-    async with Subscriber(topics, endpoint, snapshot_endpoint=snapshot_endpoint) as subscriber:
+    async with Subscriber(
+        topics, endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint
+    ) as subscriber:
         hint = asyncio.get_running_loop().call_later(
             HINT_S, lambda: print(f"waiting for events of {', '.join(topics)} from {endpoint} …", file=sys.stderr)
         )

@@ -130,8 +130,11 @@ class Topology:
             serving.cancel()
         listening = await self._record(run_plan.AGGREGATOR, "listening")
         _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
+        if self.plan.book_prefixes:
+            launch(self.plan.books(listening["publish"], listening["snapshot"]))
         if self.settings.demo:
-            launch(self.plan.witness(listening["publish"], listening["snapshot"]))
+            books = await self._books_endpoint()
+            launch(self.plan.witness(listening["publish"], listening["snapshot"], books))
             await ready(run_plan.WITNESS)
         self.waiting_for = "workers"
         for spec in specs:
@@ -139,7 +142,18 @@ class Topology:
             launch(spec)
         for spec in specs:
             await ready(spec.name)
+        self.waiting_for = "books"  # last: nothing but joiners waits for them
+        books = await self._books_endpoint()
+        if books is not None:
+            _log.info("keeping_books", endpoint=books)
         self.waiting_for = ""
+
+    async def _books_endpoint(self) -> str | None:
+        """Where whole books are given, once they are; None if there are none."""
+        if not self.plan.book_prefixes:
+            return None
+        await self.supervisor.wait_ready(run_plan.BOOKS)
+        return str((await self._record(run_plan.BOOKS, "listening"))["books"])
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
         """The record of this kind that a child sends just before it says that it is ready."""
@@ -248,6 +262,8 @@ class Topology:
     def _unready(self) -> list[str]:
         reasons = [f"waiting for {self.waiting_for}"] if self.waiting_for else []
         for name, state in self.supervisor.states().items():
+            if name == run_plan.BOOKS:
+                continue  # joiners wait for it, the feed does not
             if not state["ready"] or state["last_beat_s"] is None or state["last_beat_s"] > BEAT_FRESH_S:
                 reasons.append(f"{name} is not serving")
         for name in self._shard_names:

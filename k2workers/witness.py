@@ -183,6 +183,7 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
         [settings.prefix],
         settings.endpoint,
         snapshot_endpoint=settings.snapshot_endpoint,
+        books_endpoint=settings.books_endpoint,
         high_water_mark=1_000_000,
     ) as subscriber:
         beating = Every(0.5, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")

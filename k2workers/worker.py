@@ -171,6 +171,15 @@ class Worker:
             self._stop.set()
         elif isinstance(message, control_messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
+        elif isinstance(message, control_messages.BooksKept):
+            self._publish_books(message)
+
+    def _publish_books(self, kept: control_messages.BooksKept) -> None:
+        wanted = (
+            self._driver.intake.publish_books(kept.under, frozenset(kept.topics)) if self._driver is not None else 0
+        )
+        if wanted:
+            _log.info("books_wanted", count=wanted)
 
     def _serve_as_well(self, symbols: list[str]) -> None:
         if not symbols or self._driver is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from k2workers import wire
 from k2workers.continuity import Identity, numberings_ahead, renumbered
@@ -229,6 +229,17 @@ class Intake:
         fits = lane.offer_snapshot(snapshot)
         self._flush_ready(topic_index)
         return fits
+
+    def publish_books(self, under: Sequence[str], kept: Collection[str]) -> int:
+        """Somebody keeps only these books of those under these prefixes: have the others published anew. How many that are."""
+        wanted, prefixes = 0, tuple(under)
+        for topic_index, lane in enumerate(self.lanes):
+            if not isinstance(lane, BookLane) or not lane.topic.startswith(prefixes):
+                continue
+            if lane.topic not in kept and lane.ask_book():
+                wanted += 1
+                self._mark_incomplete(topic_index)
+        return wanted
 
     def several_lines(self, several: bool) -> None:
         """Whether more than one line carries the streams: then the other one may bring what a book lacks."""

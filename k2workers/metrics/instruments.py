@@ -86,6 +86,16 @@ AGGREGATOR = ANY_PROCESS | {
 }
 """Metrics of the aggregator."""
 
+BOOKS = ANY_PROCESS | {
+    "k2_books": MetricRow(
+        Gauge, "Order books kept for joiners: whole ones, and those that wait for the venue's", "state"
+    ),
+    "k2_books_lost": MetricRow(Counter, "Times that a book ceased to be whole"),
+    "k2_book_requests": MetricRow(Counter, "Requests of subscribers for whole books"),
+    "k2_books_given": MetricRow(Counter, "Whole books given to subscribers"),
+}
+"""Metrics of the books process."""
+
 PARENT = ANY_PROCESS | {
     "k2_process_resident_memory_bytes": MetricRow(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": MetricRow(Gauge, "CPU time used by the process as it runs now", "process"),

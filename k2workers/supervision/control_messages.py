@@ -123,6 +123,16 @@ class Serve(ControlMessage, frozen=True):
     symbols: tuple[str, ...]
 
 
+class BooksKept(ControlMessage, frozen=True):
+    """A child keeps whole books of these topics, and none of the others under these prefixes: those are to be published anew.
+
+    The parent passes it on to all other children.
+    """
+
+    under: tuple[str, ...]
+    topics: tuple[str, ...]
+
+
 class Command(ControlMessage, frozen=True):
     """An operator's request, such as ``rotate``."""
 
@@ -147,5 +157,6 @@ AnyControlMessage = (
     | Drain
     | StopNow
     | Serve
+    | BooksKept
     | Command
 )

@@ -24,6 +24,7 @@ from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     Beat,
+    BooksKept,
     ChildHello,
     Drain,
     Ready,
@@ -114,6 +115,7 @@ class Supervisor:
             Ready: self._heard_ready,
             Record: self._heard_record,
             ChildHello: self._heard_hello,
+            BooksKept: self._pass_on,
         }
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -311,6 +313,11 @@ class Supervisor:
 
     def _heard_record(self, _ward: _Ward, message: Record) -> None:
         self._on_record(message)
+
+    def _pass_on(self, ward: _Ward, message: BooksKept) -> None:
+        for name in self._wards:
+            if name != ward.spec.name:
+                self.send(name, message)
 
     def _heard_hello(self, ward: _Ward, message: ChildHello) -> None:
         _log.debug("child_connected", child=ward.spec.name, pid=message.pid)

@@ -32,6 +32,14 @@ def next_port(endpoint: str) -> str:
     return f"{host}:{int(port) + 1}"
 
 
+def beside(endpoint: str) -> str:
+    """An endpoint for one thing more at the same place: the next port, any free one if there is no next, or another path."""
+    following = next_port(endpoint)
+    if following or not endpoint.startswith("tcp://"):
+        return following or f"{endpoint}-books"
+    return f"{endpoint.rpartition(':')[0]}:*"
+
+
 def is_ipv6(endpoint: str) -> bool:
     """Whether it names an IPv6 address (in brackets, with a zone or without)."""
     scheme, _, rest = endpoint.partition("://")
