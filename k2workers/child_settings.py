@@ -71,7 +71,6 @@ class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoint: str
     snapshot_endpoint: str
-    books_endpoint: str | None
     prefix: str
     log_level: str = "info"
     log_format: str = "auto"

@@ -124,13 +124,12 @@ class RunPlan:
         )
         return self._spec(BOOKS, "k2workers.books:main", settings)
 
-    def witness(self, endpoint: str, snapshot_endpoint: str, books_endpoint: str | None) -> ChildSpec:
+    def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""
         own = self.settings
         settings = WitnessSettings(
             endpoint=endpoint,
             snapshot_endpoint=snapshot_endpoint,
-            books_endpoint=books_endpoint,
             prefix=f"{self.venue.name}.",
             log_level=own.log_level,
             log_format=own.log_format,

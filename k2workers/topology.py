@@ -133,8 +133,7 @@ class Topology:
         if self.plan.book_prefixes:
             launch(self.plan.books(listening["publish"], listening["snapshot"]))
         if self.settings.demo:
-            books = await self._books_endpoint()
-            launch(self.plan.witness(listening["publish"], listening["snapshot"], books))
+            launch(self.plan.witness(listening["publish"], listening["snapshot"]))
             await ready(run_plan.WITNESS)
         self.waiting_for = "workers"
         for spec in specs:
@@ -143,17 +142,10 @@ class Topology:
         for spec in specs:
             await ready(spec.name)
         self.waiting_for = "books"  # last: nothing but joiners waits for them
-        books = await self._books_endpoint()
-        if books is not None:
-            _log.info("keeping_books", endpoint=books)
+        if self.plan.book_prefixes:
+            await ready(run_plan.BOOKS)
+            _log.info("keeping_books", endpoint=(await self._record(run_plan.BOOKS, "listening"))["books"])
         self.waiting_for = ""
-
-    async def _books_endpoint(self) -> str | None:
-        """Where whole books are given, once they are; None if there are none."""
-        if not self.plan.book_prefixes:
-            return None
-        await self.supervisor.wait_ready(run_plan.BOOKS)
-        return str((await self._record(run_plan.BOOKS, "listening"))["books"])
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
         """The record of this kind that a child sends just before it says that it is ready."""
@@ -238,6 +230,7 @@ class Topology:
             figures = {**self._worker_figures(name), **(beat.status if beat is not None else {})}
             workers.append({**figures, "events_per_s": self._meter.rate(name), "alive": states[name]["alive"]})
         aggregator = self.supervisor.beat(run_plan.AGGREGATOR) if run_plan.AGGREGATOR in states else None
+        books = self.supervisor.beat(run_plan.BOOKS) if run_plan.BOOKS in states else None
         return {
             "venue": self.plan.venue.name,
             "demo": self.settings.demo,
@@ -250,6 +243,7 @@ class Topology:
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
+            "books": books.status if books is not None else {},
             "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
             "children": states,
             "workers": workers,

@@ -61,7 +61,7 @@ class TopicCount(msgspec.Struct):
         elif isinstance(event, Void):
             self.voids.add(event.first_id, event.last_id)
         elif isinstance(event, BookSnapshot):
-            self.snapshots += 1
+            self._count_book(event)
         elif isinstance(event, Backfilled):
             self.backfilled += 1
             self._count_ids(event.event, late=True)
@@ -85,6 +85,13 @@ class TopicCount(msgspec.Struct):
             self.reordered += 1
         self.last_id = max(self.last_id, last_id)
         self.ranges.add(first_id, last_id)
+
+    def _count_book(self, book: BookSnapshot) -> None:
+        self.snapshots += 1
+        # It stands for the changes before it that did not come.
+        if self.last_id < book.last_id:
+            self.announced.add(max(0, self.last_id + 1), book.last_id)
+        self.last_id = max(self.last_id, book.last_id)
 
     def _count_bar(self, bar: Kline) -> None:
         # A bar has many states: the same open time is right as long as the venue's time moves on, or the final state comes.
@@ -183,7 +190,7 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
         [settings.prefix],
         settings.endpoint,
         snapshot_endpoint=settings.snapshot_endpoint,
-        books_endpoint=settings.books_endpoint,
+        books_endpoint=None,  # it counts every change, also before the first book
         high_water_mark=1_000_000,
     ) as subscriber:
         beating = Every(0.5, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")

@@ -631,8 +631,7 @@ class Reassembly:
         if state.whole or not state.by_book:
             return False
         if state.wait is None:
-            # To those who hear a topic from its first batch on, its first book comes by itself.
-            self._lack_book(header.topic, state, hold=header.sequence > 1)
+            self._lack_book(header.topic, state, hold=True)
         return state.holding
 
     def _hold_for_book(self, header: wire.Header, state: Standing, frame: bytes, now_ns: int) -> None:

@@ -120,7 +120,7 @@ class Rig:
         self.rng = random.Random(seed)
         self.report = directory / "report.json"
         self.checkpoint = directory / "checkpoint"
-        self.port, self.publish, self.replay = free_port(), free_port(), free_port()
+        self.port, self.publish, self.replay, self.books = (free_port() for _ in range(4))
         self._stack = contextlib.AsyncExitStack()
         self._settings = settings or {}
         self._exchange_args = (
@@ -169,6 +169,7 @@ class Rig:
             "--binance-websocket-url", f"ws://127.0.0.1:{self.port}",
             "--publish-endpoint", f"tcp://127.0.0.1:{self.publish}",
             "--snapshot-endpoint", f"tcp://127.0.0.1:{self.replay}",
+            "--books-endpoint", f"tcp://127.0.0.1:{self.books}",
             "--checkpoint", str(self.checkpoint), "--report", str(self.report), **self._settings,
         ))  # fmt: skip
 
@@ -210,7 +211,7 @@ class Rig:
         resumed = self.position if self.position.topics else None
         async with Subscriber(
             ["binance."], f"tcp://127.0.0.1:{self.publish}", snapshot_endpoint=f"tcp://127.0.0.1:{self.replay}",
-            position=resumed,
+            books_endpoint=f"tcp://127.0.0.1:{self.books}", position=resumed,
         ) as subscriber:  # fmt: skip
             self.subscriber = subscriber
             await subscriber.wait_subscribed(WAIT_S)

@@ -153,12 +153,15 @@ class Program:
         self._reader.join(WAIT_S)
 
 
-def demo(*args: str, shards: int = 2, publish: int | None = None, replay: int | None = None) -> Program:
+def demo(
+    *args: str, shards: int = 2, publish: int | None = None, replay: int | None = None, books: int | None = None
+) -> Program:
     """The feed against its embedded exchange, on free ports unless some are given."""
     ports = [
         "--http-port", "0",
         "--publish-endpoint", f"tcp://127.0.0.1:{publish or free_port()}",
         "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
+        "--books-endpoint", f"tcp://127.0.0.1:{books or free_port()}",
     ]  # fmt: skip
     return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args)
 
@@ -168,6 +171,7 @@ def feed(venue: Venue, *args: str, shards: int = 2, **environment: str) -> Progr
     addresses = [
         "--http-port", "0",
         "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--books-endpoint", f"tcp://127.0.0.1:{free_port()}",
         "--binance-websocket-url", venue.ws_url, "--binance-rest-url", venue.rest_url,
     ]  # fmt: skip
     symbols = [] if "--symbols" in args else ["--symbols", "*"]

@@ -185,10 +185,14 @@ def test_after_a_gap_the_published_book_is_expected_and_nothing_is_held() -> Non
     assert handed(state) == [book(13)]
 
 
-def test_a_topic_that_is_heard_from_its_first_batch_on_is_not_held() -> None:
+def test_a_topic_that_is_heard_from_its_first_batch_on_begins_with_the_venues_first_book() -> None:
     state = joiner()
     state.take(frame(1, diff(10)), 0)
-    assert handed(state) == [diff(10)]
+    state.take(frame(2, diff(11)), 0)
+    assert handed(state) == []
+    state.take(frame(3, book(11)), 0)
+    state.take(frame(4, diff(12)), 0)
+    assert handed(state) == [book(11), diff(12)]
 
 
 def test_topics_that_are_no_book_are_never_held_nor_asked_for() -> None:
