@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from k2workers import metrics
-from k2workers.child_settings import WorkerSettings
+from k2workers.child_settings import BooksSettings, WorkerSettings
 from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.run_plan import RunPlan
@@ -57,3 +57,22 @@ def test_streams_of_the_whole_market_count_in_what_a_connection_carries(workers:
     assert len(workers(symbols, shards=1, streams=["trade"])) == 1
     with pytest.raises(ConfigError, match="at least 2 shards"):
         workers(symbols, shards=1, streams=["trade", "mini_ticker_all"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint"),
+    [
+        ({}, "tcp://127.0.0.1:5557"),
+        ({"snapshot_endpoint": "tcp://0.0.0.0:7000"}, "tcp://0.0.0.0:7001"),
+        ({"books_endpoint": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9"),
+    ],
+)
+def test_books_are_kept_of_the_kinds_that_are_changes_of_one(
+    settings: dict[str, Any], endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    plan = RunPlan(Settings(streams=["trade", "depth", "depth_1s", "partial_depth_5"], **settings), tmp_path, 0)
+    books = plan.books("tcp://127.0.0.1:1", "tcp://127.0.0.1:2").settings
+    assert isinstance(books, BooksSettings)
+    assert (books.prefixes, books.books_endpoint) == (("binance.depth.", "binance.depth_1s."), endpoint)
+    assert RunPlan(Settings(streams=["trade", "partial_depth_5"]), tmp_path, 0).book_prefixes == ()

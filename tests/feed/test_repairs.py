@@ -206,3 +206,21 @@ def test_a_full_answer_to_a_probe_is_followed_by_another_probe() -> None:
     again = shard.asked(0)
     assert again is not None
     assert (again.probe, again.first_id) == (True, 2 + POLICY.page)
+
+
+def test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once() -> None:
+    topic = "binance.depth.AUSDT"
+    shard = Shard("depth", at=10)
+    assert shard.asked(0) is None
+    assert shard.intake.publish_books(("binance.depth.",), {topic}) == 0, "it is kept"
+    assert shard.intake.publish_books(("binance.depth_1s.",), set()) == 0, "nobody keeps any of these"
+    assert shard.intake.publish_books(("binance.depth.",), set()) == 1
+    assert shard.intake.publish_books(("binance.depth.",), set()) == 0, "it is under way"
+    request = shard.asked(0)
+    assert request is not None
+    assert (request.snapshot, request.urgency) == (True, Urgency.FIRST_BOOK)
+    shard.repairs.took_book(request, BookSnapshot(10, [("1", "1")], [], 0), 0)
+    assert shard.pushed == [BookSnapshot(10, [("1", "1")], [], 0)]
+    assert shard.asked(1) is None
+    other = Shard("trade", at=10)
+    assert other.intake.publish_books(("binance.",), set()) == 0

@@ -64,3 +64,22 @@ async def _misheard(name: str, endpoint: str) -> None:
         client.send(control_messages.Beat(name, os.getpid(), {}, {}))
         await asyncio.sleep(0.05)
     await client.close()
+
+
+def tell_books(name: str, endpoint: str, _settings: float) -> None:
+    """Say again and again which books it keeps, and report what others say."""
+    asyncio.run(_tell_books(name, endpoint))
+
+
+async def _tell_books(name: str, endpoint: str) -> None:
+    client = control_channel.ControlClient(name, endpoint)
+
+    def hear(message: control_messages.AnyControlMessage) -> None:
+        if isinstance(message, control_messages.BooksKept):
+            client.send(control_messages.Record(name, "books", {"of": message.topics[0]}))
+
+    await client.start(hear)
+    client.send(control_messages.Ready(name))
+    while True:
+        client.send(control_messages.BooksKept(("d.",), (name,)))
+        await asyncio.sleep(0.05)

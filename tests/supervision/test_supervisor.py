@@ -17,6 +17,7 @@ from k2workers.errors import BootError, K2Error
 from k2workers.every import GAVE_UP
 from k2workers.supervision import supervisor as supervisor_module
 from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import WATCH_S, Supervisor, SupervisorPolicy
 from tests.support.waiting import until
 
@@ -153,3 +154,12 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path, monkeypatch: py
             psutil.Process(supervisor.pids()[name]).kill()
         await until(lambda: all(state["restarts"] == 1 and state["ready"] for state in supervisor.states().values()))
         assert supervisor_module.Child is sound
+
+
+async def test_what_a_child_says_of_its_books_is_passed_on_to_the_others(tmp_path: Path) -> None:
+    heard: list[Record] = []
+    async with supervising(tmp_path, SupervisorPolicy(), on_record=heard.append) as supervisor:
+        for name in NAMES:
+            supervisor.launch(child(name, "tell_books"))
+        await until(lambda: {record.name for record in heard} == {*NAMES})
+    assert all(record.data["of"] != record.name for record in heard), "not back to itself"

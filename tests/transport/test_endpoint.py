@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import is_ipv6, mistake_in, next_port
+from k2workers.transport.endpoint import beside, is_ipv6, mistake_in, next_port
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,16 @@ def test_what_it_does_not_is_told_with_what_is_allowed(endpoint: str, words: str
 )
 def test_beside_it_is_the_next_port_of_the_same_host(endpoint: str, expected: str) -> None:
     assert next_port(endpoint) == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("tcp://127.0.0.1:5556", "tcp://127.0.0.1:5557"),
+        ("tcp://[::1]:*", "tcp://[::1]:*"),
+        ("tcp://127.0.0.1:65535", "tcp://127.0.0.1:*"),
+        ("ipc:///run/k2/snapshot", "ipc:///run/k2/snapshot-books"),
+    ],
+)
+def test_one_thing_more_has_a_place_beside_any(endpoint: str, expected: str) -> None:
+    assert beside(endpoint) == expected
