@@ -1,5 +1,5 @@
 # Build: docker build -t k2workers .
-# Run:   docker run --name k2-binance-stream -v k2:/var/lib/k2workers/state -p 127.0.0.1:9091:9091 -p 127.0.0.1:5555:5555 -p 127.0.0.1:5556:5556 k2workers --shards 8
+# Run:   docker run --name k2-binance-stream -v k2:/var/lib/k2workers/state -p 127.0.0.1:9091:9091 -p 127.0.0.1:5555:5555 -p 127.0.0.1:5556:5556 -p 127.0.0.1:5557:5557 k2workers --shards 8
 FROM python:3.11-slim AS packages
 COPY config/requirements.txt /tmp/requirements.txt
 RUN python -m venv /opt/k2workers && \
@@ -26,7 +26,7 @@ ENV PYTHONPATH=/srv \
     K2_CHECKPOINT=/var/lib/k2workers/state/checkpoint
 # With a volume here, the feed continues after the container is replaced.
 VOLUME /var/lib/k2workers/state
-EXPOSE 9091 5555 5556
+EXPOSE 9091 5555 5556 5557
 STOPSIGNAL SIGTERM
 # Without the environment's proxy, whose loopback is another machine's.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

@@ -9,6 +9,7 @@ Parts, in reading order:
 ``venues``              everything that is true of one exchange only
 ``transport``           ZeroMQ: bundles (acknowledged), publisher, replay ring, subscriber and reassembly
 ``supervision``         processes: children, restarts, grants from the budgets of connections and REST weight, the control channel
+``books``               the process that keeps whole order books for joiners
 ``checkpoint``          the file from which a restart continues
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``every``               how anything periodic is done
@@ -25,6 +26,7 @@ Words, each with one meaning:
 ``stream``                 the venue's name of one flow: ``btcusdt@trade``
 ``topic``, ``topic index`` our name of one flow: ``binance.trade.BTCUSDT``; its place in the codec's list of topics, the key inside a worker
 ``shard``                  the symbols that one worker serves
+``book``, ``whole``        the levels of one symbol; said of a book of which nothing is missing, and of a topic whose reader has such a one
 ``line``                   one WebSocket connection of a shard: primary or standby
 ``lane``                   one topic in the arbiter, which lets the first good copy of each event through
 ``hole``, ``gap``, ``void`` ids or batches that were not received; a hole that was announced as a ``Gap``; ids that never existed

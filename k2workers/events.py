@@ -110,7 +110,8 @@ class PartialDepth(Event, frozen=True, array_like=True, gc=False):
 class BookSnapshot(Event, frozen=True, array_like=True, gc=False):
     """The book as of ``last_update_id``, on a depth topic: its next ``DepthUpdate`` continues from there.
 
-    Published when the topic starts and after every ``Gap`` in it. Levels deeper than those given are unknown until they
+    Published when the topic starts, after every ``Gap`` in it, and when somebody lacks it; a ``Subscriber`` also gives one whenever a program
+    joins, and after every ``Lost``. Levels deeper than those given are unknown until they
     change. The venue sends no time.
     """
 
