@@ -20,6 +20,7 @@ from rich.table import Table
 from tests.chaos import soak
 from tests.chaos.rig import CHAINED, Rig
 from tests.chaos.table import SETTINGS, TABLE, Row
+from tests.model import long
 from tests.support.waiting import until
 
 app = App(name="scripts/chaos", help="Break a running feed in every way of the table, and count what a subscriber got.")
@@ -188,6 +189,36 @@ def main(
             report.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     show(results)
     return 1 if any(result["failures"] for result in results) else 0
+
+
+@app.command(name="model")
+def run_model(
+    *, minutes: float = 1.0, seed: int = 0, length: int = 50, lives: int | None = None, report: Path | None = None
+) -> int:
+    """The whole chain in a model with a clock of its own: deaths and faults anywhere, thousands of lives a minute.
+
+    Prints the shortest script of each kind of finding: ``tests.model.chain.live(script)`` does it again.
+
+    Parameters
+    ----------
+    minutes
+        How long.
+    seed
+        Of the first life; each further life has the next one.
+    length
+        Steps of each life.
+    lives
+        So many instead of ``minutes``.
+    report
+        Write the figures to this JSON file.
+    """
+    figures = long.run(minutes, seed, length, lives)
+    sys.stdout.write(
+        f"{figures['lives']} lives, {figures['steps']} steps, {figures['seconds']} s: {len(figures['findings'])} findings\n"
+    )
+    if report is not None:
+        report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 1 if figures["findings"] else 0
 
 
 @app.command(name="soak")

@@ -50,7 +50,6 @@ class ModelWorker:
         self.name = f"worker-{shard}#{number}".encode()
         self.to_aggregator: deque[list[bytes]] = deque()
         self.from_aggregator: deque[tuple[bytes, ...]] = deque()
-        self.keep_bytes = keep_bytes
         self.lines: list[ModelLine] = []
         self.published: dict[str, PublishedPosition] = {}
         self.resumed = False
