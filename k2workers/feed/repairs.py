@@ -95,6 +95,7 @@ class Repairs:
         if request.probe:
             self.planner.answered(request, None, (), now_ns)
             self._intake.add(request.topic_index, reply.events, now_ns)
+            self._not_from_a_line(request.topic_index)
             if len(reply.events) >= self._page:
                 self.probe([request.topic_index], now_ns)  # there may be more
             self.on_confirmed(request.topic_index, bool(reply.events))
@@ -103,6 +104,12 @@ class Repairs:
         events: list[Event] = [*reply.events, *(Void(first, last, wall_ns) for first, last in voids)]
         self._intake.fill(request.topic_index, sorted(events, key=lambda event: event.first_id), now_ns)
         return voids
+
+    def _not_from_a_line(self, topic_index: int) -> None:
+        """What REST brought shows nothing of what the lines deliver since the last outage."""
+        newest_id = self._intake.lanes[topic_index].newest_id
+        if topic_index in self._probes and newest_id is not None:
+            self._probes[topic_index] = (self._probes[topic_index][0], newest_id)
 
     def failed(self, request: BackfillRequest, now_ns: int) -> None:
         """No reply came, or a refusal."""

@@ -224,3 +224,15 @@ def test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once() -> None
     assert shard.asked(1) is None
     other = Shard("trade", at=10)
     assert other.intake.publish_books(("binance.",), set()) == 0
+
+
+def test_a_late_answer_to_an_earlier_probe_does_not_stand_for_the_lines() -> None:
+    shard = Shard("trade", 1)
+    shard.repairs.probe([0], 0)
+    earlier = shard.asked(0)
+    assert earlier is not None
+    shard.repairs.probe(None, 0)
+    shard.repairs.took_events(earlier, Fetched([trade(2)], None), 1, 7)
+    request = shard.asked(PROBE_AFTER_NS)
+    assert request is not None
+    assert (request.probe, request.first_id) == (True, 3)
