@@ -179,10 +179,11 @@ class Sequencer:
                 self._out_of_chain(batch, state, now_ns)
         elif batch.schema in ANNOUNCEMENT_SCHEMAS:
             self._announcements(batch, state, now_ns)
-        elif (is_data and state.bars) or state.all_new(batch.schema, batch.first_id):
+        elif is_data and state.bars and batch.last_id >= state.last_id:
             # A bar has many states under one id; only decoding would tell which of them are new, so the subscriber looks.
-            if state.bars and batch.last_id >= state.last_id:
-                state.last_bar = batch
+            state.last_bar = batch
+            self._pass(batch, state)
+        elif state.all_new(batch.schema, batch.first_id):
             self._pass(batch, state)
         else:
             self._newer_part(batch, state)

@@ -60,7 +60,7 @@ class ModelWorker:
         """Under way: when the reply comes."""
         self.outbox = Outbox(self._send, lambda: None, keep_bytes)
         self.intake = Intake(
-            SPOT.codec(SPOT.stream_specs(["trade"], chain.symbols[shard])), hold_ns=HOLD_NS, push=self.outbox.push,
+            SPOT.codec(SPOT.stream_specs(chain.kinds[shard], chain.symbols[shard])), hold_ns=HOLD_NS, push=self.outbox.push,
             on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
         self.repairs = Repairs(self.intake, POLICY)
@@ -110,17 +110,20 @@ class ModelWorker:
         """A new connection; the first one after none begins to carry the feed."""
         self.chain.line_number += 1
         self.lines.append(ModelLine(self.chain.line_number))
+        self.intake.several_lines(len(self.lines) > 1)
         if len(self.lines) == 1:
             self.repairs.probe(None, now_ns)
 
     def answer(self, request: BackfillRequest, now_ns: int) -> None:
         """The venue's answer to a request."""
+        venue, topic = self.chain.venue, self.intake.topics[request.topic_index].topic
         try:
-            fetched = self.chain.venue.answer(self.intake.topics[request.topic_index].topic, request, now_ns)
+            if request.snapshot:
+                self.repairs.took_book(request, venue.book(topic, now_ns), now_ns)
+            else:
+                self.repairs.took_events(request, venue.answer(topic, request, now_ns), now_ns, self.chain.wall_ns)
         except VenueError:
             self.repairs.failed(request, now_ns)
-            return
-        self.repairs.took_events(request, fetched, now_ns, self.chain.wall_ns)
 
     def read(self, line: ModelLine, count: int, now_ns: int) -> None:
         """Read so many messages of a line, as one block."""
@@ -385,7 +388,7 @@ class ModelSubscriber:
                 return
             topic, given = item
             self.ledgers[topic].take(given)
-            begun = self.ledgers[topic].reached is not None
+            begun = getattr(self.ledgers[topic], "due", self.ledgers[topic].reached) is not None
             if isinstance(given, Lost) and begun and topic not in self.excused:
                 self.chain.finding(f"subscriber {self.number} was told {given}, and nothing excuses it")
 

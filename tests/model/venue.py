@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from k2workers.errors import VenueError
-from k2workers.events import Event, Trade
+from k2workers.events import BookSnapshot, BookTicker, DepthUpdate, Event, Kline, Trade
 from k2workers.sequencing.backfill_planner import BackfillRequest
 from k2workers.venues.venue import Fetched
 
@@ -48,6 +48,92 @@ class Trades:
         return Fetched(events, covered)
 
 
+class Tickers:
+    """The best prices of one symbol: ids rise and skip, the latest counts."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.newest = 100
+
+    def next(self, now_ns: int) -> BookTicker:
+        """A new state."""
+        self.newest += 3
+        return BookTicker(self.newest, "1", "1", "2", f"{self.newest}", now_ns)
+
+
+Book = tuple[dict[str, str], dict[str, str]]
+
+
+class Books:
+    """The book of one symbol, and its diffs of one to three ids each."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.newest = 100
+        self.at: dict[int, Book] = {100: ({"1": "1"}, {"9": "1"})}
+        """The whole book after each diff, by its last id."""
+        self.made: dict[int, DepthUpdate] = {}
+
+    def next(self, now_ns: int) -> DepthUpdate:
+        """A new diff."""
+        first, last = self.newest + 1, self.newest + 1 + self.newest % 3
+        bids, asks = (dict(side) for side in self.at[self.newest])
+        price, quantity = str(1 + last % 4), str(last % 5)
+        if last % 5:
+            bids[price] = quantity
+        else:
+            bids.pop(price, None)
+        self.newest = last
+        self.at[last] = bids, asks
+        diff = self.made[last] = DepthUpdate(first, last, [(price, quantity)], [], now_ns, now_ns)
+        return diff
+
+    def book(self, seen_until_ns: int) -> BookSnapshot:
+        """The book as REST sees it."""
+        last = max((n for n, diff in self.made.items() if diff.venue_time_ns <= seen_until_ns), default=100)
+        bids, asks = self.at[last]
+        return BookSnapshot(last, list(bids.items()), list(asks.items()), seen_until_ns)
+
+
+BAR_NS = 1_000_000_000
+
+
+class Bars:
+    """The bars of one symbol. Their time is their own: one goes on when the script says so."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.opens_ns = 500 * BAR_NS
+        self.states = 0
+        self.finals: dict[int, int] = {}
+        """When each bar ended that is final, by its open time."""
+
+    def next(self, now_ns: int, *, final: bool = False) -> Kline:
+        """Another state of the newest bar, perhaps its last."""
+        self.states += 1
+        opens_ns = self.opens_ns
+        if final:
+            self.opens_ns += BAR_NS
+            self.finals[opens_ns] = now_ns
+        return self._bar(opens_ns, f"{self.states}" if not final else "final", final, now_ns + self.states)
+
+    def fetch(self, request: BackfillRequest, seen_until_ns: int) -> Fetched:
+        """As Binance answers: the bars that opened between, all final."""
+        rows = [
+            opens_ns
+            for opens_ns, ended_ns in self.finals.items()
+            if request.first_id <= opens_ns <= request.last_id and ended_ns <= seen_until_ns
+        ][:PAGE]
+        events: list[Event] = [self._bar(opens_ns, "final", True, opens_ns + BAR_NS - 1_000) for opens_ns in rows]
+        return Fetched(events, (request.first_id, rows[-1] + BAR_NS - 1_000) if rows else None)
+
+    @staticmethod
+    def _bar(opens_ns: int, state: str, final: bool, at_ns: int) -> Kline:
+        return Kline(
+            opens_ns, opens_ns + BAR_NS - 1_000, "1", "1", "1", state, "1", "1", "1", "1", -1, -1, 1, final, at_ns, at_ns
+        )
+
+
 class ModelLine:
     """One connection of a worker: what was sent and has not been read."""
 
@@ -57,16 +143,37 @@ class ModelLine:
 
 
 class ModelVenue:
-    """All symbols. ``failing`` REST answers with errors; one that is ``late`` has not seen the newest ids."""
+    """All symbols. ``failing`` REST answers with errors; one that is behind has not seen the newest events."""
 
-    def __init__(self, trade_topics: list[str]) -> None:
-        self.trades = {topic: Trades(topic) for topic in trade_topics}
+    def __init__(self, topics: list[str]) -> None:
+        self.sources: dict[str, Trades | Tickers | Books | Bars] = {
+            topic: SOURCES[topic.split(".")[1]](topic) for topic in topics
+        }
         self.failing = False
         self.behind_ns = 0
         """How old an event is before REST has seen it."""
 
     def answer(self, topic: str, request: BackfillRequest, now_ns: int) -> Fetched:
         """Raises VenueError."""
+        source = self._asked(topic)
+        assert isinstance(source, Trades | Bars)
+        return source.fetch(request, now_ns - self.behind_ns)
+
+    def book(self, topic: str, now_ns: int) -> BookSnapshot:
+        """Raises VenueError."""
+        source = self._asked(topic)
+        assert isinstance(source, Books)
+        return source.book(now_ns - self.behind_ns)
+
+    def _asked(self, topic: str) -> Trades | Tickers | Books | Bars:
         if self.failing:
             raise VenueError("REST is out of order")
-        return self.trades[topic].fetch(request, now_ns - self.behind_ns)
+        return self.sources[topic]
+
+
+SOURCES: dict[str, type[Trades | Tickers | Books | Bars]] = {
+    "trade": Trades,
+    "book_ticker": Tickers,
+    "depth": Books,
+    "kline_1s": Bars,
+}
