@@ -70,6 +70,8 @@ class Turns:
         """Purpose, and since when the feed is starved."""
         self.withdrawn: list[str] = []
         self.permits: list[Permit] = []
+        self.answers: list[VenueError | None] = []
+        """How the venue answered each handshake."""
 
     @property
     def purposes(self) -> list[str]:
@@ -87,4 +89,4 @@ class Turns:
         return self.permits[-1]
 
     def answered(self, error: VenueError | None) -> None:
-        """Not remembered."""
+        self.answers.append(error)

@@ -24,10 +24,14 @@ async def test_what_was_saved_is_recalled(tmp_path: Path) -> None:
     assert CheckpointFile(tmp_path / "checkpoint", "s", 60).read() == checkpoint.Checkpoint(7, POSITIONS)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", checkpoint.encode("other", 9, POSITIONS, 2**62)])
-def test_a_file_that_cannot_be_used_is_a_fresh_start(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "epoch"), [(b"", 0), (b"nonsense", 0), (checkpoint.encode("other", 9, POSITIONS, 2**62), 9)]
+)
+def test_a_file_that_cannot_be_used_is_a_fresh_start_after_its_epoch(
+    tmp_path: Path, content: bytes, epoch: int
+) -> None:
     (tmp_path / "checkpoint").write_bytes(content)
-    assert CheckpointFile(tmp_path / "checkpoint", "s", 60).read().positions == {}
+    assert CheckpointFile(tmp_path / "checkpoint", "s", 60).read() == checkpoint.Checkpoint(epoch, {})
 
 
 def test_a_directory_in_its_place_is_a_fresh_start(tmp_path: Path) -> None:

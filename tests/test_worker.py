@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 import zmq
 
+from k2workers import worker as worker_module
 from k2workers.child_settings import WorkerSettings
+from k2workers.events import LATE, SCHEMA_OF, Gap, Status, Trade
+from k2workers.every import Every
+from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
-from k2workers.supervision.control_messages import AnyControlMessage, Beat, Serve, StopNow
+from k2workers.supervision.control_messages import AnyControlMessage, Beat, Serve, StopNow, WeightAsked
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
-from k2workers.wire import Batch
+from k2workers.wire import Batch, decode_batch
 from k2workers.worker import Worker
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, until
 
 NAME = "worker-0"
+TOPIC = "binance.trade.AAAUSDT"
 PUBLISHED = PublishedPosition(900, [])
 """Where each topic stands; the venue's first trade has a higher number."""
 
@@ -31,21 +41,42 @@ PUBLISHED = PublishedPosition(900, [])
 class Around:
     """What is around a worker: a parent that permits, an aggregator that welcomes. ``serve`` is said before the welcome."""
 
-    def __init__(self, folder: Path, serve: Serve) -> None:
+    def __init__(
+        self, folder: Path, serve: Serve | None = None, published: dict[str, PublishedPosition] | None = None
+    ) -> None:
         self.control, self.push = f"ipc://{folder}/control", f"ipc://{folder}/push"
         self.worker: Worker | None = None
         self.batches: list[Batch] = []
         self.beats: list[Beat] = []
+        self.hellos: list[bundle_protocol.WorkerHello] = []
+        self.refuses_weight = False
         self._serve = serve
+        self._published = published or {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = ControlServer(self.control, self._take)
         self._permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), self.send)
+        self._looking = Every(0.05, lambda: self._permissions.look(time.monotonic_ns()), "permissions")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._bundle_receiver = BundleReceiver(self._context, self.push)
+        self._bundle_receiver: BundleReceiver | None = None
 
     def start(self) -> None:
         self._server.start()
+        self._looking.start()
+        self.start_aggregator()
+
+    def start_aggregator(self) -> None:
+        """A new life of it."""
+        self._bundle_receiver = BundleReceiver(self._context, self.push)
         self._bundle_receiver.start(lambda _, batches: self.batches.extend(batches), lambda: None, self._on_hello)
+
+    def end_aggregator(self) -> None:
+        if self._bundle_receiver is not None:
+            self._bundle_receiver.close()
+
+    def tell_holes(self, holes: bundle_protocol.Holes) -> None:
+        assert self._bundle_receiver is not None
+        for worker in self._bundle_receiver.taken():
+            self._bundle_receiver.tell_holes(worker, holes)
 
     def send(self, name: str, message: AnyControlMessage) -> None:
         task = asyncio.get_running_loop().create_task(self._server.send(name, message))
@@ -53,39 +84,75 @@ class Around:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        self._bundle_receiver.close()
+        self.end_aggregator()
+        self._looking.stop()
         self._context.destroy(linger=0)
         await self._server.close()
 
+    def of(self, schema: int) -> list[Batch]:
+        """The batches of this schema so far."""
+        return [batch for batch in self.batches if batch.schema == schema]
+
     def _take(self, name: str, message: AnyControlMessage) -> None:
+        if self.refuses_weight and isinstance(message, WeightAsked):
+            return
         self._permissions.take(name, message, time.monotonic_ns())
         if isinstance(message, Beat):
             self.beats.append(message)
 
-    def _on_hello(self, _hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
+    def _on_hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
         assert self.worker is not None
-        self.worker._on_message(self._serve)  # as it may come: the worker waits for the welcome
-        return bundle_protocol.Welcome(7, {f"binance.trade.{symbol}": PUBLISHED for symbol in self._serve.symbols})
+        self.hellos.append(hello)
+        if self._serve is not None:
+            self.worker._on_message(self._serve)  # as it may come: the worker waits for the welcome
+        return bundle_protocol.Welcome(7, self._published)
+
+
+def settings_of(around: Around, venue: Venue, *symbols: str) -> WorkerSettings:
+    feed = FeedSettings(
+        shard=0,
+        shards=1,
+        url=venue.ws_url,
+        lifetime_ns=10**15,
+        origin_ns=time.monotonic_ns(),
+        hold_ns=0,
+        overlap_limit_ns=10**12,
+        min_overlap_ns=0,
+    )
+    return WorkerSettings(
+        feed=feed, symbols=symbols, kinds=("trade",), bundle_endpoint=around.push, rest_url=venue.rest_url
+    )
+
+
+@contextlib.asynccontextmanager
+async def working(folder: Path, venue: Venue, *, aggregator: bool = True) -> AsyncIterator[tuple[Around, Worker]]:
+    """A worker that serves the trades of AAAUSDT; told to stop at the end, if it still runs."""
+    around = Around(folder)
+    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT"))
+    around.start()
+    if not aggregator:
+        around.end_aggregator()
+    running = asyncio.ensure_future(worker.run())
+    try:
+        await until(lambda: around.beats and around.beats[-1].counters["events_received"])
+        yield around, worker
+    finally:
+        around.send(NAME, StopNow())
+        async with asyncio.timeout(WAIT_S):
+            await running
+        await around.close()
+
+
+def driver_of(worker: Worker) -> Driver:
+    assert worker._driver is not None
+    return worker._driver
 
 
 async def test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published(tmp_path: Path) -> None:
     serve = Serve(("AAAUSDT", "BBBUSDT"))
-    around = Around(tmp_path, serve)
+    around = Around(tmp_path, serve, {f"binance.trade.{symbol}": PUBLISHED for symbol in serve.symbols})
     with Venue(serve.symbols, every_s=0.01) as venue:
-        feed = FeedSettings(
-            shard=0,
-            shards=1,
-            url=venue.ws_url,
-            lifetime_ns=10**15,
-            origin_ns=time.monotonic_ns(),
-            hold_ns=0,
-            overlap_limit_ns=10**12,
-            min_overlap_ns=0,
-        )
-        settings = WorkerSettings(
-            feed=feed, symbols=serve.symbols[:1], kinds=("trade",), bundle_endpoint=around.push, rest_url=venue.rest_url
-        )
-        worker = around.worker = Worker(NAME, around.control, settings)
+        worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT"))
         around.start()
         running = asyncio.ensure_future(worker.run())
         await until(lambda: around.beats)
@@ -100,3 +167,86 @@ async def test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what
             await running
         await around.close()
     assert firsts["binance.trade.AAAUSDT"] == firsts["binance.trade.BBBUSDT"] == PUBLISHED.last_id + 1
+
+
+async def test_the_last_trades_before_an_outage_are_asked_for_although_none_follows(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (around, _):
+            venue.on_event = lambda _stream, _data: []
+            unheard = venue.flows["AAAUSDT"].trade_id + 2
+            await until(lambda: venue.flows["AAAUSDT"].trade_id > unheard)
+            venue.every_s = 10 * WAIT_S  # a quiet symbol
+            venue.reset_all()
+            await until(lambda: around.batches[-1].last_id >= unheard)
+
+
+async def test_a_silent_stream_of_which_the_venue_has_more_is_rotated(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (around, worker):
+            driver = driver_of(worker)
+            lost_after = len(venue.flows["AAAUSDT"].trades)
+            # Not on this line any more; on the next one again.
+            venue.on_event = lambda _stream, _data: [] if len(venue.connections) == 1 else None
+            await until(lambda: len(venue.flows["AAAUSDT"].trades) > lost_after + 2)
+            driver.silence.silent.add(0)
+            driver.on_silent([0])
+            await until(lambda: driver.rotations[SILENT_STREAM])
+            await until(lambda: around.of(SCHEMA_OF[Status]))
+
+
+async def test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (_, worker):
+            driver, flow = driver_of(worker), venue.flows["AAAUSDT"]
+            venue.every_s = 10 * WAIT_S
+            await until(lambda: driver.intake.lanes[0].last_id == flow.trade_id)
+            driver.silence.silent.add(0)
+            await until(lambda: driver.on_silent([0]) or not driver.silence.silent)
+            assert SILENT_STREAM not in driver.rotations
+
+
+async def test_holes_that_the_aggregator_found_are_fetched(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (around, _):
+            await until(lambda: len(around.of(SCHEMA_OF[Trade])) > 5)
+            first = around.batches[0].first_id
+            around.tell_holes({TOPIC: [(first + 1, first + 2)]})
+            await until(lambda: around.of(LATE + SCHEMA_OF[Trade]))
+            late = around.of(LATE + SCHEMA_OF[Trade])
+            assert [event.first_id for batch in late for event in decode_batch(batch)] == [first + 1, first + 2]
+
+
+async def test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (around, _):
+            around.refuses_weight = True
+            lost: list[int] = []
+
+            def drop(stream: str, data: dict[str, Any]) -> list[str] | None:
+                if lost or not stream.endswith("@trade"):
+                    return None
+                lost.append(data["t"])
+                return []
+
+            venue.on_event = drop
+            await until(lambda: around.of(SCHEMA_OF[Gap]))
+            around.end_aggregator()
+            greeted = len(around.hellos)
+            around.start_aggregator()
+            await until(lambda: len(around.hellos) > greeted)
+            hello = around.hellos[-1]
+    assert hello.open == {TOPIC: [(lost[0], lost[0])]}
+    assert hello.acknowledged == {TOPIC: around.batches[0].first_id - 1}, "of which nothing was acknowledged"
+
+
+async def test_what_waits_for_an_aggregator_at_the_end_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_S", WAIT_S)
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue, aggregator=False) as (around, worker):
+            around.send(NAME, StopNow())
+            await until(lambda: venue.closes)
+            around.start_aggregator()
+        last_id = driver_of(worker).intake.lanes[0].last_id
+    assert around.batches[-1].last_id == last_id

@@ -16,18 +16,23 @@ from typing import Any
 import pytest
 
 from k2workers import every
+from k2workers.errors import AddressRefused
+from k2workers.events import SCHEMA_OF, Gap
 from k2workers.feed import driver
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.feed.liveness import LEARNED_AFTER, SILENT
 from k2workers.feed.subscription import Subscriptions
 from k2workers.rotation.actions import Action
 from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
 from k2workers.rotation.record import RotationRecord
 from k2workers.rotation.table import State
+from k2workers.sequencing.book_lane import BookLane
 from k2workers.venues.binance import BinanceSpot
+from k2workers.wire import Batch
 from tests.fakes import Turns
 from tests.simulator.support import inject, running
-from tests.support.venue import Venue
+from tests.support.venue import Answer, Venue
 from tests.support.waiting import WAIT_S, until
 
 SPOT = BinanceSpot()
@@ -48,9 +53,12 @@ class Fed:
         due_in_s: float = 3_600,
         close_timeout_s: float = 1,
         overlap_limit_s: float = NEVER_S,
+        stale_after_s: float = NEVER_S,
+        hold_s: float = 1,
         kinds: Sequence[str] = ("trade",),
     ) -> None:
         self.turns = Turns()
+        self.batches: list[Batch] = []
         self.records: list[RotationRecord] = []
         self.topics: set[str] = set()
         settings = FeedSettings(
@@ -63,16 +71,22 @@ class Fed:
             close_timeout_s=close_timeout_s,
             min_overlap_ns=0,
             overlap_limit_ns=int(overlap_limit_s * 1e9),
+            stale_after_ns=int(stale_after_s * 1e9),
+            hold_ns=int(hold_s * 1e9),
         )
         self.driver = Driver(
             settings,
             SPOT,
             SPOT.stream_specs(kinds, symbols),
             grants=self.turns,
-            push=lambda bundle: self.topics.update(batch.topic for batch in bundle),
+            push=self._push,
             on_record=self.records.append,
             observe_latency=lambda _: None,
         )
+
+    def _push(self, bundle: list[Batch]) -> None:
+        self.batches += bundle
+        self.topics.update(batch.topic for batch in bundle)
 
     @property
     def reasons(self) -> list[str]:
@@ -364,3 +378,113 @@ async def test_the_record_hands_over_only_ids_that_prove_something() -> None:
         await until(lambda: feed.records)
         assert feed.records[0].proven == 2
         assert [handover.topic for handover in feed.records[0].handovers] == ["binance.trade.BTCUSDT"]
+
+
+async def test_a_line_that_pings_and_answers_and_brings_no_data_is_replaced() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["BTCUSDT"], stale_after_s=2) as feed:
+            await until(lambda: feed.driver._watch._data._changes > LEARNED_AFTER)
+            venue.flows.clear()
+
+            def is_replaced() -> int:
+                venue.ping()
+                feed.driver.lines.audit_due_ns = 0  # each answer says that nothing is wrong
+                return feed.driver.reconnects[SILENT]
+
+            await until(is_replaced)
+
+
+async def test_a_stream_that_falls_silent_is_told_of_once() -> None:
+    symbols, told = ["AAAUSDT", "BBBUSDT"], list[list[int]]()
+    with Venue(symbols, every_s=0.01) as venue:
+        async with fed(venue.ws_url, symbols) as feed:
+            feed.driver.on_silent = told.append
+            feed.driver._look_ns = 2**63  # it looks when it is told to
+            lanes, quiet = feed.driver.intake.lanes, venue.flows["BBBUSDT"]
+            await until(lambda: len(lanes) == 2 and all(lane.last_id is not None for lane in lanes))
+
+            async def look_after_more(at_s: int, *indexes: int) -> None:
+                before = [lane.last_id for lane in lanes]
+                await until(lambda: all(lanes[index].last_id != before[index] for index in indexes))
+                feed.driver._look(at_s * 10**9)
+
+            for second in range(LEARNED_AFTER + 1):
+                await look_after_more(second, 0, 1)
+            venue._loop.call_soon_threadsafe(venue.flows.pop, quiet.symbol)
+            await until(lambda: quiet.symbol not in venue.flows and lanes[1].last_id == quiet.trade_id)
+            for at_s in (LEARNED_AFTER + 1, 100, 101):
+                await look_after_more(at_s, 0)
+    assert told == [[1]]
+
+
+async def test_it_is_told_that_a_line_carries_the_feed_again() -> None:
+    told: list[int] = []
+    async with running() as client, fed(f"ws://127.0.0.1:{client.port}", ["BTCUSDT"]) as feed:
+        feed.driver.on_live = lambda: told.append(feed.driver.machine.primary or 0)
+        await inject(client, kind="reset")
+        await feed.live_on(2)
+        await until(lambda: told == [2])
+
+
+async def without_one_trade(venue: Venue, feed: Fed) -> int:
+    """The venue does not deliver the next trade; its id."""
+    lost: list[int] = []
+
+    def drop(stream: str, data: dict[str, Any]) -> list[str] | None:
+        if lost or not stream.endswith("@trade"):
+            return None
+        lost.append(data["t"])
+        return []
+
+    await until(lambda: feed.batches)
+    venue.on_event = drop
+    await until(lambda: feed.driver.intake.lanes[0].deadline_ns is not None)
+    return lost[0]
+
+
+async def test_what_is_held_back_goes_on_at_the_end() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["BTCUSDT"], hold_s=NEVER_S) as feed:
+            lost = await without_one_trade(venue, feed)
+            assert feed.batches[-1].last_id == lost - 1
+    gap, *rest = [batch for batch in feed.batches if batch.first_id >= lost]
+    assert (gap.schema, gap.first_id, gap.last_id) == (SCHEMA_OF[Gap], lost, lost)
+    assert rest[0].first_id == lost + 1
+
+
+async def test_a_hole_is_announced_although_nothing_more_comes() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["BTCUSDT"], hold_s=0.2) as feed:
+            lost = await without_one_trade(venue, feed)
+            venue.flows.clear()
+            await until(lambda: any(batch.schema == SCHEMA_OF[Gap] for batch in feed.batches))
+            assert next(batch for batch in feed.batches if batch.schema == SCHEMA_OF[Gap]).first_id == lost
+
+
+async def test_a_refused_handshake_is_a_failed_attempt_and_teaches_the_parent() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        refusals = iter([Answer(429, headers={"Retry-After": "7"})])
+        venue.on_handshake = lambda: next(refusals, None)
+        async with fed(venue.ws_url, ["BTCUSDT"], first_line=2) as feed:
+            refused, let_in = feed.turns.answers
+    assert isinstance(refused, AddressRefused)
+    assert (refused.status, refused.retry_after_s, let_in) == (429, 7, None)
+
+
+async def test_a_book_waits_for_the_other_line_as_long_as_that_is_open() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["BTCUSDT"], close_timeout_s=NEVER_S, kinds=("depth",)) as feed:
+            await until(lambda: feed.batches)
+            (book,) = feed.driver.intake.lanes
+            assert isinstance(book, BookLane)
+            assert not book.patient
+            feed.turns.turn.set()
+            transport = venue.connections[0].transport
+            assert transport is not None
+            venue._loop.call_soon_threadsafe(transport.pause_reading)  # it will not see that it is closed
+            feed.driver.rotate("operator")
+            await until(lambda: feed.records)
+            await feed.live_on(2)
+            assert book.patient
+            venue.reset_all()
+            await until(lambda: not book.patient)

@@ -210,8 +210,9 @@ async def test_a_venue_that_does_not_answer_is_given_up() -> None:
     async with running(max_request_bytes=10) as client:  # a longer request gets no answer
         connected = Connected()
         line = await connected.open(ws_url_of(client))
-        with pytest.raises(VenueError, match="no reply"):
-            await Subscription(SPOT, NAMES, itertools.count(1), lambda: None).establish(line, 0.2)
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(VenueError, match="no reply"):
+                await Subscription(SPOT, NAMES, itertools.count(1), lambda: None).establish(line, 0.2)
         await line.close(1000, "done")
 
 

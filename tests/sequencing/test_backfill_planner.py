@@ -79,6 +79,27 @@ def test_a_reply_that_does_not_reach_an_id_says_nothing_about_it() -> None:
         assert plan.answered(request, None, [], now_ns) == []
 
 
+def test_a_reply_that_ends_before_an_id_says_nothing_about_it() -> None:
+    plan = planner()
+    plan.update(1, [(5, 7)], Urgency.HELD, 0)
+    for now_ns, void in ((0, []), (1_000, [(5, 5)])):
+        request = plan.next(now_ns)
+        assert request is not None
+        assert plan.answered(request, (5, 6), [(6, 6)], now_ns) == void
+
+
+def test_a_new_hole_is_asked_for_at_once_however_long_an_older_one_waits() -> None:
+    plan, now_ns = planner(), 0
+    plan.update(1, [(5, 7)], Urgency.OPEN, now_ns)
+    for _ in range(9):
+        while (request := plan.next(now_ns)) is None:
+            now_ns += 1
+        plan.failed(request, now_ns)
+    assert plan.next(now_ns + 1) is None
+    plan.update(1, [(5, 7), (20, 21)], Urgency.OPEN, now_ns + 1)
+    assert plan.next(now_ns + 1) is not None
+
+
 def test_what_cannot_be_had_is_given_up_in_the_end_and_keeps_no_newer_hole_from_its_turn() -> None:
     plan, beyond = planner(), 5 + POLICY.page
     plan.update(1, [(5, 7)], Urgency.OPEN, 0)

@@ -37,6 +37,12 @@ def test_states_of_a_bar_only_move_on() -> None:
     assert [event.first_id // MS for event in taken(lane)] == [0, 0, 0, 60]
 
 
+def test_a_final_state_follows_the_last_update_though_it_has_the_same_time() -> None:
+    lane, verdicts = offered(bar(0, 60), bar(0, 60, final=True))
+    assert verdicts == [Verdict.ACCEPTED, Verdict.ACCEPTED]
+    assert taken(lane) == [bar(0, 60), bar(0, 60, final=True)]
+
+
 def test_the_next_bar_waits_for_the_final_state_of_the_one_before() -> None:
     lane, verdicts = offered(bar(0, 10), bar(60, 70), bar(60, 80), bar(60, 75))
     assert verdicts[1:] == [Verdict.HELD, Verdict.HELD, Verdict.DUPLICATE]

@@ -15,8 +15,11 @@ from k2workers.supervision.control_channel import ControlClient, ControlServer
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ConnectedAlone,
+    GrantDone,
+    GrantGiven,
     HandshakeDone,
     WeightDone,
+    WeightGiven,
 )
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.permission_client import PermissionClient as Asking
@@ -35,6 +38,7 @@ class Parent:
     def __init__(self, endpoint: str, budget: BudgetPolicy) -> None:
         self.mute = False
         self.said: list[str] = []
+        self.heard: list[AnyControlMessage] = []
         self.server = ControlServer(endpoint, self._take)
         self.permissions = Permissions(PAUSES, budget, WeightPolicy(), self._send)
         self.tasks: set[asyncio.Task[None]] = set()
@@ -43,6 +47,7 @@ class Parent:
         return int(asyncio.get_running_loop().time() * 1e9)
 
     def _take(self, name: str, message: AnyControlMessage) -> None:
+        self.heard.append(message)
         self.permissions.take(name, message, self._now_ns())
 
     def _send(self, name: str, message: AnyControlMessage) -> None:
@@ -86,6 +91,7 @@ async def test_a_parent_that_says_wait_is_obeyed_for_longer_than_its_silence_wou
 
 async def test_a_silent_parent_is_given_up_and_told_of_what_was_done_alone(tmp_path: Path) -> None:
     async with connected(tmp_path, BudgetPolicy(limit=1, window_ns=10**15)) as (parent, child):
+        assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=60.0)
         parent.mute = True
         assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=1.0) is None
         child.send(ConnectedAlone(0))
@@ -155,3 +161,11 @@ async def test_a_permission_given_back_unused_lets_the_next_one_try(tmp_path: Pa
         probe.done()
         # The lease of a probe is 30 s: as long as the parent may be silent here.
         assert await child.ask_grant(0, "connect", starved_since_ns=1, silence_s=20)
+
+
+async def test_a_permission_that_comes_too_late_is_given_back(tmp_path: Path) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        await until(lambda: parent.heard)  # its hello
+        for late in (GrantGiven(901, 1), WeightGiven(902)):
+            await parent.server.send(child.name, late)
+        await until(lambda: parent.heard[1:] == [GrantDone(901), WeightDone(902, 0, None)])

@@ -17,9 +17,10 @@ from k2workers.errors import BootError, K2Error
 from k2workers.every import GAVE_UP
 from k2workers.supervision import supervisor as supervisor_module
 from k2workers.supervision.child import ChildSpec
-from k2workers.supervision.control_messages import Record
+from k2workers.supervision.connect_budget import ROTATE
+from k2workers.supervision.control_messages import GrantAsked, Record
 from k2workers.supervision.supervisor import WATCH_S, Supervisor, SupervisorPolicy
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 NAMES = ("one", "two", "three")
 
@@ -53,8 +54,9 @@ async def test_a_start_takes_as_long_as_it_takes_while_the_child_is_at_work(tmp_
 async def test_a_child_that_hangs_before_it_serves_is_reported(tmp_path: Path) -> None:
     async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=1.0)) as supervisor:
         supervisor.launch(child("stuck", "hang"))
-        with pytest.raises(BootError, match="stuck hung before it served"):
-            await supervisor.wait_ready("stuck")
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(BootError, match="stuck hung before it served"):
+                await supervisor.wait_ready("stuck")
 
 
 async def test_that_a_whole_host_stood_still_costs_no_child(tmp_path: Path) -> None:
@@ -163,3 +165,17 @@ async def test_what_a_child_says_of_its_books_is_passed_on_to_the_others(tmp_pat
             supervisor.launch(child(name, "tell_books"))
         await until(lambda: {record.name for record in heard} == {*NAMES})
     assert all(record.data["of"] != record.name for record in heard), "not back to itself"
+
+
+async def test_the_turn_of_a_child_that_died_is_given_to_the_next(tmp_path: Path) -> None:
+    async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
+        for name in NAMES[:2]:
+            supervisor.launch(child(name, "serve"))
+            await supervisor.wait_ready(name)
+        process = psutil.Process(supervisor.pids()["one"])
+        process.suspend()  # or it would give back at once what it has not asked for
+        for name in NAMES[:2]:
+            supervisor._on_message(name, GrantAsked(1, 0, ROTATE, 0))
+        assert supervisor.permissions.budget.waiting_children() == {"two"}
+        process.kill()
+        await until(lambda: not supervisor.permissions.budget.waiting)

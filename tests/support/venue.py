@@ -201,6 +201,10 @@ class Venue:
         """One raw message to every connection."""
         self._loop.call_soon_threadsafe(lambda: [self._later(c.socket.send_str(text)) for c in self.connections])
 
+    def ping(self) -> None:
+        """A ping to every connection."""
+        self._loop.call_soon_threadsafe(lambda: [self._later(c.socket.ping()) for c in self.connections])
+
     def asked(self, path: str) -> list[Asked]:
         """The REST requests of this path so far."""
         return [asked for asked in list(self.requests) if asked.path == path]

@@ -29,6 +29,7 @@ from k2workers.events import (
 )
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.ranges import IdRanges, Range
+from k2workers.transport import reassembly as reassembly_module
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
 from k2workers.transport.ring import ReplayRing
@@ -815,6 +816,19 @@ def test_a_life_is_left_whether_or_not_a_topic_was_heard_in_it() -> None:
     assert [state.enter(epoch) for epoch in (1, 2, 1)] == [True, True, False]
     state = reassembly(Position({T: TopicPosition(5, 1, 1, -1, NOT_KNOWN, [])}))
     assert [state.enter(epoch) for epoch in (3, 5, 3)] == [True, False, True]
+
+
+def test_what_is_held_behind_holes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(trades(1, 1))
+    monkeypatch.setattr(reassembly_module, "MAX_HELD_BYTES", 10 * size)
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    for sequence in range(3, 13):
+        state.take(trades(sequence, sequence), 0)
+    assert delivered(state) == [trade(1)]
+    state.take(trades(13, 13), 0)
+    assert delivered(state) == [Lost(T, 2, 2, 2, 2), *(trade(number) for number in range(3, 14))]
+    assert state._held_bytes == 0
 
 
 # ── ids that begin anew, and ids that are closed ────────────────────────────────────────────────────────────

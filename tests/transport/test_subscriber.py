@@ -15,6 +15,7 @@ from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
 from k2workers.transport import replay_server
+from k2workers.transport import subscriber as subscriber_module
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
@@ -158,6 +159,7 @@ async def test_a_last_batch_that_was_lost_is_noticed_by_the_heartbeat(feed: Feed
     feed.server.start()
     async with Subscriber(["t"], feed.publisher.endpoint, snapshot_endpoint=feed.server.endpoint) as subscriber:
         await subscribed(feed, subscriber)
+        await until(lambda: subscriber.position().joined)  # what is asked for at the start is answered
         feed.send("t", 1, 10)
         feed.send("t", 2, 11, withheld=True)
         feed.beats += 1  # one heartbeat was lost together with it
@@ -472,3 +474,17 @@ async def test_only_what_is_published_begins_another_life(feed: Feed) -> None:
         assert subscriber._reassembly.epoch == 1
         feed.send("t", 2, 11)
         assert isinstance(await anext(subscriber), Message)
+
+
+async def test_what_a_slow_program_does_not_read_stays_in_zeromq(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber_module, "READY_LIMIT", 10)
+    batches = 3_000
+    async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        await subscribed(feed, subscriber)
+        for sequence in range(1, batches + 1):
+            feed.send("t", sequence, sequence)
+        await until(lambda: subscriber._left_waiting)
+        assert len(subscriber._reassembly.ready) < batches // 2
+        async with asyncio.timeout(WAIT_S):
+            items = [await anext(subscriber) for _ in range(batches)]
+    assert [item.sequence for item in items if isinstance(item, Message)] == list(range(1, batches + 1))
