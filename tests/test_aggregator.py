@@ -247,3 +247,21 @@ async def test_a_worker_that_began_without_being_told_claims_nothing_and_what_li
     assert aggregator.sequencer.positions()[TOPIC] == PublishedPosition(15, [], new)
     bundle_sender.close()
     end(aggregator)
+
+
+async def test_at_the_end_everything_that_was_published_is_in_the_checkpoint(tmp_path: Path) -> None:
+    aggregator = Aggregator(settings(tmp_path))
+    aggregator.on_bundle(b"worker-0#1", [trades(6)])
+    aggregator.publish()
+    await aggregator.last_checkpoint()
+    assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions[TOPIC].last_id == 6
+    aggregator.close()
+
+
+async def test_what_is_too_old_is_replayed_no_longer(tmp_path: Path) -> None:
+    aggregator = Aggregator(settings(tmp_path, replay_age_s=0.0))
+    aggregator.on_bundle(b"worker-0#1", [trades(6)])
+    aggregator.publish()
+    assert len(aggregator.ring) == 1
+    await until(lambda: aggregator.heartbeat() or not len(aggregator.ring))
+    aggregator.close()

@@ -27,6 +27,7 @@ from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
+from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch, decode_batch
 from k2workers.worker import Worker
 from tests.support.venue import Venue
@@ -236,7 +237,8 @@ async def test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wan
             await until(lambda: len(around.hellos) > greeted)
             hello = around.hellos[-1]
     assert hello.open == {TOPIC: [(lost[0], lost[0])]}
-    assert hello.acknowledged == {TOPIC: around.batches[0].first_id - 1}, "of which nothing was acknowledged"
+    first_id = around.batches[0].first_id
+    assert hello.acknowledged == {TOPIC: (CHAIN.number, first_id - 1)}, "of which nothing was acknowledged"
 
 
 async def test_what_waits_for_an_aggregator_at_the_end_is_handed_over(

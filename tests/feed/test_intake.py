@@ -91,6 +91,19 @@ def test_what_was_published_before_comes_too_late_once_streams_are_served() -> N
         intake.resume({A: PublishedPosition(1, []), B: PublishedPosition(1, [])})
 
 
+def test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into() -> None:
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["trade"], ["AUSDT", "BUSDT"])), hold_ns=HOLD_NS, push=lambda _: None,
+        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+    )  # fmt: skip
+    intake.resume({A: PublishedPosition(9, [(3, 4)]), B: PublishedPosition(9, [])})
+    assert intake.incomplete == {0}
+    intake.reopen({B: [(5, 6)]})
+    assert intake.incomplete == {0, 1}
+    assert [lane.wanted() for lane in intake.lanes] == [[(3, 4)], [(5, 6)]]
+
+
 class Refusing:
     """An intake of one topic whose bundles are refused until it is told otherwise."""
 

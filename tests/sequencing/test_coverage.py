@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.continuity import RECORDS, Continuity, Identity
+from k2workers.continuity import RECORDS, Continuity, Identity, renumbered
 from k2workers.events import (
     LATE,
     SCHEMA_OF,
@@ -22,7 +22,7 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.sequencing.coverage import NOT_KNOWN, ChainStep, Coverage, chain_step
+from k2workers.sequencing.coverage import MAX_CLOSED, NOT_KNOWN, ChainStep, Coverage, chain_step
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 
 
@@ -210,3 +210,23 @@ def test_a_final_bar_fills_a_gap_also_when_a_life_sends_it_in_its_order() -> Non
     assert bars.admit(update) is None
     assert bars.open
     assert bars.admit(last) is not None
+
+
+def test_closed_ids_are_remembered_up_to_a_bound_and_the_newest_of_them() -> None:
+    topic = coverage(CHAIN)
+    for number in range(0, 4 * MAX_CLOSED, 2):
+        topic.admit(trade(number))
+        topic.admit(Void(number + 1, number + 1, 0))
+    assert len(topic.closed) == MAX_CLOSED
+    assert topic.admit(Backfilled(trade(1))) is None
+    last_id = 4 * MAX_CLOSED - 1
+    assert topic.admit(Backfilled(trade(last_id))) == Backfilled(trade(last_id))
+
+
+def test_gaps_of_old_ids_are_none_of_the_new_ones() -> None:
+    topic = coverage(CHAIN)
+    for event in (trade(1), Gap(2, 5, "", 0), Void(6, 7, 0)):
+        topic.admit(event)
+    topic.begin_anew(renumbered(CHAIN.number), 3)
+    assert (topic.last_id, list(topic.open), list(topic.closed)) == (2, [], [])
+    assert topic.admit(Backfilled(trade(4))) is None

@@ -54,6 +54,7 @@ def test_each_bundle_is_taken_once_and_in_order_after_the_hello() -> None:
         desk.bundle(ONE, number)
     assert (desk.got, desk.inbox.repeated, desk.inbox.bundles) == ([(ONE, 3), (ONE, 4)], 2, 2)
     assert desk.inbox.taken() == {ONE: 4}
+    assert len(desk.said) == 1, "what was taken is not acknowledged by that"
     desk.hello(ONE, 3)
     desk.bundle(ONE, 4)
     assert desk.inbox.taken() == {ONE: 4}, "taken before, and not taken again"

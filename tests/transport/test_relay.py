@@ -113,3 +113,12 @@ def test_acknowledged_is_what_a_written_checkpoint_covers() -> None:
     around.relay.checkpoint(3 * KEEP_NS)
     assert [last_id for last_id, _ in around.saved] == [1, 3]
     assert around.acknowledged == [1], "not written yet"
+
+
+def test_moments_that_wait_for_a_slow_disk_are_bounded() -> None:
+    around = Around()
+    around.busy = True
+    for number in range(1, 20 * MOMENTS):
+        around.take(number)
+        around.relay.checkpoint(number * KEEP_NS)
+    assert len(around.relay._moments) == MOMENTS
