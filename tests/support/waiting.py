@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-WAIT_S = 120.0
-"""Far longer than anything takes that a test waits for."""
+WAIT_S = float(os.environ.get("K2_TEST_WAIT_S", "120"))
+"""Far longer than anything takes that a test waits for; ``scripts/mutants`` waits less."""
 LOOK_S = 0.01
 
 

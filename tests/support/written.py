@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 RUNS = (("scripts/run",), ("python", "-m", "k2workers"))
 """How the commands begin that start something of ours."""
-OTHERS = ("scripts/test", "scripts/check", "scripts/chaos", "scripts/bench", "pip", ".venv/bin/python", "docker build")
+OTHERS = (
+    "scripts/test",
+    "scripts/check",
+    "scripts/chaos",
+    "scripts/bench",
+    "scripts/mutants",
+    "pip",
+    ".venv/bin/python",
+    "docker build",
+)
 """Commands that are written and not ours to try."""
 IMAGE = "k2workers"
 DOCKER_VALUES = ("--name", "-v", "-p")

@@ -1,0 +1,265 @@
+"""Owns the mutants of one part. Which ids a topic has, lacks, and gives up: lanes in the worker, the sequencer after them."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import within
+
+lane = within("sequencing/lane.py")
+chain_lane = within("sequencing/chain_lane.py")
+book_lane = within("sequencing/book_lane.py")
+bar_lane = within("sequencing/bar_lane.py")
+coverage = within("sequencing/coverage.py")
+sequencer = within("sequencing/sequencer.py")
+
+ROWS = (
+    lane(
+        "a lane that resumes forgets open gaps",
+        "self.open = IdRanges(published.open)",
+        "pass",
+        "sequencing/test_chain_lane.py::test_a_resumed_lane_continues_after_what_was_published",
+    ),
+    lane(
+        "gaps are hoped for without bound",
+        "while len(self.open) > MAX_OPEN:",
+        "while False:",
+        "sequencing/test_chain_lane.py::test_hopeless_gaps_are_bounded",
+    ),
+    lane(
+        "what could not be sent is not wanted again",
+        "self.reopen(first_id, last_id, noticed_ns)",
+        "pass",
+        "feed/test_intake.py::test_ids_that_were_refused_are_announced_and_wanted_again",
+    ),
+    lane(
+        "what could not be sent is not announced",
+        (
+            "            self.ready.append(Gap(first_id, last_id, NOT_SENT, noticed_ns))\n"
+            "            self.mixed = True\n"
+        ),
+        "",
+        "feed/test_intake.py::test_ids_that_were_refused_are_announced_and_wanted_again",
+    ),
+    lane(
+        "old gaps are wanted among new ids",
+        ("        self.last_id = first_new_id - 1\n        self.open, self.closed = IdRanges(), IdRanges()"),
+        "        self.last_id = first_new_id - 1",
+        "sequencing/test_chain_lane.py::test_ids_that_begin_anew_are_told_after_what_was_held_and_of_the_old_ones_nothing_is_wanted",
+    ),
+    lane(
+        "what was given up is gone for good",
+        ("            self._close(first, last)\n            self.ready.append(GivenUp"),
+        "            self.ready.append(GivenUp",
+        "sequencing/test_chain_lane.py::test_an_event_for_a_void_id_corrects_it_and_one_for_an_id_that_was_given_up_still_counts",
+    ),
+    chain_lane(
+        "a late line does not fill a gap",
+        "if self._still_new(event) and self.fill((event,), now_ns):",
+        "if False:",
+        "test_a_late_copy_of_an_announced_id_fills_the_gap",
+    ),
+    chain_lane(
+        "events are held without bound",
+        "if hold_ns == 0 or len(self._held) > MAX_HELD:",
+        "if hold_ns == 0:",
+        "test_what_is_held_is_bounded",
+    ),
+    chain_lane(
+        "the hole behind a hole is waited for without end",
+        ("            self._deadline_ns = now_ns + hold_ns\n\n    def _announce"),
+        ("            self._deadline_ns = None\n\n    def _announce"),
+        "test_each_hole_has_a_time_of_its_own",
+    ),
+    chain_lane(
+        "what corrects a void is given each time it comes",
+        "self.closed.remove(event.first_id, event.last_id)",
+        "pass",
+        "test_an_event_for_a_void_id_corrects_it_and_one_for_an_id_that_was_given_up_still_counts",
+    ),
+    book_lane(
+        "depth resumed with open gaps asks for no book",
+        "self.needs_snapshot = len(self.open) > 0 or not published.whole",
+        "self.needs_snapshot = not published.whole",
+        "test_a_lane_that_resumes_with_an_open_gap_needs_a_book",
+        hidden=True,
+    ),
+    book_lane(
+        "depth resumed before its first book asks for none",
+        "self.needs_snapshot = len(self.open) > 0 or not published.whole",
+        "self.needs_snapshot = len(self.open) > 0",
+        "test_a_lane_that_resumes_before_the_first_book_was_published_still_needs_one",
+    ),
+    book_lane(
+        "a book older than the diffs at hand is taken",
+        "if not self._buffer or snapshot.last_update_id < self._buffer[0].first_update_id - 1:",
+        "if not self._buffer:",
+        "test_a_snapshot_older_than_the_buffer_is_fetched_again",
+    ),
+    book_lane(
+        "a book is applied again to diffs that it holds",
+        "if diff.last_update_id > snapshot.last_update_id:",
+        "if True:",
+        "test_a_new_topic_gets_a_book_as_soon_as_its_diffs_reach_the_snapshot",
+    ),
+    book_lane(
+        "a book is published before the diffs reach it",
+        "or self.last_id < snapshot.last_update_id or not self._buffer:",
+        "or not self._buffer:",
+        "test_a_new_topic_gets_a_book_as_soon_as_its_diffs_reach_the_snapshot",
+    ),
+    book_lane(
+        "a book gap asks for no new book",
+        ("        super()._announce_gap(first_id, last_id, noticed_ns, cause)\n        self._await_snapshot()"),
+        "        super()._announce_gap(first_id, last_id, noticed_ns, cause)",
+        "test_a_hole_is_announced_at_once_and_healed_by_a_snapshot",
+    ),
+    book_lane(
+        "diffs wait for a book without bound",
+        "deque(maxlen=MAX_BUFFERED)",
+        "deque()",
+        "test_the_buffer_is_bounded_and_then_asks_for_a_newer_book",
+    ),
+    bar_lane(
+        "a bar whose last state is unknown is not asked for",
+        "self._reached_ns = published.last_id if published.next_id == NO_ID else published.next_id",
+        "self._reached_ns = published.last_id + 60_000_000_000 if published.next_id == NO_ID else published.next_id",
+        "test_a_resumed_lane_asks_for_the_bar_that_may_not_have_ended",
+    ),
+    bar_lane(
+        "bars are held without bound",
+        "if hold_ns == 0 or len(self._held) > MAX_HELD_BARS:",
+        "if hold_ns == 0:",
+        "test_what_is_held_is_bounded",
+    ),
+    bar_lane(
+        "the next bar goes on before the last one is final",
+        ("        self._reached_ns = bar.next_open_ns if bar.final else bar.open_time_ns\n        self.ready"),
+        ("        self._reached_ns = bar.next_open_ns\n        self.ready"),
+        "test_the_next_bar_waits_for_the_final_state_of_the_one_before",
+    ),
+    bar_lane(
+        "a final state is dropped if its time is not later",
+        "if same and newest is not None and not bar.final and bar.venue_time_ns <= newest.venue_time_ns:",
+        "if same and newest is not None and bar.venue_time_ns <= newest.venue_time_ns:",
+        "test_a_final_state_follows_the_last_update_though_it_has_the_same_time",
+    ),
+    bar_lane(
+        "a late line does not fill the gap of a final bar",
+        "if event.final and self._still_new(event) and self.fill((event,), now_ns):",
+        "if False:",
+        "test_a_line_that_is_late_still_fills_the_gap",
+    ),
+    coverage(
+        "a late event comes out of nowhere",
+        "return late if filled else None",
+        "return late",
+        "TestOneTopic",
+    ),
+    coverage(
+        "a book goes back",
+        ("        if snapshot.last_id < self.last_id:\n            return None"),
+        ("        if False:\n            return None"),
+        "test_a_snapshot_makes_every_gap_below_it_good_and_an_older_one_is_old",
+    ),
+    coverage(
+        "closed ids are remembered without bound",
+        "self.closed.keep_newest(MAX_CLOSED)",
+        "pass",
+        "test_closed_ids_are_remembered_up_to_a_bound_and_the_newest_of_them",
+    ),
+    coverage(
+        "old gaps stay open among new ids",
+        (
+            "        self.last_id, self.last_time_ns = first_new_id - 1, NO_ID\n"
+            "        self.open, self.closed = IdRanges(), IdRanges()"
+        ),
+        "        self.last_id, self.last_time_ns = first_new_id - 1, NO_ID",
+        "test_gaps_of_old_ids_are_none_of_the_new_ones",
+    ),
+    coverage(
+        "a void that proves wrong is not corrected",
+        "filled = self.open.remove(*ids) + self.closed.remove(*ids)",
+        "filled = self.open.remove(*ids)",
+        "TestOneTopic",
+    ),
+    sequencer(
+        "open gaps of a hello are forgotten",
+        "state.open.add(first_id, last_id if number == NOT_KNOWN else min(last_id, state.last_id))",
+        "pass",
+        "test_ids_that_a_worker_will_still_send_are_open_in_a_new_life_and_only_there",
+    ),
+    sequencer(
+        "what a worker dropped moves a topic back",
+        ("            if state.last_id == NO_ID:\n                state.restart"),
+        ("            if not state.sequence:\n                state.restart"),
+        "test_a_worker_that_had_to_give_something_up_says_from_where_and_it_counts_if_nothing_better_is_known",
+    ),
+    sequencer(
+        "a topic of this life is moved back by a hello",
+        ("            if not state.sequence:\n                state.restart"),
+        ("            if True:\n                state.restart"),
+        "test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier",
+    ),
+    sequencer(
+        "a hole between workers is passed over",
+        ("            self._find_gap(batch.first_id, state, now_ns)\n            self._pass(batch, state)"),
+        "            self._pass(batch, state)",
+        "test_a_new_worker_that_begins_later_is_announced",
+    ),
+    sequencer(
+        "a hole between workers is nobody's to fill",
+        "self.found_holes.setdefault(state.topic, []).append((gap.first_id, gap.last_id))",
+        "pass",
+        "test_a_gap_or_void_that_was_told_before_is_trimmed_or_dropped",
+    ),
+    sequencer(
+        "what overlaps is published twice",
+        (
+            "            self._pass(batch, state)\n"
+            "        else:\n"
+            "            self._newer_part(batch, state)\n"
+            "\n"
+            "    def _newer_part"
+        ),
+        (
+            "            self._pass(batch, state)\n"
+            "        else:\n"
+            "            self._pass(batch, state)\n"
+            "\n"
+            "    def _newer_part"
+        ),
+        "test_depth_that_overlaps_is_trimmed_to_what_is_new",
+    ),
+    sequencer(
+        "a gap or void jumps over ids",
+        "if state.chained and state.last_id != NO_ID and event.first_id > state.last_id + 1:",
+        "if False:",
+        "test_neither_a_void_nor_a_gap_jumps_over_ids",
+    ),
+    sequencer(
+        "ids of an earlier numbering are taken for new ones",
+        ("            if ahead < 0:\n                self.old_events += batch.count\n            elif ahead or"),
+        "            if ahead or",
+        "test_ids_that_begin_anew_are_not_old_and_those_before_are",
+    ),
+    sequencer(
+        "a reset that was lost is not told",
+        "        self._put(wire.batch_of(batch.topic, [reset], batch.continuity), state)",
+        (
+            "        if batch.schema == RESET_SCHEMA:\n"
+            "            self._put(wire.batch_of(batch.topic, [reset], batch.continuity), state)"
+        ),
+        "test_a_reset_that_was_lost_is_told_all_the_same_and_what_the_worker_lacks_is_named",
+    ),
+    sequencer(
+        "what is missing before a reset is not named",
+        "if is_next and state.chained and NO_ID != state.last_id < reset.last_old_id:",
+        "if False:",
+        "test_old_ids_that_never_came_are_announced_before_the_reset_and_no_worker_is_asked_for_them",
+    ),
+    sequencer(
+        "a position forgets the open gaps",
+        "self.last_id, list(self.open), self.continuity_number,",
+        "self.last_id, [], self.continuity_number,",
+        "test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void",
+    ),
+)

@@ -1,0 +1,117 @@
+"""Owns the mutants of one part. When a line is given up, replaced or subscribed again."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import within
+
+driver = within("feed/driver.py")
+lines = within("feed/lines.py")
+subscription = within("feed/subscription.py")
+liveness = within("feed/liveness.py")
+
+ROWS = (
+    driver(
+        "a line without data is kept",
+        ("        self._give_up_silent(now_ns)\n        if now_ns"),
+        "        if now_ns",
+        "test_a_line_that_pings_and_answers_and_brings_no_data_is_replaced",
+        hidden=True,
+    ),
+    driver(
+        "subscriptions are never audited",
+        "self.lines.audit(line.number, now_ns)",
+        "pass",
+        "test_an_audit_while_streams_are_added_and_refused_keeps_the_line",
+    ),
+    driver(
+        "a silent stream is not told of",
+        "self.on_silent(silent)",
+        "pass",
+        "test_a_stream_that_falls_silent_is_told_of_once",
+    ),
+    driver(
+        "nobody is told that a line carries the feed again",
+        "self.on_live()",
+        "pass",
+        "test_it_is_told_that_a_line_carries_the_feed_again",
+    ),
+    driver(
+        "what is held back is forgotten at the end",
+        "self.intake.expire(2**63 - 1)",
+        "pass",
+        "test_what_is_held_back_goes_on_at_the_end",
+    ),
+    driver(
+        "holes are never announced while nothing comes",
+        "self.intake.expire(now_ns)",
+        "pass",
+        "test_a_hole_is_announced_although_nothing_more_comes",
+    ),
+    driver(
+        "a stream that the new line lacks ends with the old one",
+        "bool(self.lines.withheld(self.machine.standby, self.machine.primary))",
+        "False",
+        "test_a_stream_that_the_venue_refuses_on_the_new_line_keeps_the_old_one",
+    ),
+    lines(
+        "streams that are added are only on lines that are up",
+        "self.names += names",
+        "pass",
+        "feed/test_driver.py::test_streams_added_while_a_standby_warms_are_on_it",
+    ),
+    lines(
+        "audit answers make a line look alive",
+        "return self.traffic[1] - self.replies",
+        "return self.traffic[1]",
+        "feed/test_driver.py::test_a_line_that_pings_and_answers_and_brings_no_data_is_replaced",
+    ),
+    lines(
+        "a line that ended is not reported",
+        ("        self.drop(number)\n        self._report(Closed(number, cause))"),
+        "        self.drop(number)",
+        "feed/test_driver.py::test_what_a_line_asked_for_is_withdrawn_when_it_ends",
+    ),
+    lines(
+        "a refused handshake teaches nobody",
+        ("            self._grants.answered(error)\n            raise"),
+        "            raise",
+        "feed/test_driver.py::test_a_refused_handshake_is_a_failed_attempt_and_teaches_the_parent",
+    ),
+    lines(
+        "a failed attempt is not reported",
+        ("            self.drop(number)\n            self._report(Failed(number))\n            return"),
+        ("            self.drop(number)\n            return"),
+        "feed/test_driver.py::test_a_refused_handshake_is_a_failed_attempt_and_teaches_the_parent",
+    ),
+    subscription(
+        "lost subscriptions are not subscribed again",
+        "if not missing or await self.add(line, missing):",
+        "if not missing:",
+        "test_an_audit_subscribes_again_what_the_venue_forgot",
+        hidden=True,
+    ),
+    subscription(
+        "one refused name takes its whole request down",
+        "self._to_ask += [names[:middle], names[middle:]]",
+        'self.refused.update(dict.fromkeys(names, "no"))',
+        "test_the_names_that_the_venue_refuses_are_found_and_the_others_subscribed",
+    ),
+    liveness(
+        "a line that only pings is kept",
+        "return SILENT if self._data.look(data_messages, now_ns) else None",
+        "return None",
+        "test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carries_the_feed",
+    ),
+    liveness(
+        "a stale line is kept",
+        ("        if now_ns - last_read_ns >= self._stale_after_ns:\n            return STALE\n"),
+        "",
+        "test_a_line_on_which_nothing_comes_is_stale_and_no_longer_fresh_before_that",
+    ),
+    liveness(
+        "a stream that fell silent is not suspicious",
+        ("                self.silent.add(topic_index)\n                found.append(topic_index)"),
+        "                self.silent.add(topic_index)",
+        "test_a_busy_stream_that_stops_is_suspicious_once_and_until_it_speaks",
+    ),
+)

@@ -1,0 +1,107 @@
+"""Owns the mutants of one part. How a worker is put together, and what the parent does for its children."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import within
+
+worker = within("worker.py")
+restart = within("supervision/restart.py")
+control_channel = within("supervision/control_channel.py")
+permissions = within("supervision/permissions.py")
+supervisor = within("supervision/supervisor.py")
+
+ROWS = (
+    worker(
+        "a worker does not resume positions",
+        "intake.resume(self._published)",
+        "intake.resume({})",
+        "test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
+        hidden=True,
+    ),
+    worker(
+        "a silent stream is not rotated",
+        "driver.rotate(SILENT_STREAM)",
+        "pass",
+        "test_a_silent_stream_of_which_the_venue_has_more_is_rotated",
+        hidden=True,
+    ),
+    worker(
+        "no probe of a topic's tail after an outage",
+        "driver.on_live = backfiller.probe",
+        "pass",
+        "test_the_last_trades_before_an_outage_are_asked_for_although_none_follows",
+        hidden=True,
+    ),
+    worker(
+        "a worker ends before its bundles are handed over",
+        "await bundle_sender.drain(DRAIN_S)",
+        "pass",
+        "test_what_waits_for_an_aggregator_at_the_end_is_handed_over",
+    ),
+    worker(
+        "a worker does not wait for the welcome",
+        "await self._await_welcome()",
+        "pass",
+        "test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
+    ),
+    worker(
+        "silent streams are not asked for",
+        "driver.on_silent = backfiller.probe",
+        "pass",
+        "test_a_silent_stream_of_which_the_venue_has_more_is_rotated",
+    ),
+    worker(
+        "a stream that is quiet stays suspicious",
+        "driver.silence.quiet(topic_index, time.monotonic_ns())",
+        "pass",
+        "test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet",
+    ),
+    worker(
+        "a worker does not tell a new aggregator of open gaps",
+        "open_gaps=intake.open_gaps,",
+        "",
+        "test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
+    ),
+    worker(
+        "a worker does not tell a new aggregator where topics stand",
+        "reached=intake.reached,",
+        "",
+        "test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
+    ),
+    worker(
+        "a worker does not hear of holes",
+        "on_holes=intake.reopen,",
+        "",
+        "test_holes_that_the_aggregator_found_are_fetched",
+    ),
+    restart(
+        "a child that dies again and again is restarted for ever",
+        "if len(self._deaths) > self.policy.intensity:",
+        "if False:",
+        "test_one_death_more_than_the_intensity_gives_up",
+    ),
+    control_channel(
+        "a permission that came too late is not given back",
+        "elif waiter is None:  # came too late; nobody uses it",
+        "elif False:",
+        "supervision/test_permissions.py::test_a_permission_that_comes_too_late_is_given_back",
+    ),
+    control_channel(
+        "a request that was given up stays in the parent's row",
+        ("        except TimeoutError:\n            self.send(withdrawal)\n            return None"),
+        ("        except TimeoutError:\n            return None"),
+        "supervision/test_permissions.py::test_a_silent_parent_is_given_up_and_told_of_what_was_done_alone",
+    ),
+    permissions(
+        "a parent that says wait is taken for dead",
+        "self._send(name, Waiting(paused_s))",
+        "pass",
+        "test_a_parent_that_says_wait_is_obeyed_for_longer_than_its_silence_would_be",
+    ),
+    supervisor(
+        "what a dead child was granted stays taken",
+        "self.permissions.release_child(name)",
+        "pass",
+        "test_the_turn_of_a_child_that_died_is_given_to_the_next",
+    ),
+)

@@ -1,0 +1,134 @@
+"""Owns the mutants of one part. What is asked of REST, when, and what becomes of the answers."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import within
+
+backfill_planner = within("sequencing/backfill_planner.py")
+repairs = within("feed/repairs.py")
+backfiller = within("feed/backfiller.py")
+intake = within("feed/intake.py")
+
+ROWS = (
+    backfill_planner(
+        "a second reply at once makes an id void",
+        "if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:",
+        "if need.doubtful:",
+        "test_an_id_is_void_only_when_a_second_reply_says_the_same_later",
+    ),
+    backfill_planner(
+        "a hole is asked for without end",
+        "if need.ranges and now_ns - need.foremost_ns > self.policy.give_up_ns:",
+        "if False:",
+        "test_what_cannot_be_had_is_given_up_in_the_end_and_keeps_no_newer_hole_from_its_turn",
+    ),
+    backfill_planner(
+        "a reply speaks for ids that it does not reach",
+        "first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)",
+        "first, last = request.first_id, request.last_id",
+        "test_a_reply_that_ends_before_an_id_says_nothing_about_it",
+    ),
+    backfill_planner(
+        "events that a reply held beyond the request are void",
+        "first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)",
+        "first, last = covered",
+        "TestLaggingDatabase",
+    ),
+    backfill_planner(
+        "a new hole waits until an old one is asked for again",
+        "need.due_ns = min(need.due_ns, now_ns)",
+        "pass",
+        "test_a_new_hole_is_asked_for_at_once_however_long_an_older_one_waits",
+    ),
+    backfill_planner(
+        "a topic whose request failed is never asked for again",
+        ("            need.asking = False\n            self._put_off"),
+        "            self._put_off",
+        "test_progress_asks_on_at_once_and_failure_backs_off",
+    ),
+    backfill_planner(
+        "what a probe does not find is void",
+        ("        if request.probe:\n            if not need.ranges"),
+        ("        if False:\n            if not need.ranges"),
+        "test_a_probe_asks_once_and_makes_nothing_void",
+    ),
+    repairs(
+        "a topic that stays silent after an outage is not asked for",
+        "self.planner.probe(topic_index, last_id + 1, last_id + PROBE_IDS, now_ns)",
+        "pass",
+        "test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for",
+    ),
+    repairs(
+        "REST is asked while nobody takes what it brings",
+        "request = None if self._intake.refused else self.planner.next(now_ns)",
+        "request = self.planner.next(now_ns)",
+        "test_nothing_is_asked_for_while_nobody_would_take_it",
+    ),
+    repairs(
+        "a reply of old ids counts among new ones",
+        "return self._asked_of.get(request.topic_index) == self._numbering(request.topic_index)",
+        "return True",
+        "test_a_reply_that_was_asked_for_before_ids_began_anew_fills_no_new_hole",
+    ),
+    repairs(
+        "giving up is told to nobody",
+        "self._intake.give_up(topic_index, [ids], NOT_TO_BE_HAD)",
+        "pass",
+        "test_what_cannot_be_had_is_given_up_and_subscribers_are_told",
+    ),
+    repairs(
+        "a request that failed stays under way",
+        ('        """No reply came, or a refusal."""\n        self.planner.failed(request, now_ns)'),
+        '        """No reply came, or a refusal."""',
+        "test_an_announced_gap_is_asked_for_until_it_is_filled",
+    ),
+    repairs(
+        "what a probe found is not passed on",
+        "self._intake.add(request.topic_index, reply.events, now_ns)",
+        "pass",
+        "test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for",
+    ),
+    backfiller(
+        "requests without permission are not asked again",
+        (
+            '            self._failed(request, "no_permission", "no permission to spend weight came in time")\n'
+            "            return"
+        ),
+        "            return",
+        "test_without_a_grant_nothing_is_asked_of_the_venue",
+    ),
+    intake(
+        "what was refused is forgotten",
+        "self._take_back(bundle, dirty)",
+        "pass",
+        "test_ids_that_were_refused_are_announced_and_wanted_again",
+    ),
+    intake(
+        "holes that the aggregator found are not fetched",
+        (
+            "            if ranges:\n"
+            "                self._mark_incomplete(topic_index)\n"
+            "                self._flush_ready"
+        ),
+        ("            if ranges:\n                self._flush_ready"),
+        "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
+    ),
+    intake(
+        "resumed gaps are not fetched",
+        "if lane.open or isinstance(lane, BookLane):",
+        "if isinstance(lane, BookLane):",
+        "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
+    ),
+    intake(
+        "a hole behind what a probe found is never announced",
+        ("        if Verdict.HELD in verdicts:\n            self._wait_for_missing(topic_index)\n"),
+        "",
+        "test_the_newest_that_rest_brings_may_lie_behind_a_hole",
+    ),
+    intake(
+        "a worker forgets in which numbering a topic is",
+        "number = renumbered(number, numberings_ahead(published.continuity, number))",
+        "pass",
+        "test_ids_that_begin_anew_are_told_in_the_numbering_of_their_batches",
+    ),
+)

@@ -1,0 +1,176 @@
+"""Owns the mutants of one part. What a subscriber is given, in which order, and what is repaired or named."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import within
+
+reassembly = within("transport/reassembly.py")
+standing = within("transport/standing.py")
+subscriber = within("transport/subscriber.py")
+replay_server = within("transport/replay_server.py")
+ring = within("transport/ring.py")
+
+ROWS = (
+    reassembly(
+        "an epoch that was left is taken again",
+        ("        if epoch in self._left:\n            self.counters"),
+        ("        if False:\n            self.counters"),
+        "test_an_epoch_that_was_left_is_never_taken_again",
+    ),
+    reassembly(
+        "what was held when a life ended is dropped",
+        "state.former += state.held.values()",
+        "pass",
+        "test_what_was_held_when_a_life_ended_is_given_if_the_next_begins_beyond",
+    ),
+    reassembly(
+        "ids missing between two lives are not named",
+        (
+            "        if state.chained and header.first_id != state.last_id + 1 and (missing := state.missing_before(header)):\n"
+            "            self._lose(header.topic, state, NO_SEQUENCES, missing)\n"
+            "        before"
+        ),
+        "        before",
+        "test_a_new_life_that_begins_beyond_is_a_loss_known_by_ids",
+    ),
+    reassembly(
+        "what the ring has no longer is passed over without a word",
+        ("            self._give_up(topic, state, first - 1)\n        self._drain(topic, state)"),
+        ("            state.sequence = first - 1\n        self._drain(topic, state)"),
+        "test_what_the_ring_has_no_longer_is_named_with_its_ids",
+    ),
+    reassembly(
+        "a subscriber holds without bound",
+        "if self._held_bytes > MAX_HELD_BYTES:",
+        "if False:",
+        "test_what_is_held_behind_holes_is_bounded",
+    ),
+    reassembly(
+        "a topic that began after joining counts from its newest batch",
+        "begins = 0 if self._begun_since(header.topic) else header.sequence - 1",
+        "begins = header.sequence - 1",
+        "test_a_topic_that_begins_after_joining_counts_from_its_first_batch",
+    ),
+    reassembly(
+        "the ring is asked for a hole only once",
+        "if now_ns - state.asked_ns >= ASK_AGAIN_NS:",
+        "if state.asked_ns < 0:",
+        "test_a_ring_that_gives_a_part_is_asked_on",
+    ),
+    reassembly(
+        "epochs that were left are remembered without bound",
+        "while len(self._left) > MAX_EPOCHS_LEFT:",
+        "while False:",
+        "test_the_epochs_left_are_bounded",
+    ),
+    reassembly(
+        "a position counts what still waits for the program",
+        "found[item.topic] = TopicPosition(*before)",
+        "pass",
+        "test_a_position_is_what_was_given_and_survives_being_saved",
+    ),
+    reassembly(
+        "a topic that began unheard is not asked for",
+        ("                state = self._topics[topic] = Standing(epoch, 0)\n            if sequence"),
+        ("                state = self._topics[topic] = Standing(epoch, sequence)\n            if sequence"),
+        "test_a_topic_that_went_on_unheard_is_asked_for",
+    ),
+    reassembly(
+        "a hole is never given up",
+        (
+            "            if state.held:\n"
+            "                self._give_up(topic, state, min(state.held) - 1)\n"
+            "                state.deadline_ns"
+        ),
+        ("            if state.held:\n                state.deadline_ns"),
+        "test_without_an_answer_the_hole_is_named_when_its_time_is_up",
+    ),
+    standing(
+        "a void begins a topic",
+        "return None if self.last_id == NO_ID and self.chained else super()._admit_closing(event)",
+        "return super()._admit_closing(event)",
+        "test_a_void_is_no_start",
+    ),
+    standing(
+        "late events of a gap that a new life knows are dropped",
+        "if self.renewed and self.chained and NO_ID != self.last_id < late.first_id:",
+        "if False:",
+        "test_late_events_ahead_are_new_only_while_a_new_life_has_not_shown_how_far_it_is",
+    ),
+    standing(
+        "a book hides the diffs that are missing before it",
+        "return self._missing_through(header.last_id) if header.schema in SNAPSHOT_SCHEMAS else None",
+        "return None",
+        "test_what_is_missing_before_a_batch_after_id_10",
+    ),
+    standing(
+        "a saved position forgets the open gaps",
+        "self._open_list, self._closed_list = list(self.open), list(self.closed)",
+        "self._open_list, self._closed_list = [], list(self.closed)",
+        "test_a_place_in_the_middle_of_a_batch",
+    ),
+    subscriber(
+        "a missed heartbeat raises no doubt",
+        ("            self._unsure = True\n        self._heartbeat"),
+        ("            pass\n        self._heartbeat"),
+        "test_a_last_batch_that_was_lost_is_noticed_by_the_heartbeat",
+    ),
+    subscriber(
+        "an answer of another life begins it",
+        (
+            "            epoch, newest_of = replay_server.unpack_newest(rest[1])\n"
+            "            if epoch == self._reassembly.epoch:"
+        ),
+        ("            epoch, newest_of = replay_server.unpack_newest(rest[1])\n            if True:"),
+        "test_only_what_is_published_begins_another_life",
+    ),
+    subscriber(
+        "items wait for a slow program without bound",
+        "full = self._subscribed and len(self._reassembly.ready) >= READY_LIMIT",
+        "full = False",
+        "test_what_a_slow_program_does_not_read_stays_in_zeromq",
+    ),
+    subscriber(
+        "the newest sequences are asked for only once",
+        (
+            "                for topic in self._unanswered:\n"
+            "                    self._say(replay_server.NEWEST, topic.encode())"
+        ),
+        (
+            "                for topic in self._unanswered:\n"
+            "                    self._say(replay_server.NEWEST, topic.encode())\n"
+            "                self._unanswered = set()"
+        ),
+        "test_the_newest_sequences_are_asked_for_until_they_are_answered",
+    ),
+    replay_server(
+        "a replay begins one batch late",
+        "topic, sequence, limit_bytes",
+        "topic, sequence + 1, limit_bytes",
+        "transport/test_subscriber.py::test_a_feed_that_is_named_is_asked_itself_for_what_was_missed",
+    ),
+    ring(
+        "the ring forgets nothing by age",
+        "while self._order and self._order[0][0] < now_ns - self._max_age_ns:",
+        "while False:",
+        "TestRing",
+    ),
+    ring(
+        "the ring grows beyond its bytes",
+        "while self.bytes > self._max_bytes:",
+        "while self.bytes > 2 * self._max_bytes:",
+        "TestRing",
+    ),
+    ring(
+        "a quiet topic loses its last value",
+        "held.last = held.frames.popleft()",
+        "held.frames.popleft()",
+        "TestRing",
+    ),
+    ring(
+        "the ring says that it still has what it forgot",
+        "first = held.newest + 1 - len(held.frames)",
+        "first = 1",
+        "TestRing",
+    ),
+)

@@ -1,0 +1,8 @@
+"""Owns the table of mutants: every row breaks the recovery glue so that data would be lost, repeated or silenced, or a bound is gone."""
+
+from __future__ import annotations
+
+from tests.mutants.rows import arbiter, lines, link, processes, repairs, subscribers
+
+TABLE = (*link.ROWS, *subscribers.ROWS, *arbiter.ROWS, *repairs.ROWS, *lines.ROWS, *processes.ROWS)
+"""Every mutant, by what it breaks."""
