@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from k2workers.errors import AddressRefused
+from k2workers.supervision import permission_client
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlClient, ControlServer
 from k2workers.supervision.control_messages import (
@@ -169,3 +170,16 @@ async def test_a_permission_that_comes_too_late_is_given_back(tmp_path: Path) ->
         for late in (GrantGiven(901, 1), WeightGiven(902)):
             await parent.server.send(child.name, late)
         await until(lambda: parent.heard[1:] == [GrantDone(901), WeightDone(902, 0, None)])
+
+
+async def test_a_child_whose_parent_is_silent_connects_as_often_as_its_share_and_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permission_client, "PARENT_SILENCE_S", 0.5)
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        parent.mute = True
+        asking = Asking(child, 0, AlonePolicy(every_s=3.0), PAUSES)
+        begun_s = asyncio.get_running_loop().time()
+        assert [await asking.ask("connect", 1) for _ in range(2)] == [None, None]
+        assert asyncio.get_running_loop().time() - begun_s > 3, "the second time it waits for its turn"
+        await until(lambda: parent.permissions.budget.alone == 2)
