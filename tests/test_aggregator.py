@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from k2workers import checkpoint, wire
-from k2workers.aggregator import Aggregator
+from k2workers.aggregator import Aggregator, _serve
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
 from k2workers.continuity import renumbered
 from k2workers.events import LATE, Backfilled, Gap, Reset, Trade
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.supervision.control_channel import ControlServer
+from k2workers.supervision.control_messages import AnyControlMessage, Beat, Drain
 from k2workers.transport.bundle_protocol import Holes, WorkerHello
 from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch
 from tests.support.batches import batch_of
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 from tests.transport.support import trades
 
 TOPIC = "binance.trade.BTCUSDT"
@@ -265,3 +268,20 @@ async def test_what_is_too_old_is_replayed_no_longer(tmp_path: Path) -> None:
     assert len(aggregator.ring) == 1
     await until(lambda: aggregator.heartbeat() or not len(aggregator.ring))
     aggregator.close()
+
+
+async def test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_published(tmp_path: Path) -> None:
+    said: list[AnyControlMessage] = []
+    server = ControlServer(f"ipc://{tmp_path}/control", lambda _, message: said.append(message))
+    server.start()
+    serving = asyncio.ensure_future(_serve("aggregator", server.endpoint, settings(tmp_path)))
+    bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
+    bundle_sender.start()
+    bundle_sender.push([trades(5)])
+    await until(lambda: any(isinstance(message, Beat) and message.counters["events_published"] for message in said))
+    await server.send("aggregator", Drain())
+    async with asyncio.timeout(WAIT_S):
+        await serving
+    assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions[TOPIC].last_id == 5
+    bundle_sender.close()
+    await server.close()

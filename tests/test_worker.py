@@ -14,7 +14,8 @@ import zmq
 
 from k2workers import worker as worker_module
 from k2workers.child_settings import WorkerSettings
-from k2workers.events import LATE, SCHEMA_OF, Gap, Status, Trade
+from k2workers.continuity import renumbered
+from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, Gap, Status, Trade
 from k2workers.every import Every
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
@@ -52,7 +53,7 @@ class Around:
         self.hellos: list[bundle_protocol.WorkerHello] = []
         self.refuses_weight = False
         self._serve = serve
-        self._published = published or {}
+        self.published = published or {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = ControlServer(self.control, self._take)
         self._permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), self.send)
@@ -73,6 +74,19 @@ class Around:
     def end_aggregator(self) -> None:
         if self._bundle_receiver is not None:
             self._bundle_receiver.close()
+
+    async def greeted_anew(self) -> bundle_protocol.WorkerHello:
+        """Another life of the aggregator begins; what the worker says to it."""
+        self.end_aggregator()
+        greeted = len(self.hellos)
+        self.start_aggregator()
+        await until(lambda: len(self.hellos) > greeted)
+        return self.hellos[-1]
+
+    def acknowledge(self) -> None:
+        """Everything that came so far."""
+        assert self._bundle_receiver is not None
+        self._bundle_receiver.acknowledge(self._bundle_receiver.taken())
 
     def tell_holes(self, holes: bundle_protocol.Holes) -> None:
         assert self._bundle_receiver is not None
@@ -106,7 +120,7 @@ class Around:
         self.hellos.append(hello)
         if self._serve is not None:
             self.worker._on_message(self._serve)  # as it may come: the worker waits for the welcome
-        return bundle_protocol.Welcome(7, self._published)
+        return bundle_protocol.Welcome(7, self.published)
 
 
 def settings_of(around: Around, venue: Venue, *symbols: str) -> WorkerSettings:
@@ -126,10 +140,12 @@ def settings_of(around: Around, venue: Venue, *symbols: str) -> WorkerSettings:
 
 
 @contextlib.asynccontextmanager
-async def working(folder: Path, venue: Venue, *, aggregator: bool = True) -> AsyncIterator[tuple[Around, Worker]]:
-    """A worker that serves the trades of AAAUSDT; told to stop at the end, if it still runs."""
+async def working(
+    folder: Path, venue: Venue, *more: str, aggregator: bool = True
+) -> AsyncIterator[tuple[Around, Worker]]:
+    """A worker that serves the trades of AAAUSDT and of ``more``; told to stop at the end, if it still runs."""
     around = Around(folder)
-    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT"))
+    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT", *more))
     around.start()
     if not aggregator:
         around.end_aggregator()
@@ -246,14 +262,10 @@ async def test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wan
 
             venue.on_event = drop
             await until(lambda: around.of(SCHEMA_OF[Gap]))
-            around.end_aggregator()
-            greeted = len(around.hellos)
-            around.start_aggregator()
-            await until(lambda: len(around.hellos) > greeted)
-            hello = around.hellos[-1]
+            hello = await around.greeted_anew()
     assert hello.open == {TOPIC: [(lost[0], lost[0])]}
     first_id = around.batches[0].first_id
-    assert hello.acknowledged == {TOPIC: (CHAIN.number, first_id - 1)}, "of which nothing was acknowledged"
+    assert hello.dropped_after == {TOPIC: (CHAIN.number, first_id - 1)}, "nothing was acknowledged"
 
 
 async def test_what_waits_for_an_aggregator_at_the_end_is_handed_over(
@@ -267,3 +279,45 @@ async def test_what_waits_for_an_aggregator_at_the_end_is_handed_over(
             around.start_aggregator()
         last_id = driver_of(worker).intake.lanes[0].last_id
     assert around.batches[-1].last_id == last_id
+
+
+async def test_a_new_aggregator_is_told_what_numberings_began(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (around, worker):
+            venue.every_s = 10 * WAIT_S
+            driver_of(worker).intake.begin_anew(0, 1)
+            await until(lambda: around.of(RESET_SCHEMA))
+            hello = await around.greeted_anew()
+    assert hello.begun == {TOPIC: (renumbered(CHAIN.number), 1)}
+
+
+async def test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched(
+    tmp_path: Path,
+) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue) as (around, worker):
+            await until(lambda: len(around.of(SCHEMA_OF[Trade])) > 5)
+            venue.every_s = 10 * WAIT_S
+            kept = driver_of(worker).intake._push.__self__.counters  # type: ignore[attr-defined]
+            await until(lambda: around.acknowledge() or not kept.kept_bundles)
+            first_id, last_id = around.batches[0].first_id, driver_of(worker).intake.lanes[0].last_id
+            around.published = {TOPIC: PublishedPosition(first_id, [], CHAIN.number)}  # its checkpoint is older
+            await around.greeted_anew()
+            await until(lambda: around.of(SCHEMA_OF[Gap]))
+            (gap,) = around.of(SCHEMA_OF[Gap])
+            assert (gap.first_id, gap.last_id) == (first_id + 1, last_id)
+            await until(lambda: around.of(LATE + SCHEMA_OF[Trade]))
+
+
+async def test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since(tmp_path: Path) -> None:
+    quiet = "binance.trade.BBBUSDT"
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.01) as venue:
+        venue.on_event = lambda stream, _data: [] if stream.startswith("bbbusdt") else None
+        async with working(tmp_path, venue, "BBBUSDT", aggregator=False) as (around, worker):
+            assert driver_of(worker).intake.lanes[1].last_id is None
+            published_id = venue.flows["BBBUSDT"].trade_id
+            await until(lambda: venue.flows["BBBUSDT"].trade_id > published_id)
+            around.published = {quiet: PublishedPosition(published_id, [], CHAIN.number)}
+            around.start_aggregator()
+            await until(lambda: any(batch.topic == quiet for batch in around.batches))
+            assert next(batch for batch in around.batches if batch.topic == quiet).first_id == published_id + 1

@@ -331,3 +331,11 @@ class LossyLinesAndBackfill(RuleBasedStateMachine):
 
 TestLossyLinesAndBackfill = LossyLinesAndBackfill.TestCase
 TestLossyLinesAndBackfill.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_resumed_lane_still_takes_events_for_ids_that_were_told_to_be_none() -> None:
+    lane = ChainLane("t")
+    lane.resume(PublishedPosition(10, [], closed=[(3, 4)]))
+    late = Trade(4, "1", "1", True, 0, 0, 4)
+    assert [lane.offer(late, 0, 0) for _ in range(2)] == [Verdict.ACCEPTED, Verdict.DUPLICATE]
+    assert lane.pop_ready() == [[Backfilled(late)]]

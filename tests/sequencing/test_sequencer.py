@@ -25,7 +25,7 @@ from k2workers.events import (
 )
 from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
-from k2workers.venues.binance.streams import BAR, CHAIN, KINDS
+from k2workers.venues.binance.streams import BAR, BOOK, CHAIN, KINDS
 from tests.support.batches import batch_of
 
 
@@ -389,3 +389,19 @@ def test_a_worker_may_send_from_earlier_but_its_word_leaves_out_no_id(claimed: t
     sequencer.restore({"t": PublishedPosition(10, [], OLD)})
     sequencer.rewind({"t": claimed}, {}, {}, {})
     assert sequencer.positions()["t"].last_id + 1 == begins
+
+
+def test_a_topic_whose_ids_began_anew_has_had_no_book_of_the_new_ones() -> None:
+    sequencer, book = Sequencer(1), wire.batch_of("t", [BookSnapshot(9, [], [], 0)], BOOK.number)
+    sequencer.take(book, 0)
+    assert sequencer.positions()["t"].whole
+    sequencer.take(wire.batch_of("t", [Reset(9, 1, 0)], renumbered(BOOK.number)), 0)
+    assert not sequencer.positions()["t"].whole
+
+
+def test_what_a_checkpoint_does_not_reach_is_missing_also_if_a_worker_knows_that_it_was_published() -> None:
+    sequencer = Sequencer(1)
+    sequencer.restore({"t": PublishedPosition(5, [], CHAIN.number)})
+    sequencer.rewind({"t": (CHAIN.number, 9)}, {}, {}, {})
+    sequencer.take(batch_of("t", [Trade(10, "1", "1", True, 0, 0, 10)]), 0)
+    assert sequencer.positions()["t"].open == sequencer.found_holes["t"] == [(6, 9)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from k2workers.continuity import renumbered
 from k2workers.events import Gap
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
@@ -169,3 +170,10 @@ def test_ids_that_a_new_aggregator_has_forgotten_are_told() -> None:
     line.outbox.greet()
     line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
     assert told == [{T: [(10, 12)]}]
+
+
+def test_a_hello_tells_what_numberings_began() -> None:
+    line, began = Line(), {T: (renumbered(CHAIN.number), 5)}
+    line.outbox.begun = lambda: began
+    line.outbox.greet()
+    assert line.hello().begun == began

@@ -26,17 +26,14 @@ ROWS = (
     ),
     lane(
         "what could not be sent is not wanted again",
-        "self.reopen(first_id, last_id, noticed_ns)",
+        "self.reopen(first_id, last_id, at_ns)",
         "pass",
         "feed/test_intake.py::test_ids_that_were_refused_are_announced_and_wanted_again",
     ),
     lane(
         "what could not be sent is not announced",
-        (
-            "            self.ready.append(Gap(first_id, last_id, NOT_SENT, noticed_ns))\n"
-            "            self.mixed = True\n"
-        ),
-        "",
+        "        self.ready.append(Gap(first_id, last_id, NOT_SENT, at_ns))\n        self.mixed = True",
+        "        pass",
         "feed/test_intake.py::test_ids_that_were_refused_are_announced_and_wanted_again",
     ),
     lane(
@@ -50,6 +47,12 @@ ROWS = (
         ("            self._close(first, last)\n            self.ready.append(GivenUp"),
         "            self.ready.append(GivenUp",
         "sequencing/test_chain_lane.py::test_an_event_for_a_void_id_corrects_it_and_one_for_an_id_that_was_given_up_still_counts",
+    ),
+    lane(
+        "closed ids are forgotten by a lane that resumes",
+        "self.closed = IdRanges(published.closed)",
+        "pass",
+        "sequencing/test_chain_lane.py::test_a_resumed_lane_still_takes_events_for_ids_that_were_told_to_be_none",
     ),
     chain_lane(
         "a late line does not fill a gap",
@@ -195,8 +198,8 @@ ROWS = (
     ),
     sequencer(
         "a topic of this life is moved back by a hello",
-        ("            if not state.sequence:\n                state.restart"),
-        ("            if True:\n                state.restart"),
+        "if not state.sequence and (state.last_id == NO_ID or is_before(reached, known)):",
+        "if state.last_id == NO_ID or is_before(reached, known):",
         "test_a_restored_sequencer_continues_and_a_worker_may_send_from_earlier",
     ),
     sequencer(
@@ -261,5 +264,35 @@ ROWS = (
         "self.last_id, list(self.open), self.continuity_number,",
         "self.last_id, [], self.continuity_number,",
         "test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void",
+    ),
+    sequencer(
+        "a bar counts as final before it is",
+        "bar.next_open_ns if bar.final else bar.open_time_ns",
+        "bar.next_open_ns",
+        "test_a_position_among_bars_tells_which_bar_is_next",
+    ),
+    sequencer(
+        "a first book that never came counts as published",
+        "self.whole = earlier is not None and earlier.whole",
+        "self.whole = True",
+        "test_a_position_tells_whether_the_topic_has_had_a_book_in_any_life",
+    ),
+    sequencer(
+        "among new ids the book of the old ones counts",
+        "self.first_id, self.count, self.whole = None, 0, False",
+        "self.first_id, self.count = None, 0",
+        "test_a_topic_whose_ids_began_anew_has_had_no_book_of_the_new_ones",
+    ),
+    sequencer(
+        "closed ids are forgotten by a position",
+        "self.whole, next_id, list(self.closed)",
+        "self.whole, next_id, []",
+        "test_ids_that_are_given_up_are_missing_no_longer_and_still_come_late",
+    ),
+    sequencer(
+        "a topic goes on from a hello that its checkpoint does not reach",
+        "if not state.sequence and (state.last_id == NO_ID or is_before(reached, known)):",
+        "if not state.sequence:",
+        "test_what_a_checkpoint_does_not_reach_is_missing_also_if_a_worker_knows_that_it_was_published",
     ),
 )

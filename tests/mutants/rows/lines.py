@@ -5,17 +5,23 @@ from __future__ import annotations
 from tests.mutants.mutant import within
 
 driver = within("feed/driver.py")
+rotation_permission = within("feed/rotation_permission.py")
 lines = within("feed/lines.py")
 subscription = within("feed/subscription.py")
 liveness = within("feed/liveness.py")
 
 ROWS = (
+    rotation_permission(
+        "a permission that came as it was withdrawn is kept",
+        "grant.done()  # given in the moment of the withdrawal",
+        "pass",
+        "test_a_permission_given_in_the_moment_of_the_withdrawal_is_given_back",
+    ),
     driver(
         "a line without data is kept",
         ("        self._give_up_silent(now_ns)\n        if now_ns"),
         "        if now_ns",
         "test_a_line_that_pings_and_answers_and_brings_no_data_is_replaced",
-        hidden=True,
     ),
     driver(
         "subscriptions are never audited",
@@ -101,6 +107,7 @@ ROWS = (
         "return SILENT if self._data.look(data_messages, now_ns) else None",
         "return None",
         "test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carries_the_feed",
+        hidden=True,
     ),
     liveness(
         "a stale line is kept",

@@ -7,12 +7,25 @@ from tests.mutants.mutant import within
 outbox = within("transport/outbox.py")
 kept_bundles = within("transport/kept_bundles.py")
 inbox = within("transport/inbox.py")
+bundle_receiver = within("transport/bundle_receiver.py")
 relay = within("transport/relay.py")
 aggregator = within("aggregator.py")
 checkpoint = within("checkpoint.py")
 checkpoint_file = within("checkpoint_file.py")
 
 ROWS = (
+    bundle_receiver(
+        "a hello is answered before what came is published",
+        "on_turn()  # where topics stand is after all that came before",
+        "pass",
+        "test_the_first_message_is_a_turn_of_its_own_and_so_is_what_waits_behind_it",
+    ),
+    bundle_receiver(
+        "a worker in the wrong place is never challenged",
+        "self._inbox.challenge(time.monotonic_ns())",
+        "pass",
+        "test_a_bundle_lost_on_the_way_is_asked_for_again",
+    ),
     outbox(
         "bundles are not sent again to a new aggregator",
         "self._unsent = self.counters.pending_bundles = len(self._kept)",
@@ -52,8 +65,8 @@ ROWS = (
     ),
     outbox(
         "what a new aggregator lacks is not wanted again",
-        "holes = self._before_kept.unknown_to_us(welcome.positions)",
-        "holes = None",
+        "        holes = before.unknown_to_us(welcome.positions)",
+        "        holes = None",
         "test_holes_are_told_whoever_finds_them",
     ),
     outbox(
@@ -73,6 +86,24 @@ ROWS = (
         "self._send(bundle_protocol.numbered(bundle_protocol.PING, self._number - self._unsent))",
         "pass",
         "test_bundles_wait_for_the_welcome_and_then_go_in_order",
+    ),
+    outbox(
+        "a hello does not tell what numberings began",
+        "still_open, dict(self.begun()))",
+        "still_open, {})",
+        "test_a_hello_tells_what_numberings_began",
+    ),
+    outbox(
+        "what a new aggregator forgot is nobody's to announce",
+        "if forgotten := before.forgotten(welcome.positions):",
+        "if False:",
+        "test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
+    ),
+    outbox(
+        "a hello claims what nobody has made safe",
+        "if before_dropped is None and self._durable:",
+        "if before_dropped is None:",
+        "test_worker.py::test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
     ),
     kept_bundles(
         "a void of an old gap moves a topic back",
@@ -94,8 +125,8 @@ ROWS = (
     ),
     kept_bundles(
         "old ids are wanted of a venue that began anew",
-        "if position is None or topic in self.renumbered or numberings_ahead(position.continuity, number):",
-        "if position is None:",
+        "and (position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, number))",
+        "",
         "test_what_an_aggregator_lacks_of_ids_before_they_began_anew_is_nobody_s_to_send",
     ),
     kept_bundles(
@@ -200,8 +231,8 @@ ROWS = (
     ),
     relay(
         "a life numbers below an earlier one",
-        "sequencer = Sequencer(max(now_ns, epoch + 1))",
-        "sequencer = Sequencer(now_ns)",
+        "Sequencer(max(now_ns, epoch + 1 + salt))",
+        "Sequencer(now_ns)",
         "test_numbering_begins_anew_later_than_before_whatever_the_clock_says",
     ),
     aggregator(
@@ -215,6 +246,12 @@ ROWS = (
         "self.ring.expire(time.monotonic_ns())",
         "pass",
         "test_what_is_too_old_is_replayed_no_longer",
+    ),
+    aggregator(
+        "an aggregator ends without its last checkpoint",
+        "await aggregator.last_checkpoint()",
+        "pass",
+        "test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_published",
     ),
     checkpoint(
         "a damaged checkpoint is continued from",

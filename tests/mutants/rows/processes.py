@@ -7,16 +7,34 @@ from tests.mutants.mutant import within
 worker = within("worker.py")
 restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
+permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
 supervisor = within("supervision/supervisor.py")
 
 ROWS = (
+    permission_client(
+        "a worker without a parent connects as often as it likes",
+        "return max(silence_s, refused_s, turn_s)",
+        "return max(silence_s, refused_s)",
+        "supervision/test_permissions.py::test_a_child_whose_parent_is_silent_connects_as_often_as_its_share_and_tells",
+    ),
+    permission_client(
+        "a worker without a parent connects although it was refused",
+        "return max(silence_s, refused_s, turn_s)",
+        "return max(silence_s, turn_s)",
+        "supervision/test_permissions.py::test_a_refusal_met_alone_is_kept_without_the_parent",
+    ),
+    permission_client(
+        "what a worker did alone is not told",
+        "self._client.send(ConnectedAlone(self._alone_ns))",
+        "pass",
+        "supervision/test_permissions.py::test_a_child_whose_parent_is_silent_connects_as_often_as_its_share_and_tells",
+    ),
     worker(
         "a worker does not resume positions",
         "intake.resume(self._published)",
         "intake.resume({})",
         "test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
-        hidden=True,
     ),
     worker(
         "a silent stream is not rotated",
@@ -26,11 +44,10 @@ ROWS = (
         hidden=True,
     ),
     worker(
-        "no probe of a topic's tail after an outage",
+        "nobody asks for a topic's tail after an outage",
         "driver.on_live = backfiller.probe",
         "pass",
         "test_the_last_trades_before_an_outage_are_asked_for_although_none_follows",
-        hidden=True,
     ),
     worker(
         "a worker ends before its bundles are handed over",
@@ -73,6 +90,30 @@ ROWS = (
         "on_holes=intake.reopen,",
         "",
         "test_holes_that_the_aggregator_found_are_fetched",
+    ),
+    worker(
+        "a worker does not tell what numberings began",
+        "begun=lambda: intake.begun,",
+        "",
+        "test_a_new_aggregator_is_told_what_numberings_began",
+    ),
+    worker(
+        "a worker does not hear of what was forgotten",
+        "on_forgotten=intake.announce,",
+        "",
+        "test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
+    ),
+    worker(
+        "a worker does not heed a late word of what was published",
+        "        self._welcomed.set()\n        self._on_later_welcome()",
+        "        self._welcomed.set()",
+        "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
+    ),
+    worker(
+        "a topic that is told late is not asked for",
+        "            backfiller.probe()",
+        "            pass",
+        "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
     ),
     restart(
         "a child that dies again and again is restarted for ever",

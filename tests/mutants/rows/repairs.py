@@ -48,15 +48,16 @@ ROWS = (
     ),
     backfill_planner(
         "what a probe does not find is void",
-        ("        if request.probe:\n            if not need.ranges"),
-        ("        if False:\n            if not need.ranges"),
+        "        if request.probe:\n            need.probe = None",
+        "        if False:\n            need.probe = None",
         "test_a_probe_asks_once_and_makes_nothing_void",
     ),
     repairs(
-        "a topic that stays silent after an outage is not asked for",
-        "self.planner.probe(topic_index, last_id + 1, last_id + PROBE_IDS, now_ns)",
+        "no probe of a topic's tail after an outage",
+        "self.planner.probe(topic_index, newest_id + 1, newest_id + PROBE_IDS, now_ns)",
         "pass",
         "test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for",
+        hidden=True,
     ),
     repairs(
         "REST is asked while nobody takes what it brings",
@@ -97,6 +98,12 @@ ROWS = (
         "            return",
         "test_without_a_grant_nothing_is_asked_of_the_venue",
     ),
+    backfiller(
+        "a request that failed keeps its permission",
+        "            self._grants.weight_done(grant_id, used, answer)",
+        "            if answer is SUCCESS:\n                self._grants.weight_done(grant_id, used, answer)",
+        "test_a_refusal_is_reported_to_whoever_gives_grants",
+    ),
     intake(
         "what was refused is forgotten",
         "self._take_back(bundle, dirty)",
@@ -115,8 +122,8 @@ ROWS = (
     ),
     intake(
         "resumed gaps are not fetched",
-        "if lane.open or isinstance(lane, BookLane):",
-        "if isinstance(lane, BookLane):",
+        "        if lane.open or isinstance(lane, BookLane):\n            self._mark_incomplete(len(self.lanes))",
+        "        if isinstance(lane, BookLane):\n            self._mark_incomplete(len(self.lanes))",
         "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
     ),
     intake(
@@ -127,8 +134,39 @@ ROWS = (
     ),
     intake(
         "a worker forgets in which numbering a topic is",
-        "number = renumbered(number, numberings_ahead(published.continuity, number))",
-        "pass",
+        "self._continuity_numbers.append(number if published is None else _as_in(published, number))",
+        "self._continuity_numbers.append(number)",
         "test_ids_that_begin_anew_are_told_in_the_numbering_of_their_batches",
+    ),
+    intake(
+        "what was published before is not resumed",
+        "self._published = dict(positions)",
+        "self._published = {}",
+        "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
+        hidden=True,
+    ),
+    intake(
+        "a topic that is told late is not resumed",
+        "                lane.resume(published)\n                self._continuity_numbers[topic_index] = number",
+        "                self._continuity_numbers[topic_index] = number",
+        "test_worker.py::test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
+    ),
+    intake(
+        "what a new aggregator forgot is not announced",
+        "lane.want_again(first_id, last_id, time.time_ns())",
+        "pass",
+        "test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
+    ),
+    intake(
+        "REST is asked again while what it brought is not announced",
+        "self.refused = refused and bool(self._dirty)",
+        "self.refused = False",
+        "test_ids_that_were_refused_are_announced_and_wanted_again",
+    ),
+    intake(
+        "a hello tells an id of the new numbering for the old one",
+        "lane.last_id if unsent is None else unsent.last_old_id",
+        "lane.last_id",
+        "test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of_it",
     ),
 )

@@ -7,10 +7,23 @@ from tests.mutants.mutant import within
 reassembly = within("transport/reassembly.py")
 standing = within("transport/standing.py")
 subscriber = within("transport/subscriber.py")
+waiting_clock = within("transport/waiting_clock.py")
 replay_server = within("transport/replay_server.py")
 ring = within("transport/ring.py")
 
 ROWS = (
+    waiting_clock(
+        "a subscriber gives up while the aggregator is away",
+        "if now_s - self._heard_s < SILENT_S:",
+        "if True:",
+        "test_it_stands_still_while_the_aggregator_is_silent",
+    ),
+    waiting_clock(
+        "a subscriber that did not look gives up at once",
+        "min(now_s - self.looked_s, MAX_STEP_S)",
+        "(now_s - self.looked_s)",
+        "test_a_program_that_was_elsewhere_finds_its_clock_where_it_was",
+    ),
     reassembly(
         "an epoch that was left is taken again",
         ("        if epoch in self._left:\n            self.counters"),
@@ -41,8 +54,8 @@ ROWS = (
     ),
     reassembly(
         "a subscriber holds without bound",
-        "if self._held_bytes > MAX_HELD_BYTES:",
-        "if False:",
+        "        self._want(header.topic, state, now_ns)\n        if self._held_bytes > MAX_HELD_BYTES:",
+        "        self._want(header.topic, state, now_ns)\n        if False:",
         "test_what_is_held_behind_holes_is_bounded",
     ),
     reassembly(
