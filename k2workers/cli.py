@@ -145,17 +145,19 @@ def simulate(
     replay_speed: float = 1.0,
     tls_cert: str = "",
     tls_key: str = "",
+    history: int = 20_000,
+    history_s: float = 900.0,
     max_age: float = 86_400.0,
     shutdown_notice: float = 0.0,
     fault: Annotated[list[str] | None, Parameter(negative="")] = None,
 ) -> int:
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
 
-    For REST it remembers of each symbol the last 20,000 trades and aggregate trades, none older than 15 minutes, and the
-    last 1,000 bars of each interval, none older than 8 days: some 200 MB after hours, 300 MB after days. A replay
-    remembers of all symbols together the last 200,000 trades and as many aggregate trades, none older than a day of the
-    recording: some 130 MB, and up to 3 MB of bars for each symbol. What is held, and its bounds, stand in
-    /_exchange/status.
+    For REST it remembers of each symbol the last 20,000 trades and aggregate trades, none older than 15 minutes (or what
+    --history and --history-s say), and the last 1,000 bars of each interval, none older than 8 days: some 200 MB after
+    hours, 300 MB after days. A replay remembers of all symbols together the last 200,000 trades and as many aggregate
+    trades, none older than a day of the recording: some 130 MB, and up to 3 MB of bars for each symbol. What is held, and
+    its bounds, stand in /_exchange/status.
 
     Parameters
     ----------
@@ -177,6 +179,10 @@ def simulate(
         PEM certificate: serve TLS.
     tls_key
         Its private key.
+    history
+        How many trades and aggregate trades of each symbol REST remembers.
+    history_s
+        For how many seconds.
     max_age
         Seconds after which a connection is cut.
     shutdown_notice
@@ -186,6 +192,8 @@ def simulate(
     """
     if not 0 <= port <= 65_535:
         raise ConfigError(f"port = {port}: allowed: 0 (any free one) to 65535 (flag --port)")
+    if history < 1:
+        raise ConfigError(f"history = {history}: allowed: 1 or more (flag --history)")
     from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
 
@@ -200,6 +208,8 @@ def simulate(
             replay_speed=replay_speed,
             tls_cert=tls_cert,
             tls_key=tls_key,
+            history=history,
+            history_s=history_s,
             max_age_s=max_age,
             shutdown_notice_s=shutdown_notice,
             faults=tuple(fault or ()),

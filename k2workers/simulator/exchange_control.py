@@ -9,7 +9,7 @@ from aiohttp import web
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import faults, replies
-from k2workers.simulator.bars import KEPT_US, SECOND
+from k2workers.simulator.bars import INTERVALS, KEPT_US, SECOND
 from k2workers.simulator.hub import MOST_RANGES
 
 if TYPE_CHECKING:
@@ -75,6 +75,14 @@ class ExchangeControl:
         """Every level of every book, at no weight."""
         return _reply({name: replies.whole_book(market) for name, market in self._exchange.market.symbols.items()})
 
+    async def bars(self, request: web.Request) -> web.Response:
+        """Every final bar of ``interval`` that is remembered, in the form of a klines reply, at no weight."""
+        interval = request.query.get("interval", "1m")
+        if interval not in INTERVALS:
+            return _reply({"msg": f"interval = {interval!r}: allowed are {', '.join(INTERVALS)}"}, 400)
+        markets = self._exchange.market.symbols.items()
+        return _reply({name: replies.closed_bars(market, interval) for name, market in markets})
+
     async def start_market(self, _: web.Request) -> web.Response:
         """Let time pass again."""
         return self._run(running=True)
@@ -132,7 +140,7 @@ class ExchangeControl:
 def add_routes(app: web.Application, exchange: Exchange) -> None:
     """Adds /_exchange/ and the name of each method of ``ExchangeControl``."""
     control = ExchangeControl(exchange)
-    for ask in (control.truth, control.status, control.books, control.faults):
+    for ask in (control.truth, control.status, control.books, control.bars, control.faults):
         app.router.add_get(f"/_exchange/{ask.__name__}", ask)
     for tell in (
         control.start_market, control.stop_market, control.drop, control.shutdown_notice, control.fault,

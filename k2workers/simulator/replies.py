@@ -135,6 +135,11 @@ def klines(exchange: Exchange, query: Query) -> Any:
     return [_kline_row(bar, query.unit) for _, bar, _ in chosen]
 
 
+def closed_bars(market: SymbolMarket, interval: str) -> list[list[Any]]:
+    """The final bars, oldest first, in the form of a klines reply with times in ms."""
+    return [_kline_row(bar, 1000) for bar in market.bars.rows(interval)[:-1]]
+
+
 def _kline_row(bar: Bar, unit: int) -> list[Any]:
     prices = [decimal(value) for value in (bar.open, bar.high, bar.low, bar.close, bar.volume)]
     taker = decimal(bar.taker_volume), decimal(bar.taker_quote)

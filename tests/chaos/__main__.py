@@ -17,7 +17,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos import soak
+from tests.chaos import joiners, lives, soak, unwritable
 from tests.chaos.rig import CHAINED, Rig
 from tests.chaos.table import SETTINGS, TABLE, Row
 from tests.model import long
@@ -26,19 +26,27 @@ from tests.support.waiting import until
 app = App(name="scripts/chaos", help="Break a running feed in every way of the table, and count what a subscriber got.")
 
 
-async def run_fault(names: tuple[str, ...], rounds: int, seed: int, shards: int, rate: float) -> dict[str, Any]:
+async def run_fault(
+    names: tuple[str, ...], rounds: int, seed: int, shards: int, rate: float, *, with_joiners: bool
+) -> dict[str, Any]:
     """Rounds of one fault (or of several at once) against a fresh feed; the figures."""
     rows = [TABLE[name] for name in names]
     pauses: list[float] = []
     completes: list[float] = []
     with tempfile.TemporaryDirectory(prefix="k2-chaos-") as directory:
-        async with Rig(Path(directory), shards=shards, rate=rate, seed=seed, settings=SETTINGS) as rig:
+        settings = joiners.SETTINGS_WITH_A_SHORT_RING if with_joiners else SETTINGS
+        async with Rig(Path(directory), shards=shards, rate=rate, seed=seed, settings=settings) as rig:
+            joined = joiners.Joiners(rig, rig.subscriber.position())
             for _ in range(rounds):
                 pause_s, complete_s = await one_round(rig, rows)
                 pauses.append(pause_s)
                 completes.append(complete_s)
                 await asyncio.sleep(0.2 + rig.rng.random() * 0.5 + max(row.rest_s for row in rows))
+            if with_joiners:
+                await asyncio.sleep(joiners.RING_S)
+                await joined.join()
             verdict = await rig.settle()
+            books_of_joiners = await joined.verdict()
             exchange = await rig.ask("status")
     connects = exchange["connects"]
     limit_s = rows[0].pause_limit_s if len(rows) == 1 else None
@@ -52,8 +60,12 @@ async def run_fault(names: tuple[str, ...], rounds: int, seed: int, shards: int,
         "connects": len(connects),
         "min_connect_spacing_s": min((b - a for a, b in itertools.pairwise(connects)), default=None),
         "rest": exchange["rest"],
-        **{key: verdict[key] for key in ("by_kind", "holes", "books", "lost_batches", "unannounced")},
-        "failures": judge(verdict, pauses, limit_s),
+        **{
+            key: verdict[key]
+            for key in ("by_kind", "holes", "books", "bars", "broken_rules", "lost_batches", "unannounced")
+        },
+        "books_of_joiners": books_of_joiners,
+        "failures": judge(verdict, pauses, limit_s) + joiners.wrong_with(books_of_joiners),
     }
 
 
@@ -90,6 +102,10 @@ def judge(verdict: dict[str, Any], pauses: list[float], limit_s: float | None) -
         failures.append(f"book_ticker went back {tickers['duplicated']}")
     if verdict["books"]["different"] or verdict["books"]["broken_chains"]:
         failures.append(f"books {str(verdict['books'])[:300]}")
+    failures += [
+        f"{kind} {str(bars)[:300]}" for kind, bars in verdict["bars"].items() if bars["missing"] or bars["different"]
+    ]
+    failures += verdict["broken_rules"][:5]
     if verdict["holes"]:
         failures.append(f"holes {verdict['holes'][:3]}")
     if limit_s is not None and statistics.median(pauses) > limit_s:
@@ -111,13 +127,14 @@ def show(results: list[dict[str, Any]]) -> None:
         "pause s",
         "whole s",
         "books",
+        "bars",
         "verdict",
     ):
         table.add_column(column, justify="left" if column in ("fault", "verdict") else "right")
     for result in results:
         kinds = result.get("by_kind")
         if kinds is None:
-            table.add_row(result["fault"], str(result["rounds"]), *[""] * 8, f"[red]{result['failures'][0]}")
+            table.add_row(result["fault"], str(result["rounds"]), *[""] * 9, f"[red]{result['failures'][0]}")
             continue
         sums = [
             str(sum(kinds[kind][word] for kind in CHAINED)) for word in ("emitted", "lost", "duplicated", "reordered")
@@ -127,6 +144,7 @@ def show(results: list[dict[str, Any]]) -> None:
             result["fault"], str(result["rounds"]), *sums, str(result["gaps_announced"]),
             f"{pause['median']:.2f} ≤ {pause['max']:.2f}", f"{whole['median']:.1f} ≤ {whole['max']:.1f}",
             f"{books['equal']}/{books['equal'] + books['different']}",
+            str(sum(bars["finals"] - bars["missing"] - bars["different"] for bars in result["bars"].values())),
             "[red]" + "; ".join(result["failures"]) if result["failures"] else "[green]held",
         )  # fmt: skip
     Console(width=170).print(table)
@@ -138,6 +156,7 @@ def main(
     fault: list[str] | None = None,
     rounds: int = 20,
     pairs: int = 0,
+    joining: bool = False,
     seed: int = 1,
     shards: int = 8,
     rate: float = 2000.0,
@@ -153,6 +172,9 @@ def main(
         How often each fault strikes.
     pairs
         Also so many random pairs of faults at the same time.
+    joining
+        After each fault also two more subscribers: one that joins late, and one whose position is older than the replay
+        ring. Each must rebuild every book.
     seed
         Same seed, same targets and same market.
     shards
@@ -172,7 +194,7 @@ def main(
     for number, names in enumerate(plans):
         begun_s = time.monotonic()
         try:
-            result = asyncio.run(run_fault(names, rounds, seed + number, shards, rate))
+            result = asyncio.run(run_fault(names, rounds, seed + number, shards, rate, with_joiners=joining))
         except (AssertionError, OSError) as error:
             # A feed that does not even come back is a failure of the fault, told in its row.
             result = {
@@ -219,6 +241,72 @@ def run_model(
     if report is not None:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 1 if figures["findings"] else 0
+
+
+@app.command(name="books")
+def run_books(*, seed: int = 1, report: Path | None = None) -> int:
+    """Join late, lose one's place, be frozen: every one of these subscribers must rebuild every book level by level.
+
+    Parameters
+    ----------
+    seed
+        Same seed, same market.
+    report
+        Write all figures to this JSON file.
+    """
+    return _tell(asyncio.run(joiners.run(seed=seed)), report)
+
+
+@app.command(name="lives")
+def run_lives(
+    *, minutes: float = 10.0, shards: int = 4, rate: float = 1000.0, seed: int = 1, report: Path | None = None
+) -> int:
+    """Kill the aggregator every 8 s while gaps are open and REST is ill half of the time; programs that save positions restart too.
+
+    Parameters
+    ----------
+    minutes
+        How long.
+    shards
+        Workers of the feed.
+    rate
+        Events a second of the market.
+    seed
+        Same seed, same market.
+    report
+        Write all figures to this JSON file.
+    """
+    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed)), report)
+
+
+@app.command(name="unwritable")
+def run_unwritable(
+    *, minutes: float = 10.0, shards: int = 2, rate: float = 20_000.0, seed: int = 1, report: Path | None = None
+) -> int:
+    """Let no checkpoint be written at a high rate, then kill the aggregator: memory and CPU flat, and every loss named.
+
+    Parameters
+    ----------
+    minutes
+        How long no checkpoint can be written.
+    shards
+        Workers of the feed.
+    rate
+        Events a second of the market; the figures tell how many really came.
+    seed
+        Same seed, same market.
+    report
+        Write all figures to this JSON file.
+    """
+    return _tell(asyncio.run(unwritable.run(minutes, shards=shards, rate=rate, seed=seed)), report)
+
+
+def _tell(figures: dict[str, Any], report: Path | None) -> int:
+    text = json.dumps(figures, indent=2)
+    sys.stdout.write(text + "\n")
+    if report is not None:
+        report.write_text(text + "\n", encoding="utf-8")
+    return 1 if figures["failures"] else 0
 
 
 @app.command(name="soak")

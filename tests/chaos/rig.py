@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,42 +17,18 @@ import aiohttp
 import psutil
 
 from k2workers import Lost, Message, Position, Subscriber, sharding
-from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Gap
+from k2workers.events import Backfilled, BookSnapshot, Gap
 from k2workers.venues.binance import streams
 from k2workers.witness import Witness, compare
+from tests.chaos.ledger import Ledger, compare_bars, compare_books
 from tests.processes.support import Program, free_port
 from tests.support.waiting import WAIT_S, until
 
-KINDS = ("trade", "agg_trade", "book_ticker", "depth")
+BARS = ("kline_1s", "kline_1m")
+"""Of the first each state is a final one; the second has many states, and a final one a minute."""
+KINDS = ("trade", "agg_trade", "book_ticker", "depth", *BARS)
 CHAINED = ("trade", "agg_trade")
 _SUFFIX_OF = {streams.KINDS[kind].suffix: kind for kind in KINDS}
-
-
-class Book:
-    """One symbol's order book, built only from what the subscriber received."""
-
-    def __init__(self) -> None:
-        self.valid = False
-        self.update_id = 0
-        self.sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        self.broken_chains = 0
-
-    def take(self, event: object) -> None:
-        if isinstance(event, BookSnapshot):
-            self.valid, self.update_id = True, event.last_update_id
-            self.sides = (dict(event.bids), dict(event.asks))
-        elif isinstance(event, Gap | Lost):
-            self.valid = False
-        elif isinstance(event, DepthUpdate) and self.valid:
-            if event.first_update_id != self.update_id + 1:
-                self.broken_chains += 1
-            self.update_id = event.last_update_id
-            for side, levels in zip(self.sides, (event.bids, event.asks), strict=True):
-                for price, quantity in levels:
-                    if float(quantity):
-                        side[price] = quantity
-                    else:
-                        side.pop(price, None)
 
 
 class Observer:
@@ -59,10 +36,9 @@ class Observer:
 
     def __init__(self, shard_of: dict[str, int]) -> None:
         self.witness = Witness()
-        self.books: dict[str, Book] = {}
+        self.ledger = Ledger()
         self.lost: list[Lost] = []
         self.gaps = 0
-        self._depth_topics = {f"binance.depth.{symbol}" for symbol in shard_of}
         self.last_s: dict[int, float] = {}
         self.pause_s: dict[int, float] = {}
         """The longest time without any event of a shard since ``watch``."""
@@ -72,21 +48,23 @@ class Observer:
         self.witness.take(item)
         if isinstance(item, Lost):
             self.lost.append(item)
-            if item.topic in self._depth_topics:
-                self.books.setdefault(item.topic.rpartition(".")[2], Book()).take(item)
+            self.ledger.lose(item.topic, item.first_id, item.last_id, item.count)
             return
-        _, kind, symbol = item.topic.split(".", 2)
         event = item.event
+        self.ledger.take(item.topic, event)
         if isinstance(event, Gap):
             self.gaps += 1
-        if kind == "depth":
-            self.books.setdefault(symbol, Book()).take(event)
         if not isinstance(event, Gap | Backfilled | BookSnapshot):
-            shard, now_s = self._shard_of[symbol], time.monotonic()
+            shard, now_s = self._shard_of[item.topic.rpartition(".")[2]], time.monotonic()
             since_s = now_s - self.last_s.get(shard, now_s)
             if since_s > self.pause_s.get(shard, 0.0):
                 self.pause_s[shard] = since_s
             self.last_s[shard] = now_s
+
+    @property
+    def topics(self) -> int:
+        """How many topics it has heard of."""
+        return len(self.witness.topics)
 
     def watch(self) -> None:
         """Begin to measure pauses anew."""
@@ -98,7 +76,7 @@ class Observer:
         return max(max(self.pause_s.get(s, 0.0), now_s - self.last_s.get(s, now_s)) for s in shards)
 
     def holes(self) -> list[str]:
-        """Topics that are not complete: ids missing, or no valid book."""
+        """Topics that are not complete: ids or bars missing, or no valid book."""
         found = []
         for topic, count in self.witness.topics.items():
             kind = topic.split(".")[1]
@@ -107,14 +85,16 @@ class Observer:
                 voids = sum(len(count.voids.within(a[1] + 1, b[0] - 1)) for a, b in itertools.pairwise(had))
                 if len(had) - 1 > voids:
                     found.append(topic)
-        return found + [f"book of {symbol}" for symbol, book in self.books.items() if not book.valid]
+        found += [topic for topic, bars in self.ledger.bars.items() if bars.holes()]
+        return found + [f"book of {symbol}" for symbol, book in self.ledger.books.items() if not book.valid]
 
 
 class Rig:
     """``async with Rig(...)``: an exchange, a feed of ``shards`` against it, and an observer that follows everything."""
 
     def __init__(self, directory: Path, *, shards: int = 8, symbols: int = 40, rate: float = 2000.0, seed: int = 1,
-                 settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = ()) -> None:  # fmt: skip
+                 settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = (),
+                 kinds: tuple[str, ...] = KINDS) -> None:  # fmt: skip
         self.directory = directory
         self.shards = shards
         self.rng = random.Random(seed)
@@ -123,6 +103,7 @@ class Rig:
         self.port, self.publish, self.replay, self.books = (free_port() for _ in range(4))
         self._stack = contextlib.AsyncExitStack()
         self._settings = settings or {}
+        self._kinds = kinds
         self._exchange_args = (
             "simulate", "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
             *exchange_args,
@@ -142,17 +123,19 @@ class Rig:
         await until(lambda: self.exchange.raw, "the exchange listening")
         await self.control("stop_market")
         symbols = (await self.ask("status"))["symbols"]
-        assigned = sharding.assign(symbols, self.shards, streams_per_symbol=4, streams_per_connection=1024)
+        assigned = sharding.assign(
+            symbols, self.shards, streams_per_symbol=len(self._kinds), streams_per_connection=1024
+        )
         self.shard_of = {symbol: shard for shard, names in enumerate(assigned) for symbol in names}
-        self.observer = Observer(self.shard_of)
+        self.observer = self.make_observer()
         self.start_feed()
         await self.ready()
         self.subscribe()
         await until(lambda: self._subscribed, "the subscription")
         await self.control("start_market")
         # Where a topic begins is nobody's loss: faults strike only topics that have begun.
-        topics = len(self.shard_of) * len(KINDS)
-        await until(lambda: len(self.observer.witness.topics) == topics, "events of every topic")
+        topics = len(self.shard_of) * len(self._kinds)
+        await until(lambda: self.observer.topics == topics, "events of every topic")
         await until(lambda: not self.observer.holes(), "a book of every symbol")
         return self
 
@@ -164,7 +147,7 @@ class Rig:
 
     def start_feed(self) -> None:
         self.feed = self._stack.enter_context(Program(
-            "--shards", str(self.shards), "--symbols", "*", "--http-port", "0", "--log-format", "json",
+            "--shards", str(self.shards), "--symbols", "*", "--streams", ",".join(self._kinds), "--http-port", "0", "--log-format", "json",
             "--binance-rest-url", f"http://127.0.0.1:{self.port}",
             "--binance-websocket-url", f"ws://127.0.0.1:{self.port}",
             "--publish-endpoint", f"tcp://127.0.0.1:{self.publish}",
@@ -178,6 +161,14 @@ class Rig:
         assert self.feed.process.poll() is None, "".join(self.feed.raw)
         base = self.feed.logged("started")[0]["http"]
         await until(lambda: self._is_ok(f"{base}/readyz"), "readyz 200")
+
+    async def is_ready(self) -> bool:
+        """Whether the feed says that all of it flows and nothing is missing."""
+        return await self._is_ok(f"{self.feed.logged('started')[0]['http']}/readyz")
+
+    async def gauge(self, name: str) -> float:
+        """The sum of a metric over all processes."""
+        return sum((await asyncio.to_thread(self.feed.metrics, name)).values())
 
     async def _is_ok(self, url: str) -> bool:
         async with self._http.get(url) as reply:
@@ -207,17 +198,28 @@ class Rig:
         self._subscribed = False
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
+    def make_observer(self) -> Observer:
+        """What follows everything."""
+        return Observer(self.shard_of)
+
+    def subscriber_at(self, position: Position | None, topics: Sequence[str] = ("binance.",)) -> Subscriber:
+        """A further subscriber of this feed."""
+        return Subscriber(
+            topics, f"tcp://127.0.0.1:{self.publish}", snapshot_endpoint=f"tcp://127.0.0.1:{self.replay}",
+            books_endpoint=f"tcp://127.0.0.1:{self.books}", position=position,
+        )  # fmt: skip
+
     async def _follow(self) -> None:
-        resumed = self.position if self.position.topics else None
-        async with Subscriber(
-            ["binance."], f"tcp://127.0.0.1:{self.publish}", snapshot_endpoint=f"tcp://127.0.0.1:{self.replay}",
-            books_endpoint=f"tcp://127.0.0.1:{self.books}", position=resumed,
-        ) as subscriber:  # fmt: skip
+        async with self.subscriber_at(self.position if self.position.topics else None) as subscriber:
             self.subscriber = subscriber
             await subscriber.wait_subscribed(WAIT_S)
             self._subscribed = True
-            async for item in subscriber:
-                self.observer.take(item)
+            await self.read(subscriber)
+
+    async def read(self, subscriber: Subscriber) -> None:
+        """Give the observer everything, for ever."""
+        async for item in subscriber:
+            self.observer.take(item)
 
     async def unsubscribe(self) -> None:
         """End the subscription, keeping its position."""
@@ -241,51 +243,65 @@ class Rig:
         async with self._http.get(f"http://127.0.0.1:{self.port}/_exchange/{word}") as reply:
             return dict(await reply.json())
 
+    async def sent(self) -> dict[str, Any]:
+        """What the exchange says it has sent, by our topics."""
+        sent = {}
+        for name, count in (await self.ask("truth"))["topics"].items():
+            symbol, _, suffix = name.partition("@")
+            sent[f"binance.{_SUFFIX_OF[f'@{suffix}']}.{symbol.upper()}"] = count
+        return sent
+
+    async def exchange_bars(self, kind: str) -> dict[str, Any]:
+        """Every final bar of this kind that the exchange remembers, by symbol."""
+        return await self.ask(f"bars?interval={kind.removeprefix('kline_')}")
+
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def settle(self) -> dict[str, Any]:
         """End all faults, let the market run on so that every hole shows, stop it, and compare both counts."""
         await self.control("clear_faults")
         counts = self.observer.witness.topics
-        before = {topic: count.last_id for topic, count in counts.items()}
+        before = {topic: (count.last_id, count.received) for topic, count in counts.items()}
+
+        def news(topic: str, last_id: int, received: int) -> bool:
+            # A bar has many states, and a new id only when the next one opens.
+            return counts[topic].received > received if ".kline_" in topic else counts[topic].last_id > last_id
+
         with contextlib.suppress(AssertionError):
-            await until(
-                lambda: all(counts[topic].last_id > last for topic, last in before.items()), "news of every topic"
-            )
+            await until(lambda: all(news(topic, *last) for topic, last in before.items()), "news of every topic")
         with contextlib.suppress(AssertionError):
             await until(lambda: not self.observer.holes(), "every hole filled")
         await self.control("stop_market")
-        sent = {}
-        for name, count in (await self.ask("truth"))["topics"].items():
-            symbol, _, suffix = name.partition("@")
-            sent[f"binance.{_SUFFIX_OF[f'@{suffix}']}.{symbol.upper()}"] = count
+        sent = await self.sent()
         with contextlib.suppress(AssertionError):
             await until(
                 lambda: all(not c["ranges"] or counts[t].last_id >= c["ranges"][-1][1] for t, c in sent.items()),
                 "the last event of every topic",
             )
+        verdict_bars = {kind: await self._compare_bars(kind) for kind in BARS}
         await asyncio.sleep(1.0)  # in which nothing may come again
         verdict = compare(sent, self.observer.witness.result()["topics"])
         verdict["holes"] = self.observer.holes()
-        verdict["books"] = await self._compare_books()
+        verdict["books"] = compare_books(self.observer.ledger, await self.ask("books"))
+        verdict["bars"] = verdict_bars
+        verdict["broken_rules"] = self.observer.ledger.broken_rules()
         verdict["lost_batches"] = sum(lost.count for lost in self.observer.lost)
         return verdict
 
-    async def _compare_books(self) -> dict[str, Any]:
-        """Every level of every book against the exchange's own."""
-        result: dict[str, Any] = {"equal": 0, "different": 0, "broken_chains": 0, "examples": []}
-        books = await self.ask("books")
-        for symbol, book in self.observer.books.items():
-            own = books[symbol]
-            levels = (dict(map(tuple, own["bids"])), dict(map(tuple, own["asks"])))
-            result["broken_chains"] += book.broken_chains
-            if book.valid and levels == book.sides:
-                result["equal"] += 1
-                continue
-            result["different"] += 1
-            wrong = [dict(a.items() ^ b.items()) for a, b in zip(levels, book.sides, strict=True)]
-            result["examples"].append([symbol, own["lastUpdateId"], book.update_id, book.valid, wrong])
-        return result
+    async def _compare_bars(self, kind: str) -> dict[str, Any]:
+        """Every final bar against the exchange's own; time goes on for bars when the market stands still."""
+        exchange = await self.exchange_bars(kind)
+        ends = {f"binance.{kind}.{symbol}": rows[-1][0] * 1_000_000 for symbol, rows in exchange.items() if rows}
+        bars = self.observer.ledger.bars
+        with contextlib.suppress(AssertionError):
+            await until(
+                lambda: all(
+                    opens_ns in bars[topic].finals or opens_ns < (bars[topic].first_ns or 0)
+                    for topic, opens_ns in ends.items()
+                ),
+                "the last bar of every topic",
+            )
+        return compare_bars(self.observer.ledger, exchange, kind)
 
 
 def end(process: psutil.Process, number: signal.Signals) -> None:

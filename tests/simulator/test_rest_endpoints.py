@@ -184,3 +184,18 @@ async def test_an_unknown_path_is_not_found_as_at_the_venues_proxy() -> None:
                 assert (reply.status, reply.content_type) == (404, "text/html")
         log = (await client.get("/_exchange/status"))["rest"]
         assert (log["by_path"], log["by_status"]) == ({"unknown": 3}, {"404": 3})
+
+
+async def test_the_exchange_tells_its_final_bars_at_no_weight_as_the_stream_and_rest_do() -> None:
+    async with running() as client:
+        socket = await client.connect("/ws/btcusdt@kline_1s")
+        events = await collect(socket, lambda events: len(events) > 1)
+        final = {event["k"]["t"]: event["k"] for event in events}
+        known = (await client.get("/_exchange/bars?interval=1s"))["BTCUSDT"]
+        rows = {row[0]: row for row in await client.get("/api/v3/klines?symbol=BTCUSDT&interval=1s")}
+        for row in known:
+            assert row == rows[row[0]]
+        same = [row for row in known if row[0] in final]
+        assert len(same) == len(final)
+        assert all(row[1:6] == [final[row[0]][key] for key in "ohlcv"] for row in same)
+        assert "allowed are" in (await client.get("/_exchange/bars?interval=7m"))["msg"]
