@@ -259,7 +259,13 @@ def run_books(*, seed: int = 1, report: Path | None = None) -> int:
 
 @app.command(name="lives")
 def run_lives(
-    *, minutes: float = 10.0, shards: int = 4, rate: float = 1000.0, seed: int = 1, report: Path | None = None
+    *,
+    minutes: float = 10.0,
+    joining: bool = False,
+    shards: int = 4,
+    rate: float = 1000.0,
+    seed: int = 1,
+    report: Path | None = None,
 ) -> int:
     """Kill the aggregator every 8 s while gaps are open and REST is ill half of the time; programs that save positions restart too.
 
@@ -267,6 +273,8 @@ def run_lives(
     ----------
     minutes
         How long.
+    joining
+        The programs join late, and lose their place: each must rebuild every book nevertheless.
     shards
         Workers of the feed.
     rate
@@ -276,7 +284,7 @@ def run_lives(
     report
         Write all figures to this JSON file.
     """
-    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed)), report)
+    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed, joining=joining)), report)
 
 
 @app.command(name="unwritable")

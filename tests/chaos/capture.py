@@ -74,6 +74,12 @@ def written(item: MessageBatch | Lost) -> list[Given | Missed]:
     return rows
 
 
+def framed(position: Position, items: list[Given | Missed]) -> bytes:
+    """A record as the file has it."""
+    body = _encode(Record(position.to_bytes(), items))
+    return _LENGTH.pack(len(body)) + body
+
+
 def bodies(file: BinaryIO, begin: int = 0) -> Iterator[tuple[int, int]]:
     """(begin, end) of each whole record from this offset on."""
     size = file.seek(0, os.SEEK_END)
@@ -137,8 +143,7 @@ async def capture(path: Path, endpoint: str, snapshot_endpoint: str, topics: lis
                     pending.extend(written(item))
 
             def save() -> None:
-                body = _encode(Record(subscriber.position().to_bytes(), pending))
-                file.write(_LENGTH.pack(len(body)) + body)
+                file.write(framed(subscriber.position(), pending))
                 file.flush()
                 pending.clear()
 

@@ -283,7 +283,9 @@ def compare_books(ledger: Ledger, exchange: Mapping[str, Mapping[str, Any]]) -> 
             continue
         result["different"] += 1
         wrong = [dict(a.items() ^ b.items()) for a, b in zip(levels, book.sides, strict=True)]
-        result["examples"].append([symbol, own["lastUpdateId"], book.update_id, book.valid, wrong])
+        if len(result["examples"]) < 3:
+            few = [dict(itertools.islice(side.items(), 3)) for side in wrong]
+            result["examples"].append([symbol, own["lastUpdateId"], book.update_id, book.valid, few])
     return result
 
 

@@ -23,9 +23,10 @@ from tests.chaos.table import SETTINGS
 from tests.support.waiting import until
 
 KILL_EVERY_S = 8.0
-REST_S = (2.0, 6.0)
-"""How long REST is ill, and then well, at a time."""
-GAPS_EVERY_S = 6.0
+REST_ILL_S = KILL_EVERY_S / 2
+"""How long REST is ill around each death, and then well."""
+BEFORE_DEATH_S = (1.3, 3.9)
+"""When REST becomes ill and a gap begins: a gap is announced a second later."""
 WHOLE_S = 180.0
 """Within this time after the last fault everything must be whole."""
 
@@ -34,9 +35,9 @@ STAYS_AWAY_S = (6.0, 12.0)
 
 
 async def run(
-    minutes: float, *, shards: int = 4, symbols: int = 8, rate: float = 1000.0, seed: int = 1
+    minutes: float, *, shards: int = 4, symbols: int = 8, rate: float = 1000.0, seed: int = 1, joining: bool = False
 ) -> dict[str, Any]:
-    """The figures; ``failures`` are what is wrong, in words."""
+    """The figures; ``failures`` are what is wrong, in words. ``joining``: the programs, which join late, must have every book."""
     with tempfile.TemporaryDirectory(prefix="k2-lives-") as name:
         directory = Path(name)
         rig = Rig(directory, shards=shards, symbols=symbols, rate=rate, seed=seed, settings=SETTINGS)
@@ -46,13 +47,13 @@ async def run(
                 for word in ("killed", "ended", "away")
             ]
             try:
-                return await _run(rig, readers, minutes * 60.0)
+                return await _run(rig, readers, minutes * 60.0, joining=joining)
             finally:
                 for reader in readers:
                     reader.kill()
 
 
-async def _run(rig: Rig, readers: list[Reader], seconds: float) -> dict[str, Any]:
+async def _run(rig: Rig, readers: list[Reader], seconds: float, *, joining: bool) -> dict[str, Any]:
     killed, ended, away = readers
     for reader in readers:
         reader.start()
@@ -66,7 +67,6 @@ async def _run(rig: Rig, readers: list[Reader], seconds: float) -> dict[str, Any
             asyncio.ensure_future(work)
             for work in (
                 deaths.kill_for_ever(),
-                ill_half_of_the_time(rig),
                 gaps_for_ever(rig),
                 killed.restart_for_ever(signal.SIGKILL, RESTART_EVERY_S, here, rng),
                 ended.restart_for_ever(signal.SIGTERM, RESTART_EVERY_S, here, rng),
@@ -79,11 +79,11 @@ async def _run(rig: Rig, readers: list[Reader], seconds: float) -> dict[str, Any
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
-    return await judge(rig, readers, deaths)
+    return await judge(rig, readers, deaths, joining=joining)
 
 
 class Deaths:
-    """Kills the aggregator, and notes what was open then."""
+    """Kills the aggregator, and notes whether gaps were open then."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
@@ -91,33 +91,36 @@ class Deaths:
         self.with_gaps_open = 0
 
     async def kill_for_ever(self) -> None:
-        """Every ``KILL_EVERY_S``."""
+        """Every ``KILL_EVERY_S``, each time after another part of the life of a gap."""
         due_s = time.monotonic()
         while True:
             due_s += KILL_EVERY_S
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            await self._until_s(due_s - self._rig.rng.uniform(*BEFORE_DEATH_S))
+            await self._rig.inject("rest_5xx", for_s=REST_ILL_S)
+            await lose_messages(self._rig)
+            await self._until_s(due_s)
             process = await self._rig.process("aggregator")
             self.count += 1
             self.with_gaps_open += bool(self._rig.observer.ledger.open_gaps())
             end(process, signal.SIGKILL)
 
+    async def _until_s(self, due_s: float) -> None:
+        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
-async def ill_half_of_the_time(rig: Rig) -> None:
-    """REST answers 5xx, then well, as long as each other on the average."""
-    while True:
-        ill_s = rig.rng.uniform(*REST_S)
-        await rig.inject("rest_5xx", for_s=ill_s)
-        await asyncio.sleep(ill_s + rig.rng.uniform(*REST_S))
+
+async def lose_messages(rig: Rig) -> None:
+    """On every line at once: they can only be had over REST."""
+    await rig.inject("drop", probability=0.04, everywhere=True, for_s=0.3)
 
 
 async def gaps_for_ever(rig: Rig) -> None:
-    """Messages are lost on every line at once: they can only be had over REST."""
+    """At any moment, also just before and after a death."""
     while True:
-        await rig.inject("drop", probability=0.05, everywhere=True, for_s=0.3)
-        await asyncio.sleep(GAPS_EVERY_S)
+        await asyncio.sleep(rig.rng.uniform(0.5, 1.5) * KILL_EVERY_S)
+        await lose_messages(rig)
 
 
-async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, Any]:
+async def judge(rig: Rig, readers: list[Reader], deaths: Deaths, *, joining: bool) -> dict[str, Any]:
     """Everything heals; then each subscriber's count against the exchange's."""
     begun_s = time.monotonic()
     await rig.control("clear_faults")
@@ -161,6 +164,8 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
         }
         result["readers"][name] = figures
         result["failures"] += [f"{name}: {text}" for text in wrong_with(figures, allowed_to_lose=name == "away")]
+        if (joining or name not in lives) and figures["books"]["different"]:
+            result["failures"].append(f"{name}: books {str(figures['books'])[:300]}")
     if not ready or result["gaps_open"]:
         result["failures"].append(f"at rest: ready {ready}, gaps open {result['gaps_open']}")
     if verdict["holes"]:
@@ -184,6 +189,4 @@ def wrong_with(figures: dict[str, Any], *, allowed_to_lose: bool) -> list[str]:
     found += figures["broken_rules"][:5]
     if not allowed_to_lose:
         found += [f"{kind} {str(b)[:300]}" for kind, b in figures["bars"].items() if b["missing"] or b["different"]]
-        if figures["books"]["different"]:
-            found.append(f"books {str(figures['books'])[:300]}")
     return found
