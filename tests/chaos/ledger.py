@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Kline, Trade, Void
+from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, GivenUp, Kline, Trade, Void
 from k2workers.sequencing.ranges import IdRanges, Range
 
 BarValues = tuple[str, str, str, str, str, str, int, str, str]
@@ -27,7 +27,8 @@ class Chain:
         self.open = IdRanges()
         """Named by a ``Gap``, and nothing has come for it since."""
         self.lost = IdRanges()
-        """Named by a ``Lost``."""
+        """Named by a ``Lost``, and nothing has come all the same."""
+        self.given_up = IdRanges()
         self.voids = IdRanges()
         self.silent: list[Range] = []
         self.repeated = 0
@@ -46,8 +47,14 @@ class Chain:
         elif isinstance(event, BookSnapshot):
             self.open.remove(0, last_id)
             self.last_id = last_id if self.last_id is None else max(self.last_id, last_id)
+        elif isinstance(event, GivenUp):
+            if not self.open.remove(first_id, last_id) and self.last_id is not None:
+                self._reach(first_id, last_id)
+            self.given_up.add(first_id, last_id)
         elif isinstance(event, Backfilled):
-            if self.open.remove(first_id, last_id) != last_id - first_id + 1:
+            # It fills a gap, or corrects what was told of ids that would not come.
+            expected = sum(ids.remove(first_id, last_id) for ids in (self.open, self.lost, self.voids, self.given_up))
+            if expected != last_id - first_id + 1:
                 self.repeated += 1
             self.got.add(first_id, last_id)
         else:
@@ -82,6 +89,8 @@ class Bars:
         """When the first bar opened that was heard of."""
         self.open = IdRanges()
         """Times named by a ``Gap``, and nothing has come for them since."""
+        self.lost = IdRanges()
+        """Times named by a ``Lost``, and nothing has come all the same."""
         self.voids = IdRanges()
         self._covered = IdRanges()
         """Times for which a final bar or a ``Void`` has come."""
@@ -108,11 +117,18 @@ class Bars:
             self._covered.add(event.first_id, event.last_id)
         elif isinstance(event, Backfilled):
             assert isinstance(event.event, Kline)
-            if not self.open.remove(event.event.open_time_ns, event.event.next_open_ns - 1):
+            times = event.event.open_time_ns, event.event.next_open_ns - 1
+            if not sum(named.remove(*times) for named in (self.open, self.lost)):
                 self.repeated += 1
             self._finish(event.event)
         elif isinstance(event, Kline):
             self._take_state(event)
+
+    def lose(self, first_ns: int, last_ns: int) -> None:
+        """Judge times of which bars can no longer be had."""
+        self._reach(first_ns)
+        self._next_ns = last_ns + 1
+        self.lost.add(first_ns, last_ns)
 
     def holes(self) -> list[Range]:
         """Times between two final bars for which neither a bar nor a ``Void`` has come."""
@@ -222,9 +238,11 @@ class Ledger:
     def lose(self, topic: str, first_id: int | None, last_id: int | None, batches: int) -> None:
         """Judge a ``Lost``."""
         kind, symbol = topic.split(".")[1:]
-        if kind in ("trade", "agg_trade", "depth"):
+        if kind in ("trade", "agg_trade", "depth") or kind.startswith("kline_"):
             if first_id is None or last_id is None:
                 self.unnamed_batches += batches
+            elif kind.startswith("kline_"):
+                self.bars.setdefault(topic, Bars()).lose(first_id, last_id)
             else:
                 self.chains.setdefault(topic, Chain()).lose(first_id, last_id)
             if kind == "depth":
@@ -253,8 +271,11 @@ class Ledger:
 
 
 def compare_bars(ledger: Ledger, exchange: Mapping[str, Sequence[Sequence[Any]]], kind: str) -> dict[str, Any]:
-    """Final bars of one interval against the exchange's own, by symbol, from the first that the subscriber heard of."""
-    result: dict[str, Any] = {"finals": 0, "missing": 0, "different": 0, "examples": []}
+    """Final bars of one interval against the exchange's own, by symbol, from the first that the subscriber heard of.
+
+    ``lost`` were named by a ``Lost``, ``missing`` by nothing.
+    """
+    result: dict[str, Any] = {"finals": 0, "lost": 0, "missing": 0, "different": 0, "examples": []}
     for symbol, rows in exchange.items():
         bars = ledger.bars.get(f"binance.{kind}.{symbol}", Bars())
         for opens_ns, values in map(values_in, rows):
@@ -262,6 +283,9 @@ def compare_bars(ledger: Ledger, exchange: Mapping[str, Sequence[Sequence[Any]]]
                 continue
             result["finals"] += 1
             got = bars.finals.get(opens_ns)
+            if got is None and opens_ns in bars.lost:
+                result["lost"] += 1
+                continue
             if got is None:
                 result["missing"] += 1
             elif got != values:
@@ -307,7 +331,7 @@ def compare_chains(ledger: Ledger, sent: Mapping[str, Mapping[str, Any]]) -> dic
         for first, last in chain.got:
             missing.remove(first, last)
         result["lost"] += missing.ids
-        for named in (chain.open, chain.lost):
+        for named in (chain.open, chain.lost, chain.given_up):
             for first, last in named:
                 result["named"] += missing.remove(first, last)
         result["silent"] += missing.ids

@@ -184,9 +184,12 @@ def has_all(ledger: Ledger, sent: dict[str, Any]) -> bool:
 
 def wrong_with(figures: dict[str, Any], *, allowed_to_lose: bool) -> list[str]:
     """What is wrong with one program's count, in words."""
-    words = ["silent", "repeated", "wrongly_lost", "still_open"] + ([] if allowed_to_lose else ["lost"])
+    # A gap whose events came while a program was away stays open for it: README says so of a ``Lost``.
+    words = ["silent", "repeated", "wrongly_lost", "unnamed_batches"]
+    words += [] if allowed_to_lose else ["lost", "still_open"]
     found = [f"{word} {figures[word]}" for word in words if figures[word]]
     found += figures["broken_rules"][:5]
-    if not allowed_to_lose:
-        found += [f"{kind} {str(b)[:300]}" for kind, b in figures["bars"].items() if b["missing"] or b["different"]]
+    for kind, bars in figures["bars"].items():
+        if bars["missing"] or bars["different"] or (bars["lost"] and not allowed_to_lose):
+            found.append(f"{kind} {str(bars)[:300]}")
     return found

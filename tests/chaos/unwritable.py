@@ -114,7 +114,7 @@ class Outage:
         blocked = rig.checkpoint.with_name(rig.checkpoint.name + ".new")
         await self._block(blocked)
         await self._sample_for(seconds)
-        failed = await rig.gauge("k2_checkpoint_failures")
+        failed = await rig.gauge("k2_checkpoint_failures_total")
         at_death_s = self._now_s()
         end(await rig.process("aggregator"), signal.SIGKILL)
         came_back = asyncio.ensure_future(self._come_back(before))
@@ -132,7 +132,8 @@ class Outage:
                 await until(lambda ledger=ledger: has_all(ledger, sent), "the last event of every topic")
         came_back.cancel()
         await asyncio.gather(came_back, return_exceptions=True)
-        return self._judge(sent, at_death_s, failed, released_s)
+        refused = await rig.gauge("k2_push_refused_total")
+        return self._judge(sent, at_death_s, failed, refused, released_s)
 
     async def _block(self, path: Path) -> None:
         """Until it succeeds: a checkpoint that is being written has the name."""
@@ -182,7 +183,9 @@ class Outage:
         await asyncio.sleep(0.5)
         return all(kept < BOUND_BYTES / 4 for kept in (await self._kept_bytes()).values())
 
-    def _judge(self, sent: dict[str, Any], at_death_s: float, failed: float, released_s: float) -> dict[str, Any]:
+    def _judge(
+        self, sent: dict[str, Any], at_death_s: float, failed: float, refused: float, released_s: float
+    ) -> dict[str, Any]:
         bound_s = next(
             (at_s for at_s, kept in self._kept.items() if kept and min(kept.values()) >= NEAR * BOUND_BYTES), None
         )
@@ -190,6 +193,7 @@ class Outage:
         result: dict[str, Any] = {
             "events_a_second": round((last - first) / max(1e-9, last_s - first_s)),
             "checkpoint_failures": failed,
+            "bundles_refused": refused,
             "bound_reached_s": None if bound_s is None else round(bound_s, 1),
             "death_s": round(at_death_s, 1),
             "kept_mb_at_death": [
@@ -221,8 +225,9 @@ class Outage:
 
 def compare_minutes(samples: list[Sample], bound_s: float, at_death_s: float) -> dict[str, list[float]]:
     """[the minute after the bound was reached, the last minute before the death, the highest of all]."""
-    first = [s for s in samples if bound_s <= s.at_s <= bound_s + AFTER_S]
-    last = [s for s in samples if at_death_s - AFTER_S <= s.at_s <= at_death_s]
+    before = [s for s in samples if s.at_s <= at_death_s]
+    first = [s for s in before if bound_s <= s.at_s <= bound_s + AFTER_S]
+    last = [s for s in before if at_death_s - AFTER_S <= s.at_s]
     all_of_it = [s.rss_mb for s in samples]
 
     def share(part: list[Sample]) -> float:
