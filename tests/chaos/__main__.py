@@ -19,7 +19,7 @@ from rich.table import Table
 
 from tests.chaos import joiners, lives, soak, unwritable
 from tests.chaos.rig import CHAINED, Rig
-from tests.chaos.table import SETTINGS, TABLE, Row
+from tests.chaos.table import SETTINGS, TABLE, WHOLE_S, Row
 from tests.model import long
 from tests.support.waiting import until
 
@@ -85,6 +85,7 @@ async def one_round(rig: Rig, rows: list[Row]) -> tuple[float, float]:
     await until(
         over,
         lambda: f"recovery; incomplete: {rig.observer.holes()[:5]}, given up: {rig.observer.lost[:5]}",
+        WHOLE_S,
     )
     return (clear(shards) if shards else 0.0), time.monotonic() - begun_s
 

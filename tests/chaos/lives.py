@@ -19,7 +19,7 @@ from typing import Any
 from tests.chaos.ledger import Ledger, compare_bars, compare_books, compare_chains
 from tests.chaos.readers import Reader
 from tests.chaos.rig import BARS, Rig, end
-from tests.chaos.table import SETTINGS
+from tests.chaos.table import SETTINGS, WHOLE_S
 from tests.support.waiting import until
 
 KILL_EVERY_S = 8.0
@@ -27,9 +27,6 @@ REST_ILL_S = KILL_EVERY_S / 2
 """How long REST is ill around each death, and then well."""
 BEFORE_DEATH_S = (1.3, 3.9)
 """When REST becomes ill and a gap begins: a gap is announced a second later."""
-WHOLE_S = 180.0
-"""Within this time after the last fault everything must be whole."""
-
 RESTART_EVERY_S = (8.0, 20.0)
 STAYS_AWAY_S = (6.0, 12.0)
 

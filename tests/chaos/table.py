@@ -23,6 +23,10 @@ SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "500"}
 """Settings of the feeds under test, apart from addresses. The exchange's books are never deeper than 500 levels a side."""
 
 
+WHOLE_S = 180.0
+"""Within this time after a fault everything must be whole again."""
+
+
 class Row(msgspec.Struct, frozen=True):
     """One fault. ``pause_limit_s``: the longest time without an event of the shards hit; None: not judged.
 
