@@ -273,7 +273,7 @@ class Ledger:
 def compare_bars(ledger: Ledger, exchange: Mapping[str, Sequence[Sequence[Any]]], kind: str) -> dict[str, Any]:
     """Final bars of one interval against the exchange's own, by symbol, from the first that the subscriber heard of.
 
-    ``lost`` were named by a ``Lost``, ``missing`` by nothing.
+    ``lost`` were named by a ``Lost`` or an open gap, ``missing`` by nothing.
     """
     result: dict[str, Any] = {"finals": 0, "lost": 0, "missing": 0, "different": 0, "examples": []}
     for symbol, rows in exchange.items():
@@ -283,7 +283,7 @@ def compare_bars(ledger: Ledger, exchange: Mapping[str, Sequence[Sequence[Any]]]
                 continue
             result["finals"] += 1
             got = bars.finals.get(opens_ns)
-            if got is None and opens_ns in bars.lost:
+            if got is None and (opens_ns in bars.lost or opens_ns in bars.open):
                 result["lost"] += 1
                 continue
             if got is None:

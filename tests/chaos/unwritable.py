@@ -224,14 +224,29 @@ class Outage:
 
 
 def compare_minutes(samples: list[Sample], bound_s: float, at_death_s: float) -> dict[str, list[float]]:
-    """[the minute after the bound was reached, the last minute before the death, the highest of all]."""
+    """[the minute after the bound was reached, the last minute before the death]; and the means of each minute since the bound."""
     before = [s for s in samples if s.at_s <= at_death_s]
     first = [s for s in before if bound_s <= s.at_s <= bound_s + AFTER_S]
     last = [s for s in before if at_death_s - AFTER_S <= s.at_s]
-    all_of_it = [s.rss_mb for s in samples]
 
     def share(part: list[Sample]) -> float:
         return round((part[-1].cpu_s - part[0].cpu_s) / max(1e-9, part[-1].at_s - part[0].at_s), 3)
 
-    rss = [round(statistics.mean(s.rss_mb for s in part), 1) for part in (first, last)]
-    return {"rss_mb": [*rss, round(max(all_of_it), 1)], "cpu_share": [share(first), share(last)]}
+    minutes: dict[int, list[Sample]] = {}
+    for sample in before:
+        minutes.setdefault(int((sample.at_s - bound_s) // AFTER_S), []).append(sample)
+    each = [part for minute, part in sorted(minutes.items()) if minute >= 0]
+    return {
+        "rss_mb": [mean_rss(first), mean_rss(last)],
+        "cpu_share": [share(first), share(last)],
+        "rss_mb_by_minute": [mean_rss(part) for part in each],
+        "cpu_share_by_minute": [share(part) for part in each],
+        "highest_rss_mb_after_the_death": [
+            round(max((s.rss_mb for s in samples if s.at_s > at_death_s), default=0.0), 1)
+        ],
+    }
+
+
+def mean_rss(samples: list[Sample]) -> float:
+    """In MB."""
+    return round(statistics.mean(s.rss_mb for s in samples), 1)
