@@ -157,6 +157,7 @@ def main(
     fault: list[str] | None = None,
     rounds: int = 20,
     pairs: int = 0,
+    singly: bool = True,
     joining: bool = False,
     seed: int = 1,
     shards: int = 8,
@@ -173,6 +174,8 @@ def main(
         How often each fault strikes.
     pairs
         Also so many random pairs of faults at the same time.
+    singly
+        Each fault by itself; with --no-singly only the pairs.
     joining
         After each fault also two more subscribers: one that joins late, and one whose position is older than the replay
         ring. Each must rebuild every book.
@@ -190,7 +193,10 @@ def main(
         sys.stderr.write(f"scripts/chaos: no fault begins with {fault}; known are: {', '.join(TABLE)}\n")
         return 2
     rng = random.Random(seed)
-    plans = [(name,) for name in chosen] + [tuple(rng.sample(chosen, 2)) for _ in range(pairs)]
+    if pairs and len(chosen) < 2:
+        sys.stderr.write("scripts/chaos: a pair needs two faults to choose from\n")
+        return 2
+    plans = [(name,) for name in chosen if singly] + [tuple(rng.sample(chosen, 2)) for _ in range(pairs)]
     results = []
     for number, names in enumerate(plans):
         begun_s = time.monotonic()
