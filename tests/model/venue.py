@@ -130,7 +130,22 @@ class Bars:
     @staticmethod
     def _bar(opens_ns: int, state: str, final: bool, at_ns: int) -> Kline:
         return Kline(
-            opens_ns, opens_ns + BAR_NS - 1_000, "1", "1", "1", state, "1", "1", "1", "1", -1, -1, 1, final, at_ns, at_ns
+            opens_ns,
+            opens_ns + BAR_NS - 1_000,
+            "1",
+            "1",
+            "1",
+            state,
+            "1",
+            "1",
+            "1",
+            "1",
+            -1,
+            -1,
+            1,
+            final,
+            at_ns,
+            at_ns,
         )
 
 
