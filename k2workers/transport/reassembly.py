@@ -131,7 +131,9 @@ class Reassembly:
         for topic, at in (position.topics if position is not None else {}).items():
             state = self._topics[topic] = Standing.at(at)
             if state.by_book and not state.whole:
-                self._lack_book(topic, state, hold=state.last_id == NO_ID)
+                self._lack_book(topic, state, hold=True)
+                if state.wait is not None:
+                    state.wait.bare = state.last_id != NO_ID
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -192,7 +192,7 @@ class Subscriber:
         return self._reassembly.position(self._begun, self._begun_at)
 
     def place(self, topic: str) -> TopicPosition | None:
-        """Where the program stands in one topic (which is no topic that it is in the middle of a batch of); None before anything of it came."""
+        """Where the program stands in one topic after whole batches (not between two events of one); None before anything of it came."""
         return self._reassembly.place(topic)
 
     def batches(self) -> Batches:

@@ -206,7 +206,7 @@ async def subscriber(reading: Reading) -> None:
     async with contextlib.AsyncExitStack() as stack:
         each = [
             await stack.enter_async_context(
-                Subscriber(["binance."], reading.publish, snapshot_endpoint=reading.snapshot)
+                Subscriber(["binance."], reading.publish, snapshot_endpoint=reading.snapshot, books_endpoint=None)
             )
             for _ in range(reading.subscribers)
         ]
@@ -244,7 +244,9 @@ async def clock(reading: Reading) -> None:
     """
     latencies_ns: list[int] = []
     legs_ns: list[tuple[int, int, int]] = []
-    async with Subscriber(["binance."], reading.publish, snapshot_endpoint=reading.snapshot) as subscription:
+    async with Subscriber(
+        ["binance."], reading.publish, snapshot_endpoint=reading.snapshot, books_endpoint=None
+    ) as subscription:
         await subscription.wait_subscribed(20)
         sys.stdout.write("subscribed\n")
         sys.stdout.flush()

@@ -229,6 +229,15 @@ def test_a_position_knows_whether_there_is_a_book() -> None:
     assert handed(again) == [book(70)]
 
 
+def test_who_goes_on_without_a_book_asks_for_one_at_once() -> None:
+    resumed = joiner(Position.from_bytes(bare().position(None, 0).to_bytes()))
+    resumed.take(frame(8, diff(71)), 0)
+    resumed.tick(0)
+    assert (handed(resumed), resumed.book_questions(0)) == ([], [T])
+    resumed.book(frame(8, book(71)), 0)
+    assert handed(resumed) == [diff(71), book(71)], "nothing is left out"
+
+
 def test_a_place_is_that_of_what_was_given() -> None:
     state = joiner(books=False)
     assert state.place(T) is None
