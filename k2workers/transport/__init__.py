@@ -7,7 +7,7 @@ Parts, in reading order:
 ``inbox``, ``relay``           the aggregator's end: each bundle once, published, acknowledged when a checkpoint covers it
 ``ring``                       the newest frames that were published
 ``standing``, ``reassembly``   a subscriber's end: what is new, what is missing, what is lost; ``position`` is what it saves
-``book_wait``                  a subscriber's wait for a whole book, without which changes of a book are of no use
+``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
 
 Three rules hold everywhere:

@@ -6,9 +6,6 @@ held for a bounded time while the ring is asked for the missing ones; other topi
 Another epoch is a new life, whatever its number: it counts from 1 again, and may bring events again that the last one had
 published. What was delivered is known by the venue's ids, and dropped; ids that are missing in between are named. An epoch that was left
 is never taken again: a publisher that still speaks in it is a second one.
-
-Changes of a book are of use only to those who have a whole one: who joins, or was told of a ``Lost``, gets one first, if there is somebody to
-ask (``book_wait.py``). A whole book says which sequence it goes up to, and so stands for every batch up to there.
 """
 
 from __future__ import annotations
@@ -24,7 +21,6 @@ from k2workers.continuity import Continuity, numberings_ahead, renumbered
 from k2workers.events import DATA_SCHEMAS, RESET_SCHEMA, SNAPSHOT_SCHEMAS, Event, Reset
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, next_id_before
 from k2workers.sequencing.ranges import Range
-from k2workers.transport.book_wait import BookWait
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.standing import PositionFields, Standing, after
 
@@ -102,12 +98,10 @@ class Reassembly:
     """The state of all topics of one subscriber.
 
     Feed it with ``take`` and ``replayed``, call ``tick`` steadily; deliveries appear in ``ready``, requests to the ring
-    come from ``questions``. ``books`` is whether whole books can be asked for: those that ``book_questions`` names come to ``book``.
+    come from ``questions``. ``BookReassembly`` is the same for those who have somebody to ask for whole books.
     """
 
-    def __init__(
-        self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS, books: bool = False
-    ) -> None:
+    def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
         self.ready: deque[Delivery] = deque()
         self.counters = ReassemblyCounters()
         self.unreadable = ""
@@ -124,16 +118,9 @@ class Reassembly:
         """Topics with a hole, other than those that hold everything until there is a book."""
         self._doubtful: dict[str, Standing] = {}
         """Topics whose new life is in an earlier numbering."""
-        self._books = books
-        self._bookless: dict[str, Standing] = {}
-        """Topics of which the program has no whole book."""
         self._held_bytes = 0
         for topic, at in (position.topics if position is not None else {}).items():
-            state = self._topics[topic] = Standing.at(at)
-            if state.by_book and not state.whole:
-                self._lack_book(topic, state, hold=True)
-                if state.wait is not None:
-                    state.wait.bare = state.last_id != NO_ID
+            self._topics[topic] = Standing.at(at)
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -228,38 +215,13 @@ class Reassembly:
             if sequence > state.sequence:
                 self._want(topic, state, now_ns)
 
-    def book(self, frame: bytes, now_ns: int) -> bool:
-        """A whole book that was asked for, in the form of a published batch: everything through its sequence is in it.
-
-        False if it is of another life: all that was asked for is to be asked for again. Raises WireError if it is no batch.
-        """
-        header = wire.read_header(frame)
-        topic = header.topic
-        if header.epoch != self.epoch or header.schema not in SNAPSHOT_SCHEMAS:
-            return False
-        state = self._topics.get(topic)
-        if state is None:
-            state = self._topics[topic] = Standing(header.epoch, header.sequence)
-        if state.continuity_number == NOT_KNOWN:
-            state.learn(header.continuity)
-        if state.by_book and not state.whole:
-            self._take_book(header, state, frame, now_ns)
-        return True
-
     def tick(self, now_ns: int) -> None:
-        """Give up the holes, and end the doubts, whose time is up; go on without the books that did not come."""
+        """Give up the holes, and end the doubts, whose time is up."""
         for topic, state in list(self._doubtful.items()):
             if state.doubted_until_ns == NO_ID:
                 state.doubted_until_ns = now_ns + DOUBT * self._patience_ns
             elif now_ns >= state.doubted_until_ns:
                 self._believe(topic, state)
-        for topic, state in list(self._bookless.items()):
-            wait = state.wait
-            if wait is not None and wait.frame is not None and not wait.bare:
-                frame, wait.frame = wait.frame, None
-                self.book(frame, now_ns)
-            elif wait is not None and wait.look(now_ns, self._patience_ns):
-                self._go_on(topic, state, now_ns)
         for topic, state in [(t, s) for t, s in self._waiting.items() if now_ns >= s.deadline_ns]:
             if state.held:
                 self._give_up(topic, state, min(state.held) - 1)
@@ -276,15 +238,6 @@ class Reassembly:
             if now_ns - state.asked_ns >= ASK_AGAIN_NS:
                 state.asked_ns = now_ns
                 yield topic, state.sequence + 1
-
-    def book_questions(self, now_ns: int) -> list[str]:
-        """The topics of which to ask for a whole book now."""
-        return [topic for topic, state in self._bookless.items() if state.wait is not None and state.wait.asks(now_ns)]
-
-    @property
-    def unheard(self) -> list[str]:
-        """The topics that are known by name only: it is not known whether they want a book."""
-        return [topic for topic, state in self._topics.items() if not state.heard]
 
     @property
     def waiting(self) -> bool:
@@ -325,15 +278,6 @@ class Reassembly:
 
     def _begin_anew(self, topic: str, state: Standing, epoch: int) -> None:
         """The topic counts from 1 in a new epoch."""
-        if (wait := state.wait) is not None:
-            wait.frame = None
-            if wait.holding and wait.bare:
-                wait.holding = False
-                self._drain(topic, state)
-            elif (
-                wait.holding
-            ):  # the book of the new life stands for it; if none comes, its ids are missing before what does
-                self._forget_held(state, max(state.held, default=0))
         if state.held and state.chained and state.last_id != NO_ID and self._patience_ns:
             state.former += state.held.values()
             state.former.sort(key=lambda frame: wire.read_header(frame).first_id)
@@ -609,106 +553,17 @@ class Reassembly:
         self._held_bytes -= sum(map(len, state.former))
         state.former = []
 
-    # ── whole books ─────────────────────────────────────────────────────────────────────────────────────
+    # ── whole books: see ``BookReassembly`` ─────────────────────────────────────────────────────────────
 
     def _lack_book(self, topic: str, state: Standing, *, hold: bool) -> None:
         """The program has no whole book of this topic. ``hold`` what comes until it has; otherwise one is expected by itself."""
-        if not self._books:
-            return
-        if state.wait is None:
-            state.wait = BookWait(holding=hold)
-            self._bookless[topic] = state
-        elif hold:
-            state.wait.hold()
-            state.wait.bare = False
-        if hold:
-            self._waiting.pop(topic, None)
-            self._forget_former(state)
 
     def _awaits_book(self, state: Standing, header: wire.Header) -> bool:
-        """Whether the first batch of a topic is held until there is a book; one that is published itself is not."""
-        if header.schema in SNAPSHOT_SCHEMAS or header.schema == RESET_SCHEMA:
-            return False
-        state.learn(header.continuity)
-        if state.whole or not state.by_book:
-            return False
-        if state.wait is None:
-            self._lack_book(header.topic, state, hold=True)
-        return state.holding
+        """Whether the first batch of a topic is held until there is a book."""
+        return False
 
     def _hold_for_book(self, header: wire.Header, state: Standing, frame: bytes, now_ns: int) -> None:
-        """A batch was held because there is no book: is it one itself, or is that too much?"""
-        wait = state.wait
-        fits = state.same_numbering(header) and header.last_id >= state.last_id
-        if header.schema in SNAPSHOT_SCHEMAS and wait is not None and not wait.bare and fits:
-            self._give_book(state, header, frame)
-            if state.held:
-                self._want(header.topic, state, now_ns)
-        elif header.schema in SNAPSHOT_SCHEMAS or self._held_bytes > MAX_HELD_BYTES:
-            self._go_on(header.topic, state, now_ns)
-
-    def _go_on(self, topic: str, state: Standing, now_ns: int) -> None:
-        """Hold nothing for a book any longer; what is missing before what was held is now asked of the ring."""
-        if state.wait is not None:
-            state.wait.release(now_ns)
-        self._drain(topic, state)
-        self._want(topic, state, now_ns)
+        """A batch was held because there is no book."""
 
     def _follow_book(self, topic: str, state: Standing) -> None:
-        """After each batch of a topic of book changes: is there a book, or does one belong here?"""
-        wait = state.wait
-        if state.whole:
-            if wait is not None:
-                self._end_wait(topic, state)
-        elif wait is None:
-            self._lack_book(topic, state, hold=False)  # after a Gap the venue is asked for one
-        elif wait.frame is not None and wait.bare:
-            header = wire.read_header(wait.frame)
-            if header.sequence <= state.sequence:
-                frame, wait.frame = wait.frame, None
-                fits = state.same_numbering(header) and header.last_id >= state.last_id
-                if header.sequence == state.sequence and fits:
-                    self._give_book(state, header, frame)
-                    self.counters.books += 1
-
-    def _take_book(self, header: wire.Header, state: Standing, frame: bytes, now_ns: int) -> None:
-        """Give a book that came, or wait for its place, or for one that is not behind."""
-        topic = header.topic
-        if state.wait is None:
-            self._lack_book(topic, state, hold=True)
-        wait = state.wait
-        if wait is None:
-            return
-        if not state.same_numbering(header):
-            self._go_on(topic, state, now_ns)  # the ``Reset`` is to be given before it: it is asked for again
-        elif header.sequence < state.sequence or header.last_id < state.last_id:
-            wait.hold(now_ns)  # it is behind what was given: only while that stands still can one catch up
-            self._waiting.pop(topic, None)
-        elif wait.bare and header.sequence > state.sequence:
-            wait.frame = frame
-            if wait.holding:
-                self._go_on(topic, state, now_ns)
-        else:
-            self._give_book(state, header, frame)
-            self.counters.books += 1
-            if state.held:
-                self._want(topic, state, now_ns)
-
-    def _give_book(self, state: Standing, header: wire.Header, frame: bytes) -> None:
-        """A whole book takes the place of everything up to its sequence that was not given."""
-        events = wire.decode_events(frame, header)
-        before = state.position_fields()
-        self._forget_held(state, header.sequence)
-        self._forget_former(state)
-        self._forget_doubted(header.topic, state)
-        for event in events:
-            state.admit(event)
-        state.note_ranges()
-        state.sequence, state.renewed = header.sequence, False
-        self._give(header, state, events, before)
-        self._end_wait(header.topic, state)
-        self._drain(header.topic, state)
-
-    def _end_wait(self, topic: str, state: Standing) -> None:
-        state.wait = None
-        self._bookless.pop(topic, None)
+        """After each batch of a topic of book changes."""

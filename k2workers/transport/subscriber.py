@@ -26,6 +26,7 @@ from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import books_server, replay_server
+from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.reassembly import (
@@ -133,8 +134,8 @@ class Subscriber:
         self.topics = tuple(topics)
         self._recover = recover
         books_endpoint = next_port(snapshot_endpoint) if books_endpoint == "" else books_endpoint
-        self._books = recover and bool(books_endpoint)
-        self._reassembly = Reassembly(position, books=self._books, **({} if recover else {"patience_ns": 0}))
+        self._books = BookReassembly(position) if recover and books_endpoint else None
+        self._reassembly = self._books or Reassembly(position, **({} if recover else {"patience_ns": 0}))
         self._begun: Delivery | None = None
         """The batch that is being given, an event at a time."""
         self._begun_at = 0
@@ -165,8 +166,8 @@ class Subscriber:
         """Topics whose newest sequences were asked for."""
         self._asked_ns = 0
         # Whoever goes on from a position knows the topics; what has begun since begins with a book of its own.
-        unknown = [t for t in self.topics if not self._reassembly.has_joined(t)] + self._reassembly.unheard
-        self._bookless = dict.fromkeys(unknown if self._books else ())
+        unknown = [t for t in self.topics if not self._books.has_joined(t)] + self._books.unheard if self._books else []
+        self._bookless = dict.fromkeys(unknown)
         """Topics and prefixes of which all books are asked for."""
         self._books_of_another_life = False
         """Whether a book came since the last end of an answer that is of no use, as the aggregator lives anew."""
@@ -254,7 +255,8 @@ class Subscriber:
 
     def _take_books(self) -> bool:
         """Read whole books that have arrived, a few a call. Returns whether more may wait."""
-        if self._is_full():
+        books = self._books
+        if books is None or self._is_full():
             return False
         for _ in range(4):
             if not readable(self._asking_books):
@@ -262,7 +264,7 @@ class Subscriber:
             word, *rest = self._asking_books.recv_multipart(zmq.NOBLOCK)
             try:
                 if word == books_server.BOOK:
-                    self._books_of_another_life |= not self._reassembly.book(rest[0], self._clock.now_ns)
+                    self._books_of_another_life |= not books.book(rest[0], self._clock.now_ns)
                 elif word == books_server.END and self._books_of_another_life:
                     self._books_of_another_life = False
                 elif word == books_server.END:
@@ -271,12 +273,12 @@ class Subscriber:
                 _log.error("reply_unreadable", error=str(error))
         return True
 
-    def _ask_books(self, now_ns: int) -> None:
+    def _ask_books(self, books: BookReassembly, now_ns: int) -> None:
         if self._bookless and now_ns - self._books_asked_ns >= BOOKS_AGAIN_NS:
             self._books_asked_ns = now_ns
             for wanted in self._bookless:
                 self._say_books(wanted)
-        for topic in self._reassembly.book_questions(now_ns):
+        for topic in books.book_questions(now_ns):
             self._say_books(topic)
 
     def _say_books(self, wanted: str) -> None:
@@ -335,8 +337,8 @@ class Subscriber:
                 for topic in self._unanswered:
                     self._say(replay_server.NEWEST, topic.encode())
             self._ask(now_ns)
-            if self._books:
-                self._ask_books(now_ns)
+            if self._books is not None:
+                self._ask_books(self._books, now_ns)
 
     def _report_refusal(self) -> None:
         refused, now_s = self._reassembly.refused_epoch, time.monotonic()
