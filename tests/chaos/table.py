@@ -187,6 +187,7 @@ TABLE: dict[str, Row] = {
     "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
     "worker killed": Row(kill("worker"), 2.0),
     "aggregator killed": Row(kill("aggregator"), 1.5, rest_s=7.0),
+    "books killed": Row(kill("books"), rest_s=7.0),
     "parent killed, all restarted": Row(everything, rest_s=15.0),
     "worker stopped 3 s": Row(stop_for("worker", 3.0)),
     "worker stopped for good": Row(stop_for("worker", 12.0)),
