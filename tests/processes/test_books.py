@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from k2workers import BookSnapshot, Lost, Message, Position, Subscriber
-from tests.chaos.rig import Book, Rig, end
+from tests.chaos.ledger import Book
+from tests.chaos.rig import Rig, end
 from tests.support.waiting import until
 
 SYMBOLS = 6
@@ -37,7 +38,11 @@ class Joiner:
             self.after_loss.pop(symbol, None)
         elif symbol in self.lost:
             self.after_loss.setdefault(symbol, event)
-        self.books.setdefault(symbol, Book()).take(event)
+        book = self.books.setdefault(symbol, Book())
+        if isinstance(event, Lost):
+            book.lose()
+        else:
+            book.take(event)
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +85,7 @@ async def books_are_whole(rig: Rig) -> bool:
 
 
 def feed(tmp_path: Path, **settings: str) -> Rig:
-    return Rig(tmp_path, shards=2, symbols=SYMBOLS, rate=600, settings=settings)
+    return Rig(tmp_path, shards=2, symbols=SYMBOLS, rate=600, settings=settings, kinds=("depth",))
 
 
 @pytest.mark.timeout(900)
@@ -127,7 +132,7 @@ async def test_who_lost_its_place_is_told_so_and_gets_the_exchanges_books(tmp_pa
         await until(lambda: books_are_whole(rig), "books of every topic")
         async with joined(rig) as joiner:
             await until(lambda: len(joiner.first) == SYMBOLS)
-        before = rig.observer.books
+        before = rig.observer.ledger.books
         reached = {symbol: book.update_id for symbol, book in before.items()}
         await until(lambda: all(before[symbol].update_id > reached[symbol] for symbol in reached))
         await asyncio.sleep(2.0)  # in which the ring forgets
