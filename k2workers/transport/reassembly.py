@@ -18,7 +18,7 @@ import msgspec
 
 from k2workers import wire
 from k2workers.continuity import Continuity, numberings_ahead, renumbered
-from k2workers.events import DATA_SCHEMAS, RESET_SCHEMA, SNAPSHOT_SCHEMAS, Event, Reset
+from k2workers.events import DATA_SCHEMAS, LATE, RESET_SCHEMA, SNAPSHOT_SCHEMAS, Event, Reset
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, next_id_before
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.position import Position, TopicPosition
@@ -462,7 +462,8 @@ class Reassembly:
             self._give_former(header.topic, state)
             if not state.same_numbering(header):
                 return self._learn(state, header, events)
-        if header.schema in _AT_THE_HEAD or not state.chained:
+        # What fills a gap shows nothing of where the life is, among bars neither.
+        if header.schema in _AT_THE_HEAD or not (state.chained or (state.bars and header.schema > LATE)):
             self._forget_former(state)
             self._rest(header.topic, state)
             if (missing := state.missing_bars(header, events)) is not None:

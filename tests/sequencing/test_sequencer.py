@@ -405,3 +405,15 @@ def test_what_a_checkpoint_does_not_reach_is_missing_also_if_a_worker_knows_that
     sequencer.rewind({"t": (CHAIN.number, 9)}, {}, {}, {})
     sequencer.take(batch_of("t", [Trade(10, "1", "1", True, 0, 0, 10)]), 0)
     assert sequencer.positions()["t"].open == sequencer.found_holes["t"] == [(6, 9)]
+
+
+def test_a_batch_of_bars_that_was_published_before_does_not_pass_again() -> None:
+    def bar(opens: int, *, final: bool) -> Kline:
+        return Kline(opens, opens + 59_000_000, "", "", "", "", "", "", "", "", 0, 0, 0, final, opens + 1, 0)
+
+    sequencer = Sequencer(2)
+    first, second = bar(0, final=True), bar(60_000_000, final=False)
+    sequencer.restore({"t": PublishedPosition(60_000_000, [], BAR.number, next_id=60_000_000)})
+    assert stamped(sequencer, first) == []
+    assert sequencer.old_events == 1
+    assert stamped(sequencer, second) == [second], "whether this state is new only the subscriber can tell"

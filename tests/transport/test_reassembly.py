@@ -217,6 +217,14 @@ def test_final_bars_that_a_new_life_does_not_bring_are_lost_by_their_times() -> 
     assert delivered(state) == [*kept, lost_bars(5, 7), bar(7, 8)]
 
 
+def test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars() -> None:
+    state = reassembly()
+    state.take(frame(1, bar(0, 1, final=True), bar(1, 2)), 0)
+    state.take(frame(1, Backfilled(bar(1, 3, final=True)), epoch=2, continuity=BAR), 0)
+    state.take(frame(2, bar(3, 4), epoch=2), 0)
+    assert delivered(state) == [bar(0, 1, final=True), bar(1, 2), lost_bars(1, 3), bar(3, 4)]
+
+
 def test_a_position_knows_how_long_its_bars_are() -> None:
     before = reassembly()
     before.take(frame(1, bar(0, 1, final=True)), 0)
