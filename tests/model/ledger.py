@@ -88,7 +88,7 @@ class TradeLedger(Ledger):
 
 
 class TickerLedger(Ledger):
-    """A topic where the latest counts."""
+    """A topic where the latest counts, and a batch that is lost is no harm."""
 
     def take(self, item: Event | Lost) -> None:
         if isinstance(item, Lost):
@@ -163,6 +163,8 @@ class BarLedger(Ledger):
         if isinstance(item, Lost | Gap):
             if item.first_id is not None and item.last_id is not None:
                 (self.open if isinstance(item, Gap) else self.lost).add(item.first_id, item.last_id)
+                if self.due is not None and item.first_id <= self.due <= item.last_id:
+                    self.due = item.last_id + 1
         elif isinstance(item, Backfilled):
             self._final(item, item.event)
             if not self._fills(item):
