@@ -32,7 +32,7 @@ class BarLane(HoldingLane):
     def resume(self, published: PublishedPosition) -> None:
         super().resume(published)
         # If it is not known whether the last bar was final when it was published, it is asked for again.
-        self._reached_ns = published.last_id if published.next_id == NO_ID else published.next_id
+        self._reached_ns = self.last_id if published.next_id == NO_ID else published.next_id
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         assert isinstance(event, Kline)

@@ -25,7 +25,7 @@ from k2workers.events import (
     covered_ids,
     learned_ns,
 )
-from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
+from k2workers.sequencing.coverage import MAX_CLOSED, NO_ID, PublishedPosition
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_OPEN = 1_000
@@ -102,7 +102,8 @@ class Lane:
 
     def resume(self, published: PublishedPosition) -> None:
         """Continue after what was published before this lane was made."""
-        self.last_id = published.last_id
+        # Of a topic whose worker died before it sent what it had announced, only the gaps are known.
+        self.last_id = None if published.last_id == NO_ID else published.last_id
         self.open = IdRanges(published.open)
         self.closed = IdRanges(published.closed)
 

@@ -119,7 +119,7 @@ class Sequencer:
         return {
             topic: state.position()
             for topic, state in self.topics.items()
-            if state.last_id != NO_ID and state.continuity_number != RECORDS.number
+            if (state.last_id != NO_ID or state.open) and state.continuity_number != RECORDS.number
         }
 
     def restore(self, positions: Mapping[str, PublishedPosition]) -> None:

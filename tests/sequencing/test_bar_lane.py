@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from k2workers.events import Backfilled, Event, Gap, Kline, Void, covered_ids
 from k2workers.sequencing.bar_lane import MAX_HELD_BARS, BarLane
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import NO_ID, PublishedPosition
 from k2workers.sequencing.lane import Verdict
 
 MS = 1_000_000
@@ -127,3 +127,12 @@ def test_final_bars_are_published_in_order_or_announced(steps: list[tuple[int, i
 def test_a_bar_stands_for_all_times_until_the_next_one_opens() -> None:
     assert covered_ids(bar(60, 61)) == (60 * MS, 120 * MS - 1)
     assert covered_ids(Void(3, 4, 0)) == (3, 4)
+
+
+def test_of_a_topic_of_which_only_the_gaps_are_known_these_are_filled() -> None:
+    lane = BarLane("t")
+    lane.resume(PublishedPosition(NO_ID, [(0, 60 * MS - 1)]))
+    assert lane.wanted() == [(0, 60 * MS - 1)]
+    lane.offer(bar(180, 190), 0, HOLD)
+    lane.fill([bar(0, 60, final=True)], 0)
+    assert taken(lane) == [bar(180, 190), Backfilled(bar(0, 60, final=True))]

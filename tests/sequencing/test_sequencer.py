@@ -417,3 +417,9 @@ def test_a_batch_of_bars_that_was_published_before_does_not_pass_again() -> None
     assert stamped(sequencer, first) == []
     assert sequencer.old_events == 1
     assert stamped(sequencer, second) == [second], "whether this state is new only the subscriber can tell"
+
+
+def test_gaps_that_a_worker_knew_of_are_told_to_the_next_one_although_nothing_else_is_known() -> None:
+    sequencer = Sequencer(2)
+    sequencer.rewind({}, {}, {"t": [(60, 119)]}, {})
+    assert sequencer.positions()["t"].open == [(60, 119)]
