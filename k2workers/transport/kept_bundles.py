@@ -55,15 +55,19 @@ class BeforeKept(msgspec.Struct, frozen=True):
         }
 
     def _comparable(self, published: Mapping[str, PublishedPosition]) -> Iterator[tuple[str, int, PublishedPosition]]:
-        """The topics of which an aggregator knows the ids that could be fetched now: topic, last id here, position there."""
-        for topic, (number, last_id) in self.reached.items():
-            position = published.get(topic)
-            if (
-                position is not None
-                and topic not in self.renumbered
-                and (position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, number))
+        """The topics of which an aggregator knows the ids that could be fetched now: topic, last id here, position there.
+
+        Those without a chain, of any shard, are as far as the aggregator says.
+        """
+        for topic, position in published.items():
+            reached = self.reached.get(topic)
+            if reached is None:
+                if position.continuity != NOT_KNOWN and not Continuity.of(position.continuity).chained:
+                    yield topic, position.last_id, position
+            elif topic not in self.renumbered and (
+                position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, reached[0])
             ):
-                yield topic, last_id, position
+                yield topic, reached[1], position
 
 
 def before_kept(

@@ -8,7 +8,7 @@ from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, 
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
-from k2workers.venues.binance.streams import BOOK, CHAIN
+from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 from k2workers.wire import encode_bundle
 from tests.support.batches import batch_of
 from tests.transport.support import batch, trades
@@ -120,3 +120,15 @@ def test_what_was_dropped_of_a_topic_without_a_chain_is_not_remembered() -> None
     dropped = DroppedIds()
     dropped.add([batch(3), batch(7)])
     assert not dropped
+
+
+def test_gaps_of_topics_without_a_chain_are_as_unknown_as_others() -> None:
+    known = BeforeKept({}, {"bars": IdRanges([(5, 6)])}, set())
+    published = {
+        "bars": PublishedPosition(20, [(3, 9)], BAR.number),
+        "whole": PublishedPosition(20, [], BAR.number),
+        "of another shard": PublishedPosition(20, [(3, 9)], CHAIN.number),
+        "not known": PublishedPosition(20, [(3, 9)]),
+    }
+    assert known.unknown_to_us(published) == {"bars": [(3, 4), (7, 9)]}
+    assert known.forgotten(published) == {}
