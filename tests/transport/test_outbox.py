@@ -12,7 +12,7 @@ from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
 from k2workers.transport.outbox import SENT_AT_ONCE, Outbox
 from k2workers.venues.binance.streams import CHAIN
-from k2workers.wire import SendOutcome
+from k2workers.wire import SendOutcome, encode_bundle
 from tests.support.batches import batch_of
 from tests.transport.support import trades
 
@@ -177,3 +177,22 @@ def test_a_hello_tells_what_numberings_began() -> None:
     line.outbox.begun = lambda: began
     line.outbox.greet()
     assert line.hello().begun == began
+
+
+def test_what_was_refused_is_not_claimed_when_everything_before_it_is_acknowledged() -> None:
+    line = Line(keep_bytes=len(bundle_protocol.numbered(bundle_protocol.BUNDLE, 1) + encode_bundle([trades(1)])))
+    line.outbox.reached = lambda: {T: (CHAIN.number, 3)}
+    line.outbox.greet()
+    line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
+    line.outbox.push([trades(1)])
+    line.outbox.heard(bundle_protocol.numbered(bundle_protocol.ACK, 1))
+    line.reads = False
+    assert [line.outbox.push([trades(number)]) for number in (2, 3)] == [
+        SendOutcome.BACK_PRESSURED, SendOutcome.REFUSED,
+    ]  # fmt: skip
+    line.reads = True
+    line.outbox.flush()
+    line.outbox.heard(bundle_protocol.numbered(bundle_protocol.ACK, 2))
+    line.outbox.heard(bundle_protocol.CHALLENGE)
+    hello = line.hello()
+    assert (hello.acknowledged, hello.dropped_after) == ({}, {T: (CHAIN.number, 2)})

@@ -43,7 +43,7 @@ ROWS = (
         "what was refused counts as published",
         ("            counters.bundles_refused += 1\n            self._dropped.add(batches)"),
         "            counters.bundles_refused += 1",
-        "transport/test_bundle_sender.py::test_without_a_reader_new_bundles_are_refused_at_the_bound",
+        "test_what_was_refused_is_not_claimed_when_everything_before_it_is_acknowledged",
     ),
     outbox(
         "what was forgotten counts as published",
