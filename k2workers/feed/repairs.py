@@ -131,7 +131,8 @@ class Repairs:
             complete = not lane.needs_snapshot
         else:
             urgency = Urgency.HELD if lane.deadline_ns is not None else Urgency.OPEN
-            self.planner.update(topic_index, wanted, urgency, now_ns)
+            held_from = 0 if lane.last_id is None else lane.last_id + 1
+            self.planner.update(topic_index, wanted, urgency, now_ns, held_from=held_from)
             complete = not wanted
         if complete:
             self._intake.incomplete.discard(topic_index)

@@ -62,6 +62,7 @@ class _Need:
         "doubtful_since_ns",
         "due_ns",
         "foremost_ns",
+        "held_from",
         "probe",
         "ranges",
         "since_ns",
@@ -74,6 +75,7 @@ class _Need:
         self.probe: Range | None = None
         self.snapshot = False
         self.urgency = Urgency.OPEN
+        self.held_from = 0
         self.since_ns = self.due_ns = self.foremost_ns = now_ns
         self.attempt = 0
         self.asking = False
@@ -86,14 +88,23 @@ class _Need:
             self.foremost_ns = now_ns
         self.ranges = ranges
 
-    def page(self, size: int) -> Range:
-        """The next ids to ask for: from the oldest hole on, all holes that fit so many ids."""
-        first = last = self.ranges[0][0]
-        for low, high in self.ranges:
-            if low > first + size - 1:
-                break
-            last = min(high, first + size - 1)
-        return first, last
+    def foremost_page(self, size: int) -> Range:
+        """From the oldest hole on, all holes that fit so many ids."""
+        return _page(self.ranges, size)
+
+    def next_page(self, size: int) -> Range:
+        """The next ids to ask for. Where events are held, what was announced before can wait, however much it is."""
+        held = [hole for hole in self.ranges if hole[1] >= self.held_from] if self.urgency is Urgency.HELD else ()
+        return _page(held or self.ranges, size)
+
+
+def _page(holes: Sequence[Range], size: int) -> Range:
+    first = last = holes[0][0]
+    for low, high in holes:
+        if low > first + size - 1:
+            break
+        last = min(high, first + size - 1)
+    return first, last
 
 
 class BackfillPlanner:
@@ -111,9 +122,19 @@ class BackfillPlanner:
         self._needs: dict[int, _Need] = {}
 
     def update(
-        self, topic_index: int, ranges: Sequence[Range], urgency: Urgency, now_ns: int, *, snapshot: bool = False
+        self,
+        topic_index: int,
+        ranges: Sequence[Range],
+        urgency: Urgency,
+        now_ns: int,
+        *,
+        snapshot: bool = False,
+        held_from: int = 0,
     ) -> None:
-        """The ranges that the topic wants now; it wants nothing if ``ranges`` is empty and no ``snapshot`` is wanted."""
+        """The ranges that the topic wants now; it wants nothing if ``ranges`` is empty and no ``snapshot`` is wanted.
+
+        ``held_from``: the holes for which events wait are those that reach this id.
+        """
         need = self._needs.get(topic_index)
         if not ranges and not snapshot:
             if need is not None and not need.asking and need.probe is None:
@@ -129,7 +150,7 @@ class BackfillPlanner:
             need.due_ns = min(need.due_ns, now_ns)
             need.since_ns, need.attempt = now_ns, 0
         need.want(ranges, now_ns)
-        need.urgency, need.snapshot = urgency, snapshot
+        need.urgency, need.snapshot, need.held_from = urgency, snapshot, held_from
 
     def probe(self, topic_index: int, first_id: int, last_id: int, now_ns: int) -> None:
         """Ask once whether the venue has these ids, which may be beyond its newest."""
@@ -159,11 +180,11 @@ class BackfillPlanner:
         if not need.ranges:
             assert need.probe is not None
             return BackfillRequest(topic_index, *need.probe, need.urgency, need.attempt, probe=True)
-        return BackfillRequest(topic_index, *need.page(self.policy.page), need.urgency, need.attempt)
+        return BackfillRequest(topic_index, *need.next_page(self.policy.page), need.urgency, need.attempt)
 
     def _give_up(self, topic_index: int, need: _Need, now_ns: int) -> None:
         """Ask for the next ids no longer; those behind them are asked for from the next ``update`` on."""
-        self.given_up.append((topic_index, need.page(self.policy.page)))
+        self.given_up.append((topic_index, need.foremost_page(self.policy.page)))
         need.want((), now_ns)
         need.attempt, need.doubtful = 0, IdRanges()
         if need.probe is None and not need.snapshot:

@@ -36,6 +36,20 @@ def test_one_request_covers_several_holes_that_fit_into_a_page() -> None:
     assert plan.next(0) == BackfillRequest(2, 40, 49, Urgency.HELD, 0)
 
 
+def test_what_events_wait_for_is_asked_for_before_a_large_hole_that_was_announced() -> None:
+    plan = planner()
+    plan.update(1, [(1, 10_000)], Urgency.OPEN, 0)
+    request = plan.next(0)
+    assert request == BackfillRequest(1, 1, 10, Urgency.OPEN, 0)
+    plan.answered(request, (1, 10), [(1, 10)], 1)
+    plan.update(1, [(11, 10_000), (20_001, 20_002), (20_005, 20_005)], Urgency.HELD, 1, held_from=20_001)
+    request = plan.next(1)
+    assert request == BackfillRequest(1, 20_001, 20_005, Urgency.HELD, 0)
+    plan.answered(request, (20_001, 20_005), [(20_001, 20_005)], 2)
+    plan.update(1, [(11, 10_000)], Urgency.OPEN, 2, held_from=20_010)
+    assert plan.next(2) == BackfillRequest(1, 11, 20, Urgency.OPEN, 0)
+
+
 def test_progress_asks_on_at_once_and_failure_backs_off() -> None:
     plan = planner()
     plan.update(1, [(1, 25)], Urgency.HELD, 0)
