@@ -266,13 +266,7 @@ def run_books(*, seed: int = 1, report: Path | None = None) -> int:
 
 @app.command(name="lives")
 def run_lives(
-    *,
-    minutes: float = 10.0,
-    joining: bool = False,
-    shards: int = 4,
-    rate: float = 1000.0,
-    seed: int = 1,
-    report: Path | None = None,
+    *, minutes: float = 10.0, shards: int = 4, rate: float = 1000.0, seed: int = 1, report: Path | None = None
 ) -> int:
     """Kill the aggregator every 8 s while gaps are open and REST is ill half of the time; programs that save positions restart too.
 
@@ -280,8 +274,6 @@ def run_lives(
     ----------
     minutes
         How long.
-    joining
-        The programs join late, and lose their place: each must rebuild every book nevertheless.
     shards
         Workers of the feed.
     rate
@@ -291,7 +283,7 @@ def run_lives(
     report
         Write all figures to this JSON file.
     """
-    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed, joining=joining)), report)
+    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed)), report)
 
 
 @app.command(name="unwritable")

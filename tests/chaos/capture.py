@@ -1,6 +1,6 @@
 """A capture program as README advises: what it was given and its position are saved together, and it goes on from there.
 
-    python -m tests.chaos.capture FILE ENDPOINT SNAPSHOT_ENDPOINT TOPIC…
+    python -m tests.chaos.capture FILE ENDPOINT SNAPSHOT_ENDPOINT BOOKS_ENDPOINT TOPIC…
 
 The file is a row of records, each its length and then (position, items) in MessagePack. What was cut off by a death in the middle of
 a record was not saved: the next life drops it and is given it again. SIGTERM: the last record is written, then it ends.
@@ -127,7 +127,7 @@ def last_position(path: Path) -> Position | None:
     return None if saved is None else Position.from_bytes(saved)
 
 
-async def capture(path: Path, endpoint: str, snapshot_endpoint: str, topics: list[str]) -> None:
+async def capture(path: Path, endpoint: str, snapshot_endpoint: str, books_endpoint: str, topics: list[str]) -> None:
     """Until SIGTERM."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -135,7 +135,11 @@ async def capture(path: Path, endpoint: str, snapshot_endpoint: str, topics: lis
     pending: list[Given | Missed] = []
     with path.open("ab") as file:
         async with Subscriber(
-            topics, endpoint, snapshot_endpoint=snapshot_endpoint, position=position
+            topics,
+            endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            books_endpoint=books_endpoint,
+            position=position,
         ) as subscriber:  # fmt: skip
 
             async def follow() -> None:
@@ -160,4 +164,4 @@ async def capture(path: Path, endpoint: str, snapshot_endpoint: str, topics: lis
 
 
 if __name__ == "__main__":
-    asyncio.run(capture(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]))
+    asyncio.run(capture(Path(sys.argv[1]), *sys.argv[2:5], sys.argv[5:]))

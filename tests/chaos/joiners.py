@@ -117,8 +117,7 @@ async def run(*, shards: int = 3, symbols: int = 12, rate: float = 1500.0, seed:
             directory, shards=shards, symbols=symbols, rate=rate, seed=seed, settings=SETTINGS_WITH_A_SHORT_RING
         )  # fmt: skip
         async with rig:
-            endpoints = f"tcp://127.0.0.1:{rig.publish}", f"tcp://127.0.0.1:{rig.replay}"
-            frozen = Reader("frozen", directory, *endpoints, list(DEPTH))
+            frozen = Reader("frozen", directory, rig.endpoints, list(DEPTH))
             try:
                 return await _run(rig, frozen)
             finally:

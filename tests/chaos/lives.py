@@ -32,25 +32,22 @@ STAYS_AWAY_S = (6.0, 12.0)
 
 
 async def run(
-    minutes: float, *, shards: int = 4, symbols: int = 8, rate: float = 1000.0, seed: int = 1, joining: bool = False
+    minutes: float, *, shards: int = 4, symbols: int = 8, rate: float = 1000.0, seed: int = 1
 ) -> dict[str, Any]:
-    """The figures; ``failures`` are what is wrong, in words. ``joining``: the programs, which join late, must have every book."""
+    """The figures; ``failures`` are what is wrong, in words."""
     with tempfile.TemporaryDirectory(prefix="k2-lives-") as name:
         directory = Path(name)
         rig = Rig(directory, shards=shards, symbols=symbols, rate=rate, seed=seed, settings=SETTINGS)
         async with rig:
-            readers = [
-                Reader(word, directory, f"tcp://127.0.0.1:{rig.publish}", f"tcp://127.0.0.1:{rig.replay}", ["binance."])
-                for word in ("killed", "ended", "away")
-            ]
+            readers = [Reader(word, directory, rig.endpoints, ["binance."]) for word in ("killed", "ended", "away")]
             try:
-                return await _run(rig, readers, minutes * 60.0, joining=joining)
+                return await _run(rig, readers, minutes * 60.0)
             finally:
                 for reader in readers:
                     reader.kill()
 
 
-async def _run(rig: Rig, readers: list[Reader], seconds: float, *, joining: bool) -> dict[str, Any]:
+async def _run(rig: Rig, readers: list[Reader], seconds: float) -> dict[str, Any]:
     killed, ended, away = readers
     for reader in readers:
         reader.start()
@@ -76,7 +73,7 @@ async def _run(rig: Rig, readers: list[Reader], seconds: float, *, joining: bool
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
-    return await judge(rig, readers, deaths, joining=joining)
+    return await judge(rig, readers, deaths)
 
 
 class Deaths:
@@ -117,7 +114,7 @@ async def gaps_for_ever(rig: Rig) -> None:
         await lose_messages(rig)
 
 
-async def judge(rig: Rig, readers: list[Reader], deaths: Deaths, *, joining: bool) -> dict[str, Any]:
+async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, Any]:
     """Everything heals; then each subscriber's count against the exchange's."""
     begun_s = time.monotonic()
     await rig.control("clear_faults")
@@ -161,7 +158,7 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths, *, joining: boo
         }
         result["readers"][name] = figures
         result["failures"] += [f"{name}: {text}" for text in wrong_with(figures, allowed_to_lose=name == "away")]
-        if (joining or name not in lives) and figures["books"]["different"]:
+        if figures["books"]["different"]:
             result["failures"].append(f"{name}: books {str(figures['books'])[:300]}")
     if not ready or result["gaps_open"]:
         result["failures"].append(f"at rest: ready {ready}, gaps open {result['gaps_open']}")

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos import capture
@@ -18,12 +19,12 @@ from tests.support.waiting import until
 class Reader:
     """One capture program over all its lives, and what its file says."""
 
-    def __init__(self, name: str, directory: Path, endpoint: str, snapshot_endpoint: str, topics: list[str]) -> None:
+    def __init__(self, name: str, directory: Path, endpoints: Sequence[str], topics: list[str]) -> None:
         self.name = name
         self.path = directory / f"{name}.captured"
         self.ledger = Ledger()
         self.lives = 0
-        self._arguments = [str(self.path), endpoint, snapshot_endpoint, *topics]
+        self._arguments = [str(self.path), *endpoints, *topics]
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0
 

@@ -204,10 +204,16 @@ class Rig:
 
     def subscriber_at(self, position: Position | None, topics: Sequence[str] = ("binance.",)) -> Subscriber:
         """A further subscriber of this feed."""
+        publish, replay, books = self.endpoints
         return Subscriber(
-            topics, f"tcp://127.0.0.1:{self.publish}", snapshot_endpoint=f"tcp://127.0.0.1:{self.replay}",
-            books_endpoint=f"tcp://127.0.0.1:{self.books}", position=position,
+            topics, publish, snapshot_endpoint=replay, books_endpoint=books, position=position
         )  # fmt: skip
+
+    @property
+    def endpoints(self) -> tuple[str, str, str]:
+        """Where to subscribe, and where to ask for what was missed and for whole books."""
+        publish, replay, books = (f"tcp://127.0.0.1:{port}" for port in (self.publish, self.replay, self.books))
+        return publish, replay, books
 
     async def _follow(self) -> None:
         async with self.subscriber_at(self.position if self.position.topics else None) as subscriber:

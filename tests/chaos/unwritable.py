@@ -31,8 +31,10 @@ NEAR = 0.98
 """A worker that keeps this share of the bound has reached it: the last bundle may not have fitted."""
 AFTER_S = 60.0
 """How long the feed is watched after the aggregator's death, and for how long an average is taken."""
-MEMORY_GROWS, CPU_GROWS = 1.05, 1.2
-"""By how much the last minute may be above the first one at the bound."""
+MEMORY_GROWS, CPU_GROWS = 1.15, 1.2
+"""By how much the last minute may be above the first one at the bound: bursts leave some memory to the process for good."""
+MEMORY_STILL_GROWS = 1.03
+"""By how much the last minute may be above the one half-way to it: by then there have been enough bursts."""
 
 
 class BatchObserver(Observer):
@@ -209,8 +211,10 @@ class Outage:
         else:
             for name, samples in sorted(self._samples.items()):
                 result["processes"][name] = figures = compare_minutes(samples, bound_s, at_death_s)
-                if figures["rss_mb"][1] > MEMORY_GROWS * figures["rss_mb"][0]:
-                    result["failures"].append(f"memory of {name} {figures['rss_mb']}")
+                minutes = figures["rss_mb_by_minute"]
+                grown = figures["rss_mb"][1] > MEMORY_GROWS * figures["rss_mb"][0]
+                if grown or minutes[-1] > MEMORY_STILL_GROWS * minutes[len(minutes) // 2]:
+                    result["failures"].append(f"memory of {name} {figures['rss_mb']} {minutes}")
                 if figures["cpu_share"][1] > CPU_GROWS * figures["cpu_share"][0]:
                     result["failures"].append(f"CPU of {name} {figures['cpu_share']}")
         for name, ledger in (("stayed", self._rig.observer.ledger), ("came back", self.came_back)):
