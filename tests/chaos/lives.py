@@ -73,6 +73,8 @@ async def _run(rig: Rig, readers: list[Reader], seconds: float) -> dict[str, Any
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
+    for reader in readers:
+        reader.start_if_away()
     return await judge(rig, readers, deaths)
 
 

@@ -33,6 +33,11 @@ class Reader:
         self.lives += 1
         self._process = subprocess.Popen([sys.executable, "-m", "tests.chaos.capture", *self._arguments], cwd=ROOT)
 
+    def start_if_away(self) -> None:
+        """Begin its next life if it has none."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
     def signal(self, number: signal.Signals) -> None:
         """Send it this signal."""
         assert self._process is not None
