@@ -73,8 +73,6 @@ async def _run(rig: Rig, readers: list[Reader], seconds: float) -> dict[str, Any
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
-    for reader in readers:
-        reader.start_if_away()
     return await judge(rig, readers, deaths)
 
 
@@ -125,9 +123,14 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     whole_s = time.monotonic() - begun_s
     verdict = await rig.settle()
     sent, books = await rig.sent(), await rig.ask("books")
+
+    def has_caught_up(reader: Reader) -> bool:
+        reader.start_if_away()  # it may have been ended as the last thing
+        return has_all(reader.read(), sent)
+
     for reader in readers:
         with contextlib.suppress(AssertionError):
-            await until(lambda reader=reader: has_all(reader.read(), sent), f"{reader.name} having read all")
+            await until(lambda reader=reader: has_caught_up(reader), f"{reader.name} having read all")
     exchange_bars = {kind: await rig.exchange_bars(kind) for kind in BARS}
     await asyncio.sleep(2.0)  # for the last bars, and in which nothing may come again
     for reader in readers:
