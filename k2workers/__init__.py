@@ -77,8 +77,8 @@ if TYPE_CHECKING:
         Trade,
         Void,
     )
+    from k2workers.transport.deliveries import Lost, MessageBatch
     from k2workers.transport.position import Position
-    from k2workers.transport.reassembly import Lost, MessageBatch
     from k2workers.transport.subscriber import Message, Subscriber
     from k2workers.wire import WireError
 

@@ -22,7 +22,7 @@ from k2workers.sequencing.order_book import OrderBook
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.books_server import BooksServer
-from k2workers.transport.reassembly import Lost, MessageBatch
+from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.sockets import Context
 from k2workers.transport.subscriber import Subscriber
 

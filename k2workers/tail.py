@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from k2workers.transport.reassembly import Lost
+from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message, Subscriber
 
 HINT_S = 5.0

@@ -22,7 +22,7 @@ from k2workers.every import Every
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent
-from k2workers.transport.reassembly import Lost
+from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message, Subscriber
 
 QUIET_S = 0.3

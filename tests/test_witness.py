@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Trade, Void
-from k2workers.transport.reassembly import Lost
+from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message
 from k2workers.venues.binance.streams import BAR, CHAIN, LATEST
 from k2workers.witness import Witness, compare

@@ -6,7 +6,8 @@ Parts, in reading order:
 ``outbox``, ``kept_bundles``   a worker's end: what it keeps, and what it tells a new aggregator
 ``inbox``, ``relay``           the aggregator's end: each bundle once, published, acknowledged when a checkpoint covers it
 ``ring``                       the newest frames that were published
-``standing``, ``reassembly``   a subscriber's end: what is new, what is missing, what is lost; ``position`` is what it saves
+``standing``, ``lives``        a subscriber's end, by topic: what is new, what is missing, across lives and numberings
+``reassembly``, ``deliveries`` all topics: holes repaired from the ring, or lost by name; ``position`` is what a program saves
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
 

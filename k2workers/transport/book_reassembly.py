@@ -10,8 +10,9 @@ from k2workers import wire
 from k2workers.events import RESET_SCHEMA, SNAPSHOT_SCHEMAS
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.transport.book_wait import BookWait
+from k2workers.transport.lives import MAX_HELD_BYTES
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import MAX_HELD_BYTES, PATIENCE_NS, Reassembly
+from k2workers.transport.reassembly import PATIENCE_NS, Reassembly
 from k2workers.transport.standing import Standing
 
 

@@ -27,16 +27,10 @@ from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import books_server, replay_server
 from k2workers.transport.book_reassembly import BookReassembly
+from k2workers.transport.deliveries import Delivery, Lost, MessageBatch, ReassemblyCounters
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import Position, TopicPosition
-from k2workers.transport.reassembly import (
-    ASK_AGAIN_NS,
-    Delivery,
-    Lost,
-    MessageBatch,
-    Reassembly,
-    ReassemblyCounters,
-)
+from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
 from k2workers.transport.waiting_clock import WaitingClock
 

@@ -16,10 +16,11 @@ from k2workers.feed.repairs import Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
+from k2workers.transport.deliveries import Delivery, Lost, MessageBatch
 from k2workers.transport.inbox import Inbox
 from k2workers.transport.outbox import Outbox
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import ASK_AGAIN_NS, Delivery, Lost, MessageBatch, Reassembly
+from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
 from k2workers.transport.relay import Relay, begun
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.waiting_clock import WaitingClock

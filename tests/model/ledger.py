@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Kline, Trade, Void, covered_ids
 from k2workers.sequencing.ranges import IdRanges
-from k2workers.transport.reassembly import Lost
+from k2workers.transport.deliveries import Lost
 from tests.model.venue import BAR_NS, Bars, Book, Books, Tickers, Trades
 
 

@@ -26,7 +26,8 @@ from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.lane import Lane
 from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.sequencer import BETWEEN_WORKERS, Sequencer
-from k2workers.transport.reassembly import Lost, MessageBatch, Reassembly
+from k2workers.transport.deliveries import Lost, MessageBatch
+from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance.streams import BOOK, KINDS, UNPROVEN, StreamKind
 from tests.support.samples import sample
 

@@ -15,8 +15,9 @@ from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level, Reset
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.book_wait import ASK_NS, ASK_SLOWLY_NS
+from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import ASK_AGAIN_NS, Lost, MessageBatch, Reassembly
+from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BOOK
 from tests.support.batches import batch_of

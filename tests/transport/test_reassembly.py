@@ -30,8 +30,9 @@ from k2workers.events import (
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport import reassembly as reassembly_module
+from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.position import Position, TopicPosition
-from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, Lost, MessageBatch, Reassembly
+from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, Reassembly
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 from tests.support.batches import batch_of
