@@ -15,7 +15,7 @@ import zmq
 from k2workers import worker as worker_module
 from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import renumbered
-from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, Gap, Status, Trade
+from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, BookSnapshot, Gap, Status, Trade
 from k2workers.every import Every
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
@@ -23,7 +23,7 @@ from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
-from k2workers.supervision.control_messages import AnyControlMessage, Beat, Serve, StopNow, WeightAsked
+from k2workers.supervision.control_messages import AnyControlMessage, Beat, BooksKept, Serve, StopNow, WeightAsked
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport import bundle_protocol
@@ -123,7 +123,7 @@ class Around:
         return bundle_protocol.Welcome(7, self.published)
 
 
-def settings_of(around: Around, venue: Venue, *symbols: str) -> WorkerSettings:
+def settings_of(around: Around, venue: Venue, *symbols: str, kind: str = "trade") -> WorkerSettings:
     feed = FeedSettings(
         shard=0,
         shards=1,
@@ -135,17 +135,17 @@ def settings_of(around: Around, venue: Venue, *symbols: str) -> WorkerSettings:
         min_overlap_ns=0,
     )
     return WorkerSettings(
-        feed=feed, symbols=symbols, kinds=("trade",), bundle_endpoint=around.push, rest_url=venue.rest_url
+        feed=feed, symbols=symbols, kinds=(kind,), bundle_endpoint=around.push, rest_url=venue.rest_url
     )
 
 
 @contextlib.asynccontextmanager
 async def working(
-    folder: Path, venue: Venue, *more: str, aggregator: bool = True
+    folder: Path, venue: Venue, *more: str, aggregator: bool = True, kind: str = "trade"
 ) -> AsyncIterator[tuple[Around, Worker]]:
-    """A worker that serves the trades of AAAUSDT and of ``more``; told to stop at the end, if it still runs."""
+    """A worker that serves AAAUSDT and ``more``; told to stop at the end, if it still runs."""
     around = Around(folder)
-    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT", *more))
+    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT", *more, kind=kind))
     around.start()
     if not aggregator:
         around.end_aggregator()
@@ -321,3 +321,11 @@ async def test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_cam
             around.start_aggregator()
             await until(lambda: any(batch.topic == quiet for batch in around.batches))
             assert next(batch for batch in around.batches if batch.topic == quiet).first_id == published_id + 1
+
+
+async def test_books_that_nobody_keeps_are_published_anew(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue, kind="depth") as (around, _):
+            await until(lambda: around.of(SCHEMA_OF[BookSnapshot]))
+            around.send(NAME, BooksKept(("binance.depth.",), ()))
+            await until(lambda: len(around.of(SCHEMA_OF[BookSnapshot])) == 2)

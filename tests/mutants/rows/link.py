@@ -125,8 +125,8 @@ ROWS = (
     ),
     kept_bundles(
         "old ids are wanted of a venue that began anew",
-        "and (position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, number))",
-        "",
+        "position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, reached[0])",
+        "True",
         "test_what_an_aggregator_lacks_of_ids_before_they_began_anew_is_nobody_s_to_send",
     ),
     kept_bundles(

@@ -115,6 +115,12 @@ ROWS = (
         "            pass",
         "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
     ),
+    worker(
+        "a worker does not heed which books are missing",
+        "            self._publish_books(message)",
+        "            pass",
+        "test_books_that_nobody_keeps_are_published_anew",
+    ),
     restart(
         "a child that dies again and again is restarted for ever",
         "if len(self._deaths) > self.policy.intensity:",
@@ -144,5 +150,11 @@ ROWS = (
         "self.permissions.release_child(name)",
         "pass",
         "test_the_turn_of_a_child_that_died_is_given_to_the_next",
+    ),
+    supervisor(
+        "which books are missing is not passed on",
+        "            if name != ward.spec.name:\n                self.send(name, message)",
+        "            pass",
+        "test_what_a_child_says_of_its_books_is_passed_on_to_the_others",
     ),
 )

@@ -169,4 +169,10 @@ ROWS = (
         "lane.last_id",
         "test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of_it",
     ),
+    intake(
+        "books that nobody keeps are not published anew",
+        "if lane.topic not in kept and lane.ask_book():",
+        "if False:",
+        "feed/test_repairs.py::test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once",
+    ),
 )

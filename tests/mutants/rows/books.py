@@ -1,0 +1,85 @@
+"""Owns the mutants of one part. Whole books: who has one, who gives it away, and who waits for it."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import within
+
+order_book = within("sequencing/order_book.py")
+book_reassembly = within("transport/book_reassembly.py")
+reassembly = within("transport/reassembly.py")
+books = within("books.py")
+
+ROWS = (
+    reassembly(
+        "after a loss no book is asked for",
+        "            state.whole = False\n            self._lack_book(topic, state, hold=True)",
+        "            pass",
+        "transport/test_book_reassembly.py::test_after_a_loss_comes_a_book",
+    ),
+    book_reassembly(
+        "a book of another life is taken",
+        "        if header.epoch != self.epoch or header.schema not in SNAPSHOT_SCHEMAS:",
+        "        if header.schema not in SNAPSHOT_SCHEMAS:",
+        "transport/test_books_server.py::test_books_of_another_life_are_asked_for_again",
+    ),
+    book_reassembly(
+        "a book that is behind is taken",
+        "        elif header.sequence < state.sequence or header.last_id < state.last_id:",
+        "        elif False:",
+        "test_a_book_that_is_behind_is_asked_for_again_and_one_that_is_ahead_covers_what_is_held_and_holes",
+    ),
+    book_reassembly(
+        "what is held for a book is held without bound",
+        "        elif header.schema in SNAPSHOT_SCHEMAS or self._held_bytes > MAX_HELD_BYTES:",
+        "        elif header.schema in SNAPSHOT_SCHEMAS:",
+        "test_what_is_held_for_a_book_is_bounded",
+    ),
+    book_reassembly(
+        "who gets no book waits for ever",
+        "            elif wait is not None and wait.look(now_ns, self._patience_ns):",
+        "            elif False:",
+        "test_without_an_answer_the_changes_go_on_without_a_book_and_it_is_asked_for_on",
+    ),
+    books(
+        "a book is kept over a loss",
+        "        if isinstance(item, Lost):\n            book.lose()",
+        "        if isinstance(item, Lost):\n            pass",
+        "test_what_was_lost_on_the_way_leaves_no_book",
+    ),
+    books(
+        "a book that is not whole is given away",
+        "        if not book.whole or place is None:",
+        "        if place is None:",
+        "test_after_a_gap_or_when_ids_begin_anew_there_is_no_book_until_the_venues_next",
+    ),
+    books(
+        "workers are not told which books are missing",
+        "        return control_messages.BooksKept(self._prefixes, tuple(self.whole))",
+        "        return None",
+        "test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_and_seldom_else",
+    ),
+    order_book(
+        "a diff that does not continue the book is applied",
+        "        if diff.first_update_id > self.last_id + 1:",
+        "        if False:",
+        "test_missing_ids_a_gap_or_a_loss_leave_no_book_until_the_next_snapshot",
+    ),
+    order_book(
+        "a book is kept over a gap",
+        "        elif isinstance(event, Gap | Reset):\n            self.lose()",
+        "        elif isinstance(event, Gap | Reset):\n            pass",
+        "test_missing_ids_a_gap_or_a_loss_leave_no_book_until_the_next_snapshot",
+    ),
+    order_book(
+        "a book is applied again to diffs that it holds",
+        "        if diff.last_update_id <= self.last_id:",
+        "        if False:",
+        "test_what_the_snapshot_holds_already_changes_nothing_and_what_spans_its_end_is_applied_whole",
+    ),
+    order_book(
+        "a side of a book grows without bound",
+        "        if len(self.bids) > most or len(self.asks) > most:",
+        "        if False:",
+        "test_past_the_bound_the_farthest_levels_go",
+    ),
+)
