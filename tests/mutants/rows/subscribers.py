@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import within
 
 reassembly = within("transport/reassembly.py")
+lives = within("transport/lives.py")
 standing = within("transport/standing.py")
 subscriber = within("transport/subscriber.py")
 waiting_clock = within("transport/waiting_clock.py")
@@ -36,7 +37,7 @@ ROWS = (
         "pass",
         "test_what_was_held_when_a_life_ended_is_given_if_the_next_begins_beyond",
     ),
-    reassembly(
+    lives(
         "ids missing between two lives are not named",
         "        if state.chained and header.first_id != state.last_id + 1 and (missing := state.missing_before(header)):\n            self._lose",
         "        if False:\n            self._lose",
