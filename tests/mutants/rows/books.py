@@ -6,11 +6,11 @@ from tests.mutants.mutant import within
 
 order_book = within("sequencing/order_book.py")
 book_reassembly = within("transport/book_reassembly.py")
-reassembly = within("transport/reassembly.py")
+lives = within("transport/lives.py")
 books = within("books.py")
 
 ROWS = (
-    reassembly(
+    lives(
         "after a loss no book is asked for",
         "            state.whole = False\n            self._lack_book(topic, state, hold=True)",
         "            pass",

@@ -41,7 +41,7 @@ ROWS = (
         "ids missing between two lives are not named",
         "        if state.chained and header.first_id != state.last_id + 1 and (missing := state.missing_before(header)):\n            self._lose",
         "        if False:\n            self._lose",
-        "test_a_new_life_that_begins_beyond_is_a_loss_known_by_ids",
+        "transport/test_reassembly.py::test_a_new_life_that_begins_beyond_is_a_loss_known_by_ids",
     ),
     reassembly(
         "what the ring has no longer is passed over without a word",
