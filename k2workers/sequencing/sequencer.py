@@ -79,6 +79,11 @@ class TopicState(Coverage):
         super().begin_anew(number, first_new_id)
         self.first_id, self.count, self.whole = None, 0, False
 
+    @property
+    def next_id(self) -> int:
+        """The id that must come next. Among bars it is when the next bar opens, or when the last one did if it is not final."""
+        return self._next_id() if self.bars else self.last_id + 1
+
     def _next_id(self) -> int:
         if self.last_bar is not None:
             with contextlib.suppress(wire.WireError):  # whoever reads it will say so
@@ -181,6 +186,9 @@ class Sequencer:
             self._announcements(batch, state, now_ns)
         elif is_data and state.bars and batch.last_id >= state.last_id:
             # A bar has many states under one id; only decoding would tell which of them are new, so the subscriber looks.
+            if not state.sequence and not state.waiting and NO_ID != state.next_id < batch.first_id:
+                # The worker began without knowing what an earlier life had published.
+                self._find_gap(batch.first_id, state, now_ns)
             state.last_bar = batch
             self._pass(batch, state)
         elif state.all_new(batch.schema, batch.first_id):
@@ -282,7 +290,7 @@ class Sequencer:
 
     def _find_gap(self, next_id: int, state: TopicState, now_ns: int) -> None:
         """Announce the ids between what was taken and this one."""
-        gap = Gap(state.last_id + 1, next_id - 1, BETWEEN_WORKERS, now_ns)
+        gap = Gap(state.next_id, next_id - 1, BETWEEN_WORKERS, now_ns)
         self.found_holes.setdefault(state.topic, []).append((gap.first_id, gap.last_id))
         self._announce_gap(gap, state)
 

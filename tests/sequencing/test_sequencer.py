@@ -423,3 +423,19 @@ def test_gaps_that_a_worker_knew_of_are_told_to_the_next_one_although_nothing_el
     sequencer = Sequencer(2)
     sequencer.rewind({}, {}, {"t": [(60, 119)]}, {})
     assert sequencer.positions()["t"].open == [(60, 119)]
+
+
+def test_bars_that_a_worker_passes_over_that_did_not_know_where_they_stood_are_announced() -> None:
+    def bar(opens: int) -> Kline:
+        return Kline(opens, opens + 59_000_000, "", "", "", "", "", "", "", "", 0, 0, 0, True, opens + 1, 0)
+
+    for next_id, missing in ((60_000_000, (60_000_000, 179_999_999)), (0, (0, 179_999_999)), (180_000_000, None)):
+        sequencer = Sequencer(2)
+        sequencer.restore({"t": PublishedPosition(0, [], BAR.number, next_id=next_id)})
+        found = stamped(sequencer, bar(180_000_000))
+        assert [(event.first_id, event.last_id) for event in found if isinstance(event, Gap)] == (
+            [missing] if missing else []
+        )
+        assert sequencer.found_holes == ({"t": [missing]} if missing else {})
+        assert found[-1] == bar(180_000_000)
+        assert stamped(sequencer, bar(360_000_000)) == [bar(360_000_000)], "a worker tells of its own holes"
