@@ -145,6 +145,7 @@ class Worker:
         if topic_index not in driver.silence.silent:
             return
         if newer:
+            driver.silence.missed(topic_index, time.monotonic_ns())
             driver.rotate(SILENT_STREAM)
         else:
             driver.silence.quiet(topic_index, time.monotonic_ns())

@@ -218,7 +218,9 @@ class Driver:
         """Another line carries the feed, newly subscribed."""
         self.intake.primary = line
         self.lines.carried_by(line)
-        self._watch.renewed(time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        self._watch.renewed(now_ns)
+        self.silence.renewed(now_ns)
 
     _PERFORM: ClassVar[Mapping[type[actions.Action], Callable[..., None]]] = {
         actions.OpenLine: _open_line,

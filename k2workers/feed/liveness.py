@@ -63,6 +63,15 @@ class SilenceWatch:
                 found.append(topic_index)
         return found
 
+    def renewed(self, now_ns: int) -> None:
+        """Another line carries the feed now: what was not heard on the one before was no silence of the topics."""
+        self.silent.clear()
+        self._changed_ns = [now_ns] * len(self._changed_ns)
+
+    def missed(self, topic_index: int, now_ns: int) -> None:
+        """The venue has newer events than the lines delivered: this silence was none of the topic."""
+        self._changed_ns[topic_index] = now_ns
+
     def quiet(self, topic_index: int, now_ns: int) -> None:
         """The venue confirms that there was nothing to send: the silence is normal for this topic."""
         self.silent.discard(topic_index)

@@ -105,3 +105,26 @@ def test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carrie
     assert watch.look(now_ns + 6 * S, count, now_ns + 6 * S) == "silent"
     watch.renewed(now_ns + 6 * S)
     assert watch.look(now_ns + 7 * S, count, now_ns + 7 * S) is None
+
+
+def test_an_outage_of_a_line_is_no_silence_of_the_topics() -> None:
+    watch = SilenceWatch()
+    for second in range(30):
+        watch.look([second], second * S)
+    watch.renewed(90 * S)
+    for second in range(91, 95):
+        watch.look([second], second * S)
+    assert watch.look([94], 104 * S) == []
+    assert watch.look([94], 105 * S) == [0], "ten seconds, as before the outage"
+    watch.renewed(106 * S)
+    assert watch.silent == set()
+
+
+def test_a_silence_that_the_venue_contradicts_is_not_learned() -> None:
+    watch = SilenceWatch()
+    for second in range(30):
+        watch.look([second], second * S)
+    assert watch.look([29], 40 * S) == [0]
+    watch.missed(0, 40 * S)
+    watch.look([60], 41 * S)
+    assert watch.look([60], 52 * S) == [0]
