@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from k2workers import wire
@@ -521,9 +521,9 @@ class Course:
             assert not (state.holding and topic in self.program._waiting)
 
     STEPS = (
-        (10, diff_comes), (1, gap_comes), (2, book_is_published), (1, new_life),(0.3, ids_begin_anew), (8, books_hear), (0.5, books_die), (3, books_are_back),
-        (10, program_hears), (4, time_passes), (3, book_is_answered), (1, book_comes_unasked), (6, program_reads),
-        (1, program_restarts), (0.7, another_program_joins), (0.4, all_comes_to_rest),
+        (8, diff_comes), (1, gap_comes), (2, book_is_published), (2, new_life),(0.3, ids_begin_anew), (4, books_hear), (0.5, books_die), (3, books_are_back),
+        (10, program_hears), (4, time_passes), (3, book_is_answered), (4, book_comes_unasked), (6, program_reads),
+        (1, program_restarts), (2, another_program_joins), (0.4, all_comes_to_rest),
     )  # fmt: skip
 
     def run(self, steps: int) -> None:
@@ -533,7 +533,7 @@ class Course:
         self.all_comes_to_rest()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, phases=[Phase.generate])  # a seed does not become simpler
 @given(st.integers(0, 2**32))
 def test_whatever_happens_every_book_is_the_venues_and_nothing_is_left_out(seed: int) -> None:
     Course(seed).run(60)

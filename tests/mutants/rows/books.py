@@ -8,6 +8,11 @@ order_book = within("sequencing/order_book.py")
 book_reassembly = within("transport/book_reassembly.py")
 lives = within("transport/lives.py")
 books = within("books.py")
+standing = within("transport/standing.py")
+subscriber = within("transport/subscriber.py")
+books_server = within("transport/books_server.py")
+supervisor = within("supervision/supervisor.py")
+intake = within("feed/intake.py")
 
 ROWS = (
     lives(
@@ -81,5 +86,41 @@ ROWS = (
         "        if len(self.bids) > most or len(self.asks) > most:",
         "        if False:",
         "test_past_the_bound_the_farthest_levels_go",
+    ),
+    book_reassembly(
+        "a book leaves out what those who have none are given",
+        "elif wait.bare and header.sequence > state.sequence:",
+        "elif False:",
+        "test_a_late_book_follows_the_batch_at_its_own_place",
+    ),
+    standing(
+        "a saved position does not know that there is a book",
+        "position.last_time_ns, position.renewed, position.whole",
+        "position.last_time_ns, position.renewed, False",
+        "transport/test_book_reassembly.py::test_a_position_knows_whether_there_is_a_book",
+    ),
+    subscriber(
+        "a joiner asks for no book of a quiet topic",
+        "for wanted in self._bookless:\n                self._say_books(wanted)",
+        "for wanted in self._bookless:\n                pass",
+        "transport/test_books_server.py::test_a_joiner_gets_books_of_quiet_and_busy_topics_and_a_running_one_after_a_loss",
+    ),
+    books_server(
+        "a joiner that does not read is given up",
+        "        except zmq.Again:\n            client.made = frame\n            self._clients[sender] = client\n",
+        "        except zmq.Again:\n",
+        "test_a_client_that_does_not_read_keeps_nobody_waiting_and_gets_everything_later",
+    ),
+    supervisor(
+        "what the books process says goes nowhere",
+        "if name != ward.spec.name:",
+        "if False:",
+        "test_what_a_child_says_of_its_books_is_passed_on_to_the_others",
+    ),
+    intake(
+        "a book that somebody lacks is not published anew",
+        "if lane.topic not in kept and lane.ask_book():",
+        "if False:",
+        "feed/test_repairs.py::test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once",
     ),
 )
