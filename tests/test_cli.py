@@ -22,6 +22,7 @@ from tests.processes.support import run_briefly
         (["tail"], "at least one topic"),
         (["tail", "with space"], "with space"),
         (["tail", "t", "--snapshot-endpoint", "nowhere"], "snapshot_endpoint = 'nowhere'"),
+        (["tail", "t", "--books-endpoint", "nowhere"], "books_endpoint = 'nowhere'"),
         (["--config", "/no/such.toml"], "cannot be read"),
         (["simulate", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
         (["simulate", "--port", "65536"], "0 (any free one) to 65535"),

@@ -61,6 +61,7 @@ def test_the_lifetime_has_the_name_that_users_know(monkeypatch: pytest.MonkeyPat
             {"snapshot_endpoint": "tcp://::1:5556"},
             ["snapshot_endpoint", "stands in brackets, such as tcp://[::1]:5555"],
         ),
+        ({"books_endpoint": "localhost:5557"}, ["books_endpoint", "tcp://HOST:PORT"]),
         ({"binance_websocket_url": "https://x"}, ["binance_websocket_url", "wss://"]),
         ({"binance_rest_url": "ftp://x"}, ["binance_rest_url", "https://"]),
         ({"binance_rest_url": "https://"}, ["binance_rest_url", "https://HOST[:PORT]"]),

@@ -86,6 +86,7 @@ def test_everything_that_listens_listens_on_ipv6() -> None:
         assert len(run_briefly(*tail).stdout.splitlines()) == 3
         assert program.http("/metrics")[0] == 200
         assert program.logged("publishing")[0]["endpoint"] == f"tcp://[::1]:{port}"
+        assert program.logged("keeping_books")[0]["endpoint"].startswith("tcp://[::1]:")
         assert program.logged("started")[0]["http"].startswith("http://[::1]:")
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
@@ -103,7 +104,7 @@ def test_the_stand_in_on_ipv6_prints_addresses_that_can_be_used() -> None:
         running.terminate()
 
 
-@pytest.mark.parametrize("setting", ["publish_endpoint", "snapshot_endpoint"])
+@pytest.mark.parametrize("setting", ["publish_endpoint", "snapshot_endpoint", "books_endpoint"])
 def test_a_port_that_is_taken_names_its_setting(setting: str) -> None:
     # Also while the venue is silent: nobody listens at its address.
     with socket.socket() as taken, socket.socket() as venue:
@@ -116,7 +117,7 @@ def test_a_port_that_is_taken_names_its_setting(setting: str) -> None:
         }
         flags = [part for name, value in ports.items() for part in (f"--{name.replace('_', '-')}", value)]
         source = ["--binance-rest-url", f"http://127.0.0.1:{venue.getsockname()[1]}"]
-        if setting == "snapshot_endpoint":
+        if setting != "publish_endpoint":
             source = ["--demo"]
         ended = run_briefly(*source, "--http-port", "0", "--log-format", "json", *flags)
     assert ended.returncode == 2
