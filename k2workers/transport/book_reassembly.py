@@ -82,7 +82,7 @@ class BookReassembly(Reassembly):
         """The program has no whole book of this topic. ``hold`` what comes until it has; otherwise one is expected by itself."""
         if state.wait is None:
             self._begin_wait(topic, state, hold=hold)
-        elif hold:
+        else:
             state.wait.hold()
             state.wait.bare = False
         if hold:
@@ -94,11 +94,9 @@ class BookReassembly(Reassembly):
         if header.schema in SNAPSHOT_SCHEMAS or header.schema == RESET_SCHEMA:
             return False
         state.learn(header.continuity)
-        if state.whole or not state.by_book:
-            return False
-        if state.wait is None:
+        if state.by_book:
             self._lack_book(header.topic, state, hold=True)
-        return state.holding
+        return state.by_book
 
     def _hold_for_book(self, header: wire.Header, state: Standing, frame: bytes, now_ns: int) -> None:
         """A batch was held because there is no book: is it one itself, or is that too much?"""
@@ -113,8 +111,8 @@ class BookReassembly(Reassembly):
 
     def _go_on(self, topic: str, state: Standing, now_ns: int) -> None:
         """Hold nothing for a book any longer; what is missing before what was held is now asked of the ring."""
-        if state.wait is not None:
-            state.wait.release(now_ns)
+        assert state.wait is not None
+        state.wait.release(now_ns)
         self._drain(topic, state)
         self._want(topic, state, now_ns)
 

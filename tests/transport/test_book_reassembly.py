@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from k2workers import wire
 from k2workers.continuity import renumbered
-from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level, Reset
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level, Reset, Trade
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.book_wait import ASK_NS, ASK_SLOWLY_NS
@@ -181,6 +181,30 @@ def test_a_published_book_is_as_good() -> None:
     assert state.book_questions(10**12) == []
 
 
+def test_what_is_missing_after_a_published_book_is_asked_of_the_ring() -> None:
+    state = joiner()
+    state.take(frame(7, diff(70)), 0)
+    state.take(frame(10, diff(72)), 0)
+    state.take(frame(8, book(70)), 0)
+    assert handed(state) == [book(70)]
+    assert list(state.questions(0)) == [(T, 9)]
+
+
+def test_a_book_of_the_next_numbering_waits_until_the_program_was_told_of_it() -> None:
+    state = joiner()
+    state.take(frame(7, diff(70)), 0)
+    reset, new = Reset(70, 1, 0), diff(1)
+    state.book(frame(9, book(1), numbering=1), 0)
+    assert handed(state) == [diff(70)]
+    state.take(frame(8, reset, numbering=1), 0)
+    state.take(frame(9, new, numbering=1), 0)
+    state.tick(0)
+    assert handed(state) == [reset, new]
+    assert state.book_questions(ASK_SLOWLY_NS) == [T]
+    state.book(frame(9, book(1), numbering=1), 0)
+    assert handed(state) == [book(1)]
+
+
 def test_after_a_gap_the_published_book_is_expected_and_nothing_is_held() -> None:
     state = joiner()
     state.take(frame(1, book(10)), 0)
@@ -205,6 +229,10 @@ def test_a_topic_that_is_heard_from_its_first_batch_on_begins_with_the_venues_fi
 
 def test_topics_that_are_no_book_are_never_held_nor_asked_for() -> None:
     state = joiner()
+    trade = Trade(9, "1", "1", True, 0, 0, 9)
+    state.take(wire.publication(batch_of("b.trade.X", [trade]), epoch=1, sequence=9, publish_ns=0), 0)
+    state.tick(0)
+    assert (handed(state), state.book_questions(10**12)) == ([trade], [])
     at = wire.publication(batch_of("t", [diff(1)]), epoch=1, sequence=9, publish_ns=0)
     header = wire.read_header(at)
     assert header.continuity == BOOK.number
@@ -242,6 +270,25 @@ def test_who_goes_on_without_a_book_asks_for_one_at_once() -> None:
     assert (handed(resumed), resumed.book_questions(0)) == ([], [T])
     resumed.book(frame(8, book(71)), 0)
     assert handed(resumed) == [diff(71), book(71)], "nothing is left out"
+
+
+def test_a_book_that_waits_for_its_place_is_given_at_once_when_what_is_before_it_is_lost() -> None:
+    state = bare()
+    state.book(frame(10, book(73)), PATIENCE)
+    state.take(frame(9, diff(72)), PATIENCE)
+    state.replayed(T, 1, 9, 10, [], PATIENCE)
+    assert handed(state) == [Lost(T, 8, 8, 71, 71)]
+    state.tick(PATIENCE)
+    assert handed(state) == [book(73)]
+
+
+def test_topics_that_are_known_by_name_only_are_told() -> None:
+    state = joiner()
+    state.enter(1)
+    state.join("d.", 1, {"d.quiet": 4, T: 6})
+    state.take(frame(7, diff(70)), 0)
+    assert state.unheard == ["d.quiet"]
+    assert Position.from_bytes(state.position(None, 0).to_bytes()).topics["d.quiet"].sequence == 4
 
 
 def test_a_place_is_that_of_what_was_given() -> None:
