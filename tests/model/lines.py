@@ -43,8 +43,8 @@ BUSY, QUIET = "AUSDT", "BUSDT"
 EVERY_S = {BUSY: 0.2, QUIET: 9.0}
 """How often the venue makes a trade of each symbol."""
 
-STARTED = 100
-"""Where each topic stood when the worker began."""
+STARTED, MISSED = 100, 3
+"""Where each topic stood when the last worker died, and how many trades were made before this one began."""
 
 WITHIN_S = {
     "break": 4.0,
@@ -131,7 +131,8 @@ class Market:
 
     def __init__(self) -> None:
         self.sockets: list[Socket] = []
-        self.made: dict[str, dict[int, int]] = {symbol: {} for symbol in EVERY_S}
+        missed = range(STARTED + 1, STARTED + 1 + MISSED)
+        self.made: dict[str, dict[int, int]] = {symbol: dict.fromkeys(missed, asyncio_now_ns()) for symbol in EVERY_S}
         """When each trade was made."""
         self.failing = False
         self.dropping = 0
@@ -142,7 +143,7 @@ class Market:
         self.running.append(asyncio.ensure_future(self._ping()))
 
     async def _trade(self, symbol: str) -> None:
-        number = STARTED
+        number = STARTED + MISSED
         while True:
             await asyncio.sleep(EVERY_S[symbol])
             number += 1
