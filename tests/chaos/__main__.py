@@ -243,7 +243,8 @@ def run_model(
     """
     figures = long.run(minutes, seed, length, lives)
     sys.stdout.write(
-        f"{figures['lives']} lives, {figures['steps']} steps, {figures['seconds']} s: {len(figures['findings'])} findings\n"
+        f"{figures['lives']} lives and {figures['lives_of_lines']} of lines, {figures['steps']} steps, "
+        f"{figures['seconds']} s: {len(figures['findings'])} findings\n"
     )
     if report is not None:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -490,10 +490,15 @@ def kind_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {words[:60]}"
 
 
-def shortest(steps: Script, kind: str) -> list[tuple[str, int]]:
-    """A shorter script with a finding of the same kind: steps are left out as long as it is found."""
+def shortest(steps: Script, kind: str, *, most_lives: int = 300) -> list[tuple[str, int]]:
+    """A shorter script with a finding of the same kind: steps are left out as long as it is found, in so many lives at most."""
+    lives = 0
 
     def failing(candidate: Script) -> bool:
+        nonlocal lives
+        lives += 1
+        if lives > most_lives:
+            return False
         try:
             live(candidate)
         except Exception as error:  # noqa: BLE001 - whatever it is
