@@ -163,7 +163,9 @@ class Intake:
         for topic_index, lane in enumerate(self.lanes):
             ranges = holes.get(lane.topic, ())
             for first_id, last_id in ranges:
-                lane.reopen(first_id, last_id, time.time_ns())
+                # What is beyond never left here: the aggregator speaks of ids before they began anew.
+                if lane.last_id is not None and first_id <= lane.last_id:
+                    lane.reopen(first_id, min(last_id, lane.last_id), time.time_ns())
             if ranges:
                 self._mark_incomplete(topic_index)
                 self._flush_ready(topic_index)

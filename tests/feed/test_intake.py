@@ -338,3 +338,14 @@ def test_ids_that_nobody_has_announced_are_announced_and_wanted() -> None:
     assert (topic, gap.first_id, gap.last_id, gap.cause) == (A, 5, 7, "not sent")
     assert intake.open_gaps() == {A: [(5, 7)]}
     assert 0 in intake.incomplete
+
+
+def test_holes_among_ids_that_have_begun_anew_since_are_not_asked_for_as_new_ones() -> None:
+    topic = Refusing("trade")
+    topic.offer(trade(107))
+    topic.intake.begin_anew(0, 1)
+    topic.offer(trade(1), trade(2))
+    topic.intake.reopen({A: [(101, 105)]})
+    assert topic.lane.wanted() == []
+    topic.intake.reopen({A: [(2, 105)]})
+    assert topic.lane.wanted() == [(2, 2)]

@@ -5,7 +5,18 @@ from __future__ import annotations
 import copy
 from typing import Any, Self
 
-from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Kline, Trade, Void, covered_ids
+from k2workers.events import (
+    Backfilled,
+    BookSnapshot,
+    DepthUpdate,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    Reset,
+    Void,
+    covered_ids,
+)  # fmt: skip
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.transport.deliveries import Lost
 from tests.model.venue import BAR_NS, Bars, Book, Books, Tickers, Trades
@@ -58,33 +69,65 @@ class Ledger:
 class TradeLedger(Ledger):
     """A topic of trades."""
 
+    def __init__(self, truth: Trades) -> None:
+        super().__init__(truth)
+        self.closed = IdRanges()
+        """Ids of which it was told that no event will come for them."""
+        self.numbering: int | None = None
+        """In which of the venue's numberings the last event was; None until the next one shows it."""
+        self.numberings = 0
+        """How many numberings have ended."""
+
+    def copy(self) -> Self:
+        other = super().copy()
+        other.closed = IdRanges(self.closed)
+        return other
+
     def take(self, item: Event | Lost) -> None:
-        """The next item. Raises Finding."""
         if isinstance(item, Lost):
             if item.first_id is not None and item.last_id is not None:  # otherwise the topic was not heard before
                 self._ahead(item, item.first_id, item.last_id)
                 self.lost.add(item.first_id, item.last_id)
+        elif isinstance(item, Reset):
+            self.numbering, self.numberings = None, self.numberings + 1
+            self.reached = item.first_new_id - 1
+            self.open, self.lost, self.closed = IdRanges(), IdRanges(), IdRanges()
         elif isinstance(item, Backfilled):
             self._real(item.event)
-            if not self.open.remove(item.first_id, item.last_id) and not self.lost.remove(item.first_id, item.last_id):
+            if not self._fills(item) and not self.closed.remove(item.first_id, item.last_id):
                 self._ahead(
                     item, item.first_id, item.last_id
                 )  # its gap was announced in a life that ended before it was heard
         elif isinstance(item, Gap):
             self._ahead(item, item.first_id, item.last_id)
             self.open.add(item.first_id, item.last_id)
-        elif isinstance(item, Void):
-            if not self.truth.voids.issuperset(range(item.first_id, item.last_id + 1)):
+        elif isinstance(item, Void | GivenUp):
+            ids = set(range(item.first_id, item.last_id + 1))
+            if isinstance(item, Void) and not any(
+                voids >= ids for _, voids in self.truth.numberings[self.numberings :]
+            ):
                 self._wrong(item, "existed")
             if not self._fills(item):
                 self._ahead(item, item.first_id, item.last_id)
+            self.closed.add(item.first_id, item.last_id)
         else:
             self._real(item)
             self._ahead(item, item.first_id, item.last_id)
 
+    def unsettled(self) -> str:
+        if self.numbering is not None and self.numbering != len(self.truth.numberings) - 1:
+            return f"is in numbering {self.numbering}"
+        return super().unsettled()
+
     def _real(self, event: Event) -> None:
-        if not isinstance(event, Trade) or self.truth.made.get(event.trade_id) != event:
+        all_of_them = enumerate(self.truth.numberings)
+        numbering = next((at for at, (made, _) in all_of_them if made.get(event.first_id) == event), None)
+        if numbering is None:
             self._wrong(event, "was never made")
+        elif self.numbering is None and numbering >= self.numberings:
+            self.numbering = self.numberings = numbering
+        elif numbering != self.numbering:
+            self._wrong(event, f"is of numbering {numbering}, not {self.numbering}")
 
 
 class TickerLedger(Ledger):
@@ -165,6 +208,10 @@ class BarLedger(Ledger):
                 (self.open if isinstance(item, Gap) else self.lost).add(item.first_id, item.last_id)
                 if self.due is not None and item.first_id <= self.due <= item.last_id:
                     self.due = item.last_id + 1
+        elif isinstance(item, GivenUp):
+            self.open.remove(item.first_id, item.last_id)
+            if self.due is not None and item.first_id <= self.due <= item.last_id:
+                self.due = item.last_id + 1
         elif isinstance(item, Backfilled):
             self._final(item, item.event)
             if not self._fills(item):

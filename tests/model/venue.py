@@ -24,6 +24,15 @@ class Trades:
         """The id of the newest trade; ids above it never existed."""
         self.voids: set[int] = set()
         self.made: dict[int, Trade] = {}
+        self.numberings = [(self.made, self.voids)]
+        """What was made and what never existed, each time the ids began anew."""
+
+    def begin_anew(self) -> int:
+        """The ids begin anew; the first new one."""
+        self.head, self.newest = 0, 0
+        self.made, self.voids = {}, set()
+        self.numberings.append((self.made, self.voids))
+        return 1
 
     def next(self, now_ns: int) -> Trade:
         """A new trade."""
