@@ -132,7 +132,8 @@ class Repairs:
         else:
             urgency = Urgency.HELD if lane.deadline_ns is not None else Urgency.OPEN
             held_from = 0 if lane.last_id is None else lane.last_id + 1
-            self.planner.update(topic_index, wanted, urgency, now_ns, held_from=held_from)
+            times = self._intake.topics[topic_index].continuity.repair is Repair.TIME
+            self.planner.update(topic_index, wanted, urgency, now_ns, held_from=held_from, times=times)
             complete = not wanted
         if complete:
             self._intake.incomplete.discard(topic_index)

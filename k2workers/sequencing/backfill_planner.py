@@ -16,6 +16,9 @@ import msgspec
 from k2workers.backoff import Backoff
 from k2workers.sequencing.ranges import IdRanges, Range
 
+ALL_TIMES = 2**63
+"""More ns than lie between any two times."""
+
 
 class Urgency(enum.IntEnum):
     """Whose turn it is first; the parent's weight budget uses the same order over all workers."""
@@ -63,6 +66,7 @@ class _Need:
         "due_ns",
         "foremost_ns",
         "held_from",
+        "page",
         "probe",
         "ranges",
         "since_ns",
@@ -70,8 +74,9 @@ class _Need:
         "urgency",
     )
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, page: int) -> None:
         self.ranges: Sequence[Range] = ()
+        self.page = page
         self.probe: Range | None = None
         self.snapshot = False
         self.urgency = Urgency.OPEN
@@ -88,14 +93,14 @@ class _Need:
             self.foremost_ns = now_ns
         self.ranges = ranges
 
-    def foremost_page(self, size: int) -> Range:
-        """From the oldest hole on, all holes that fit so many ids."""
-        return _page(self.ranges, size)
+    def foremost_page(self) -> Range:
+        """From the oldest hole on, all holes that fit one request."""
+        return _page(self.ranges, self.page)
 
-    def next_page(self, size: int) -> Range:
+    def next_page(self) -> Range:
         """The next ids to ask for. Where events are held, what was announced before can wait, however much it is."""
         held = [hole for hole in self.ranges if hole[1] >= self.held_from] if self.urgency is Urgency.HELD else ()
-        return _page(held or self.ranges, size)
+        return _page(held or self.ranges, self.page)
 
 
 def _page(holes: Sequence[Range], size: int) -> Range:
@@ -130,10 +135,12 @@ class BackfillPlanner:
         *,
         snapshot: bool = False,
         held_from: int = 0,
+        times: bool = False,
     ) -> None:
         """The ranges that the topic wants now; it wants nothing if ``ranges`` is empty and no ``snapshot`` is wanted.
 
-        ``held_from``: the holes for which events wait are those that reach this id.
+        ``held_from``: the holes for which events wait are those that reach this id. ``times``: ranges are times, of which any number fits
+        one request.
         """
         need = self._needs.get(topic_index)
         if not ranges and not snapshot:
@@ -144,7 +151,7 @@ class BackfillPlanner:
                 need.snapshot = False
             return
         if need is None:
-            need = self._needs[topic_index] = _Need(now_ns)
+            need = self._needs[topic_index] = _Need(now_ns, ALL_TIMES if times else self.policy.page)
         elif urgency < need.urgency or (ranges and (not need.ranges or ranges[-1][1] > need.ranges[-1][1])):
             # A new hole is asked for at once, however long an older one has to wait for its turn.
             need.due_ns = min(need.due_ns, now_ns)
@@ -156,7 +163,7 @@ class BackfillPlanner:
         """Ask once whether the venue has these ids, which may be beyond its newest."""
         need = self._needs.get(topic_index)
         if need is None:
-            need = self._needs[topic_index] = _Need(now_ns)
+            need = self._needs[topic_index] = _Need(now_ns, self.policy.page)
         need.probe = (first_id, last_id)
 
     def next(self, now_ns: int) -> BackfillRequest | None:
@@ -180,11 +187,11 @@ class BackfillPlanner:
         if not need.ranges:
             assert need.probe is not None
             return BackfillRequest(topic_index, *need.probe, need.urgency, need.attempt, probe=True)
-        return BackfillRequest(topic_index, *need.next_page(self.policy.page), need.urgency, need.attempt)
+        return BackfillRequest(topic_index, *need.next_page(), need.urgency, need.attempt)
 
     def _give_up(self, topic_index: int, need: _Need, now_ns: int) -> None:
         """Ask for the next ids no longer; those behind them are asked for from the next ``update`` on."""
-        self.given_up.append((topic_index, need.foremost_page(self.policy.page)))
+        self.given_up.append((topic_index, need.foremost_page()))
         need.want((), now_ns)
         need.attempt, need.doubtful = 0, IdRanges()
         if need.probe is None and not need.snapshot:

@@ -80,7 +80,7 @@ def before_kept(
     for bundle in reversed(bundles):
         for batch in reversed(wire.decode_bundle(bundle)):
             here = batch.continuity, batch.last_id
-            if batch.schema in _AHEAD:
+            if batch.schema in DATA_SCHEMAS:
                 if batch.topic in before:
                     before[batch.topic] = batch.continuity, batch.first_id - 1
             elif batch.schema == RESET_SCHEMA:
@@ -92,8 +92,8 @@ def before_kept(
                 before[batch.topic] = (
                     batch.continuity,
                     batch.first_id - 1,
-                )  # a Void that continued its topic; others fill an old gap
-            elif batch.schema > LATE or batch.schema in ANNOUNCEMENT_SCHEMAS:
+                )  # one that continued its topic; others are about ids before
+            elif batch.schema > LATE or (batch.schema in ANNOUNCEMENT_SCHEMAS and batch.schema != SCHEMA_OF[Gap]):
                 filled = still_open.setdefault(batch.topic, IdRanges())
                 for event in wire.decode_batch(batch):
                     filled.add(*covered_ids(event.event if isinstance(event, Backfilled) else event))

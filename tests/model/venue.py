@@ -37,7 +37,9 @@ class Trades:
     def next(self, now_ns: int) -> Trade:
         """A new trade."""
         self.head = self.newest = self.head + 1
-        trade = self.made[self.head] = Trade(self.head, f"{self.head}", "1", True, now_ns, now_ns, now_ns)
+        trade = self.made[self.head] = Trade(
+            self.head, f"{self.head}", f"{len(self.numberings)}", True, now_ns, now_ns, now_ns
+        )
         return trade
 
     def skip(self, count: int) -> None:

@@ -247,3 +247,13 @@ class LaggingDatabase(RuleBasedStateMachine):
 
 TestLaggingDatabase = LaggingDatabase.TestCase
 TestLaggingDatabase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_bars_are_asked_for_and_given_up_whole_because_their_ids_are_times() -> None:
+    plan, minute_ns = planner(), 60_000_000_000
+    holes = [(0, 5 * minute_ns - 1), (8 * minute_ns, 9 * minute_ns - 1)]
+    plan.update(1, holes, Urgency.OPEN, 0, times=True)
+    assert plan.next(0) == BackfillRequest(1, 0, 9 * minute_ns - 1, Urgency.OPEN, 0)
+    plan.failed(BackfillRequest(1, 0, 9 * minute_ns - 1, Urgency.OPEN, 0), 0)
+    assert plan.next(POLICY.give_up_ns + 1) is None
+    assert plan.given_up == [(1, (0, 9 * minute_ns - 1))]

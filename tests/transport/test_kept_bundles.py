@@ -132,3 +132,12 @@ def test_gaps_of_topics_without_a_chain_are_as_unknown_as_others() -> None:
     }
     assert known.unknown_to_us(published) == {"bars": [(3, 4), (7, 9)]}
     assert known.forgotten(published) == {}
+
+
+def test_a_gap_that_is_announced_again_does_not_move_a_topic_back() -> None:
+    bundles = [memoryview(encode_bundle([batch_of(T, [Gap(5, 7, "not sent", 0)])]))]
+    kept = before_kept(bundles, {T: (CHAIN.number, 9)}, {T: [(5, 7)]})
+    assert kept.reached == {T: (CHAIN.number, 9)}
+    assert list(kept.open[T]) == [(5, 7)]
+    ahead = before_kept(bundles, {T: (CHAIN.number, 7)}, {})
+    assert ahead.reached == {T: (CHAIN.number, 4)}
