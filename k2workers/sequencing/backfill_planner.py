@@ -237,10 +237,14 @@ class BackfillPlanner:
     def failed(self, request: BackfillRequest, now_ns: int, wait_ns: int = 0) -> None:
         """No reply, or a refusal; do not ask again for at least ``wait_ns``."""
         need = self._needs.get(request.topic_index)
-        if need is not None:
-            need.asking = False
-            self._put_off(need, now_ns, progress=False)
-            need.due_ns = max(need.due_ns, now_ns + wait_ns)
+        if need is None:
+            return
+        need.asking = False
+        if not (need.ranges or need.snapshot or need.probe):
+            del self._needs[request.topic_index]  # nothing of it is wanted any longer
+            return
+        self._put_off(need, now_ns, progress=False)
+        need.due_ns = max(need.due_ns, now_ns + wait_ns)
 
     def _put_off(self, need: _Need, now_ns: int, *, progress: bool) -> None:
         if progress:

@@ -16,7 +16,7 @@ from k2workers.errors import CheckpointUnusable
 from k2workers.events import Event
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT
 from k2workers.transport.relay import KEEP_NS, MOMENTS
-from tests.model.feed import KEEP_BYTES, MS, SECOND, ModelAggregator, ModelSubscriber, ModelWorker
+from tests.model.feed import HOLD_NS, KEEP_BYTES, MS, SECOND, ModelAggregator, ModelSubscriber, ModelWorker
 from tests.model.ledger import LEDGERS, Finding, Ledger
 from tests.model.venue import Bars, ModelLine, ModelVenue, Trades
 
@@ -293,6 +293,19 @@ class Chain:
     def do_clock(self, number: int) -> None:
         self.wall_offset_ns += (number % 9 - 4) * 10 * SECOND
 
+    def do_die_with_gap(self, number: int) -> None:
+        """A gap is announced while REST fails, and the worker, the aggregator or both die before it is filled."""
+        topic = self._topic(number)
+        self.venue.failing = True
+        self._send(topic, from_line=2, final=True)
+        self._send(topic)
+        self.advance(HOLD_NS + 3 * QUANTUM_NS)
+        if number // 8 % 3 != 1:
+            self.do_kill_worker(self.shard_of[topic] + 2 * (number // 24))
+        if number // 8 % 3 != 0:
+            self.do_kill_aggregator(number)
+        self.venue.failing = number // 72 % 2 == 1
+
     def do_begin_anew(self, number: int) -> None:
         """The ids of some trades begin anew, and their worker says so, as it would once it had found out."""
         topic = self._topic(number)
@@ -487,7 +500,7 @@ class Chain:
 WEIGHTS = {
     "event": 36, "wait": 12, "turn": 8, "wait_long": 4, "drop": 6, "skip": 2, "read": 4, "break": 3, "rotate": 3, "kill_worker": 4,
     "kill_aggregator": 5, "kill_subscriber": 3, "save": 5, "lose_frames": 3, "rest_fails": 3, "rest_late": 2, "rest_slow": 2,
-    "venue_down": 1, "disk_full": 2, "disk_slow": 2, "lose_file": 1, "damage_file": 1, "clock": 2, "press": 1, "little_room": 1, "begin_anew": 1,
+    "venue_down": 1, "disk_full": 2, "disk_slow": 2, "lose_file": 1, "damage_file": 1, "clock": 2, "press": 1, "little_room": 1, "begin_anew": 1, "die_with_gap": 3,
 }  # fmt: skip
 """How often each step is taken."""
 

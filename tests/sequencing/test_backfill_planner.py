@@ -257,3 +257,14 @@ def test_bars_are_asked_for_and_given_up_whole_because_their_ids_are_times() -> 
     plan.failed(BackfillRequest(1, 0, 9 * minute_ns - 1, Urgency.OPEN, 0), 0)
     assert plan.next(POLICY.give_up_ns + 1) is None
     assert plan.given_up == [(1, (0, 9 * minute_ns - 1))]
+
+
+def test_a_request_that_fails_when_nothing_is_wanted_any_longer_leaves_nothing_behind() -> None:
+    plan = planner()
+    plan.update(1, [(1, 2)], Urgency.OPEN, 0)
+    request = plan.next(0)
+    assert request is not None
+    plan.update(1, [], Urgency.OPEN, 1)
+    assert plan.waiting == 1
+    plan.failed(request, 2)
+    assert plan.waiting == 0
