@@ -306,6 +306,25 @@ class Chain:
             self.do_kill_aggregator(number)
         self.venue.failing = number // 72 % 2 == 1
 
+    def do_starve(self, number: int) -> None:
+        """The aggregator is away for longer than a worker can keep what comes."""
+        self.do_little_room(number)
+        self.do_kill_aggregator(number)
+        for turn in range(24):
+            self._send(self._topic(number + turn % 2))
+            self.turn()
+
+    def do_cut(self, number: int) -> None:
+        """The connection between a worker and the aggregator breaks, and both live: what was under way is lost."""
+        worker = self.workers.get(number % 2)
+        if worker is None:
+            return
+        for line in worker.lines:
+            worker.read(line, 1_000, self.now_ns)
+        for _ in range(min(1 + number // 2 % 3, len(worker.to_aggregator))):
+            worker.to_aggregator.popleft()
+        worker.from_aggregator.clear()
+
     def do_begin_anew(self, number: int) -> None:
         """The ids of some trades begin anew, and their worker says so, as it would once it had found out."""
         topic = self._topic(number)
@@ -500,7 +519,7 @@ class Chain:
 WEIGHTS = {
     "event": 36, "wait": 12, "turn": 8, "wait_long": 4, "drop": 6, "skip": 2, "read": 4, "break": 3, "rotate": 3, "kill_worker": 4,
     "kill_aggregator": 5, "kill_subscriber": 3, "save": 5, "lose_frames": 3, "rest_fails": 3, "rest_late": 2, "rest_slow": 2,
-    "venue_down": 1, "disk_full": 2, "disk_slow": 2, "lose_file": 1, "damage_file": 1, "clock": 2, "press": 1, "little_room": 1, "begin_anew": 1, "die_with_gap": 3,
+    "venue_down": 1, "disk_full": 2, "disk_slow": 2, "lose_file": 1, "damage_file": 1, "clock": 2, "press": 1, "little_room": 1, "begin_anew": 1, "die_with_gap": 3, "starve": 2, "cut": 2,
 }  # fmt: skip
 """How often each step is taken."""
 

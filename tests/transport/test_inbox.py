@@ -106,3 +106,15 @@ def test_without_an_answer_of_its_own_it_knows_no_topics() -> None:
     inbox = Inbox(lambda *_: None)
     inbox.on_bundle(ONE, [])
     assert inbox.on_hello(bundle_protocol.WorkerHello(1, {})) == bundle_protocol.Welcome(0, {})
+
+
+def test_a_worker_that_sends_again_what_was_taken_is_not_challenged_meanwhile() -> None:
+    desk = Desk()
+    desk.hello(ONE)
+    for number in (1, 2, 3):
+        desk.bundle(ONE, number)
+    desk.hello(ONE)
+    desk.ping(ONE, 0)
+    assert not desk.inbox.wrong
+    desk.ping(ONE, 4)
+    assert desk.inbox.wrong == {ONE}
