@@ -16,6 +16,7 @@ from k2workers.continuity import renumbered
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Heartbeat, Reset
 from k2workers.supervision.control_messages import BooksKept
 from k2workers.transport.publisher import Publisher
+from k2workers.transport.reassembly import Lost
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BOOK
@@ -133,6 +134,13 @@ async def test_what_was_lost_on_the_way_leaves_no_book(feed: Feed) -> None:
     feed.send(diff(14))
     await until(lambda: feed.books.lost == 1)
     assert feed.place() is None
+
+
+async def test_a_loss_after_which_nothing_comes_leaves_no_book_either(feed: Feed) -> None:
+    feed.send(book(11))
+    await until(lambda: feed.place() is not None)
+    feed.books.take(Lost(T, 2, 2, 12, 13))
+    assert (feed.place(), feed.books.lost) == (None, 1)
 
 
 async def test_a_joiner_gets_all_books_of_a_prefix(feed: Feed) -> None:

@@ -70,6 +70,15 @@ def test_a_joiner_gets_a_book_first_and_the_changes_that_continue_it() -> None:
     assert (state.book_questions(10**12), state.counters.books, state.waiting) == ([], 1, False)
 
 
+def test_a_book_of_another_life_is_none() -> None:
+    state = joiner()
+    state.take(frame(7, diff(70, 71)), 0)
+    assert not state.book(frame(7, book(71), epoch=2), 0)
+    assert handed(state) == []
+    assert state.book(frame(7, book(71)), 0)
+    assert handed(state) == [book(71)]
+
+
 def test_a_quiet_topic_gets_its_book_at_the_join() -> None:
     state = joiner()
     state.enter(1)

@@ -25,7 +25,7 @@ ROWS = (
         "a book of another life is taken",
         "        if header.epoch != self.epoch or header.schema not in SNAPSHOT_SCHEMAS:",
         "        if header.schema not in SNAPSHOT_SCHEMAS:",
-        "transport/test_books_server.py::test_books_of_another_life_are_asked_for_again",
+        "test_a_book_of_another_life_is_none",
     ),
     book_reassembly(
         "a book that is behind is taken",
@@ -49,7 +49,7 @@ ROWS = (
         "a book is kept over a loss",
         "        if isinstance(item, Lost):\n            book.lose()",
         "        if isinstance(item, Lost):\n            pass",
-        "test_what_was_lost_on_the_way_leaves_no_book",
+        "test_a_loss_after_which_nothing_comes_leaves_no_book_either",
     ),
     books(
         "a book that is not whole is given away",

@@ -56,12 +56,6 @@ ROWS = (
         "test_what_waits_for_an_aggregator_at_the_end_is_handed_over",
     ),
     worker(
-        "a worker does not wait for the welcome",
-        "await self._await_welcome()",
-        "pass",
-        "test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
-    ),
-    worker(
         "silent streams are not asked for",
         "driver.on_silent = backfiller.probe",
         "pass",

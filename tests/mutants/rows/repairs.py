@@ -52,6 +52,12 @@ ROWS = (
         "        if False:\n            need.probe = None",
         "test_a_probe_asks_once_and_makes_nothing_void",
     ),
+    backfill_planner(
+        "what events wait for waits behind older holes",
+        "return _page(held or self.ranges, size)",
+        "return _page(self.ranges, size)",
+        "test_what_events_wait_for_is_asked_for_before_a_large_hole_that_was_announced",
+    ),
     repairs(
         "no probe of a topic's tail after an outage",
         "self.planner.probe(topic_index, newest_id + 1, newest_id + PROBE_IDS, now_ns)",
