@@ -15,8 +15,8 @@ from k2workers.child_settings import BooksSettings
 from k2workers.continuity import renumbered
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Heartbeat, Reset
 from k2workers.supervision.control_messages import BooksKept
+from k2workers.transport.deliveries import Lost
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.reassembly import Lost
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BOOK
