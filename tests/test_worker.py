@@ -168,6 +168,7 @@ def driver_of(worker: Worker) -> Driver:
 def fell_silent(worker: Worker) -> Driver:
     """Its topic counts as silent, and nobody else looks whether it is."""
     driver = driver_of(worker)
+    driver._look(time.monotonic_ns())
     driver._look_ns = 2**63
     driver.silence.silent.add(0)
     return driver
