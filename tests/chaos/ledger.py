@@ -51,6 +51,9 @@ class Chain:
             if not self.open.remove(first_id, last_id) and self.last_id is not None:
                 self._reach(first_id, last_id)
             self.given_up.add(first_id, last_id)
+        elif isinstance(event, Backfilled) and self.last_id is not None and first_id > self.last_id:
+            # Its gap was announced in a life that ended before this subscriber heard of it.
+            self.take_run(first_id, last_id)
         elif isinstance(event, Backfilled):
             # It fills a gap, or corrects what was told of ids that would not come.
             expected = sum(ids.remove(first_id, last_id) for ids in (self.open, self.lost, self.voids, self.given_up))

@@ -46,6 +46,7 @@ GOOD: list[tuple[str, list[Any]]] = [
     ),
     (BARS, [bar(1), bar(2, final=False), bar(2), gap(3 * S, 4 * S - 1), bar(4), Backfilled(bar(3))]),
     (TRADES, [trade(5), (6, 9), trade(10), Backfilled(trade(7))]),
+    (TRADES, [trade(5), Backfilled(trade(6)), trade(7)]),
     (BARS, [bar(1), (2 * S, 4 * S - 1), bar(4)]),
     (BARS, [bar(1), Void(2 * S, 3 * S - 1, 0), bar(3)]),
 ]
@@ -55,6 +56,7 @@ BAD: list[tuple[str, list[Any], str]] = [
     (TRADES, [trade(5), trade(6), trade(6)], "repeated 1"),
     (TRADES, [trade(5), gap(6, 6), trade(7), Backfilled(trade(6)), Backfilled(trade(6))], "repeated"),
     (TRADES, [trade(5), gap(7, 8)], "silent [(6, 6)]"),
+    (TRADES, [trade(5), Backfilled(trade(7)), trade(8)], "silent [(6, 6)]"),
     (TRADES, [trade(5), (7, 8)], "silent [(6, 6)]"),
     (BARS, [bar(1), bar(3)], "skipped silently"),
     (BARS, [bar(1), bar(2, final=False), bar(3)], "skipped silently"),
