@@ -121,6 +121,9 @@ class Rig:
         self.exchange = self._stack.enter_context(Program(*self._exchange_args))
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         await until(lambda: self.exchange.raw, "the exchange listening")
+        assert self.exchange.raw[0].startswith("embedded exchange"), "".join(
+            self.exchange.raw
+        )  # its port was taken meanwhile
         await self.control("stop_market")
         symbols = (await self.ask("status"))["symbols"]
         assigned = sharding.assign(
