@@ -121,6 +121,10 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     with contextlib.suppress(AssertionError):
         await until(lambda: not rig.observer.holes() and not rig.observer.ledger.open_gaps(), "", WHOLE_S)
     whole_s = time.monotonic() - begun_s
+    # While the market runs: streams that it lets fall silent at the end are rightly not ready for long.
+    with contextlib.suppress(AssertionError):
+        await until(rig.is_ready, "", WHOLE_S)
+    ready, gaps_open = await rig.is_ready(), await rig.gauge("k2_gaps_open")
     verdict = await rig.settle()
     sent, books = await rig.sent(), await rig.ask("books")
 
@@ -135,14 +139,13 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     await asyncio.sleep(2.0)  # for the last bars, and in which nothing may come again
     for reader in readers:
         await reader.end(signal.SIGTERM)
-    ready = await rig.is_ready()
     result: dict[str, Any] = {
         "aggregator_deaths": deaths.count,
         "with_gaps_open": deaths.with_gaps_open,
         "gaps_announced": rig.observer.gaps,
         "whole_s": round(whole_s, 1),
         "ready": ready,
-        "gaps_open": await rig.gauge("k2_gaps_open"),
+        "gaps_open": gaps_open,
         "readers": {},
         "failures": [],
     }

@@ -121,9 +121,8 @@ class Rig:
         self.exchange = self._stack.enter_context(Program(*self._exchange_args))
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         await until(lambda: self.exchange.raw, "the exchange listening")
-        assert self.exchange.raw[0].startswith("embedded exchange"), "".join(
-            self.exchange.raw
-        )  # its port was taken meanwhile
+        first_line = self.exchange.raw[0]  # an error if its port was taken meanwhile
+        assert first_line.startswith("embedded exchange"), first_line
         await self.control("stop_market")
         symbols = (await self.ask("status"))["symbols"]
         assigned = sharding.assign(
