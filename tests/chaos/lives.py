@@ -121,9 +121,13 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     with contextlib.suppress(AssertionError):
         await until(lambda: not rig.observer.holes() and not rig.observer.ledger.open_gaps(), "", WHOLE_S)
     whole_s = time.monotonic() - begun_s
+
     # While the market runs: streams that it lets fall silent at the end are rightly not ready for long.
+    async def at_rest() -> bool:
+        return await rig.is_ready() and not await rig.gauge("k2_gaps_open")  # metrics are a second behind
+
     with contextlib.suppress(AssertionError):
-        await until(rig.is_ready, "", WHOLE_S)
+        await until(at_rest, "", WHOLE_S)
     ready, gaps_open = await rig.is_ready(), await rig.gauge("k2_gaps_open")
     verdict = await rig.settle()
     sent, books = await rig.sent(), await rig.ask("books")
