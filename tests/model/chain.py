@@ -469,8 +469,10 @@ class Chain:
         known = self.aggregator.sequencer.positions()
         for topic, first_ns in self.published.items():
             worker = self.workers.get(self.shard_of[topic])
-            # Which bars were in a bundle that had to be forgotten nobody keeps in mind.
-            forgot = worker is not None and worker.outbox.counters.forgotten > 0 and topic.startswith("binance.kline")
+            # Bars and diffs in a bundle that had to be forgotten cannot be had again by their ids; that they are lost is told.
+            forgot = (
+                worker is not None and worker.outbox.counters.forgotten > 0 and not topic.startswith("binance.trade.")
+            )
             if topic not in known and (worker is None or worker.begun_ns >= first_ns or forgot):
                 self._excuse_all({topic})
 

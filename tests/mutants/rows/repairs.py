@@ -42,8 +42,8 @@ ROWS = (
     ),
     backfill_planner(
         "a topic whose request failed is never asked for again",
-        ("            need.asking = False\n            self._put_off"),
-        "            self._put_off",
+        "        need.asking = False\n        if not (need.ranges",
+        "        if not (need.ranges",
         "test_progress_asks_on_at_once_and_failure_backs_off",
     ),
     backfill_planner(
