@@ -105,7 +105,7 @@ class DroppedIds:
 
     def __init__(self) -> None:
         self._ranges: dict[str, list[tuple[int, int, int]]] = {}
-        """By topic (continuity number, first id, last id), as they were dropped. A lost ``Reset`` is an empty range."""
+        """By topic (continuity number, first id, last id), the oldest first. A lost ``Reset`` is an empty range."""
 
     def __bool__(self) -> bool:
         return bool(self._ranges)
@@ -122,10 +122,13 @@ class DroppedIds:
 
     def _add(self, topic: str, number: int, first_id: int, last_id: int) -> None:
         ranges = self._ranges.setdefault(topic, [])
-        if ranges and ranges[-1][0] == number and ranges[-1][2] + 1 >= first_id:
-            ranges[-1] = number, ranges[-1][1], max(last_id, ranges[-1][2])
+        at = len(ranges)  # what was refused is newer than what is forgotten after it
+        while at and is_before((number, last_id), (ranges[at - 1][0], ranges[at - 1][1])):
+            at -= 1
+        if at and ranges[at - 1][0] == number and ranges[at - 1][2] + 1 >= first_id:
+            ranges[at - 1] = number, min(first_id, ranges[at - 1][1]), max(last_id, ranges[at - 1][2])
         else:
-            ranges.append((number, first_id, last_id))
+            ranges.insert(at, (number, first_id, last_id))
 
     def forgive(self, acknowledged: Iterable[wire.Batch]) -> None:
         """What was dropped before these is named in the checkpoint that covers them."""

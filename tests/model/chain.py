@@ -406,7 +406,15 @@ class Chain:
             found.append(f"aggregator gaps_open {aggregator.sequencer.gaps_open}")
         for topic, truth in self.venue.sources.items():
             state = aggregator.sequencer.topics.get(topic)
-            if state is not None and isinstance(truth, Trades) and state.last_id != truth.newest and truth.made:
+            # That ids have begun anew shows with their next event, if it was dropped.
+            shows = self.all_have_gone_on or self.shard_of[topic] not in self.begun_anew
+            if (
+                shows
+                and state is not None
+                and isinstance(truth, Trades)
+                and state.last_id != truth.newest
+                and truth.made
+            ):
                 found.append(f"{topic} published up to {state.last_id} of {truth.newest}")
         for subscriber in self.subscribers:
             found += self._unsettled_subscriber(subscriber)

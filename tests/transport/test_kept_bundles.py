@@ -141,3 +141,12 @@ def test_a_gap_that_is_announced_again_does_not_move_a_topic_back() -> None:
     assert list(kept.open[T]) == [(5, 7)]
     ahead = before_kept(bundles, {T: (CHAIN.number, 7)}, {})
     assert ahead.reached == {T: (CHAIN.number, 4)}
+
+
+def test_what_is_forgotten_after_something_newer_was_refused_comes_before_it() -> None:
+    dropped = DroppedIds()
+    for first, last in ((9, 12), (1, 4), (5, 6)):
+        dropped.add([batch_of(T, [Gap(first, last, "", 0)])])
+    assert dropped.before(T) == (CHAIN.number, 0)
+    dropped.forgive([batch_of(T, [Gap(6, 6, "", 0)])])
+    assert dropped.before(T) == (CHAIN.number, 8)
