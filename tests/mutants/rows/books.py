@@ -85,7 +85,7 @@ ROWS = (
         "a side of a book grows without bound",
         "        if len(self.bids) > most or len(self.asks) > most:",
         "        if False:",
-        "test_past_the_bound_the_farthest_levels_go",
+        "test_the_nearest_levels_of_both_sides_stay",
     ),
     book_reassembly(
         "a book leaves out what those who have none are given",

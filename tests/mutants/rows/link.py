@@ -154,8 +154,8 @@ ROWS = (
     ),
     inbox(
         "a ping shows nothing",
-        ("            if bundle_protocol.number_of(first) >= known.expected:\n                self.wrong.add(worker)"),
-        "            pass",
+        "if bundle_protocol.number_of(first) >= known.expected:",
+        "if False:",
         "test_a_worker_in_the_wrong_place_is_challenged_at_a_pace",
     ),
     inbox(
