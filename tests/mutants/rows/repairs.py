@@ -54,8 +54,8 @@ ROWS = (
     ),
     backfill_planner(
         "what events wait for waits behind older holes",
-        "return _page(held or self.ranges, size)",
-        "return _page(self.ranges, size)",
+        "return _page(held or self.ranges, self.page)",
+        "return _page(self.ranges, self.page)",
         "test_what_events_wait_for_is_asked_for_before_a_large_hole_that_was_announced",
     ),
     repairs(
