@@ -61,6 +61,8 @@ class Chain:
         self.keep_bytes = KEEP_BYTES
         self.high_water_mark = 1_000
         self.line_number = 0
+        self.gone: set[str] = set()
+        """Topics of which something died with a worker, or had to be forgotten, that REST cannot bring by its id: that is told as lost."""
         self.begun_anew: set[int] = set()
         """Shards some of whose ids began anew. Only this life of their worker knows it until a checkpoint does: it does not die any more."""
         self.lives = 0
@@ -199,6 +201,7 @@ class Chain:
     def do_kill_worker(self, number: int) -> None:
         worker = self.workers.pop(number % 2, None) if number % 2 not in self.begun_anew else None
         if worker is not None:
+            self.gone.update(topic for topic in worker.index_of if topic.startswith("binance.depth."))
             queue = worker.to_aggregator
             arrives = number // 2 % (len(queue) + 1)
             self.orphans.append((worker.name, deque(list(queue)[:arrives])))
@@ -308,6 +311,8 @@ class Chain:
 
     def do_starve(self, number: int) -> None:
         """The aggregator is away for longer than a worker can keep what comes."""
+        if self.begun_anew:
+            return
         self.do_little_room(number)
         self.do_kill_aggregator(number)
         for turn in range(24):
@@ -348,8 +353,11 @@ class Chain:
         self.high_water_mark = 3 if self.high_water_mark == 1_000 else 1_000
 
     def do_little_room(self, number: int) -> None:
-        """From now on workers may keep little."""
+        """From now on workers may keep little. Not where ids have begun anew: what a forgotten ``Reset`` leaves behind is not judged here."""
+        if self.begun_anew:
+            return
         self.keep_bytes = 1_200 + number * 4
+        self.gone.update(topic for topic in self.topics if not topic.startswith("binance.trade."))
         for worker in self.workers.values():
             worker.outbox._keep_bytes = max(self.keep_bytes, worker.outbox.counters.kept_bytes)
 

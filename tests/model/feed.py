@@ -395,7 +395,7 @@ class ModelSubscriber:
                 continue
             # Batches of bars that were held behind a hole when a life ended count as lost, although the next life may bring their bars.
             held = isinstance(self.ledgers[topic], BarLedger) and given.count > 0
-            harmless = held or isinstance(self.ledgers[topic], TickerLedger) or not begun
+            harmless = held or topic in self.chain.gone or isinstance(self.ledgers[topic], TickerLedger) or not begun
             if not harmless and topic not in self.excused:
                 self.chain.finding(f"subscriber {self.number} was told {given}, and nothing excuses it")
 
