@@ -333,6 +333,8 @@ class Chain:
     def do_begin_anew(self, number: int) -> None:
         """The ids of some trades begin anew, and their worker says so, as it would once it had found out."""
         topic = self._topic(number)
+        if self.keep_bytes < KEEP_BYTES:
+            return
         source, worker = self.venue.sources[topic], self.workers.get(self.shard_of[topic])
         if (
             not isinstance(source, Trades)

@@ -210,6 +210,7 @@ class BarLedger(Ledger):
                     self.due = item.last_id + 1
         elif isinstance(item, GivenUp):
             self.open.remove(item.first_id, item.last_id)
+            self.lost.add(item.first_id, item.last_id)
             if self.due is not None and item.first_id <= self.due <= item.last_id:
                 self.due = item.last_id + 1
         elif isinstance(item, Backfilled):
