@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.model.chain import WEIGHTS, kind_of, live, script, shortest
 
-LIVES = 2_000
+LIVES = 1_200
 STEPS = st.tuples(
     st.sampled_from([name for name, weight in WEIGHTS.items() for _ in range(weight)]), st.integers(0, 239)
 )
@@ -29,7 +29,7 @@ def test_lives_of_a_random_script_hold() -> None:
             pytest.fail(f"life {seed}: {error}\nthe shortest script that shows it: {short}")
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=600)
 @given(st.lists(STEPS, max_size=40))
 def test_lives_that_hypothesis_looks_for_hold(steps: list[tuple[str, int]]) -> None:
     live(steps)
