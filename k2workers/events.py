@@ -238,7 +238,7 @@ class GivenUp(Event, frozen=True, array_like=True, gc=False):
 
 
 class Reset(Event, frozen=True, array_like=True, gc=False):
-    """The venue's ids of this topic begin anew: the last one of the old numbering, and the first one of the new.
+    """The venue's ids of this topic begin anew: the last one of the old numbering (-2: not known), and the first one of the new.
 
     Whatever was missing of the old ids stays missing.
     """

@@ -116,6 +116,7 @@ class Worker:
         )
         await self._await_welcome()
         intake.resume(self._published)
+        intake.told = self._welcomed.is_set()
         self._on_later_welcome = lambda: self._resume_late(intake, backfiller)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe

@@ -20,7 +20,7 @@ from k2workers.every import Every
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.rotation.policy import SILENT_STREAM
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import Holes, PublishedPosition
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import AnyControlMessage, Beat, BooksKept, Serve, StopNow, WeightAsked
@@ -88,7 +88,7 @@ class Around:
         assert self._bundle_receiver is not None
         self._bundle_receiver.acknowledge(self._bundle_receiver.taken())
 
-    def tell_holes(self, holes: bundle_protocol.Holes) -> None:
+    def tell_holes(self, holes: Holes) -> None:
         assert self._bundle_receiver is not None
         for worker in self._bundle_receiver.taken():
             self._bundle_receiver.tell_holes(worker, holes)
@@ -243,7 +243,7 @@ async def test_holes_that_the_aggregator_found_are_fetched(tmp_path: Path) -> No
         async with working(tmp_path, venue) as (around, _):
             await until(lambda: len(around.of(SCHEMA_OF[Trade])) > 5)
             first = around.batches[0].first_id
-            around.tell_holes({TOPIC: [(first + 1, first + 2)]})
+            around.tell_holes({TOPIC: (CHAIN.number, [(first + 1, first + 2)])})
             await until(lambda: around.of(LATE + SCHEMA_OF[Trade]))
             late = around.of(LATE + SCHEMA_OF[Trade])
             assert [event.first_id for batch in late for event in decode_batch(batch)] == [first + 1, first + 2]
@@ -264,7 +264,7 @@ async def test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wan
             venue.on_event = drop
             await until(lambda: around.of(SCHEMA_OF[Gap]))
             hello = await around.greeted_anew()
-    assert hello.open == {TOPIC: [(lost[0], lost[0])]}
+    assert hello.open == {TOPIC: (CHAIN.number, [(lost[0], lost[0])])}
     first_id = around.batches[0].first_id
     assert hello.dropped_after == {TOPIC: (CHAIN.number, first_id - 1)}, "nothing was acknowledged"
 

@@ -18,7 +18,7 @@ from k2workers.feed.message_block import MessageBlock
 from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
-from k2workers.sequencing.coverage import NOT_KNOWN, PublishedPosition, Reached
+from k2workers.sequencing.coverage import NOT_KNOWN, Holes, PublishedPosition, Reached
 from k2workers.sequencing.lane import Lane, Verdict
 from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.monotone_lane import MonotoneLane
@@ -60,6 +60,8 @@ class Intake:
         """Indexes of topics that may lack something; the backfiller removes those that do not."""
         self.refused = False
         """Whether a refused bundle still waits to be announced: nobody takes what a backfill would bring."""
+        self.told = True
+        """Whether somebody has told what was published before this shard began; false if it had to begin without."""
         self.begun: dict[str, Reached] = {}
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
         self.on_incomplete: Callable[[], None] = lambda: None
@@ -133,17 +135,22 @@ class Intake:
         self._grow()
 
     def resume_late(self, positions: Mapping[str, PublishedPosition]) -> bool:
-        """Continue those topics of which nothing has come yet; call it with every later word of what was published. Whether there are any.
+        """What was published is told after topics have begun; call it with every later word of it. Whether any topic goes on from there.
 
-        Of the others all that counts is in which numbering they were published, if that is a later one.
+        Those do of which nothing has come yet. Of the others it only counts in which numbering they were published.
         """
-        resumed = False
+        resumed, self.told, was_told = False, True, self.told
         for topic_index, lane in enumerate(self.lanes):
             published = positions.get(lane.topic)
-            if published is None or lane.topic in self.begun:
+            if published is None:
                 continue
             number = _as_in(published, self._continuity_numbers[topic_index])
-            if lane.newest_id is None:
+            if lane.topic in self.begun:
+                if not was_told and numberings_ahead(number, self._continuity_numbers[topic_index]) >= 0:
+                    # Our count began without the numberings before: what we took for one of them is the next one.
+                    number = self._continuity_numbers[topic_index] = renumbered(number)
+                    self.begun[lane.topic] = number, self.begun[lane.topic][1]
+            elif lane.newest_id is None:
                 lane.resume(published)
                 self._continuity_numbers[topic_index] = number
                 resumed = True
@@ -158,25 +165,36 @@ class Intake:
         self.codec.add(specs)
         self._grow()
 
-    def reopen(self, holes: Mapping[str, Sequence[Range]]) -> None:
-        """Ids, by topic, that left here and were lost before the aggregator, which has announced them as gaps: fetch them again."""
-        for topic_index, lane in enumerate(self.lanes):
-            ranges = holes.get(lane.topic, ())
+    def reopen(self, holes: Holes) -> None:
+        """Ids that left here and were lost before the aggregator, which has announced them as gaps: fetch them again."""
+        for topic_index, ranges in self._of_our_numbering(holes):
             for first_id, last_id in ranges:
-                # What is beyond never left here: the aggregator speaks of ids before they began anew.
-                if lane.last_id is not None and first_id <= lane.last_id:
-                    lane.reopen(first_id, min(last_id, lane.last_id), time.time_ns())
-            if ranges:
-                self._mark_incomplete(topic_index)
-                self._flush_ready(topic_index)
+                self.lanes[topic_index].reopen(first_id, last_id, time.time_ns())
+            self._mark_incomplete(topic_index)
+            self._flush_ready(topic_index)
 
-    def announce(self, holes: Mapping[str, Sequence[Range]]) -> None:
-        """Ids, by topic, that left here and were lost behind the aggregator: nobody has announced them."""
-        for topic_index, lane in enumerate(self.lanes):
-            for first_id, last_id in holes.get(lane.topic, ()):
-                lane.want_again(first_id, last_id, time.time_ns())
-                self._dirty[topic_index] = lane
+    def announce(self, holes: Holes) -> None:
+        """Ids that left here and were lost behind the aggregator: nobody has announced them."""
+        for topic_index, ranges in self._of_our_numbering(holes):
+            for first_id, last_id in ranges:
+                self.lanes[topic_index].want_again(first_id, last_id, time.time_ns())
+            self._dirty[topic_index] = self.lanes[topic_index]
         self.flush()
+
+    def _of_our_numbering(self, holes: Holes) -> list[tuple[int, list[Range]]]:
+        """The ids that can still be had, by topic index: not those from before the ids began anew, which may just have happened."""
+        found = []
+        for topic_index, lane in enumerate(self.lanes):
+            if lane.topic in holes:
+                number, ranges = holes[lane.topic]
+                if not numberings_ahead(self._numbering(topic_index), number):
+                    found.append((topic_index, ranges))
+        return found
+
+    def _numbering(self, topic_index: int) -> int:
+        """The continuity number of the ids that come now: its numbering may not have been pushed yet."""
+        unsent = sum(isinstance(event, Reset) for event in self.lanes[topic_index].ready)
+        return renumbered(self._continuity_numbers[topic_index], unsent)
 
     def begin_anew(self, topic_index: int, first_new_id: int) -> None:
         """The venue's ids of this topic begin anew with this one, lower than those before: the next events are no copies.
@@ -206,9 +224,13 @@ class Intake:
                 found[lane.topic] = number, lane.last_id if unsent is None else unsent.last_old_id
         return found
 
-    def open_gaps(self) -> dict[str, list[Range]]:
-        """The ids, by topic, that were announced as missing and are still hoped for."""
-        return {lane.topic: list(lane.open) for lane in self.lanes if lane.open}
+    def open_gaps(self) -> Holes:
+        """The ids that were announced as missing and are still hoped for."""
+        return {
+            lane.topic: (self._numbering(topic_index), list(lane.open))
+            for topic_index, lane in enumerate(self.lanes)
+            if lane.open
+        }
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""

@@ -59,8 +59,10 @@ class BookLane(ChainLane):
         self._await_snapshot()
 
     def reopen(self, first_id: int, last_id: int, at_ns: int) -> None:
+        known = list(self.open)
         super().reopen(first_id, last_id, at_ns)
-        self._await_snapshot()
+        if list(self.open) != known:  # else we were only told again, and the book that heals it is on its way
+            self._await_snapshot()
 
     def take_back(self, events: Iterable[Event]) -> None:
         super().take_back(events)

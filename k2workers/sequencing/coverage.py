@@ -36,6 +36,9 @@ FINAL_NS = 2**63 - 1
 Reached = tuple[int, int]
 """The continuity number of a topic, and its last id. An id says nothing without its numbering, which the number holds."""
 
+Holes = dict[str, tuple[int, list[Range]]]
+"""By topic: the continuity number, for its numbering, and the ids that did not come."""
+
 _HIGHEST_ID = 2**63 - 1
 
 NOT_KNOWN = -1

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from k2workers import wire
 from k2workers.continuity import RECORDS, numberings_ahead, renumbered
@@ -21,6 +21,7 @@ from k2workers.events import (
     DATA_SCHEMAS,
     RESET_SCHEMA,
     SNAPSHOT_SCHEMAS,
+    Backfilled,
     Event,
     Gap,
     GivenUp,
@@ -33,13 +34,13 @@ from k2workers.sequencing.coverage import (
     NOT_KNOWN,
     ChainStep,
     Coverage,
+    Holes,
     PublishedPosition,
     Reached,
     chain_step,
     is_before,
     next_id_before,
 )
-from k2workers.sequencing.ranges import Range
 from k2workers.wire import Batch
 
 _NO_EVENTS = ANNOUNCEMENT_SCHEMAS | SNAPSHOT_SCHEMAS
@@ -114,7 +115,7 @@ class Sequencer:
         self.old_events = 0
         self._due: list[TopicState] = []
         """Topics with something to publish."""
-        self.found_holes: dict[str, list[Range]] = {}
+        self.found_holes: Holes = {}
         """Holes that were found here, announced as gaps, and that no worker knows of yet; the caller reports them and clears this."""
         self._begun: dict[str, Reached] = {}
         """The continuity number and first id of numberings that workers have begun."""
@@ -139,16 +140,15 @@ class Sequencer:
         self,
         sent_from: Mapping[str, Reached],
         dropped_after: Mapping[str, Reached],
-        open_gaps: Mapping[str, Iterable[Range]],
+        open_gaps: Holes,
         begun: Mapping[str, Reached],
     ) -> None:
-        """A worker will send everything after the ids of ``sent_from``, by topic, and what it gets of ``open_gaps``.
+        """A worker says where its topics stood before what it will send; it counts for those that this life has not published yet.
 
-        A topic that was not published yet in this life restarts from there if an earlier life is known to have been
-        further: what it published last may not have reached anybody. If that life was not as far, the worker is to send what lies between
-        as well. Of those in ``dropped_after`` the worker lacks something
-        after that id: it counts only if nothing better is known, and the next batch shows the hole. ``begun`` are the first
-        ids of numberings that began while the worker lived, should their ``Reset`` be among what it lacks.
+        ``sent_from``: everything after these ids will come. So the topic goes back to there, if the checkpoint is further: what was
+        published last may not have reached anybody. If the checkpoint is not as far, it stays: what lies between is a hole. ``dropped_after``:
+        the same, but something after these ids is lacking, so they count only if no checkpoint knows the topic. ``open_gaps`` may still
+        be filled. ``begun``: with which id each numbering began that began in the worker's life, should its ``Reset`` be lacking.
         """
         self._begun.update(begun)
         for topic, reached in sent_from.items():
@@ -160,14 +160,13 @@ class Sequencer:
             state = self._state(topic)
             if state.last_id == NO_ID:
                 state.restart(*reached)
-        for topic, ranges in open_gaps.items():
+        for topic, (number, ranges) in open_gaps.items():
             state = self._state(topic)
-            number, _ = sent_from.get(topic) or dropped_after.get(topic) or (NOT_KNOWN, NO_ID)
-            if state.sequence or (number != NOT_KNOWN and numberings_ahead(number, state.continuity_number)):
-                continue
-            for first_id, last_id in ranges:
+            claimed = topic in sent_from or topic in dropped_after
+            other = state.continuity_number != NOT_KNOWN and numberings_ahead(number, state.continuity_number) != 0
+            for first_id, last_id in () if state.sequence or other else ranges:
                 # What was announced after the id from which the topic restarts will be announced again.
-                state.open.add(first_id, last_id if number == NOT_KNOWN else min(last_id, state.last_id))
+                state.open.add(first_id, min(last_id, state.last_id) if claimed else last_id)
 
     def take(self, batch: Batch, now_ns: int) -> None:
         """Take what was not published before of a batch; ``now_ns`` is wall-clock time. Raises WireError for damaged events."""
@@ -228,8 +227,11 @@ class Sequencer:
         """What of the batch was not published yet; the rare case in which events are decoded here."""
         events = [new for event in wire.decode_batch(batch) if (new := state.admit(event)) is not None]
         self.old_events += batch.count - len(events)
-        for _, run in itertools.groupby(events, type):  # some of them may fill a gap
+        for event_type, run in itertools.groupby(events, type):  # some of them may fill a gap
+            last_id = state.last_id
             self._pass(wire.batch_of(batch.topic, list(run), batch.continuity), state)
+            if event_type is Backfilled:
+                state.last_id = last_id  # what fills a gap does not show how far its topic is
 
     def _announcements(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         """Gaps and Voids: ahead of later ids, or (Voids) for gaps announced before. The ids between two of them belong to neither."""
@@ -272,6 +274,7 @@ class Sequencer:
 
     def _begin_anew(self, batch: Batch, state: TopicState, now_ns: int) -> None:
         """The batch is the first of its numbering. Without its ``Reset``, which was lost, there is one from here."""
+        is_next = state.continuity_number == NOT_KNOWN or renumbered(state.continuity_number) == batch.continuity
         if batch.schema == RESET_SCHEMA:
             reset = wire.decode_batch(batch)[0]
             assert isinstance(reset, Reset)
@@ -279,19 +282,19 @@ class Sequencer:
             number, first_new_id = self._begun.get(batch.topic, (NOT_KNOWN, NO_ID))
             if number != batch.continuity:
                 first_new_id = next_id_before(batch.schema, batch.first_id, batch.last_id)
-            reset = Reset(state.last_id, first_new_id, now_ns)
-        is_next = renumbered(state.continuity_number) == batch.continuity
+            reset = Reset(state.last_id if is_next else NO_ID, first_new_id, now_ns)
         if is_next and state.chained and NO_ID != state.last_id < reset.last_old_id:
             # It is nobody's to fill: no worker is told.
             self._announce_gap(Gap(state.last_id + 1, reset.last_old_id, BETWEEN_WORKERS, now_ns), state)
         state.begin_anew(batch.continuity, reset.first_new_id)
+        self.found_holes.pop(state.topic, None)  # nobody can fill them any longer
         self.resets += 1
         self._put(wire.batch_of(batch.topic, [reset], batch.continuity), state)
 
     def _find_gap(self, next_id: int, state: TopicState, now_ns: int) -> None:
         """Announce the ids between what was taken and this one."""
         gap = Gap(state.next_id, next_id - 1, BETWEEN_WORKERS, now_ns)
-        self.found_holes.setdefault(state.topic, []).append((gap.first_id, gap.last_id))
+        self.found_holes.setdefault(state.topic, (state.continuity_number, []))[1].append((gap.first_id, gap.last_id))
         self._announce_gap(gap, state)
 
     def _announce_gap(self, gap: Gap, state: TopicState) -> None:

@@ -15,8 +15,7 @@ import struct
 import msgspec
 
 from k2workers import wire
-from k2workers.sequencing.coverage import PublishedPosition, Reached
-from k2workers.sequencing.ranges import Range
+from k2workers.sequencing.coverage import Holes, PublishedPosition, Reached
 
 BUNDLE = b"B"
 """Worker: a number, and after it in the same frame the bundle (``wire.encode_bundle``)."""
@@ -29,7 +28,7 @@ WELCOME = b"W"
 ACK = b"A"
 """Aggregator: number of the last bundle that need not be kept."""
 HOLES = b"G"
-"""Aggregator: one more frame, the holes it found in this worker's topics: topic → id ranges."""
+"""Aggregator: one more frame, the holes it found in this worker's topics (``Holes``)."""
 CHALLENGE = b"?"
 """Aggregator: who are you, and where do you stand?"""
 
@@ -52,7 +51,7 @@ class WorkerHello(msgspec.Struct, frozen=True):
     first_number: int
     acknowledged: dict[str, Reached]
     dropped_after: dict[str, Reached] = {}
-    open: dict[str, list[Range]] = {}
+    open: Holes = {}
     begun: dict[str, Reached] = {}
 
 
@@ -62,8 +61,6 @@ class Welcome(msgspec.Struct, frozen=True):
     epoch: int
     positions: dict[str, PublishedPosition]
 
-
-Holes = dict[str, list[Range]]
 
 encode = msgspec.msgpack.Encoder().encode
 decode_hello = msgspec.msgpack.Decoder(WorkerHello).decode

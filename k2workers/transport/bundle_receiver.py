@@ -9,6 +9,7 @@ import msgspec
 import structlog
 import zmq
 
+from k2workers.sequencing.coverage import Holes
 from k2workers.transport import bundle_protocol
 from k2workers.transport.inbox import Inbox
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, bind, open_socket
@@ -79,7 +80,7 @@ class BundleReceiver:
         self._inbox.acknowledge(numbers)
         self._watcher.kick()  # a send may swallow the sign that something has come
 
-    def tell_holes(self, worker: bytes, holes: bundle_protocol.Holes) -> None:
+    def tell_holes(self, worker: bytes, holes: Holes) -> None:
         """See ``Inbox.tell_holes``."""
         _log.warning("holes_found", worker=worker.decode(errors="replace"), holes=holes)
         self._inbox.tell_holes(worker, holes)

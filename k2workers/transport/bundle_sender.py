@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
 import zmq
 
 from k2workers.every import Every
-from k2workers.sequencing.coverage import Reached
-from k2workers.sequencing.ranges import Range
+from k2workers.sequencing.coverage import Holes, Reached
 from k2workers.transport import bundle_protocol
 from k2workers.transport.outbox import Outbox
 from k2workers.transport.sockets import Context, SocketWatcher, connect, open_socket
@@ -69,11 +68,11 @@ class BundleSender:
         self,
         *,
         reached: Callable[[], Mapping[str, Reached]] = dict,
-        open_gaps: Callable[[], Mapping[str, Sequence[Range]]] = dict,
+        open_gaps: Callable[[], Holes] = dict,
         begun: Callable[[], Mapping[str, Reached]] = dict,
         on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None,
-        on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None,
-        on_forgotten: Callable[[bundle_protocol.Holes], object] = lambda _: None,
+        on_holes: Callable[[Holes], object] = lambda _: None,
+        on_forgotten: Callable[[Holes], object] = lambda _: None,
     ) -> None:
         """Say hello and begin to watch; call once, inside the running loop. The arguments are those of ``Outbox``."""
         outbox = self._outbox

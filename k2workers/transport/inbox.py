@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from k2workers.sequencing.coverage import Holes
 from k2workers.transport import bundle_protocol
 from k2workers.wire import Batch
 
@@ -87,7 +88,7 @@ class Inbox:
             if worker in self._links:
                 self._send(worker, bundle_protocol.numbered(bundle_protocol.ACK, number))
 
-    def tell_holes(self, worker: bytes, holes: bundle_protocol.Holes) -> None:
+    def tell_holes(self, worker: bytes, holes: Holes) -> None:
         """Tell a worker which ids of its topics never came."""
         self._send(worker, bundle_protocol.HOLES, bundle_protocol.encode(holes))
 

@@ -18,8 +18,8 @@ from k2workers.events import (
     Gap,
     covered_ids,
 )
-from k2workers.sequencing.coverage import NOT_KNOWN, PublishedPosition, Reached, is_before
-from k2workers.sequencing.ranges import IdRanges, Range
+from k2workers.sequencing.coverage import NOT_KNOWN, Holes, PublishedPosition, Reached, is_before
+from k2workers.sequencing.ranges import IdRanges
 
 _AHEAD = DATA_SCHEMAS | {SCHEMA_OF[Gap]}
 """Batches whose ids come after all earlier ones of their topic."""
@@ -28,34 +28,36 @@ _AHEAD = DATA_SCHEMAS | {SCHEMA_OF[Gap]}
 class BeforeKept(msgspec.Struct, frozen=True):
     """By topic: ``reached`` before the oldest bundle that is kept; ``open``, the announced ids that were filled since or are still wanted.
 
-    ``renumbered`` are the topics whose ids began anew in what is kept. It stays right while bundles are only added.
+    ``open`` has the numbering of its ids beside them. It stays right while bundles are only added.
     """
 
     reached: dict[str, Reached]
-    open: dict[str, IdRanges]
-    renumbered: set[str]
+    open: dict[str, tuple[int, IdRanges]]
 
-    def unknown_to_us(self, published: Mapping[str, PublishedPosition]) -> dict[str, list[Range]]:
+    def unknown_to_us(self, published: Mapping[str, PublishedPosition]) -> Holes:
         """Of the ids that an aggregator has announced and not published, those that nothing kept will fill and that are not wanted."""
-        found = {}
-        for topic, last_id, position in self._comparable(published):
+        found: Holes = {}
+        for topic, (number, last_id), position in self._comparable(published):
             missing = IdRanges((first, min(last, last_id)) for first, last in position.open)
-            for known in self.open.get(topic, ()):
-                missing.remove(*known)
+            known_in, known = self.open.get(topic, (number, IdRanges()))
+            for first, last in () if numberings_ahead(known_in, number) else known:
+                missing.remove(first, last)
             if missing:
-                found[topic] = list(missing)
+                found[topic] = number, list(missing)
         return found
 
-    def forgotten(self, published: Mapping[str, PublishedPosition]) -> dict[str, list[Range]]:
+    def forgotten(self, published: Mapping[str, PublishedPosition]) -> Holes:
         """The ids that were published and that an aggregator knows nothing of, because its checkpoint is older than they are."""
         return {
-            topic: [(position.last_id + 1, last_id)]
-            for topic, last_id, position in self._comparable(published)
+            topic: (number, [(position.last_id + 1, last_id)])
+            for topic, (number, last_id), position in self._comparable(published)
             if position.last_id < last_id
         }
 
-    def _comparable(self, published: Mapping[str, PublishedPosition]) -> Iterator[tuple[str, int, PublishedPosition]]:
-        """The topics of which an aggregator knows the ids that could be fetched now: topic, last id here, position there.
+    def _comparable(
+        self, published: Mapping[str, PublishedPosition]
+    ) -> Iterator[tuple[str, Reached, PublishedPosition]]:
+        """The topics of which an aggregator knows ids of the numbering in which we were: topic, place here, position there.
 
         Those without a chain, of any shard, are as far as the aggregator says.
         """
@@ -63,41 +65,42 @@ class BeforeKept(msgspec.Struct, frozen=True):
             reached = self.reached.get(topic)
             if reached is None:
                 if position.continuity != NOT_KNOWN and not Continuity.of(position.continuity).chained:
-                    yield topic, position.last_id, position
-            elif topic not in self.renumbered and (
-                position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, reached[0])
-            ):
-                yield topic, reached[1], position
+                    yield topic, (position.continuity, position.last_id), position
+            elif position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, reached[0]):
+                yield topic, reached, position
 
 
-def before_kept(
-    bundles: Sequence[memoryview], reached: Mapping[str, Reached], open_gaps: Mapping[str, Iterable[Range]]
-) -> BeforeKept:
+def before_kept(bundles: Sequence[memoryview], reached: Mapping[str, Reached], open_gaps: Holes) -> BeforeKept:
     """Where topics stood before these encoded bundles, the oldest first; ``reached`` and ``open_gaps`` are as of now."""
     before = dict(reached)
-    still_open = {topic: IdRanges(ranges) for topic, ranges in open_gaps.items()}
-    began_anew = set()
+    still_open = {topic: (number, IdRanges(ranges)) for topic, (number, ranges) in open_gaps.items()}
     for bundle in reversed(bundles):
         for batch in reversed(wire.decode_bundle(bundle)):
-            here = batch.continuity, batch.last_id
             if batch.schema in DATA_SCHEMAS:
                 if batch.topic in before:
                     before[batch.topic] = batch.continuity, batch.first_id - 1
             elif batch.schema == RESET_SCHEMA:
-                began_anew.add(batch.topic)
                 still_open.pop(batch.topic, None)
                 if batch.topic in before:
                     before[batch.topic] = renumbered(batch.continuity, -1), batch.first_id
-            elif batch.schema in ANNOUNCEMENT_SCHEMAS and before.get(batch.topic) == here:
-                before[batch.topic] = (
-                    batch.continuity,
-                    batch.first_id - 1,
-                )  # one that continued its topic; others are about ids before
-            elif batch.schema > LATE or (batch.schema in ANNOUNCEMENT_SCHEMAS and batch.schema != SCHEMA_OF[Gap]):
-                filled = still_open.setdefault(batch.topic, IdRanges())
-                for event in wire.decode_batch(batch):
-                    filled.add(*covered_ids(event.event if isinstance(event, Backfilled) else event))
-    return BeforeKept(before, still_open, began_anew)
+            elif batch.schema > LATE or batch.schema in ANNOUNCEMENT_SCHEMAS:
+                _step_back(batch, before, still_open)
+    return BeforeKept(before, still_open)
+
+
+def _step_back(batch: wire.Batch, before: dict[str, Reached], still_open: dict[str, tuple[int, IdRanges]]) -> None:
+    """Before this batch of announcements or late events: what did not continue its topic was about ids that were open."""
+    number, topic = batch.continuity, batch.topic
+    for event in reversed(wire.decode_batch(batch)):
+        first_id, last_id = covered_ids(event.event if isinstance(event, Backfilled) else event)
+        if not isinstance(event, Backfilled) and before.get(topic) == (number, last_id):
+            before[topic] = number, first_id - 1
+        elif not isinstance(event, Gap):
+            known_in, filled = still_open.get(topic, (number, IdRanges()))
+            if numberings_ahead(known_in, number):
+                filled = IdRanges()
+            filled.add(first_id, last_id)
+            still_open[topic] = number, filled
 
 
 class DroppedIds:

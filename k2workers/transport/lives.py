@@ -133,13 +133,16 @@ class Lives:
         self._forget_doubted(header.topic, state)
         reset, missing = events[0], None
         is_next = state.continuity_number == NOT_KNOWN or renumbered(state.continuity_number) == header.continuity
+        unknown = not is_next and state.renewed
         if not isinstance(reset, Reset):
-            is_next = False
+            is_next, unknown = False, state.renewed
             first_new_id = next_id_before(header.schema, header.first_id, header.last_id)
             reset = Reset(state.last_id, first_new_id, header.publish_ns)
+        elif reset.last_old_id == NO_ID:
+            unknown = state.last_id != NO_ID
         elif is_next and NO_ID != state.last_id < reset.last_old_id:
             missing = state.last_id + 1, reset.last_old_id
-        if state.chained and (missing is not None or (state.renewed and not is_next)):
+        if state.chained and (missing is not None or unknown):
             self._lose(header.topic, state, NO_SEQUENCES, missing)
         before = state.position_fields()
         state.begin_anew(header.continuity, reset.first_new_id)

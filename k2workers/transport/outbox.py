@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from k2workers import wire
-from k2workers.sequencing.coverage import Reached, is_before
-from k2workers.sequencing.ranges import Range
+from k2workers.sequencing.coverage import Holes, Reached, is_before
 from k2workers.transport import bundle_protocol
 from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept
 from k2workers.wire import SendOutcome
@@ -64,15 +63,15 @@ class Outbox:
         """Whether nothing is taken any longer."""
         self.reached: Callable[[], Mapping[str, Reached]] = dict
         """Tells the numbering and last venue id pushed of each chained topic."""
-        self.open_gaps: Callable[[], Mapping[str, Sequence[Range]]] = dict
+        self.open_gaps: Callable[[], Holes] = dict
         """Tells what was announced as missing and may still be pushed."""
         self.begun: Callable[[], Mapping[str, Reached]] = dict
         """Tells the first ids of numberings that have begun."""
         self.on_welcome: Callable[[bundle_protocol.Welcome], object] = lambda _: None
         """Called with every greeting of an aggregator."""
-        self.on_holes: Callable[[bundle_protocol.Holes], object] = lambda _: None
+        self.on_holes: Callable[[Holes], object] = lambda _: None
         """Called with ids that an aggregator found missing."""
-        self.on_forgotten: Callable[[bundle_protocol.Holes], object] = lambda _: None
+        self.on_forgotten: Callable[[Holes], object] = lambda _: None
         """Called with ids that were published and that a new aggregator has not announced: its checkpoint is older than they are."""
         self._send = send
         self._later = later
@@ -167,7 +166,7 @@ class Outbox:
                 dropped_after[topic] = (
                     reached if before_dropped is None or is_before(reached, before_dropped) else before_dropped
                 )
-        still_open = {topic: list(ranges) for topic, ranges in self._before_kept.open.items()}
+        still_open = {topic: (number, list(ranges)) for topic, (number, ranges) in self._before_kept.open.items()}
         first = self._kept[0].number if self._kept else self._number + 1
         hello = bundle_protocol.WorkerHello(first, acknowledged, dropped_after, still_open, dict(self.begun()))
         self._send(bundle_protocol.HELLO, bundle_protocol.encode(hello))

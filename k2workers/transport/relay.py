@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import Holes, PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport import bundle_protocol
 from k2workers.transport.ring import ReplayRing
@@ -42,7 +42,7 @@ class Links(Protocol):
     def acknowledge(self, numbers: Mapping[bytes, int]) -> None:
         """Tell each worker that its bundles up to this number need not be kept."""
 
-    def tell_holes(self, worker: bytes, holes: bundle_protocol.Holes) -> None:
+    def tell_holes(self, worker: bytes, holes: Holes) -> None:
         """Tell a worker which ids of its topics never came."""
 
 
@@ -95,6 +95,8 @@ class Relay:
         self._writer = writer
         self._send = send
         self._moments: deque[_Moment] = deque(maxlen=MOMENTS)
+        self._told: dict[bytes, Holes] = {}
+        """By worker, the holes that it was told of and that were open when we looked last."""
 
     def hello(self, hello: bundle_protocol.WorkerHello) -> bundle_protocol.Welcome:
         """A worker says hello: note from which ids on it will send, and answer where every topic stands."""
@@ -113,6 +115,10 @@ class Relay:
         if sequencer.found_holes:
             holes, sequencer.found_holes = sequencer.found_holes, {}
             self._links.tell_holes(worker, holes)
+            told = self._told.setdefault(worker, {})
+            for topic, (number, ranges) in holes.items():
+                earlier, known = told.get(topic, (number, []))
+                told[topic] = number, [*(known if earlier == number else ()), *ranges]
 
     def publish(self, wall_ns: int, now_ns: int) -> None:
         """Number and publish what was taken since the last call (wall-clock and monotonic time)."""
@@ -125,7 +131,11 @@ class Relay:
         self.batches += len(published)
 
     def checkpoint(self, now_ns: int) -> None:
-        """Write where every topic stood a while ago (see ``KEEP_NS``); workers need not keep what it covers once it is written."""
+        """Write where every topic stood a while ago (see ``KEEP_NS``); workers need not keep what it covers once it is written.
+
+        Workers are told again of holes that are still open: the first word may have been lost with a connection.
+        """
+        self._tell_again()
         self._moments.append(_Moment(now_ns, self._sequencer.positions(), self._links.taken()))
         if self._writer.busy:
             return
@@ -135,3 +145,17 @@ class Relay:
         if due is not None:
             covered = due.taken
             self._writer.save(self._sequencer.epoch, due.positions, lambda: self._links.acknowledge(covered))
+
+    def _tell_again(self) -> None:
+        for worker, told in list(self._told.items()):
+            holes: Holes = {}
+            for topic, (number, ranges) in told.items():
+                state = self._sequencer.topics[topic]
+                still = [part for first, last in ranges for part in state.open.within(first, last)]
+                if still and state.continuity_number == number:
+                    holes[topic] = number, still
+            if holes:
+                self._told[worker] = holes
+                self._links.tell_holes(worker, holes)
+            else:
+                del self._told[worker]

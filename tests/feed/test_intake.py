@@ -99,7 +99,7 @@ def test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_in
     )  # fmt: skip
     intake.resume({A: PublishedPosition(9, [(3, 4)]), B: PublishedPosition(9, [])})
     assert intake.incomplete == {0}
-    intake.reopen({B: [(5, 6)]})
+    intake.reopen({B: (CHAIN.number, [(5, 6)])})
     assert intake.incomplete == {0, 1}
     assert [lane.wanted() for lane in intake.lanes] == [[(3, 4)], [(5, 6)]]
 
@@ -332,11 +332,11 @@ def test_a_topic_of_which_nothing_has_come_continues_what_is_told_late() -> None
 def test_ids_that_nobody_has_announced_are_announced_and_wanted() -> None:
     intake, pushed = late_intake()
     intake.resume_late({A: PublishedPosition(7, [])})
-    intake.announce({A: [(5, 7)], "unknown": [(1, 2)]})
+    intake.announce({A: (CHAIN.number, [(5, 7)]), "unknown": (CHAIN.number, [(1, 2)])})
     ((topic, gap),) = pushed
     assert isinstance(gap, Gap)
     assert (topic, gap.first_id, gap.last_id, gap.cause) == (A, 5, 7, "not sent")
-    assert intake.open_gaps() == {A: [(5, 7)]}
+    assert intake.open_gaps() == {A: (CHAIN.number, [(5, 7)])}
     assert 0 in intake.incomplete
 
 
@@ -345,7 +345,32 @@ def test_holes_among_ids_that_have_begun_anew_since_are_not_asked_for_as_new_one
     topic.offer(trade(107))
     topic.intake.begin_anew(0, 1)
     topic.offer(trade(1), trade(2))
-    topic.intake.reopen({A: [(101, 105)]})
-    assert topic.lane.wanted() == []
-    topic.intake.reopen({A: [(2, 105)]})
+    for told in (topic.intake.reopen, topic.intake.announce):
+        told({A: (CHAIN.number, [(1, 1), (101, 105)])})
+        assert (topic.lane.wanted(), topic.lane.ready) == ([], [])
+    topic.intake.reopen({A: (renumbered(CHAIN.number), [(2, 2)])})
     assert topic.lane.wanted() == [(2, 2)]
+
+
+def test_what_comes_after_a_reset_that_was_refused_is_of_the_new_ids() -> None:
+    topic = Refusing("trade")
+    topic.offer(trade(7), trade(9))
+    topic.outcome = SendOutcome.REFUSED
+    topic.intake.begin_anew(0, 1)
+    topic.intake.announce({A: (CHAIN.number, [(8, 8)])})
+    assert [type(event) for event in topic.lane.ready] == [Reset]
+    assert topic.intake.open_gaps() == {}
+    topic.offer(trade(1), trade(3), refused=True)
+    assert topic.intake.open_gaps() == {A: (renumbered(CHAIN.number), [(1, 3)])}
+
+
+@pytest.mark.parametrize(("known", "counts"), [(0, 1), (1, 2), (3, 4)])
+def test_who_began_without_being_told_counts_on_from_the_numbering_that_is_known(known: int, counts: int) -> None:
+    topic = Refusing("trade")
+    topic.intake.told = False
+    topic.offer(trade(500))
+    topic.intake.begin_anew(0, 1)
+    published = {A: PublishedPosition(400, [], renumbered(CHAIN.number, known))}
+    for _ in range(2):  # the second aggregator knows what the first one was sent, or less
+        assert not topic.intake.resume_late(published)
+        assert topic.intake.begun == {A: (renumbered(CHAIN.number, counts), 1)}

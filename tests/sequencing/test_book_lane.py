@@ -197,3 +197,16 @@ def test_a_hole_after_a_book_was_asked_for_wants_one_that_is_newer() -> None:
     lane.offer(diff(10, 11), 0, 0)
     assert lane.awaits_fetch
     assert not lane.offer_snapshot(book(8)), "between it and the next diff is a hole"
+
+
+def test_a_hole_of_which_a_lane_is_told_again_does_not_put_off_the_book_that_heals_it() -> None:
+    lane = BookLane("t")
+    lane.resume(PublishedPosition(10, [], whole=True))
+    lane.offer(diff(11, 12), 0, 0)
+    lane.reopen(11, 12, 0)
+    lane.offer(diff(13, 14), 0, 0)
+    for _ in range(3):
+        lane.reopen(11, 12, 0)
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(BookSnapshot(14, [], [], 0))
+    assert not lane.open

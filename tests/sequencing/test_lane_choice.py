@@ -139,7 +139,7 @@ def test_what_a_worker_loses_is_announced_where_ids_prove_it(kind: StreamKind) -
     given = pipeline.deliver()
     if kind.continuity.chained:
         assert given == [Gap(*missing_ids(kind, 2), BETWEEN_WORKERS, 9), after]
-        assert pipeline.sequencer.found_holes == {T: [missing_ids(kind, 2)]}
+        assert pipeline.sequencer.found_holes == {T: (pipeline.number, [missing_ids(kind, 2)])}
     else:
         assert given == [after]
         assert pipeline.sequencer.found_holes == {}

@@ -23,7 +23,7 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
+from k2workers.sequencing.coverage import MAX_CLOSED, NO_ID, PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN, KINDS
 from tests.support.batches import batch_of
@@ -150,7 +150,7 @@ def test_a_gap_or_void_that_was_told_before_is_trimmed_or_dropped() -> None:
     assert stamped(sequencer, Gap(4, 8, "", 0)) == [Gap(6, 8, "", 0)]
     assert stamped(sequencer, Void(9, 9, 0)) == [Void(9, 9, 0)]
     assert stamped(sequencer, Gap(12, 12, "", 0)) == [Gap(10, 11, "between workers", 9), Gap(12, 12, "", 0)]
-    assert sequencer.found_holes == {"t": [(10, 11)]}, "the worker does not know of this one"
+    assert sequencer.found_holes == {"t": (CHAIN.number, [(10, 11)])}, "the worker does not know of this one"
 
 
 def test_a_book_heals_its_topic_unless_it_is_older_than_what_was_published() -> None:
@@ -230,14 +230,14 @@ def test_neither_a_void_nor_a_gap_jumps_over_ids(announced: Event, *, restored: 
         sequencer.restore(earlier.positions())
     assert stamped(sequencer, announced) == [Gap(101, 150, "between workers", 9), announced]
     assert stamped(sequencer, trade(153)) == [trade(153)]
-    assert sequencer.found_holes == {"t": [(101, 150)]}
+    assert sequencer.found_holes == {"t": (CHAIN.number, [(101, 150)])}
 
 
 def test_a_worker_that_had_to_give_something_up_says_from_where_and_it_counts_if_nothing_better_is_known() -> None:
     sequencer = Sequencer(2)
     sequencer.restore({"known": PublishedPosition(9, [])})
     at = CHAIN.number, 4
-    sequencer.rewind({}, {"known": at, "new": at}, {"new": [(2, 3), (6, 6)]}, {})
+    sequencer.rewind({}, {"known": at, "new": at}, {"new": (CHAIN.number, [(2, 3), (6, 6)])}, {})
     assert stamped(sequencer, trade(11), topic="known") == [Gap(10, 10, "between workers", 9), trade(11)]
     assert stamped(sequencer, trade(7), topic="new") == [Gap(5, 6, "between workers", 9), trade(7)]
     assert sequencer.positions()["new"].open == [(2, 3), (5, 6)]
@@ -245,9 +245,11 @@ def test_a_worker_that_had_to_give_something_up_says_from_where_and_it_counts_if
 
 def test_ids_that_a_worker_will_still_send_are_open_in_a_new_life_and_only_there() -> None:
     sequencer = Sequencer(2)
-    sequencer.rewind({"t": (CHAIN.number, 8)}, {}, {"t": [(3, 4), (8, 11)], "bars": [(0, 59)]}, {})
+    sequencer.rewind(
+        {"t": (CHAIN.number, 8)}, {}, {"t": (CHAIN.number, [(3, 4), (8, 11)]), "bars": (BAR.number, [(0, 59)])}, {}
+    )
     assert stamped(sequencer, Backfilled(trade(4)), Backfilled(trade(9))) == [Backfilled(trade(4))]
-    sequencer.rewind({"t": (CHAIN.number, 8)}, {}, {"t": [(1, 2)]}, {})
+    sequencer.rewind({"t": (CHAIN.number, 8)}, {}, {"t": (CHAIN.number, [(1, 2)])}, {})
     assert list(sequencer.topics["t"].open) == [(3, 3), (8, 8)]
     assert list(sequencer.topics["bars"].open) == [(0, 59)]
 
@@ -326,13 +328,13 @@ def test_a_reset_that_was_lost_is_told_all_the_same_and_what_the_worker_lacks_is
     sequencer.rewind({}, {"t": (OLD, 5)}, {}, begun)
     missing = [Gap(1, 3, "between workers", 9)] if first == 1 else []
     assert taken(sequencer, NEW, trade(4)) == [Reset(7, first, 9), *missing, trade(4)]
-    assert sequencer.found_holes == ({"t": [(1, 3)]} if missing else {})
+    assert sequencer.found_holes == ({"t": (NEW, [(1, 3)])} if missing else {})
 
 
 def test_a_worker_may_send_again_what_was_before_its_ids_began_anew() -> None:
     sequencer = Sequencer(2)
     sequencer.restore({"t": PublishedPosition(2, [(1, 1)], NEW)})
-    sequencer.rewind({"t": (OLD, 9)}, {}, {"t": [(3, 3)]}, {"t": (NEW, 1)})
+    sequencer.rewind({"t": (OLD, 9)}, {}, {"t": (OLD, [(3, 3)])}, {"t": (NEW, 1)})
     assert taken(sequencer, OLD, Backfilled(trade(3)), Backfilled(trade(1))) == [Backfilled(trade(3))]
     assert taken(sequencer, OLD, trade(10)) == [trade(10)]
     assert taken(sequencer, NEW, Reset(10, 1, 5)) == [Reset(10, 1, 5)]
@@ -383,6 +385,38 @@ def test_a_void_never_jumps_over_ids_that_will_come_again() -> None:
     assert sequencer.positions()["t"] == PublishedPosition(56, [(41, 54)], OLD, closed=[(55, 55)])
 
 
+def test_late_events_do_not_show_how_far_their_topic_is() -> None:
+    sequencer = Sequencer(1)
+    late = Kline(60_000_000, 119_000_000, "", "", "", "", "", "", "", "", 0, 0, 0, True, 1, 0)
+    sequencer.rewind({}, {}, {"t": (BAR.number, [(60_000_000, 119_999_999)])}, {})
+    assert stamped(sequencer, Backfilled(late)) == [Backfilled(late)]
+    assert sequencer.topics["t"].last_id == NO_ID
+
+
+def test_of_a_numbering_that_nobody_here_knew_it_is_not_said_where_it_ended() -> None:
+    sequencer = Sequencer(1)
+    taken(sequencer, OLD, trade(7))
+    assert taken(sequencer, renumbered(OLD, 2), trade(1)) == [Reset(NO_ID, 1, 9), trade(1)]
+
+
+def test_holes_of_ids_before_they_began_anew_are_told_to_nobody() -> None:
+    sequencer = Sequencer(1)
+    sequencer.take(wire.batch_of("t", [trade(7)], OLD), 9)
+    sequencer.take(wire.batch_of("t", [trade(9)], OLD), 9)
+    assert sequencer.found_holes == {"t": (OLD, [(8, 8)])}
+    sequencer.take(wire.batch_of("t", [Reset(9, 1, 0)], NEW), 9)
+    assert sequencer.found_holes == {}
+    sequencer.take(wire.batch_of("t", [trade(2)], NEW), 9)
+    assert sequencer.found_holes == {"t": (NEW, [(1, 1)])}
+
+
+def test_what_a_worker_still_hopes_for_of_other_ids_is_not_open_here() -> None:
+    sequencer = Sequencer(2)
+    sequencer.restore({"t": PublishedPosition(100, [], OLD)})
+    sequencer.rewind({}, {"t": (OLD, 100)}, {"t": (NEW, [(1, 1)])}, {"t": (NEW, 1)})
+    assert sequencer.positions()["t"].open == []
+
+
 @pytest.mark.parametrize(("claimed", "begins"), [((OLD, 8), 9), ((OLD, 14), 11), ((NEW, 3), 11)])
 def test_a_worker_may_send_from_earlier_but_its_word_leaves_out_no_id(claimed: tuple[int, int], begins: int) -> None:
     sequencer = Sequencer(2)
@@ -404,7 +438,7 @@ def test_what_a_checkpoint_does_not_reach_is_missing_also_if_a_worker_knows_that
     sequencer.restore({"t": PublishedPosition(5, [], CHAIN.number)})
     sequencer.rewind({"t": (CHAIN.number, 9)}, {}, {}, {})
     sequencer.take(batch_of("t", [Trade(10, "1", "1", True, 0, 0, 10)]), 0)
-    assert sequencer.positions()["t"].open == sequencer.found_holes["t"] == [(6, 9)]
+    assert sequencer.positions()["t"].open == sequencer.found_holes["t"][1] == [(6, 9)]
 
 
 def test_a_batch_of_bars_that_was_published_before_does_not_pass_again() -> None:
@@ -421,7 +455,7 @@ def test_a_batch_of_bars_that_was_published_before_does_not_pass_again() -> None
 
 def test_gaps_that_a_worker_knew_of_are_told_to_the_next_one_although_nothing_else_is_known() -> None:
     sequencer = Sequencer(2)
-    sequencer.rewind({}, {}, {"t": [(60, 119)]}, {})
+    sequencer.rewind({}, {}, {"t": (BAR.number, [(60, 119)])}, {})
     assert sequencer.positions()["t"].open == [(60, 119)]
 
 
@@ -436,6 +470,6 @@ def test_bars_that_a_worker_passes_over_that_did_not_know_where_they_stood_are_a
         assert [(event.first_id, event.last_id) for event in found if isinstance(event, Gap)] == (
             [missing] if missing else []
         )
-        assert sequencer.found_holes == ({"t": [missing]} if missing else {})
+        assert sequencer.found_holes == ({"t": (BAR.number, [missing])} if missing else {})
         assert found[-1] == bar(180_000_000)
         assert stamped(sequencer, bar(360_000_000)) == [bar(360_000_000)], "a worker tells of its own holes"

@@ -92,9 +92,9 @@ async def test_holes_that_the_aggregator_found_are_reported(tmp_path: Path) -> N
     receiver.start()
     bundle_sender.start(on_holes=told.append)
     await until(lambda: bundle_sender.welcomed)
-    receiver.bundle_receiver.tell_holes(b"worker-0#1", {"t": [(3, 4)]})
+    receiver.bundle_receiver.tell_holes(b"worker-0#1", {"t": (CHAIN.number, [(3, 4)])})
     await until(lambda: told)
-    assert told == [{"t": [(3, 4)]}]
+    assert told == [{"t": (CHAIN.number, [(3, 4)])}]
     bundle_sender.close()
     receiver.close()
 
@@ -157,14 +157,16 @@ async def test_a_hello_tells_which_announced_ids_the_worker_will_still_send(tmp_
     late = [Backfilled(Trade(number, "1", "1", True, 0, 0, number)) for number in (6, 8)]
     for events in (late, [Void(11, 12, 0)], [Void(20, 20, 0)]):
         bundle_sender.push([batch_of(topic, events)])
-    bundle_sender.start(reached=lambda: {topic: (CHAIN.number, 20)}, open_gaps=lambda: {topic: [(3, 4)]})
+    bundle_sender.start(
+        reached=lambda: {topic: (CHAIN.number, 20)}, open_gaps=lambda: {topic: (CHAIN.number, [(3, 4)])}
+    )
     receiver = Receiver(f"ipc://{tmp_path}/push")
     receiver.start()
     await until(lambda: len(receiver.got) == 3)
     hello = receiver.hellos[-1]
     assert (hello.dropped_after, hello.open) == (
         {topic: (CHAIN.number, 19)},
-        {topic: [(3, 4), (6, 6), (8, 8), (11, 12)]},
+        {topic: (CHAIN.number, [(3, 4), (6, 6), (8, 8), (11, 12)])},
     )
     bundle_sender.close()
     receiver.close()

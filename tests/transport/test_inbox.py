@@ -85,10 +85,10 @@ def test_an_earlier_life_is_forgotten_when_a_new_one_says_hello() -> None:
     assert desk.inbox.taken() == {b"worker-1#1": 1, b"nameless": 1}
     desk.said.clear()
     desk.inbox.acknowledge({ONE: 1, b"worker-1#1": 1})
-    desk.inbox.tell_holes(b"worker-1#1", {"t": [(1, 2)]})
+    desk.inbox.tell_holes(b"worker-1#1", {"t": (0, [(1, 2)])})
     assert desk.said == [
         (b"worker-1#1", bundle_protocol.numbered(bundle_protocol.ACK, 1)),
-        (b"worker-1#1", bundle_protocol.HOLES, bundle_protocol.encode({"t": [(1, 2)]})),
+        (b"worker-1#1", bundle_protocol.HOLES, bundle_protocol.encode({"t": (0, [(1, 2)])})),
     ]
 
 

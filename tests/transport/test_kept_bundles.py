@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from k2workers import wire
 from k2workers.continuity import renumbered
-from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Reset, Trade, Void
+from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
@@ -24,17 +26,17 @@ def late(*numbers: int) -> list[Event]:
     return [Backfilled(trade(number)) for number in numbers]
 
 
-def of(*batches: list[Event], last_id: int, open_gaps: dict[str, list[tuple[int, int]]] | None = None) -> BeforeKept:
+def of(*batches: list[Event], last_id: int, open_gaps: list[tuple[int, int]] | None = None) -> BeforeKept:
     bundles = [memoryview(encode_bundle([batch_of(T, events)])) for events in batches]
-    return before_kept(bundles, {T: (CHAIN.number, last_id)}, open_gaps or {})
+    return before_kept(bundles, {T: (CHAIN.number, last_id)}, {T: (CHAIN.number, open_gaps)} if open_gaps else {})
 
 
 def opened(found: BeforeKept) -> dict[str, list[tuple[int, int]]]:
-    return {topic: list(ranges) for topic, ranges in found.open.items()}
+    return {topic: list(ranges) for topic, (_, ranges) in found.open.items()}
 
 
 def test_nothing_kept_is_where_topics_stand_now() -> None:
-    found = of(last_id=9, open_gaps={T: [(3, 4)]})
+    found = of(last_id=9, open_gaps=[(3, 4)])
     assert (found.reached, opened(found)) == ({T: (CHAIN.number, 9)}, {T: [(3, 4)]})
 
 
@@ -62,20 +64,19 @@ def test_a_topic_without_a_chain_has_no_place() -> None:
 
 
 def test_what_an_aggregator_lacks_and_nobody_will_send() -> None:
-    found = BeforeKept({T: (CHAIN.number, 10), "quiet": (CHAIN.number, 5)}, {T: IdRanges([(3, 4)])}, set())
+    found = BeforeKept({T: (CHAIN.number, 10), "quiet": (CHAIN.number, 5)}, {T: (CHAIN.number, IdRanges([(3, 4)]))})
     published = {
         T: PublishedPosition(20, [(2, 4), (8, 20)], CHAIN.number),
         "quiet": PublishedPosition(5, [], CHAIN.number),
         "of another worker": PublishedPosition(5, [(1, 1)], CHAIN.number),
     }
-    assert found.unknown_to_us(published) == {T: [(2, 2), (8, 10)]}
+    assert found.unknown_to_us(published) == {T: (CHAIN.number, [(2, 2), (8, 10)])}
 
 
 def test_what_an_aggregator_lacks_of_ids_before_they_began_anew_is_nobody_s_to_send() -> None:
     published = {T: PublishedPosition(20, [(2, 4)], CHAIN.number)}
     later = renumbered(CHAIN.number)
-    assert BeforeKept({T: (later, 10)}, {}, set()).unknown_to_us(published) == {}
-    assert BeforeKept({T: (CHAIN.number, 10)}, {}, {T}).unknown_to_us(published) == {}
+    assert BeforeKept({T: (later, 10)}, {}).unknown_to_us(published) == {}
 
 
 def test_ids_that_began_anew_in_what_is_kept() -> None:
@@ -86,8 +87,8 @@ def test_ids_that_began_anew_in_what_is_kept() -> None:
         [wire.batch_of(T, [trade(2)], new)],
     ]
     encoded = [memoryview(encode_bundle(bundle)) for bundle in bundles]
-    found = before_kept(encoded, {T: (new, 2)}, {T: [(7, 7)]})
-    assert (found.reached, opened(found), found.renumbered) == ({T: (old, 7)}, {}, {T})
+    found = before_kept(encoded, {T: (new, 2)}, {T: (new, [(7, 7)])})
+    assert (found.reached, opened(found)) == ({T: (old, 7)}, {})
     found = before_kept(encoded[1:], {T: (new, 2)}, {})
     assert found.reached == {T: (old, 8)}
 
@@ -123,22 +124,22 @@ def test_what_was_dropped_of_a_topic_without_a_chain_is_not_remembered() -> None
 
 
 def test_gaps_of_topics_without_a_chain_are_as_unknown_as_others() -> None:
-    known = BeforeKept({}, {"bars": IdRanges([(5, 6)])}, set())
+    known = BeforeKept({}, {"bars": (BAR.number, IdRanges([(5, 6)]))})
     published = {
         "bars": PublishedPosition(20, [(3, 9)], BAR.number),
         "whole": PublishedPosition(20, [], BAR.number),
         "of another shard": PublishedPosition(20, [(3, 9)], CHAIN.number),
         "not known": PublishedPosition(20, [(3, 9)]),
     }
-    assert known.unknown_to_us(published) == {"bars": [(3, 4), (7, 9)]}
+    assert known.unknown_to_us(published) == {"bars": (BAR.number, [(3, 4), (7, 9)])}
     assert known.forgotten(published) == {}
 
 
 def test_a_gap_that_is_announced_again_does_not_move_a_topic_back() -> None:
     bundles = [memoryview(encode_bundle([batch_of(T, [Gap(5, 7, "not sent", 0)])]))]
-    kept = before_kept(bundles, {T: (CHAIN.number, 9)}, {T: [(5, 7)]})
+    kept = before_kept(bundles, {T: (CHAIN.number, 9)}, {T: (CHAIN.number, [(5, 7)])})
     assert kept.reached == {T: (CHAIN.number, 9)}
-    assert list(kept.open[T]) == [(5, 7)]
+    assert opened(kept) == {T: [(5, 7)]}
     ahead = before_kept(bundles, {T: (CHAIN.number, 7)}, {})
     assert ahead.reached == {T: (CHAIN.number, 4)}
 
@@ -150,3 +151,20 @@ def test_what_is_forgotten_after_something_newer_was_refused_comes_before_it() -
     assert dropped.before(T) == (CHAIN.number, 0)
     dropped.forgive([batch_of(T, [Gap(6, 6, "", 0)])])
     assert dropped.before(T) == (CHAIN.number, 8)
+
+
+@pytest.mark.parametrize("kind", [Void, GivenUp])
+def test_of_several_announcements_in_a_batch_only_the_last_may_continue_the_topic(kind: type[Event]) -> None:
+    events = [kind(3, 4, 0), kind(10, 12, 0)] if kind is Void else [kind(3, 4, "", 0), kind(10, 12, "", 0)]
+    found = of(events, last_id=12)
+    assert (found.reached, opened(found)) == ({T: (CHAIN.number, 9)}, {T: [(3, 4)]})
+
+
+def test_ids_that_were_filled_after_they_began_anew_are_not_open_before() -> None:
+    old, new = CHAIN.number, renumbered(CHAIN.number)
+    bundles = [memoryview(encode_bundle([wire.batch_of(T, late(5), old)]))]  # and a ``Reset`` that was dropped
+    found = before_kept(bundles, {T: (new, 3)}, {T: (new, [(1, 2)])})
+    assert opened(found) == {T: [(5, 5)]}
+    assert found.open[T][0] == old
+    published = {T: PublishedPosition(8, [(1, 2)], new)}
+    assert found.unknown_to_us(published) == {T: (new, [(1, 2)])}

@@ -109,8 +109,8 @@ def test_holes_are_told_whoever_finds_them() -> None:
     line.outbox.reached = lambda: {T: (CHAIN.number, 9)}
     line.outbox.greet()
     line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
-    line.outbox.heard(bundle_protocol.HOLES, bundle_protocol.encode({T: [(6, 7)]}))
-    assert told == [{T: [(3, 4)]}, {T: [(6, 7)]}]
+    line.outbox.heard(bundle_protocol.HOLES, bundle_protocol.encode({T: (CHAIN.number, [(6, 7)])}))
+    assert told == [{T: (CHAIN.number, [(3, 4)])}, {T: (CHAIN.number, [(6, 7)])}]
 
 
 def test_what_is_dropped_is_not_claimed_until_later_ids_are_acknowledged() -> None:
@@ -169,7 +169,7 @@ def test_ids_that_a_new_aggregator_has_forgotten_are_told() -> None:
     line.outbox.reached = lambda: {T: (CHAIN.number, 12), "unknown": (CHAIN.number, 5)}
     line.outbox.greet()
     line.outbox.heard(bundle_protocol.WELCOME, WELCOME)
-    assert told == [{T: [(10, 12)]}]
+    assert told == [{T: (CHAIN.number, [(10, 12)])}]
 
 
 def test_a_hello_tells_what_numberings_began() -> None:

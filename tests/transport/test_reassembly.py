@@ -885,6 +885,17 @@ def test_whatever_was_missed_around_a_reset_is_named_or_said_to_be_unknown(*, sa
     assert delivered(state) == [Lost(T, 2, 2), Reset(7, 2, 7), trade(2)]
 
 
+def test_a_reset_of_which_nobody_knows_what_was_before_says_so_to_whoever_was_there() -> None:
+    for epoch in (1, 2):
+        state = reassembly()
+        state.take(trades(1, 7), 0)
+        state.take(anew(2 if epoch == 1 else 1, Reset(NO_ID, 1, 5), epoch=epoch), 0)
+        assert delivered(state) == [trade(7), Lost(T, 0, -1), Reset(NO_ID, 1, 5)]
+    state = reassembly()
+    state.take(anew(1, Reset(NO_ID, 1, 5)), 0)
+    assert delivered(state) == [Reset(NO_ID, 1, 5)]
+
+
 def test_a_joiner_may_begin_with_a_reset() -> None:
     state = reassembly()
     state.take(anew(5, Reset(9, 1, 5)), 0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from k2workers import wire
-from k2workers.events import LATE
-from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.transport.bundle_protocol import Holes, WorkerHello
+from k2workers.continuity import renumbered
+from k2workers.events import LATE, Reset, Void
+from k2workers.sequencing.coverage import Holes, PublishedPosition
+from k2workers.transport.bundle_protocol import WorkerHello
 from k2workers.transport.relay import KEEP_NS, MOMENTS, Relay, begun
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import CHAIN
+from tests.support.batches import batch_of
 from tests.transport.support import trades
 
 T = "binance.trade.BTCUSDT"
@@ -67,7 +69,7 @@ def test_what_was_taken_is_published_and_remembered_and_holes_are_told() -> None
     assert [wire.read_header(frame).last_id for frame in around.sent] == [2, 4, 5]
     assert (around.relay.batches, around.relay.bytes) == (3, sum(map(len, around.sent)))
     assert around.ring.newest(T) == {T: 3}
-    assert around.holes == [{T: [(3, 4)]}]
+    assert around.holes == [{T: (CHAIN.number, [(3, 4)])}]
     around.take(6)
     assert len(around.holes) == 1
 
@@ -82,7 +84,7 @@ def test_a_batch_that_cannot_be_read_does_not_keep_the_others_back() -> None:
 
 def test_a_hello_is_answered_with_where_topics_stand_after_it() -> None:
     around = Around()
-    welcome = around.relay.hello(WorkerHello(1, {T: (CHAIN.number, 8)}, {}, {T: [(2, 3)]}))
+    welcome = around.relay.hello(WorkerHello(1, {T: (CHAIN.number, 8)}, {}, {T: (CHAIN.number, [(2, 3)])}))
     assert welcome.epoch == around.sequencer.epoch
     assert (welcome.positions[T].last_id, welcome.positions[T].open) == (8, [(2, 3)])
 
@@ -122,3 +124,18 @@ def test_moments_that_wait_for_a_slow_disk_are_bounded() -> None:
         around.take(number)
         around.relay.checkpoint(number * KEEP_NS)
     assert len(around.relay._moments) == MOMENTS
+
+
+def test_holes_are_told_again_until_they_are_not_open_any_longer() -> None:
+    around = Around()
+    for number in (2, 5, 9):
+        around.take(number)
+    around.holes.clear()
+    around.relay.checkpoint(1)
+    assert around.holes == [{T: (CHAIN.number, [(3, 4), (6, 8)])}]
+    around.relay.take(W, [batch_of(T, [Void(3, 4, 0), Void(7, 7, 0)])], 1)
+    around.relay.checkpoint(2)
+    assert around.holes[1:] == [{T: (CHAIN.number, [(6, 6), (8, 8)])}]
+    around.relay.take(W, [wire.batch_of(T, [Reset(9, 1, 0)], renumbered(CHAIN.number))], 1)
+    around.relay.checkpoint(3)
+    assert len(around.holes) == 2
