@@ -62,7 +62,7 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
-        self._published: Mapping[str, PublishedPosition] = {}
+        self._published: Mapping[str, PublishedPosition] | None = None
         self._on_later_welcome: Callable[[], object] = lambda: None
         self._latency = LatencyHistogram()
         self._driver: Driver | None = None
@@ -116,7 +116,6 @@ class Worker:
         )
         await self._await_welcome()
         intake.resume(self._published)
-        intake.told = self._welcomed.is_set()
         self._on_later_welcome = lambda: self._resume_late(intake, backfiller)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
@@ -165,6 +164,7 @@ class Worker:
 
     def _resume_late(self, intake: Intake, backfiller: Backfiller) -> None:
         """Where the topics stand is told after this worker has begun."""
+        assert self._published is not None, "a welcome came"
         if intake.resume_late(self._published):
             backfiller.probe()
 

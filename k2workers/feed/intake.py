@@ -60,8 +60,8 @@ class Intake:
         """Indexes of topics that may lack something; the backfiller removes those that do not."""
         self.refused = False
         """Whether a refused bundle still waits to be announced: nobody takes what a backfill would bring."""
-        self.told = True
-        """Whether somebody has told what was published before this shard began; false if it had to begin without."""
+        self._told = True
+        """Whether somebody has told what was published before; false while this shard had to begin without."""
         self.begun: dict[str, Reached] = {}
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
         self.on_incomplete: Callable[[], None] = lambda: None
@@ -124,22 +124,23 @@ class Intake:
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 
-    def resume(self, positions: Mapping[str, PublishedPosition]) -> None:
-        """Continue each topic after what was published of it.
+    def resume(self, positions: Mapping[str, PublishedPosition] | None) -> None:
+        """Continue each topic after what was published of it; None if nobody has told.
 
         Only before the first message and before streams are added: a topic that has lanes already cannot continue an earlier one.
         """
         if self.lanes:
             raise StateError("topics are served already: what was published of them comes too late")
-        self._published = dict(positions)
+        self._published = dict(positions or {})
+        self._told = positions is not None
         self._grow()
 
     def resume_late(self, positions: Mapping[str, PublishedPosition]) -> bool:
         """What was published is told after topics have begun; call it with every later word of it. Whether any topic goes on from there.
 
-        Those do of which nothing has come yet. Of the others it only counts in which numbering they were published.
+        Those do of which nothing has come yet. Of the others it only counts in which numbering they were published, and which gaps are open.
         """
-        resumed, self.told, was_told = False, True, self.told
+        resumed, self._told, was_told = False, True, self._told
         for topic_index, lane in enumerate(self.lanes):
             published = positions.get(lane.topic)
             if published is None:
@@ -156,8 +157,11 @@ class Intake:
                 resumed = True
                 if lane.open or isinstance(lane, BookLane):
                     self._mark_incomplete(topic_index)
-            elif numberings_ahead(number, self._continuity_numbers[topic_index]) > 0:
-                self._continuity_numbers[topic_index] = number
+            else:
+                if numberings_ahead(number, self._continuity_numbers[topic_index]) > 0:
+                    self._continuity_numbers[topic_index] = number
+                if not was_told:
+                    self.reopen({lane.topic: (number, published.open)})
         return resumed
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:

@@ -115,7 +115,7 @@ class Refusing:
         self.intake = self.made({})
         self.lane = self.intake.lanes[0]
 
-    def made(self, positions: dict[str, PublishedPosition]) -> Intake:
+    def made(self, positions: dict[str, PublishedPosition] | None) -> Intake:
         """An intake of the topic that continues after this."""
         venue = BinanceSpot()
         intake = Intake(
@@ -367,10 +367,24 @@ def test_what_comes_after_a_reset_that_was_refused_is_of_the_new_ids() -> None:
 @pytest.mark.parametrize(("known", "counts"), [(0, 1), (1, 2), (3, 4)])
 def test_who_began_without_being_told_counts_on_from_the_numbering_that_is_known(known: int, counts: int) -> None:
     topic = Refusing("trade")
-    topic.intake.told = False
+    topic.intake._told = False
     topic.offer(trade(500))
     topic.intake.begin_anew(0, 1)
     published = {A: PublishedPosition(400, [], renumbered(CHAIN.number, known))}
     for _ in range(2):  # the second aggregator knows what the first one was sent, or less
         assert not topic.intake.resume_late(published)
         assert topic.intake.begun == {A: (renumbered(CHAIN.number, counts), 1)}
+
+
+def test_gaps_that_are_open_elsewhere_are_wanted_by_who_began_without_being_told() -> None:
+    topic = Refusing("trade")
+    topic.intake = topic.made(None)
+    topic.lane = topic.intake.lanes[0]
+    topic.offer(trade(106))
+    topic.intake.incomplete.clear()
+    published = {A: PublishedPosition(105, [(104, 104)], CHAIN.number)}
+    assert not topic.intake.resume_late(published)
+    assert (topic.lane.wanted(), topic.intake.incomplete) == ([(104, 104)], {0})
+    topic.intake.fill(0, [trade(104)], 0)
+    topic.intake.resume_late(published)
+    assert topic.lane.wanted() == [], "it was sent: whether it came, others tell"

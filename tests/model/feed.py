@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from k2workers import checkpoint, wire
@@ -53,7 +53,7 @@ class ModelWorker:
         self.to_aggregator: deque[list[bytes]] = deque()
         self.from_aggregator: deque[tuple[bytes, ...]] = deque()
         self.lines: list[ModelLine] = []
-        self.published: dict[str, PublishedPosition] = {}
+        self.published: Mapping[str, PublishedPosition] | None = None
         self.resumed = False
         self.begun_ns = chain.now_ns
         self.greet_ns = chain.now_ns
@@ -74,7 +74,7 @@ class ModelWorker:
 
     def _on_welcome(self, welcome: bundle_protocol.Welcome) -> None:
         self.published = welcome.positions
-        if self.resumed and self.intake.resume_late(self.published):
+        if self.resumed and self.intake.resume_late(welcome.positions):
             self.repairs.probe(None, self.chain.now_ns)
 
     def _send(self, *frames: bytes) -> bool:

@@ -186,7 +186,7 @@ ROWS = (
     ),
     sequencer(
         "open gaps of a hello are forgotten",
-        "state.open.add(first_id, last_id if number == NOT_KNOWN else min(last_id, state.last_id))",
+        "state.open.add(first_id, min(last_id, state.last_id) if claimed else last_id)",
         "pass",
         "test_ids_that_a_worker_will_still_send_are_open_in_a_new_life_and_only_there",
     ),
@@ -210,7 +210,7 @@ ROWS = (
     ),
     sequencer(
         "a hole between workers is nobody's to fill",
-        "self.found_holes.setdefault(state.topic, []).append((gap.first_id, gap.last_id))",
+        "self.found_holes.setdefault(state.topic, (state.continuity_number, []))[1].append((gap.first_id, gap.last_id))",
         "pass",
         "test_a_gap_or_void_that_was_told_before_is_trimmed_or_dropped",
     ),

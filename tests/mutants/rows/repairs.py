@@ -118,12 +118,8 @@ ROWS = (
     ),
     intake(
         "holes that the aggregator found are not fetched",
-        (
-            "            if ranges:\n"
-            "                self._mark_incomplete(topic_index)\n"
-            "                self._flush_ready"
-        ),
-        ("            if ranges:\n                self._flush_ready"),
+        "            self._mark_incomplete(topic_index)\n            self._flush_ready(topic_index)\n\n    def announce",
+        "            self._flush_ready(topic_index)\n\n    def announce",
         "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
     ),
     intake(
@@ -146,7 +142,7 @@ ROWS = (
     ),
     intake(
         "what was published before is not resumed",
-        "self._published = dict(positions)",
+        "self._published = dict(positions or {})",
         "self._published = {}",
         "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
         hidden=True,
