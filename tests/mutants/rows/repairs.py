@@ -155,7 +155,7 @@ ROWS = (
     ),
     intake(
         "what a new aggregator forgot is not announced",
-        "lane.want_again(first_id, last_id, time.time_ns())",
+        "self.lanes[topic_index].want_again(first_id, last_id, time.time_ns())",
         "pass",
         "test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
     ),
