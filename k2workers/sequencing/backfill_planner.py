@@ -93,6 +93,11 @@ class _Need:
             self.foremost_ns = now_ns
         self.ranges = ranges
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anything of the topic is to be asked for."""
+        return bool(self.ranges or self.snapshot or self.probe)
+
     def foremost_page(self) -> Range:
         """From the oldest hole on, all holes that fit one request."""
         return _page(self.ranges, self.page)
@@ -170,7 +175,7 @@ class BackfillPlanner:
         """The most urgent request that may go now; its topic is asked for nothing else until it is answered."""
         chosen: tuple[tuple[int, int], int, _Need] | None = None
         for topic_index, need in list(self._needs.items()):
-            if need.asking or now_ns < need.due_ns or not (need.ranges or need.snapshot or need.probe):
+            if need.asking or now_ns < need.due_ns or not need.wanted:
                 continue
             if need.ranges and now_ns - need.foremost_ns > self.policy.give_up_ns:
                 self._give_up(topic_index, need, now_ns)
@@ -210,8 +215,9 @@ class BackfillPlanner:
         need.asking = False
         if request.probe:
             need.probe = None
-            if not need.ranges and not need.snapshot:
-                del self._needs[request.topic_index]
+        if not need.wanted:
+            del self._needs[request.topic_index]  # the lines brought it meanwhile
+        if request.probe or not need.wanted:
             return []
         absent = IdRanges()
         received = IdRanges(found)
@@ -240,7 +246,7 @@ class BackfillPlanner:
         if need is None:
             return
         need.asking = False
-        if not (need.ranges or need.snapshot or need.probe):
+        if not need.wanted:
             del self._needs[request.topic_index]  # nothing of it is wanted any longer
             return
         self._put_off(need, now_ns, progress=False)

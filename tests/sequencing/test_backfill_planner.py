@@ -168,6 +168,16 @@ def test_what_is_not_wanted_any_longer_is_not_asked_for() -> None:
     plan.failed(request, 0)
 
 
+def test_what_a_line_brought_while_it_was_asked_for_is_wanted_no_longer_when_the_reply_comes() -> None:
+    plan = planner()
+    plan.update(1, [(5, 7)], Urgency.HELD, 0)
+    request = plan.next(0)
+    assert request is not None
+    plan.update(1, [], Urgency.HELD, 0)
+    assert plan.answered(request, (5, 7), [(5, 7)], 1) == []
+    assert plan.waiting == 0
+
+
 class LaggingDatabase(RuleBasedStateMachine):
     """A venue whose database shows ids late and in order, some ids that never existed, replies that fail.
 
