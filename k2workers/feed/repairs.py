@@ -41,6 +41,8 @@ class Repairs:
         """Topics that may be incomplete, by index: (when to ask the venue, the newest id at the beginning)."""
         self._asked_of: dict[int, Reached | None] = {}
         """The numbering in which each topic was asked for, by index."""
+        self._known: dict[int, Reached] = {}
+        """The numbering that each topic has begun here, by index, as far as the planner was told."""
 
     def probe(self, topic_indexes: Iterable[int] | None, now_ns: int) -> None:
         """Find out whether these topics (or all) are complete: after an outage, or a suspicious silence.
@@ -49,6 +51,7 @@ class Repairs:
         """
         at_ns = now_ns + (PROBE_AFTER_NS if topic_indexes is None else 0)
         for topic_index in range(len(self._intake.lanes)) if topic_indexes is None else topic_indexes:
+            self._follow_numbering(topic_index, now_ns)
             newest_id = self._intake.lanes[topic_index].newest_id
             if newest_id is not None and self._intake.topics[topic_index].continuity.repair is Repair.IDS:
                 self._probes[topic_index] = (at_ns, newest_id)
@@ -56,6 +59,7 @@ class Repairs:
     def look(self, now_ns: int) -> None:
         """Learn what the topics lack."""
         for topic_index in list(self._intake.incomplete):
+            self._follow_numbering(topic_index, now_ns)
             self._tell_planner(topic_index, now_ns)
         for topic_index, (at_ns, newest_id) in list(self._probes.items()):
             if now_ns < at_ns:
@@ -114,6 +118,18 @@ class Repairs:
     def failed(self, request: BackfillRequest, now_ns: int) -> None:
         """No reply came, or a refusal."""
         self.planner.failed(request, now_ns)
+
+    def _follow_numbering(self, topic_index: int, now_ns: int) -> None:
+        """Once the topic's ids have begun anew, what was lacking of the old ones is not asked for; a probe asks from the first new one on."""
+        begun = self._numbering(topic_index)
+        if begun is None or begun == self._known.get(topic_index):
+            return
+        self._known[topic_index] = begun
+        probed = self.planner.begin_anew(topic_index)
+        if probed or topic_index in self._probes:
+            at_ns, _ = self._probes.get(topic_index, (now_ns, 0))
+            _, first_new_id = begun
+            self._probes[topic_index] = at_ns, first_new_id - 1
 
     def _numbering(self, topic_index: int) -> Reached | None:
         return self._intake.begun.get(self._intake.topics[topic_index].topic)

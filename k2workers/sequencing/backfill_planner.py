@@ -98,6 +98,15 @@ class _Need:
         """Whether anything of the topic is to be asked for."""
         return bool(self.ranges or self.snapshot or self.probe)
 
+    def lacks(self, first_id: int, last_id: int, received: IdRanges) -> IdRanges:
+        """The missing ids from the first to the last of these that were not received."""
+        absent = IdRanges()
+        for low, high in self.ranges:
+            absent.add(max(low, first_id), min(high, last_id))
+        for low, high in received:
+            absent.remove(low, high)
+        return absent
+
     def foremost_page(self) -> Range:
         """From the oldest hole on, all holes that fit one request."""
         return _page(self.ranges, self.page)
@@ -171,6 +180,20 @@ class BackfillPlanner:
             need = self._needs[topic_index] = _Need(now_ns, self.policy.page)
         need.probe = (first_id, last_id)
 
+    def begin_anew(self, topic_index: int) -> bool:
+        """The topic's ids begin anew: nothing of the old ones is asked for, and what replies said of them does not count.
+
+        Returns whether there was a probe that has not been answered: whoever wants to know must probe again, from the new ids on.
+        """
+        need = self._needs.get(topic_index)
+        if need is None:
+            return False
+        probed = need.probe is not None
+        need.ranges, need.probe, need.attempt, need.doubtful = (), None, 0, IdRanges()
+        if not need.asking and not need.snapshot:
+            del self._needs[topic_index]
+        return probed
+
     def next(self, now_ns: int) -> BackfillRequest | None:
         """The most urgent request that may go now; its topic is asked for nothing else until it is answered."""
         chosen: tuple[tuple[int, int], int, _Need] | None = None
@@ -219,15 +242,12 @@ class BackfillPlanner:
             del self._needs[request.topic_index]  # the lines brought it meanwhile
         if request.probe or not need.wanted:
             return []
-        absent = IdRanges()
         received = IdRanges(found)
+        absent = IdRanges()
         if covered is not None:
             # Beyond what was asked for, events that the reply held may have been left out.
             first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)
-            for low, high in need.ranges:
-                absent.add(max(low, first), min(high, last))
-            for low, high in received:
-                absent.remove(low, high)
+            absent = need.lacks(first, last, received)
         confirmed: list[Range] = []
         if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:
             confirmed = [part for low, high in absent for part in need.doubtful.within(low, high)]

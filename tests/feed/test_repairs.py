@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from k2workers import wire
-from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, GivenUp, Trade, Void
+from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
@@ -251,3 +251,62 @@ def test_a_late_answer_to_an_earlier_probe_does_not_stand_for_the_lines() -> Non
     request = shard.asked(PROBE_AFTER_NS)
     assert request is not None
     assert (request.probe, request.first_id) == (True, 3)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("under_way", [False, True])
+def test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_new_ids_on(
+    looks: bool, under_way: bool
+) -> None:
+    shard = Shard("trade", 101)
+    shard.repairs.probe(None, 0)
+    if looks:
+        shard.repairs.look(PROBE_AFTER_NS)
+    old = shard.asked(PROBE_AFTER_NS) if under_way else None
+    shard.intake.begin_anew(0, 3)
+    if old is not None:
+        assert shard.repairs.took_events(old, Fetched([trade(102)], None), PROBE_AFTER_NS, 7) == []
+    request = next(
+        request for after_ns in range(1, 10**11, 10**8) if (request := shard.asked(PROBE_AFTER_NS + after_ns))
+    )
+    assert (request.probe, request.first_id, request.last_id) == (True, 3, 2 + PROBE_IDS)
+    shard.repairs.took_events(request, Fetched([trade(3), trade(4)], None), 10**10, 7)
+    assert isinstance(shard.pushed[0], Reset)
+    assert shard.pushed[1:] == [trade(3), trade(4)]
+    assert (shard.asked(10**11), shard.repairs.planner.waiting) == (None, 0)
+
+
+def test_a_topic_that_goes_on_after_its_ids_began_anew_is_not_probed() -> None:
+    shard = Shard("trade", 101)
+    shard.repairs.probe(None, 0)
+    shard.intake.begin_anew(0, 3)
+    shard.line(trade(3))
+    assert shard.asked(PROBE_AFTER_NS) is None
+
+
+def test_an_outage_after_ids_began_anew_is_probed_from_where_the_topic_stood_then() -> None:
+    shard = Shard("trade", 101)
+    shard.intake.begin_anew(0, 3)
+    shard.line(trade(3))
+    shard.repairs.probe(None, 0)
+    request = shard.asked(PROBE_AFTER_NS)
+    assert request is not None
+    assert (request.probe, request.first_id) == (True, 4)
+
+
+def test_one_reply_makes_nothing_void_after_ids_began_anew_whatever_replies_said_before() -> None:
+    shard, at_ns = Shard("trade", 1), 10**9
+    shard.line(trade(9))
+    request = shard.asked(0)
+    assert request is not None
+    shard.repairs.took_events(request, Fetched([], (2, 8)), 1, 7)
+    request = shard.asked(at_ns)
+    assert request is not None
+    shard.intake.begin_anew(0, 1)
+    shard.line(trade(1), trade(6), now_ns=at_ns)
+    shard.repairs.look(at_ns)
+    shard.repairs.took_events(request, Fetched([], (2, 8)), at_ns, 7)
+    request = next(request for later_ns in range(at_ns, 100 * at_ns, at_ns) if (request := shard.asked(later_ns)))
+    assert (request.first_id, request.last_id) == (2, 5)
+    assert shard.repairs.took_events(request, Fetched([], (2, 5)), 60 * at_ns, 7) == []
+    assert not any(isinstance(event, Void) for event in shard.pushed)

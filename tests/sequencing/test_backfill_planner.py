@@ -151,6 +151,18 @@ def test_a_probe_asks_once_and_makes_nothing_void() -> None:
     assert not request.probe, "the hole's own request shows what is newer as well"
 
 
+def test_the_answer_to_a_probe_says_nothing_of_a_hole_that_was_found_meanwhile() -> None:
+    plan = planner()
+    plan.probe(1, 5, 14, 0)
+    request = plan.next(0)
+    assert request is not None
+    plan.update(1, [(3, 6)], Urgency.HELD, 0)
+    assert plan.answered(request, (5, 20), [], 0) == []
+    request = plan.next(1_000)
+    assert request == BackfillRequest(1, 3, 6, Urgency.HELD, 0)
+    assert plan.answered(request, (3, 20), [], 1_000) == [], "the first reply that was asked for these ids"
+
+
 def test_what_is_not_wanted_any_longer_is_not_asked_for() -> None:
     plan = planner()
     plan.update(1, [(5, 7)], Urgency.HELD, 0)
@@ -176,6 +188,37 @@ def test_what_a_line_brought_while_it_was_asked_for_is_wanted_no_longer_when_the
     plan.update(1, [], Urgency.HELD, 0)
     assert plan.answered(request, (5, 7), [(5, 7)], 1) == []
     assert plan.waiting == 0
+
+
+def test_what_was_lacking_of_old_ids_is_forgotten_when_they_begin_anew() -> None:
+    plan = planner()
+    assert not plan.begin_anew(1)
+    plan.update(1, [(5, 7)], Urgency.HELD, 0)
+    request = plan.next(0)
+    assert request is not None
+    assert plan.answered(request, (5, 7), [], 0) == []
+    old = plan.next(1_000)
+    assert old is not None
+    assert not plan.begin_anew(1)
+    plan.update(1, [(5, 7)], Urgency.HELD, 1_000)
+    plan.failed(old, 1_000)
+    request = plan.next(2_000)
+    assert request is not None
+    assert plan.answered(request, (5, 7), [], 2_000) == [], "the first reply of the new numbering"
+    assert not plan.begin_anew(1)
+    assert plan.waiting == 0
+
+
+def test_a_request_that_is_under_way_when_ids_begin_anew_ends_before_another_begins() -> None:
+    plan = planner()
+    plan.probe(1, 5, 14, 0)
+    request = plan.next(0)
+    assert request is not None
+    assert plan.begin_anew(1), "its answer will not count"
+    plan.probe(1, 2, 11, 0)
+    assert plan.next(0) is None
+    plan.failed(request, 0)
+    assert plan.next(0) == BackfillRequest(1, 2, 11, Urgency.OPEN, 1, probe=True)
 
 
 class LaggingDatabase(RuleBasedStateMachine):

@@ -42,15 +42,39 @@ ROWS = (
     ),
     backfill_planner(
         "a topic whose request failed is never asked for again",
-        "        need.asking = False\n        if not (need.ranges",
-        "        if not (need.ranges",
+        "        need.asking = False\n        if not need.wanted:\n            del self._needs[request.topic_index]  # nothing",
+        "        if not need.wanted:\n            del self._needs[request.topic_index]  # nothing",
         "test_progress_asks_on_at_once_and_failure_backs_off",
     ),
     backfill_planner(
         "what a probe does not find is void",
+        "if request.probe or not need.wanted:",
+        "if not need.wanted:",
+        "test_the_answer_to_a_probe_says_nothing_of_a_hole_that_was_found_meanwhile",
+    ),
+    backfill_planner(
+        "a probe is asked for without end",
         "        if request.probe:\n            need.probe = None",
         "        if False:\n            need.probe = None",
         "test_a_probe_asks_once_and_makes_nothing_void",
+    ),
+    backfill_planner(
+        "what a line brought while it was asked for waits for ever",
+        "        if not need.wanted:\n            del self._needs[request.topic_index]  # the lines",
+        "        if False:\n            del self._needs[request.topic_index]  # the lines",
+        "test_what_a_line_brought_while_it_was_asked_for_is_wanted_no_longer_when_the_reply_comes",
+    ),
+    backfill_planner(
+        "what replies said of old ids makes new ones void",
+        "need.ranges, need.probe, need.attempt, need.doubtful = (), None, 0, IdRanges()",
+        "need.ranges, need.probe, need.attempt = (), None, 0",
+        "test_what_was_lacking_of_old_ids_is_forgotten_when_they_begin_anew",
+    ),
+    repairs(
+        "a probe ends when ids begin anew",
+        "self._probes[topic_index] = at_ns, first_new_id - 1",
+        "self._probes.pop(topic_index, None)",
+        "test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_new_ids_on",
     ),
     backfill_planner(
         "what events wait for waits behind older holes",
