@@ -14,13 +14,17 @@ from hypothesis import strategies as st
 from tests.model.chain import WEIGHTS, kind_of, live, script, shortest
 
 LIVES = 1_200
+PART = 100
+"""Lives of one test: each is short, however busy the machine."""
+
 STEPS = st.tuples(
     st.sampled_from([name for name, weight in WEIGHTS.items() for _ in range(weight)]), st.integers(0, 239)
 )
 
 
-def test_lives_of_a_random_script_hold() -> None:
-    for seed in range(LIVES):
+@pytest.mark.parametrize("first", range(0, LIVES, PART))
+def test_lives_of_a_random_script_hold(first: int) -> None:
+    for seed in range(first, first + PART):
         steps = script(random.Random(seed), 50)
         try:
             live(steps)
