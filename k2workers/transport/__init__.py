@@ -23,11 +23,14 @@ The messages. Each link keeps the order of its messages and may end anywhere; no
 =============  =======================  =====================================================================================
 message        from, to                 says and promises
 =============  =======================  =====================================================================================
-HELLO          worker, aggregator       my oldest bundle has this number; before it each topic stood here; these ids I still hope for
+HELLO          worker, aggregator       my oldest bundle has this number; before it each topic stood here, and that was acknowledged, or I lack
+                                        something after it (``dropped_after``); these ids I still hope for; these numberings have begun in my
+                                        life (``begun``), should their ``Reset`` be among what I lack
 WELCOME        aggregator, worker       each topic stands here: a new lane goes on from there
-BUNDLE         worker, aggregator       number n, after n - 1 and before n + 1; kept until acknowledged
+BUNDLE         worker, aggregator       number n, after n - 1 and before n + 1; kept until acknowledged, as long as there is room for it
 ACK            aggregator, worker       everything through number n is covered by a checkpoint that was written
-HOLES          aggregator, worker       these ids of yours never came, and were announced as missing: fetch them
+HOLES          aggregator, worker       these ids of yours, of this numbering, never came, and were announced as missing: fetch them; told again
+                                        with acknowledgements until they are not open any longer
 PING           worker, aggregator       I am here, and n was my last bundle
 CHALLENGE      aggregator, worker       I do not expect what you sent: say HELLO, and send again from your oldest bundle
 publication    aggregator, subscribers  batch n of its topic in this life; may be lost on the way, and is then in the ring for a while
@@ -67,6 +70,8 @@ books                       its next life names the books that it has, and the w
 link                        whoever missed a number notices: the aggregator by the next BUNDLE or PING, a subscriber by the next
                             publication or, after a heartbeat that was missed, by NEWEST
 venue's ids                 (they begin anew) the worker sends a ``Reset``; all batches after it are of the next numbering, and whatever
-                            comes of an earlier one is old, wherever it comes
+                            comes of an earlier one is old, wherever it comes. Only a subscriber that finds a new epoch in an earlier
+                            numbering doubts: if for ten seconds nothing comes of its own one or a later, the feed has lost its memory, and the
+                            subscriber goes on with the feed's (``DOUBT`` in ``reassembly``)
 ==========================  ================================================================================================
 """
