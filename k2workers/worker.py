@@ -41,7 +41,6 @@ from k2workers.venues.binance import BinanceSpot
 
 BEAT_S = 0.5
 METRICS_S = 1.0
-"""The reason for replacing a connection on which a stream delivers nothing although the venue has newer events."""
 
 REFUSED_SHOWN = 20
 """How many refused streams /status names; the metric counts all."""

@@ -34,7 +34,7 @@ class TopicPosition(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Everything up to here was given to the program. Meaningful as long as the topics keep their ids."""
+    """Everything up to here was given to the program. If the ids of a topic begin anew after it, its numbering shows that."""
 
     topics: dict[str, TopicPosition] = {}
     left: list[int] = []
