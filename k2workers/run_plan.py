@@ -25,7 +25,7 @@ from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.weight_budget import WeightPolicy
-from k2workers.transport.endpoint import beside
+from k2workers.transport.endpoint import next_endpoint
 from k2workers.venues.binance import BinanceSpot, streams
 
 AGGREGATOR = "aggregator"
@@ -116,7 +116,7 @@ class RunPlan:
         settings = BooksSettings(
             endpoint=endpoint,
             snapshot_endpoint=snapshot_endpoint,
-            books_endpoint=own.books_endpoint or beside(own.snapshot_endpoint),
+            books_endpoint=own.books_endpoint or next_endpoint(own.snapshot_endpoint),
             prefixes=self.book_prefixes,
             environment=own.environment,
             log_level=own.log_level,

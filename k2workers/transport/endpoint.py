@@ -32,7 +32,7 @@ def next_port(endpoint: str) -> str:
     return f"{host}:{int(port) + 1}"
 
 
-def beside(endpoint: str) -> str:
+def next_endpoint(endpoint: str) -> str:
     """An endpoint for one thing more at the same place: the next port, any free one if there is no next, or another path."""
     following = next_port(endpoint)
     if following or not endpoint.startswith("tcp://"):

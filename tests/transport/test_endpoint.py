@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import beside, is_ipv6, mistake_in, next_port
+from k2workers.transport.endpoint import is_ipv6, mistake_in, next_endpoint, next_port
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_it_does_not_is_told_with_what_is_allowed(endpoint: str, words: str
         ("tcp://:5555", ""),
     ],
 )
-def test_beside_it_is_the_next_port_of_the_same_host(endpoint: str, expected: str) -> None:
+def test_the_next_port_is_of_the_same_host(endpoint: str, expected: str) -> None:
     assert next_port(endpoint) == expected
 
 
@@ -65,5 +65,5 @@ def test_beside_it_is_the_next_port_of_the_same_host(endpoint: str, expected: st
         ("ipc:///run/k2/snapshot", "ipc:///run/k2/snapshot-books"),
     ],
 )
-def test_one_thing_more_has_a_place_beside_any(endpoint: str, expected: str) -> None:
-    assert beside(endpoint) == expected
+def test_any_endpoint_has_a_next_one(endpoint: str, expected: str) -> None:
+    assert next_endpoint(endpoint) == expected
