@@ -64,7 +64,7 @@ class Chain:
         self.gone: set[str] = set()
         """Topics of which something died with a worker, or had to be forgotten, that REST cannot bring by its id: that is told as lost."""
         self.begun_anew: set[int] = set()
-        """Shards some of whose ids began anew. Only this life of their worker knows it until a checkpoint does: it does not die any more."""
+        """Shards some of whose ids began anew. Only this life of their worker knows it until a checkpoint does: before, it does not die."""
         self.lives = 0
         self.all_have_gone_on = False
         self.steps_done = 0
@@ -199,7 +199,7 @@ class Chain:
             worker.intake.several_lines(False)
 
     def do_kill_worker(self, number: int) -> None:
-        worker = self.workers.pop(number % 2, None) if number % 2 not in self.begun_anew else None
+        worker = self.workers.pop(number % 2, None) if self._numberings_are_safe(number % 2) else None
         if worker is not None:
             self.gone.update(topic for topic in worker.index_of if topic.startswith("binance.depth."))
             queue = worker.to_aggregator
@@ -460,6 +460,15 @@ class Chain:
         else:
             self.dropped.discard(topic)
             self.unheard.discard(topic)
+
+    def _numberings_are_safe(self, shard: int) -> bool:
+        """Whether the checkpoint tells of every numbering that this worker has begun."""
+        begun = self.workers[shard].intake.begun if shard in self.workers else {}
+        known = {}
+        if begun and self.file is not None:
+            with contextlib.suppress(CheckpointUnusable):
+                known = checkpoint.decode(self.file, "model", 10**18, self.wall_ns).positions
+        return all(topic in known and known[topic].continuity == number for topic, (number, _) in begun.items())
 
     def _outage(self, shard: int) -> None:
         """Its topics are asked for when it is over."""
