@@ -355,6 +355,7 @@ DATA_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.DATA)
 RECORD_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
 SNAPSHOT_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.SNAPSHOT)
 ANNOUNCEMENT_SCHEMAS = frozenset(row.number for row in TABLE if row.part in {Part.GAP, Part.VOID, Part.GIVEN_UP})
+GAP_SCHEMA = next(row.number for row in TABLE if row.part is Part.GAP)
 RESET_SCHEMA = next(row.number for row in TABLE if row.part is Part.RESET)
 
 _reader = functools.cache(operator.attrgetter)

@@ -10,7 +10,7 @@ from collections import deque
 
 from k2workers import wire
 from k2workers.continuity import numberings_ahead, renumbered
-from k2workers.events import DATA_SCHEMAS, LATE, RESET_SCHEMA, SNAPSHOT_SCHEMAS, Event, Reset
+from k2workers.events import DATA_SCHEMAS, GAP_SCHEMA, RESET_SCHEMA, SNAPSHOT_SCHEMAS, Event, Reset
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, next_id_before
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.deliveries import Delivery, Lost, MessageBatch, ReassemblyCounters
@@ -160,12 +160,14 @@ class Lives:
             self._give_former(header.topic, state)
             if not state.same_numbering(header):
                 return self._learn(state, header, events)
-        # What fills a gap shows nothing of where the life is, among bars neither.
-        if header.schema in _AT_THE_HEAD or not (state.chained or (state.bars and header.schema > LATE)):
+        # What fills, voids or gives up a gap may be far below; a gap among bars is announced where they are.
+        shows = header.schema in _AT_THE_HEAD or (header.schema == GAP_SCHEMA if state.bars else not state.chained)
+        if shows:
             self._forget_former(state)
             self._rest(header.topic, state)
-            if (missing := state.missing_bars(header, events)) is not None:
-                self._lose(header.topic, state, NO_SEQUENCES, missing)
+        if (missing := state.missing_bars(header, events)) is not None:
+            self._lose(header.topic, state, NO_SEQUENCES, missing)
+        if shows:
             state.renewed = (state.chained or state.bars) and header.last_id < state.last_id
         return True
 

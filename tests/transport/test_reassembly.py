@@ -226,6 +226,22 @@ def test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars() -> None:
     assert delivered(state) == [bar(0, 1, final=True), bar(1, 2), lost_bars(1, 3), bar(3, 4)]
 
 
+def seconds(kind: type[Void] | type[GivenUp], first: int, end: int) -> Event:
+    ids = first * SECOND_NS, end * SECOND_NS - 1
+    return Void(*ids, 0) if kind is Void else GivenUp(*ids, "", 0)
+
+
+@pytest.mark.parametrize("kind", [Void, GivenUp])
+def test_a_closed_gap_does_not_show_how_far_a_life_is_among_bars(kind: type[Void] | type[GivenUp]) -> None:
+    state = reassembly()
+    state.take(frame(1, bar(0, 1, final=True), bar(1, 2)), 0)
+    for sequence, closed in ((1, seconds(kind, 1, 2)), (2, seconds(kind, 4, 5))):
+        state.take(frame(sequence, closed, epoch=2, continuity=BAR), 0)
+    state.take(frame(3, bar(6, 4), epoch=2), 0)
+    before = [bar(0, 1, final=True), bar(1, 2), seconds(kind, 1, 2)]
+    assert delivered(state) == [*before, lost_bars(2, 4), seconds(kind, 4, 5), lost_bars(5, 6), bar(6, 4)]
+
+
 def test_a_position_knows_how_long_its_bars_are() -> None:
     before = reassembly()
     before.take(frame(1, bar(0, 1, final=True)), 0)
