@@ -207,7 +207,7 @@ class Reassembly(Lives):
         """The topic counts from 1 in a new epoch."""
         if state.held and state.chained and state.last_id != NO_ID and self._patience_ns:
             state.former += state.held.values()
-            state.former.sort(key=lambda frame: wire.read_header(frame).first_id)
+            state.former.sort(key=state.place_of)
             state.held.clear()
         elif state.held:
             self._give_up(topic, state, max(state.held))

@@ -9,6 +9,7 @@ from k2workers.continuity import Repair, numberings_ahead
 from k2workers.events import (
     ANNOUNCEMENT_SCHEMAS,
     DATA_SCHEMAS,
+    RESET_SCHEMA,
     SNAPSHOT_SCHEMAS,
     Backfilled,
     BookSnapshot,
@@ -114,6 +115,12 @@ class Standing(Coverage):
     def same_numbering(self, header: wire.Header) -> bool:
         """Whether the ids of this batch can be compared with those before it."""
         return self.continuity_number == NOT_KNOWN or not numberings_ahead(header.continuity, self.continuity_number)
+
+    def place_of(self, frame: bytes) -> tuple[int, bool, int]:
+        """By what batches come into the order of their ids, whatever numberings they are of: each begins with its ``Reset``."""
+        header = wire.read_header(frame)
+        ahead = numberings_ahead(header.continuity, self.continuity_number)
+        return ahead, header.schema != RESET_SCHEMA, header.first_id
 
     def missing_before(self, header: wire.Header) -> Range | None:
         """The ids that nothing has told of if this batch comes next; None if there are none, or if ids cannot show it."""

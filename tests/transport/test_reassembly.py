@@ -226,13 +226,13 @@ def test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars() -> None:
     assert delivered(state) == [bar(0, 1, final=True), bar(1, 2), lost_bars(1, 3), bar(3, 4)]
 
 
-def seconds(kind: type[Void] | type[GivenUp], first: int, end: int) -> Event:
+def seconds(kind: type[Void | GivenUp], first: int, end: int) -> Event:
     ids = first * SECOND_NS, end * SECOND_NS - 1
     return Void(*ids, 0) if kind is Void else GivenUp(*ids, "", 0)
 
 
 @pytest.mark.parametrize("kind", [Void, GivenUp])
-def test_a_closed_gap_does_not_show_how_far_a_life_is_among_bars(kind: type[Void] | type[GivenUp]) -> None:
+def test_a_closed_gap_does_not_show_how_far_a_life_is_among_bars(kind: type[Void | GivenUp]) -> None:
     state = reassembly()
     state.take(frame(1, bar(0, 1, final=True), bar(1, 2)), 0)
     for sequence, closed in ((1, seconds(kind, 1, 2)), (2, seconds(kind, 4, 5))):
@@ -945,6 +945,18 @@ def test_what_was_held_when_a_life_ended_is_given_before_the_ids_begin_anew() ->
     state.take(anew(1, Reset(60, 1, 5), epoch=2), 0)
     assert delivered(state) == [lost(51, 59), trade(60), Reset(60, 1, 5)]
     assert (state.waiting, state._held_bytes) == (False, 0)
+
+
+def test_what_was_held_over_a_reset_when_a_life_ended_is_given_in_the_order_of_numberings() -> None:
+    state = reassembly()
+    state.take(trades(1, 100), 0)
+    state.take(trades(3, 102, 103), 0)
+    state.take(anew(4, Reset(103, 1, 5)), 0)
+    state.take(anew(5, trade(1), trade(2)), 0)
+    state.take(anew(1, trade(3), epoch=2), 0)
+    old = [trade(100), lost(101, 101), trade(102), trade(103)]
+    assert delivered(state) == [*old, Reset(103, 1, 5), trade(1), trade(2), trade(3)]
+    assert state.counters.duplicates_dropped == 0
 
 
 def test_an_event_still_comes_for_an_id_that_was_void_given_up_or_lost() -> None:

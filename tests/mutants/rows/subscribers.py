@@ -189,4 +189,10 @@ ROWS = (
         "(header.schema < 1000 if state.bars else not state.chained)",
         "transport/test_reassembly.py::test_a_closed_gap_does_not_show_how_far_a_life_is_among_bars",
     ),
+    reassembly(
+        "what was held over a reset is given in the order of ids alone",
+        "state.former.sort(key=state.place_of)",
+        "state.former.sort(key=lambda frame: wire.read_header(frame).first_id)",
+        "test_what_was_held_over_a_reset_when_a_life_ended_is_given_in_the_order_of_numberings",
+    ),
 )
