@@ -16,6 +16,7 @@ from k2workers.events import (
     Event,
     Gap,
     GivenUp,
+    Kline,
     Reset,
     Void,
 )
@@ -172,6 +173,10 @@ class Standing(Coverage):
         # Its gap may have been announced in a life that ended before we heard of it.
         if self.renewed and self.chained and NO_ID != self.last_id < late.first_id:
             self.last_id = late.last_id
+            return late
+        bar = late.event
+        if self.renewed and isinstance(bar, Kline) and bar.first_id == self.last_id and self.last_time_ns != FINAL_NS:
+            self._admit_bar(bar)  # the last state of the bar at which the topic stands
             return late
         return super()._admit_late(late)
 

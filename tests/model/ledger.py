@@ -215,8 +215,12 @@ class BarLedger(Ledger):
                 self.due = item.last_id + 1
         elif isinstance(item, Backfilled):
             self._final(item, item.event)
-            if not self._fills(item):
+            if self._fills(item):
+                return
+            if self.due != item.first_id or self.at[0] != item.first_id:
                 self._wrong(item, "fills nothing that was named")
+            # Its gap was announced in a life that ended before it was heard.
+            self.at, self.due = (item.first_id, 2**63), item.first_id + BAR_NS
         elif isinstance(item, Kline):
             if item.final:
                 self._final(item, item)

@@ -222,8 +222,10 @@ def test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars() -> None:
     state = reassembly()
     state.take(frame(1, bar(0, 1, final=True), bar(1, 2)), 0)
     state.take(frame(1, Backfilled(bar(1, 3, final=True)), epoch=2, continuity=BAR), 0)
-    state.take(frame(2, bar(3, 4), epoch=2), 0)
-    assert delivered(state) == [bar(0, 1, final=True), bar(1, 2), lost_bars(1, 3), bar(3, 4)]
+    state.take(frame(2, Backfilled(bar(1, 3, final=True)), epoch=2, continuity=BAR), 0)
+    state.take(frame(3, bar(3, 4), epoch=2), 0)
+    late = Backfilled(bar(1, 3, final=True))
+    assert delivered(state) == [bar(0, 1, final=True), bar(1, 2), late, lost_bars(2, 3), bar(3, 4)]
 
 
 def seconds(kind: type[Void | GivenUp], first: int, end: int) -> Event:

@@ -195,4 +195,10 @@ ROWS = (
         "state.former.sort(key=lambda frame: wire.read_header(frame).first_id)",
         "test_what_was_held_over_a_reset_when_a_life_ended_is_given_in_the_order_of_numberings",
     ),
+    standing(
+        "in a new life the last state of the bar at which a topic stands is dropped if it comes late",
+        "            self._admit_bar(bar)  # the last state of the bar at which the topic stands\n            return late",
+        "            pass",
+        "test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars",
+    ),
 )
