@@ -178,10 +178,10 @@ class Coverage:
         if not self.ordered:
             return self._admit_record(event)
         fresh = self._admit_by_id(event)
-        return self._late(event) if fresh is None and self.open else fresh
+        return self._late(event) if fresh is None and (self.open or self.closed) else fresh
 
     def _late(self, event: Event) -> Event | None:
-        # A life that went on from before an announced gap sends in its order what fills the gap here.
+        # A life that went on from before an announced gap, or a loss, sends in its order what fills it here.
         return self._admit_late(Backfilled(event)) if self.continuity.repair in _BY_EVENT else None
 
     def _admit_record(self, event: Event) -> Event:
@@ -239,7 +239,7 @@ class Coverage:
         # The final state follows every other, whatever its time: one that was fetched has the close time, as the last update may.
         reached = bar.open_time_ns, FINAL_NS if bar.final else bar.venue_time_ns
         if reached <= (self.last_id, self.last_time_ns):
-            return self._late(bar) if bar.final and self.open else None
+            return self._late(bar) if bar.final and (self.open or self.closed) else None
         self.last_id, self.last_time_ns = reached
         if bar.final:
             self.next_open_ns = bar.next_open_ns

@@ -212,6 +212,17 @@ def test_a_final_bar_fills_a_gap_also_when_a_life_sends_it_in_its_order() -> Non
     assert bars.admit(last) is not None
 
 
+def test_what_comes_for_closed_ids_is_new_also_when_a_life_sends_it_in_its_order() -> None:
+    trade, state = Trade(5, "1", "1", True, 0, 0, 1), Coverage(9, [], [(4, 6)])
+    state.learn(CHAIN.number)
+    assert [state.admit(trade), state.admit(trade)] == [Backfilled(trade), None]
+    assert list(state.closed) == [(4, 4), (6, 6)]
+    bars = Coverage(200, [], [(60, 119)])
+    bars.learn(BAR.number)
+    last = Kline(60, 119, "1", "1", "1", "1", "1", "1", "1", "1", 0, 0, 0, True, 119, 1)
+    assert [bars.admit(last), bars.admit(last)] == [Backfilled(last), None]
+
+
 def test_closed_ids_are_remembered_up_to_a_bound_and_the_newest_of_them() -> None:
     topic = coverage(CHAIN)
     for number in range(0, 4 * MAX_CLOSED, 2):

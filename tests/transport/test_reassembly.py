@@ -826,7 +826,7 @@ def test_what_was_held_when_a_life_ended_is_given_when_its_time_is_up() -> None:
     assert delivered(state) == [lost(51, 59), trade(60)]
     assert not state.waiting
     state.take(trades(1, 50, 51, 60, 61, epoch=2), 0)
-    assert delivered(state) == [trade(61)]
+    assert delivered(state) == [late(51), trade(61)]
 
 
 def test_what_was_held_over_two_lives_is_given_in_the_order_of_ids() -> None:

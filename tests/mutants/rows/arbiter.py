@@ -295,4 +295,10 @@ ROWS = (
         "if not state.sequence:",
         "test_what_a_checkpoint_does_not_reach_is_missing_also_if_a_worker_knows_that_it_was_published",
     ),
+    coverage(
+        "what comes in its order for closed ids is new only while some gap is open",
+        "return self._late(event) if fresh is None and (self.open or self.closed) else fresh",
+        "return self._late(event) if fresh is None and self.open else fresh",
+        "test_what_comes_for_closed_ids_is_new_also_when_a_life_sends_it_in_its_order",
+    ),
 )
