@@ -23,7 +23,10 @@ from k2workers.transport.standing import Standing, after
 PATIENCE_NS = 2_000_000_000
 ASK_AGAIN_NS = 400_000_000
 DOUBT = 5
-"""How many times its patience a subscriber waits for a new life to come to the numbering that an earlier one had reached."""
+"""How many times its patience a subscriber waits for a new life to come to the numbering that an earlier one had reached.
+
+One without patience asks the ring for nothing, but a life that only repeats takes its time for it all the same: it waits as others do.
+"""
 
 MAX_EPOCHS_LEFT = 64
 """Epochs that are remembered as left; the oldest is forgotten first."""
@@ -146,7 +149,7 @@ class Reassembly(Lives):
         """Give up the holes, and end the doubts, whose time is up."""
         for topic, state in list(self._doubtful.items()):
             if state.doubted_until_ns == NO_ID:
-                state.doubted_until_ns = now_ns + DOUBT * self._patience_ns
+                state.doubted_until_ns = now_ns + DOUBT * (self._patience_ns or PATIENCE_NS)
             elif now_ns >= state.doubted_until_ns:
                 self._believe(topic, state)
         for topic, state in [(t, s) for t, s in self._waiting.items() if now_ns >= s.deadline_ns]:

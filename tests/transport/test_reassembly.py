@@ -32,7 +32,7 @@ from k2workers.sequencing.ranges import IdRanges, Range
 from k2workers.transport import reassembly as reassembly_module
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.position import Position, TopicPosition
-from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, Reassembly
+from k2workers.transport.reassembly import DOUBT, MAX_EPOCHS_LEFT, PATIENCE_NS, Reassembly
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 from tests.support.batches import batch_of
@@ -1068,6 +1068,17 @@ def test_a_feed_that_remembers_no_reset_is_believed_after_a_while(*, restarts: b
     assert (state._held_bytes, state.counters.duplicates_dropped) == (0, 0)
     state.take(anew(5, trade(6), epoch=2), 0)
     assert delivered(state)[0] == Reset(10, 6, 7), "its own numberings count from there"
+
+
+def test_a_subscriber_without_patience_waits_all_the_same_for_a_life_that_only_repeats() -> None:
+    state = Reassembly(patience_ns=0)
+    state.take(anew(1, trade(5)), 0)
+    state.take(trades(1, 800, epoch=2), 0)
+    state.tick(0)
+    state.tick(DOUBT * PATIENCE_NS - 1)
+    assert delivered(state) == [trade(5)]
+    state.tick(DOUBT * PATIENCE_NS)
+    assert delivered(state) == [Lost(T, 0, -1), Reset(5, 800, 0), trade(800)]
 
 
 def test_what_only_repeats_the_numbering_before_is_dropped_however_late() -> None:

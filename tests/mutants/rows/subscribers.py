@@ -201,4 +201,10 @@ ROWS = (
         "            pass",
         "test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars",
     ),
+    reassembly(
+        "a subscriber without patience believes a new life at once",
+        "DOUBT * (self._patience_ns or PATIENCE_NS)",
+        "DOUBT * self._patience_ns",
+        "test_a_subscriber_without_patience_waits_all_the_same_for_a_life_that_only_repeats",
+    ),
 )
