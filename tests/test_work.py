@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from k2workers import wire
-from k2workers.events import Kline, Trade
+from k2workers.events import BookSnapshot, DepthUpdate, Kline, Trade
 from k2workers.feed.framing import FrameCutter
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.sequencer import Sequencer
+from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.streams import BOOK
 from tests.bench.frames import frames, symbols
 from tests.support.batches import batch_of
 
@@ -171,4 +173,20 @@ def test_a_state_of_a_bar_is_little_work_for_a_subscriber() -> None:
             take(frame, 1)
 
     found = work_of(work).each(2000)
-    assert_within(Work(4.3, 80), found)
+    assert_within(Work(4.1, 79.5), found)
+
+
+def test_a_batch_of_book_changes_is_little_work_for_a_subscriber_that_has_a_book() -> None:
+    sequencer = Sequencer(1)
+    changes = [DepthUpdate(number, number, [], [], 0, 0) for number in range(10, 110)]
+    events = [BookSnapshot(9, [], [], 0), *changes]
+    frames = [published(sequencer, batch_of("binance.depth.S", [event], BOOK)) for event in events]
+    reassemblies = iter([BookReassembly(), BookReassembly()])
+
+    def work() -> None:
+        take = next(reassemblies).take
+        for frame in frames:
+            take(frame, 1)
+
+    found = work_of(work).each(101)
+    assert_within(Work(14.6, 332), found)

@@ -108,8 +108,10 @@ class Reassembly(Lives):
                 self._deliver(state, header, frame)
         elif header.sequence == state.sequence + 1 and not state.holding:
             self._deliver(state, header, frame)
-            self._follow_book(header.topic, state)
-            self._drain(header.topic, state)
+            if state.wait is not None or not state.whole:
+                self._follow_book(header.topic, state)
+            if state.held:
+                self._drain(header.topic, state)
         else:
             self._hold(state, header, frame, now_ns)
 

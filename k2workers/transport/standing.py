@@ -111,7 +111,11 @@ class Standing(Coverage):
 
     def note_ranges(self) -> None:
         """``open`` or ``closed`` may have changed: places that are made from now on tell of it."""
-        self._open_list, self._closed_list = list(self.open), list(self.closed)
+        # Without a call, and nearly always without a new list: each batch of a topic of bars asks.
+        if self.open or self._open_list:
+            self._open_list = list(self.open)
+        if self.closed or self._closed_list:
+            self._closed_list = list(self.closed)
 
     def same_numbering(self, header: wire.Header) -> bool:
         """Whether the ids of this batch can be compared with those before it."""

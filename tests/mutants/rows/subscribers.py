@@ -207,4 +207,16 @@ ROWS = (
         "DOUBT * self._patience_ns",
         "test_a_subscriber_without_patience_waits_all_the_same_for_a_life_that_only_repeats",
     ),
+    reassembly(
+        "each batch of book changes is asked whether there is a book",
+        "            if state.wait is not None or not state.whole:\n                self._follow_book",
+        "            if True:\n                self._follow_book",
+        "test_work.py::test_a_batch_of_book_changes_is_little_work_for_a_subscriber_that_has_a_book",
+    ),
+    standing(
+        "each batch of bars makes lists of what is open and closed",
+        "        if self.open or self._open_list:\n",
+        "        if True:\n",
+        "test_work.py::test_a_state_of_a_bar_is_little_work_for_a_subscriber",
+    ),
 )
