@@ -74,12 +74,16 @@ class Books:
         book = self.books.get(item.topic)
         if book is None:
             book = self.books[item.topic] = OrderBook()
-        whole = book.whole
+        whole, unreadable = book.whole, book.unreadable
         if isinstance(item, Lost):
             book.lose()
         else:
             for event in item.events:
                 book.take(event)
+        if book.unreadable > unreadable:
+            _log.warning(
+                "book_unreadable", topic=item.topic, note="a level is no price and quantity: another book is awaited"
+            )
         if whole and not book.whole:
             self.lost += 1
             self._tell_s, self._told_s = TELL_S, time.monotonic()

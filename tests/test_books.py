@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import zmq
+from structlog.testing import capture_logs
 
 from k2workers import Message, Subscriber, wire
 from k2workers.books import TELL_S, TELL_SELDOM_S, Books
@@ -141,6 +142,19 @@ async def test_a_loss_after_which_nothing_comes_leaves_no_book_either(feed: Feed
     await until(lambda: feed.place() is not None)
     feed.books.take(Lost(T, 2, 2, 12, 13))
     assert (feed.place(), feed.books.lost) == (None, 1)
+
+
+async def test_a_level_that_is_no_quantity_costs_one_book_until_the_venues_next(feed: Feed) -> None:
+    for topic in ("d.x", "d.y"):
+        feed.send(book(11), topic=topic)
+    await until(lambda: len(feed.books.whole) == 2)
+    with capture_logs() as logs:
+        feed.send(DepthUpdate(12, 12, [("1", "abc")], [], 0, 12))
+        await until(lambda: feed.books.lost == 1)
+    assert [(line["event"], line["topic"]) for line in logs] == [("book_unreadable", T)]
+    assert (feed.place(), feed.books.whole) == (None, ["d.y"])
+    feed.send(book(13))
+    await until(lambda: feed.place() == (1, 3, book(13)))
 
 
 async def test_a_joiner_gets_all_books_of_a_prefix(feed: Feed) -> None:

@@ -83,16 +83,19 @@ class BookLane(ChainLane):
         return True
 
     def offer_snapshot(self, snapshot: BookSnapshot) -> bool:
-        """Take a fetched book; False if it is too old for the diffs at hand (step 3) and another is needed."""
+        """Take a fetched book; False if it is too old for the diffs at hand (step 3), or unreadable, and another is needed."""
         if not self._buffer and not self._asked:
             return False
         # The chain is unbroken: what comes next begins right after the last id.
         first_id = self._buffer[0].first_update_id if self._buffer else (self.last_id or 0) + 1
         if snapshot.last_update_id < first_id - 1:
             return False
+        book = OrderBook()
+        book.take(snapshot)
+        if not book.whole:
+            return False
         self._snapshot = snapshot
-        self._heal()
-        return True
+        return self._heal()
 
     @property
     def awaits_fetch(self) -> bool:
@@ -126,17 +129,29 @@ class BookLane(ChainLane):
         self._buffer.clear()
         self._snapshot = None
 
-    def _heal(self) -> None:
-        """Steps 4 and 5, once the diffs have reached the snapshot."""
+    def _heal(self) -> bool:
+        """Steps 4 and 5, once the diffs have reached the snapshot. False if one of them cannot be read, and a newer snapshot is needed."""
         snapshot = self._snapshot
         if snapshot is None or self.last_id is None or self.last_id < snapshot.last_update_id:
-            return
+            return True
         book = OrderBook()
-        for event in (snapshot, *self._buffer):
-            book.take(event)
+        book.take(snapshot)
+        for place, diff in enumerate(self._buffer, 1):
+            book.take(diff)
+            if not book.whole:
+                self._begin_again_after(place)
+                return False
         self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=snapshot.received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
         self.needs_snapshot = self._asked = False
         self._snapshot = None
         self._buffer.clear()
+        return True
+
+    def _begin_again_after(self, count: int) -> None:
+        """Only a snapshot that holds so many of the buffered diffs fits."""
+        for _ in range(count):
+            self._buffer.popleft()
+        self._snapshot = None
+        self._asked = True  # nothing is missing up to the last id, and no further diff may come

@@ -1,7 +1,7 @@
 """Owns one whole order book, kept up to date by the diffs of its topic. Pure.
 
-A ``BookSnapshot`` makes it whole, and each ``DepthUpdate`` must continue it. After ids that are missing nothing is known of it until the next
-snapshot.
+A ``BookSnapshot`` makes it whole, and each ``DepthUpdate`` must continue it. After ids that are missing, or a level that is no price and
+quantity, nothing is known of it until the next snapshot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class OrderBook:
     ``received_ns`` is that of the newest event in it.
     """
 
-    __slots__ = ("asks", "bids", "last_id", "max_levels", "received_ns", "whole")
+    __slots__ = ("asks", "bids", "last_id", "max_levels", "received_ns", "unreadable", "whole")
 
     def __init__(self, max_levels: int = MAX_LEVELS) -> None:
         self.whole = False
@@ -31,16 +31,21 @@ class OrderBook:
         self.bids: dict[str, str] = {}
         self.asks: dict[str, str] = {}
         self.max_levels = max_levels
+        self.unreadable = 0
+        """Events so far with a level that is no price and quantity."""
 
     def take(self, event: Event) -> None:
         """The topic's next event."""
-        if isinstance(event, DepthUpdate):
-            if self.whole:
-                self._apply(event)
-        elif isinstance(event, BookSnapshot):
-            self.bids, self.asks = dict(event.bids), dict(event.asks)
-            self.last_id, self.received_ns, self.whole = event.last_update_id, event.received_ns, True
-        elif isinstance(event, Gap | Reset):
+        try:
+            if isinstance(event, DepthUpdate):
+                if self.whole:
+                    self._apply(event)
+            elif isinstance(event, BookSnapshot):
+                self._begin(event)
+            elif isinstance(event, Gap | Reset):
+                self.lose()
+        except ValueError:
+            self.unreadable += 1
             self.lose()
 
     def lose(self) -> None:
@@ -52,7 +57,14 @@ class OrderBook:
         """The book as it is, best levels first."""
         return BookSnapshot(self.last_id, _sorted(self.bids, reverse=True), _sorted(self.asks), self.received_ns)
 
+    def _begin(self, snapshot: BookSnapshot) -> None:
+        for price, quantity in (*snapshot.bids, *snapshot.asks):
+            float(price), float(quantity)
+        self.bids, self.asks = dict(snapshot.bids), dict(snapshot.asks)
+        self.last_id, self.received_ns, self.whole = snapshot.last_update_id, snapshot.received_ns, True
+
     def _apply(self, diff: DepthUpdate) -> None:
+        """Raises ValueError, half done, for a level that cannot be read."""
         if diff.last_update_id <= self.last_id:
             return  # levels are absolute: the book holds them, or newer ones
         if diff.first_update_id > self.last_id + 1:
@@ -60,6 +72,7 @@ class OrderBook:
             return
         for side, levels in ((self.bids, diff.bids), (self.asks, diff.asks)):
             for price, quantity in levels:
+                float(price)  # or who sorts the levels would stumble over it
                 if float(quantity):
                     side[price] = quantity
                 else:

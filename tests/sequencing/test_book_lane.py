@@ -176,6 +176,24 @@ def test_a_book_that_is_asked_for_is_published_anew_at_the_place_where_the_topic
     assert not lane.needs_snapshot
 
 
+def test_what_cannot_be_read_voids_the_book_that_it_is_in_and_nothing_else() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2, ("5", "1")), 0, 0)
+    assert not lane.offer_snapshot(book(2, ("5", "")))
+    assert lane.awaits_fetch
+    lane.offer(diff(3, 4, ("abc", "1")), 0, 0)
+    assert not lane.offer_snapshot(book(2, ("5", "1")))
+    assert not lane.offer_snapshot(book(3, ("5", "1"))), "the diff is not in it"
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(book(5, ("5", "1")))
+    lane.offer(diff(5, 6, ("6", "x")), 0, 0)
+    assert lane.awaits_fetch, "a diff that reached the snapshot may be the bad one too"
+    lane.offer(diff(7, 8, ("7", "1")), 0, 0)
+    assert lane.offer_snapshot(book(6, ("5", "1")))
+    assert taken(lane)[-1] == book(8, ("7", "1"), ("5", "1"))
+    assert not lane.needs_snapshot
+
+
 def test_a_book_that_is_asked_for_may_be_ahead_of_the_topic() -> None:
     lane = BookLane("t")
     lane.offer(diff(1, 2), 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,3 +78,19 @@ def test_the_nearest_levels_of_both_sides_stay() -> None:
     assert len(book.bids) == 5, "a snapshot is the venue's, and not cut before the next diff"
     book.take(diff(2, 2))
     assert (book.snapshot().bids, book.snapshot().asks) == ([("4", "1"), ("3", "1")], [("10", "1"), ("11", "1")])
+
+
+BAD: list[Level] = [("1", ""), ("1", "abc"), ("abc", "1"), ("abc", "0")]
+
+
+@pytest.mark.parametrize("level", BAD)
+def test_a_level_that_is_no_price_and_quantity_leaves_no_book_until_the_next_snapshot(level: Level) -> None:
+    book = OrderBook()
+    book.take(snapshot(5, ("2", "1")))
+    book.take(diff(6, 6, ("3", "1"), level))
+    assert (book.whole, book.bids, book.unreadable) == (False, {}, 1)
+    book.take(diff(7, 7, level))
+    book.take(snapshot(8, ("2", "1"), level))
+    assert (book.whole, book.bids, book.unreadable) == (False, {}, 2)
+    book.take(snapshot(9, ("2", "1")))
+    assert book.snapshot() == snapshot(9, ("2", "1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import within
 
 order_book = within("sequencing/order_book.py")
+book_lane = within("sequencing/book_lane.py")
 book_reassembly = within("transport/book_reassembly.py")
 lives = within("transport/lives.py")
 books = within("books.py")
@@ -122,5 +123,18 @@ ROWS = (
         "if lane.topic not in kept and lane.ask_book():",
         "if False:",
         "feed/test_repairs.py::test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once",
+    ),
+    order_book(
+        "a level that is no quantity ends the process",
+        "        except ValueError:\n",
+        "        except ZeroDivisionError:\n",
+        "test_a_level_that_is_no_price_and_quantity_leaves_no_book_until_the_next_snapshot",
+        "test_books.py::test_a_level_that_is_no_quantity_costs_one_book_until_the_venues_next",
+    ),
+    book_lane(
+        "a diff that cannot be read makes a worker's book",
+        "            if not book.whole:\n                self._begin_again_after(place)",
+        "            if False:\n                self._begin_again_after(place)",
+        "test_what_cannot_be_read_voids_the_book_that_it_is_in_and_nothing_else",
     ),
 )
