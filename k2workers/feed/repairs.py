@@ -142,7 +142,7 @@ class Repairs:
         lane = self._intake.lanes[topic_index]
         wanted = lane.wanted()
         if isinstance(lane, BookLane):
-            urgency = Urgency.BROKEN_BOOK if lane.gaps or lane.open else Urgency.FIRST_BOOK
+            urgency = Urgency.BROKEN_BOOK if lane.broken else Urgency.FIRST_BOOK
             self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch)
             complete = not lane.needs_snapshot
         else:

@@ -30,7 +30,7 @@ class Urgency(enum.IntEnum):
     OPEN = 2
     """The gap is announced; its events may come late."""
     FIRST_BOOK = 3
-    """A book that has just begun."""
+    """A book that has just begun, or one that some lack and others have: what is open comes before it."""
 
 
 class BackfillRequest(msgspec.Struct, frozen=True):

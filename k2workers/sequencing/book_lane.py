@@ -34,12 +34,14 @@ MAX_BUFFERED = 600
 class BookLane(ChainLane):
     """One diff-depth topic."""
 
-    __slots__ = ("_asked", "_buffer", "_snapshot", "needs_snapshot", "patient")
+    __slots__ = ("_asked", "_buffer", "_snapshot", "broken", "needs_snapshot", "patient")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self.needs_snapshot = True
         """Whether subscribers lack a valid book."""
+        self.broken = False
+        """Whether they were told that the one they had holds no longer."""
         self.patient = False
         """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
         self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_BUFFERED)
@@ -52,21 +54,22 @@ class BookLane(ChainLane):
 
     def resume(self, published: PublishedPosition) -> None:
         super().resume(published)
-        self.needs_snapshot = len(self.open) > 0 or not published.whole
+        self.broken = len(self.open) > 0
+        self.needs_snapshot = self.broken or not published.whole
 
     def begin_anew(self, first_new_id: int, at_ns: int) -> None:
         super().begin_anew(first_new_id, at_ns)
-        self._await_snapshot()
+        self._break()
 
     def reopen(self, first_id: int, last_id: int, at_ns: int) -> None:
         known = list(self.open)
         super().reopen(first_id, last_id, at_ns)
         if list(self.open) != known:  # else we were only told again, and the book that heals it is on its way
-            self._await_snapshot()
+            self._break()
 
     def take_back(self, events: Iterable[Event]) -> None:
         super().take_back(events)
-        self._await_snapshot()
+        self._break()
 
     def wanted(self) -> list[Range]:
         return []  # diffs cannot be fetched
@@ -121,6 +124,10 @@ class BookLane(ChainLane):
 
     def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:
         super()._announce_gap(first_id, last_id, noticed_ns, cause)
+        self._break()
+
+    def _break(self) -> None:
+        self.broken = True
         self._await_snapshot()
 
     def _await_snapshot(self) -> None:
@@ -144,7 +151,7 @@ class BookLane(ChainLane):
         self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=snapshot.received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
-        self.needs_snapshot = self._asked = False
+        self.needs_snapshot = self.broken = self._asked = False
         self._snapshot = None
         self._buffer.clear()
         return True

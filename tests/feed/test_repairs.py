@@ -241,6 +241,24 @@ def test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once() -> None
     assert other.intake.publish_books(("binance.",), set()) == 0
 
 
+def test_a_book_that_was_broken_and_is_whole_again_is_published_anew_without_hurry() -> None:
+    shard = Shard("depth", at=10)
+    shard.line(diff(12, 13))
+    broken = shard.asked(0)
+    assert broken is not None
+    assert broken.urgency is Urgency.BROKEN_BOOK
+    assert shard.repairs.took_book(broken, BookSnapshot(13, [], [], 0), 0)
+    assert shard.intake.publish_books(("binance.depth.",), set()) == 1
+    anew = shard.asked(10**10)
+    assert anew is not None
+    assert anew.urgency is Urgency.FIRST_BOOK
+    shard.line(diff(15, 16))
+    assert shard.repairs.took_book(anew, BookSnapshot(13, [], [], 0), 10**10) is False
+    again = shard.asked(2 * 10**10)
+    assert again is not None
+    assert again.urgency is Urgency.BROKEN_BOOK
+
+
 def test_a_late_answer_to_an_earlier_probe_does_not_stand_for_the_lines() -> None:
     shard = Shard("trade", 1)
     shard.repairs.probe([0], 0)

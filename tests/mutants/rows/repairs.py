@@ -201,4 +201,10 @@ ROWS = (
         "if False:",
         "feed/test_repairs.py::test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once",
     ),
+    repairs(
+        "a book that was ever broken comes before open gaps for ever",
+        "Urgency.BROKEN_BOOK if lane.broken else Urgency.FIRST_BOOK",
+        "Urgency.BROKEN_BOOK if lane.gaps else Urgency.FIRST_BOOK",
+        "test_a_book_that_was_broken_and_is_whole_again_is_published_anew_without_hurry",
+    ),
 )
