@@ -73,6 +73,7 @@ class Repairs:
         request = None if self._intake.refused else self.planner.next(now_ns)
         if request is not None:
             self._asked_of[request.topic_index] = self._numbering(request.topic_index)
+            self._note_book(request, requested=True)
         return request
 
     def give_up(self, now_ns: int) -> list[tuple[int, Range]]:
@@ -85,7 +86,9 @@ class Repairs:
 
     def took_book(self, request: BackfillRequest, snapshot: Event, now_ns: int) -> bool:
         """A book came; False if it is too old and another is needed."""
-        if self._still_counts(request) and self._intake.take_book(request.topic_index, snapshot):
+        taken = self._still_counts(request) and self._intake.take_book(request.topic_index, snapshot)
+        self._note_book(request, requested=False)
+        if taken:
             self.planner.answered(request, None, (), now_ns)
             return True
         self.planner.failed(request, now_ns)
@@ -117,6 +120,7 @@ class Repairs:
 
     def failed(self, request: BackfillRequest, now_ns: int) -> None:
         """No reply came, or a refusal."""
+        self._note_book(request, requested=False)
         self.planner.failed(request, now_ns)
 
     def _follow_numbering(self, topic_index: int, now_ns: int) -> None:
@@ -130,6 +134,11 @@ class Repairs:
             at_ns, _ = self._probes.get(topic_index, (now_ns, 0))
             _, first_new_id = begun
             self._probes[topic_index] = at_ns, first_new_id - 1
+
+    def _note_book(self, request: BackfillRequest, *, requested: bool) -> None:
+        lane = self._intake.lanes[request.topic_index]
+        if request.snapshot and isinstance(lane, BookLane):
+            lane.requested = requested
 
     def _numbering(self, topic_index: int) -> Reached | None:
         return self._intake.begun.get(self._intake.topics[topic_index].topic)

@@ -3,7 +3,7 @@
 Diffs cannot be fetched again. After a hole the lane announces the gap, lets the diffs flow, and wants a snapshot. The
 venue's procedure (Binance spot, "How to manage a local order book correctly") decides when one fits:
 
-1. buffer diffs from the first after the hole, whose first id is U;
+1. buffer diffs from the first after the hole, whose first id is U (until a snapshot is requested, the newest are enough);
 2. fetch a snapshot with ``lastUpdateId`` L;
 3. L < U - 1: the snapshot is older than the buffer; fetch again;
 4. drop the buffered diffs whose last id is at most L (they are in it);
@@ -28,13 +28,16 @@ from k2workers.sequencing.order_book import OrderBook
 from k2workers.sequencing.ranges import Range
 
 MAX_BUFFERED = 600
-"""Diffs kept while a snapshot is awaited (a minute at 100 ms); beyond that the oldest is dropped, and the snapshot must be newer."""
+"""Diffs kept while a snapshot is under way or at hand (a minute at 100 ms); beyond that the oldest is dropped, and the snapshot must be newer."""
+
+MAX_WAITING = 20
+"""Diffs kept before one is requested, for hundreds of topics may wait minutes for their turn: what the venue gives then is hardly older."""
 
 
 class BookLane(ChainLane):
     """One diff-depth topic."""
 
-    __slots__ = ("_asked", "_buffer", "_snapshot", "broken", "needs_snapshot", "patient")
+    __slots__ = ("_asked", "_buffer", "_snapshot", "broken", "needs_snapshot", "patient", "requested")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -44,6 +47,8 @@ class BookLane(ChainLane):
         """Whether they were told that the one they had holds no longer."""
         self.patient = False
         """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
+        self.requested = False
+        """Whether a snapshot is under way; set by whoever requests it."""
         self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_BUFFERED)
         self._snapshot: BookSnapshot | None = None
         self._asked = False
@@ -120,6 +125,9 @@ class BookLane(ChainLane):
         """Buffer accepted diffs while subscribers lack a valid book (step 1)."""
         if self.needs_snapshot:
             self._buffer += (event for event in events if isinstance(event, DepthUpdate))
+            if not self.requested and self._snapshot is None:
+                while len(self._buffer) > MAX_WAITING:
+                    self._buffer.popleft()
             self._heal()
 
     def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:

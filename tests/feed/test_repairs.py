@@ -11,6 +11,7 @@ from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, 
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
+from k2workers.sequencing.book_lane import MAX_WAITING, BookLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Fetched
@@ -257,6 +258,35 @@ def test_a_book_that_was_broken_and_is_whole_again_is_published_anew_without_hur
     again = shard.asked(2 * 10**10)
     assert again is not None
     assert again.urgency is Urgency.BROKEN_BOOK
+
+
+def test_few_diffs_are_kept_until_a_book_is_requested_and_many_while_it_is_under_way() -> None:
+    shard = Shard("depth", at=0)
+    lane = shard.intake.lanes[0]
+    assert isinstance(lane, BookLane)
+    assert shard.intake.publish_books(("binance.depth.",), set()) == 1
+    shard.line(*(diff(number, number) for number in range(1, 101)))
+    assert len(lane._buffer) == MAX_WAITING
+    request = shard.asked(0)
+    assert request is not None
+    shard.line(*(diff(number, number) for number in range(101, 201)))
+    assert len(lane._buffer) == MAX_WAITING + 100
+    assert not shard.repairs.took_book(request, BookSnapshot(79, [], [], 0), 1)
+    shard.line(diff(201, 201))
+    assert len(lane._buffer) == MAX_WAITING
+    request = shard.asked(10**10)
+    assert request is not None
+    shard.line(*(diff(number, number) for number in range(202, 301)))
+    shard.repairs.failed(request, 10**10)
+    shard.line(diff(301, 301))
+    assert len(lane._buffer) == MAX_WAITING
+    request = shard.asked(10**11)
+    assert request is not None
+    assert shard.repairs.took_book(request, BookSnapshot(305, [], [], 0), 10**11)
+    shard.line(*(diff(number, number) for number in range(302, 305)))
+    assert len(lane._buffer) == MAX_WAITING + 3, "it is at hand"
+    shard.line(diff(305, 305))
+    assert shard.pushed[-1] == BookSnapshot(305, [], [], 0)
 
 
 def test_a_late_answer_to_an_earlier_probe_does_not_stand_for_the_lines() -> None:

@@ -96,6 +96,7 @@ def test_a_lane_that_resumes_after_a_book_and_without_open_gaps_needs_none() -> 
 
 def test_the_buffer_is_bounded_and_then_asks_for_a_newer_book() -> None:
     lane = BookLane("t")
+    lane.requested = True
     for number in range(1, MAX_BUFFERED + 12):
         lane.offer(diff(number, number), 0, 0)
     assert not lane.offer_snapshot(book(5))

@@ -6,6 +6,7 @@ from tests.mutants.mutant import within
 
 backfill_planner = within("sequencing/backfill_planner.py")
 repairs = within("feed/repairs.py")
+book_lane = within("sequencing/book_lane.py")
 backfiller = within("feed/backfiller.py")
 intake = within("feed/intake.py")
 
@@ -206,5 +207,11 @@ ROWS = (
         "Urgency.BROKEN_BOOK if lane.broken else Urgency.FIRST_BOOK",
         "Urgency.BROKEN_BOOK if lane.gaps else Urgency.FIRST_BOOK",
         "test_a_book_that_was_broken_and_is_whole_again_is_published_anew_without_hurry",
+    ),
+    book_lane(
+        "diffs of hundreds of topics are kept for minutes until it is their turn",
+        "                while len(self._buffer) > MAX_WAITING:",
+        "                while False:",
+        "feed/test_repairs.py::test_few_diffs_are_kept_until_a_book_is_requested_and_many_while_it_is_under_way",
     ),
 )
