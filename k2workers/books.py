@@ -20,6 +20,7 @@ import zmq
 
 from k2workers import every, log, wire
 from k2workers.child_settings import BooksSettings
+from k2workers.errors import ConfigError
 from k2workers.every import Every
 from k2workers.metrics.instruments import BOOKS, Instruments
 from k2workers.sequencing.order_book import OrderBook
@@ -134,9 +135,14 @@ def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:
 async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    books = Books(settings)
     client = control_channel.ControlClient(name, control_endpoint)
     await client.start(control_channel.ending(stop))
+    try:
+        books = Books(settings)
+    except ConfigError as error:
+        client.send(control_messages.Record(name, "refused", {"error": str(error)}))
+        await client.close()
+        raise
     client.send(control_messages.Record(name, "listening", {"books": books.server.endpoint}))
     beating = Every(BEAT_S, lambda: client.send(_beat(books, name)), "beat")
     beating.start()

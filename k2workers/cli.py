@@ -106,7 +106,7 @@ def run(
     snapshot_endpoint
         Where subscribers ask for last values and for what they missed.
     books_endpoint
-        Where they ask for whole order books; the next port unless given.
+        Where they ask for whole order books; the next port unless given, or the path with -books.
     checkpoint
         File from which a restart continues.
     http_host
@@ -238,7 +238,7 @@ def tail(
     snapshot_endpoint
         Where it answers for what was missed; the next port unless given.
     books_endpoint
-        Where it gives whole order books; the port after that unless given.
+        Where it gives whole order books; the port after that unless given; without either, no book is asked for.
     count
         Stop after so many events.
     json

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     publish_endpoint: str = Field("tcp://127.0.0.1:5555", description="where subscribers connect")
     snapshot_endpoint: str = Field("tcp://127.0.0.1:5556", description="where late joiners ask for last values")
     books_endpoint: str = Field(
-        "", description="where late joiners get whole order books; the next port of snapshot_endpoint if empty"
+        "",
+        description="where late joiners get whole order books; if empty, the next port of snapshot_endpoint (any free one after 65535 "
+        "or *), or ipc://PATH-books beside ipc://PATH",
     )
     hold_back_s: float = Field(
         1.0, ge=0, le=60, description="how long a topic waits for missing ids before it announces the gap and goes on"

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from k2workers import metrics, sharding
+from k2workers.backoff import Backoff
 from k2workers.child_settings import (
     AggregatorSettings,
     BooksSettings,
@@ -24,6 +27,7 @@ from k2workers.simulator.simulator_settings import SimulatorSettings
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.permission_client import AlonePolicy
+from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.venues.binance import BinanceSpot, streams
@@ -35,6 +39,9 @@ WITNESS = "witness"
 
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, BOOKS: 2, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
+
+BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=Backoff(1_000_000_000, 60_000_000_000))
+"""Of a child that the feed can do without: restarted for ever, seldom in the end, for what keeps it from living may take long."""
 
 DEMO_CONNECTS = 100_000
 """Connection attempts in a window that the embedded exchange allows."""
@@ -111,7 +118,7 @@ class RunPlan:
         return tuple(f"{self.venue.name}.{kind.kind}." for kind in kinds if kind.continuity.repair is Repair.BOOK)
 
     def books(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
-        """The process that keeps whole books."""
+        """The process that keeps whole books. The feed goes on without it."""
         own = self.settings
         settings = BooksSettings(
             endpoint=endpoint,
@@ -122,7 +129,8 @@ class RunPlan:
             log_level=own.log_level,
             log_format=own.log_format,
         )
-        return self._spec(BOOKS, "k2workers.books:main", settings)
+        spec = self._spec(BOOKS, "k2workers.books:main", settings)
+        return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False)
 
     def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""

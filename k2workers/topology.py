@@ -60,6 +60,8 @@ class Topology:
         self._told_to_stop_ns: int | None = None
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
+        self._books_refused: dict[str, Any] = {}
+        """Why no books are kept, while none are."""
         self._meter = ResourceMeter(settings.environment)
         self._shard_names: list[str] = []
         self._symbols = SymbolWatch(self.plan, self.supervisor)
@@ -131,7 +133,7 @@ class Topology:
         listening = await self._record(run_plan.AGGREGATOR, "listening")
         _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
         if self.plan.book_prefixes:
-            launch(self.plan.books(listening["publish"], listening["snapshot"]))
+            launch(self.plan.books(listening["publish"], listening["snapshot"]))  # only joiners wait for it
         if self.settings.demo:
             launch(self.plan.witness(listening["publish"], listening["snapshot"]))
             await ready(run_plan.WITNESS)
@@ -141,10 +143,6 @@ class Topology:
             launch(spec)
         for spec in specs:
             await ready(spec.name)
-        self.waiting_for = "books"  # last: nothing but joiners waits for them
-        if self.plan.book_prefixes:
-            await ready(run_plan.BOOKS)
-            _log.info("keeping_books", endpoint=(await self._record(run_plan.BOOKS, "listening"))["books"])
         self.waiting_for = ""
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
@@ -243,7 +241,7 @@ class Topology:
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
-            "books": books.status if books is not None else {},
+            "books": {**(books.status if books is not None else {}), **self._books_refused},
             "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
             "children": states,
             "workers": workers,
@@ -251,7 +249,10 @@ class Topology:
 
     def _unhealthy(self) -> list[str]:
         states = self.supervisor.states()
-        return [f"{name} is not running" for name, state in states.items() if not state["alive"]]
+        # Joiners want the books; to end the feed would give them none sooner.
+        return [
+            f"{name} is not running" for name, state in states.items() if not state["alive"] and name != run_plan.BOOKS
+        ]
 
     def _unready(self) -> list[str]:
         reasons = [f"waiting for {self.waiting_for}"] if self.waiting_for else []
@@ -296,12 +297,21 @@ class Topology:
         self._stop.set()
 
     def _on_record(self, record: Record) -> None:
+        if record.name == run_plan.BOOKS:
+            self._tell_of_books(record)
         if record.kind == "rotation":
             self._rotated += 1
             if self.settings.report:
                 self._rotations.append(record.data)
         else:
             self._records[record.name, record.kind] = record.data
+
+    def _tell_of_books(self, record: Record) -> None:
+        self._books_refused = record.data if record.kind == "refused" else {}
+        if record.kind == "refused":
+            _log.error("books_not_kept", **record.data, note="the feed goes on without them; it is tried again")
+        elif record.kind == "listening":
+            _log.info("keeping_books", endpoint=record.data["books"])
 
     def _on_dead(self, name: str, pid: int) -> None:
         exporter.mark_dead(pid)

@@ -45,13 +45,15 @@ _context = multiprocess.get_context("forkserver")
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: ``target`` is ``module:function``, called as ``function(name, control_endpoint, settings)``.
 
-    Children stop in rising ``stop_order``; those of one number stop together.
+    Children stop in rising ``stop_order``; those of one number stop together. One that is not ``vital`` is restarted also if it dies before
+    it ever served: nobody waits for it.
     """
 
     name: str
     target: str
     settings: Any
     restart: RestartPolicy = RestartPolicy()
+    vital: bool = True
     stop_order: int = 0
     env: Mapping[str, str] = {}
 

@@ -13,12 +13,12 @@ from k2workers.backoff import Backoff
 
 
 class RestartPolicy(msgspec.Struct, frozen=True):
-    """``intensity`` restarts within ``period_ns`` are allowed; delays follow ``backoff``.
+    """``intensity`` restarts within ``period_ns`` are allowed (None: any number, for ever); delays follow ``backoff``.
 
     A life of ``stable_ns`` shows that the last restart helped: the delays begin anew.
     """
 
-    intensity: int = 10
+    intensity: int | None = 10
     period_ns: int = 60_000_000_000
     backoff: Backoff = Backoff(200_000_000, 10_000_000_000)
     stable_ns: int = 5_000_000_000
@@ -35,11 +35,13 @@ class RestartTracker:
 
     def died(self, now_ns: int, lived_ns: int, jitter: float) -> int | None:
         """The delay in ns before the next start, or None: give up."""
-        self._deaths.append(now_ns)
-        while self._deaths[0] <= now_ns - self.policy.period_ns:
-            self._deaths.popleft()
-        if len(self._deaths) > self.policy.intensity:
-            return None
+        intensity = self.policy.intensity
+        if intensity is not None:
+            self._deaths.append(now_ns)
+            while self._deaths[0] <= now_ns - self.policy.period_ns:
+                self._deaths.popleft()
+            if len(self._deaths) > intensity:
+                return None
         self.restarts += 1
         if lived_ns >= self.policy.stable_ns:
             self._quick_deaths = 0

@@ -268,7 +268,7 @@ class Supervisor:
             ward.life.hung = True
 
     def _bury(self, ward: _Ward, child: Child, now_ns: int) -> None:
-        if not ward.served:
+        if ward.spec.vital and not ward.served:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
         self.permissions.release_child(name)
@@ -279,7 +279,7 @@ class Supervisor:
             self.stopping = True
             self._on_fatal(
                 BootError(
-                    f"{name} died {policy.intensity + 1} times within {policy.period_ns / 1e9:.0f} s "
+                    f"{name} died more than {policy.intensity} times within {policy.period_ns / 1e9:.0f} s "
                     f"(last exit code {child.exit_code}); giving up"
                 )
             )

@@ -100,7 +100,7 @@ class Subscriber:
     False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint`` for it, which is the next port of
     ``endpoint``'s host unless given; with an endpoint that has no next port (ipc), not giving it is ``recover`` False.
     Topics of book changes (``depth``) begin with a ``BookSnapshot`` that the next event continues, and go on with one after every ``Lost``: it is
-    asked for at ``books_endpoint``, the next port of ``snapshot_endpoint`` unless given (None: nobody is asked). If it does not come within two
+    asked for at ``books_endpoint``, the next port of ``snapshot_endpoint`` unless given (None, or no next port: nobody is asked). If it does not come within two
     seconds, the changes come without it, and it follows when it can be had.
     ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
     ``Lost``). Raises ConfigError for a topic or endpoint that cannot be.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 from k2workers import BookSnapshot, Lost, Message, Position, Subscriber
 from tests.chaos.ledger import Book
 from tests.chaos.rig import Rig, end
-from tests.support.waiting import until
+from tests.processes.support import demo
+from tests.support.waiting import until, wait_for
 
 SYMBOLS = 6
 
@@ -141,6 +143,26 @@ async def test_who_lost_its_place_is_told_so_and_gets_the_exchanges_books(tmp_pa
             assert {type(event) for event in again.after_loss.values()} == {BookSnapshot}
             await rig.control("stop_market")
             await until(lambda: equal(rig, again), "the exchange's books")
+
+
+def test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with demo("--streams", "depth,trade", books=port) as program:
+            program.wait_ready()
+            refused = wait_for("the reason in the log", lambda: program.logged("books_not_kept"))[0]
+            assert f"books_endpoint = 'tcp://127.0.0.1:{port}'" in refused["error"]
+            assert program.status()["books"]["error"] == refused["error"]
+            wait_for("more than once", lambda: len(program.logged("books_not_kept")) > 2)
+            assert [program.http(path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
+            other.close()
+            wait_for("books", lambda: program.logged("keeping_books"))
+            wait_for("whole ones", lambda: program.status()["books"].get("whole"))
+            assert "error" not in program.status()["books"]
+            program.stop()
+            assert program.process.returncode == 0
 
 
 @pytest.mark.timeout(900)

@@ -18,6 +18,7 @@ from tests.processes.support import ROOT, Program, free_port, run_briefly
 from tests.support.names import has_ipv6
 from tests.support.proxy import ForwardProxy
 from tests.support.venue import Venue
+from tests.support.waiting import wait_for
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 
@@ -86,7 +87,7 @@ def test_everything_that_listens_listens_on_ipv6() -> None:
         assert len(run_briefly(*tail).stdout.splitlines()) == 3
         assert program.http("/metrics")[0] == 200
         assert program.logged("publishing")[0]["endpoint"] == f"tcp://[::1]:{port}"
-        assert program.logged("keeping_books")[0]["endpoint"].startswith("tcp://[::1]:")
+        assert wait_for("books", lambda: program.logged("keeping_books"))[0]["endpoint"].startswith("tcp://[::1]:")
         assert program.logged("started")[0]["http"].startswith("http://[::1]:")
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 
+from k2workers.errors import ConfigError
 from k2workers.every import Every
 from k2workers.supervision import control_channel, control_messages
 
@@ -31,6 +32,11 @@ async def _serve(name: str, endpoint: str) -> None:
 def hang(_name: str, _endpoint: str, _settings: float) -> None:
     """Wait for what never comes."""
     asyncio.run(asyncio.Event().wait())
+
+
+def refuse(_name: str, _endpoint: str, _settings: float) -> None:
+    """End with a mistake of the user's before it serves."""
+    raise ConfigError("a_setting cannot be")
 
 
 def give_up(name: str, endpoint: str, _settings: float) -> None:

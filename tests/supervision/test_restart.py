@@ -40,3 +40,10 @@ def test_a_child_that_dies_once_a_period_is_restarted_for_ever() -> None:
     tracker = RestartTracker(POLICY)
     assert all(tracker.died(n * 1_000, STABLE, 0.9) == 0 for n in range(100))
     assert tracker.restarts == 100
+
+
+def test_without_an_intensity_a_child_is_restarted_for_ever_and_more_and_more_seldom() -> None:
+    tracker = RestartTracker(RestartPolicy(intensity=None, period_ns=1_000, backoff=Backoff(100, 400)))
+    delays = [tracker.died(now_ns, QUICK, 0.0) for now_ns in range(500)]
+    assert delays[:5] == [0, 50, 100, 200, 200]
+    assert (set(delays[5:]), tracker.restarts) == ({200}, 500)

@@ -8,17 +8,20 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 from structlog.testing import capture_logs
 
 from k2workers import every
+from k2workers.backoff import Backoff
 from k2workers.errors import BootError, K2Error
 from k2workers.every import GAVE_UP
 from k2workers.supervision import supervisor as supervisor_module
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import ROTATE
 from k2workers.supervision.control_messages import GrantAsked, Record
+from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.supervisor import WATCH_S, Supervisor, SupervisorPolicy
 from tests.support.waiting import WAIT_S, until
 
@@ -165,6 +168,21 @@ async def test_what_a_child_says_of_its_books_is_passed_on_to_the_others(tmp_pat
             supervisor.launch(child(name, "tell_books"))
         await until(lambda: {record.name for record in heard} == {*NAMES})
     assert all(record.data["of"] != record.name for record in heard), "not back to itself"
+
+
+async def test_a_child_that_the_others_can_do_without_is_restarted_for_ever_though_it_never_served(
+    tmp_path: Path,
+) -> None:
+    fatal: list[K2Error] = []
+    restart = RestartPolicy(intensity=None, backoff=Backoff(1, 1))
+    beside = msgspec.structs.replace(child("beside", "refuse"), restart=restart, vital=False)
+    async with supervising(tmp_path, SupervisorPolicy(), on_fatal=fatal.append) as supervisor:
+        supervisor.launch(beside)
+        await until(lambda: supervisor.states()["beside"]["restarts"] >= 3)
+        assert (fatal, supervisor.stopping) == ([], False)
+        supervisor.respec(msgspec.structs.replace(beside, target="tests.supervision.children:serve"))
+        await until(lambda: supervisor.states()["beside"]["ready"])
+        assert await supervisor.stop()
 
 
 async def test_the_turn_of_a_child_that_died_is_given_to_the_next(tmp_path: Path) -> None:

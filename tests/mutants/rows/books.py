@@ -72,8 +72,8 @@ ROWS = (
     ),
     order_book(
         "a book is kept over a gap",
-        "        elif isinstance(event, Gap | Reset):\n            self.lose()",
-        "        elif isinstance(event, Gap | Reset):\n            pass",
+        "            elif isinstance(event, Gap | Reset):\n                self.lose()",
+        "            elif isinstance(event, Gap | Reset):\n                pass",
         "test_missing_ids_a_gap_or_a_loss_leave_no_book_until_the_next_snapshot",
     ),
     order_book(

@@ -10,6 +10,7 @@ control_channel = within("supervision/control_channel.py")
 permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
 supervisor = within("supervision/supervisor.py")
+topology = within("topology.py")
 
 ROWS = (
     permission_client(
@@ -117,7 +118,7 @@ ROWS = (
     ),
     restart(
         "a child that dies again and again is restarted for ever",
-        "if len(self._deaths) > self.policy.intensity:",
+        "if len(self._deaths) > intensity:",
         "if False:",
         "test_one_death_more_than_the_intensity_gives_up",
     ),
@@ -150,5 +151,23 @@ ROWS = (
         "            if name != ward.spec.name:\n                self.send(name, message)",
         "            pass",
         "test_what_a_child_says_of_its_books_is_passed_on_to_the_others",
+    ),
+    restart(
+        "a child that the feed can do without ends the feed when it cannot be kept alive",
+        "        if intensity is not None:\n            self._deaths",
+        "        intensity = intensity or 10\n        if intensity is not None:\n            self._deaths",
+        "test_without_an_intensity_a_child_is_restarted_for_ever_and_more_and_more_seldom",
+    ),
+    supervisor(
+        "a child that nobody waits for is not restarted if it never served",
+        "if ward.spec.vital and not ward.served:",
+        "if not ward.served:",
+        "test_a_child_that_the_others_can_do_without_is_restarted_for_ever_though_it_never_served",
+    ),
+    topology(
+        "the health of the feed hangs on the books process",
+        'if not state["alive"] and name != run_plan.BOOKS',
+        'if not state["alive"]',
+        "processes/test_books.py::test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without",
     ),
 )

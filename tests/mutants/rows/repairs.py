@@ -110,8 +110,8 @@ ROWS = (
     ),
     repairs(
         "a request that failed stays under way",
-        ('        """No reply came, or a refusal."""\n        self.planner.failed(request, now_ns)'),
-        '        """No reply came, or a refusal."""',
+        "        self._note_book(request, requested=False)\n        self.planner.failed(request, now_ns)",
+        "        self._note_book(request, requested=False)",
         "test_an_announced_gap_is_asked_for_until_it_is_filled",
     ),
     repairs(
