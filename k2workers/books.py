@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 
 import structlog
 import uvloop
@@ -49,13 +50,14 @@ _log = structlog.get_logger(__name__)
 class Books:
     """The books, the subscription they are made from, and the socket that gives them away. Make it inside the running loop."""
 
-    def __init__(self, settings: BooksSettings) -> None:
+    def __init__(self, settings: BooksSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.books: dict[str, OrderBook] = {}
         self.lost = 0
         """How often a book ceased to be whole."""
         self._prefixes = settings.prefixes
         self._tell_s = TELL_S
-        self._told_s = time.monotonic()
+        self._told_s = clock()
         self._context: Context = zmq.Context()
         self.server = BooksServer(self._context, settings.books_endpoint, self.topics_under, self.frame_of)
         self.subscriber = Subscriber(
@@ -91,7 +93,7 @@ class Books:
             )
         if whole and not book.whole:
             self.lost += 1
-            self._tell_s, self._told_s = TELL_S, time.monotonic()
+            self._tell_s, self._told_s = TELL_S, self._clock()
 
     @property
     def whole(self) -> list[str]:
@@ -112,8 +114,9 @@ class Books:
         batch = wire.batch_of(topic, [book.snapshot()], place.continuity)
         return wire.publication(batch, epoch=place.epoch, sequence=place.sequence, publish_ns=time.time_ns())
 
-    def news(self, now_s: float) -> control_messages.BooksKept | None:
-        """What to tell the workers now (monotonic time), if anything."""
+    def news(self) -> control_messages.BooksKept | None:
+        """What to tell the workers now, if anything."""
+        now_s = self._clock()
         if now_s - self._told_s < self._tell_s:
             return None
         self._told_s, self._tell_s = now_s, min(2 * self._tell_s, TELL_SELDOM_S)
@@ -173,7 +176,7 @@ async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> N
 
 
 def _tell(books: Books, client: control_channel.ControlClient) -> None:
-    news = books.news(time.monotonic())
+    news = books.news()
     if news is not None:
         client.send(news)
 

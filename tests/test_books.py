@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -47,13 +46,15 @@ class Feed:
         self.replay = ReplayServer(self.context, "tcp://127.0.0.1:*", self.ring, epoch=1)
         self.replay.start()
         self.beats = 0
+        self.now_s = 100.0
         self.books = Books(
             BooksSettings(
                 endpoint=self.publisher.endpoint,
                 snapshot_endpoint=self.replay.endpoint,
                 books_endpoint="tcp://127.0.0.1:*",
                 prefixes=("d.",),
-            )
+            ),
+            clock=lambda: self.now_s,
         )
 
     def send(self, *events: Event, topic: str = T, numbering: int = 0) -> None:
@@ -177,15 +178,17 @@ async def test_a_joiner_gets_all_books_of_a_prefix(feed: Feed) -> None:
 async def test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_and_seldom_else(feed: Feed) -> None:
     feed.send(book(11))
     await until(lambda: feed.place() is not None)
-    now_s = time.monotonic()
-    assert feed.books.news(now_s) is None, "most are on their way"
-    now_s += TELL_S
-    assert feed.books.news(now_s) == BooksKept(("d.",), (T,))
-    assert feed.books.news(now_s + TELL_S) is None
+    assert feed.books.news() is None, "most are on their way"
+    feed.now_s += TELL_S
+    assert feed.books.news() == BooksKept(("d.",), (T,))
+    feed.now_s += TELL_S
+    assert feed.books.news() is None
     for _ in range(10):
-        now_s += TELL_SELDOM_S
-        assert feed.books.news(now_s) is not None
-    assert feed.books.news(now_s + TELL_SELDOM_S - 1) is None
+        feed.now_s += TELL_SELDOM_S
+        assert feed.books.news() is not None
+    feed.now_s += TELL_SELDOM_S - 1
+    assert feed.books.news() is None
     feed.send(Gap(12, 13, "", 0))
     await until(lambda: feed.books.lost == 1)
-    assert feed.books.news(time.monotonic() + TELL_S) == BooksKept(("d.",), ())
+    feed.now_s += TELL_S
+    assert feed.books.news() == BooksKept(("d.",), ())

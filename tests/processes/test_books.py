@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq.asyncio
 
 from k2workers import BookSnapshot, Lost, Message, Position, Subscriber
+from k2workers.transport.replay_server import SINCE, pack, unpack_since
 from tests.chaos.ledger import Book
 from tests.chaos.rig import Rig, end
-from tests.processes.support import demo
+from tests.processes.support import alive, demo
 from tests.support.waiting import until, wait_for
 
 SYMBOLS = 6
@@ -86,6 +88,26 @@ async def books_are_whole(rig: Rig) -> bool:
     return bool(beat.get("whole") == SYMBOLS)
 
 
+async def killed(rig: Rig, name: str) -> None:
+    """One of the feed's processes, at once; until it is gone."""
+    process = await rig.process(name)
+    end(process, signal.SIGKILL)
+    await until(lambda: not alive(process))
+
+
+async def has_forgotten(rig: Rig, position: Position) -> bool:
+    """Whether the replay ring has lost something of each topic since this place."""
+    with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as ring:
+        ring.linger = 0
+        ring.connect(f"tcp://127.0.0.1:{rig.replay}")
+        for topic, place in position.topics.items():
+            await ring.send_multipart([SINCE, topic.encode(), pack(place.sequence + 1)])
+            _, _, held, *_ = await ring.recv_multipart()
+            if unpack_since(held)[1] <= place.sequence + 1:
+                return False
+    return True
+
+
 def feed(tmp_path: Path, **settings: str) -> Rig:
     return Rig(tmp_path, shards=2, symbols=SYMBOLS, rate=600, settings=settings, kinds=("depth",))
 
@@ -97,12 +119,10 @@ async def test_who_joins_late_has_the_exchanges_books_whoever_died_before(tmp_pa
         async with joined(rig) as joiner:
             await until(lambda: len(joiner.first) == SYMBOLS)
             assert {type(event) for event in joiner.first.values()} == {BookSnapshot}
-            end(await rig.process("aggregator"), signal.SIGKILL)
-            await asyncio.sleep(0.2)
+            await killed(rig, "aggregator")
             async with joined(rig) as second:
                 await until(lambda: len(second.first) == SYMBOLS, "books of every topic after the aggregator's death")
-                end(await rig.process("books"), signal.SIGKILL)
-                await asyncio.sleep(0.2)
+                await killed(rig, "books")
                 async with joined(rig) as third:
                     await until(
                         lambda: len(third.books) == SYMBOLS and all(book.valid for book in third.books.values()),
@@ -137,7 +157,7 @@ async def test_who_lost_its_place_is_told_so_and_gets_the_exchanges_books(tmp_pa
         before = rig.observer.ledger.books
         reached = {symbol: book.update_id for symbol, book in before.items()}
         await until(lambda: all(before[symbol].update_id > reached[symbol] for symbol in reached))
-        await asyncio.sleep(2.0)  # in which the ring forgets
+        await until(lambda: has_forgotten(rig, joiner.position), "a ring that has forgotten")
         async with joined(rig, joiner.position) as again:
             await until(lambda: len(again.after_loss) == SYMBOLS, "what follows the losses")
             assert {type(event) for event in again.after_loss.values()} == {BookSnapshot}
