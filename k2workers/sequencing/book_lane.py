@@ -37,7 +37,7 @@ MAX_WAITING = 20
 class BookLane(ChainLane):
     """One diff-depth topic."""
 
-    __slots__ = ("_asked", "_buffer", "_snapshot", "broken", "needs_snapshot", "patient", "requested")
+    __slots__ = ("_asked", "_buffer", "_requested", "_snapshot", "broken", "needs_snapshot", "patient")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -47,9 +47,8 @@ class BookLane(ChainLane):
         """Whether they were told that the one they had holds no longer."""
         self.patient = False
         """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
-        self.requested = False
-        """Whether a snapshot is under way; set by whoever requests it."""
-        self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_BUFFERED)
+        self._requested = False
+        self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_WAITING)
         self._snapshot: BookSnapshot | None = None
         self._asked = False
         """Whether the book is only published anew: the chain up to the last id is unbroken."""
@@ -81,6 +80,17 @@ class BookLane(ChainLane):
 
     def _still_new(self, event: Event) -> bool:
         return False  # a diff that comes late heals nothing: only a whole book does
+
+    @property
+    def requested(self) -> bool:
+        """Whether a snapshot is under way; set by whoever requests it."""
+        return self._requested
+
+    @requested.setter
+    def requested(self, under_way: bool) -> None:
+        self._requested = under_way
+        many = under_way or self._snapshot is not None
+        self._buffer = deque(self._buffer, maxlen=MAX_BUFFERED if many else MAX_WAITING)
 
     def ask_book(self) -> bool:
         """Publish a book anew, for those who have none; False if one is under way, or nothing is known of the topic yet."""
@@ -124,11 +134,9 @@ class BookLane(ChainLane):
     def _keep(self, events: Iterable[Event]) -> None:
         """Buffer accepted diffs while subscribers lack a valid book (step 1)."""
         if self.needs_snapshot:
-            self._buffer += (event for event in events if isinstance(event, DepthUpdate))
-            if not self.requested and self._snapshot is None:
-                while len(self._buffer) > MAX_WAITING:
-                    self._buffer.popleft()
-            self._heal()
+            self._buffer += [event for event in events if isinstance(event, DepthUpdate)]
+            if self._snapshot is not None:
+                self._heal()
 
     def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:
         super()._announce_gap(first_id, last_id, noticed_ns, cause)

@@ -1,6 +1,7 @@
 """Owns which ids of a topic were passed on or announced as missing, and so which part of an event or batch is new. Pure.
 
-Every id through the last one was, and nothing of it is new but what fills an announced gap. Sequencer and reassembly ask for each batch
+Every id through the last one was, and nothing of it is new but what fills an announced gap, or comes for ids that were told to be void,
+given up or lost (``closed``). Sequencer and reassembly ask for each batch
 whether all of it is new, and only if not, for each of its events. The lanes, which also hold events back, share ``chain_step``.
 """
 

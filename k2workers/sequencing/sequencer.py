@@ -234,7 +234,7 @@ class Sequencer:
                 state.last_id = last_id  # what fills a gap does not show how far its topic is
 
     def _announcements(self, batch: Batch, state: TopicState, now_ns: int) -> None:
-        """Gaps and Voids: ahead of later ids, or (Voids) for gaps announced before. The ids between two of them belong to neither."""
+        """Gaps, Voids and GivenUps: ahead of later ids, or (all but Gaps) for gaps announced before. What lies between two of them belongs to neither."""
         for event in wire.decode_batch(batch):
             if state.chained and state.last_id != NO_ID and event.first_id > state.last_id + 1:
                 self._find_gap(event.first_id, state, now_ns)

@@ -217,7 +217,7 @@ class BarLedger(Ledger):
             self._final(item, item.event)
             if self._fills(item):
                 return
-            if self.due != item.first_id or self.at[0] != item.first_id:
+            if self.due != item.first_id:
                 self._wrong(item, "fills nothing that was named")
             # Its gap was announced in a life that ended before it was heard.
             self.at, self.due = (item.first_id, 2**63), item.first_id + BAR_NS

@@ -1091,3 +1091,11 @@ def test_what_only_repeats_the_numbering_before_is_dropped_however_late() -> Non
     state.take(anew(3, trade(6), epoch=2), 2 * DOUBT * PATIENCE)
     assert delivered(state) == [trade(5), trade(6)]
     assert (state._held_bytes, state.counters.duplicates_dropped, state.counters.lost_batches) == (0, 2, 0)
+
+
+def test_the_bar_that_follows_is_given_though_it_comes_late_in_a_new_life() -> None:
+    state = reassembly()
+    state.take(frame(1, bar(0, 1, final=True)), 0)
+    state.take(frame(1, Backfilled(bar(1, 2, final=True)), epoch=2), 0)
+    state.take(frame(2, bar(2, 3), epoch=2), 0)
+    assert delivered(state) == [bar(0, 1, final=True), Backfilled(bar(1, 2, final=True)), bar(2, 3)]

@@ -111,8 +111,8 @@ ROWS = (
     ),
     book_lane(
         "diffs wait for a book without bound",
-        "deque(maxlen=MAX_BUFFERED)",
-        "deque()",
+        "maxlen=MAX_BUFFERED if many else MAX_WAITING",
+        "maxlen=None",
         "test_the_buffer_is_bounded_and_then_asks_for_a_newer_book",
     ),
     book_lane(

@@ -210,8 +210,8 @@ ROWS = (
     ),
     book_lane(
         "diffs of hundreds of topics are kept for minutes until it is their turn",
-        "                while len(self._buffer) > MAX_WAITING:",
-        "                while False:",
+        "maxlen=MAX_BUFFERED if many else MAX_WAITING",
+        "maxlen=MAX_BUFFERED",
         "feed/test_repairs.py::test_few_diffs_are_kept_until_a_book_is_requested_and_many_while_it_is_under_way",
     ),
 )

@@ -197,7 +197,7 @@ ROWS = (
     ),
     standing(
         "in a new life the last state of the bar at which a topic stands is dropped if it comes late",
-        "            self._admit_bar(bar)  # the last state of the bar at which the topic stands\n            return late",
+        "            self._admit_bar(bar)\n            self.open.remove(*covered_ids(bar))\n            return late",
         "            pass",
         "transport/test_reassembly.py::test_what_fills_a_gap_does_not_show_how_far_a_life_is_among_bars",
     ),
