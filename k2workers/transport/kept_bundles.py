@@ -46,13 +46,22 @@ class BeforeKept(msgspec.Struct, frozen=True):
                 found[topic] = number, list(missing)
         return found
 
-    def forgotten(self, published: Mapping[str, PublishedPosition]) -> Holes:
-        """The ids that were published and that an aggregator knows nothing of, because its checkpoint is older than they are."""
-        return {
+    def forgotten(self, published: Mapping[str, PublishedPosition], begun: Mapping[str, Reached]) -> Holes:
+        """The ids that were published and that an aggregator knows nothing of, because its checkpoint is older than they are.
+
+        Of a numbering that it does not know these are all ids; ``begun`` tells with which one each began.
+        """
+        found: Holes = {
             topic: (number, [(position.last_id + 1, last_id)])
             for topic, (number, last_id), position in self._comparable(published)
             if position.last_id < last_id
         }
+        for topic, (number, last_id) in self.reached.items():
+            known_in = published[topic].continuity if topic in published else NOT_KNOWN
+            begun_in, first_id = begun.get(topic, (NOT_KNOWN, 0))
+            if begun_in == number and known_in != NOT_KNOWN and numberings_ahead(number, known_in) > 0:
+                found[topic] = number, [(first_id, last_id)]
+        return found
 
     def _comparable(
         self, published: Mapping[str, PublishedPosition]

@@ -198,7 +198,7 @@ class Outbox:
         holes = before.unknown_to_us(welcome.positions)
         if holes:
             self.on_holes(holes)
-        if forgotten := before.forgotten(welcome.positions):
+        if forgotten := before.forgotten(welcome.positions, self.begun()):
             self.on_forgotten(forgotten)
 
     def _acknowledged(self, number: int) -> None:

@@ -132,7 +132,7 @@ def test_gaps_of_topics_without_a_chain_are_as_unknown_as_others() -> None:
         "not known": PublishedPosition(20, [(3, 9)]),
     }
     assert known.unknown_to_us(published) == {"bars": (BAR.number, [(3, 4), (7, 9)])}
-    assert known.forgotten(published) == {}
+    assert known.forgotten(published, {}) == {}
 
 
 def test_a_gap_that_is_announced_again_does_not_move_a_topic_back() -> None:
@@ -168,3 +168,13 @@ def test_ids_that_were_filled_after_they_began_anew_are_not_open_before() -> Non
     assert found.open[T][0] == old
     published = {T: PublishedPosition(8, [(1, 2)], new)}
     assert found.unknown_to_us(published) == {T: (new, [(1, 2)])}
+
+
+def test_of_a_numbering_that_an_aggregator_does_not_know_all_ids_are_forgotten() -> None:
+    old, new = CHAIN.number, renumbered(CHAIN.number)
+    before = BeforeKept({T: (new, 3)}, {})
+    published = {T: PublishedPosition(102, [], old)}
+    assert before.forgotten(published, {T: (new, 1)}) == {T: (new, [(1, 3)])}
+    assert before.forgotten(published, {}) == {}
+    assert before.forgotten({T: PublishedPosition(3, [], new)}, {T: (new, 1)}) == {}
+    assert BeforeKept({T: (old, 102)}, {}).forgotten(published, {T: (new, 1)}) == {}, "its bundles will come"

@@ -95,7 +95,7 @@ ROWS = (
     ),
     outbox(
         "what a new aggregator forgot is nobody's to announce",
-        "if forgotten := before.forgotten(welcome.positions):",
+        "if forgotten := before.forgotten(welcome.positions, self.begun()):",
         "if False:",
         "test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
     ),
