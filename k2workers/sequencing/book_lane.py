@@ -89,7 +89,11 @@ class BookLane(ChainLane):
     @requested.setter
     def requested(self, under_way: bool) -> None:
         self._requested = under_way
-        many = under_way or self._snapshot is not None
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Call it when ``_requested`` or ``_snapshot`` has changed."""
+        many = self._requested or self._snapshot is not None
         self._buffer = deque(self._buffer, maxlen=MAX_BUFFERED if many else MAX_WAITING)
 
     def ask_book(self) -> bool:
@@ -151,6 +155,7 @@ class BookLane(ChainLane):
         self._asked = False
         self._buffer.clear()
         self._snapshot = None
+        self._make_room()
 
     def _heal(self) -> bool:
         """Steps 4 and 5, once the diffs have reached the snapshot. False if one of them cannot be read, and a newer snapshot is needed."""
@@ -177,4 +182,5 @@ class BookLane(ChainLane):
         for _ in range(count):
             self._buffer.popleft()
         self._snapshot = None
+        self._make_room()
         self._asked = True  # nothing is missing up to the last id, and no further diff may come

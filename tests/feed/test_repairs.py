@@ -287,6 +287,8 @@ def test_few_diffs_are_kept_until_a_book_is_requested_and_many_while_it_is_under
     assert len(lane._buffer) == MAX_WAITING + 3, "it is at hand"
     shard.line(diff(305, 305))
     assert shard.pushed[-1] == BookSnapshot(305, [], [], 0)
+    shard.line(*(diff(number, number) for number in range(307, 400)))
+    assert len(lane._buffer) == MAX_WAITING, "before the next request"
 
 
 def test_a_late_answer_to_an_earlier_probe_does_not_stand_for_the_lines() -> None:

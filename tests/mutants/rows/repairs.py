@@ -214,4 +214,10 @@ ROWS = (
         "maxlen=MAX_BUFFERED",
         "feed/test_repairs.py::test_few_diffs_are_kept_until_a_book_is_requested_and_many_while_it_is_under_way",
     ),
+    book_lane(
+        "once a book has come, many diffs are kept before the next is requested",
+        "        self._buffer.clear()\n        self._snapshot = None\n        self._make_room()",
+        "        self._buffer.clear()\n        self._snapshot = None",
+        "feed/test_repairs.py::test_few_diffs_are_kept_until_a_book_is_requested_and_many_while_it_is_under_way",
+    ),
 )
