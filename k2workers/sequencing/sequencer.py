@@ -163,7 +163,9 @@ class Sequencer:
         for topic, (number, ranges) in open_gaps.items():
             state = self._state(topic)
             claimed = topic in sent_from or topic in dropped_after
-            other = state.continuity_number != NOT_KNOWN and numberings_ahead(number, state.continuity_number) != 0
+            if state.continuity_number == NOT_KNOWN:
+                state.learn(number)
+            other = numberings_ahead(number, state.continuity_number) != 0
             for first_id, last_id in () if state.sequence or other else ranges:
                 # What was announced after the id from which the topic restarts will be announced again.
                 state.open.add(first_id, min(last_id, state.last_id) if claimed else last_id)

@@ -54,7 +54,7 @@ class BeforeKept(msgspec.Struct, frozen=True):
         found: Holes = {
             topic: (number, [(position.last_id + 1, last_id)])
             for topic, (number, last_id), position in self._comparable(published)
-            if position.last_id < last_id
+            if topic in self.reached and position.last_id < last_id
         }
         for topic, (number, last_id) in self.reached.items():
             known_in = published[topic].continuity if topic in published else NOT_KNOWN
@@ -74,7 +74,9 @@ class BeforeKept(msgspec.Struct, frozen=True):
             reached = self.reached.get(topic)
             if reached is None:
                 if position.continuity != NOT_KNOWN and not Continuity.of(position.continuity).chained:
-                    yield topic, (position.continuity, position.last_id), position
+                    # Of a topic of which nothing else is known, gaps may be open.
+                    last_id = max([position.last_id, *(last for _, last in position.open)])
+                    yield topic, (position.continuity, last_id), position
             elif position.continuity == NOT_KNOWN or not numberings_ahead(position.continuity, reached[0]):
                 yield topic, reached, position
 

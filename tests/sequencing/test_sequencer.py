@@ -456,7 +456,7 @@ def test_a_batch_of_bars_that_was_published_before_does_not_pass_again() -> None
 def test_gaps_that_a_worker_knew_of_are_told_to_the_next_one_although_nothing_else_is_known() -> None:
     sequencer = Sequencer(2)
     sequencer.rewind({}, {}, {"t": (BAR.number, [(60, 119)])}, {})
-    assert sequencer.positions()["t"].open == [(60, 119)]
+    assert sequencer.positions()["t"] == PublishedPosition(NO_ID, [(60, 119)], BAR.number)
 
 
 def test_bars_that_a_worker_passes_over_that_did_not_know_where_they_stood_are_announced() -> None:

@@ -7,7 +7,7 @@ import pytest
 from k2workers import wire
 from k2workers.continuity import renumbered
 from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import NO_ID, PublishedPosition
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
@@ -127,11 +127,15 @@ def test_gaps_of_topics_without_a_chain_are_as_unknown_as_others() -> None:
     known = BeforeKept({}, {"bars": (BAR.number, IdRanges([(5, 6)]))})
     published = {
         "bars": PublishedPosition(20, [(3, 9)], BAR.number),
+        "nothing else": PublishedPosition(NO_ID, [(3, 9)], BAR.number),
         "whole": PublishedPosition(20, [], BAR.number),
         "of another shard": PublishedPosition(20, [(3, 9)], CHAIN.number),
         "not known": PublishedPosition(20, [(3, 9)]),
     }
-    assert known.unknown_to_us(published) == {"bars": (BAR.number, [(3, 4), (7, 9)])}
+    assert known.unknown_to_us(published) == {
+        "bars": (BAR.number, [(3, 4), (7, 9)]),
+        "nothing else": (BAR.number, [(3, 9)]),
+    }
     assert known.forgotten(published, {}) == {}
 
 
