@@ -338,6 +338,7 @@ class Chain:
             or not worker.resumed
             or not worker.lines
             or not source.made
+            or worker.intake.lanes[worker.index_of[topic]].last_id is None  # it knows of no ids before them
         ):
             return
         for line in worker.lines:
