@@ -182,13 +182,14 @@ class Rig:
                 if reply.status == 200:  # a parent that has much to do answers 503
                     return dict(await reply.json())
 
-    async def process(self, name: str) -> psutil.Process:
-        """A child of the feed, once it runs."""
+    async def process(self, name: str, after: psutil.Process | None = None) -> psutil.Process:
+        """A child of the feed, once it runs; its next life, if this one has just been ended."""
         found: list[int] = []
 
         async def look() -> bool:
             state = (await self.status())["children"][name]
-            found[:] = [state["pid"]] if state["alive"] and state["ready"] else []
+            runs = state["alive"] and state["ready"] and (after is None or state["pid"] != after.pid)
+            found[:] = [state["pid"]] if runs else []
             return bool(found)
 
         await until(look, f"{name} running")

@@ -137,9 +137,11 @@ async def test_who_joins_late_has_the_exchanges_books_whoever_died_before(tmp_pa
         async with joined(rig) as quiet:
             await until(lambda: equal(rig, quiet), "books of quiet topics")
             assert {type(event) for event in quiet.first.values()} == {BookSnapshot}
-        for name in ("aggregator", "books"):
-            end(await rig.process(name), signal.SIGKILL)
-            await until(lambda: rig.process("books"))
+        ended = {name: await rig.process(name) for name in ("aggregator", "books")}
+        for process in ended.values():
+            end(process, signal.SIGKILL)
+        for name, process in ended.items():
+            await rig.process(name, after=process)
         await until(lambda: books_are_whole(rig), "books of quiet topics that nobody knows of but the workers")
         async with joined(rig) as quiet:
             await until(lambda: equal(rig, quiet), "books of quiet topics")
