@@ -48,7 +48,7 @@ STARTED, MISSED = 100, 3
 
 WITHIN_S = {
     "break": 4.0,
-    "silent_line": 20.0,  # a line that follows one without data is given twice the time
+    "silent_line": 12.0,  # a line that follows one without data is given twice the time
     "stale_line": 40.0,
     "silent_stream": 25.0,
     "lost_stream": 75.0,

@@ -105,7 +105,7 @@ def test_the_stand_in_on_ipv6_prints_addresses_that_can_be_used() -> None:
         running.terminate()
 
 
-@pytest.mark.parametrize("setting", ["publish_endpoint", "snapshot_endpoint", "books_endpoint"])
+@pytest.mark.parametrize("setting", ["publish_endpoint", "snapshot_endpoint"])
 def test_a_port_that_is_taken_names_its_setting(setting: str) -> None:
     # Also while the venue is silent: nobody listens at its address.
     with socket.socket() as taken, socket.socket() as venue:
