@@ -238,11 +238,12 @@ class Coverage:
 
     def _admit_bar(self, bar: Kline) -> Event | None:
         # The final state follows every other, whatever its time: one that was fetched has the close time, as the last update may.
-        reached = bar.open_time_ns, FINAL_NS if bar.final else bar.venue_time_ns
+        final = bar.final
+        reached = bar.open_time_ns, FINAL_NS if final else bar.venue_time_ns
         if reached <= (self.last_id, self.last_time_ns):
-            return self._late(bar) if bar.final and (self.open or self.closed) else None
+            return self._late(bar) if final and (self.open or self.closed) else None
         self.last_id, self.last_time_ns = reached
-        if bar.final:
+        if final:
             self.next_open_ns = bar.next_open_ns
         return bar
 
