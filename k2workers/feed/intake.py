@@ -182,8 +182,7 @@ class Intake:
         for topic_index, ranges in self._of_our_numbering(holes):
             for first_id, last_id in ranges:
                 self.lanes[topic_index].want_again(first_id, last_id, time.time_ns())
-            self._dirty[topic_index] = self.lanes[topic_index]
-        self.flush()
+            self._flush_ready(topic_index)
 
     def _of_our_numbering(self, holes: Holes) -> list[tuple[int, list[Range]]]:
         """The ids that can still be had, by topic index: not those from before the ids began anew, which may just have happened."""

@@ -225,7 +225,6 @@ class Lives:
             state.pass_over(ids[1])
             state.close(*ids)
             state.note_ranges()
-            state.last_id = ids[1]
         if state.by_book:
             state.whole = False
             self._lack_book(topic, state, hold=True)
