@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k2workers.events import Backfilled, Event, Kline, Void
-from k2workers.sequencing.coverage import NO_ID, PublishedPosition
+from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -128,7 +128,7 @@ class BarLane(HoldingLane):
         self.ready.append(void)
         self.mixed = True
         self.voids += 1
-        self._close(void.first_void_id, void.last_void_id)
+        close_ids(self.closed, void.first_void_id, void.last_void_id)
         if not was_open:
             self._reached_ns = void.last_void_id + 1
             self._release()

@@ -10,7 +10,7 @@ import bisect
 from collections.abc import Iterable
 
 from k2workers.events import FIRST_OF, LAST_OF, Backfilled, Event, Void, learned_ns, without_ids_through
-from k2workers.sequencing.coverage import ChainStep, chain_step
+from k2workers.sequencing.coverage import ChainStep, chain_step, close_ids
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -102,7 +102,7 @@ class ChainLane(HoldingLane):
         if isinstance(event, Void):
             self.ready.append(event)
             self.voids += event.last_id - event.first_id + 1
-            self._close(event.first_id, event.last_id)
+            close_ids(self.closed, event.first_id, event.last_id)
         else:
             self.ready.append(Backfilled(event))
             self.repaired += 1
@@ -122,7 +122,7 @@ class ChainLane(HoldingLane):
         if type(event) is Void:
             self.mixed = True
             self.voids += event.last_id - event.first_id + 1
-            self._close(event.first_id, event.last_id)
+            close_ids(self.closed, event.first_id, event.last_id)
 
     def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         place = bisect.bisect_left(self._held, (event.first_id, event.last_id), key=_id_range)

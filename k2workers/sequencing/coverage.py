@@ -86,6 +86,12 @@ def chain_step(last_id: int | None, first_id: int, event_last_id: int) -> ChainS
     return ChainStep.OVERLAPS if first_id <= last_id else ChainStep.AHEAD
 
 
+def close_ids(closed: IdRanges, first_id: int, last_id: int) -> None:
+    """Remember that it was told that no event will come for these ids."""
+    closed.add(first_id, last_id)
+    closed.keep_newest(MAX_CLOSED)
+
+
 def is_before(one: Reached, other: Reached) -> bool:
     """Whether a topic comes by the one place before the other."""
     ahead = numberings_ahead(other[0], one[0])
@@ -162,8 +168,7 @@ class Coverage:
 
     def close(self, first_id: int, last_id: int) -> None:
         """It was told that no event will come for these ids."""
-        self.closed.add(first_id, last_id)
-        self.closed.keep_newest(MAX_CLOSED)
+        close_ids(self.closed, first_id, last_id)
 
     def all_new(self, schema: int, first_id: int) -> bool:
         """Whether every event of a batch that begins with this id is new; if not, ask ``admit`` for each of them."""

@@ -25,7 +25,7 @@ from k2workers.events import (
     covered_ids,
     learned_ns,
 )
-from k2workers.sequencing.coverage import MAX_CLOSED, NO_ID, PublishedPosition
+from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_OPEN = 1_000
@@ -131,7 +131,7 @@ class Lane:
         """Those of these ids that were announced as missing are not wanted any longer."""
         for first, last in self.open.within(first_id, last_id):
             self.open.remove(first, last)
-            self._close(first, last)
+            close_ids(self.closed, first, last)
             self.ready.append(GivenUp(first, last, cause, at_ns))
             self.mixed = True
 
@@ -186,10 +186,6 @@ class Lane:
     def _bound_open(self, at_ns: int) -> None:
         while len(self.open) > MAX_OPEN:
             self.give_up(*next(iter(self.open)), TOO_MANY, at_ns)
-
-    def _close(self, first_id: int, last_id: int) -> None:
-        self.closed.add(first_id, last_id)
-        self.closed.keep_newest(MAX_CLOSED)
 
     def _still_new(self, event: Event) -> bool:
         """Whether an event behind the topic's last one brings ids of which no event has come."""

@@ -44,7 +44,7 @@ ROWS = (
     ),
     lane(
         "what was given up is gone for good",
-        ("            self._close(first, last)\n            self.ready.append(GivenUp"),
+        ("            close_ids(self.closed, first, last)\n            self.ready.append(GivenUp"),
         "            self.ready.append(GivenUp",
         "sequencing/test_chain_lane.py::test_an_event_for_a_void_id_corrects_it_and_one_for_an_id_that_was_given_up_still_counts",
     ),
@@ -165,7 +165,7 @@ ROWS = (
     ),
     coverage(
         "closed ids are remembered without bound",
-        "self.closed.keep_newest(MAX_CLOSED)",
+        "    closed.keep_newest(MAX_CLOSED)",
         "pass",
         "test_closed_ids_are_remembered_up_to_a_bound_and_the_newest_of_them",
     ),
