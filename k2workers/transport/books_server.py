@@ -80,11 +80,7 @@ class BooksServer:
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=BOOKS_WAITING)
         # Otherwise what a client has no room for would be dropped unseen.
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        try:
-            self.endpoint = bind(self._socket, endpoint, setting=setting)
-        except BaseException:
-            self._socket.close()
-            raise
+        self.endpoint = bind(self._socket, endpoint, setting=setting)
         self._watcher = SocketWatcher(self._socket, self._turn)
 
     def start(self) -> None:

@@ -35,11 +35,7 @@ class BundleReceiver:
         self, context: Context, endpoint: str, *, high_water_mark: int = 1_000, setting: str = "bundle_endpoint"
     ) -> None:
         self._socket = open_socket(context, zmq.ROUTER, receive_high_water_mark=high_water_mark)
-        try:
-            self.endpoint = bind(self._socket, endpoint, setting=setting)
-        except BaseException:
-            self._socket.close()
-            raise
+        self.endpoint = bind(self._socket, endpoint, setting=setting)
         self._watcher = SocketWatcher(self._socket, self._turn)
         self._turns = Turns(_BUNDLES_PER_TURN)
         self._inbox = Inbox(self._say)

@@ -25,11 +25,7 @@ class Publisher:
     ) -> None:
         self._linger_ms = linger_ms
         self._socket = open_socket(context, zmq.XPUB, send_high_water_mark=high_water_mark)
-        try:
-            self.endpoint = bind(self._socket, endpoint, setting=setting)
-        except BaseException:
-            self._socket.close()
-            raise
+        self.endpoint = bind(self._socket, endpoint, setting=setting)
         self._send = self._socket.send
         self._subscribed: set[bytes] = set()
 

@@ -48,11 +48,7 @@ class ReplayServer:
         self._ring = ring
         self._epoch = epoch
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=REPLIES_WAITING)
-        try:
-            self.endpoint = bind(self._socket, endpoint, setting=setting)
-        except BaseException:
-            self._socket.close()
-            raise
+        self.endpoint = bind(self._socket, endpoint, setting=setting)
         self._watcher = SocketWatcher(self._socket, self._turn)
 
     def start(self) -> None:

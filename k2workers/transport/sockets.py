@@ -49,8 +49,12 @@ def open_socket(
 
 
 def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
-    """Binds, and answers the actual endpoint (port 0 lets the system choose). ConfigError names ``setting``."""
-    _attach(socket, socket.bind, endpoint, setting)
+    """Binds, and answers the actual endpoint (port 0 lets the system choose). ConfigError names ``setting``; then the socket is closed."""
+    try:
+        _attach(socket, socket.bind, endpoint, setting)
+    except BaseException:
+        socket.close()
+        raise
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 

@@ -166,7 +166,7 @@ ROWS = (
     coverage(
         "closed ids are remembered without bound",
         "    closed.keep_newest(MAX_CLOSED)",
-        "pass",
+        "    pass",
         "test_closed_ids_are_remembered_up_to_a_bound_and_the_newest_of_them",
     ),
     coverage(
