@@ -62,7 +62,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
         self._published: Mapping[str, PublishedPosition] | None = None
-        self._on_later_welcome: Callable[[], object] = lambda: None
+        self._on_later_welcome: Callable[[Mapping[str, PublishedPosition]], object] = lambda _: None
         self._latency = LatencyHistogram()
         self._driver: Driver | None = None
         self._instruments = Instruments(
@@ -115,7 +115,7 @@ class Worker:
         )
         await self._await_welcome()
         intake.resume(self._published)
-        self._on_later_welcome = lambda: self._resume_late(intake, backfiller)
+        self._on_later_welcome = lambda positions: self._resume_late(positions, intake, backfiller)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
         driver.on_silent = backfiller.probe
@@ -159,12 +159,12 @@ class Worker:
     def _on_welcome(self, welcome: bundle_protocol.Welcome) -> None:
         self._published = welcome.positions
         self._welcomed.set()
-        self._on_later_welcome()
+        self._on_later_welcome(welcome.positions)
 
-    def _resume_late(self, intake: Intake, backfiller: Backfiller) -> None:
+    @staticmethod
+    def _resume_late(positions: Mapping[str, PublishedPosition], intake: Intake, backfiller: Backfiller) -> None:
         """Where the topics stand is told after this worker has begun."""
-        assert self._published is not None, "a welcome came"
-        if intake.resume_late(self._published):
+        if intake.resume_late(positions):
             backfiller.probe()
 
     def _on_message(self, message: Any) -> None:

@@ -122,9 +122,13 @@ class Lives:
         """The new life remembers nothing of the numbering that we know: its ids are what counts from now on."""
         for frame in self._end_doubt(topic, state):
             header = wire.read_header(frame)
-            events = wire.decode_events(frame, header)
-            if header.continuity != state.continuity_number:
-                self._begin_numbering(state, header, events)
+            try:
+                events = wire.decode_events(frame, header)
+                if header.continuity != state.continuity_number:
+                    self._begin_numbering(state, header, events)
+            except (wire.WireError, ValueError) as error:
+                self.unreadable = str(error)  # a continuity that only a newer version knows
+                continue
             if header.schema != RESET_SCHEMA:
                 self._give_new(state, header, events, state.sequence)
 

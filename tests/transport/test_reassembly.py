@@ -1099,3 +1099,17 @@ def test_the_bar_that_follows_is_given_though_it_comes_late_in_a_new_life() -> N
     state.take(frame(1, Backfilled(bar(1, 2, final=True)), epoch=2), 0)
     state.take(frame(2, bar(2, 3), epoch=2), 0)
     assert delivered(state) == [bar(0, 1, final=True), Backfilled(bar(1, 2, final=True)), bar(2, 3)]
+
+
+def test_a_feed_that_remembers_no_reset_and_speaks_of_what_only_a_newer_version_knows_ends_nothing() -> None:
+    state = reassembly()
+    state.take(anew(1, trade(5)), 0)
+    unknown = wire.batch_of(T, [trade(6)], 5)
+    state.take(wire.publication(unknown, epoch=2, sequence=1, publish_ns=0), 0)
+    state.take(trades(2, 7, epoch=2), 0)
+    state.tick(0)
+    state.tick(DOUBT * PATIENCE)
+    found = delivered(state)
+    assert "is no continuity" in state.unreadable or "is not a valid" in state.unreadable
+    assert found[-1] == trade(7)
+    assert (state._held_bytes, state._doubtful) == (0, {})

@@ -100,7 +100,7 @@ ROWS = (
     ),
     worker(
         "a worker does not heed a late word of what was published",
-        "        self._welcomed.set()\n        self._on_later_welcome()",
+        "        self._welcomed.set()\n        self._on_later_welcome(welcome.positions)",
         "        self._welcomed.set()",
         "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
     ),
