@@ -20,7 +20,7 @@ MAX_HELD_BARS = 1_000
 class BarLane(HoldingLane):
     """One kline topic."""
 
-    __slots__ = ("_held", "_newest", "_reached_ns")
+    __slots__ = ("_held", "_newest", "_reached_ns", "_traded")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
@@ -28,6 +28,15 @@ class BarLane(HoldingLane):
         self._reached_ns: int | None = None
         """Every bar that opened before this is final, or announced as missing."""
         self._held: dict[int, Kline] = {}
+        self._traded: int | None = None
+        """The last trade of the newest state that tells of one."""
+
+    @property
+    def newest_trade_id(self) -> int | None:
+        for opens_ns in sorted(self._held, reverse=True):
+            if self._held[opens_ns].last_trade_id >= 0:
+                return self._held[opens_ns].last_trade_id
+        return self._traded
 
     def resume(self, published: PublishedPosition) -> None:
         super().resume(published)
@@ -76,13 +85,18 @@ class BarLane(HoldingLane):
         if same and newest is not None and not bar.final and bar.venue_time_ns <= newest.venue_time_ns:
             self.duplicates += 1
             return Verdict.DUPLICATE
-        self._newest = bar
-        self.last_id = bar.open_time_ns
+        self._accept(bar)
         self._reached_ns = bar.next_open_ns if bar.final else bar.open_time_ns
-        self.ready.append(bar)
         if self._held:
             self._release()
         return Verdict.ACCEPTED
+
+    def _accept(self, bar: Kline) -> None:
+        self._newest = bar
+        self.last_id = bar.open_time_ns
+        self.ready.append(bar)
+        if bar.last_trade_id >= 0:  # one that was fetched does not tell
+            self._traded = bar.last_trade_id
 
     def _hold(self, bar: Kline, now_ns: int, hold_ns: int) -> Verdict:
         known = self._held.get(bar.open_time_ns)
@@ -99,9 +113,7 @@ class BarLane(HoldingLane):
 
     def _release(self) -> None:
         while (bar := self._held.pop(self._reached_ns or 0, None)) is not None:
-            self._newest = bar
-            self.last_id = bar.open_time_ns
-            self.ready.append(bar)
+            self._accept(bar)
             if not bar.final:
                 break
             self._reached_ns = bar.next_open_ns

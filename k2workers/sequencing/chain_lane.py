@@ -9,7 +9,17 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable
 
-from k2workers.events import FIRST_OF, LAST_OF, Backfilled, Event, Void, learned_ns, without_ids_through
+from k2workers.events import (
+    FIRST_OF,
+    LAST_OF,
+    AggTrade,
+    Backfilled,
+    Event,
+    Trade,
+    Void,
+    learned_ns,
+    without_ids_through,
+)
 from k2workers.sequencing.coverage import ChainStep, chain_step, close_ids
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
@@ -21,11 +31,13 @@ MAX_HELD = 10_000
 class ChainLane(HoldingLane):
     """A topic whose ids form an unbroken chain."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_newest")
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self._held: list[Event] = []
+        self._newest: Event | None = None
+        """The newest event of the venue that was accepted in order."""
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         step = chain_step(self.last_id, event.first_id, event.last_id)
@@ -49,8 +61,9 @@ class ChainLane(HoldingLane):
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
         if self.last_id is not None and not self._held:
             # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
-            first_of, last_of = FIRST_OF[type(events[0])], LAST_OF[type(events[0])]
-            next_id, last_id = self.last_id + 1, last_of(events[-1])
+            event_type, newest = type(events[0]), events[-1]
+            first_of, last_of = FIRST_OF[event_type], LAST_OF[event_type]
+            next_id, last_id = self.last_id + 1, last_of(newest)
             if len(events) == 1:
                 continues = first_of(events[0]) == next_id
             elif first_of is last_of:
@@ -59,6 +72,7 @@ class ChainLane(HoldingLane):
                 inner_ids = map(last_of, events[:-1])
                 continues = list(map(first_of, events)) == [next_id, *[inner_id + 1 for inner_id in inner_ids]]
             if continues:
+                self._newest = newest
                 self._accept_run(events, last_id)
                 return False
         return super().offer_run(events, now_ns, hold_ns)
@@ -66,6 +80,13 @@ class ChainLane(HoldingLane):
     @property
     def newest_id(self) -> int | None:
         return self._held[-1].last_id if self._held else self.last_id
+
+    @property
+    def newest_trade_id(self) -> int | None:
+        newest = self._held[-1] if self._held else self._newest
+        if isinstance(newest, Trade):
+            return newest.trade_id
+        return newest.last_trade_id if isinstance(newest, AggTrade) else None
 
     def wanted(self) -> list[Range]:
         ranges = list(self.open)
@@ -123,6 +144,8 @@ class ChainLane(HoldingLane):
             self.mixed = True
             self.voids += event.last_id - event.first_id + 1
             close_ids(self.closed, event.first_id, event.last_id)
+        else:
+            self._newest = event
 
     def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         place = bisect.bisect_left(self._held, (event.first_id, event.last_id), key=_id_range)

@@ -100,6 +100,11 @@ class Lane:
         """The newest id that came on a line or from REST, also if it is held back."""
         return self.last_id
 
+    @property
+    def newest_trade_id(self) -> int | None:
+        """The id of the newest trade that the topic's events tell of, also if they are held back; None if they tell of none, or none has come."""
+        return None
+
     def resume(self, published: PublishedPosition) -> None:
         """Continue after what was published before this lane was made."""
         # Of a topic whose worker died before it sent what it had announced, only the gaps are known.

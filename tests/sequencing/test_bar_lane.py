@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,3 +137,19 @@ def test_of_a_topic_of_which_only_the_gaps_are_known_these_are_filled() -> None:
     lane.offer(bar(180, 190), 0, HOLD)
     lane.fill([bar(0, 60, final=True)], 0)
     assert taken(lane) == [bar(180, 190), Backfilled(bar(0, 60, final=True))]
+
+
+def test_the_newest_trade_is_known_from_the_newest_state_that_tells_also_of_one_held() -> None:
+    def traded(opens: int, at: int, last_trade_id: int, *, final: bool = False) -> Kline:
+        return msgspec.structs.replace(bar(opens, at, final=final), last_trade_id=last_trade_id)
+
+    lane = BarLane("t")
+    assert lane.newest_trade_id is None
+    lane.offer(traded(0, 10, 7), 0, HOLD)
+    lane.offer(traded(0, 60, -1, final=True), 0, HOLD)
+    assert lane.newest_trade_id == 7
+    lane.offer(traded(120, 130, 9), 0, HOLD)
+    lane.offer(traded(180, 181, -1), 0, HOLD)
+    assert lane.newest_trade_id == 9
+    lane.expire(HOLD)
+    assert lane.newest_trade_id == 9

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from k2workers.events import Backfilled, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
+from k2workers.events import AggTrade, Backfilled, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
 from k2workers.sequencing.chain_lane import MAX_HELD, ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import MAX_OPEN, NOT_RECEIVED, TOO_MANY, Lane, Verdict
@@ -19,6 +19,10 @@ HOLD = 1_000
 
 def trade(number: int) -> Trade:
     return Trade(number, "1", "1", True, number, number, number)
+
+
+def aggregate(number: int, first_trade_id: int, last_trade_id: int) -> AggTrade:
+    return AggTrade(number, first_trade_id, last_trade_id, "1", "1", True, number, number, number)
 
 
 def depth(first: int, last: int) -> DepthUpdate:
@@ -339,3 +343,19 @@ def test_a_resumed_lane_still_takes_events_for_ids_that_were_told_to_be_none() -
     late = Trade(4, "1", "1", True, 0, 0, 4)
     assert [lane.offer(late, 0, 0) for _ in range(2)] == [Verdict.ACCEPTED, Verdict.DUPLICATE]
     assert lane.pop_ready() == [[Backfilled(late)]]
+
+
+def test_the_newest_trade_is_known_from_trades_and_aggregates_also_from_those_held() -> None:
+    trades, aggregates, diffs = ChainLane("t"), ChainLane("t"), ChainLane("t")
+    assert trades.newest_trade_id is None
+    trades.offer_run([trade(4), trade(5)], 0, HOLD)
+    assert trades.newest_trade_id == 5
+    trades.offer(trade(9), 0, HOLD)
+    assert trades.newest_trade_id == 9
+    aggregates.offer(aggregate(1, 11, 13), 0, HOLD)
+    assert aggregates.newest_trade_id == 13
+    aggregates.offer_run([aggregate(2, 14, 14), aggregate(3, 15, 19)], 0, HOLD)
+    aggregates.fill([Void(4, 4, 0)], 0)
+    assert aggregates.newest_trade_id == 19
+    diffs.offer(depth(1, 2), 0, HOLD)
+    assert diffs.newest_trade_id is None

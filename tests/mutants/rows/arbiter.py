@@ -135,8 +135,8 @@ ROWS = (
     ),
     bar_lane(
         "the next bar goes on before the last one is final",
-        ("        self._reached_ns = bar.next_open_ns if bar.final else bar.open_time_ns\n        self.ready"),
-        ("        self._reached_ns = bar.next_open_ns\n        self.ready"),
+        "self._reached_ns = bar.next_open_ns if bar.final else bar.open_time_ns",
+        "self._reached_ns = bar.next_open_ns",
         "test_the_next_bar_waits_for_the_final_state_of_the_one_before",
     ),
     bar_lane(
