@@ -246,8 +246,9 @@ def _apply(playing: Playing, event: RecordedEvent) -> None:
     elif isinstance(event, RecordedAggTrade):
         price, qty, at_us = parse_decimal(event.p), parse_decimal(event.q), micros(event.T)
         market.add_agg((event.a, price, qty, event.f, event.l, at_us, event.m), 0, [])
-        if not market.trade_id:
-            market.last_price, market.last_qty, market.last_trade_us = price, qty, at_us
+        if not market.trade_id:  # no trades were recorded: these stand for them in whatever REST sums up
+            market.skip_to(at_us)
+            market.stand_for_trades((event.a, price, qty, event.f, event.l, at_us, event.m))
     elif isinstance(event, RecordedBlockTrade):
         market.keep_block((event.t, parse_decimal(event.p), parse_decimal(event.q), micros(event.T), event.m))
     elif isinstance(event, RecordedDepth):

@@ -146,6 +146,14 @@ class SymbolMarket:
         self.last_price, self.last_qty, self.last_trade_us = price, qty, at_us
         self.bars.live.add(number, price, qty, price * qty // SCALE, maker)
 
+    def stand_for_trades(self, row: AggRow) -> None:
+        """Counts an aggregate trade in prices and bars as one trade, where its trades themselves are not known."""
+        _, price, qty, first, last, at_us, maker = row
+        self.last_price, self.last_qty, self.last_trade_us = price, qty, at_us
+        live = self.bars.live
+        live.add(last, price, qty, price * qty // SCALE, maker)
+        live.first_id = min(live.first_id, first)
+
     def add_agg(self, row: AggRow, now_us: int, out: list[Emission]) -> None:
         """Records one aggregate trade whose id is the next one."""
         self.agg_id = row[0]

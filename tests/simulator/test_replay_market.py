@@ -195,6 +195,32 @@ async def test_the_book_is_made_from_the_best_prices_where_no_diffs_were_recorde
         }  # fmt: skip
 
 
+def agg_line(number: int, first: int, last: int) -> str:
+    row = (number, 10**8, 10**8, first, last, AT, True)
+    return line("aaausdt@aggTrade", payloads.agg_trade("AAAUSDT", row, AT, 1000))
+
+
+async def test_the_days_figures_tell_the_last_trade_also_where_only_aggregates_were_recorded(tmp_path: Path) -> None:
+    file = recording(tmp_path / "a.gz", agg_line(1, 10, 12), agg_line(2, 13, 13), trade_line("BBBUSDT", 7))
+    async with running(replay=file, replay_speed=0.0, replay_settle_s=0.0) as client:
+        names = '["AAAUSDT","BBBUSDT"]'
+        before = await client.get(f"/api/v3/ticker/24hr?type=MINI&symbols={names}")
+        assert [(row["firstId"], row["lastId"], row["count"]) for row in before] == [(-1, -1, 0)] * 2
+        used = client.exchange.rest_log.used_weight
+        await collect(await client.connect("/stream?streams=aaausdt@aggTrade"), lambda events: len(events) == 2)
+        await until(lambda: has_finished(client))
+        rows = await client.get(f"/api/v3/ticker/24hr?type=MINI&symbols={names}")
+        assert [(row["symbol"], row["firstId"], row["lastId"]) for row in rows] == [
+            ("AAAUSDT", 10, 13),
+            ("BBBUSDT", 7, 7),
+        ]
+        tops = await client.get(f"/api/v3/ticker/bookTicker?symbols={names}")
+        assert [row["bidPrice"] for row in tops] == ["0.00000000"] * 2
+        refused = await client.get('/api/v3/ticker/bookTicker?symbols=["AAAUSDT","NOSUCH"]')
+        assert refused == {"code": -1121, "msg": "Invalid symbol."}
+        assert client.exchange.rest_log.used_weight - used == 2 + 4 + 4
+
+
 def trade_line(symbol: str, number: int, price: int = 10**8) -> str:
     text = payloads.trade(symbol, number, price, 10**8, AT + 1000 * number, AT + 1000 * number, True, 1000)
     return line(f"{symbol.lower()}@trade", text)

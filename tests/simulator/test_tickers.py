@@ -126,6 +126,7 @@ async def test_the_reference_price_is_the_last_one() -> None:
         ('ticker/price?symbol=BTCUSDT&symbols=["ETHUSDT"]', -1128),
         ("ticker/price?symbol=BTCUSDT&symbolStatus=HALT", -1220),
         ('ticker/24hr?symbols=["BTCUSDT","NOSUCH"]', -1121),
+        ('ticker/bookTicker?symbols=["BTCUSDT","NOSUCH"]', -1121), ("ticker/bookTicker?symbol=NOSUCH", -1121),
     ],
 )  # fmt: skip
 async def test_wrong_parameters_get_the_venues_code(path: str, code: int) -> None:
