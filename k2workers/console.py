@@ -72,7 +72,9 @@ def table(status: dict[str, Any]) -> Any:
     from rich.table import Table
 
     source = "DEMO (embedded exchange)" if status["demo"] else status["venue"]
-    waiting = f"  waiting for {status['waiting_for']}" if status["waiting_for"] else ""
+    words = list(dict.fromkeys(reason["reason"] for reason in status["unready"]))
+    unready = f"  not ready: {', '.join(words)}" if words else ""
+    waiting = f"  waiting for {status['waiting_for']}" if status["waiting_for"] else unready
     view = Table(
         title=f"k2workers  {source}  up {status['uptime_s']:.0f} s  {status['symbols']} symbols  "
         f"{status['events_per_s']:,.0f} events/s  {status['rotations']} rotations{waiting}",

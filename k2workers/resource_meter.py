@@ -61,6 +61,10 @@ class ResourceMeter:
         """Bring the metric of the symbols up to date: how many by state."""
         self._instruments.flush({"k2_symbols": counts})
 
+    def flush_readiness(self, unready: Mapping[str, int]) -> None:
+        """Bring the metrics of readiness up to date: how much of each reason holds."""
+        self._instruments.flush({"k2_ready": float(not any(unready.values())), "k2_unready": unready})
+
     def flush(self, *, restarts: Mapping[str, int], permissions: Permissions) -> None:
         """Bring the parent's metrics up to date."""
         now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate

@@ -18,12 +18,13 @@ from typing import Any
 
 import structlog
 
-from k2workers import report, run_plan
+from k2workers import readiness, report, run_plan
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every
 from k2workers.metrics import exporter
+from k2workers.readiness import Reason
 from k2workers.resource_meter import ResourceMeter
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
@@ -32,8 +33,6 @@ from k2workers.symbol_watch import SymbolWatch
 METER_S = 1.0
 ONE_STOP_NS = 500_000_000
 """Signals to stop that come so close together are one: ``timeout`` and service managers tell the process and then its whole group."""
-
-BEAT_FRESH_S = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +79,7 @@ class Topology:
             self.settings.http_port,
             get_status=self.status,
             unhealthy=self._unhealthy,
-            unready=self._unready,
+            unready=lambda: [reason.line() for reason in self._unready()],
         )
         await server.start()
         self.supervisor.start()
@@ -221,7 +220,7 @@ class Topology:
 
     def status(self) -> dict[str, Any]:
         """What /status and the live summary show."""
-        states = self.supervisor.states()
+        states, unready = self.supervisor.states(), self._unready()
         workers = []
         for name in self._shard_names:
             beat = self.supervisor.beat(name)
@@ -234,7 +233,8 @@ class Topology:
             "demo": self.settings.demo,
             "uptime_s": round((time.monotonic_ns() - self._started_ns) / 1e9, 1),
             "waiting_for": self.waiting_for,
-            "ready": not self._unready(),
+            "ready": not unready,
+            "unready": [reason.as_data() for reason in unready],
             "shards": len(self._shard_names),
             "symbols": len(self._symbols.symbols),
             "symbol_states": self._symbols.status(),
@@ -254,23 +254,15 @@ class Topology:
             f"{name} is not running" for name, state in states.items() if not state["alive"] and name != run_plan.BOOKS
         ]
 
-    def _unready(self) -> list[str]:
-        reasons = [f"waiting for {self.waiting_for}"] if self.waiting_for else []
-        for name, state in self.supervisor.states().items():
-            if name == run_plan.BOOKS:
-                continue  # joiners wait for it, the feed does not
-            if not state["ready"] or state["last_beat_s"] is None or state["last_beat_s"] > BEAT_FRESH_S:
-                reasons.append(f"{name} is not serving")
+    def _unready(self) -> list[Reason]:
+        states = self.supervisor.states()
+        workers = {}
         for name in self._shard_names:
             beat = self.supervisor.beat(name)
-            if beat is not None and not beat.status.get("live"):
-                reasons.append(f"{name} has no live connection")
-            elif beat is not None:
-                status = beat.status
-                reasons += [f"{name} has no fresh data"] if not status.get("fresh") else []
-                reasons += [f"{name} has {n} silent streams"] if (n := status.get("streams_silent", 0)) else []
-                reasons += [f"{name} has {n} open gaps"] if (n := status.get("gaps_open", 0)) else []
-        return reasons
+            # What a process before this one reported says nothing of it.
+            workers[name] = beat.status if beat is not None and beat.pid == states[name]["pid"] else {}
+        states.pop(run_plan.BOOKS, None)  # joiners wait for it, the feed does not
+        return readiness.unready(self.waiting_for, states, workers)
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,6 +277,7 @@ class Topology:
             permissions=self.supervisor.permissions,
         )
         self._meter.flush_symbols(self._symbols.counts())
+        self._meter.flush_readiness(readiness.counts(self._unready()))
 
     def _on_signal(self) -> None:
         now_ns = time.monotonic_ns()

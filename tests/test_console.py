@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 STATUS: dict[str, Any] = {
     "demo": False, "venue": "binance", "uptime_s": 1.0, "waiting_for": "", "symbols": 1, "events_per_s": 2.0, "rotations": 3,
-    "workers": [],
+    "workers": [], "unready": [],
 }  # fmt: skip
 
 

@@ -100,6 +100,8 @@ PARENT = ANY_PROCESS | {
     "k2_process_resident_memory_bytes": MetricRow(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": MetricRow(Gauge, "CPU time used by the process as it runs now", "process"),
     "k2_symbols": MetricRow(Gauge, "Symbols that were asked for, by what has become of them", "state"),
+    "k2_ready": MetricRow(Gauge, "1 while every stream flows, as /readyz says"),
+    "k2_unready": MetricRow(Gauge, "How much there is of what keeps the feed from being ready", "reason"),
     "k2_child_restarts": MetricRow(Counter, "Restarts of a child process", "child"),
     "k2_connect_grants_in_window": MetricRow(Gauge, "Connection attempts granted in the venue's window"),
     "k2_connect_grants_waiting": MetricRow(Gauge, "Connection attempts and rotations waiting for their turn"),

@@ -1,0 +1,134 @@
+"""Owns whether the feed is ready, and the fixed words that say why not. Pure: from what the parent knows of its children to a list of reasons.
+
+Ready implies flowing: every stream that is asked for brings its events, or the venue was asked and has none. A gap that the venue's
+REST has denied once is shown and is no reason; neither are the books that are kept for joiners.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+BEAT_FRESH_S = 3.0
+"""A process that was not heard for longer counts as down."""
+
+
+class Word(enum.Enum):
+    """Why the feed is not ready. The first word of each reason of /readyz, and the label of ``k2_unready``."""
+
+    STARTING = "starting"
+    PROCESS_DOWN = "process_down"
+    NO_CONNECTION = "no_connection"
+    STALE_CONNECTION = "stale_connection"
+    STREAMS_UNPROVEN = "streams_unproven"
+    STREAMS_SILENT = "streams_silent"
+    KIND_UNREADABLE = "kind_unreadable"
+    GAPS_OPEN = "gaps_open"
+    BOOKS_MISSING = "books_missing"
+    WAITING_FOR_WEIGHT = "waiting_for_weight"
+
+
+MEANING = {
+    Word.STARTING: "a process has not begun to serve, or the program waits for something before it starts the next one",
+    Word.PROCESS_DOWN: "a process is not there, or was not heard for 3 s",
+    Word.NO_CONNECTION: "a shard has no connection that carries the feed",
+    Word.STALE_CONNECTION: "nothing at all was heard lately on a shard's connection",
+    Word.STREAMS_UNPROVEN: "no event has come of these streams, and the venue has not said yet that there was none",
+    Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",
+    Word.KIND_UNREADABLE: "messages of this kind come, and none of them can be read",
+    Word.GAPS_OPEN: "ids were announced as missing, and are neither filled nor denied by the venue",
+    Word.BOOKS_MISSING: "depth streams whose book has not come from the venue",
+    Word.WAITING_FOR_WEIGHT: "what would end one of the others waits for the venue's REST weight: so many seconds",
+}
+"""What each word tells an operator."""
+
+ENDED_BY_REST = frozenset({Word.STREAMS_UNPROVEN, Word.STREAMS_SILENT, Word.GAPS_OPEN, Word.BOOKS_MISSING})
+"""What only an answer of the venue over REST ends."""
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why, where, how much of it (streams, gaps, books, seconds, …), and the same for a reader."""
+
+    word: Word
+    where: str
+    count: int
+    text: str
+
+    def line(self) -> str:
+        """As /readyz shows it."""
+        return f"{self.word.value}: {self.text}"
+
+    def as_data(self) -> dict[str, Any]:
+        """As /status shows it."""
+        return {"reason": self.word.value, "where": self.where, "count": self.count, "text": self.text}
+
+
+def unready(
+    waiting_for: str,
+    children: Mapping[str, Mapping[str, Any]],
+    workers: Mapping[str, Mapping[str, Any]],
+    rest_weight: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Reason]:
+    """Every reason why the feed is not ready; none if it is.
+
+    ``waiting_for`` is what the start waits for, or nothing. ``children`` are the states of the processes that the feed needs, ``workers``
+    the statuses of the workers, empty of those that have reported none, ``rest_weight`` what waits for the venue's weight (``wanted``,
+    ``wait_s``).
+    """
+    found = [Reason(Word.STARTING, "", 1, f"waiting for {waiting_for}")] if waiting_for else []
+    found += [reason for name, state in children.items() for reason in _of_child(name, state)]
+    named = {reason.where for reason in found}
+    found += [reason for name, status in workers.items() if name not in named for reason in _of_worker(name, status)]
+    wait_s = rest_weight.get("wait_s", 0)
+    if wait_s and any(reason.word in ENDED_BY_REST for reason in found):
+        wanted = rest_weight.get("wanted", 0)
+        text = f"about {wait_s:.0f} s at the venue's weight, {wanted} wanted"
+        found.append(Reason(Word.WAITING_FOR_WEIGHT, "", max(1, round(wait_s)), text))
+    return found
+
+
+def counts(reasons: list[Reason]) -> dict[str, int]:
+    """How much of each word, 0 of those that do not hold: what ``k2_unready`` shows."""
+    found = {word.value: 0 for word in Word}
+    for reason in reasons:
+        found[reason.word.value] += reason.count
+    return found
+
+
+def _of_child(name: str, state: Mapping[str, Any]) -> Iterator[Reason]:
+    heard_s = state["last_beat_s"]
+    if not state["alive"]:
+        yield Reason(Word.PROCESS_DOWN, name, 1, f"{name} is not running")
+    elif not state["ready"] or heard_s is None:
+        yield Reason(Word.STARTING, name, 1, f"{name} does not serve yet")
+    elif heard_s > BEAT_FRESH_S:
+        yield Reason(Word.PROCESS_DOWN, name, 1, f"{name} was not heard for {heard_s:.0f} s")
+
+
+def _of_worker(name: str, status: Mapping[str, Any]) -> Iterator[Reason]:
+    if not status:
+        yield Reason(Word.STARTING, name, 1, f"{name} has not reported yet")
+        return
+    if not status.get("live"):
+        yield Reason(Word.NO_CONNECTION, name, 1, f"{name} has none")
+    elif not status.get("fresh"):
+        yield Reason(Word.STALE_CONNECTION, name, 1, f"{name} heard nothing on its own lately")
+    for word, field, text in (
+        (Word.STREAMS_UNPROVEN, "streams_unproven", "{name} has {count} without an event, not asked for yet"),
+        (Word.STREAMS_SILENT, "streams_silent", "{name} has {count}"),
+        (Word.GAPS_OPEN, "gaps_open", "{name} has {count}"),
+    ):
+        count = status.get(field, 0)
+        if count:
+            yield Reason(word, name, count, text.format(name=name, count=count))
+    kinds = status.get("kinds_unreadable", ())
+    if kinds:
+        yield Reason(Word.KIND_UNREADABLE, name, len(kinds), f"{name} can read none of {', '.join(sorted(kinds))}")
+    missing = status.get("books_missing", 0)
+    if missing:
+        of = f" of {total}" if (total := status.get("books", 0)) else ""
+        yield Reason(Word.BOOKS_MISSING, name, missing, f"{name} lacks {missing}{of} books")
