@@ -37,20 +37,27 @@ live         Closed    of_primary and stable           backing_off  withdraw, te
 live         Closed    of_primary                      backing_off  withdraw, tell_loss, begin_starving, back_off
 live         Stop      -                               stopped      withdraw, close_all
 warming      Advanced  of_standby                      warming      renew_deadline
+warming      Opened    of_standby and standby_noticed  overlap      begin_overlap, shorten_overlap
 warming      Opened    of_standby                      overlap      begin_overlap
+warming      Failed    of_standby and primary_noticed  live         keep_primary, end_rotation, hurry
 warming      Failed    of_standby                      live         keep_primary, end_rotation
+warming      Closed    of_standby and primary_noticed  live         tell_loss, keep_primary, end_rotation, hurry
 warming      Closed    of_standby                      live         tell_loss, keep_primary, end_rotation
 warming      Closed    of_primary                      connecting   tell_loss, begin_starving, rely_on_standby, end_rotation
 warming      Notice    of_either                       warming      remember_notice
+warming      Tick      expired and primary_noticed     live         abandon_standby, keep_primary, end_rotation, hurry
 warming      Tick      expired                         live         abandon_standby, keep_primary, end_rotation
 warming      Stop      -                               stopped      close_all, end_rotation
 overlap      Tick      proven and standby_noticed      live         promote_proven, close_replaced, end_rotation, plan_next, ask_urgently
 overlap      Tick      proven                          live         promote_proven, close_replaced, end_rotation, plan_next
+overlap      Tick      expired and primary_noticed     live         close_standby, keep_primary, end_rotation, hurry
 overlap      Tick      expired                         live         close_standby, keep_primary, end_rotation
+overlap      Closed    of_standby and primary_noticed  live         tell_loss, keep_primary, end_rotation, hurry
 overlap      Closed    of_standby                      live         tell_loss, keep_primary, end_rotation
 overlap      Closed    of_primary and standby_noticed  live         tell_loss, promote_unproven, end_rotation, plan_next, ask_urgently
 overlap      Closed    of_primary                      live         tell_loss, promote_unproven, end_rotation, plan_next
-overlap      Notice    of_either                       overlap      remember_notice
+overlap      Notice    of_standby                      overlap      remember_notice, shorten_overlap
+overlap      Notice    of_primary                      overlap      remember_notice
 overlap      Stop      -                               stopped      close_all, end_rotation
 ===========  ========  ==============================  ===========  =====================================================================
 

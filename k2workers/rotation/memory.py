@@ -47,6 +47,8 @@ class Memory(msgspec.Struct, kw_only=True):
     """When the next rotation is planned."""
     attempt: int = 0
     """Attempts in a row that led to no lasting line."""
+    hurried: int = 0
+    """Standbys in a row that failed while the venue's end of the primary was announced."""
     carried_since_ns: int = 0
     """Since when the primary carries the feed."""
     starved_since_ns: int | None = None

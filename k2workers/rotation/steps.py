@@ -119,6 +119,7 @@ def back_off(memory: Memory, given: object, now_ns: int) -> Actions:
 
 def plan_next(memory: Memory, given: object, now_ns: int) -> Actions:
     """The next rotation is due as the schedule says."""
+    memory.hurried = 0
     memory.due_ns = memory.deadline_ns = memory.next_due_ns(now_ns)
     return []
 
@@ -168,6 +169,12 @@ def begin_rotation(memory: Memory, given: Rotate, now_ns: int) -> Actions:
     return [RotationBegun(rotation.replaced, given.reason, now_ns - memory.carried_since_ns, rotation.proof)]
 
 
+def shorten_overlap(memory: Memory, given: object, now_ns: int) -> Actions:
+    """The venue will end the standby: it proves itself soon, or another one is better."""
+    memory.deadline_ns = min(_some(memory.deadline_ns), now_ns + memory.policy.doomed_overlap_ns)
+    return []
+
+
 def begin_overlap(memory: Memory, given: object, now_ns: int) -> Actions:
     """The standby has its subscriptions: from now on streams must continue on it."""
     rotation = _some(memory.rotation)
@@ -199,6 +206,14 @@ def keep_primary(memory: Memory, given: object, now_ns: int) -> Actions:
     memory.standby = None
     memory.due_ns = memory.deadline_ns = now_ns + memory.policy.retry_rotation_ns
     return [RotationGivenUp(_some(memory.rotation).reason, _some(memory.primary))]
+
+
+def hurry(memory: Memory, given: object, now_ns: int) -> Actions:
+    """The venue will end the primary, so another standby is tried at once, and then after a pause that grows."""
+    pause_ns = memory.policy.backoff.delay_ns(memory.hurried, memory.jitter())
+    memory.due_ns = memory.deadline_ns = now_ns + pause_ns
+    memory.hurried += 1
+    return []
 
 
 def end_rotation(memory: Memory, given: object, now_ns: int) -> Actions:

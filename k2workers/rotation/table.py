@@ -55,6 +55,7 @@ from k2workers.rotation.steps import (
     end_rotation,
     forget_attempts,
     go_live,
+    hurry,
     keep_primary,
     open_primary,
     open_standby,
@@ -64,6 +65,7 @@ from k2workers.rotation.steps import (
     rely_on_standby,
     remember_notice,
     renew_deadline,
+    shorten_overlap,
     tell_loss,
     withdraw,
 )
@@ -138,13 +140,19 @@ TABLE = (
     TransitionRow(LIVE, Stop, (), STOPPED, (withdraw, close_all)),
     # A standby is being opened beside it.
     TransitionRow(WARMING, Advanced, (of_standby,), WARMING, (renew_deadline,)),
+    TransitionRow(WARMING, Opened, (of_standby, standby_noticed), OVERLAP, (begin_overlap, shorten_overlap)),
     TransitionRow(WARMING, Opened, (of_standby,), OVERLAP, (begin_overlap,)),
+    TransitionRow(WARMING, Failed, (of_standby, primary_noticed), LIVE, (keep_primary, end_rotation, hurry)),
     TransitionRow(WARMING, Failed, (of_standby,), LIVE, (keep_primary, end_rotation)),
+    TransitionRow(WARMING, Closed, (of_standby, primary_noticed), LIVE, (tell_loss, keep_primary, end_rotation, hurry)),
     TransitionRow(WARMING, Closed, (of_standby,), LIVE, (tell_loss, keep_primary, end_rotation)),
     TransitionRow(
         WARMING, Closed, (of_primary,), CONNECTING, (tell_loss, begin_starving, rely_on_standby, end_rotation)
     ),
     TransitionRow(WARMING, Notice, (of_either,), WARMING, (remember_notice,)),
+    TransitionRow(
+        WARMING, Tick, (expired, primary_noticed), LIVE, (abandon_standby, keep_primary, end_rotation, hurry)
+    ),
     TransitionRow(WARMING, Tick, (expired,), LIVE, (abandon_standby, keep_primary, end_rotation)),
     TransitionRow(WARMING, Stop, (), STOPPED, (close_all, end_rotation)),
     # Both lines deliver, and the standby is watched.
@@ -156,7 +164,9 @@ TABLE = (
         (promote_proven, close_replaced, end_rotation, plan_next, ask_urgently),
     ),
     TransitionRow(OVERLAP, Tick, (proven,), LIVE, (promote_proven, close_replaced, end_rotation, plan_next)),
+    TransitionRow(OVERLAP, Tick, (expired, primary_noticed), LIVE, (close_standby, keep_primary, end_rotation, hurry)),
     TransitionRow(OVERLAP, Tick, (expired,), LIVE, (close_standby, keep_primary, end_rotation)),
+    TransitionRow(OVERLAP, Closed, (of_standby, primary_noticed), LIVE, (tell_loss, keep_primary, end_rotation, hurry)),
     TransitionRow(OVERLAP, Closed, (of_standby,), LIVE, (tell_loss, keep_primary, end_rotation)),
     TransitionRow(
         OVERLAP,
@@ -166,7 +176,8 @@ TABLE = (
         (tell_loss, promote_unproven, end_rotation, plan_next, ask_urgently),
     ),
     TransitionRow(OVERLAP, Closed, (of_primary,), LIVE, (tell_loss, promote_unproven, end_rotation, plan_next)),
-    TransitionRow(OVERLAP, Notice, (of_either,), OVERLAP, (remember_notice,)),
+    TransitionRow(OVERLAP, Notice, (of_standby,), OVERLAP, (remember_notice, shorten_overlap)),
+    TransitionRow(OVERLAP, Notice, (of_primary,), OVERLAP, (remember_notice,)),
     TransitionRow(OVERLAP, Stop, (), STOPPED, (close_all, end_rotation)),
 )
 

@@ -108,6 +108,17 @@ def closed(*lines: int) -> list[Action]:
     return [CloseLine(line, 1000, "Shutting down") for line in lines]
 
 
+def again(at_s: int, rotate: Rotate, line: int) -> list[Told]:
+    """Another standby is asked for and opened."""
+    begun = [RotationBegun(1, SERVER_SHUTDOWN, at_s * S, ANY), OpenLine(line, 0, None)]
+    return [Told(at_s, Tick(), LIVE, [URGENT]), Told(at_s, rotate, WARMING, begun)]
+
+
+def given_up_urgently() -> list[Action]:
+    """A rotation before the announced end of the primary failed."""
+    return [RotationGivenUp(SERVER_SHUTDOWN, kept=1), RotationOver(None)]
+
+
 SCENARIOS = [
     Scenario(
         "the first line is opened and carries the feed",
@@ -243,6 +254,7 @@ SCENARIOS = [
             Told(25, Advanced(1), WARMING),  # not the line that is being opened
             Told(39, Tick(), WARMING),
             Told(40, Tick(), LIVE, [AbandonLine(2), *GIVEN_UP]),
+            Told(69, Tick(), LIVE),
         ],
     ),
     Scenario(
@@ -258,7 +270,11 @@ SCENARIOS = [
     Scenario(
         "a standby lost while it warms leaves the primary alone",
         ("warming Closed of_standby",),
-        [*WARM, Told(15, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP])],
+        [
+            *WARM,
+            Told(15, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP]),
+            Told(44, Tick(), LIVE),
+        ],
     ),
     Scenario(
         "a primary lost while the standby warms leaves it as the line being connected, with its deadline",
@@ -308,7 +324,11 @@ SCENARIOS = [
     Scenario(
         "a standby lost in the overlap leaves the primary alone",
         ("overlap Closed of_standby",),
-        [*BOTH, Told(12, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP])],
+        [
+            *BOTH,
+            Told(12, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP]),
+            Told(41, Tick(), LIVE),
+        ],
     ),
     Scenario(
         "a primary lost in the overlap is succeeded by the standby, and the feed is not starved",
@@ -321,8 +341,100 @@ SCENARIOS = [
         ],
     ),
     Scenario(
+        "a standby refused while the primary's end is announced is tried again at once, then after a pause that grows",
+        ("warming Failed of_standby primary_noticed", "warming Notice of_either"),
+        [
+            *WARM,
+            Told(11, Notice(1), WARMING),
+            Told(12, Failed(2), LIVE, GIVEN_UP, 0),
+            *again(12, Rotate(SERVER_SHUTDOWN), 3),
+            Told(12, Failed(3), LIVE, given_up_urgently(), 0),  # in 0.75 s
+            Told(12, Tick(), LIVE),
+            *again(13, Rotate(SERVER_SHUTDOWN), 4),
+            Told(13, Failed(4), LIVE, given_up_urgently(), 1),  # in 1.5 s
+            Told(14, Tick(), LIVE),
+            *again(15, Rotate(SERVER_SHUTDOWN), 5),
+            # One that works ends the hurry, and with it the pauses.
+            Told(16, Opened(5), OVERLAP),
+            Told(17, Tick(), LIVE, [ANY, CloseLine(1, 1000, "Periodic rotation"), RotationOver(None)]),
+            Told(18, Notice(5), LIVE, [URGENT]),
+            Told(18, Rotate(SERVER_SHUTDOWN), WARMING, [ANY, OpenLine(6, 0, None)]),
+            Told(18, Failed(6), LIVE, [RotationGivenUp(SERVER_SHUTDOWN, kept=5), RotationOver(None)]),
+            Told(18, Tick(), LIVE, [URGENT]),
+        ],
+    ),
+    Scenario(
+        "a standby that ends while it warms is tried again at once if the primary's end is announced",
+        ("warming Closed of_standby primary_noticed",),
+        [
+            *WARM,
+            Told(11, Notice(1), WARMING),
+            Told(12, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP]),
+            Told(12, Tick(), LIVE, [URGENT]),
+        ],
+    ),
+    Scenario(
+        "a standby that does not get on is tried again at once if the primary's end is announced",
+        ("warming Tick expired primary_noticed",),
+        [
+            *WARM,
+            Told(11, Notice(1), WARMING),
+            Told(30, Tick(), LIVE, [AbandonLine(2), *GIVEN_UP]),
+            Told(30, Tick(), LIVE, [URGENT]),
+        ],
+    ),
+    Scenario(
+        "a standby lost in the overlap is tried again at once if the primary's end is announced",
+        ("overlap Closed of_standby primary_noticed", "overlap Notice of_primary"),
+        [
+            *BOTH,
+            Told(11, Notice(1), OVERLAP),
+            Told(12, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=False), *GIVEN_UP]),
+            Told(12, Tick(), LIVE, [URGENT]),
+        ],
+    ),
+    Scenario(
+        "a standby whose own end is announced proves itself soon, or another one is tried at once",
+        (
+            "overlap Notice of_standby",
+            "overlap Tick expired primary_noticed",
+            "overlap Notice of_primary",
+        ),
+        [
+            *BOTH,
+            Told(11, Notice(1), OVERLAP),
+            Told(12, Notice(2), OVERLAP),
+            Told(14, Notice(2), OVERLAP),  # said again, it gets no longer
+            Told(16, UNPROVEN, OVERLAP),
+            Told(17, UNPROVEN, LIVE, [CloseLine(2, 1000, "Not proven"), *GIVEN_UP]),
+            Told(17, Tick(), LIVE, [URGENT]),
+        ],
+    ),
+    Scenario(
+        "an announced standby has no longer than the limit of the overlap",
+        ("overlap Tick expired",),
+        [
+            *BOTH,
+            Told(40, Notice(2), OVERLAP),
+            Told(41, UNPROVEN, LIVE, [CloseLine(2, 1000, "Not proven"), *GIVEN_UP]),
+            Told(70, Tick(), LIVE),  # the primary is well: there is no hurry
+            Told(71, Tick(), LIVE, [RequestRotation(SCHEDULED)]),
+        ],
+    ),
+    Scenario(
+        "a standby whose end was announced while it warmed has as little time to prove itself",
+        ("warming Opened of_standby standby_noticed",),
+        [
+            *WARM,
+            Told(10, Notice(2), WARMING),
+            Told(11, Opened(2), OVERLAP),
+            Told(15, UNPROVEN, OVERLAP),
+            Told(16, UNPROVEN, LIVE, [CloseLine(2, 1000, "Not proven"), *GIVEN_UP]),
+        ],
+    ),
+    Scenario(
         "a notice on the standby is not forgotten when it succeeds a lost primary",
-        ("overlap Notice of_either", "overlap Closed of_primary standby_noticed"),
+        ("overlap Notice of_standby", "overlap Closed of_primary standby_noticed"),
         [*BOTH, Told(11, Notice(2), OVERLAP), Told(12, Closed(1, "x"), LIVE, [*cut_short(12), URGENT], LIFETIME_S)],
     ),
     Scenario(
@@ -360,6 +472,29 @@ SCENARIOS = [
             Told(14, Opened(3), OVERLAP),
             Told(14, Notice(9), OVERLAP),
             Told(14, Closed(2, "x"), LIVE, [LineLost(2, "x", primary=True), ANY, RotationOver(GRANT)]),
+        ],
+    ),
+    Scenario(
+        "news of other lines, and time, change nothing while ends are announced",
+        (),
+        [
+            *WARM,
+            Told(10, Notice(1), WARMING),
+            Told(10, Notice(2), WARMING),
+            *(Told(10, given, WARMING) for given in (Opened(9), Failed(9), Closed(9, "x"), Tick())),
+            Told(10, Opened(2), OVERLAP),
+            *(Told(10, given, OVERLAP) for given in (Closed(9, "x"), UNPROVEN)),
+        ],
+    ),
+    Scenario(
+        "a notice on the primary leaves an overlap its whole time",
+        ("overlap Tick expired primary_noticed",),
+        [
+            *BOTH,
+            Told(12, Notice(1), OVERLAP),
+            Told(40, UNPROVEN, OVERLAP),
+            Told(41, UNPROVEN, LIVE, [CloseLine(2, 1000, "Not proven"), *GIVEN_UP]),
+            Told(41, Tick(), LIVE, [URGENT]),
         ],
     ),
     Scenario(

@@ -138,6 +138,8 @@ class Venue:
         """(code, message) that refuses this SUBSCRIBE as a whole."""
         self.on_event: Callable[[str, dict[str, Any]], list[str] | None] = lambda _stream, _data: None
         """(stream, payload) → the raw messages to send in its place."""
+        self.withholds: Callable[[Connection, str], bool] = lambda _connection, _stream: False
+        """Whether this connection is not sent what happens on this stream."""
         self.requests: list[Asked] = []
         self.handshakes: list[Asked] = []
         self.subscribed: list[list[str]] = []
@@ -256,6 +258,8 @@ class Venue:
             if stream not in connection.names or connection.socket.closed:
                 continue
             heard = True
+            if self.withholds(connection, stream):
+                continue
             payload = (
                 data if connection.unit == 1 else {k: v // 1000 if k in ("E", "T") else v for k, v in data.items()}
             )

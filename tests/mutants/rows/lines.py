@@ -9,8 +9,42 @@ rotation_permission = within("feed/rotation_permission.py")
 lines = within("feed/lines.py")
 subscription = within("feed/subscription.py")
 liveness = within("feed/liveness.py")
+steps = within("rotation/steps.py")
+readiness = within("readiness.py")
+
+TABLE = "rotation/test_table.py::test_the_table_answers_as_the_scenario_tells"
 
 ROWS = (
+    steps(
+        "standbys are tried again and again without a pause",
+        "    memory.hurried += 1\n",
+        "",
+        TABLE,
+    ),
+    steps(
+        "a standby that works does not end the hurry",
+        "    memory.hurried = 0\n",
+        "",
+        TABLE,
+    ),
+    steps(
+        "an announced standby gets more time at the last moment",
+        "min(_some(memory.deadline_ns), now_ns + memory.policy.doomed_overlap_ns)",
+        "now_ns + memory.policy.doomed_overlap_ns",
+        TABLE,
+    ),
+    readiness(
+        "a wait for weight that nothing needs is a reason",
+        "if wait_s and any(reason.word in ENDED_BY_REST for reason in found):",
+        "if wait_s:",
+        "test_the_wait_for_weight_is_a_reason_only_beside_one_that_it_would_end",
+    ),
+    readiness(
+        "a worker that has reported nothing is ready",
+        'yield Reason(Word.STARTING, name, 1, f"{name} has not reported yet")',
+        "yield from ()",
+        "test_a_worker_that_serves_is_not_believed_before_it_has_reported",
+    ),
     rotation_permission(
         "a permission that came as it was withdrawn is kept",
         "grant.done()  # given in the moment of the withdrawal",
