@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,8 @@ class RunPlan:
     def __init__(self, settings: Settings, run_dir: Path, origin_ns: int) -> None:
         self.settings = settings
         self._run_dir = run_dir
+        # An embedded exchange lives as long as its run, and the next one has other ids.
+        self._source = f"demo {secrets.token_hex(8)}" if settings.demo else settings.binance_websocket_url
         self.control_endpoint = f"ipc://{run_dir}/control"
         self._bundle_endpoint = f"ipc://{run_dir}/push"
         self._origin_ns = origin_ns
@@ -88,7 +91,7 @@ class RunPlan:
             publish_endpoint=own.publish_endpoint,
             snapshot_endpoint=own.snapshot_endpoint,
             checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
-            source=own.binance_websocket_url if not own.demo else f"demo of {self._run_dir}",
+            source=self._source,
             replay_bytes=int(own.replay_ring_mb * 2**20),
             replay_age_s=own.replay_ring_s,
             checkpoint_max_age_s=own.checkpoint_max_age_s,

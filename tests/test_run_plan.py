@@ -76,3 +76,18 @@ def test_books_are_kept_of_the_kinds_that_are_changes_of_one(
     assert isinstance(books, BooksSettings)
     assert (books.prefixes, books.books_endpoint) == (("binance.depth.", "binance.depth_1s."), endpoint)
     assert RunPlan(Settings(streams=["trade", "partial_depth_5"]), tmp_path, 0).book_prefixes == ()
+
+
+def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_of_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+
+    def source(**settings: Any) -> str:
+        plan = RunPlan(Settings(**settings), tmp_path, origin_ns=0)
+        named: list[str] = [plan.aggregator().settings.source for _ in range(2)]
+        assert named[0] == named[1]
+        return named[0]
+
+    assert source(demo=True) != source(demo=True)
+    assert source(binance_websocket_url="wss://one") == source(binance_websocket_url="wss://one") == "wss://one"

@@ -11,8 +11,15 @@ permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
 supervisor = within("supervision/supervisor.py")
 topology = within("topology.py")
+run_plan = within("run_plan.py")
 
 ROWS = (
+    run_plan(
+        "a checkpoint of one demonstration is believed by the next",
+        'f"demo {secrets.token_hex(8)}"',
+        'f"demo {run_dir}"',
+        "test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_of_its_address",
+    ),
     permission_client(
         "a worker without a parent connects as often as it likes",
         "return max(silence_s, refused_s, turn_s)",
