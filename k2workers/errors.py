@@ -2,19 +2,20 @@
 
 A retry loop asks ``error.retryable``; it never lists types. All of them, those outside of this module beside what they are about:
 
-    class                 to blame   retryable  raised in
-    K2Error               -          no         -
-      ConfigError         user       no         cli, config, metrics, proxies, sharding, simulator, symbol_watch, tls, transport, venues
-      StateError          k2workers  no         events, every, feed, sequencing
-      BootError           k2workers  no         supervision, topology
-      CheckpointUnusable  user       no         checkpoint
-      FeedSilent          feed       yes        transport
-      VenueError          venue      yes        feed, venues
-        VenueRefused      venue      no         feed, venues
-        AddressRefused    venue      yes        venues
-        HandshakeRefused  venue      yes        feed
-      ApiError            client     no         simulator
-      WireError           feed       no         sequencing, wire
+    class                  to blame   retryable  raised in
+    K2Error                -          no         -
+      ConfigError          user       no         cli, config, metrics, proxies, sharding, simulator, symbol_watch, tls, transport, venues
+      StateError           k2workers  no         events, every, feed, sequencing
+      BootError            k2workers  no         supervision, topology
+      CheckpointUnusable   user       no         checkpoint
+      FeedSilent           feed       yes        transport
+      VenueError           venue      yes        feed, venues
+        VenueRefused       venue      no         feed, venues
+          EndpointMissing  venue      no         venues
+        AddressRefused     venue      yes        venues
+        HandshakeRefused   venue      yes        feed
+      ApiError             client     no         simulator
+      WireError            feed       no         sequencing, wire
 
 A name with an underscore is a signal within one module and no error.
 """
@@ -89,6 +90,10 @@ class VenueRefused(VenueError):
     """The venue understood the request and will not answer it differently next time."""
 
     retryable = False
+
+
+class EndpointMissing(VenueRefused):
+    """The venue's host does not have what would have to be asked, as it has said before: nothing was asked."""
 
 
 class AddressRefused(VenueError):

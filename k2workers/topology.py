@@ -228,6 +228,8 @@ class Topology:
             workers.append({**figures, "events_per_s": self._meter.rate(name), "alive": states[name]["alive"]})
         aggregator = self.supervisor.beat(run_plan.AGGREGATOR) if run_plan.AGGREGATOR in states else None
         books = self.supervisor.beat(run_plan.BOOKS) if run_plan.BOOKS in states else None
+        now_ns = time.monotonic_ns()
+        wanted = sum(int(worker.get("weight_wanted", 0)) for worker in workers)
         return {
             "venue": self.plan.venue.name,
             "demo": self.settings.demo,
@@ -242,7 +244,8 @@ class Topology:
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
             "books": {**(books.status if books is not None else {}), **self._books_refused},
-            "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
+            "venue_refusals": self.supervisor.permissions.status(now_ns),
+            "rest_weight": self.supervisor.permissions.rest_weight(wanted, now_ns),
             "children": states,
             "workers": workers,
         }

@@ -204,7 +204,7 @@ class Worker:
     def _beat_message(
         self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender
     ) -> control_messages.Beat:
-        intake = driver.intake
+        intake, gaps_doubted = driver.intake, backfiller.repairs.gaps_doubted
         counters: dict[str, int | float] = {
             "events_received": intake.events,
             "duplicates": intake.duplicates,
@@ -228,7 +228,10 @@ class Worker:
             "next_rotation_s": round(driver.next_rotation_s, 1),
             "rotations": driver.rotations.total(),
             "reconnects": driver.reconnects.total(),
-            "gaps_open": intake.gaps_open,
+            "gaps_open": intake.gaps_open - gaps_doubted,
+            "gaps_doubted": gaps_doubted,
+            "books_missing": intake.books_missing,
+            "weight_wanted": backfiller.weight_wanted,
             "repairs_waiting": backfiller.repairs.planner.waiting,
             "streams_silent": len(driver.silence.silent),
             "streams": len(driver.lines.names),
@@ -265,6 +268,8 @@ class Worker:
                 "k2_streams_refused": len(driver.lines.subscriptions.refused),
                 "k2_subscriptions_lost": driver.lines.subscriptions.lost,
                 "k2_holes_waiting": backfiller.repairs.planner.waiting,
+                "k2_gaps_doubted": backfiller.repairs.gaps_doubted,
+                "k2_books_missing": intake.books_missing,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,
                 "k2_duty_failures": every.failures,

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from k2workers.errors import AddressRefused, VenueError
-from k2workers.events import Event
+from k2workers.errors import AddressRefused, EndpointMissing, VenueError
 from k2workers.every import Every, beside
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import Repairs
-from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest
+from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.venue_answers import SUCCESS, Answer
-from k2workers.venues.venue import Fetched, History
+from k2workers.venues.venue import Fetched, FetchedBook, History
 
 LOOK_S = 0.05
-REQUESTS_AT_ONCE = 4
-"""Requests of one shard that wait for permission or for their reply."""
+
+ROOM = {
+    Urgency.HELD: 4,
+    Urgency.BROKEN_BOOK: 3,
+    Urgency.OPEN: 3,
+    Urgency.FIRST_BOOK: 2,
+    Urgency.DEEPER_BOOK: 1,
+}
+"""A request goes while fewer than so many of its shard are under way, or wait for permission: what is more urgent always finds room. One that
+waits also makes room for a more urgent one."""
 
 SAMPLE_EVERY_NS = 5_000_000_000
 
@@ -57,6 +63,8 @@ class Backfiller:
         self._history = history
         self._grants = grants
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[Any], Urgency] = {}
+        """Those that wait for permission: they can be withdrawn."""
         self._looking = Every(LOOK_S, self._look, "backfill")
         self._logged_ns = -SAMPLE_EVERY_NS
         intake.on_incomplete = self._looking.soon
@@ -65,6 +73,11 @@ class Backfiller:
     def rows_dropped(self) -> int:
         """Rows of the venue's answers that could not be read so far."""
         return self._history.rows_dropped
+
+    @property
+    def weight_wanted(self) -> int:
+        """The REST weight that it will take to ask for all that subscribers lack."""
+        return self.repairs.planner.wanted(self._weight_of)
 
     def start(self) -> None:
         """Begin to look for holes."""
@@ -85,41 +98,87 @@ class Backfiller:
     def _look(self) -> None:
         now_ns = time.monotonic_ns()
         self.repairs.look(now_ns)
-        while len(self._tasks) < REQUESTS_AT_ONCE and (request := self.repairs.next(now_ns)) is not None:
-            task = beside(
-                self._perform(request), "backfill", functools.partial(self._failed, request, "failed", "a defect")
-            )
+        while (request := self.repairs.next(now_ns, self._room())) is not None:
+            self._make_room(request)
+            task = beside(self._perform(request), "backfill", self._looking.soon)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         for topic_index, ids in self.repairs.give_up(now_ns):
             _log.warning("ids_given_up", topic=self._intake.topics[topic_index].topic, ids=ids)
 
+    def _room(self) -> int:
+        """A request goes now if it is more urgent than this."""
+        with_room = [urgency + 1 for urgency, room in ROOM.items() if len(self._tasks) < room]
+        return max([*with_room, *self._waiting.values()], default=0)
+
+    def _make_room(self, request: BackfillRequest) -> None:
+        """Withdraw the least urgent of those that wait, if there is no room without that."""
+        if len(self._tasks) >= ROOM[request.urgency]:
+            task = max(self._waiting, key=lambda task: self._waiting[task])
+            del self._waiting[task]
+            task.cancel()
+
     async def _perform(self, request: BackfillRequest) -> None:
-        topic = self._intake.topics[request.topic_index]
-        weight = self._history.weight(topic, snapshot=request.snapshot)
-        grant_id = await self._grants.ask_weight(weight, int(request.urgency))
+        told = False
+        try:
+            told = await self._try(request)
+        except asyncio.CancelledError:
+            told = True
+            self.repairs.withdrawn(request)
+            raise
+        finally:
+            # Whatever ended it: a topic whose request is never called over would not be asked for anything again.
+            if not told:
+                self._failed(request, "failed", "a defect")
+            self._looking.soon()
+
+    async def _try(self, request: BackfillRequest) -> bool:
+        """Ask for permission, then the venue. True once it is told what came of it."""
+        grant_id = await self._permission(request)
         if grant_id is None:
             self._failed(request, "no_permission", "no permission to spend weight came in time")
-            return
+            return True
         answer: Answer | None = None
         used = 0
         try:
-            if request.snapshot:
-                self._take_book(request, await self._history.book(topic))
-            else:
-                reply = await self._history.fetch(topic, request.first_id, request.last_id, request.attempt)
-                self._take_events(request, reply)
+            await self._fetch(request)
             answer, used = SUCCESS, self._history.used_weight
             self.requests["answered"] += 1
+        except EndpointMissing as error:
+            self._failed(request, "refused", str(error), retryable=False)
         except VenueError as error:
             answer = Answer.of(error)
-            self._failed(request, outcome_of(error), str(error))
+            self._failed(request, outcome_of(error), str(error), retryable=error.retryable)
         finally:
             self._grants.weight_done(grant_id, used, answer)
-        self._looking.soon()
+        return True
 
-    def _take_book(self, request: BackfillRequest, snapshot: Event) -> None:
-        if not self.repairs.took_book(request, snapshot, time.monotonic_ns()):
+    async def _permission(self, request: BackfillRequest) -> int | None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting[task] = request.urgency
+        try:
+            return await self._grants.ask_weight(self._weight_of(request), int(request.urgency))
+        finally:
+            self._waiting.pop(task, None)
+
+    def _weight_of(self, request: BackfillRequest) -> int:
+        if request.snapshot:
+            return self._history.book_weight(deep=request.deep)
+        return self._history.weight(self._intake.topics[request.topic_index], doubted=request.doubted)
+
+    async def _fetch(self, request: BackfillRequest) -> None:
+        topic = self._intake.topics[request.topic_index]
+        if request.snapshot:
+            self._take_book(request, await self._history.book(topic, deep=request.deep))
+            return
+        reply = await self._history.fetch(
+            topic, request.first_id, request.last_id, request.attempt, doubted=request.doubted
+        )
+        self._take_events(request, reply)
+
+    def _take_book(self, request: BackfillRequest, book: FetchedBook) -> None:
+        if not self.repairs.took_book(request, book.snapshot, time.monotonic_ns(), cut=book.cut):
             self.requests["stale_book"] += 1
 
     def _take_events(self, request: BackfillRequest, reply: Fetched) -> None:
@@ -127,10 +186,10 @@ class Backfiller:
         if voids:
             _log.info("ids_void", topic=self._intake.topics[request.topic_index].topic, ranges=voids)
 
-    def _failed(self, request: BackfillRequest, outcome: str, words: str) -> None:
+    def _failed(self, request: BackfillRequest, outcome: str, words: str, *, retryable: bool = True) -> None:
         now_ns = time.monotonic_ns()
         self.requests[outcome] += 1
-        self.repairs.failed(request, now_ns)
+        self.repairs.failed(request, now_ns, retryable=retryable)
         if now_ns - self._logged_ns >= SAMPLE_EVERY_NS:
             self._logged_ns = now_ns
             topic = self._intake.topics[request.topic_index].topic

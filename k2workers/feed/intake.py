@@ -28,6 +28,9 @@ from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
 ODD_ELEMENT = "odd_element"
 """One element of an all-market message could not be read; the others were used."""
 
+FOREVER_NS = 2**63 - 1
+"""Later than any hold ends."""
+
 TIMED = frozenset(row.type for row in TABLE if row.timed)
 """Event types that hold both the venue's time and ours."""
 
@@ -213,7 +216,9 @@ class Intake:
         self._flush_ready(topic_index)
 
     def give_up(self, topic_index: int, ranges: Sequence[Range], cause: str) -> None:
-        """Nobody asks any longer for those of these ids that were announced as missing; subscribers are told."""
+        """Nobody asks any longer for these ids, so no event waits for them any longer; subscribers are told."""
+        if self.lanes[topic_index].expire(FOREVER_NS):
+            self._holding.discard(topic_index)
         for first_id, last_id in ranges:
             self.lanes[topic_index].give_up(first_id, last_id, cause, time.time_ns())
         self._flush_ready(topic_index)
@@ -248,12 +253,12 @@ class Intake:
             self._wait_for_missing(topic_index)
         self._flush_ready(topic_index)
 
-    def take_book(self, topic_index: int, snapshot: Event) -> bool:
-        """Take a fetched book; False if it is too old and another is needed."""
+    def take_book(self, topic_index: int, snapshot: Event, *, cut: bool = False) -> bool:
+        """Take a fetched book, which may be ``cut``: have fewer levels than there are. False if it is too old and another is needed."""
         lane = self.lanes[topic_index]
         assert isinstance(lane, BookLane)
         assert isinstance(snapshot, BookSnapshot)
-        fits = lane.offer_snapshot(snapshot)
+        fits = lane.offer_snapshot(snapshot, cut=cut)
         self._flush_ready(topic_index)
         return fits
 
@@ -309,6 +314,11 @@ class Intake:
     def gaps_open(self) -> int:
         """Announced gaps that are still hoped to be filled."""
         return sum(len(lane.open) for lane in self.lanes)
+
+    @property
+    def books_missing(self) -> int:
+        """Topics of order books of which subscribers have none that holds."""
+        return sum(isinstance(lane, BookLane) and not lane.has_book for lane in self.lanes)
 
     def events_by_kind(self) -> dict[str, int]:
         """Events pushed so far, by kind."""

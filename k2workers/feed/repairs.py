@@ -14,6 +14,7 @@ from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.coverage import Reached
+from k2workers.sequencing.missing_ids import NOTHING, Findings
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Fetched
 
@@ -25,10 +26,13 @@ PROBE_IDS = 1_000
 NOT_TO_BE_HAD = "not to be had"
 """The cause of giving up ids that the venue did not give for long."""
 
+NO_HISTORY = "the venue's host has no history of them"
+"""The cause of giving up ids that the host cannot give, now or later."""
+
 
 class Repairs:
     """The repairs of one shard. Call ``look`` steadily, then perform what ``next`` gives, and tell of each exactly one of ``took_book``,
-    ``took_events`` and ``failed``. Times are monotonic.
+    ``took_events``, ``failed`` and ``withdrawn``. Times are monotonic.
     """
 
     def __init__(self, intake: Intake, policy: BackfillPolicy) -> None:
@@ -68,9 +72,9 @@ class Repairs:
             if self._intake.lanes[topic_index].newest_id == newest_id:
                 self.planner.probe(topic_index, newest_id + 1, newest_id + PROBE_IDS, now_ns)
 
-    def next(self, now_ns: int) -> BackfillRequest | None:
-        """The request that may go now; none while nobody would take what it brings."""
-        request = None if self._intake.refused else self.planner.next(now_ns)
+    def next(self, now_ns: int, before: int = len(Urgency)) -> BackfillRequest | None:
+        """The request that may go now, if one is more urgent than ``before``; none while nobody would take what it brings."""
+        request = None if self._intake.refused else self.planner.next(now_ns, before)
         if request is not None:
             self._asked_of[request.topic_index] = self._numbering(request.topic_index)
             self._note_book(request, requested=True)
@@ -78,18 +82,29 @@ class Repairs:
 
     def give_up(self, now_ns: int) -> list[tuple[int, Range]]:
         """Tell subscribers which ids are not asked for any longer. Returns them, by topic index."""
-        given_up, self.planner.given_up = self.planner.given_up, []
-        for topic_index, ids in given_up:
-            self._intake.give_up(topic_index, [ids], NOT_TO_BE_HAD)
-            self._tell_planner(topic_index, now_ns)
-        return given_up
+        planner, told = self.planner, []
+        for cause, given_up in ((NOT_TO_BE_HAD, planner.given_up), (NO_HISTORY, planner.unavailable)):
+            for topic_index, ids in given_up:
+                self._intake.give_up(topic_index, [ids], cause)
+                self._tell_planner(topic_index, now_ns)
+                told.append((topic_index, ids))
+            given_up.clear()
+        return told
 
-    def took_book(self, request: BackfillRequest, snapshot: Event, now_ns: int) -> bool:
-        """A book came; False if it is too old and another is needed."""
-        taken = self._still_counts(request) and self._intake.take_book(request.topic_index, snapshot)
+    @property
+    def gaps_doubted(self) -> int:
+        """Announced gaps of which a reply has denied every id; they are looked for until that is sure."""
+        count = 0
+        for topic_index, doubted in self.planner.doubted():
+            count += sum(doubted.within(*gap) == [gap] for gap in self._intake.lanes[topic_index].open)
+        return count
+
+    def took_book(self, request: BackfillRequest, snapshot: Event, now_ns: int, *, cut: bool = False) -> bool:
+        """A book came, which may be ``cut``: have fewer levels than there are. False if it is too old and another is needed."""
+        taken = self._still_counts(request) and self._intake.take_book(request.topic_index, snapshot, cut=cut)
         self._note_book(request, requested=False)
         if taken:
-            self.planner.answered(request, None, (), now_ns)
+            self.planner.answered(request, NOTHING, now_ns)
             return True
         self.planner.failed(request, now_ns)
         return False
@@ -100,14 +115,18 @@ class Repairs:
             self.planner.failed(request, now_ns)
             return []
         if request.probe:
-            self.planner.answered(request, None, (), now_ns)
+            self.planner.answered(request, NOTHING, now_ns)
             self._intake.add(request.topic_index, reply.events, now_ns)
             self._not_from_a_line(request.topic_index)
             if len(reply.events) >= self._page:
                 self.probe([request.topic_index], now_ns)  # there may be more
             self.on_confirmed(request.topic_index, bool(reply.events))
             return []
-        voids = self.planner.answered(request, reply.covered, [covered_ids(event) for event in reply.events], now_ns)
+        findings = Findings(
+            covered=reply.covered, found=[covered_ids(event) for event in reply.events], void=reply.void, exist=reply.exist,
+            unavailable=reply.unavailable,
+        )  # fmt: skip
+        voids = self.planner.answered(request, findings, now_ns)
         events: list[Event] = [*reply.events, *(Void(first, last, wall_ns) for first, last in voids)]
         self._intake.fill(request.topic_index, sorted(events, key=lambda event: event.first_id), now_ns)
         return voids
@@ -118,10 +137,15 @@ class Repairs:
         if topic_index in self._probes and newest_id is not None:
             self._probes[topic_index] = (self._probes[topic_index][0], newest_id)
 
-    def failed(self, request: BackfillRequest, now_ns: int) -> None:
-        """No reply came, or a refusal."""
+    def failed(self, request: BackfillRequest, now_ns: int, *, retryable: bool = True) -> None:
+        """No reply came, or a refusal; see ``BackfillPlanner.failed``."""
         self._note_book(request, requested=False)
-        self.planner.failed(request, now_ns)
+        self.planner.failed(request, now_ns, retryable=retryable)
+
+    def withdrawn(self, request: BackfillRequest) -> None:
+        """It was not sent after all."""
+        self._note_book(request, requested=False)
+        self.planner.withdrawn(request)
 
     def _follow_numbering(self, topic_index: int, now_ns: int) -> None:
         """Once the topic's ids have begun anew, what was lacking of the old ones is not asked for; a probe asks from the first new one on."""
@@ -151,8 +175,10 @@ class Repairs:
         lane = self._intake.lanes[topic_index]
         wanted = lane.wanted()
         if isinstance(lane, BookLane):
-            urgency = Urgency.BROKEN_BOOK if lane.broken else Urgency.FIRST_BOOK
-            self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch)
+            urgency = Urgency.FIRST_BOOK if lane.urgent else Urgency.DEEPER_BOOK
+            if lane.broken:
+                urgency = Urgency.BROKEN_BOOK
+            self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch, deep=lane.has_book)
             complete = not lane.needs_snapshot
         else:
             urgency = Urgency.HELD if lane.deadline_ns is not None else Urgency.OPEN

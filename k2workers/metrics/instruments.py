@@ -52,6 +52,10 @@ WORKER = ANY_PROCESS | {
     "k2_rest_requests": MetricRow(Counter, "Repairs asked of the venue over REST", "outcome"),
     "k2_rest_rows_dropped": MetricRow(Counter, "Rows of REST answers that could not be read"),
     "k2_holes_waiting": MetricRow(Gauge, "Topics that lack something and wait for a repair"),
+    "k2_gaps_doubted": MetricRow(
+        Gauge, "Announced gaps that REST has denied once, and that are looked for until that is sure"
+    ),
+    "k2_books_missing": MetricRow(Gauge, "Topics of order books of which subscribers have none that holds"),
     "k2_messages_dropped": MetricRow(
         Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"
     ),

@@ -1,23 +1,27 @@
-"""Owns what to fetch next: which holes are asked for, in which order, how often, and when an id counts as void. Pure.
+"""Owns what to fetch next: whose turn it is, what is asked for, how often, and what is given up. Pure.
 
-One request a topic is under way at a time. A request covers several holes if they fit into one page. An id that a reply
-covers and does not hold may be late in the venue's database or may never have existed: it is void only when a second reply,
-``confirm_ns`` later, says the same. What cannot be had for ``give_up_ns`` is given up, so that it does not keep newer holes of its
-topic from their turn for ever.
+One request a topic is under way at a time. Which ids it asks for, and when they count as void, is in ``missing_ids.py``. Requests that
+bring nothing are repeated after growing times. What has not been had for ``give_up_ns`` is given up, so that it costs no further
+requests and does not stay open for ever.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from k2workers.backoff import Backoff
+from k2workers.sequencing.missing_ids import NOTHING, Findings, MissingIds, Question
 from k2workers.sequencing.ranges import IdRanges, Range
+
+SECOND_NS = 1_000_000_000
 
 ALL_TIMES = 2**63
 """More ns than lie between any two times."""
+
+NO_ID_IS_HELD = 2**63
 
 
 class Urgency(enum.IntEnum):
@@ -31,6 +35,8 @@ class Urgency(enum.IntEnum):
     """The gap is announced; its events may come late."""
     FIRST_BOOK = 3
     """A book that has just begun, or one that some lack and others have: what is open comes before it."""
+    DEEPER_BOOK = 4
+    """A book that all have, with more levels."""
 
 
 class BackfillRequest(msgspec.Struct, frozen=True):
@@ -42,102 +48,74 @@ class BackfillRequest(msgspec.Struct, frozen=True):
     urgency: Urgency
     attempt: int
     snapshot: bool = False
+    deep: bool = False
+    """Of a book: with all levels that are wanted, for subscribers have one already."""
     probe: bool = False
     """Only to find out whether the venue has anything newer: ids that it does not have are not void."""
+    doubted: bool = False
+    """A reply has denied these ids: look elsewhere, and for proof."""
 
 
 class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """``page`` ids fit one request; ids that were the next to ask for for ``give_up_ns``, in vain, are not asked for any longer."""
+    """``page`` ids fit one reply. Requests that bring nothing are repeated after ``backoff``; those that failed together with all others are
+    repeated ``retry_failed_ns`` after their last try, if that is sooner, once one is answered. Ids are void when the first denial and a look
+    at each of these times after it agree (``patience_ns``; ``bar_patience_ns`` for bars, of which the venue has all or none). Ids of which nothing came for
+    ``give_up_ns`` are not asked for any longer.
+    """
 
     page: int = 1_000
-    backoff: Backoff = Backoff(150_000_000, 30_000_000_000)
-    confirm_ns: int = 400_000_000
-    give_up_ns: int = 3_600_000_000_000
+    backoff: Backoff = Backoff(150_000_000, 600 * SECOND_NS)
+    retry_failed_ns: int = 20 * SECOND_NS
+    patience_ns: tuple[int, ...] = (1 * SECOND_NS, 4 * SECOND_NS, 15 * SECOND_NS, 45 * SECOND_NS, 120 * SECOND_NS)
+    bar_patience_ns: tuple[int, ...] = (1 * SECOND_NS, 3 * SECOND_NS, 8 * SECOND_NS)
+    give_up_ns: int = 3_600 * SECOND_NS
 
 
 class _Need:
-    """The ids that one topic lacks, and when to ask for them."""
+    """What one topic lacks, and when to ask for it. ``asked_ns`` is when it was asked for last, or when it began to lack anything."""
 
     __slots__ = (
-        "asking",
-        "attempt",
-        "doubtful",
-        "doubtful_since_ns",
-        "due_ns",
-        "foremost_ns",
-        "held_from",
-        "page",
-        "probe",
-        "ranges",
-        "since_ns",
-        "snapshot",
-        "urgency",
-    )
+        "asked_ns", "asking", "attempt", "deep", "due_ns", "failed_ns", "held_from", "missing", "probe", "probe_attempt", "probe_due_ns",
+        "snapshot", "urgency",
+    )  # fmt: skip
 
-    def __init__(self, now_ns: int, page: int) -> None:
-        self.ranges: Sequence[Range] = ()
-        self.page = page
+    def __init__(self, missing: MissingIds, now_ns: int) -> None:
+        self.missing = missing
         self.probe: Range | None = None
-        self.snapshot = False
+        self.probe_attempt = 0
+        self.snapshot = self.deep = False
         self.urgency = Urgency.OPEN
         self.held_from = 0
-        self.since_ns = self.due_ns = self.foremost_ns = now_ns
+        self.asked_ns = self.due_ns = self.probe_due_ns = now_ns
         self.attempt = 0
         self.asking = False
-        self.doubtful = IdRanges()
-        self.doubtful_since_ns = 0
-
-    def want(self, ranges: Sequence[Range], now_ns: int) -> None:
-        """These ranges from now on. ``foremost_ns`` tells since when the first one is the next to ask for."""
-        if ranges and (not self.ranges or ranges[0][0] != self.ranges[0][0]):
-            self.foremost_ns = now_ns
-        self.ranges = ranges
+        self.failed_ns: int | None = None
+        """When the last request failed; None if it was answered."""
 
     @property
     def wanted(self) -> bool:
         """Whether anything of the topic is to be asked for."""
-        return bool(self.ranges or self.snapshot or self.probe)
+        return bool(self.missing or self.snapshot or self.probe)
 
-    def lacks(self, first_id: int, last_id: int, received: IdRanges) -> IdRanges:
-        """The missing ids from the first to the last of these that were not received."""
-        absent = IdRanges()
-        for low, high in self.ranges:
-            absent.add(max(low, first_id), min(high, last_id))
-        for low, high in received:
-            absent.remove(low, high)
-        return absent
-
-    def foremost_page(self) -> Range:
-        """From the oldest hole on, all holes that fit one request."""
-        return _page(self.ranges, self.page)
-
-    def next_page(self) -> Range:
-        """The next ids to ask for. Where events are held, what was announced before can wait, however much it is."""
-        held = [hole for hole in self.ranges if hole[1] >= self.held_from] if self.urgency is Urgency.HELD else ()
-        return _page(held or self.ranges, self.page)
-
-
-def _page(holes: Sequence[Range], size: int) -> Range:
-    first = last = holes[0][0]
-    for low, high in holes:
-        if low > first + size - 1:
-            break
-        last = min(high, first + size - 1)
-    return first, last
+    def go_on(self, now_ns: int) -> None:
+        """Something came: ask on at once."""
+        self.attempt, self.due_ns = 0, min(self.due_ns, now_ns)
 
 
 class BackfillPlanner:
     """The needs of all topics of one shard.
 
     Call ``update`` whenever a topic's wanted ranges may have changed, ``next`` for something to do, and exactly one of
-    ``answered`` and ``failed`` for everything that ``next`` gave. Whoever wants what is in ``given_up`` is to be told; the caller
-    clears it.
+    ``answered``, ``failed`` and ``withdrawn`` for everything that ``next`` gave. Whoever wants what is in ``given_up`` and
+    ``unavailable`` is to be told; the caller clears them.
     """
 
     def __init__(self, policy: BackfillPolicy) -> None:
         self.policy = policy
         self.given_up: list[tuple[int, Range]] = []
-        """Topics, by index, and the ids of each that are not asked for any longer."""
+        """Topics, by index, and the ids of each that are not asked for any longer: they did not come for too long."""
+        self.unavailable: list[tuple[int, Range]] = []
+        """The same for ids that this venue cannot give."""
         self._needs: dict[int, _Need] = {}
 
     def update(
@@ -148,37 +126,44 @@ class BackfillPlanner:
         now_ns: int,
         *,
         snapshot: bool = False,
+        deep: bool = False,
         held_from: int = 0,
         times: bool = False,
     ) -> None:
-        """The ranges that the topic wants now; it wants nothing if ``ranges`` is empty and no ``snapshot`` is wanted.
+        """The ranges that the topic wants now, or a book; it wants nothing if ``ranges`` is empty and no ``snapshot`` is wanted.
 
         ``held_from``: the holes for which events wait are those that reach this id. ``times``: ranges are times, of which any number fits
         one request.
         """
         need = self._needs.get(topic_index)
-        if not ranges and not snapshot:
-            if need is not None and not need.asking and need.probe is None:
-                del self._needs[topic_index]
-            elif need is not None:
-                need.want((), now_ns)
-                need.snapshot = False
-            return
         if need is None:
-            need = self._needs[topic_index] = _Need(now_ns, ALL_TIMES if times else self.policy.page)
-        elif urgency < need.urgency or (ranges and (not need.ranges or ranges[-1][1] > need.ranges[-1][1])):
-            # A new hole is asked for at once, however long an older one has to wait for its turn.
-            need.due_ns = min(need.due_ns, now_ns)
-            need.since_ns, need.attempt = now_ns, 0
-        need.want(ranges, now_ns)
-        need.urgency, need.snapshot, need.held_from = urgency, snapshot, held_from
+            if not ranges and not snapshot:
+                return
+            need = self._needs[topic_index] = self._need(now_ns, times=times)
+        new, came = need.missing.want(ranges, now_ns)
+        # A new hole is asked for at once, however long an older one has to wait for its turn.
+        if new or came or urgency < need.urgency or (snapshot and not need.snapshot):
+            need.go_on(now_ns)
+        need.urgency, need.snapshot, need.deep, need.held_from = urgency, snapshot, deep, held_from
+        self._forget_if_content(topic_index, need)
+
+    def _need(self, now_ns: int, *, times: bool) -> _Need:
+        policy = self.policy
+        missing = (
+            MissingIds(ALL_TIMES, policy.bar_patience_ns) if times else MissingIds(policy.page, policy.patience_ns)
+        )
+        return _Need(missing, now_ns)
+
+    def _forget_if_content(self, topic_index: int, need: _Need) -> None:
+        if not need.asking and not need.wanted:
+            del self._needs[topic_index]
 
     def probe(self, topic_index: int, first_id: int, last_id: int, now_ns: int) -> None:
         """Ask once whether the venue has these ids, which may be beyond its newest."""
         need = self._needs.get(topic_index)
         if need is None:
-            need = self._needs[topic_index] = _Need(now_ns, self.policy.page)
-        need.probe = (first_id, last_id)
+            need = self._needs[topic_index] = self._need(now_ns, times=False)
+        need.probe, need.probe_due_ns, need.probe_attempt = (first_id, last_id), now_ns, 0
 
     def begin_anew(self, topic_index: int) -> bool:
         """The topic's ids begin anew: nothing of the old ones is asked for, and what replies said of them does not count.
@@ -189,97 +174,123 @@ class BackfillPlanner:
         if need is None:
             return False
         probed = need.probe is not None
-        need.ranges, need.probe, need.attempt, need.doubtful = (), None, 0, IdRanges()
-        if not need.asking and not need.snapshot:
-            del self._needs[topic_index]
+        need.missing.clear()
+        need.probe, need.attempt = None, 0
+        self._forget_if_content(topic_index, need)
         return probed
 
-    def next(self, now_ns: int) -> BackfillRequest | None:
-        """The most urgent request that may go now; its topic is asked for nothing else until it is answered."""
-        chosen: tuple[tuple[int, int], int, _Need] | None = None
+    def next(self, now_ns: int, before: int = len(Urgency)) -> BackfillRequest | None:
+        """The most urgent request that may go now; its topic is asked for nothing else until it is over. ``before``: only a more urgent one."""
+        best: tuple[tuple[int, int], int, _Need, BackfillRequest, Question | None] | None = None
         for topic_index, need in list(self._needs.items()):
-            if need.asking or now_ns < need.due_ns or not need.wanted:
+            if need.asking or (best is not None and best[0] <= (need.urgency, need.asked_ns)):
                 continue
-            if need.ranges and now_ns - need.foremost_ns > self.policy.give_up_ns:
-                self._give_up(topic_index, need, now_ns)
-                continue
-            rank = (int(need.urgency), need.since_ns)
-            if chosen is None or rank < chosen[0]:
-                chosen = (rank, topic_index, need)
-        if chosen is None:
+            self._give_up(topic_index, need, now_ns)
+            found = self._request(topic_index, need, now_ns)
+            if found is not None and found[0].urgency < before:
+                rank = int(found[0].urgency), need.asked_ns
+                if best is None or rank < best[0]:
+                    best = (rank, topic_index, need, *found)
+        if best is None:
             return None
-        _, topic_index, need = chosen
-        need.asking = True
+        _, _, need, request, question = best
+        need.asking, need.asked_ns = True, now_ns
+        if question is not None:
+            need.missing.asked(question)
+        return request
+
+    def _request(self, topic_index: int, need: _Need, now_ns: int) -> tuple[BackfillRequest, Question | None] | None:
+        """What this topic is asked for now, if anything."""
+        due = now_ns >= need.due_ns
         if need.snapshot:
-            return BackfillRequest(topic_index, 0, 0, need.urgency, need.attempt, snapshot=True)
-        if not need.ranges:
-            assert need.probe is not None
-            return BackfillRequest(topic_index, *need.probe, need.urgency, need.attempt, probe=True)
-        return BackfillRequest(topic_index, *need.next_page(), need.urgency, need.attempt)
+            request = BackfillRequest(topic_index, 0, 0, need.urgency, need.attempt, snapshot=True, deep=need.deep)
+            return (request, None) if due else None
+        held_from = need.held_from if need.urgency is Urgency.HELD else NO_ID_IS_HELD
+        question = need.missing.question(now_ns, held_from, due=due)
+        if question is not None:
+            ids = question.first_id, question.last_id
+            urgency = Urgency.HELD if question.held else Urgency.OPEN
+            return BackfillRequest(topic_index, *ids, urgency, need.attempt, doubted=question.doubted), question
+        if need.probe is not None and now_ns >= need.probe_due_ns:
+            return BackfillRequest(topic_index, *need.probe, Urgency.OPEN, need.probe_attempt, probe=True), None
+        return None
 
     def _give_up(self, topic_index: int, need: _Need, now_ns: int) -> None:
-        """Ask for the next ids no longer; those behind them are asked for from the next ``update`` on."""
-        self.given_up.append((topic_index, need.foremost_page()))
-        need.want((), now_ns)
-        need.attempt, need.doubtful = 0, IdRanges()
-        if need.probe is None and not need.snapshot:
-            del self._needs[topic_index]
+        for ids in need.missing.give_up(now_ns - self.policy.give_up_ns):
+            self.given_up.append((topic_index, ids))
+        self._forget_if_content(topic_index, need)
 
-    def answered(
-        self, request: BackfillRequest, covered: Range | None, found: Iterable[Range], now_ns: int
-    ) -> list[Range]:
-        """A reply came that speaks for all ids in ``covered`` and holds those in ``found``. Returns the ids that are void now.
-
-        Call ``update`` after the lane took what was found.
-        """
+    def answered(self, request: BackfillRequest, findings: Findings, now_ns: int) -> list[Range]:
+        """A reply came. Returns the ids that are void now. Call ``update`` after the lane took what was found."""
+        self._service_answers(now_ns)
         need = self._needs.get(request.topic_index)
         if need is None:
             return []
-        need.asking = False
+        need.asking, need.failed_ns = False, None
+        void: list[Range] = []
         if request.probe:
             need.probe = None
-        if not need.wanted:
-            del self._needs[request.topic_index]  # the lines brought it meanwhile
-        if request.probe or not need.wanted:
-            return []
-        received = IdRanges(found)
-        absent = IdRanges()
-        if covered is not None:
-            # Beyond what was asked for, events that the reply held may have been left out.
-            first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)
-            absent = need.lacks(first, last, received)
-        confirmed: list[Range] = []
-        if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:
-            confirmed = [part for low, high in absent for part in need.doubtful.within(low, high)]
-            for first, last in confirmed:
-                absent.remove(first, last)
-            need.doubtful = IdRanges()
-        if absent and not need.doubtful:
-            need.doubtful, need.doubtful_since_ns = absent, now_ns
-        progress = bool(confirmed) or any(found for low, high in need.ranges for found in received.within(low, high))
-        self._put_off(need, now_ns, progress=progress)
-        return confirmed
+        elif request.snapshot:
+            self._put_off(need, now_ns)
+        else:
+            learned = need.missing.learn(request.first_id, request.last_id, findings, now_ns)
+            void = learned.void
+            self.unavailable += [(request.topic_index, ids) for ids in learned.unavailable]
+            self._put_off(need, now_ns)
+            if learned.news:
+                need.go_on(now_ns)
+        self._forget_if_content(request.topic_index, need)
+        return void
 
-    def failed(self, request: BackfillRequest, now_ns: int, wait_ns: int = 0) -> None:
-        """No reply, or a refusal; do not ask again for at least ``wait_ns``."""
+    def failed(self, request: BackfillRequest, now_ns: int, *, retryable: bool = True) -> None:
+        """No reply, or a refusal. ``retryable``: the same request may succeed once the venue answers anything again."""
         need = self._needs.get(request.topic_index)
         if need is None:
             return
         need.asking = False
-        if not need.wanted:
-            del self._needs[request.topic_index]  # nothing of it is wanted any longer
-            return
-        self._put_off(need, now_ns, progress=False)
-        need.due_ns = max(need.due_ns, now_ns + wait_ns)
+        if request.probe:
+            need.probe_attempt += 1
+            need.probe_due_ns = now_ns + self.policy.backoff.delay_ns(need.probe_attempt - 1, 0.5)
+        else:
+            if not request.snapshot:
+                need.missing.learn(request.first_id, request.last_id, NOTHING, now_ns)
+            self._put_off(need, now_ns)
+        need.failed_ns = now_ns if retryable else None
+        self._forget_if_content(request.topic_index, need)
 
-    def _put_off(self, need: _Need, now_ns: int, *, progress: bool) -> None:
-        if progress:
-            need.attempt, need.due_ns, need.since_ns = 0, now_ns, now_ns
-            return
+    def withdrawn(self, request: BackfillRequest) -> None:
+        """It was not sent, for something more urgent went before it: its turn comes again."""
+        need = self._needs.get(request.topic_index)
+        if need is not None:
+            need.asking = False
+            self._forget_if_content(request.topic_index, need)
+
+    def _put_off(self, need: _Need, now_ns: int) -> None:
         need.due_ns = now_ns + self.policy.backoff.delay_ns(need.attempt, 0.5)
         need.attempt += 1
-        if need.doubtful:
-            need.due_ns = min(need.due_ns, max(now_ns, need.doubtful_since_ns + self.policy.confirm_ns))
+
+    def _service_answers(self, now_ns: int) -> None:
+        """One request was answered: what failed before need not wait as long as it would if all failed."""
+        for need in self._needs.values():
+            if need.failed_ns is not None:
+                soon_ns = max(now_ns, need.failed_ns + self.policy.retry_failed_ns)
+                need.due_ns, need.probe_due_ns = min(need.due_ns, soon_ns), min(need.probe_due_ns, soon_ns)
+
+    def doubted(self) -> list[tuple[int, IdRanges]]:
+        """By topic, the ids that a reply has denied and that are still looked for."""
+        return [
+            (topic_index, doubted) for topic_index, need in self._needs.items() if (doubted := need.missing.doubted)
+        ]
+
+    def wanted(self, weight_of: Callable[[BackfillRequest], int]) -> int:
+        """What it will take to ask for all that subscribers lack and that has not been denied."""
+        total = 0
+        for topic_index, need in self._needs.items():
+            count = need.missing.requests + (need.snapshot and need.urgency is not Urgency.DEEPER_BOOK)
+            if count:
+                request = BackfillRequest(topic_index, 0, 0, need.urgency, 0, snapshot=need.snapshot, deep=need.deep)
+                total += count * weight_of(request)
+        return total
 
     @property
     def waiting(self) -> int:

@@ -37,12 +37,27 @@ MAX_WAITING = 20
 class BookLane(ChainLane):
     """One diff-depth topic."""
 
-    __slots__ = ("_asked", "_buffer", "_requested", "_snapshot", "broken", "needs_snapshot", "patient")
+    __slots__ = (
+        "_asked",
+        "_buffer",
+        "_cut",
+        "_requested",
+        "_snapshot",
+        "broken",
+        "has_book",
+        "needs_snapshot",
+        "patient",
+        "urgent",
+    )
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self.needs_snapshot = True
-        """Whether subscribers lack a valid book."""
+        """Whether a snapshot is to be published: because subscribers lack a valid book, or some of them do, or one with more levels."""
+        self.has_book = False
+        """Whether subscribers have a valid book."""
+        self.urgent = True
+        """Whether anybody lacks a book; if not, the next one only has more levels."""
         self.broken = False
         """Whether they were told that the one they had holds no longer."""
         self.patient = False
@@ -50,6 +65,8 @@ class BookLane(ChainLane):
         self._requested = False
         self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_WAITING)
         self._snapshot: BookSnapshot | None = None
+        self._cut = False
+        """Whether the snapshot at hand has fewer levels than there are."""
         self._asked = False
         """Whether the book is only published anew: the chain up to the last id is unbroken."""
 
@@ -60,6 +77,7 @@ class BookLane(ChainLane):
         super().resume(published)
         self.broken = len(self.open) > 0
         self.needs_snapshot = self.broken or not published.whole
+        self.has_book = not self.needs_snapshot
 
     def begin_anew(self, first_new_id: int, at_ns: int) -> None:
         super().begin_anew(first_new_id, at_ns)
@@ -98,14 +116,23 @@ class BookLane(ChainLane):
 
     def ask_book(self) -> bool:
         """Publish a book anew, for those who have none; False if one is under way, or nothing is known of the topic yet."""
-        if self.needs_snapshot or self.last_id is None:
+        if self.last_id is None or (self.needs_snapshot and self.urgent):
             return False
-        self._await_snapshot()
-        self._asked = True
+        if self.needs_snapshot:
+            self.urgent = True  # the one with more levels, but sooner
+        else:
+            self._ask_anew(urgent=True)
         return True
 
-    def offer_snapshot(self, snapshot: BookSnapshot) -> bool:
-        """Take a fetched book; False if it is too old for the diffs at hand (step 3), or unreadable, and another is needed."""
+    def _ask_anew(self, *, urgent: bool) -> None:
+        self._await_snapshot()
+        self._asked, self.urgent = True, urgent
+
+    def offer_snapshot(self, snapshot: BookSnapshot, *, cut: bool = False) -> bool:
+        """Take a fetched book; False if it is too old for the diffs at hand (step 3), or unreadable, and another is needed.
+
+        One that is ``cut`` is followed by one with more levels, when there is time for it.
+        """
         if not self._buffer and not self._asked:
             return False
         # The chain is unbroken: what comes next begins right after the last id.
@@ -116,7 +143,7 @@ class BookLane(ChainLane):
         book.take(snapshot)
         if not book.whole:
             return False
-        self._snapshot = snapshot
+        self._snapshot, self._cut = snapshot, cut
         return self._heal()
 
     @property
@@ -147,11 +174,11 @@ class BookLane(ChainLane):
         self._break()
 
     def _break(self) -> None:
-        self.broken = True
+        self.broken, self.has_book = True, False
         self._await_snapshot()
 
     def _await_snapshot(self) -> None:
-        self.needs_snapshot = True
+        self.needs_snapshot = self.urgent = True
         self._asked = False
         self._buffer.clear()
         self._snapshot = None
@@ -173,8 +200,11 @@ class BookLane(ChainLane):
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
         self.needs_snapshot = self.broken = self._asked = False
+        self.has_book = True
         self._snapshot = None
         self._buffer.clear()
+        if self._cut:
+            self._ask_anew(urgent=False)
         return True
 
     def _begin_again_after(self, count: int) -> None:

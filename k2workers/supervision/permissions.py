@@ -122,6 +122,18 @@ class Permissions:
             for service in Service
         }
 
+    def rest_weight(self, wanted: int, now_ns: int) -> dict[str, int | float]:
+        """What to show of the REST weight: what is used of our limit in a window, and how long it will take until the children have what they
+        still want, together ``wanted``, and the parent what it waits for.
+        """
+        wanted += self.weight.waiting_weight(OWN)
+        return {
+            "used": self.weight.used(now_ns),
+            "limit": self.weight.limit,
+            "wanted": wanted,
+            "wait_s": round(self.weight.wait_s(wanted, now_ns), 1),
+        }
+
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────
 
     def _grant_asked(self, name: str, message: GrantAsked, now_ns: int) -> None:

@@ -2,7 +2,7 @@
 
 The venue counts the weight of requests in a window (6000 in a minute for Binance spot) over everything that this IP asks,
 answers 429 beyond it and bans with 418 who goes on. So every request asks here first: never more than our share in any
-window, what other programs on this IP use counted in from the venue's own header, the urgent first. While the venue refuses
+window, what other programs on this IP use counted in from the venue's own header, the urgent first, for whom the patient always leave room. While the venue refuses
 requests (``gate``) nobody goes. A limit that the venue names itself, and that is lower than the documented one, takes its place.
 """
 
@@ -20,15 +20,16 @@ REMEMBER_NS = 3_600_000_000_000
 
 
 class WeightPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """``share`` of the venue's ``limit`` in any ``window_ns``; ``in_flight`` requests at once.
+    """``share`` of the venue's ``limit`` in any ``window_ns``; ``in_flight`` requests at once, of which one place is only for the most urgent.
 
-    A request of urgency ``patient_from`` or above leaves half of our share to the urgent ones.
+    A request of urgency ``patient_from`` leaves an eighth of our share, and a third of the places, to the urgent ones; a more patient one half
+    and two thirds.
     """
 
     limit: int = 6_000
     share: float = 0.8
     window_ns: int = 60_000_000_000
-    in_flight: int = 4
+    in_flight: int = 6
     patient_from: int = 3
     lease_ns: int = 30_000_000_000
     """A request that is not reported as done within this time counts as done."""
@@ -93,9 +94,11 @@ class WeightBudget:
         """The requests granted now, most urgent first."""
         self._forget(now_ns)
         granted = []
-        while self._waiting and len(self._in_flight) < self.policy.in_flight and self._gate.open(Service.REST, now_ns):
+        while self._waiting and self._gate.open(Service.REST, now_ns):
             request = min(self._waiting.values(), key=lambda request: (request.urgency, request.asked_ns))
-            limit = self.limit // 2 if request.urgency >= self.policy.patient_from else self.limit
+            limit, in_flight = self._room(request.urgency)
+            if len(self._in_flight) >= in_flight:
+                break
             # A request that is above the limit by itself is granted when nothing else was spent: better late than never.
             if self.used(now_ns) and self.used(now_ns) + request.weight > limit:
                 break
@@ -106,6 +109,37 @@ class WeightBudget:
             self._spent_total += request.weight
             granted.append(request)
         return granted
+
+    def _room(self, urgency: int) -> tuple[int, int]:
+        """The weight that may be used, and the requests that may be under way, with one of this urgency."""
+        limit, in_flight, patient_from = self.limit, self.policy.in_flight, self.policy.patient_from
+        if urgency == 0:
+            return limit, in_flight
+        if urgency < patient_from:
+            return limit, max(1, in_flight - 1)
+        if urgency == patient_from:
+            return limit - limit // 8, max(1, in_flight * 2 // 3)
+        return limit // 2, max(1, in_flight // 3)
+
+    def wait_s(self, weight: int, now_ns: int) -> float:
+        """How long until so much more weight can have been granted, as far as it depends on the allowance and the venue's refusals."""
+        if weight <= 0:
+            return 0.0
+        window_ns = self.policy.window_ns
+        at_ns = now_ns + self._gate.paused_ns(Service.REST, now_ns)
+        spent = [(spent_ns + window_ns, weight) for spent_ns, weight in self._spent]
+        free_again = sorted((free_ns, freed) for free_ns, freed in (*spent, (self._foreign_until_ns, self._foreign)) if free_ns > at_ns)  # fmt: skip
+        # What is granted is free again a window later: the same amounts come back at the same distances.
+        whole_windows, rest = divmod(weight - 1, self.limit)
+        lacking = rest + 1 - (self.limit - sum(freed for _, freed in free_again))
+        for free_ns, freed in free_again:
+            if lacking > 0:
+                at_ns, lacking = free_ns, lacking - freed
+        return (at_ns - now_ns + whole_windows * window_ns) / 1e9
+
+    def waiting_weight(self, name: str) -> int:
+        """The weight of what this child has asked for and not been granted."""
+        return sum(request.weight for key, request in self._waiting.items() if key[0] == name)
 
     def used(self, now_ns: int) -> int:
         """Weight used in the window, ours and as far as known that of others on this IP."""

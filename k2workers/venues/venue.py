@@ -105,11 +105,22 @@ class Fetched(msgspec.Struct, frozen=True):
     """What a backfill request brought: events in rising id order, and the id range for which the reply speaks.
 
     Ids in ``covered`` that no event stands for do not exist, or are late in the venue's database; None: it speaks for
-    nothing.
+    nothing. What the venue's answers prove beyond that: ``void`` ids never existed, ``exist`` do although they did not come,
+    ``unavailable`` can be had neither now nor later.
     """
 
     events: list[Event]
     covered: tuple[int, int] | None
+    void: Sequence[tuple[int, int]] = ()
+    exist: Sequence[tuple[int, int]] = ()
+    unavailable: Sequence[tuple[int, int]] = ()
+
+
+class FetchedBook(msgspec.Struct, frozen=True):
+    """A book as REST has it. ``cut``: a deep request would bring more levels."""
+
+    snapshot: BookSnapshot
+    cut: bool
 
 
 class History(Protocol):
@@ -128,14 +139,19 @@ class History(Protocol):
     ) -> None:
         """Close them."""
 
-    def weight(self, topic: Topic, *, snapshot: bool) -> int:
-        """What a request for this topic costs in the venue's allowance."""
+    def weight(self, topic: Topic, *, doubted: bool = False) -> int:
+        """What ``fetch`` costs at most in the venue's allowance."""
 
-    async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
-        """Events with these ids. ``attempt`` counts from 0: another source may be asked the second time."""
+    async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int, *, doubted: bool = False) -> Fetched:
+        """Events with these ids. ``attempt`` counts from 0: another source may be asked the second time. ``doubted``: a reply has denied
+        them; look for proof as well.
+        """
 
-    async def book(self, topic: Topic) -> BookSnapshot:
-        """The book as it stands."""
+    def book_weight(self, *, deep: bool) -> int:
+        """What ``book`` costs."""
+
+    async def book(self, topic: Topic, *, deep: bool) -> FetchedBook:
+        """The book as it stands: with all levels that are wanted, or only with as many as are cheap."""
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from tests.simulator.support import Client, collect, running
 from tests.support.waiting import WAIT_S, until
 
 SPOT = BinanceSpot()
-POLICY = BackfillPolicy(backoff=Backoff(10_000_000, 50_000_000), confirm_ns=20_000_000)
+POLICY = BackfillPolicy(backoff=Backoff(10_000_000, 50_000_000), patience_ns=(20_000_000, 60_000_000))
 
 
 class Shard:
@@ -109,7 +109,7 @@ async def test_a_defect_in_a_request_is_counted_and_the_hole_is_asked_for_again(
         async with shard.repaired() as backfiller:
             fetch = backfiller._history.fetch
 
-            async def breaks_at_first(*arguments: Any) -> Any:
+            async def breaks_at_first(*_: Any, **__: Any) -> Any:
                 monkeypatch.setattr(backfiller._history, "fetch", fetch)
                 raise KeyError("a defect")
 

@@ -17,7 +17,7 @@ from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Fetched
 from k2workers.wire import SendOutcome
 
-POLICY = BackfillPolicy(confirm_ns=10)
+POLICY = BackfillPolicy(patience_ns=(10,))
 HOLD_NS = 1_000
 
 
@@ -98,14 +98,14 @@ def test_a_new_hole_is_filled_in_order_while_a_large_one_of_its_topic_is_open() 
     shard.line(trade(9_001))
     shard.intake.expire(HOLD_NS)
     first = shard.asked(HOLD_NS)
-    assert first == BackfillRequest(0, 2, 1_001, Urgency.OPEN, 0)
+    assert first == BackfillRequest(0, 2, 9_000, Urgency.OPEN, 0)
     shard.repairs.took_events(first, Fetched([trade(2)], (2, 2)), HOLD_NS, 7)
     shard.line(trade(9_003), now_ns=HOLD_NS)
     request = shard.asked(HOLD_NS)
     assert request == BackfillRequest(0, 9_002, 9_002, Urgency.HELD, 0)
     shard.repairs.took_events(request, Fetched([trade(9_002)], (9_002, 9_002)), HOLD_NS, 7)
     assert shard.pushed[-2:] == [trade(9_002), trade(9_003)]
-    assert shard.asked(HOLD_NS) == BackfillRequest(0, 3, 1_002, Urgency.OPEN, 0)
+    assert shard.asked(HOLD_NS) == BackfillRequest(0, 3, 9_000, Urgency.OPEN, 0)
 
 
 def test_nothing_is_asked_for_while_nobody_would_take_it() -> None:

@@ -38,7 +38,10 @@ WELCOME_NS = 1 * SECOND
 GREET_NS = 250 * MS
 CHECKPOINT_NS = 1 * SECOND
 HEARTBEAT_NS = 250 * MS
-POLICY = BackfillPolicy(page=7, backoff=Backoff(150 * MS, 2 * SECOND), give_up_ns=12 * SECOND)
+POLICY = BackfillPolicy(
+    page=7, backoff=Backoff(150 * MS, 2 * SECOND), retry_failed_ns=SECOND, patience_ns=(400 * MS, 2 * SECOND), bar_patience_ns=(400 * MS, 2 * SECOND),
+    give_up_ns=12 * SECOND,
+)  # fmt: skip
 KEEP_BYTES = 64 * 2**20
 SPOT = BinanceSpot()
 

@@ -19,7 +19,7 @@ import structlog
 from k2workers import worker as worker_module
 from k2workers.child_settings import WorkerSettings
 from k2workers.errors import VenueError
-from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Trade
+from k2workers.events import Backfilled, Event, Gap, Trade
 from k2workers.feed import lines as lines_module
 from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
@@ -30,7 +30,7 @@ from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
-from k2workers.venues.venue import Fetched, Topic
+from k2workers.venues.venue import Fetched, FetchedBook, Topic
 from k2workers.wire import Batch, SendOutcome, decode_batch
 from k2workers.worker import Worker
 from tests.fakes import OpenHanded, Turns
@@ -171,10 +171,15 @@ class Market:
     async def __aexit__(self, *_: object) -> None:
         return
 
-    def weight(self, _topic: Topic, *, snapshot: bool) -> int:
-        return 5 if snapshot else 25
+    def weight(self, _topic: Topic, *, doubted: bool = False) -> int:
+        return 29 if doubted else 25
 
-    async def fetch(self, topic: Topic, first_id: int, last_id: int, _attempt: int) -> Fetched:
+    def book_weight(self, *, deep: bool) -> int:
+        return 50 if deep else 5
+
+    async def fetch(
+        self, topic: Topic, first_id: int, last_id: int, _attempt: int, *, doubted: bool = False
+    ) -> Fetched:
         await asyncio.sleep(0.03)
         if self.failing:
             raise VenueError("REST is out of order")
@@ -182,7 +187,7 @@ class Market:
         events: list[Event] = [Trade(n, "1", "1", True, 1000, 1000, 1) for n in rows if n <= last_id]
         return Fetched(events, (first_id, rows[-1]) if rows else None)
 
-    async def book(self, _topic: Topic) -> BookSnapshot:
+    async def book(self, _topic: Topic, *, deep: bool) -> FetchedBook:
         raise VenueError("no books here")
 
 

@@ -28,12 +28,29 @@ def granted(budget: WeightBudget, now_ns: int) -> list[int]:
 
 def test_urgent_requests_go_first_and_only_so_many_at_once() -> None:
     budget = WeightBudget(POLICY, Gate(PAUSES))
-    for number, urgency in ((1, 2), (2, 0), (3, 1)):
+    for number, urgency in ((1, 2), (2, 0), (3, 0)):
         budget.ask(request(number, urgency=urgency))
     assert granted(budget, 0) == [2, 3]
     assert granted(budget, 0) == []
     budget.done(("w", 2), 1)
+    budget.done(("w", 3), 1)
     assert granted(budget, 1) == [1]
+
+
+def test_the_most_urgent_always_find_a_place_among_those_under_way() -> None:
+    budget = WeightBudget(WeightPolicy(limit=6_000, in_flight=6), Gate(PAUSES))
+    for number, urgency in enumerate([4] * 6 + [3] * 6 + [2] * 6 + [0] * 6):
+        budget.ask(request(number, urgency=urgency, child=f"{urgency}"))
+    went: list[int] = []
+    for urgency in (0, 2, 3, 4):
+        went.append(len(budget.due(0)))
+        budget.release_child(f"{urgency}")
+    assert went == [6, 5, 4, 2]
+    budget = WeightBudget(WeightPolicy(limit=6_000, in_flight=6), Gate(PAUSES))
+    for urgency, more in ((4, 2), (3, 2), (2, 1), (0, 1)):
+        for number in range(9):
+            budget.ask(request(number, urgency=urgency, child=f"{urgency}"))
+        assert len(budget.due(0)) == more, "slow books of which there are many leave room for everything above them"
 
 
 def test_the_window_is_never_overdrawn_and_refills_as_it_slides() -> None:
@@ -48,13 +65,47 @@ def test_the_window_is_never_overdrawn_and_refills_as_it_slides() -> None:
     assert granted(budget, 60 * S) == [99]
 
 
-def test_patient_requests_leave_half_to_the_urgent_ones() -> None:
+def test_the_more_patient_a_request_is_the_more_it_leaves_to_the_urgent_ones() -> None:
     budget = WeightBudget(POLICY, Gate(PAUSES))
-    budget.ask(request(1, weight=50, urgency=3))
-    budget.ask(request(2, weight=10, urgency=3))
-    assert granted(budget, 0) == [1]
-    budget.ask(request(3, weight=50, urgency=0))
-    assert granted(budget, 0) == [3]
+    for number in range(100):
+        budget.ask(request(number, weight=5, urgency=4))
+    spent = []
+    for urgency in (4, 3, 0):
+        for number in range(100):
+            budget.ask(request(number, weight=5, urgency=urgency, child=f"{urgency}"))
+        while went := budget.due(0):
+            for each in went:
+                budget.done(each.key, 0)
+        spent.append(budget.used(0))
+        budget.release_child(f"{urgency}")
+    assert spent == [50, 85, 100]
+
+
+def test_how_long_it_will_take_until_all_that_is_wanted_can_be_granted() -> None:
+    gate = Gate(PAUSES)
+    budget = WeightBudget(POLICY, gate)
+    assert [budget.wait_s(weight, 5 * S) for weight in (0, 1, 100)] == [0, 0, 0]
+    assert [budget.wait_s(weight, 5 * S) for weight in (101, 200, 201, 1_500)] == [60, 60, 120, 840]
+    for number, at_s in ((1, 10), (2, 20), (3, 30)):
+        budget.ask(request(number, weight=30))
+        assert granted(budget, at_s * S) == [number]
+        budget.done(("w", number), at_s * S)
+    now_ns = 40 * S
+    assert [budget.wait_s(weight, now_ns) for weight in (10, 11, 40, 41, 71, 100)] == [0, 30, 30, 40, 50, 50]
+    assert [budget.wait_s(weight, now_ns) for weight in (101, 111, 341)] == [60, 90, 220]
+    budget.done(("w", 3), now_ns, used=95)
+    assert [budget.wait_s(weight, now_ns) for weight in (5, 6, 96)] == [0, 30, 60], "others use some of it"
+    assert budget.used(now_ns) == 95, "asking changes nothing"
+    gate.answered(Service.REST, Answer(429, retry_after_s=45), now_ns, now_ns)
+    assert [budget.wait_s(weight, now_ns) for weight in (5, 66, 100)] == [45, 50, 60]
+
+
+def test_what_a_child_waits_for_is_known() -> None:
+    budget = WeightBudget(POLICY, Gate(PAUSES))
+    budget.ask(request(1, weight=7, child="parent"))
+    budget.ask(request(2, weight=8, child="parent"))
+    budget.ask(request(3, weight=9))
+    assert (budget.waiting_weight("parent"), budget.waiting_weight("w")) == (15, 9)
 
 
 def test_what_other_programs_on_this_address_use_counts() -> None:

@@ -1,7 +1,10 @@
-"""Owns the backfill from Binance spot's REST: which endpoint has the events of which kind, and which ids its reply speaks for.
+"""Owns the backfill from Binance spot's REST: which endpoint has the events of which kind, and what its reply says of the ids.
 
 Sources: "Market Data endpoints" of the spot REST documents. trades is served from memory, historicalTrades, aggTrades and
-klines from a database that may lag behind the streams.
+klines from a database that may lag behind the streams. Of an endpoint that the host does not have, nothing is asked.
+
+Each trade is in one aggregate, and both are numbered without gaps, as far as is known. So between two aggregates whose ids follow each other no trade is missing, and
+between two whose trades follow each other no aggregate: what is missing there never existed, however late the database is.
 """
 
 from __future__ import annotations
@@ -11,13 +14,19 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Self
 
+from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
 from k2workers.venues.binance.rest import AggTradeRow, KlineRow, RestClient, TradeRow
 from k2workers.venues.binance.streams import KINDS
-from k2workers.venues.venue import Fetched, Topic
+from k2workers.venues.venue import Fetched, FetchedBook, Topic
 
 PAGE = 1_000
 """Rows in one reply, the venue's most."""
+
+CHEAP_LEVELS = 100
+"""Levels of each side in the cheapest book."""
+
+AGGREGATES_WEIGHT = 4
 
 Range = tuple[int, int]
 
@@ -35,42 +44,84 @@ class BinanceHistory(RestClient):
     async def __aenter__(self) -> Self:
         return await super().__aenter__()
 
-    def weight(self, topic: Topic, *, snapshot: bool) -> int:
+    def weight(self, topic: Topic, *, doubted: bool = False) -> int:
         """Documented weights of 2026."""
-        if snapshot:
-            levels = self._book_levels
-            return 5 if levels <= 100 else 25 if levels <= 500 else 50 if levels <= 1000 else 250
-        return BACKFILLS[KINDS[topic.kind].event_type].weight
+        row = BACKFILLS[KINDS[topic.kind].event_type]
+        return row.weight + (row.proof_weight if doubted else 0)
 
-    async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
+    async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int, *, doubted: bool = False) -> Fetched:
         """See ``History.fetch``. The first try for trades asks the memory, which knows the newest 1,000 at once."""
-        return await BACKFILLS[KINDS[topic.kind].event_type].fetch(self, topic, first_id, last_id, attempt)
+        row = BACKFILLS[KINDS[topic.kind].event_type]
+        if row.path and self.endpoints.missing(row.path, time.monotonic_ns()):
+            return Fetched([], None, unavailable=[(first_id, last_id)])
+        if row.path:
+            self._ask_only_if_there(row.path)
+        return await row.fetch(self, topic, first_id, last_id, attempt, doubted)
 
-    async def book(self, topic: Topic) -> BookSnapshot:
+    def book_weight(self, *, deep: bool) -> int:
+        """Documented weights of 2026."""
+        levels = self._levels(deep=deep)
+        return 5 if levels <= CHEAP_LEVELS else 25 if levels <= 500 else 50 if levels <= 1000 else 250
+
+    async def book(self, topic: Topic, *, deep: bool) -> FetchedBook:
         """See ``History.book``."""
-        reply = await self.depth(topic.symbol, self._book_levels)
-        return BookSnapshot(reply.lastUpdateId, reply.bids, reply.asks, time.time_ns())
+        self._ask_only_if_there("depth")
+        levels = self._levels(deep=deep)
+        reply = await self.depth(topic.symbol, levels)
+        snapshot = BookSnapshot(reply.lastUpdateId, reply.bids, reply.asks, time.time_ns())
+        return FetchedBook(snapshot, levels < self._book_levels and max(len(reply.bids), len(reply.asks)) >= levels)
 
-    async def _trades(self, topic: Topic, first_id: int, last_id: int, attempt: int) -> Fetched:
-        if attempt == 0 and last_id - first_id < PAGE // 2:
+    def _levels(self, *, deep: bool) -> int:
+        return self._book_levels if deep else min(CHEAP_LEVELS, self._book_levels)
+
+    def _ask_only_if_there(self, path: str) -> None:
+        if self.endpoints.left_alone(path, time.monotonic_ns()):
+            raise EndpointMissing(f"the host has no {path}")
+
+    async def _trades(self, topic: Topic, first_id: int, last_id: int, attempt: int, doubted: bool) -> Fetched:
+        now_ns = time.monotonic_ns()
+        only_memory = self.endpoints.left_alone("historicalTrades", now_ns)
+        memory = not self.endpoints.left_alone("trades", now_ns)
+        if only_memory and not memory:
+            gone = all(self.endpoints.missing(path, now_ns) for path in ("trades", "historicalTrades"))
+            return Fetched([], None, unavailable=[(first_id, last_id)] if gone else [])
+        if only_memory or (memory and attempt == 0 and not doubted and last_id - first_id < PAGE // 2):
             rows = await self.trades(topic.symbol, PAGE)
             from_id = None  # whatever is newest
         else:
-            rows = await self.historical_trades(topic.symbol, first_id, PAGE)
+            # The row before the missing ids shows when they would have been.
+            rows = await self.historical_trades(topic.symbol, max(0, first_id - 1) if doubted else first_id, PAGE)
             from_id = first_id
         received_ns = time.time_ns()
         events = [_trade(row, received_ns) for row in rows if row is not None and first_id <= row.id <= last_id]
-        return Fetched(events, _covered([None if row is None else (row.id, row.id) for row in rows], from_id, first_id))
+        unavailable = []
+        if only_memory and self.endpoints.missing("historicalTrades", now_ns) and rows and rows[0] is not None:
+            unavailable = _before(rows[0].id, first_id, last_id)
+        void, exist = await self._in_aggregates(topic, rows, first_id, last_id) if doubted else ([], [])
+        covered = _covered([None if row is None else (row.id, row.id) for row in rows], from_id, first_id)
+        return Fetched(events, covered, void, exist, unavailable)
 
-    async def _agg_trades(self, topic: Topic, first_id: int, last_id: int, _attempt: int) -> Fetched:
-        rows = await self.agg_trades(topic.symbol, first_id, PAGE)
+    async def _in_aggregates(
+        self, topic: Topic, rows: Sequence[TradeRow | None], first_id: int, last_id: int
+    ) -> tuple[list[Range], list[Range]]:
+        """What the aggregates say of trades around which these rows are: which ids never existed, and which do exist."""
+        before = [row.time for row in rows if row is not None and row.id < first_id]
+        after = [row.time for row in rows if row is not None and row.id > last_id]
+        if not before or not after or self.endpoints.left_alone("aggTrades", time.monotonic_ns()):
+            return [], []
+        # Times may have been cut to whole units.
+        return trades_within(await self.agg_trades_between(topic.symbol, before[-1], after[0] + 1, PAGE))
+
+    async def _agg_trades(self, topic: Topic, first_id: int, last_id: int, _attempt: int, _doubted: bool) -> Fetched:
+        # With the row before: where its trades end, those of the next aggregate begin.
+        rows = await self.agg_trades(topic.symbol, max(0, first_id - 1), PAGE)
         received_ns = time.time_ns()
         # Rows with f = -1 are duplicates that the venue has invalidated: nothing stands for their id.
         wanted = [row for row in rows if row is not None and first_id <= row.a <= last_id and row.f >= 0]
         covered = _covered([None if row is None else (row.a, row.a) for row in rows], first_id, first_id)
-        return Fetched([_agg_trade(row, received_ns) for row in wanted], covered)
+        return Fetched([_agg_trade(row, received_ns) for row in wanted], covered, void=void_aggregates(rows))
 
-    async def _klines(self, topic: Topic, first_id: int, last_id: int, _attempt: int) -> Fetched:
+    async def _klines(self, topic: Topic, first_id: int, last_id: int, _attempt: int, _doubted: bool) -> Fetched:
         """Ids of bars are open times in ns; ``last_id`` is before a bar that opened, so every row is final."""
         interval, utc8 = topic.kind.removeprefix("kline_"), topic.kind.endswith(_UTC8)
         rows = await self.klines(
@@ -85,7 +136,49 @@ class BinanceHistory(RestClient):
         covered = _covered(
             [None if row is None else (row.open_time * _US, row.close_time * _US) for row in rows], first_id, first_id
         )
+        if len(rows) < PAGE and None not in rows:
+            covered = first_id, last_id  # all bars that opened between these times, even if there is none
         return Fetched([_kline(row, received_ns) for row in rows if row is not None], covered)
+
+
+def trades_within(aggregates: Sequence[AggTradeRow | None]) -> tuple[list[Range], list[Range]]:
+    """The trade ids that never existed, and those that do exist, as far as these aggregates prove it."""
+    void: list[Range] = []
+    exist: list[Range] = []
+    last: AggTradeRow | None = None
+    last_a = 0
+    for row in aggregates:
+        if row is None:
+            last = None
+            continue
+        if last is not None and row.a != last_a + 1:
+            last = None
+        last_a = row.a
+        if row.f < 0:
+            continue  # invalidated: it has no trades
+        if last is not None and row.f > last.l + 1:
+            void.append((last.l + 1, row.f - 1))
+        exist.append((row.f, row.l))
+        last = row
+    return void, exist
+
+
+def void_aggregates(rows: Sequence[AggTradeRow | None]) -> list[Range]:
+    """The ids between aggregates whose trades follow each other."""
+    void: list[Range] = []
+    last: AggTradeRow | None = None
+    for row in rows:
+        if row is not None and row.f < 0:
+            continue
+        if row is not None and last is not None and row.a > last.a + 1 and row.f == last.l + 1:
+            void.append((last.a + 1, row.a - 1))
+        last = row
+    return void
+
+
+def _before(oldest_id: int, first_id: int, last_id: int) -> list[Range]:
+    """Those of the ids that are below the oldest."""
+    return [(first_id, min(last_id, oldest_id - 1))] if oldest_id > first_id else []
 
 
 def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -> Range | None:
@@ -106,16 +199,20 @@ def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -
 
 
 class TypeBackfill(NamedTuple):
-    """How missing events of one type are asked for: the request's documented weight, and what makes events of its rows."""
+    """How missing events of one type are asked for: the request's documented weight, what proof costs besides, the endpoint without which there is
+    nothing, and what makes events of its rows.
+    """
 
     weight: int
-    fetch: Callable[[BinanceHistory, Topic, int, int, int], Awaitable[Fetched]]
+    proof_weight: int
+    path: str
+    fetch: Callable[[BinanceHistory, Topic, int, int, int, bool], Awaitable[Fetched]]
 
 
 BACKFILLS: dict[type[Event], TypeBackfill] = {
-    Trade: TypeBackfill(25, BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
-    AggTrade: TypeBackfill(4, BinanceHistory._agg_trades),  # noqa: SLF001
-    Kline: TypeBackfill(2, BinanceHistory._klines),  # noqa: SLF001
+    Trade: TypeBackfill(25, AGGREGATES_WEIGHT, "", BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
+    AggTrade: TypeBackfill(AGGREGATES_WEIGHT, 0, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
+    Kline: TypeBackfill(2, 0, "klines", BinanceHistory._klines),  # noqa: SLF001
 }
 """Every type that can be asked for again."""
 

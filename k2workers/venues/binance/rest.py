@@ -20,6 +20,7 @@ from k2workers.errors import VenueError
 from k2workers.events import Level
 from k2workers.proxies import proxy_for
 from k2workers.venues.binance import refusals
+from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.messages import Id, OptionalId, Time
 from k2workers.venues.binance.request_timeout import RequestTimeout
 from k2workers.venues.binance.symbols import SymbolInfo
@@ -131,6 +132,7 @@ class RestClient:
         """Weight used in the venue's current minute by this IP, as the last answer reported."""
         self.rows_dropped = 0
         """Rows of lists that could not be read so far; the others were taken."""
+        self.endpoints = Endpoints()
         self._base = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._headers: dict[bytes | str, bytes | str] = {
@@ -178,6 +180,11 @@ class RestClient:
     async def agg_trades(self, symbol: str, from_id: int, limit: int) -> list[AggTradeRow | None]:
         """Aggregate trades from this id on, from the database; weight 4."""
         params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
+        return await self._rows("aggTrades", params, _agg_trades)
+
+    async def agg_trades_between(self, symbol: str, start: int, end: int, limit: int) -> list[AggTradeRow | None]:
+        """The oldest aggregate trades between these times, inclusive, in the unit of the venue's own answers; weight 4."""
+        params = {"symbol": symbol, "startTime": str(start), "endTime": str(end), "limit": str(limit)}
         return await self._rows("aggTrades", params, _agg_trades)
 
     async def klines(
@@ -232,6 +239,7 @@ class RestClient:
             raise VenueError(f"{url} {timeout.excess}") from None
         except UNREACHABLE as error:
             raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
+        self.endpoints.answered(path, status, time.monotonic_ns())
         used = WEIGHT.fullmatch(headers.get(USED_WEIGHT_HEADER, ""))
         self.used_weight = int(used[1]) if used else 0
         if status != 200:

@@ -47,7 +47,7 @@ async def test_missed_trades_come_as_the_stream_would_have_brought_them(attempt:
         assert trade.trade_time_ns == seen["T"] * 1000
         assert reply.covered is not None
         assert reply.covered[0] <= events[10]["t"] <= events[19]["t"] <= reply.covered[1]
-        assert rest.used_weight == 25 == rest.weight(topic("trade"), snapshot=False)
+        assert rest.used_weight == 25 == rest.weight(topic("trade"))
 
 
 async def test_missed_aggregates_come_with_their_range() -> None:
@@ -86,22 +86,24 @@ async def test_a_reply_speaks_for_nothing_that_it_does_not_reach() -> None:
 async def test_a_book_has_levels_and_an_id() -> None:
     async with running() as client:
         async with history(client) as rest:
-            book = await rest.book(topic("depth"))
-            assert rest.weight(topic("depth"), snapshot=True) == 5
+            fetched = await rest.book(topic("depth"), deep=True)
+        assert not fetched.cut
+        book = fetched.snapshot
         assert float(book.bids[0][0]) < float(book.asks[0][0])
         assert book.last_update_id > 0
 
 
 @pytest.mark.parametrize("levels", [(100, 5), (500, 25), (1000, 50), (5000, 250)])
 def test_the_price_of_a_book_depends_on_its_levels(levels: tuple[int, int]) -> None:
-    assert BinanceHistory("http://x", book_levels=levels[0]).weight(topic("depth"), snapshot=True) == levels[1]
+    rest = BinanceHistory("http://x", book_levels=levels[0])
+    assert (rest.book_weight(deep=True), rest.book_weight(deep=False)) == (levels[1], 5)
 
 
 async def test_a_refusal_says_how_long() -> None:
     refusals = ("rest_429:retry_after_s=9,path=depth", "rest_418:path=trades", "rest_5xx")
     async with running(faults=refusals) as client, history(client) as rest:
         with pytest.raises(AddressRefused) as limited:
-            await rest.book(topic("depth"))
+            await rest.book(topic("depth"), deep=True)
         assert (limited.value.status, limited.value.retry_after_s) == (429, 9)
         with pytest.raises(AddressRefused) as banned:
             await rest.fetch(topic("trade"), 1, 2, 0)
@@ -162,7 +164,7 @@ async def test_an_odd_level_rejects_its_book_which_would_be_wrong_without_it() -
         venue.on_rest = lambda _path, _query: Answer(200, {"lastUpdateId": 5, "bids": [["1", "1"], None], "asks": []})
         async with BinanceHistory(venue.rest_url) as rest:
             with pytest.raises(VenueError, match="not understood"):
-                await rest.book(topic("depth"))
+                await rest.book(topic("depth"), deep=True)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

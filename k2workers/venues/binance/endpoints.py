@@ -1,0 +1,65 @@
+"""Owns which endpoints a host of the venue does not have. Pure.
+
+Hosts differ: the one for public data alone has no historicalTrades, others are cut short by what stands before them. An endpoint is
+missing if it answered 404 twice, some time apart; or twice with a refusal that elsewhere means our address (403, 451), while another
+endpoint of the same host answered between. That is forgotten after a time, for hosts change.
+"""
+
+from __future__ import annotations
+
+SECOND_NS = 1_000_000_000
+
+SURE_AFTER_NS = 1 * SECOND_NS
+"""A second answer sooner than this may have the same passing cause as the first."""
+
+REMEMBER_NS = 3_600 * SECOND_NS
+
+NOT_FOUND = 404
+NOT_FOR_US = frozenset({403, 451})
+
+
+class _Refused:
+    """``since_ns`` is the first of the answers that are like the last one; ``sure_ns`` when the next such one showed that it stays so."""
+
+    __slots__ = ("others_answered", "since_ns", "status", "sure_ns")
+
+    def __init__(self, status: int, since_ns: int) -> None:
+        self.status, self.since_ns = status, since_ns
+        self.sure_ns: int | None = None
+        self.others_answered = False
+
+
+class Endpoints:
+    """Tell it every answer; ask before a request. ``path`` names the endpoint."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, _Refused] = {}
+
+    def answered(self, path: str, status: int, now_ns: int) -> None:
+        """The endpoint answered with this HTTP status."""
+        if status == 200:
+            self._refused.pop(path, None)
+            for refused in self._refused.values():
+                refused.others_answered = True
+        elif status == NOT_FOUND or status in NOT_FOR_US:
+            known = self._refused.get(path)
+            if known is None or known.status != status or self._forgotten(known, now_ns):
+                self._refused[path] = _Refused(status, now_ns)
+            elif known.sure_ns is None and now_ns - known.since_ns >= SURE_AFTER_NS:
+                known.sure_ns = now_ns if status == NOT_FOUND or known.others_answered else None
+
+    def missing(self, path: str, now_ns: int) -> bool:
+        """Whether it is known that the host does not have it."""
+        known = self._refused.get(path)
+        return known is not None and known.sure_ns is not None and not self._forgotten(known, now_ns)
+
+    def left_alone(self, path: str, now_ns: int) -> bool:
+        """Whether it is better not asked now: it is missing, or it has just seemed so."""
+        known = self._refused.get(path)
+        if known is None or self._forgotten(known, now_ns):
+            return False
+        return known.sure_ns is not None or (known.status == NOT_FOUND and now_ns - known.since_ns < SURE_AFTER_NS)
+
+    @staticmethod
+    def _forgotten(known: _Refused, now_ns: int) -> bool:
+        return now_ns - known.since_ns >= REMEMBER_NS
