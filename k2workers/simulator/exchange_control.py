@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -33,6 +34,14 @@ class ExchangeControl:
     async def truth(self, _: web.Request) -> web.Response:
         """What was sent, by stream."""
         return _reply(self._exchange.hub.truth_report())
+
+    async def heads(self, request: web.Request) -> web.Response:
+        """How far each stream had come ``before_s`` ago: [how often its ids began anew, its newest id]."""
+        try:
+            before_s = float(request.query.get("before_s", "0"))
+        except ValueError:
+            return _reply({"msg": f"before_s = {request.query['before_s']!r}: allowed is a number of seconds"}, 400)
+        return _reply({"heads": self._exchange.hub.heads.at(time.monotonic() - before_s)})
 
     async def status(self, _: web.Request) -> web.Response:
         """The state of the exchange: connections, limits, memory."""
@@ -140,7 +149,7 @@ class ExchangeControl:
 def add_routes(app: web.Application, exchange: Exchange) -> None:
     """Adds /_exchange/ and the name of each method of ``ExchangeControl``."""
     control = ExchangeControl(exchange)
-    for ask in (control.truth, control.status, control.books, control.bars, control.faults):
+    for ask in (control.truth, control.heads, control.status, control.books, control.bars, control.faults):
         app.router.add_get(f"/_exchange/{ask.__name__}", ask)
     for tell in (
         control.start_market, control.stop_market, control.drop, control.shutdown_notice, control.fault,

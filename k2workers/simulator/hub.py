@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from k2workers.simulator.damage import damaged, frame
 from k2workers.simulator.fault_set import FaultSet
+from k2workers.simulator.heads import Heads
 from k2workers.simulator.stream_names import CONTIGUOUS, kind_of
 from k2workers.simulator.symbol_market import Emission
 
@@ -38,7 +39,8 @@ class Truth:
     """What was sent of one stream: how many events, which ids; ranges only where ids form a chain."""
 
     __slots__ = (
-        "_unheard", "_unheard_events", "contiguous", "emitted", "first_id", "kind", "last_id", "ranges", "ranges_forgotten",
+        "_unheard", "_unheard_events", "contiguous", "emitted", "first_id", "kind", "last_id", "lives", "ranges",
+        "ranges_forgotten",
     )  # fmt: skip
 
     def __init__(self, kind: str) -> None:
@@ -46,6 +48,8 @@ class Truth:
         self.contiguous = kind in CONTIGUOUS
         self.emitted = 0
         self.first_id = self.last_id = -1
+        self.lives = 0
+        """How often the ids began anew; ranges are those of the last life."""
         self.ranges: list[list[int]] = []
         self.ranges_forgotten = 0
         self._unheard: list[list[int]] = []
@@ -55,6 +59,9 @@ class Truth:
         """Records one sent event, and before it what nobody heard."""
         if self._unheard_events:
             self._count_unheard()
+        if last_id < self.last_id:
+            self.lives += 1
+            self.ranges.clear()
         if not self.emitted:
             self.first_id = first_id
         self.emitted += 1
@@ -101,6 +108,7 @@ class Hub:
         self.wanted: set[str] = set()
         self.truth: dict[str, Truth] = {}
         self.events = 0
+        self.heads = Heads()
         self._faults = faults
         self._subscribers: dict[str, dict[HubConnection, None]] = {}
 
@@ -143,6 +151,7 @@ class Hub:
                 dirty[connection] = None
         for connection in dirty:
             connection.flush()
+        self.heads.sample(self.truth, now_s)
 
     def _send(self, emission: Emission, holders: list[HubConnection]) -> None:
         frames: dict[tuple[int, bool], bytes] = {}

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import joiners, lives, soak, unwritable
-from tests.chaos.rig import CHAINED, Rig
+from tests.chaos.observer import CHAINED
+from tests.chaos.readiness_watch import ReadinessWatch
+from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS, TABLE, WHOLE_S, Row
 from tests.model import long
 from tests.support.waiting import until
@@ -37,14 +39,17 @@ async def run_fault(
         settings = joiners.SETTINGS_WITH_A_SHORT_RING if with_joiners else SETTINGS
         async with Rig(Path(directory), shards=shards, rate=rate, seed=seed, settings=settings) as rig:
             joined = joiners.Joiners(rig, rig.subscriber.position())
-            for _ in range(rounds):
-                pause_s, complete_s = await one_round(rig, rows)
-                pauses.append(pause_s)
-                completes.append(complete_s)
-                await asyncio.sleep(0.2 + rig.rng.random() * 0.5 + max(row.rest_s for row in rows))
-            if with_joiners:
-                await asyncio.sleep(joiners.RING_S)
-                await joined.join()
+            async with ReadinessWatch(rig) as watch:
+                for _ in range(rounds):
+                    pause_s, complete_s = await one_round(rig, rows)
+                    pauses.append(pause_s)
+                    completes.append(complete_s)
+                    await asyncio.sleep(0.2 + rig.rng.random() * 0.5 + max(row.rest_s for row in rows))
+                if with_joiners:
+                    await asyncio.sleep(joiners.RING_S)
+                    await joined.join()
+                await rig.control("clear_faults")
+                await watch.see_it_out(WHOLE_S)
             verdict = await rig.settle()
             books_of_joiners = await joined.verdict()
             exchange = await rig.ask("status")
@@ -64,8 +69,9 @@ async def run_fault(
             key: verdict[key]
             for key in ("by_kind", "holes", "books", "bars", "broken_rules", "lost_batches", "unannounced")
         },
+        "ready": watch.promise.figures(),
         "books_of_joiners": books_of_joiners,
-        "failures": judge(verdict, pauses, limit_s) + joiners.wrong_with(books_of_joiners),
+        "failures": [*judge(verdict, pauses, limit_s), *joiners.wrong_with(books_of_joiners), *watch.promise.wrong()],
     }
 
 

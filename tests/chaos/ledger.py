@@ -10,7 +10,19 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, GivenUp, Kline, Trade, Void
+from k2workers.events import (
+    AggTrade,
+    Backfilled,
+    BookSnapshot,
+    DepthUpdate,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    Reset,
+    Trade,
+    Void,
+)
 from k2workers.sequencing.ranges import IdRanges, Range
 
 BarValues = tuple[str, str, str, str, str, str, int, str, str]
@@ -37,7 +49,11 @@ class Chain:
     def take(self, event: Event) -> None:
         """Judge one event that was given."""
         first_id, last_id = event.first_id, event.last_id
-        if isinstance(event, Gap):
+        if isinstance(event, Reset):
+            # What was missing of the old ids stays missing.
+            self.last_id = event.first_new_id - 1
+            self.got, self.open, self.lost, self.given_up, self.voids = (IdRanges() for _ in range(5))
+        elif isinstance(event, Gap):
             self._reach(first_id, last_id)
             self.open.add(first_id, last_id)
         elif isinstance(event, Void):
@@ -191,7 +207,7 @@ class Book:
         if isinstance(event, BookSnapshot):
             self.valid, self.update_id = True, event.last_update_id
             self.sides = (dict(event.bids), dict(event.asks))
-        elif isinstance(event, Gap):
+        elif isinstance(event, Gap | Reset):
             self.lose()
         elif isinstance(event, DepthUpdate) and self.valid:
             if event.first_update_id != self.update_id + 1:

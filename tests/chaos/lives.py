@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.ledger import Ledger, compare_bars, compare_books, compare_chains
+from tests.chaos.observer import BARS
 from tests.chaos.readers import Reader
-from tests.chaos.rig import BARS, Rig, end
+from tests.chaos.rig import Rig, end
 from tests.chaos.table import SETTINGS, WHOLE_S
 from tests.support.waiting import until
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import random
 import signal
@@ -16,77 +15,16 @@ from typing import Any, Self
 import aiohttp
 import psutil
 
-from k2workers import Lost, Message, Position, Subscriber, sharding
-from k2workers.events import Backfilled, BookSnapshot, Gap
+from k2workers import Position, Subscriber, sharding
 from k2workers.venues.binance import streams
-from k2workers.witness import Witness, compare
-from tests.chaos.ledger import Ledger, compare_bars, compare_books
+from k2workers.witness import compare
+from tests.chaos.ledger import compare_bars, compare_books
+from tests.chaos.observer import BARS, KINDS, Observer
+from tests.chaos.promise import NO_ANSWER
 from tests.processes.support import Program, free_port
 from tests.support.waiting import WAIT_S, until
 
-BARS = ("kline_1s", "kline_1m")
-"""Of the first each state is a final one; the second has many states, and a final one a minute."""
-KINDS = ("trade", "agg_trade", "book_ticker", "depth", *BARS)
-CHAINED = ("trade", "agg_trade")
 _SUFFIX_OF = {streams.KINDS[kind].suffix: kind for kind in KINDS}
-
-
-class Observer:
-    """Everything that the subscriber received, and when."""
-
-    def __init__(self, shard_of: dict[str, int]) -> None:
-        self.witness = Witness()
-        self.ledger = Ledger()
-        self.lost: list[Lost] = []
-        self.gaps = 0
-        self.last_s: dict[int, float] = {}
-        self.pause_s: dict[int, float] = {}
-        """The longest time without any event of a shard since ``watch``."""
-        self._shard_of = shard_of
-
-    def take(self, item: Message | Lost) -> None:
-        self.witness.take(item)
-        if isinstance(item, Lost):
-            self.lost.append(item)
-            self.ledger.lose(item.topic, item.first_id, item.last_id, item.count)
-            return
-        event = item.event
-        self.ledger.take(item.topic, event)
-        if isinstance(event, Gap):
-            self.gaps += 1
-        if not isinstance(event, Gap | Backfilled | BookSnapshot):
-            shard, now_s = self._shard_of[item.topic.rpartition(".")[2]], time.monotonic()
-            since_s = now_s - self.last_s.get(shard, now_s)
-            if since_s > self.pause_s.get(shard, 0.0):
-                self.pause_s[shard] = since_s
-            self.last_s[shard] = now_s
-
-    @property
-    def topics(self) -> int:
-        """How many topics it has heard of."""
-        return len(self.witness.topics)
-
-    def watch(self) -> None:
-        """Begin to measure pauses anew."""
-        self.pause_s.clear()
-
-    def longest_pause_s(self, shards: list[int]) -> float:
-        """The longest pause of these shards since ``watch``, one that still goes on included."""
-        now_s = time.monotonic()
-        return max(max(self.pause_s.get(s, 0.0), now_s - self.last_s.get(s, now_s)) for s in shards)
-
-    def holes(self) -> list[str]:
-        """Topics that are not complete: ids or bars missing, or no valid book."""
-        found = []
-        for topic, count in self.witness.topics.items():
-            kind = topic.split(".")[1]
-            if kind in CHAINED:
-                had = list(count.ranges)
-                voids = sum(len(count.voids.within(a[1] + 1, b[0] - 1)) for a, b in itertools.pairwise(had))
-                if len(had) - 1 > voids:
-                    found.append(topic)
-        found += [topic for topic, bars in self.ledger.bars.items() if bars.holes()]
-        return found + [f"book of {symbol}" for symbol, book in self.ledger.books.items() if not book.valid]
 
 
 class Rig:
@@ -133,7 +71,7 @@ class Rig:
         self.start_feed()
         await self.ready()
         self.subscribe()
-        await until(lambda: self._subscribed, "the subscription")
+        await until(self.following_s, "the subscription")
         await self.control("start_market")
         # Where a topic begins is nobody's loss: faults strike only topics that have begun.
         topics = len(self.shard_of) * len(self._kinds)
@@ -168,6 +106,16 @@ class Rig:
         """Whether the feed says that all of it flows and nothing is missing."""
         return await self._is_ok(f"{self.feed.logged('started')[0]['http']}/readyz")
 
+    async def unready(self) -> list[str]:
+        """The reasons that the feed gives for not being ready; none if it is."""
+        try:
+            async with self._http.get(f"{self.feed.logged('started')[0]['http']}/readyz") as reply:
+                if reply.status == 200:
+                    return []
+                return list((await reply.json())["reasons"]) if "json" in reply.content_type else [NO_ANSWER]
+        except (aiohttp.ClientError, IndexError):
+            return [NO_ANSWER]
+
     async def gauge(self, name: str) -> float:
         """The sum of a metric over all processes."""
         return sum((await asyncio.to_thread(self.feed.metrics, name)).values())
@@ -198,7 +146,7 @@ class Rig:
     # ── the subscriber ──────────────────────────────────────────────────────────────────────────────────
 
     def subscribe(self) -> None:
-        self._subscribed = False
+        self._following_since_s = None
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
     def make_observer(self) -> Observer:
@@ -222,7 +170,7 @@ class Rig:
         async with self.subscriber_at(self.position if self.position.topics else None) as subscriber:
             self.subscriber = subscriber
             await subscriber.wait_subscribed(WAIT_S)
-            self._subscribed = True
+            self._following_since_s = time.monotonic()
             await self.read(subscriber)
 
     async def read(self, subscriber: Subscriber) -> None:
@@ -230,9 +178,14 @@ class Rig:
         async for item in subscriber:
             self.observer.take(item)
 
+    def following_s(self) -> float:
+        """For how long the observer has been subscribed; 0 while it is not."""
+        since_s = self._following_since_s
+        return time.monotonic() - since_s if since_s is not None else 0.0
+
     async def unsubscribe(self) -> None:
         """End the subscription, keeping its position."""
-        self.position = self.subscriber.position()
+        self.position, self._following_since_s = self.subscriber.position(), None
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
 
@@ -254,11 +207,14 @@ class Rig:
 
     async def sent(self) -> dict[str, Any]:
         """What the exchange says it has sent, by our topics."""
-        sent = {}
-        for name, count in (await self.ask("truth"))["topics"].items():
-            symbol, _, suffix = name.partition("@")
-            sent[f"binance.{_SUFFIX_OF[f'@{suffix}']}.{symbol.upper()}"] = count
-        return sent
+        return {topic_of(name): count for name, count in (await self.ask("truth"))["topics"].items()}
+
+    async def heads(self, before_s: float) -> dict[str, tuple[int, int]]:
+        """How far the exchange says that it had sent each topic so long ago."""
+        heads = (await self.ask(f"heads?before_s={before_s}"))["heads"]
+        # A bar is known by when it opened: there in µs, here in ns.
+        units = {name: 1_000 if "@kline" in name else 1 for name in heads}
+        return {topic_of(name): (lives, last_id * units[name]) for name, (lives, last_id) in heads.items()}
 
     async def exchange_bars(self, kind: str) -> dict[str, Any]:
         """Every final bar of this kind that the exchange remembers, by symbol."""
@@ -311,6 +267,12 @@ class Rig:
                 "the last bar of every topic",
             )
         return compare_bars(self.observer.ledger, exchange, kind)
+
+
+def topic_of(stream: str) -> str:
+    """Our topic of one of the exchange's streams."""
+    symbol, _, suffix = stream.partition("@")
+    return f"binance.{_SUFFIX_OF[f'@{suffix}']}.{symbol.upper()}"
 
 
 def end(process: psutil.Process, number: signal.Signals) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.__main__ import judge, one_round
+from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS, TABLE
+from tests.support.waiting import WAIT_S
 
 FEEDS = {
     "connections": (
@@ -44,11 +46,14 @@ FEEDS = {
 @pytest.mark.parametrize("names", FEEDS.values(), ids=FEEDS)
 async def test_nothing_is_lost_repeated_or_out_of_order(names: tuple[str, ...], tmp_path: Path) -> None:
     async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS) as rig:
-        for name in names:
-            # How long a pause may be is judged by the long form: a test must not fail because a machine is slow.
-            await one_round(rig, [TABLE[name]])
+        async with ReadinessWatch(rig) as watch:
+            for name in names:
+                # How long a pause may be is judged by the long form: a test must not fail because a machine is slow.
+                await one_round(rig, [TABLE[name]])
+            await rig.control("clear_faults")
+            await watch.see_it_out(WAIT_S)
         verdict = await rig.settle()
-        assert judge(verdict, [0.0], None) == []
+        assert [*judge(verdict, [0.0], None), *watch.promise.wrong()] == []
         assert verdict["by_kind"]["trade"]["emitted"] > 1_000
         refused = {status for status in (await rig.ask("status"))["rest"]["by_status"] if status == "418"}
         assert not refused, "never a ban"

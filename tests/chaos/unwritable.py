@@ -22,7 +22,8 @@ import psutil
 from k2workers import Lost, Position, Subscriber
 from tests.chaos.ledger import Ledger, compare_chains
 from tests.chaos.lives import has_all
-from tests.chaos.rig import Observer, Rig, end
+from tests.chaos.observer import Observer
+from tests.chaos.rig import Rig, end
 from tests.support.waiting import until
 
 KINDS = ("trade", "agg_trade", "book_ticker", "depth")

@@ -1,0 +1,59 @@
+"""Owns the look at a running feed's readiness: asks it twice a second, and what was sent and received meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from types import TracebackType
+from typing import Self
+
+from tests.chaos.promise import PATIENCE_S, Promise, waits_for_weight
+from tests.chaos.rig import Rig
+
+LOOK_S = 0.5
+CATCH_UP_S = 5.0
+"""A subscriber that comes back has this long to read what it missed."""
+
+
+class ReadinessWatch:
+    """``async with ReadinessWatch(rig) as watch:`` holds the feed to its word meanwhile."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.promise = Promise()
+        self._rig = rig
+
+    async def __aenter__(self) -> Self:
+        self.promise.begin(await self._rig.heads(0.0))
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._looking
+
+    async def _look(self) -> None:
+        while True:
+            due = await self._rig.heads(PATIENCE_S)
+            reasons = await self._rig.unready()
+            here = self._rig.following_s() > CATCH_UP_S
+            self.promise.sample(time.monotonic(), reasons, due, self._rig.observer.reached() if here else None)
+            await asyncio.sleep(LOOK_S)
+
+    async def see_it_out(self, limit_s: float) -> None:
+        """Wait for the feed to be ready again, then until all that was sent by now is due.
+
+        Time in which the venue's weight is waited for does not count in the limit; past it ``promise.wrong`` tells of it.
+        """
+        waited_s, before_s, looks = 0.0, time.monotonic(), self.promise.samples
+        while waited_s < limit_s and (self.promise.samples < looks + 2 or self.promise.reasons):
+            await asyncio.sleep(LOOK_S / 2)
+            if self._looking.done():
+                self._looking.result()
+            now_s = time.monotonic()
+            waited_s += 0.0 if waits_for_weight(self.promise.reasons) else now_s - before_s
+            before_s = now_s
+        await asyncio.sleep(PATIENCE_S + 2 * LOOK_S)
