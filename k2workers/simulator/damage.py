@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import struct
 from collections.abc import Sequence
 
@@ -11,6 +13,15 @@ from k2workers.simulator.faults import Fault
 OVERSIZE_BYTES = 16 * 1024 * 1024 + 1
 PING_BETWEEN = b"between"
 """The payload of the ping inside a fragmented message; its pong does not count as the client's message."""
+
+GLITCH_IDS = 10**12
+YEAR_MS = 365 * 86_400_000
+MICROSECONDS_ABOVE = 10**14
+"""A larger time is in µs."""
+
+_IDS = {"trade": ("t",), "aggTrade": ("a",), "depthUpdate": ("U", "u"), "": ("u",)}
+"""The ids of an event by its type; a bookTicker has no type."""
+_DECIMAL = re.compile(rb'"(\d+\.\d+)"')
 
 _FINAL, _TEXT, _PING = 0x80, 0x1, 0x9
 
@@ -29,6 +40,27 @@ def with_element(payload: bytes, element: bytes) -> bytes:
     """The JSON with one more element at the head of its first array."""
     before, bracket, after = payload.partition(b"[")
     return before + bracket + element + (b"" if after.startswith(b"]") else b",") + after if bracket else payload
+
+
+def malformed(payload: bytes) -> bytes:
+    """The JSON with numbers where the venue has decimal strings."""
+    return _DECIMAL.sub(rb"\1", payload)
+
+
+def glitched(payload: bytes, what: str) -> bytes:
+    """The JSON with ids (``what`` is id) or times far from those that it has."""
+    message = json.loads(payload)
+    event = message.get("data", message)
+    if what == "id":
+        for key in _IDS.get(event.get("e", ""), ()):
+            event[key] += GLITCH_IDS
+    else:
+        bar = event.get("k", {})
+        for part, keys in ((event, ("E", "T")), (bar, ("t", "T"))):
+            for key in keys:
+                if key in part:
+                    part[key] += YEAR_MS * (1000 if part[key] > MICROSECONDS_ABOVE else 1)
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tuple[list[bytes], bool]:
@@ -50,6 +82,10 @@ def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tupl
             frames = [frame(b"x" * OVERSIZE_BYTES), *frames]
         elif fault.kind == "odd_element":
             frames = [frame(with_element(payload, fault.values["element"].encode()))]
+        elif fault.kind == "malformed":
+            frames = [frame(malformed(payload))]
+        elif fault.kind == "glitch":
+            frames = [frame(glitched(payload, fault.values["what"])), *frames]
         elif fault.kind == "fragment":
             third = len(payload) // 3
             frames = [

@@ -25,7 +25,7 @@ from k2workers.simulator.injection import Injection
 from k2workers.simulator.market import Market, MarketSource
 from k2workers.simulator.replay_market import ReplayMarket
 from k2workers.simulator.simulator_settings import SimulatorSettings
-from k2workers.simulator.ws import Connection, requested
+from k2workers.simulator.ws import UNITS, Connection, requested
 
 _BACK_PRESSURE_BYTES = 1 << 20
 """A replay without pauses waits while any connection has more unsent bytes than this."""
@@ -135,6 +135,8 @@ class Exchange:
 
     def _advance(self) -> None:
         """Advances the market and delivers what happened; a late tick carries more events."""
+        if self.faults.halts and self.faults.halted(time.monotonic()):
+            return
         if self.replay is not None and self.replay.unpaced and self._congested():
             return
         emissions = self.market.advance(time.time_ns())
@@ -150,10 +152,11 @@ class Exchange:
             retry = str(max(1, int(settings.connect_window_s)))
             raise web.HTTPTooManyRequests(text="Too many connection attempts", headers={"Retry-After": retry})
         self.connects.append(round(time.monotonic() - self._started_s, 3))
-        refused, mute = await self._handshake_faults()
+        refused = await self._handshake_faults()
         if refused is not None:
             return refused
         combined, unit, names = requested(request)
+        muted, unit = self._odd_connection(unit)
         if len(set(names)) > settings.streams_per_connection:
             raise web.HTTPBadRequest(text='{"code":4,"msg":"Too many subscriptions"}')
         connection = Connection(
@@ -163,7 +166,7 @@ class Exchange:
             unit=unit,
             on_subscribed=self._on_subscribed,
             refuses=lambda names: self.faults.refuses(names, time.monotonic()),
-            mute=mute,
+            muted=muted,
         )
         self.connections[connection] = None
         self.connects_total += 1
@@ -178,18 +181,29 @@ class Exchange:
             return await self._on_websocket(request)
         return rest_server.not_found(self.rest_log)
 
-    async def _handshake_faults(self) -> tuple[web.Response | None, bool]:
-        """Applies the faults on handshakes: (a refusal, whether the connection will be mute)."""
+    async def _handshake_faults(self) -> web.Response | None:
+        """A refusal, if a fault on handshakes says so."""
         if not self.faults.handshakes:
-            return None, False
+            return None
         now_s = time.monotonic()
         slow = self.faults.handshake("slow_handshake", now_s)
         if slow is not None:
             await asyncio.sleep(slow.values["delay_s"])
         refused = self.faults.handshake("refuse", now_s)
         if refused is not None:
-            return refusal(refused.values["status"], refused.values), False
-        return None, self.faults.handshake("mute", now_s) is not None
+            return refusal(refused.values["status"], refused.values)
+        return None
+
+    def _odd_connection(self, unit: int) -> tuple[str | None, int]:
+        """What faults on handshakes make of a connection that is let in: (the end of the streams that stay mute, its time unit)."""
+        if not self.faults.handshakes:
+            return None, unit
+        now_s = time.monotonic()
+        mute, ignores = self.faults.handshake("mute", now_s), self.faults.handshake("ignore_unit", now_s)
+        return (
+            mute.values["stream"] if mute is not None else None,
+            unit if ignores is None else UNITS["MILLISECOND"],
+        )
 
     def _on_subscribed(self) -> None:
         if self.replay is not None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from k2workers.simulator.faults import HANDSHAKE, MESSAGE, REST, STATE, SUBSCRIPTION, Fault
+from k2workers.simulator.faults import HALT, HANDSHAKE, MESSAGE, REST, STATE, SUBSCRIPTION, Fault
 
 MOST_FAULTS = 1_000
 
@@ -21,12 +21,14 @@ class FaultSet:
         self.handshakes: list[Fault] = []
         self.rest: list[Fault] = []
         self.states: list[Fault] = []
+        self.halts: list[Fault] = []
         self._scoped = {
             MESSAGE: self.messages,
             SUBSCRIPTION: self.subscriptions,
             HANDSHAKE: self.handshakes,
             REST: self.rest,
             STATE: self.states,
+            HALT: self.halts,
         }
         self._all: list[Fault] = []
         self._made = 0
@@ -64,6 +66,10 @@ class FaultSet:
         return any(
             self._take(self.subscriptions, "refuse_stream", now_s, lambda f, n=n: f.hits_stream(n)) for n in names
         )
+
+    def halted(self, now_s: float) -> bool:
+        """Whether the whole market stands still."""
+        return any(fault.active(now_s) for fault in self.halts)
 
     def weight_limit(self, now_s: float) -> int | None:
         """The REST weight of a minute, if a fault has lowered it."""

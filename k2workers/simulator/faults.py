@@ -23,6 +23,8 @@ On messages (``stream``: a name or its end, such as @trade; ``probability``; ``c
     fragment                 sent as three frames with a ping between them
     oversize                 a frame above 16 MiB goes before it
     odd_element element=null stream=@arr  this JSON goes into the message's first array
+    malformed                prices and quantities are numbers instead of strings
+    glitch     what=id       before it goes a copy with ids of 10^12 more, or (what=time) with times a year later
 
 On subscriptions (``stream``, ``count``)::
 
@@ -32,7 +34,8 @@ On handshakes (``count``)::
 
     refuse     status=503    answered with this HTTP status; Retry-After as below, none by itself
     slow_handshake delay_s=3 answered late
-    mute                     SUBSCRIBE is acknowledged, data never come
+    mute       stream=       SUBSCRIBE is acknowledged, data of the matching streams never come
+    ignore_unit              timeUnit is ignored: times are in milliseconds
 
 On REST (``path`` such as depth; ``count``)::
 
@@ -44,6 +47,7 @@ On REST (``path`` such as depth; ``count``)::
     rest_trickle over_s=12   the reply comes byte by byte over this time
     rest_empty               the list in the reply is empty
     odd_row    element=null path=exchangeInfo  this JSON is put among the rows of the reply
+    rest_lacks ids=5 path=historicalTrades  so many of the first rows are not in the reply
     rest_delay delay_s=1     younger ids are not in historicalTrades, aggTrades and klines yet
     snapshot_old windows=5   depth answers as it was so many 100 ms windows ago (100 at most)
     snapshot_edge            depth answers as it was at the end of the last window
@@ -51,11 +55,13 @@ On REST (``path`` such as depth; ``count``)::
 A refusal says when to come back: ``retry_after_s`` (a decimal; below 0: nothing is said), ``retry_after_as`` seconds, date
 or words (no header, only "banned until" in the body).
 
-In the market (``symbol``: the busiest if empty; the last two only while a market is generated)::
+In the market (``symbol``: the busiest if empty; the first two all at once with *; all only while a market is generated)::
 
     skip_ids   ids=3         trade ids that never exist
+    new_ids    first=1       all ids begin anew here, and the old ones are forgotten
     status     status=BREAK  the symbol has this status: listed, acknowledged when subscribed, and silent
     delist                   the symbol is unknown to REST, acknowledged when subscribed, and silent
+    halt                     (all symbols) nothing happens, and nothing is sent but pings
 """
 
 from __future__ import annotations
@@ -70,7 +76,7 @@ import msgspec
 from k2workers.errors import ConfigError
 
 ACTING, MESSAGE, HANDSHAKE, REST, MARKET = "acting", "message", "handshake", "rest", "market"
-SUBSCRIPTION, STATE = "subscription", "state"
+SUBSCRIPTION, STATE, HALT = "subscription", "state", "halt"
 
 _ALWAYS: dict[str, Any] = {"after_s": 0.0, "for_s": 0.0}
 _ON_CONNECTIONS = {**_ALWAYS, "every_s": 0.0, "connections": 0}
@@ -79,7 +85,7 @@ _ON_HANDSHAKES = {**_ALWAYS, "count": 0}
 _ON_REST = {**_ALWAYS, "count": 0, "path": ""}
 _SAYS_WHEN = {"retry_after_s": 2.0, "retry_after_as": "seconds"}
 _SAYS_NOTHING = {**_SAYS_WHEN, "retry_after_s": -1.0}
-_ALLOWED = {"retry_after_as": ("seconds", "date", "words")}
+_ALLOWED = {"retry_after_as": ("seconds", "date", "words"), "what": ("id", "time")}
 _BELOW_0 = ("lead_s", "retry_after_s")
 
 
@@ -101,13 +107,15 @@ KINDS: dict[str, Kind] = {
     "stall": Kind(MESSAGE, _ON_MESSAGES),
     **{
         name: Kind(MESSAGE, _ON_MESSAGES)
-        for name in ("duplicate", "reorder", "truncate", "garbage", "fragment", "oversize")
+        for name in ("duplicate", "reorder", "truncate", "garbage", "fragment", "oversize", "malformed")
     },
+    "glitch": Kind(MESSAGE, {**_ON_MESSAGES, "what": "id"}),
     "odd_element": Kind(MESSAGE, {**_ON_MESSAGES, "stream": "@arr", "element": "null"}),
     "refuse_stream": Kind(SUBSCRIPTION, {**_ALWAYS, "count": 0, "stream": ""}),
     "refuse": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "status": 503, **_SAYS_NOTHING}),
     "slow_handshake": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "delay_s": 3.0}),
-    "mute": Kind(HANDSHAKE, _ON_HANDSHAKES),
+    "mute": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "stream": ""}),
+    "ignore_unit": Kind(HANDSHAKE, _ON_HANDSHAKES),
     "rest_slow": Kind(REST, {**_ON_REST, "delay_s": 3.0}),
     "rest_429": Kind(REST, {**_ON_REST, **_SAYS_WHEN}),
     "rest_418": Kind(REST, {**_ON_REST, **_SAYS_WHEN}),
@@ -117,10 +125,13 @@ KINDS: dict[str, Kind] = {
     "rest_trickle": Kind(REST, {**_ON_REST, "over_s": 12.0}),
     "rest_empty": Kind(REST, _ON_REST),
     "odd_row": Kind(REST, {**_ON_REST, "path": "exchangeInfo", "element": "null"}),
+    "rest_lacks": Kind(REST, {**_ON_REST, "path": "historicalTrades", "ids": 5}),
     "rest_delay": Kind(REST, {**_ON_REST, "delay_s": 1.0}),
     "snapshot_old": Kind(REST, {**_ON_REST, "windows": 5}),
     "snapshot_edge": Kind(REST, _ON_REST),
     "skip_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "ids": 3}),
+    "new_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "first": 1}),
+    "halt": Kind(HALT, _ALWAYS),
     "status": Kind(STATE, {**_ALWAYS, "symbol": "", "status": "BREAK"}),
     "delist": Kind(STATE, {**_ALWAYS, "symbol": ""}),
 }

@@ -24,6 +24,8 @@ class HubConnection(Protocol):
     unit: int
     pending: list[bytes]
     delayed: list[bytes]
+    muted: str | None
+    """Streams whose names end so are subscribed, count as sent, and never come."""
 
     @property
     def open(self) -> bool: ...
@@ -156,6 +158,8 @@ class Hub:
     def _send(self, emission: Emission, holders: list[HubConnection]) -> None:
         frames: dict[tuple[int, bool], bytes] = {}
         for connection in holders:
+            if connection.muted is not None and emission.stream.endswith(connection.muted):
+                continue
             form = connection.unit, connection.combined
             made = frames.get(form)
             if made is None:
@@ -164,6 +168,8 @@ class Hub:
 
     def _send_damaged(self, emission: Emission, holders: list[HubConnection], now_s: float) -> None:
         for connection in holders:
+            if connection.muted is not None and emission.stream.endswith(connection.muted):
+                continue
             struck = self._faults.strikes(emission.stream, now_s)
             payload = _payload(emission, connection.unit, connection.combined)
             frames, late = damaged(payload, struck, self._faults.random)

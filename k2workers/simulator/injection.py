@@ -87,9 +87,12 @@ class Injection:
             return  # cleared meanwhile
         values = fault.values
         if fault.scope == faults.MARKET:
-            symbol = values["symbol"] or next(iter(self._symbols))
-            if symbol in self._symbols:
-                self._symbols[symbol].skip_ids(values["ids"])
+            chosen = list(self._symbols) if values["symbol"] == "*" else [values["symbol"] or next(iter(self._symbols))]
+            for market in [self._symbols[symbol] for symbol in chosen if symbol in self._symbols]:
+                if fault.kind == "new_ids":
+                    market.renumber(values["first"])
+                else:
+                    market.skip_ids(values["ids"])
                 fault.acted += 1
         else:
             for connection in list(self._connections)[: values["connections"] or None]:

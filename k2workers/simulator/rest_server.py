@@ -149,6 +149,9 @@ class Handler:
         rows = _rows(body)
         if rows is not None and self._fault("rest_empty") is not None:
             rows.clear()
+        lacks = self._fault("rest_lacks") if rows else None
+        if rows and lacks is not None:
+            del rows[: lacks.values["ids"]]
         odd = self._fault("odd_row") if rows is not None else None
         if rows is not None and odd is not None:
             rows.insert(len(rows) // 2, json.loads(odd.values["element"]))

@@ -121,6 +121,16 @@ class SymbolMarket:
         """The next trade ids never exist."""
         self.trade_id += count
 
+    def renumber(self, first: int) -> None:
+        """All ids begin anew here; nothing is known any more of what had the old ones."""
+        self.trade_id = self.agg_id = self.update_id = self.block_id = first - 1
+        for rows in (self.trades, self.aggs, self.blocks):
+            rows.clear()
+        self.fast, self.slow = Changes(first), Changes(first)
+        self._partial_id = self._slow_partial_id = -1
+        if self.books is not None:
+            self.books.clear()
+
     def set_level(self, side: Side, price: int, qty: int) -> None:
         """One change of the book: takes the next update id."""
         self.update_id += 1

@@ -37,13 +37,13 @@ class Connection:
         unit: int,
         on_subscribed: Callable[[], None],
         refuses: Callable[[list[str]], bool],
-        mute: bool = False,
+        muted: str | None = None,
     ) -> None:
         self.combined = combined
         self.unit = unit
         self.pending: list[bytes] = []
         self.delayed: list[bytes] = []
-        self._mute = mute
+        self.muted = muted
         self._silent = False
         self._settings = settings
         self._hub = hub
@@ -71,8 +71,7 @@ class Connection:
 
     def subscribe(self, names: list[str]) -> None:
         self._names.update(dict.fromkeys(names))
-        if not self._mute:
-            self._hub.subscribe(self, names)
+        self._hub.subscribe(self, names)
         self._on_subscribed()
 
     def unsubscribe(self, names: list[str]) -> None:

@@ -23,6 +23,10 @@ SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "500"}
 """Settings of the feeds under test, apart from addresses. The exchange's books are never deeper than 500 levels a side."""
 
 
+HALT_S = 40.0
+HIGHEST_NEW_ID = 9_000_000
+"""Below every id that the exchange begins with."""
+
 WHOLE_S = 180.0
 """Within this time after a fault everything must be whole again."""
 
@@ -135,6 +139,48 @@ async def subscriber_restart(rig: Rig) -> list[int]:
     return []
 
 
+def glitches(what: str, *streams: str) -> Act:
+    """One message of each kind of stream far from all others, before one as it should be."""
+
+    async def act(rig: Rig) -> list[int]:
+        for stream in streams:
+            await rig.inject("glitch", stream=stream, what=what, count=1)
+        await asyncio.sleep(1.0)
+        await rig.control("clear_faults")
+        return list(range(rig.shards))
+
+    return act
+
+
+async def rest_lacks_ids(rig: Rig) -> list[int]:
+    """Ids that the lines did not bring are not in REST's replies either, for 6 s."""
+    for path in ("historicalTrades", "aggTrades"):
+        await rig.inject("rest_lacks", path=path)
+    await rig.inject("drop", probability=0.05, for_s=0.3)
+    await asyncio.sleep(6.0)
+    await rig.control("clear_faults")
+    return list(range(rig.shards))
+
+
+async def new_ids(rig: Rig) -> list[int]:
+    """All ids of a symbol begin anew, each time below those that it had."""
+    symbol, lives = "ETHUSDT", rig.observer.lives.get("binance.trade.ETHUSDT", 0)
+    await rig.inject("new_ids", symbol=symbol, first=max(1, HIGHEST_NEW_ID - lives * 400_000))
+    await asyncio.sleep(1.0)
+    return [rig.shard_of[symbol]]
+
+
+async def halt(rig: Rig) -> list[int]:
+    """Nothing happens in the whole market; its pings go on. No line is given up for that."""
+    before = (await rig.ask("status"))["connects_total"]
+    await rig.inject("halt")
+    await asyncio.sleep(HALT_S)
+    await rig.control("clear_faults")
+    connects = (await rig.ask("status"))["connects_total"] - before
+    assert not connects, f"{connects} connections in {HALT_S:g} s in which the whole market stood still"
+    return list(range(rig.shards))
+
+
 async def all_lines(rig: Rig) -> list[int]:
     """Every connection is reset in the same instant."""
     await rig.inject("reset", connections=0)
@@ -170,6 +216,8 @@ TABLE: dict[str, Row] = {
     "stream refused": Row(while_reconnecting("refuse_stream", stream="usdt@trade", count=6, active_s=2.0)),
     "handshake slow": Row(while_reconnecting("slow_handshake", delay_s=2.0, active_s=2.5)),
     "ACK without data": Row(while_reconnecting("mute", count=1)),
+    "one kind acknowledged and mute": Row(while_reconnecting("mute", stream="@bookTicker", count=1)),
+    "milliseconds after a reconnect": Row(while_reconnecting("ignore_unit", count=1)),
     "REST slow": Row(while_repairing("rest_slow", delay_s=1.5, active_s=2.0)),
     "REST 429": Row(while_repairing("rest_429", retry_after_s=1, count=3)),
     "REST 418": Row(while_repairing("rest_418", retry_after_s=2, count=1)),
@@ -179,12 +227,19 @@ TABLE: dict[str, Row] = {
     "REST with an odd row": Row(while_repairing("odd_row", path="trades", count=3)),
     "REST 5xx": Row(while_repairing("rest_5xx")),
     "REST 403": Row(while_repairing("rest_403")),
+    "REST lacks ids for 6 s": Row(rest_lacks_ids),
     "REST sees ids late": Row(while_repairing("rest_delay", delay_s=1.0, active_s=1.5)),
     "snapshot older than diffs": Row(while_repairing("snapshot_old", stream="@depth@100ms", windows=5)),
     "snapshot at an event's edge": Row(while_repairing("snapshot_edge", stream="@depth@100ms")),
     "an odd level in diffs": Row(exchange("odd_element", stream="@depth@100ms", probability=0.05)),
+    "a kind malformed for 3 s": Row(exchange("malformed", stream="@trade", active_s=3.0)),
+    "a glitch of the ids": Row(glitches("id", "@trade", "@aggTrade", "@bookTicker", "@depth@100ms")),
+    "a glitch of the times": Row(glitches("time", "@trade", "@aggTrade", "@depth@100ms", "@kline_1s", "@kline_1m")),
+    "ids begin anew": Row(new_ids),
+    "the market halts": Row(halt),
     "a symbol in BREAK": Row(exchange("status", symbol="ETHUSDT", status="BREAK", active_s=3.0)),
     "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
+    "400,000 ids that never existed": Row(exchange("skip_ids", ids=400_000, active_s=1.0)),
     "worker killed": Row(kill("worker"), 2.0),
     "aggregator killed": Row(kill("aggregator"), 1.5, rest_s=7.0),
     "books killed": Row(kill("books"), rest_s=7.0),

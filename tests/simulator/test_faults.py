@@ -307,3 +307,42 @@ async def test_a_client_that_leaves_before_its_answer_is_no_error(caplog: pytest
         await until(lambda: exchange.connects_total and not exchange.connections)
         await client.get("/api/v3/time")  # which trickles for as long as the one that nobody reads
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_one_kind_of_stream_is_acknowledged_and_mute_and_counts_as_sent() -> None:
+    async with running() as client:
+        await inject(client, kind="mute", stream="@trade", count=1)
+        socket = await client.connect("/ws/btcusdt@trade/btcusdt@aggTrade")
+        events = await collect(socket, lambda events: len(events) > 20)
+        assert {event["e"] for event in events} == {"aggTrade"}
+        assert (await client.get("/_exchange/truth"))["topics"]["btcusdt@trade"]["emitted"] > 20
+
+
+async def test_a_connection_may_ignore_the_time_unit_that_was_asked_for() -> None:
+    async with running() as client:
+        await inject(client, kind="ignore_unit", count=1)
+        for size in (13, 16):
+            socket = await client.connect(f"{TRADES}?timeUnit=MICROSECOND")
+            (event, *_) = await collect(socket, bool)
+            assert (len(str(event["E"])), len(str(event["T"]))) == (size, size)
+
+
+async def test_messages_are_malformed_or_have_a_glitch_before_them() -> None:
+    async with running() as client:
+        socket = await client.connect(TRADES)
+        events = await collect(socket, bool)
+        await inject(client, kind="malformed", stream="@trade", count=1)
+        await inject(client, kind="glitch", stream="@trade", count=1)
+        events += await collect(socket, lambda events: len(events) > 50)
+        assert sum(isinstance(event["p"], float) for event in events) == 1
+        (at,) = [index for index, event in enumerate(events) if event["t"] > 10**12]
+        assert events[at + 1]["t"] == events[at]["t"] - 10**12 == events[at - 1]["t"] + 1
+
+
+async def test_rest_lacks_the_first_ids_that_it_is_asked_for() -> None:
+    async with running() as client:
+        (first, *_) = await collect(await client.connect(TRADES), lambda events: len(events) > 20)
+        await inject(client, kind="rest_lacks", ids=3, count=1)
+        path = f"/api/v3/historicalTrades?symbol=BTCUSDT&limit=10&fromId={first['t']}"
+        replies = [[row["id"] for row in await client.get(path)] for _ in range(2)]
+        assert replies == [list(range(first["t"] + skipped, first["t"] + 10)) for skipped in (3, 0)]

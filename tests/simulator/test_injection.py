@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.simulator.support import Client, ask, collect, inject, running
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 
 async def statuses(client: Client) -> dict[str, str]:
@@ -86,3 +88,44 @@ async def test_a_rest_with_an_end_ends_by_itself() -> None:
         (fault,) = (await client.get("/_exchange/faults"))["faults"]
         assert fault["acted"] == 1, "it was in effect"
         await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 3)
+
+
+async def test_ids_begin_anew_everywhere_and_the_truth_tells_of_another_life() -> None:
+    async with running(symbols=2) as client:
+        socket = await client.connect("/ws/ethusdt@trade/ethusdt@depth@100ms/ethusdt@bookTicker")
+        await collect(socket, lambda events: len(events) > 20)
+        await inject(client, kind="new_ids", symbol="*")
+        events = await collect(socket, lambda events: len(events) > 5 and events[-1].get("t", 0) == 3)
+        assert [event["t"] for event in events if event.get("e") == "trade"][-3:] == [1, 2, 3]
+        (diff,) = [e for e in await collect(socket, lambda new: any("U" in e for e in new)) if "U" in e]
+        assert diff["U"] < 10_000
+        rows = await client.get("/api/v3/historicalTrades?symbol=ETHUSDT&fromId=0&limit=2")
+        assert [row["id"] for row in rows] == [1, 2]
+        assert (await client.get("/api/v3/depth?symbol=ETHUSDT"))["lastUpdateId"] < 10**6
+        truth = (await client.get("/_exchange/truth"))["topics"]["ethusdt@trade"]
+        assert truth["ranges"][0][0] == 1 and len(truth["ranges"]) == 1
+
+        async def told() -> bool:
+            heads = (await client.get("/_exchange/heads"))["heads"]
+            return [heads[f"ethusdt@{kind}"][0] for kind in ("trade", "bookTicker")] == [1, 1]
+
+        await until(told)
+
+
+async def test_a_market_that_halts_pings_and_goes_on() -> None:
+    async with running(ping_interval_s=0.1) as client:
+        socket = await client.connect("/ws/btcusdt@trade/btcusdt@kline_1s", autoping=False)
+        await inject(client, kind="halt")
+        status = await client.get("/_exchange/status")
+        pings = 0
+        async with asyncio.timeout(WAIT_S):
+            while pings < 10:
+                pings += (await socket.receive()).type is aiohttp.WSMsgType.PING
+        assert (await client.get("/_exchange/status"))["emitted"] == status["emitted"]
+        await client.post("/_exchange/clear_faults")
+        emitted = status["emitted"]
+
+        async def goes_on() -> bool:
+            return bool((await client.get("/_exchange/status"))["emitted"] > emitted)
+
+        await until(goes_on)

@@ -142,6 +142,7 @@ class Listener:
     def __init__(self) -> None:
         self.pending: list[bytes] = []
         self.delayed: list[bytes] = []
+        self.muted: str | None = None
 
     def flush(self) -> None:
         self.pending.clear()
