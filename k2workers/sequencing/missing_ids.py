@@ -56,7 +56,7 @@ class Question(msgspec.Struct, frozen=True):
 class _Part:
     """Missing ids that are alike. ``turn`` orders parts by when they were asked for last; 0 is never."""
 
-    __slots__ = ("denied_ns", "due_ns", "first", "last", "looks", "since_ns", "turn")
+    __slots__ = ("denied_ns", "due_ns", "exists", "first", "last", "looks", "since_ns", "turn")
 
     def __init__(self, first: int, last: int, since_ns: int) -> None:
         self.first, self.last = first, last
@@ -69,11 +69,14 @@ class _Part:
         self.due_ns = 0
         """When a doubted part is looked for again."""
         self.turn = 0
+        self.exists = False
+        """Whether it is proven that the ids exist: then they are not doubted, however often they are denied."""
 
     def cut(self, first: int, last: int) -> _Part:
         """The same for some of its ids."""
         part = _Part(first, last, self.since_ns)
         part.denied_ns, part.looks, part.due_ns, part.turn = self.denied_ns, self.looks, self.due_ns, self.turn
+        part.exists = self.exists
         return part
 
     @property
@@ -170,8 +173,8 @@ class MissingIds:
             learned.unavailable.extend(_take(rest, unavailable))
             for ids in _take(rest, exist):
                 parts.append(_Part(*ids, part.since_ns))
-                parts[-1].turn = part.turn
-            for ids in _take(rest, covered):
+                parts[-1].turn, parts[-1].exists = part.turn, True
+            for ids in () if part.exists else _take(rest, covered):
                 denied = part.cut(*ids)
                 news = news or not part.doubted
                 if self._deny(denied, now_ns):

@@ -90,6 +90,17 @@ def test_holes_around_the_one_whose_turn_it_is_are_asked_for_with_it_if_they_fit
     assert asked(ids, 0) == Question(1, 9, held=False, doubted=False)
 
 
+def test_ids_that_are_proven_to_exist_are_never_doubted_again() -> None:
+    ids = missing((1, 4))
+    ids.learn(1, 4, Findings(covered=(1, 4)), 0)
+    assert not ids.learn(1, 4, Findings(covered=(1, 4), exist=[(2, 3)]), 100).news
+    assert list(ids.doubted) == [(1, 1), (4, 4)]
+    for now_ns in (100, 200, 800):
+        assert (2, 3) not in ids.learn(2, 3, Findings(covered=(1, 4)), now_ns).void
+    assert list(ids.doubted) == [(1, 1), (4, 4)]
+    assert ids.learn(1, 4, Findings(void=[(2, 3)]), 900).void == [(2, 3)], "unless something proves the opposite"
+
+
 def test_what_events_wait_for_goes_first() -> None:
     ids = missing((1, 5_000), (9_000, 9_001))
     assert asked(ids, 0, held_from=9_000) == Question(9_000, 9_001, held=True, doubted=False)

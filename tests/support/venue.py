@@ -58,18 +58,18 @@ class Flow:
 
     def __init__(self, symbol: str, first_id: int) -> None:
         self.symbol = symbol
-        self.trade_id = first_id
+        self.trade_id = self.agg_id = first_id
         self.update_id = 10 * first_id
         self.trades: list[dict[str, Any]] = []
         self.aggs: list[dict[str, Any]] = []
 
     def step(self, us: int) -> list[tuple[str, dict[str, Any]]]:
         """One trade, its aggregate, a new top of the book and the diff that says so; times in µs."""
-        self.trade_id += 1
+        self.trade_id, self.agg_id = self.trade_id + 1, self.agg_id + 1
         number, price, quantity = self.trade_id, f"{100 + self.trade_id % 7}.00000000", "1.00000000"
         first, self.update_id = self.update_id + 1, self.update_id + 3
         self.trades.append({"id": number, "price": price, "qty": quantity, "time": us, "isBuyerMaker": True})
-        self.aggs.append({"a": number, "p": price, "q": quantity, "f": number, "l": number, "T": us, "m": True})
+        self.aggs.append({"a": self.agg_id, "p": price, "q": quantity, "f": number, "l": number, "T": us, "m": True})
         del self.trades[:-HISTORY], self.aggs[:-HISTORY]
         common = {"E": us, "s": self.symbol}
         amount = f"{1 + self.update_id % 5}.00000000"
@@ -79,6 +79,11 @@ class Flow:
             ("bookTicker", {"u": self.update_id, "s": self.symbol, "b": "99.00000000", "B": amount, "a": "101.00000000", "A": "2.00000000"}),
             ("depth@100ms", {"e": "depthUpdate", **common, "U": first, "u": self.update_id, "b": [["99.00000000", amount]], "a": []}),
         ]  # fmt: skip
+
+    def skip(self, trades: int = 0, aggregates: int = 0) -> None:
+        """The next so many ids never exist."""
+        self.trade_id += trades
+        self.agg_id += aggregates
 
     def book(self) -> dict[str, Any]:
         """The book as it stands."""
@@ -336,6 +341,9 @@ class Venue:
         if key is None:
             return Answer(404, {"code": 0, "msg": "Not here."})
         rows = flow.aggs if path == "aggTrades" else flow.trades
+        times = {"startTime": 0, "endTime": 2**63} | {key: int(value) for key, value in query.items() if "Time" in key}
+        if path == "aggTrades":
+            rows = [entry for entry in rows if times["startTime"] <= entry["T"] <= times["endTime"]]
         if "fromId" in query:
             rows = [entry for entry in rows if entry[key] >= int(query["fromId"])][:limit]
         time_key = "T" if path == "aggTrades" else "time"

@@ -60,6 +60,15 @@ class Endpoints:
             return False
         return known.sure_ns is not None or (known.status == NOT_FOUND and now_ns - known.since_ns < SURE_AFTER_NS)
 
+    def in_doubt(self, path: str, now_ns: int) -> bool:
+        """Whether it was refused, and only the answer of another endpoint can tell whether that means our address."""
+        known = self._refused.get(path)
+        return (
+            known is not None
+            and known.status in NOT_FOR_US
+            and not (known.others_answered or self._forgotten(known, now_ns))
+        )
+
     @staticmethod
     def _forgotten(known: _Refused, now_ns: int) -> bool:
         return now_ns - known.since_ns >= REMEMBER_NS

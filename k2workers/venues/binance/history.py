@@ -85,7 +85,8 @@ class BinanceHistory(RestClient):
         if only_memory and not memory:
             gone = all(self.endpoints.missing(path, now_ns) for path in ("trades", "historicalTrades"))
             return Fetched([], None, unavailable=[(first_id, last_id)] if gone else [])
-        if only_memory or (memory and attempt == 0 and not doubted and last_id - first_id < PAGE // 2):
+        first = attempt == 0 and not doubted and last_id - first_id < PAGE // 2
+        if only_memory or (memory and (first or self.endpoints.in_doubt("historicalTrades", now_ns))):
             rows = await self.trades(topic.symbol, PAGE)
             from_id = None  # whatever is newest
         else:

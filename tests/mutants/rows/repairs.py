@@ -5,83 +5,125 @@ from __future__ import annotations
 from tests.mutants.mutant import within
 
 backfill_planner = within("sequencing/backfill_planner.py")
+missing_ids = within("sequencing/missing_ids.py")
+history = within("venues/binance/history.py")
 repairs = within("feed/repairs.py")
 book_lane = within("sequencing/book_lane.py")
 backfiller = within("feed/backfiller.py")
 intake = within("feed/intake.py")
 
 ROWS = (
-    backfill_planner(
+    missing_ids(
         "a second reply at once makes an id void",
-        "if need.doubtful and now_ns - need.doubtful_since_ns >= self.policy.confirm_ns:",
-        "if need.doubtful:",
-        "test_an_id_is_void_only_when_a_second_reply_says_the_same_later",
+        "        elif now_ns < part.due_ns:\n            return False\n",
+        "",
+        "test_a_look_that_comes_too_soon_does_not_count",
+    ),
+    missing_ids(
+        "the second denial is believed",
+        "if part.looks == len(self._patience_ns):",
+        "if part.looks == 1:",
+        "test_a_look_that_comes_too_soon_does_not_count",
+        "sequencing/test_backfill_planner.py::test_a_jump_of_millions_of_ids_that_never_existed_costs_one_look_each_time",
+    ),
+    missing_ids(
+        "ids that are proven to exist become void when they are denied often enough",
+        "for ids in () if part.exists else _take(rest, covered):",
+        "for ids in _take(rest, covered):",
+        "test_ids_that_are_proven_to_exist_are_never_doubted_again",
+    ),
+    missing_ids(
+        "a reply speaks for ids that it does not reach",
+        "rest = IdRanges([(max(part.first, first_id), min(part.last, last_id))])",
+        "rest = IdRanges([(part.first, part.last)])",
+        "test_the_parts_are_always_the_ids_that_are_wanted_and_not_settled",
+    ),
+    missing_ids(
+        "a large hole is asked for until it is filled, and newer small ones wait",
+        "chosen = min(pool, key=lambda part: (part.turn, part.first))",
+        "chosen = min(pool, key=lambda part: part.first)",
+        "sequencing/test_backfill_planner.py::test_small_holes_do_not_wait_behind_a_large_one_of_the_same_topic",
+        "sequencing/test_backfill_planner.py::test_a_hole_that_nothing_can_be_said_of_keeps_no_other_from_its_turn",
+    ),
+    missing_ids(
+        "what events wait for waits behind older holes",
+        "pool = held or ready",
+        "pool = ready",
+        "test_what_events_wait_for_goes_first",
+        "sequencing/test_backfill_planner.py::test_what_events_wait_for_is_asked_for_before_a_large_hole_that_was_announced",
     ),
     backfill_planner(
         "a hole is asked for without end",
-        "if need.ranges and now_ns - need.foremost_ns > self.policy.give_up_ns:",
-        "if False:",
+        "for ids in need.missing.give_up(now_ns - self.policy.give_up_ns):",
+        "for ids in ():",
         "test_what_cannot_be_had_is_given_up_in_the_end_and_keeps_no_newer_hole_from_its_turn",
-    ),
-    backfill_planner(
-        "a reply speaks for ids that it does not reach",
-        "first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)",
-        "first, last = request.first_id, request.last_id",
-        "test_a_reply_that_ends_before_an_id_says_nothing_about_it",
-    ),
-    backfill_planner(
-        "events that a reply held beyond the request are void",
-        "first, last = max(covered[0], request.first_id), min(covered[1], request.last_id)",
-        "first, last = covered",
-        "TestLaggingDatabase",
+        "test_many_hopeless_gaps_cost_a_few_requests_an_hour_and_are_all_given_up_once",
     ),
     backfill_planner(
         "a new hole waits until an old one is asked for again",
-        "need.due_ns = min(need.due_ns, now_ns)",
-        "pass",
+        "if new or came or urgency",
+        "if came or urgency",
         "test_a_new_hole_is_asked_for_at_once_however_long_an_older_one_waits",
     ),
     backfill_planner(
         "a topic whose request failed is never asked for again",
-        "        need.asking = False\n        if not need.wanted:\n            del self._needs[request.topic_index]  # nothing",
-        "        if not need.wanted:\n            del self._needs[request.topic_index]  # nothing",
+        "        need.asking = False\n        if request.probe:\n            need.probe_attempt",
+        "        if request.probe:\n            need.probe_attempt",
         "test_progress_asks_on_at_once_and_failure_backs_off",
     ),
     backfill_planner(
+        "after an outage everything waits as long as the outage was",
+        "self._service_answers(now_ns)",
+        "pass",
+        "test_what_failed_with_all_others_is_asked_for_again_soon_after_the_venue_answers_again",
+    ),
+    backfill_planner(
+        "a request that was withdrawn stays under way",
+        "        if need is not None:\n            need.asking = False\n",
+        "        if need is not None:\n",
+        "test_a_request_that_was_withdrawn_has_its_turn_again",
+    ),
+    backfill_planner(
         "what a probe does not find is void",
-        "if request.probe or not need.wanted:",
-        "if not need.wanted:",
+        "        if request.probe:\n            need.probe = None\n        elif request.snapshot:",
+        "        if request.probe:\n            need.probe = None\n        if request.snapshot:",
         "test_the_answer_to_a_probe_says_nothing_of_a_hole_that_was_found_meanwhile",
     ),
     backfill_planner(
         "a probe is asked for without end",
-        "        if request.probe:\n            need.probe = None",
-        "        if False:\n            need.probe = None",
+        "        if request.probe:\n            need.probe = None\n        elif",
+        "        if request.probe:\n            pass\n        elif",
         "test_a_probe_asks_once_and_makes_nothing_void",
     ),
     backfill_planner(
         "what a line brought while it was asked for waits for ever",
-        "        if not need.wanted:\n            del self._needs[request.topic_index]  # the lines",
-        "        if False:\n            del self._needs[request.topic_index]  # the lines",
+        "        if not need.asking and not need.wanted:\n            del self._needs[topic_index]",
+        "        pass",
         "test_what_a_line_brought_while_it_was_asked_for_is_wanted_no_longer_when_the_reply_comes",
     ),
     backfill_planner(
         "what replies said of old ids makes new ones void",
-        "need.ranges, need.probe, need.attempt, need.doubtful = (), None, 0, IdRanges()",
-        "need.ranges, need.probe, need.attempt = (), None, 0",
+        "need.missing.clear()",
+        "pass",
         "test_what_was_lacking_of_old_ids_is_forgotten_when_they_begin_anew",
+    ),
+    history(
+        "aggregates whose ids do not follow each other prove a void",
+        "        if last is not None and row.a != last_a + 1:\n            last = None\n",
+        "",
+        "test_trades_between_aggregates_that_follow_each_other_never_existed",
+    ),
+    history(
+        "aggregates whose trades do not follow each other prove a void",
+        "row.a > last.a + 1 and row.f == last.l + 1",
+        "row.a > last.a + 1",
+        "test_aggregates_between_trades_that_follow_each_other_never_existed",
     ),
     repairs(
         "a probe ends when ids begin anew",
         "self._probes[topic_index] = at_ns, first_new_id - 1",
         "self._probes.pop(topic_index, None)",
         "test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_new_ids_on",
-    ),
-    backfill_planner(
-        "what events wait for waits behind older holes",
-        "return _page(held or self.ranges, self.page)",
-        "return _page(self.ranges, self.page)",
-        "test_what_events_wait_for_is_asked_for_before_a_large_hole_that_was_announced",
     ),
     repairs(
         "no probe of a topic's tail after an outage",
@@ -92,8 +134,8 @@ ROWS = (
     ),
     repairs(
         "REST is asked while nobody takes what it brings",
-        "request = None if self._intake.refused else self.planner.next(now_ns)",
-        "request = self.planner.next(now_ns)",
+        "request = None if self._intake.refused else self.planner.next(now_ns, before)",
+        "request = self.planner.next(now_ns, before)",
         "test_nothing_is_asked_for_while_nobody_would_take_it",
     ),
     repairs(
@@ -104,13 +146,13 @@ ROWS = (
     ),
     repairs(
         "giving up is told to nobody",
-        "self._intake.give_up(topic_index, [ids], NOT_TO_BE_HAD)",
+        "self._intake.give_up(topic_index, [ids], cause)",
         "pass",
         "test_what_cannot_be_had_is_given_up_and_subscribers_are_told",
     ),
     repairs(
         "a request that failed stays under way",
-        "        self._note_book(request, requested=False)\n        self.planner.failed(request, now_ns)",
+        "        self._note_book(request, requested=False)\n        self.planner.failed(request, now_ns, retryable=retryable)",
         "        self._note_book(request, requested=False)",
         "test_an_announced_gap_is_asked_for_until_it_is_filled",
     ),
@@ -124,9 +166,9 @@ ROWS = (
         "requests without permission are not asked again",
         (
             '            self._failed(request, "no_permission", "no permission to spend weight came in time")\n'
-            "            return"
+            "            return True"
         ),
-        "            return",
+        "            return True",
         "test_without_a_grant_nothing_is_asked_of_the_venue",
     ),
     backfiller(
@@ -204,8 +246,8 @@ ROWS = (
     ),
     repairs(
         "a book that was ever broken comes before open gaps for ever",
-        "Urgency.BROKEN_BOOK if lane.broken else Urgency.FIRST_BOOK",
-        "Urgency.BROKEN_BOOK if lane.gaps else Urgency.FIRST_BOOK",
+        "if lane.broken:",
+        "if lane.gaps:",
         "test_a_book_that_was_broken_and_is_whole_again_is_published_anew_without_hurry",
     ),
     book_lane(

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from k2workers.continuity import Repair
-from k2workers.errors import AddressRefused, VenueError
+from k2workers.errors import AddressRefused, EndpointMissing, VenueError, VenueRefused
 from k2workers.events import AggTrade, Kline, Trade
 from k2workers.venues.binance import BinanceSpot
-from k2workers.venues.binance.history import BACKFILLS, BinanceHistory
+from k2workers.venues.binance.endpoints import SURE_AFTER_NS
+from k2workers.venues.binance.history import BACKFILLS, BinanceHistory, trades_within, void_aggregates
+from k2workers.venues.binance.rest import AggTradeRow
 from k2workers.venues.binance.streams import KINDS, StreamKind
 from k2workers.venues.venue import Topic
 from tests.simulator.support import Client, collect, running
@@ -170,3 +172,148 @@ async def test_an_odd_level_rejects_its_book_which_would_be_wrong_without_it() -
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_repair_that_is_promised_can_be_asked_for(kind: StreamKind) -> None:
     assert (kind.event_type in BACKFILLS) == (kind.continuity.repair in {Repair.IDS, Repair.TIME})
+
+
+def aggregate(number: int, first: int, last: int) -> AggTradeRow:
+    return AggTradeRow(number, "1", "1", first, last, 1, True)
+
+
+def test_trades_between_aggregates_that_follow_each_other_never_existed() -> None:
+    rows = [
+        aggregate(1, 10, 12),
+        aggregate(2, 16, 16),
+        aggregate(3, 17, 18),
+        aggregate(5, 30, 30),
+        aggregate(6, 32, 33),
+    ]
+    assert trades_within(rows) == ([(13, 15), (31, 31)], [(10, 12), (16, 16), (17, 18), (30, 30), (32, 33)])
+    assert trades_within([rows[0], None, rows[1]]) == ([], [(10, 12), (16, 16)])
+    invalidated = aggregate(2, -1, -1)
+    assert trades_within([aggregate(1, 10, 12), invalidated, aggregate(3, 15, 15)])[0] == [(13, 14)]
+    assert trades_within([]) == ([], [])
+
+
+def test_aggregates_between_trades_that_follow_each_other_never_existed() -> None:
+    rows = [aggregate(1, 10, 12), aggregate(2, 13, 13), aggregate(9, 14, 15), aggregate(12, 17, 17)]
+    assert void_aggregates(rows) == [(3, 8)]
+    assert void_aggregates([rows[1], None, rows[2]]) == []
+    assert void_aggregates([aggregate(1, 10, 12), aggregate(2, -1, -1), aggregate(3, 13, 13)]) == [(2, 2)]
+
+
+async def test_a_look_at_doubted_trades_finds_proof_in_the_aggregates() -> None:
+    with Venue(["BTCUSDT"], every_s=1000) as venue:
+        flow = venue.flows["BTCUSDT"]
+        for us in (1, 2):
+            flow.step(us)
+        flow.skip(trades=5)
+        flow.step(3)
+        first = flow.trade_id - 5
+        async with BinanceHistory(venue.rest_url) as rest:
+            plain = await rest.fetch(topic("trade"), first, first + 4, 1)
+            assert (plain.events, plain.covered, plain.void) == ([], (first, first + 5), [])
+            looked = await rest.fetch(topic("trade"), first, first + 4, 1, doubted=True)
+            assert looked.void == [(first, first + 4)]
+            assert rest.weight(topic("trade"), doubted=True) == rest.weight(topic("trade")) + 4
+            # Nothing is known of what lies behind the newest.
+            assert (await rest.fetch(topic("trade"), flow.trade_id + 1, flow.trade_id + 5, 1, doubted=True)).void == []
+            assert len(venue.asked("aggTrades")) == 1
+
+
+def lacks(venue: Venue, *paths: str, status: int = 404) -> None:
+    venue.on_rest = lambda path, _query: Answer(status, {"code": 0, "msg": "Not here."}) if path in paths else None
+
+
+async def twice(rest: BinanceHistory, kind: str, path: str) -> None:
+    """The host says two times that it lacks this endpoint, some time apart."""
+    with pytest.raises(VenueRefused):
+        await rest.fetch(topic(kind), 1_001, 2_500, 1)
+    rest.endpoints._refused[path].since_ns -= SURE_AFTER_NS
+
+
+async def test_a_host_without_historical_trades_is_asked_for_its_memory() -> None:
+    with Venue(["BTCUSDT"], every_s=1000) as venue:
+        flow = venue.flows["BTCUSDT"]
+        for us in range(1, 1_501):
+            flow.step(us)
+        newest = flow.trade_id
+        lacks(venue, "historicalTrades")
+        async with BinanceHistory(venue.rest_url) as rest:
+            await twice(rest, "trade", "historicalTrades")
+            with pytest.raises(VenueRefused):
+                await rest.fetch(topic("trade"), 1_001, 2_500, 1)
+            reply = await rest.fetch(topic("trade"), 1_001, newest, 1)
+            assert [event.first_id for event in reply.events] == list(range(newest - 999, newest + 1))
+            assert reply.unavailable == [(1_001, newest - 1_000)]
+            assert (await rest.fetch(topic("trade"), newest, newest, 1)).unavailable == []
+            lacks(venue, "historicalTrades", "trades")
+            with pytest.raises(VenueRefused):
+                await rest.fetch(topic("trade"), 1_001, newest, 1)
+            assert (await rest.fetch(topic("trade"), 1_001, newest, 1)).unavailable == []
+            rest.endpoints._refused["trades"].since_ns -= SURE_AFTER_NS
+            with pytest.raises(VenueRefused):
+                await rest.fetch(topic("trade"), 1_001, newest, 1)
+            assert (await rest.fetch(topic("trade"), 1_001, newest, 1)).unavailable == [(1_001, newest)]
+        assert len(venue.asked("historicalTrades")) == 2
+
+
+async def test_right_after_it_was_not_found_the_memory_is_asked_and_nothing_given_up() -> None:
+    with Venue(["BTCUSDT"], every_s=1000) as venue:
+        venue.flows["BTCUSDT"].step(1)
+        lacks(venue, "historicalTrades")
+        async with BinanceHistory(venue.rest_url) as rest:
+            with pytest.raises(VenueRefused):
+                await rest.fetch(topic("trade"), 500, 1_001, 1)
+            reply = await rest.fetch(topic("trade"), 500, 1_001, 2)
+            assert ([event.first_id for event in reply.events], reply.unavailable) == ([1_001], [])
+
+
+@pytest.mark.parametrize(("kind", "path"), [("agg_trade", "aggTrades"), ("kline_1m", "klines")])
+async def test_what_a_host_has_no_endpoint_for_is_not_asked_for(kind: str, path: str) -> None:
+    with Venue(["BTCUSDT"], every_s=1000) as venue:
+        lacks(venue, path, "depth")
+        async with BinanceHistory(venue.rest_url) as rest:
+            await twice(rest, kind, path)
+            with pytest.raises(VenueRefused):
+                await rest.fetch(topic(kind), 1, 2, 1)
+            assert (await rest.fetch(topic(kind), 1, 2, 1)).unavailable == [(1, 2)]
+            with pytest.raises(VenueRefused):
+                await rest.book(topic("depth"), deep=False)
+            with pytest.raises(EndpointMissing):
+                await rest.book(topic("depth"), deep=False)
+        assert len(venue.asked(path)) == 2
+        assert len(venue.asked("depth")) == 1
+
+
+async def test_after_a_refusal_of_one_endpoint_another_one_shows_whether_it_means_our_address() -> None:
+    with Venue(["BTCUSDT"], every_s=1000) as venue:
+        venue.flows["BTCUSDT"].step(1)
+        lacks(venue, "historicalTrades", status=403)
+        async with BinanceHistory(venue.rest_url) as rest:
+            for attempt in (1, 3):
+                with pytest.raises(AddressRefused):
+                    await rest.fetch(topic("trade"), 1, 1_001, attempt)
+                reply = await rest.fetch(topic("trade"), 1, 1_001, attempt + 1)
+                assert [event.first_id for event in reply.events] == [1_001]
+                rest.endpoints._refused["historicalTrades"].since_ns -= SURE_AFTER_NS
+            assert reply.unavailable == [(1, 1_000)]
+
+
+async def test_bars_that_rest_does_not_have_between_two_times_are_denied_all_at_once() -> None:
+    with Venue(["BTCUSDT"]) as venue:
+        venue.on_rest = lambda path, _query: Answer(200, []) if path == "klines" else None
+        async with BinanceHistory(venue.rest_url) as rest:
+            reply = await rest.fetch(topic("kline_1m"), 60_000, 1_200_000, 0)
+        assert (reply.events, reply.covered) == ([], (60_000, 1_200_000))
+
+
+async def test_a_shallow_book_is_cheap_and_says_whether_there_is_more() -> None:
+    levels = [[f"{price}", "1"] for price in range(1_000, 0, -1)]
+    with Venue(["BTCUSDT"]) as venue:
+        venue.on_rest = lambda _path, query: Answer(
+            200, {"lastUpdateId": 5, "bids": levels[: int(query["limit"])], "asks": levels[:3]}
+        )
+        async with BinanceHistory(venue.rest_url) as rest:
+            shallow = await rest.book(topic("depth"), deep=False)
+            assert (len(shallow.snapshot.bids), shallow.cut) == (100, True)
+            deep = await rest.book(topic("depth"), deep=True)
+            assert (len(deep.snapshot.bids), deep.cut) == (1_000, False)
