@@ -9,8 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+import structlog
+
 from k2workers import wire
-from k2workers.continuity import Identity, numberings_ahead, renumbered
+from k2workers.continuity import numberings_ahead, renumbered
 from k2workers.errors import StateError
 from k2workers.events import RESET_SCHEMA, TABLE, BookSnapshot, Event, Reset
 from k2workers.feed.dropped_messages import DroppedMessages
@@ -19,6 +21,7 @@ from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import NOT_KNOWN, Holes, PublishedPosition, Reached
+from k2workers.sequencing.doubts import LAG_NS
 from k2workers.sequencing.lane import Lane, Verdict
 from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.monotone_lane import MonotoneLane
@@ -30,6 +33,8 @@ ODD_ELEMENT = "odd_element"
 
 FOREVER_NS = 2**63 - 1
 """Later than any hold ends."""
+
+_log = structlog.get_logger(__name__)
 
 TIMED = frozenset(row.type for row in TABLE if row.timed)
 """Event types that hold both the venue's time and ours."""
@@ -79,6 +84,7 @@ class Intake:
         self._observe_latency = observe_latency
         self._dirty: dict[int, Lane] = {}
         self._holding: set[int] = set()
+        self._lag_passed_ns = 0
 
     @property
     def topics(self) -> Sequence[Topic]:
@@ -98,7 +104,15 @@ class Intake:
         """Announce the holes whose hold time is up (monotonic time)."""
         for topic_index in [s for s in self._holding if self.lanes[s].expire(now_ns)]:
             self._dirty[topic_index] = self.lanes[topic_index]
+        for topic_index in self._holding:
+            if (outlier := self.lanes[topic_index].outlier) is not None:
+                self.lanes[topic_index].outlier = None
+                _log.warning("outlier_dropped", topic=self.topics[topic_index].topic, id=outlier.last_id)
         self._holding = {s for s in self._holding if self.lanes[s].deadline_ns is not None}
+        if now_ns >= self._lag_passed_ns + LAG_NS:
+            self._lag_passed_ns = now_ns
+            for lane in self.lanes:
+                lane.pass_lag()
         self.flush()
 
     def flush(self) -> None:
@@ -113,7 +127,7 @@ class Intake:
             for events in lane.pop_ready():
                 if mixed and type(events[0]) is Reset:
                     numbers[topic_index] = renumbered(numbers[topic_index])
-                    self.begun[lane.topic] = numbers[topic_index], events[-1].last_id
+                    self._note_begun(lane.topic, numbers[topic_index], events)
                 bundle.append(wire.batch_of(lane.topic, events, numbers[topic_index]))
         dirty, self._dirty = self._dirty, {}
         refused = self._push(bundle) is wire.SendOutcome.REFUSED
@@ -124,6 +138,10 @@ class Intake:
         newest = events[-1]
         if type(newest) in TIMED:
             self._observe_latency(newest.received_ns - newest.venue_time_ns)  # type: ignore[attr-defined]
+
+    def _note_begun(self, topic: str, number: int, resets: Sequence[Event]) -> None:
+        self.begun[topic] = number, resets[-1].last_id
+        _log.warning("ids_began_anew", topic=topic, last_old_id=resets[0].first_id, first_new_id=resets[-1].last_id)
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 
@@ -205,12 +223,9 @@ class Intake:
     def begin_anew(self, topic_index: int, first_new_id: int) -> None:
         """The venue's ids of this topic begin anew with this one, lower than those before: the next events are no copies.
 
-        Raises StateError for a topic whose ids are times, or that has none.
+        Lanes find out by themselves; this is for those who know it from elsewhere. Times begin anew where those that were published were wrong.
         """
-        topic, lane = self.topics[topic_index], self.lanes[topic_index]
-        if topic.continuity.identity not in (Identity.NUMBER, Identity.RANGE):
-            raise StateError(f"topic {topic.topic}: its ids cannot begin anew")
-        lane.begin_anew(first_new_id, time.time_ns())
+        self.lanes[topic_index].begin_anew(first_new_id, time.time_ns())
         self._holding.discard(topic_index)
         self._mark_incomplete(topic_index)
         self._flush_ready(topic_index)
@@ -331,6 +346,10 @@ class Intake:
     def gaps_by_kind(self) -> dict[str, int]:
         """Gaps announced so far, by kind."""
         return self._by_kind(lambda lane: lane.gaps)
+
+    def outliers_by_kind(self) -> dict[str, int]:
+        """Events dropped so far because they were glitches, by kind."""
+        return self._by_kind(lambda lane: lane.outliers)
 
     def _by_kind(self, count: Callable[[Lane], int]) -> dict[str, int]:
         totals: Counter[str] = Counter()

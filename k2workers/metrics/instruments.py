@@ -44,6 +44,9 @@ WORKER = ANY_PROCESS | {
     "k2_binance_reconnects": MetricRow(Counter, "Unplanned losses of the primary", "cause"),
     "k2_events_received": MetricRow(Counter, "Events accepted and pushed", "kind"),
     "k2_duplicates_dropped": MetricRow(Counter, "Copies dropped by the arbiter", "kind"),
+    "k2_outliers_dropped": MetricRow(
+        Counter, "Events dropped because their ids or times were far from those before and after them", "kind"
+    ),
     "k2_gaps": MetricRow(Counter, "Holes announced", "kind"),
     "k2_missing_ids": MetricRow(Counter, "Ids announced as missing"),
     "k2_streams_silent": MetricRow(Gauge, "Streams that are silent for much longer than they used to be"),

@@ -6,10 +6,11 @@ come, the newer bar is held back for a bounded time while a backfill asks for it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from k2workers.events import Backfilled, Event, Kline, Void
+from k2workers.events import Backfilled, Event, Kline, Void, learned_ns
 from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
+from k2workers.sequencing.doubts import TIMES, made_later
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -20,11 +21,12 @@ MAX_HELD_BARS = 1_000
 class BarLane(HoldingLane):
     """One kline topic."""
 
-    __slots__ = ("_held", "_newest", "_reached_ns", "_traded")
+    __slots__ = ("_held", "_reached_ns", "_traded")
+
+    REACH = TIMES
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
-        self._newest: Kline | None = None
         self._reached_ns: int | None = None
         """Every bar that opened before this is final, or announced as missing."""
         self._held: dict[int, Kline] = {}
@@ -46,14 +48,49 @@ class BarLane(HoldingLane):
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         assert isinstance(event, Kline)
         reached_ns = self._reached_ns
+        if self._far_ahead(event):
+            return self._judge_ahead(event, self._times(event), now_ns, hold_ns)
         if reached_ns is None or event.open_time_ns == reached_ns:
             return self._continue(event)
         if event.open_time_ns < reached_ns:
-            if event.final and self._still_new(event) and self.fill((event,), now_ns):
+            late = event.final and self._still_new(event) and not made_later(event, self._newest)
+            if late and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
+            if self.last_id is not None and event.open_time_ns < self.last_id:
+                distance = self.last_id - event.next_open_ns
+                return self._judge_behind(event, self._times(event), distance, now_ns, hold_ns)
             self.duplicates += 1
             return Verdict.DUPLICATE
         return self._hold(event, now_ns, hold_ns)
+
+    @staticmethod
+    def _times(bar: Kline) -> Range:
+        """By these the states of bars follow each other."""
+        return bar.venue_time_ns, bar.venue_time_ns
+
+    def _far_ahead(self, bar: Kline) -> bool:
+        """Whether any of its times is, as far as later bars depend on it."""
+        newest_ns = max(bar.next_open_ns if bar.final else bar.open_time_ns, bar.venue_time_ns)
+        return newest_ns - max(self._reached_ns or 0, bar.received_ns) > self.REACH.ahead
+
+    def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
+        if self._reached_ns is not None and events[0].first_id > self._reached_ns:
+            self._announce_far(self._reached_ns, events[0].first_id - 1, learned_ns(events[0]))
+            self._reached_ns = events[0].first_id
+        for event in events:
+            assert isinstance(event, Kline)
+            if event.open_time_ns == self._reached_ns or self._reached_ns is None:
+                self._continue(event)
+            else:
+                self._hold(event, now_ns, hold_ns)
+
+    def _go_on_with(self, first_id: int, run: Sequence[Event], now_ns: int, hold_ns: int) -> None:
+        super()._go_on_with(run[0].first_id, run, now_ns, hold_ns)
+
+    def begin_anew(self, first_new_id: int, at_ns: int) -> None:
+        super().begin_anew(first_new_id, at_ns)
+        self._reached_ns = first_new_id
+        self._traded = None
 
     def wanted(self) -> list[Range]:
         ranges = list(self.open)
@@ -81,8 +118,8 @@ class BarLane(HoldingLane):
     def _continue(self, bar: Kline) -> Verdict:
         """A new state of the newest bar, or the bar that follows it."""
         newest = self._newest
-        same = newest is not None and newest.open_time_ns == bar.open_time_ns
-        if same and newest is not None and not bar.final and bar.venue_time_ns <= newest.venue_time_ns:
+        same = isinstance(newest, Kline) and newest.open_time_ns == bar.open_time_ns
+        if same and isinstance(newest, Kline) and not bar.final and bar.venue_time_ns <= newest.venue_time_ns:
             self.duplicates += 1
             return Verdict.DUPLICATE
         self._accept(bar)

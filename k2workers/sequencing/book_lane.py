@@ -23,6 +23,7 @@ import msgspec
 from k2workers.events import BookSnapshot, DepthUpdate, Event
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.doubts import FAR_IDS
 from k2workers.sequencing.lane import NOT_RECEIVED, Verdict
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.sequencing.ranges import Range
@@ -96,6 +97,10 @@ class BookLane(ChainLane):
     def wanted(self) -> list[Range]:
         return []  # diffs cannot be fetched
 
+    def _announce_far(self, first_id: int, last_id: int, noticed_ns: int) -> None:
+        self._announce()
+        self._announce_gap(first_id, last_id, noticed_ns)  # a book makes it good, however wide it is
+
     def _still_new(self, event: Event) -> bool:
         return False  # a diff that comes late heals nothing: only a whole book does
 
@@ -137,8 +142,8 @@ class BookLane(ChainLane):
             return False
         # The chain is unbroken: what comes next begins right after the last id.
         first_id = self._buffer[0].first_update_id if self._buffer else (self.last_id or 0) + 1
-        if snapshot.last_update_id < first_id - 1:
-            return False
+        if not first_id - 1 <= snapshot.last_update_id <= first_id + FAR_IDS:
+            return False  # or it is a glitch, for which the diffs would never come up
         book = OrderBook()
         book.take(snapshot)
         if not book.whole:

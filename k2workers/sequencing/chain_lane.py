@@ -7,7 +7,7 @@ announced as a ``Gap`` and the topic goes on; what fills the gap later comes as 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from k2workers.events import (
     FIRST_OF,
@@ -21,6 +21,7 @@ from k2workers.events import (
     without_ids_through,
 )
 from k2workers.sequencing.coverage import ChainStep, chain_step, close_ids
+from k2workers.sequencing.doubts import made_later
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -31,27 +32,30 @@ MAX_HELD = 10_000
 class ChainLane(HoldingLane):
     """A topic whose ids form an unbroken chain."""
 
-    __slots__ = ("_held", "_newest")
+    __slots__ = ("_held",)
+
+    CHAINED = True
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self._held: list[Event] = []
-        self._newest: Event | None = None
-        """The newest event of the venue that was accepted in order."""
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         step = chain_step(self.last_id, event.first_id, event.last_id)
         if step is ChainStep.NEXT:
             self._accept(event)
         elif step is ChainStep.OLD:
+            assert self.last_id is not None
             # A slow line may still bring what was announced as missing.
-            if self._still_new(event) and self.fill((event,), now_ns):
+            if self._still_new(event) and not made_later(event, self._newest) and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
-            self.duplicates += 1
-            return Verdict.DUPLICATE
+            distance = self.last_id - event.last_id
+            return self._judge_behind(event, (event.first_id, event.last_id), distance, now_ns, hold_ns)
         elif step is ChainStep.OVERLAPS:
             assert self.last_id is not None
             self._accept(without_ids_through(self.last_id, event))
+        elif self._far_ahead(event):
+            return self._judge_ahead(event, (event.first_id, event.last_id), now_ns, hold_ns)
         else:
             return self._hold(event, now_ns, hold_ns)
         if self._held:
@@ -128,6 +132,15 @@ class ChainLane(HoldingLane):
             self.ready.append(Backfilled(event))
             self.repaired += 1
             self.closed.remove(event.first_id, event.last_id)
+
+    def _far_ahead(self, event: Event) -> bool:
+        return self.last_id is not None and event.first_id - self.last_id > self.REACH.ahead
+
+    def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
+        assert self.last_id is not None
+        self._announce_far(self.last_id + 1, events[0].first_id - 1, learned_ns(events[0]))
+        for event in events:
+            self.offer(event, now_ns, hold_ns)
 
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         """Accept events of the venue that continue the chain up to ``last_id``."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from k2workers.errors import StateError
 from k2workers.events import (
@@ -26,6 +27,7 @@ from k2workers.events import (
     learned_ns,
 )
 from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
+from k2workers.sequencing.doubts import IDS, Behind, Doubts, Judgement, Reach
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_OPEN = 1_000
@@ -36,6 +38,9 @@ TOO_MANY = "too many gaps"
 
 NOT_RECEIVED = "not received"
 """The cause of a gap that is known from the ids alone."""
+
+TOO_FAR = "too many ids to ask for"
+"""The cause of giving up what lies before ids that were far ahead, and that others have agreed with."""
 
 NOT_SENT = "not sent"
 """The cause of a gap whose events a worker had and could not give to the aggregator."""
@@ -55,16 +60,25 @@ class Lane:
     ``open`` are announced ids that may still be filled, ``closed`` those that were told to be void or given up: an event for
     them is still new, but nobody asks for it. Counters are totals: ``passed`` events given out, ``duplicates``
     copies dropped, ``gaps`` and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to
-    have existed.
+    have existed, ``outliers`` events dropped because the topic went on elsewhere; ``outlier`` is the last of them, until the caller clears it.
     """
 
     __slots__ = (
-        "closed", "duplicates", "gaps", "last_id", "missing", "mixed", "open", "passed", "ready", "repaired", "topic",
-        "voids",
+        "_doubts", "_floor", "_newest", "_next_floor", "closed", "duplicates", "gaps", "last_id", "missing", "mixed", "open", "outlier", "outliers",
+        "passed", "ready", "repaired", "topic", "voids",
     )  # fmt: skip
+
+    REACH: ClassVar[Reach] = IDS
+    CHAINED: ClassVar[bool] = False
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
+        self._newest: Event | None = None
+        """The newest event of the venue that was accepted, in this life and numbering."""
+        self._doubts: Doubts | None = None
+        """Only of a topic that has had an event that did not fit."""
+        self._floor: int | None = None
+        self._next_floor: int | None = None
         self.ready: list[Event] = []
         self.mixed = False
         self.last_id: int | None = None
@@ -76,6 +90,8 @@ class Lane:
         self.missing = 0
         self.repaired = 0
         self.voids = 0
+        self.outliers = 0
+        self.outlier: Event | None = None
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         """Take one copy of an event from a line. ``hold_ns`` is how long a hole may wait for its missing ids."""
@@ -87,13 +103,15 @@ class Lane:
         return bool(held)
 
     def expire(self, now_ns: int) -> bool:
-        """Announce the hole whose time is up; tells whether anything became ready."""
-        return False
+        """Announce the hole whose time is up, and drop what proved to be a glitch; tells whether anything became ready."""
+        before = len(self.ready)
+        self._dismiss_glitches()
+        return len(self.ready) > before
 
     @property
     def deadline_ns(self) -> int | None:
         """When ``expire`` must be called; None while nothing is held."""
-        return None
+        return 0 if self._doubts is not None and self._doubts.pending else None
 
     @property
     def newest_id(self) -> int | None:
@@ -125,6 +143,7 @@ class Lane:
             self.ready.append(Reset(last_old_id, first_new_id, at_ns))
             self.mixed = True
         self.last_id = first_new_id - 1
+        self._newest = self._floor = self._next_floor = None
         self.open, self.closed = IdRanges(), IdRanges()
 
     def reopen(self, first_id: int, last_id: int, at_ns: int) -> None:
@@ -179,6 +198,51 @@ class Lane:
         self.mixed = False
         return [list(run) for _, run in itertools.groupby(events, key=type)]
 
+    def pass_lag(self) -> None:
+        """Call it every ``LAG_NS``: what was accepted before the last call but one is nothing that a lagging line may still bring."""
+        self._floor, self._next_floor = self._next_floor, self.last_id
+
+    def _judge_behind(self, event: Event, ids: Range, distance: int, now_ns: int, hold_ns: int) -> Verdict:
+        """An event that is ``distance`` behind the topic, and fills nothing."""
+        doubts = self._doubts = self._doubts or Doubts(self.REACH, chained=self.CHAINED)
+        judgement = doubts.behind(event, ids, Behind(distance, self._floor), self._newest, now_ns)
+        if judgement is Judgement.COPY:
+            self.duplicates += 1
+            return Verdict.DUPLICATE
+        if judgement is Judgement.DOUBTED:
+            return Verdict.HELD
+        self._go_on_with(*doubts.pop_run(), now_ns, hold_ns)
+        return Verdict.ACCEPTED
+
+    def _go_on_with(self, first_id: int, run: Sequence[Event], now_ns: int, hold_ns: int) -> None:
+        """The ids have begun anew with this run."""
+        self.begin_anew(first_id, learned_ns(run[-1]))
+        for event in run:
+            self.offer(event, now_ns, hold_ns)
+
+    def _judge_ahead(self, event: Event, ids: Range, now_ns: int, hold_ns: int) -> Verdict:
+        """An event far ahead of the topic."""
+        doubts = self._doubts = self._doubts or Doubts(self.REACH, chained=self.CHAINED)
+        agreed = doubts.ahead(event, ids, self._newest)
+        self._dismiss_glitches()
+        if not agreed:
+            return Verdict.HELD
+        self._go_far(agreed, now_ns, hold_ns)
+        return Verdict.ACCEPTED
+
+    def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
+        """These events, which agree, are the topic's next ones, however far ahead."""
+        raise StateError(f"{type(self).__name__} does not judge events")
+
+    def _dismiss_glitches(self) -> None:
+        if self._doubts is not None:
+            for event in self._doubts.dismissed(self._newest):
+                self._drop_glitch(event)
+
+    def _drop_glitch(self, event: Event) -> None:
+        self.outliers += 1
+        self.outlier = event
+
     def _announce_gap(self, first_id: int, last_id: int, noticed_ns: int, cause: str = NOT_RECEIVED) -> None:
         self.ready.append(Gap(first_id, last_id, cause, noticed_ns))
         self.mixed = True
@@ -208,7 +272,7 @@ class HoldingLane(Lane):
 
     @property
     def deadline_ns(self) -> int | None:
-        return self._deadline_ns
+        return super().deadline_ns if self._deadline_ns is None else self._deadline_ns
 
     def take_back(self, events: Iterable[Event]) -> None:
         of_one_numbering: list[Event] = []
@@ -246,10 +310,23 @@ class HoldingLane(Lane):
                 self.mixed = True
 
     def expire(self, now_ns: int) -> bool:
-        if self._deadline_ns is None or now_ns < self._deadline_ns:
-            return False
+        before = len(self.ready)
+        if self._deadline_ns is not None and now_ns >= self._deadline_ns:
+            self._announce()
+        self._dismiss_glitches()
+        return len(self.ready) > before
+
+    def _drop_glitch(self, event: Event) -> None:
+        # What looked like a new life may have been late.
+        last_state = not isinstance(event, Kline) or event.final
+        if not (last_state and self._still_new(event) and self.fill((event,), 0)):
+            super()._drop_glitch(event)
+
+    def _announce_far(self, first_id: int, last_id: int, noticed_ns: int) -> None:
+        """Announce ids of which there are too many to ask for."""
         self._announce()
-        return True
+        self._announce_gap(first_id, last_id, noticed_ns)
+        self.give_up(first_id, last_id, TOO_FAR, noticed_ns)
 
     def _announce(self) -> None:
         """Publish every hole among the held events as a Gap, and the events after it."""

@@ -8,7 +8,7 @@ from k2workers.sequencing.bar_lane import BarLane
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.lane import Lane
-from k2workers.sequencing.monotone_lane import MonotoneLane
+from k2workers.sequencing.monotone_lane import MonotoneLane, TimeLane
 
 
 def lane_of(topic: str, continuity: Continuity) -> Lane:
@@ -19,6 +19,8 @@ def lane_of(topic: str, continuity: Continuity) -> Lane:
         return BookLane(topic)
     if continuity.link is Link.NEXT_BAR and continuity.repair is Repair.TIME:
         return BarLane(topic)
-    if continuity.link is Link.NONE and continuity.identity in (Identity.NUMBER, Identity.RANGE, Identity.TIME):
+    if continuity.link is Link.NONE and continuity.identity is Identity.TIME:
+        return TimeLane(topic)
+    if continuity.link is Link.NONE and continuity.identity in (Identity.NUMBER, Identity.RANGE):
         return MonotoneLane(topic)
     raise StateError(f"topic {topic}: no lane serves {continuity}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Sequence
 
-from k2workers.events import LAST_OF, Event
+from k2workers.events import LAST_OF, Event, learned_ns
+from k2workers.sequencing.doubts import TIMES
 from k2workers.sequencing.lane import Lane, Verdict
 
 
@@ -15,19 +17,48 @@ class MonotoneLane(Lane):
     __slots__ = ()
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
-        if self.last_id is not None and event.last_id <= self.last_id:
-            self.duplicates += 1
-            return Verdict.DUPLICATE
-        self.last_id = event.last_id
-        self.ready.append(event)
+        last_id = event.last_id
+        if self.last_id is not None and last_id <= self.last_id:
+            return self._judge_behind(event, (event.first_id, last_id), self.last_id - last_id, now_ns, hold_ns)
+        if self._far_ahead(event):
+            return self._judge_ahead(event, (event.first_id, last_id), now_ns, hold_ns)
+        self._accept(event)
         return Verdict.ACCEPTED
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
         ids = list(map(LAST_OF[type(events[0])], events))
-        if (self.last_id is None or ids[0] > self.last_id) and all(
-            map(operator.lt, ids, itertools.islice(ids, 1, None))
+        last_id = self.last_id
+        if (
+            last_id is not None
+            and last_id < ids[0]
+            and ids[-1] - last_id <= self.REACH.ahead
+            and all(map(operator.lt, ids, itertools.islice(ids, 1, None)))
         ):
             self.ready += events
             self.last_id = ids[-1]
+            self._newest = events[-1]
             return False
         return super().offer_run(events, now_ns, hold_ns)
+
+    def _accept(self, event: Event) -> None:
+        self.ready.append(event)
+        self.last_id = event.last_id
+        self._newest = event
+
+    def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
+        for event in events:
+            self._accept(event)
+
+    def _far_ahead(self, event: Event) -> bool:
+        return self.last_id is not None and event.last_id - self.last_id > self.REACH.ahead
+
+
+class TimeLane(MonotoneLane):
+    """The same where ids are times: our clock, too, tells which of them are far ahead."""
+
+    __slots__ = ()
+
+    REACH = TIMES
+
+    def _far_ahead(self, event: Event) -> bool:
+        return event.last_id - max(self.last_id or 0, learned_ns(event)) > self.REACH.ahead

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from k2workers import wire
 from k2workers.continuity import renumbered
 from k2workers.errors import StateError
-from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Reset, Trade, Void
+from k2workers.events import (
+    ROW_OF,
+    Backfilled,
+    BookSnapshot,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Gap,
+    Kline,
+    Reset,
+    Trade,
+    Void,
+)
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.book_lane import BookLane
@@ -20,6 +32,7 @@ from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import SendOutcome
+from tests.support.samples import sample
 
 HOLD_NS = 1_000
 A, B = "binance.trade.AUSDT", "binance.trade.BUSDT"
@@ -265,7 +278,7 @@ def test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of
     assert topic.sequencer.positions()[A] == PublishedPosition(3, [(1, 2)], renumbered(CHAIN.number))
 
 
-def test_latest_values_and_books_begin_anew_too_but_not_bars() -> None:
+def test_latest_values_books_and_bars_begin_anew_too() -> None:
     tickers = Refusing("book_ticker")
     tickers.offer(BookTicker(900, "", "", "", "", 0))
     tickers.outcome = SendOutcome.REFUSED
@@ -279,8 +292,14 @@ def test_latest_values_and_books_begin_anew_too_but_not_bars() -> None:
     book.offer(DepthUpdate(1, 4, [], [], 0, 0))
     assert isinstance(book.lane, BookLane)
     assert (book.lane.awaits_fetch, book.intake.incomplete) == (True, {0})
-    with pytest.raises(StateError, match=r"kline_1m\.AUSDT: its ids cannot begin anew"):
-        Refusing("kline_1m").intake.begin_anew(0, 1)
+    bars = Refusing("kline_1m")
+    wrong, right = (sample(ROW_OF[Kline], number) for number in (9, 3))
+    bars.offer(wrong)
+    bars.outcome = SendOutcome.REFUSED
+    bars.intake.begin_anew(0, right.first_id)
+    reset, bar = bars.offer(right)
+    assert isinstance(reset, Reset)
+    assert (reset.last_old_id, reset.first_new_id, bar) == (wrong.first_id, right.first_id, right)
 
 
 def test_ten_thousand_hopeless_gaps_stay_with_nobody() -> None:

@@ -166,11 +166,14 @@ def demo(
     return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args)
 
 
-def feed(venue: Venue, *args: str, shards: int = 2, **environment: str) -> Program:
-    """The feed against a bendable venue, on free ports, with every symbol unless told."""
+def feed(
+    venue: Venue, *args: str, shards: int = 2, publish: int | None = None, replay: int | None = None, **environment: str
+) -> Program:
+    """The feed against a bendable venue, on free ports unless some are given, with every symbol unless told."""
     addresses = [
         "--http-port", "0",
-        "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--publish-endpoint", f"tcp://127.0.0.1:{publish or free_port()}",
+        "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
         "--books-endpoint", f"tcp://127.0.0.1:{free_port()}",
         "--binance-websocket-url", venue.ws_url, "--binance-rest-url", venue.rest_url,
     ]  # fmt: skip

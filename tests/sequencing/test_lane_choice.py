@@ -28,7 +28,7 @@ from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.sequencer import BETWEEN_WORKERS, Sequencer
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.reassembly import Reassembly
-from k2workers.venues.binance.streams import BOOK, KINDS, UNPROVEN, StreamKind
+from k2workers.venues.binance.streams import BOOK, KINDS, StreamKind
 from tests.support.samples import sample
 
 T = "binance.kind.X"
@@ -212,7 +212,7 @@ def test_what_is_told_about_a_topic_is_told_once_and_records_as_often_as_they_co
 
 @each_kind
 def test_the_same_type_of_events_proves_nothing_on_a_market_that_says_so(kind: StreamKind) -> None:
-    pipeline = Pipeline(UNPROVEN)
+    pipeline = Pipeline(Continuity(identity=kind.continuity.identity))
     before, lost, after = events_of(kind, 1, 2, 3)
     pipeline.receive(before)
     pipeline.deliver()

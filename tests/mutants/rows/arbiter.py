@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import within
 
 lane = within("sequencing/lane.py")
+doubts = within("sequencing/doubts.py")
 chain_lane = within("sequencing/chain_lane.py")
 book_lane = within("sequencing/book_lane.py")
 bar_lane = within("sequencing/bar_lane.py")
@@ -12,6 +13,36 @@ coverage = within("sequencing/coverage.py")
 sequencer = within("sequencing/sequencer.py")
 
 ROWS = (
+    doubts(
+        "one event behind is a new life of the ids",
+        "AGREE = 2",
+        "AGREE = 1",
+        "test_one_event_behind_is_a_glitch_once_the_topic_goes_on",
+    ),
+    doubts(
+        "late copies are a new life of the ids",
+        "later = made is not None and made > after_ns",
+        "later = made is not None",
+        "test_copies_are_never_a_new_life_however_many_come_after_the_other_line_has_ended",
+    ),
+    doubts(
+        "a run goes on whatever the topic accepts meanwhile",
+        "if self._below is not newest or not self._run or first < self._first:",
+        "if not self._run or first < self._first:",
+        "test_a_line_with_other_ids_beside_one_that_goes_on_changes_nothing",
+    ),
+    lane(
+        "glitches are kept",
+        "for event in self._doubts.dismissed(self._newest):",
+        "for event in ():",
+        "sequencing/test_doubts.py::test_one_event_far_ahead_is_a_glitch_and_the_topic_goes_on",
+    ),
+    chain_lane(
+        "what is far ahead is taken at once",
+        "elif self._far_ahead(event):",
+        "elif False:",
+        "sequencing/test_doubts.py::test_one_event_far_ahead_is_a_glitch_and_the_topic_goes_on",
+    ),
     lane(
         "a lane that resumes forgets open gaps",
         "self.open = IdRanges(published.open)",

@@ -1,0 +1,232 @@
+"""Owns what an event is that does not fit its topic's position: a copy, a glitch, or the truth about where the ids are now. Pure.
+
+Behind the position, an event is a copy only of something that we had: a run of events that follow each other, while nothing ahead of the
+position comes, is a new life of the ids if the venue made it after our newest event, or, where no time tells, if no lagging line
+can be the reason. Far ahead of it, one event alone is a glitch; with the next one that continues it, it is the truth.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from k2workers.events import TABLE, Event, learned_ns
+from k2workers.sequencing.ranges import Range
+
+FAR_IDS = 100_000_000
+"""An event so far ahead of its topic is in doubt until the next one agrees: 25 times the widest hole that anybody has reported (3.96 million),
+and what the busiest book makes in a day. Real ids that far ahead cost the delay of one event."""
+
+FAR_NS = 600_000_000_000
+"""The same for ids that are times, counted from our clock too: no clock that a feed runs with is wrong by that much."""
+
+LAG_NS = 60_000_000_000
+"""No line is so far behind the others."""
+
+CLOCKS_APART_NS = 60_000_000_000
+"""The venue's clock and ours differ by less."""
+
+STAMPS_APART_NS = 1_000_000_000
+"""Two lines may give one event times that differ by less."""
+
+AGREE = 2
+"""So many events that follow each other are a run: one alone may be a glitch."""
+
+LONG_RUN = 20
+LONG_RUN_NS = 2_000_000_000
+"""Where no time tells copies from a new life, a run takes at least as long, and is longer unless it is where no lagging line can be."""
+
+PACE_NS = 1_000_000_000
+"""For so long the pace of a run is measured; the fastest counts, for a late line stands still at times."""
+
+MAX_RUN = 10_000
+"""Events kept of one run; of a longer one, the first of them are missing later."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """Distances between ids: further ``ahead`` is in doubt; further ``behind``, no lagging line explains it."""
+
+    ahead: int
+    behind: int
+
+
+IDS = Reach(FAR_IDS, FAR_IDS)
+TIMES = Reach(FAR_NS, LAG_NS)
+
+
+def _time_field(fields: tuple[str, ...], first: str) -> str:
+    """The time of the thing itself, which no line stamps anew, rather than that of the message."""
+    return next((name for name in ("trade_time_ns", "venue_time_ns") if name in fields and name != first), "")
+
+
+_MADE: dict[type[Event], Callable[[Event], int]] = {
+    row.type: operator.attrgetter(field)
+    for row in TABLE
+    if row.timed and (field := _time_field(row.type.__struct_fields__, row.first))
+}
+
+
+def made_ns(event: Event) -> int | None:
+    """When the venue made the event, if it tells and can be believed. Where times are the ids they prove nothing about ids."""
+    read = _MADE.get(type(event))
+    if read is None:
+        return None
+    time_ns = read(event)
+    return time_ns if time_ns - learned_ns(event) <= FAR_NS else None
+
+
+def made_later(event: Event, newest: Event | None) -> bool:
+    """Whether the venue made it surely after our newest event: then it is no copy of what came before that one."""
+    made, known = made_ns(event), None if newest is None else made_ns(newest)
+    return made is not None and known is not None and made > known + STAMPS_APART_NS
+
+
+class Behind(NamedTuple):
+    """How far an event is behind its topic, and where the topic stood when even a line that lags had brought it; None if nobody knows."""
+
+    distance: int
+    floor: int | None
+
+
+class Judgement(enum.Enum):
+    """What an event behind its topic's position is."""
+
+    COPY = "copy"
+    """Of what we had, as far as is known."""
+    DOUBTED = "doubted"
+    """Surely no copy, but alone."""
+    ANEW = "anew"
+    """With it the run is the truth."""
+
+
+class Doubts:
+    """The events of one topic that do not fit its position. ``newest`` is always the newest accepted event of this life, if there is one:
+    it is known by its object, so that any accepted event ends a run.
+    """
+
+    __slots__ = ("_above", "_ahead", "_ahead_last", "_alone", "_before_ns", "_below", "_chained", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns")  # fmt: skip
+
+    def __init__(self, reach: Reach, *, chained: bool) -> None:
+        self._reach = reach
+        self._chained = chained
+        self._ahead: Event | None = None
+        """Far ahead of the topic."""
+        self._ahead_last = 0
+        self._above: Event | None = None
+        """The newest event when it came."""
+        self._run: list[Event] = []
+        self._first = self._last = 0
+        """Where the run began, and how far it has come."""
+        self._alone: Event | None = None
+        """The one event of the run, if it is surely no copy."""
+        self._below: Event | None = None
+        """The newest event when the run began."""
+        self._since_ns = self._before_ns = 0
+        """When the run began, and a time of the venue before which the topic's position was made, if nothing better is known."""
+        self._pace = self._paced_ns = self._paced_from = 0
+        """The most ids that the run went on by in ``PACE_NS``; since when and from which id that is measured."""
+        self._glitches: list[Event] = []
+
+    @property
+    def pending(self) -> bool:
+        """Whether an event is held that was told to be no copy."""
+        return self._ahead is not None or self._alone is not None
+
+    @property
+    def alone(self) -> Event | None:
+        """An event behind the topic that is surely no copy; what else the venue has tells whether it is a glitch."""
+        return self._alone
+
+    def ahead(self, event: Event, ids: Range, newest: Event | None) -> tuple[Event, ...]:
+        """Take an event that is far ahead. Returns the events that are the truth, once two agree."""
+        first, last = ids
+        known = self._ahead if self._above is newest else None
+        if known is not None and first <= self._ahead_last <= last:
+            return ()  # a copy of the one
+        if known is not None and 0 < first - self._ahead_last <= self._reach.ahead:
+            self._ahead = None
+            return known, event
+        self._dismiss_ahead()
+        self._ahead, self._ahead_last, self._above = event, last, newest
+        return ()
+
+    def behind(self, event: Event, ids: Range, place: Behind, newest: Event | None, now_ns: int) -> Judgement:
+        """Take an event that is behind and fills nothing. After ``ANEW`` the run is to be taken with ``pop_run``."""
+        made = made_ns(event)
+        newest_ns = None if newest is None else made_ns(newest)
+        if made is not None and newest_ns is not None and made < newest_ns:
+            return Judgement.COPY
+        if not self._extend(event, *ids, newest, now_ns):
+            return Judgement.COPY
+        after_ns = self._before_ns if newest_ns is None else newest_ns + STAMPS_APART_NS
+        later = made is not None and made > after_ns
+        if len(self._run) >= AGREE:
+            untold = made is None or newest_ns is None
+            return Judgement.ANEW if later or (untold and self._outlasts_lag(place, now_ns)) else Judgement.COPY
+        self._alone = event if later else None
+        return Judgement.DOUBTED if later else Judgement.COPY
+
+    def pop_run(self) -> tuple[int, list[Event]]:
+        """The first id of the run, and its events; in a very long one the first of them are missing."""
+        run, self._run, self._alone = self._run, [], None
+        return self._first, run
+
+    def dismissed(self, newest: Event | None) -> list[Event]:
+        """Those that were held and that the topic has left behind: they were glitches."""
+        if self._above is not newest:
+            self._dismiss_ahead()
+        if self._below is not newest:
+            self._dismiss_run()
+        glitches, self._glitches = self._glitches, []
+        return glitches
+
+    def _extend(self, event: Event, first: int, last: int, newest: Event | None, now_ns: int) -> bool:
+        """Make the event part of the run, or the first of a new one; False if it is a copy of one in the run."""
+        if self._below is not newest or not self._run or first < self._first:
+            follows = False
+        elif first <= self._last:
+            return False
+        else:
+            follows = len(self._run) >= AGREE or first == self._last + 1 or not self._chained
+        if not follows:
+            self._dismiss_run()
+            if self._below is not newest or not self._before_ns:
+                self._before_ns = learned_ns(event) + CLOCKS_APART_NS
+            self._below, self._first, self._since_ns = newest, first, now_ns
+            self._pace, self._paced_ns, self._paced_from = 1, now_ns, first
+        elif now_ns - self._paced_ns > PACE_NS:
+            self._paced_ns, self._paced_from = now_ns, self._last
+        self._run.append(event)
+        self._last = last
+        self._pace = max(self._pace, last - self._paced_from)
+        if len(self._run) > MAX_RUN:
+            del self._run[: MAX_RUN // 2]
+        return True
+
+    def _outlasts_lag(self, place: Behind, now_ns: int) -> bool:
+        """Whether no line can be so late that the run is what was published before."""
+        elapsed_ns = now_ns - self._since_ns
+        if elapsed_ns < LONG_RUN_NS:
+            return False
+        if place.distance > self._reach.behind or (place.floor is not None and self._last < place.floor):
+            return True
+        if len(self._run) < LONG_RUN:
+            return False
+        # A young topic: how long the run needs, at its pace, to come up to the position.
+        far = place.floor is None and place.distance > self._pace * LAG_NS // PACE_NS
+        return far or elapsed_ns > LAG_NS
+
+    def _dismiss_ahead(self) -> None:
+        if self._ahead is not None:
+            self._glitches.append(self._ahead)
+            self._ahead = None
+
+    def _dismiss_run(self) -> None:
+        if self._alone is not None:
+            self._glitches.append(self._alone)
+            self._alone = None
+        self._run = []

@@ -1,0 +1,461 @@
+"""What does not fit its topic's position: copies, glitches and new lives of the ids, for every kind of lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k2workers.events import (
+    AggTrade,
+    BlockTrade,
+    BookSnapshot,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    MiniTicker,
+    Reset,
+    Trade,
+)
+from k2workers.sequencing.bar_lane import BarLane
+from k2workers.sequencing.book_lane import BookLane
+from k2workers.sequencing.chain_lane import ChainLane
+from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.doubts import FAR_IDS, LONG_RUN, LONG_RUN_NS, MAX_RUN
+from k2workers.sequencing.lane import TOO_FAR, Lane, Verdict
+from k2workers.sequencing.monotone_lane import MonotoneLane, TimeLane
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+YEAR = 365 * 86_400 * SECOND
+HOLD = SECOND
+WALL = 1_800_000_000 * SECOND
+"""When all this happens, by the venue's clock and ours."""
+
+
+def trade(number: int, at_s: float) -> Trade:
+    at_ns = WALL + int(at_s * SECOND)
+    return Trade(number, "1", "1", True, at_ns, at_ns, at_ns)
+
+
+def aggregate(number: int, at_s: float) -> AggTrade:
+    at_ns = WALL + int(at_s * SECOND)
+    return AggTrade(number, number, number, "1", "1", True, at_ns, at_ns, at_ns)
+
+
+def block(number: int, at_s: float) -> BlockTrade:
+    at_ns = WALL + int(at_s * SECOND)
+    return BlockTrade(number, "1", "1", True, at_ns, at_ns, at_ns)
+
+
+def diff(number: int, at_s: float) -> DepthUpdate:
+    at_ns = WALL + int(at_s * SECOND)
+    return DepthUpdate(number, number, [("1", "1")], [], at_ns, at_ns)
+
+
+def top(number: int, at_s: float) -> BookTicker:
+    return BookTicker(number, "1", "1", "2", "1", WALL + int(at_s * SECOND))
+
+
+def ticker(venue_s: float, at_s: float) -> MiniTicker:
+    return MiniTicker("1", "1", "1", "1", "1", "1", WALL + int(venue_s * SECOND), WALL + int(at_s * SECOND))
+
+
+def bar(minute: int, at_s: float, *, final: bool = False) -> Kline:
+    opens, at_ns = WALL + minute * MINUTE, WALL + int(at_s * SECOND)
+    return Kline(opens, opens + MINUTE - 1_000, "", "", "", "", "", "", "", "", 0, 0, 0, final, at_ns, at_ns)
+
+
+def offer(lane: Lane, *events: Event) -> list[Event]:
+    """Each at the time at which it was received; what the lane gives out."""
+    given: list[Event] = []
+    for event in events:
+        now_ns = event.received_ns - WALL  # type: ignore[attr-defined]
+        lane.offer_run([event], now_ns, HOLD)
+        lane.expire(now_ns)
+        given += [each for run in lane.pop_ready() for each in run]
+    return given
+
+
+Make = Callable[[int, float], Event]
+NUMBERED: dict[str, tuple[Callable[[str], Lane], Make]] = {
+    "trade": (ChainLane, trade),
+    "agg_trade": (ChainLane, aggregate),
+    "depth": (BookLane, diff),
+    "block_trade": (MonotoneLane, block),
+    "book_ticker": (MonotoneLane, top),
+}
+
+numbered = pytest.mark.parametrize(("make_lane", "make"), NUMBERED.values(), ids=NUMBERED)
+
+
+# ── backwards ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@numbered
+def test_ids_that_begin_anew_are_told_and_none_of_the_new_ones_is_lost(
+    make_lane: Callable[[str], Lane], make: Make
+) -> None:
+    lane = make_lane("t")
+    old = [make(900_000 + number, number / 10) for number in range(5)]
+    new = [make(number, 10 + number / 10) for number in range(1, 101)]
+    given = offer(lane, *old, *new)
+    reset = given[5]
+    assert given[:5] == old
+    assert isinstance(reset, Reset)
+    assert (reset.last_old_id, reset.first_new_id) == (900_004, 1)
+    assert given[6:] == new
+    assert lane.outliers == 0
+
+
+def test_by_its_time_a_quiet_topic_s_second_event_is_enough_and_the_first_is_held() -> None:
+    lane = ChainLane("t")
+    assert offer(lane, trade(50, 0), trade(3, 600)) == [trade(50, 0)]
+    assert lane.deadline_ns == 0
+    reset = Reset(50, 3, trade(4, 1200).received_ns)
+    assert offer(lane, trade(4, 1200)) == [reset, trade(3, 600), trade(4, 1200)]
+    assert lane.deadline_ns is None
+
+
+def test_what_came_at_once_after_the_old_ids_is_part_of_the_new_life() -> None:
+    lane = ChainLane("t")
+    new = [trade(number, 0.3 * number) for number in range(1, 9)]
+    given = offer(lane, trade(50, 0), *new)
+    assert [event for event in given if isinstance(event, Trade)] == [trade(50, 0), *new]
+
+
+def test_one_event_behind_is_a_glitch_once_the_topic_goes_on() -> None:
+    lane = ChainLane("t")
+    given = offer(lane, trade(50, 0), trade(3, 5), trade(51, 6), trade(52, 7))
+    assert given == [trade(50, 0), trade(51, 6), trade(52, 7)]
+    assert (lane.outliers, lane.outlier, lane.duplicates) == (1, trade(3, 5), 0)
+
+
+def test_two_events_behind_that_do_not_follow_each_other_are_no_run() -> None:
+    lane = ChainLane("t")
+    assert offer(lane, trade(50, 0), trade(3, 5), trade(9, 6), trade(2, 7), trade(7, 8)) == [trade(50, 0)]
+    assert offer(lane, trade(51, 9)) == [trade(51, 9)]
+    assert lane.outliers == 4
+
+
+def test_a_run_may_have_holes_once_two_agree_and_what_two_lines_bring_of_it_counts_once() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(50, 0), 0, HOLD)
+    for event in (trade(1, 0.1), trade(2, 0.2), trade(1, 0.1), trade(4, 0.4), trade(2, 0.2), trade(5, 2)):
+        lane.offer(event, 0, HOLD)
+    assert lane.wanted() == [(3, 3)]
+    assert offer(lane, trade(3, 2)) == [
+        trade(50, 0), Reset(50, 1, trade(5, 2).received_ns), *[trade(n, at_s) for n, at_s in ((1, 0.1), (2, 0.2), (3, 2), (4, 0.4), (5, 2))],
+    ]  # fmt: skip
+
+
+def test_a_late_event_fills_its_gap_but_one_of_a_new_life_does_not() -> None:
+    lane = ChainLane("t")
+    offer(lane, trade(1, 0), trade(5, 0), trade(6, 2))
+    assert [type(event).__name__ for event in offer(lane, trade(2, 0))] == ["Backfilled"]
+    assert offer(lane, trade(3, 9)) == []
+    assert [type(event).__name__ for event in offer(lane, trade(4, 10))] == ["Reset", "Trade", "Trade"]
+
+
+def test_what_was_held_as_a_new_life_and_was_only_late_fills_its_gap() -> None:
+    lane = ChainLane("t")
+    offer(lane, trade(1, 0), trade(5, 0), trade(6, 2), trade(3, 9))
+    assert [type(event).__name__ for event in offer(lane, trade(7, 10))] == ["Trade", "Backfilled"]
+    assert (lane.outliers, list(lane.open)) == (0, [(2, 2), (4, 4)])
+
+
+def test_copies_are_never_a_new_life_however_many_come_after_the_other_line_has_ended() -> None:
+    for make_lane, make in NUMBERED.values():
+        lane = make_lane("t")
+        had = [make(number, number / 100) for number in range(1, 2_000)]
+        offer(lane, *had)
+        for late_s, event in enumerate(had):  # the line is 20 s late, and then as fast as ever
+            assert lane.offer(event, (20 * SECOND) + late_s * SECOND // 100, HOLD) is Verdict.DUPLICATE
+        assert (lane.last_id, lane.ready, lane.duplicates) == (1_999, [], 1_999)
+
+
+@numbered
+def test_a_line_with_other_ids_beside_one_that_goes_on_changes_nothing(
+    make_lane: Callable[[str], Lane], make: Make
+) -> None:
+    lane = make_lane("t")
+    true = [make(10**9 + number, 3 * number) for number in range(30)]
+    pairs = [(event, make(number, 3 * number + 1.5)) for number, event in enumerate(true)]
+    assert offer(lane, *[event for pair in pairs for event in pair]) == true
+
+
+def test_without_times_a_run_must_be_longer_than_any_lag_explains() -> None:
+    lane = MonotoneLane("t")
+    offer(lane, top(100_000, 0))
+    for number in range(LONG_RUN - 1):
+        assert lane.offer(top(number, 0), number * LONG_RUN_NS, HOLD) is Verdict.DUPLICATE
+    assert lane.offer(top(LONG_RUN, 0), LONG_RUN * LONG_RUN_NS, HOLD) is Verdict.ACCEPTED
+    fast = MonotoneLane("t")
+    offer(fast, top(100_000, 0))
+    for number in range(LONG_RUN * 10):
+        assert fast.offer(top(number, 0), LONG_RUN_NS - 1, HOLD) is Verdict.DUPLICATE
+
+
+def test_without_times_a_run_near_the_position_is_a_new_life_when_no_line_lags_so_long() -> None:
+    lane = MonotoneLane("t")
+    offer(lane, top(130, 0))
+    verdicts = [lane.offer(top(number, 0), number * SECOND // 2, HOLD) for number in range(1, 200)]
+    assert verdicts.index(Verdict.ACCEPTED) == 121
+    assert lane.last_id == 199
+
+
+def test_without_times_two_events_below_where_the_topic_stood_a_minute_ago_are_a_new_life() -> None:
+    for below, verdict in ((98, Verdict.ACCEPTED), (99, Verdict.DUPLICATE)):
+        lane = MonotoneLane("t")
+        offer(lane, top(100, 0))
+        lane.pass_lag()
+        offer(lane, top(1_000_000, 1))
+        lane.pass_lag()
+        lane.offer(top(below, 2), 2 * SECOND, HOLD)
+        assert lane.offer(top(below + 1, 2), 4 * SECOND - 1, HOLD) is Verdict.DUPLICATE
+        lane.offer(top(below - 1, 2), 2 * SECOND, HOLD)
+        assert lane.offer(top(below + 1, 2), 4 * SECOND, HOLD) is verdict
+        # Where it is known that a late line may bring them, the pace of the run proves nothing.
+        near = [lane.offer(top(200 + n, 2), (10 + n) * SECOND, HOLD) for n in range(50)]
+        assert (set(near) == {Verdict.DUPLICATE}) is (verdict is Verdict.DUPLICATE)
+
+
+@pytest.mark.parametrize("wrong_s", [0.0, YEAR / SECOND])
+def test_a_first_event_far_above_the_truth_is_no_yardstick(wrong_s: float) -> None:
+    for make_lane, make in NUMBERED.values():
+        lane = make_lane("t")
+        offer(lane, msgspec.structs.replace(make(10**12, wrong_s), received_ns=WALL))
+        true = [make(number, number / 10) for number in range(1, 31)]
+        assert [event for event in offer(lane, *true) if isinstance(event, type(true[0]))] == true
+
+
+@numbered
+def test_after_a_restart_at_a_position_that_is_dead_the_new_ids_go_on(
+    make_lane: Callable[[str], Lane], make: Make
+) -> None:
+    lane = make_lane("t")
+    lane.resume(PublishedPosition(900_000, []))
+    new = [make(number, number / 10) for number in range(1, 40)]
+    reset, *given = offer(lane, *new)
+    assert isinstance(reset, Reset)
+    assert (reset.last_old_id, reset.first_new_id, given) == (900_000, 1, new)
+
+
+def test_after_a_restart_a_quiet_topic_s_second_event_is_enough_once_a_minute_has_passed() -> None:
+    lane = ChainLane("t")
+    lane.resume(PublishedPosition(100, []))
+    assert offer(lane, trade(1, 0)) == []
+    assert [event.last_id for event in offer(lane, trade(2, 61))] == [1, 1, 2]
+
+
+def test_of_a_run_without_end_only_the_newest_are_kept_and_the_others_are_missing() -> None:
+    lane = ChainLane("t")
+    lane.resume(PublishedPosition(10 * MAX_RUN, []))
+    for number in range(1, MAX_RUN + 2):
+        lane.offer(trade(number, 0), 0, HOLD)
+    lane.offer(trade(MAX_RUN + 2, 100), 0, HOLD)
+    assert isinstance(lane.ready[0], Reset)
+    assert lane.ready[0].first_new_id == 1
+    assert lane.wanted() == [(1, MAX_RUN // 2)]
+
+
+# ── forwards ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@numbered
+def test_one_event_far_ahead_is_a_glitch_and_the_topic_goes_on(make_lane: Callable[[str], Lane], make: Make) -> None:
+    lane = make_lane("t")
+    true = [make(number, number / 10) for number in range(1, 11)]
+    given = offer(lane, *true[:5], make(10**12, 0.55), make(10**12, 0.56), *true[5:])
+    assert given == true
+    assert (lane.outliers, lane.gaps, lane.deadline_ns) == (1, 0, None)
+
+
+def test_two_that_agree_far_ahead_are_the_truth_and_the_hole_is_told_but_not_asked_for() -> None:
+    lane = ChainLane("t")
+    far = 10**12
+    given = offer(lane, trade(1, 0), trade(far, 1), trade(far + 1, 2))
+    noticed_ns = trade(far, 1).received_ns
+    hole = 2, far - 1
+    assert given == [
+        trade(1, 0), Gap(*hole, "not received", noticed_ns), GivenUp(*hole, TOO_FAR, noticed_ns), trade(far, 1), trade(far + 1, 2),
+    ]  # fmt: skip
+    assert (lane.wanted(), lane.outliers) == ([], 0)
+
+
+def test_one_far_ahead_on_two_lines_is_one() -> None:
+    lane = MonotoneLane("t")
+    assert offer(lane, top(1, 0), top(10**12, 1), top(10**12, 2), top(2, 3)) == [top(1, 0), top(2, 3)]
+    assert lane.outliers == 1
+
+
+def test_two_far_ahead_that_do_not_agree_are_two_glitches() -> None:
+    lane = ChainLane("t")
+    given = offer(lane, trade(1, 0), trade(10**12, 1), trade(10**13, 2), trade(2, 3))
+    assert given == [trade(1, 0), trade(2, 3)]
+    assert lane.outliers == 2
+
+
+def test_a_hole_as_wide_as_those_that_are_known_is_none_of_this() -> None:
+    lane = ChainLane("t")
+    offer(lane, trade(1, 0))
+    assert lane.offer(trade(1 + FAR_IDS, 1), 0, HOLD) is Verdict.HELD
+    assert lane.wanted() == [(2, FAR_IDS)]
+
+
+def test_a_book_goes_on_far_ahead_and_waits_for_the_venue_s() -> None:
+    lane = BookLane("t")
+    given = offer(lane, diff(1, 0), diff(10**12, 1), diff(10**12 + 1, 2))
+    assert given == [
+        diff(1, 0), Gap(2, 10**12 - 1, "not received", diff(1, 1).received_ns), diff(10**12, 1), diff(10**12 + 1, 2),
+    ]  # fmt: skip
+    assert lane.awaits_fetch
+
+
+def test_a_fetched_book_far_ahead_of_the_diffs_is_not_waited_for() -> None:
+    lane = BookLane("t")
+    offer(lane, diff(7, 0))
+    assert not lane.offer_snapshot(BookSnapshot(10**12, [], [], 0))
+    assert lane.awaits_fetch
+    assert lane.offer_snapshot(BookSnapshot(7, [], [], 0))
+
+
+def test_latest_values_follow_far_ahead_with_the_second() -> None:
+    lane = MonotoneLane("t")
+    assert offer(lane, top(1, 0), top(10**12, 1)) == [top(1, 0)]
+    assert offer(lane, top(10**12 + 5, 2)) == [top(10**12, 1), top(10**12 + 5, 2)]
+
+
+# ── times ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_ticker_a_year_ahead_is_a_glitch_also_as_the_first_one() -> None:
+    lane = TimeLane("t")
+    wrong, true = ticker(YEAR / SECOND, 0), [ticker(at_s, at_s) for at_s in (1, 2, 1_000, 9_000)]
+    assert offer(lane, wrong, *true[:2], wrong, *true[2:]) == true
+    assert lane.outliers == 2
+
+
+def test_with_our_own_clock_wrong_by_a_day_tickers_follow_each_other() -> None:
+    lane = TimeLane("t")
+    true = [ticker(86_400 + at_s, at_s) for at_s in (1, 2, 3, 500)]
+    assert offer(lane, *true) == true
+
+
+def test_a_ticker_that_was_wrong_and_published_does_not_silence_those_after_it() -> None:
+    lane = TimeLane("t")
+    wrong, true = ticker(500, 0), [ticker(at_s, at_s) for at_s in (1, 2, 3, 4)]
+    given = offer(lane, wrong, *true)
+    assert given == [wrong, Reset(wrong.venue_time_ns, true[0].venue_time_ns, true[2].received_ns), *true]
+
+
+def test_a_bar_a_year_ahead_is_a_glitch_whichever_of_its_times_is_wrong() -> None:
+    year = YEAR // MINUTE
+    for wrong in (bar(year, 5), bar(0, YEAR / SECOND), bar(0, 5, final=True)):
+        lane = BarLane("t")
+        if wrong.final:
+            late = {"close_time_ns": wrong.close_time_ns + YEAR}
+        elif wrong.venue_time_ns > wrong.open_time_ns + MINUTE:
+            late = {"received_ns": WALL + 5 * SECOND}
+        else:
+            late = {}
+        wrong = msgspec.structs.replace(wrong, **late)
+        true = [bar(0, 1), bar(0, 9), bar(0, 60, final=True), bar(1, 61)]
+        assert offer(lane, wrong, true[0], wrong, *true[1:]) == true
+        assert lane.outliers == 2
+
+
+def test_two_bars_far_ahead_that_agree_are_the_truth() -> None:
+    lane = BarLane("t")
+    day = 1440
+    ahead = [bar(day, 1), bar(day, 2), bar(day, 3), bar(day, 60, final=True), bar(day + 1, 61)]
+    given = offer(lane, bar(0, 0, final=True), *ahead)
+    hole = bar(1, 0).open_time_ns, bar(day, 0).open_time_ns - 1
+    assert given == [
+        bar(0, 0, final=True), Gap(*hole, "not received", WALL + SECOND), GivenUp(*hole, TOO_FAR, WALL + SECOND), *ahead,
+    ]  # fmt: skip
+    assert lane.wanted() == []
+    first = BarLane("t")
+    assert offer(first, bar(day, 1), bar(day + 1, 2), bar(day, 70, final=True)) == [
+        bar(day, 1), bar(day, 70, final=True), bar(day + 1, 2),
+    ]  # fmt: skip
+    same = BarLane("t")
+    finals = bar(day, 1, final=True), bar(day, 2, final=True)
+    assert offer(same, *finals) == [finals[0]]
+
+
+def test_a_wrong_bar_that_was_published_does_not_silence_those_after_it() -> None:
+    lane = BarLane("t")
+    wrong, true = bar(5, 10), [bar(0, 20), bar(0, 30), bar(0, 60, final=True), bar(1, 61)]
+    given = offer(lane, bar(0, 0), wrong, *true)
+    reset = next(event for event in given if isinstance(event, Reset))
+    assert (reset.last_old_id, reset.first_new_id) == (wrong.open_time_ns, true[1].open_time_ns)
+    assert given[given.index(reset) + 1 :] == true[1:]
+    assert lane.newest_trade_id == 0
+
+
+def test_a_bar_s_final_state_that_looked_like_a_new_life_and_was_only_late_fills_its_gap() -> None:
+    lane = BarLane("t")
+    offer(lane, bar(0, 1), bar(2, 121), bar(2, 123))
+    assert [type(event).__name__ for event in offer(lane, bar(0, 125, final=True), bar(2, 126))] == [
+        "Kline",
+        "Backfilled",
+    ]
+    assert offer(lane, bar(1, 128), bar(2, 129)) == [bar(2, 129)]
+    assert lane.outliers == 1
+
+
+def test_late_states_of_old_bars_are_copies() -> None:
+    lane = BarLane("t")
+    offer(lane, bar(0, 60, final=True), bar(1, 65))
+    for late in (bar(0, 30), bar(0, 40), bar(0, 60, final=True)):
+        assert lane.offer(late, 70 * SECOND, HOLD) is Verdict.DUPLICATE
+    resumed = BarLane("t")
+    resumed.resume(PublishedPosition(bar(5, 0).open_time_ns, [], next_id=bar(6, 0).open_time_ns))
+    for second in range(60):
+        assert resumed.offer(bar(4, second), second * SECOND, HOLD) is Verdict.DUPLICATE
+    assert resumed.offer(bar(5, 301), 0, HOLD) is Verdict.DUPLICATE
+
+
+# ── properties ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@numbered
+@settings(max_examples=60)
+@given(data=st.data())
+def test_no_interleaving_of_the_copies_of_two_lines_is_taken_for_a_new_life(
+    make_lane: Callable[[str], Lane], make: Make, data: st.DataObject
+) -> None:
+    count = data.draw(st.integers(10, 120))
+    pace_s = data.draw(st.sampled_from([0.01, 0.1, 0.5]))
+    sent = [make(1_000 + number, number * pace_s) for number in range(count)]
+    lags = [[data.draw(st.floats(0, 50)) for _ in range(3)] for _ in range(2)]
+    arrivals = []
+    for lag in lags:  # each line's lag changes at times, and may even reorder what it brings
+        for place, event in enumerate(sent):
+            arrivals.append((place * pace_s + lag[place * 3 // count], event))
+    lane = make_lane("t")
+    for at_s, event in sorted(arrivals, key=lambda arrival: arrival[0]):
+        lane.offer(event, int(at_s * SECOND), HOLD)
+        lane.expire(int(at_s * SECOND))
+    lane.expire(2**62)
+    assert not any(isinstance(event, Reset) for event in lane.ready)
+    assert lane.outliers == 0
+
+
+@numbered
+@settings(max_examples=60)
+@given(place=st.integers(0, 39), number=st.one_of(st.integers(0, 500), st.integers(10**9, 10**13)))
+def test_no_single_outlier_silences_a_topic(
+    make_lane: Callable[[str], Lane], make: Make, place: int, number: int
+) -> None:
+    lane = make_lane("t")
+    true = [make(1_000 + n, 0.5 * n) for n in range(100)]
+    given = offer(lane, *true[:place], make(number, 0.5 * place), *true[place:])
+    assert [event for event in given if event in true] == true
