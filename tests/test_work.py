@@ -83,13 +83,13 @@ def reads(kind: str, symbol_count: int, a_read: int) -> list[bytes]:
 @pytest.mark.parametrize(
     ("kind", "symbol_count", "a_read", "limit"),
     [
-        ("trade", 1, 640, Work(4.2, 97)),
-        ("trade", 10, 640, Work(4.5, 101)),
-        ("trade", 100, 640, Work(6.8, 142)),
-        ("trade", 500, 640, Work(16.5, 315)),
-        ("trade", 10, 1, Work(51, 778)),
-        ("book_ticker", 10, 640, Work(4.5, 95)),
-        ("depth", 10, 640, Work(7.8, 146)),
+        ("trade", 1, 640, Work(6.2, 114)),
+        ("trade", 10, 640, Work(6.5, 119)),
+        ("trade", 100, 640, Work(8.7, 163)),
+        ("trade", 500, 640, Work(17.7, 352)),
+        ("trade", 10, 1, Work(59, 915)),
+        ("book_ticker", 10, 640, Work(4.5, 109)),
+        ("depth", 10, 640, Work(8.7, 160)),
     ],
 )
 def test_an_event_is_little_work_for_a_worker(kind: str, symbol_count: int, a_read: int, limit: Work) -> None:

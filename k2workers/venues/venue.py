@@ -85,6 +85,8 @@ class Codec(Protocol):
     """Grows when an all-market stream shows a new symbol, or with ``add``; the index of a topic never changes."""
     last_reply: Reply
     malformed_cause: str
+    malformed_kind: str
+    """The kind of stream whose message, or elements, ``decode`` could not read last; empty if that cannot be told, or all was read."""
     odd_elements: int
     """How many elements of the list in the last message that ``decode`` took were left out; ``malformed_cause`` says why."""
 

@@ -57,9 +57,7 @@ def test_the_newest_that_rest_brings_may_lie_behind_a_hole() -> None:
     intake.add(0, [trade(5)], 0)
     assert pushed == []
     assert intake.incomplete == {0}
-    message = (
-        b'{"stream":"busdt@trade","data":{"e":"trade","E":1,"s":"BUSDT","t":2,"p":"1","q":"1","T":1,"m":true,"M":true}}'
-    )
+    message = b'{"stream":"busdt@trade","data":{"e":"trade","E":1700000000000000,"s":"BUSDT","t":2,"p":"1","q":"1","T":1700000000000000,"m":true,"M":true}}'
     intake.on_messages(1, MessageBlock.of([message]), 2)
     assert [(topic, [event.first_id for event in events]) for topic, events in pushed] == [(B, [2])]
     pushed.clear()
@@ -81,7 +79,7 @@ def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed
         on_notice=lambda _: None,
         observe_latency=lambda _: None,
     )
-    row = '{"e":"24hrMiniTicker","E":1,"s":"%s","c":"1","o":"2","h":"3","l":"4","v":"5","q":"6"}'
+    row = '{"e":"24hrMiniTicker","E":1700000000000000,"s":"%s","c":"1","o":"2","h":"3","l":"4","v":"5","q":"6"}'
     elements = [row % "AUSDT", '{"s":"odd"}', "null", row % "BUSDT"]
     message = '{"stream":"!miniTicker@arr","data":[' + ",".join(elements) + "]}"
     intake.on_messages(1, MessageBlock.of([message.encode()]), 2)

@@ -39,6 +39,7 @@ from tests.model.ledger import Finding
 
 SPOT = BinanceSpot()
 HOUR_NS = 3_600_000_000_000
+AT_US = 1_700_000_000_000_000
 BUSY, QUIET = "AUSDT", "BUSDT"
 EVERY_S = {BUSY: 0.2, QUIET: 9.0}
 """How often the venue makes a trade of each symbol."""
@@ -149,7 +150,7 @@ class Market:
             number += 1
             self.made[symbol][number] = asyncio_now_ns()
             name = f"{symbol.lower()}@trade"
-            data = {"e": "trade", "E": 1, "s": symbol, "t": number, "p": "1", "q": "1", "T": 1, "m": True, "M": True}
+            data = {"e": "trade", "E": AT_US, "s": symbol, "t": number, "p": "1.0", "q": "1.0", "T": AT_US, "m": True}
             message = msgspec.json.encode({"stream": name, "data": data})
             if self.dropping:
                 self.dropping -= 1

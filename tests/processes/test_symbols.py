@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import psutil
@@ -160,7 +161,8 @@ def test_one_odd_row_of_the_whole_market_silences_no_symbol() -> None:
     element = {"e": "24hrMiniTicker", "s": "AAAUSDT", "c": "1", "o": "2", "h": "3", "l": "4", "v": "5", "q": "6"}
     with Venue() as venue, feed(venue, "--streams", "mini_ticker_all") as program:
         wait_for("readyz 200", lambda: program.http("/readyz")[0] == 200, PATIENCE_S)
-        rows = [{**element, "E": 1}, None, {**element, "E": None}, {**element, "E": 1, "s": "BBBUSDT"}]
+        at_us = time.time_ns() // 1_000
+        rows = [{**element, "E": at_us}, None, {**element, "E": None}, {**element, "E": at_us, "s": "BBBUSDT"}]
         venue.send(json.dumps({"stream": "!miniTicker@arr", "data": rows}))
         wait_for("the sound rows published", lambda: program.status()["published"] == 2, PATIENCE_S)
         wait_for(

@@ -56,5 +56,5 @@ class BinanceSpot:
         return BinanceListing(base_url, ssl_context)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
-        """A decoder for messages in microseconds, which ``ws_url`` asks for."""
-        return BinanceCodec(specs, time_unit_ns=1_000)
+        """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds."""
+        return BinanceCodec(specs)

@@ -1,23 +1,26 @@
 """Owns the step from Binance's messages to events. Never raises, whatever the bytes; keeps no view of them.
 
 A combined data message is ``{"stream":"<name>","data":{…}}``. Messages that lie together as a JSON array are decoded in one
-call; its elements tell their stream. If one of them is anything else (a reply, a notice, garbage), they are read one by one, and so
-are the elements of a message for the whole market if one of those is odd.
+call, as the venue writes them: in one unit of time, each decimal with its point, each level a pair. If anything else is among them (a
+reply, a notice, garbage, a level with a third element), they are read one by one and take whatever can be understood, and so do the
+elements of a message for the whole market.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import typing
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from k2workers.events import Event
-from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, RefusalDetail, StreamMessage
+from k2workers.venues.binance import values
+from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Levels, RefusalDetail, StreamMessage, fitted
 from k2workers.venues.binance.symbols import LONGEST, fault_of
-from k2workers.venues.elements import ElementReader
+from k2workers.venues.elements import ElementReader, Elements
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
 VENUE_NAME = "binance"
@@ -26,8 +29,18 @@ MAX_TOPICS = 10_000
 """All-market streams open a topic for each symbol they show; past this many, new ones count as malformed."""
 
 _PREFIX = b'{"stream":"'
-_PREFIX_LENGTH = len(_PREFIX)
+_PLAIN_LEVELS = list[tuple[values.PLAIN_DECIMAL, values.PLAIN_DECIMAL]]
 _envelopes = msgspec.json.Decoder(Envelope)
+
+
+class _Message(msgspec.Struct, gc=False):
+    """A data message of any stream, its inside unread."""
+
+    stream: str
+    data: msgspec.Raw
+
+
+_messages = msgspec.json.Decoder(_Message)
 
 
 class _Wrapped(msgspec.Struct, gc=False):
@@ -46,53 +59,63 @@ class _Nothing(_Wrapped, tag_field="stream", tag="", gc=False):
 class _Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
-    __slots__ = ("elements", "message", "spec", "symbol", "topic", "wrapped")
+    __slots__ = ("shape", "spec", "symbol", "topic")
 
-    def __init__(self, spec: StreamSpec, topic: int, message: type[StreamMessage]) -> None:
+    def __init__(self, spec: StreamSpec, topic: int) -> None:
         self.spec = spec
         self.topic = topic
-        self.message = message
-        self.symbol = spec.symbol if "symbol" in message.__struct_fields__ else ""
+        self.shape = MESSAGE_OF[spec.event_type]
+        self.symbol = spec.symbol if "symbol" in self.shape.__struct_fields__ else ""
         """The symbol that every message must name; empty if they name none, or any."""
-        self.elements = ElementReader(message) if topic < 0 else None
-        self.wrapped = msgspec.defstruct(
+
+    def wrapped(self, plain: Mapping[tuple[type[Event], bool], type[StreamMessage]]) -> type[_Wrapped]:
+        """What its messages look like, whose insides are of these shapes."""
+        message = plain[self.spec.event_type, self.topic >= 0]
+        return msgspec.defstruct(  # type: ignore[return-value]
             "Wrapped",
-            [("data", message if topic >= 0 else list[message])],  # type: ignore[valid-type]
+            [("data", message if self.topic >= 0 else list[message])],  # type: ignore[valid-type]
             bases=(_Wrapped,),
             namespace={"stream": self},
             tag_field="stream",
-            tag=spec.name,
+            tag=self.spec.name,
             gc=False,
         )
 
     def events(self, messages: list[typing.Any], received_ns: int, unit_ns: int) -> list[Event]:
-        """The events of its messages. Raises ValueError if one of them is of another symbol."""
+        """The events of its messages. Raises ValueError if one of them is of another symbol, or contradicts itself."""
         if self.symbol:
             symbol = self.symbol
             for message in messages:
                 if message.symbol != symbol:
                     raise ValueError(f"symbol {message.symbol!r} on stream {self.spec.name}")
-        return self.message.events(messages, received_ns, unit_ns)
+        return self.shape.events(messages, received_ns, unit_ns)
 
 
-def _shapes(specs: Iterable[StreamSpec]) -> dict[type[Event], type[StreamMessage]]:
-    """What the messages of each event type look like on these streams.
+def _plain_shapes(specs: Iterable[StreamSpec], unit_ns: int) -> dict[tuple[type[Event], bool], type[StreamMessage]]:
+    """What the messages of each event type look like on these streams, by the type and whether the stream is of one symbol.
 
     All streams of a type share one class, or the interpreter would look up every field of every message anew. Where they name
     their symbols, no other is accepted, and those that come share one string.
     """
-    symbols: dict[type[Event], list[str]] = defaultdict(list)
+    types: dict[typing.Any, typing.Any] = {
+        values.Time: values.time_in(unit_ns), Levels: _PLAIN_LEVELS,
+        values.Decimal: values.PLAIN_DECIMAL, values.Decimal | None: values.PLAIN_DECIMAL | None,
+        values.SignedDecimal: values.PLAIN_SIGNED,
+    }  # fmt: skip
+    symbols: dict[tuple[type[Event], bool], list[str]] = defaultdict(list)
     for spec in specs:
-        symbols[spec.event_type] += [spec.symbol] if spec.symbol else []
-    shapes: dict[type[Event], type[StreamMessage]] = {}
-    for event_type, names in symbols.items():
-        shape = MESSAGE_OF[event_type]
-        if names and "symbol" in shape.__struct_fields__:
-            own = ("symbol", typing.Literal.__getitem__(tuple(names)), msgspec.field(name="s"))
-            kw_only = bool(shape.__struct_defaults__)  # as the shape itself is, or the field would change its place
-            shape = msgspec.defstruct(shape.__name__, [own], bases=(shape,), gc=False, kw_only=kw_only)  # type: ignore[assignment]
-        shapes[event_type] = shape
-    return shapes
+        symbols[spec.event_type, bool(spec.symbol)] += [spec.symbol] if spec.symbol else []
+    return {
+        key: fitted(MESSAGE_OF[key[0]], types | ({"symbol": typing.Literal.__getitem__(tuple(names))} if names else {}))
+        for key, names in symbols.items()
+    }
+
+
+@functools.cache
+def _lenient_reader(shape: type[StreamMessage], unit_ns: int) -> ElementReader[typing.Any]:
+    """Reads lists of messages of this shape whose times are in this unit, and whose levels may have more elements than two."""
+    types = {values.Time: values.time_in(unit_ns), Levels: list[values.LongLevel]}
+    return ElementReader(fitted(shape, types))
 
 
 def _any_of(shapes: Sequence[type]) -> typing.Any:
@@ -101,106 +124,149 @@ def _any_of(shapes: Sequence[type]) -> typing.Any:
 
 
 class BinanceCodec:
-    """Fulfils ``venues.venue.Codec``. ``time_unit_ns``: what one unit of the venue's times is worth."""
+    """Fulfils ``venues.venue.Codec``."""
 
-    def __init__(self, specs: Sequence[StreamSpec], time_unit_ns: int) -> None:
+    def __init__(self, specs: Sequence[StreamSpec]) -> None:
         self.topics: list[Topic] = []
         self.last_reply = Reply(None, ok=True)
         self.malformed_cause = ""
+        self.malformed_kind = ""
         self.odd_elements = 0
-        self._unit_ns = time_unit_ns
+        self._units_ns = [values.UNITS_NS[0]]
+        """The units of time that have been seen, the one that was seen last first; we ask for the first of all."""
         self._topic_of: dict[tuple[str, str], int] = {}
-        self._streams: dict[bytes, _Stream] = {}
-        self._specs: list[StreamSpec] = []
-        self._one: msgspec.json.Decoder[_Wrapped]
-        self._together: msgspec.json.Decoder[list[_Wrapped]]
+        self._streams: dict[str, _Stream] = {}
+        self._kind_of_suffix: dict[str, str] = {}
+        self._decoders: dict[int, msgspec.json.Decoder[list[_Wrapped]]] = {}
+        """By the unit of time."""
         self.add(specs)
 
     def add(self, specs: Sequence[StreamSpec]) -> None:
         """See ``venues.venue.Codec.add``."""
-        self._specs += specs
-        # Anew for all: streams of a type share one shape, which names every symbol that it may carry.
-        shapes = _shapes(spec for spec in self._specs if spec.symbol)
-        for spec in self._specs:
-            topic = self._topic(spec, spec.symbol) if spec.symbol else -1
-            message = shapes[spec.event_type] if spec.symbol else MESSAGE_OF[spec.event_type]
-            self._streams[spec.name.encode()] = _Stream(spec, topic, message)
-        wrapped = _any_of([stream.wrapped for stream in self._streams.values()] or [_Nothing])
-        self._one = msgspec.json.Decoder(wrapped)
-        self._together = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
+        for spec in specs:
+            self._streams[spec.name] = _Stream(spec, self._topic(spec, spec.symbol) if spec.symbol else -1)
+            self._kind_of_suffix[_suffix(spec.name)] = spec.kind
+        self._decoders.clear()  # streams of a type share one shape, which names every symbol that it may carry
+        self._decoder(self._units_ns[0])
+
+    def _decoder(self, unit_ns: int) -> msgspec.json.Decoder[list[_Wrapped]]:
+        found = self._decoders.get(unit_ns)
+        if found is None:
+            plain = _plain_shapes((stream.spec for stream in self._streams.values()), unit_ns)
+            wrapped = _any_of([stream.wrapped(plain) for stream in self._streams.values()] or [_Nothing])
+            found = self._decoders[unit_ns] = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
+        return found
 
     def decode_together(self, messages: memoryview, count: int, received_ns: int) -> dict[int, list[Event]] | None:
         """See ``venues.venue.Codec.decode_together``."""
-        try:
-            decoded = self._together.decode(messages)
-        except (ValueError, RecursionError):
-            return None
+        decoded = self._plain(messages)
         if len(decoded) != count:
             return None
         of_stream = defaultdict[type[_Wrapped], list[typing.Any]](list)
         for message in decoded:
             of_stream[type(message)].append(message.data)
         runs: dict[int, list[Event]] = {}
-        unit_ns = self._unit_ns
+        texts: list[str] = []
+        books: list[typing.Any] = []
+        unit_ns = self._units_ns[0]
         try:
-            for shape, found in of_stream.items():
-                stream = shape.stream
+            for wrapped, found in of_stream.items():
+                stream = wrapped.stream
                 if stream.topic >= 0:
                     runs[stream.topic] = stream.events(found, received_ns, unit_ns)
                 else:
-                    for topic, event in self._all_market(stream, itertools.chain.from_iterable(found), received_ns):
+                    found = list(itertools.chain.from_iterable(found))  # noqa: PLW2901
+                    for topic, event in self._all_market(stream, found, received_ns, unit_ns):
                         runs.setdefault(topic, []).append(event)
+                if stream.shape.leveled:
+                    books += found
+                else:
+                    stream.shape.gather(found, texts)
         except ValueError:
             return None
-        return runs
+        if books and not _have_plain_levels(books, messages):
+            return None
+        return runs if values.have_one_point_each(texts) or values.are_decimals(texts) else None
+
+    def _plain(self, messages: memoryview) -> Sequence[_Wrapped]:
+        """The messages if all are of known streams and written as the venue writes them; then their unit of time is the first known one."""
+        for unit_ns in self._units_ns:
+            try:
+                decoded = self._decoder(unit_ns).decode(messages)
+            except (ValueError, RecursionError):
+                continue
+            self._seen(unit_ns)
+            return decoded
+        return ()
 
     def decode(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """See ``venues.venue.Codec.decode``."""
         self.odd_elements = 0
-        if (
-            message[:_PREFIX_LENGTH] == _PREFIX
-            and message[_PREFIX_LENGTH : message.find(b'"', _PREFIX_LENGTH)] in self._streams
-        ):
-            return self._data(message, received_ns, out)
-        return self._other(message, received_ns, out)
-
-    def _data(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+        self.malformed_kind = ""
         try:
-            decoded = self._one.decode(message)
-            stream = decoded.stream
-            if stream.topic >= 0:
-                out += [(stream.topic, event) for event in stream.events([decoded.data], received_ns, self._unit_ns)]
-            else:
-                out += self._all_market(stream, decoded.data, received_ns)
-        except (ValueError, RecursionError) as error:  # msgspec's and UTF-8 errors are ValueErrors
-            return self._elementwise(message, str(error), received_ns, out)
-        return Outcome.EVENTS
+            found = _messages.decode(message)
+        except (ValueError, RecursionError):  # msgspec's and UTF-8 errors are ValueErrors
+            return self._other(message)
+        stream = self._streams.get(found.stream)
+        return self._other(message) if stream is None else self._data(stream, found.data, received_ns, out)
 
-    def _elementwise(self, message: bytes, cause: str, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
-        """What of a message for the whole market can be read, if it is one."""
+    def _data(self, stream: _Stream, content: msgspec.Raw, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+        """Read a message of this stream, or what of it can be read if it is one for the whole market."""
         try:
-            envelope = _envelopes.decode(message)
-            stream = self._streams[(envelope.stream or "").encode(errors="replace")]
-            if stream.elements is None:
-                return self._malformed(cause)
-            elements = stream.elements.read(envelope.data)
-        except (ValueError, RecursionError, KeyError):
-            return self._malformed(cause)
-        self.odd_elements, self.malformed_cause = elements.odd, elements.cause
+            unit_ns, elements = self._elements(stream, content)
+        except ValueError as error:
+            return self._malformed(str(error), stream.spec.kind)
+        odd, cause = elements.odd, elements.cause
         for element in elements.sound:
             try:
-                out += self._all_market(stream, [element], received_ns)
+                out += self._checked(stream, element, received_ns, unit_ns)
             except ValueError as error:
-                self.odd_elements += 1
-                self.malformed_cause = str(error)
+                odd, cause = odd + 1, str(error)
+        if odd and stream.topic >= 0:
+            return self._malformed(cause, stream.spec.kind)
+        if odd:
+            self.odd_elements, self.malformed_cause, self.malformed_kind = odd, cause, stream.spec.kind
         return Outcome.EVENTS
 
-    def _all_market(self, stream: _Stream, elements: Iterable[typing.Any], received_ns: int) -> list[tuple[int, Event]]:
+    def _elements(self, stream: _Stream, content: msgspec.Raw) -> tuple[int, Elements[typing.Any]]:
+        """The messages in this JSON, and their unit of time: the one that fits most of them. Raises ValueError if there is no list of them."""
+        listed = b"[%b]" % bytes(content) if stream.topic >= 0 else bytes(content)
+        fewest: tuple[int, Elements[typing.Any]] | None = None
+        for unit_ns in dict.fromkeys((*self._units_ns, *values.UNITS_NS)):
+            elements = _lenient_reader(stream.shape, unit_ns).read(listed)
+            if not elements.odd:
+                self._seen(unit_ns)
+                return unit_ns, elements
+            if fewest is None or elements.odd < fewest[1].odd:
+                fewest = unit_ns, elements
+        assert fewest is not None
+        return fewest
+
+    def _checked(self, stream: _Stream, element: typing.Any, received_ns: int, unit_ns: int) -> list[tuple[int, Event]]:
+        """The events of this one message. Raises ValueError if its values cannot be, or are of another symbol."""
+        if stream.shape.leveled:
+            element.bids, element.asks = values.pairs(element.bids), values.pairs(element.asks)
+        texts: list[str] = []
+        stream.shape.gather([element], texts)
+        if not values.are_decimals(texts):
+            raise ValueError(f"{values.odd_decimal(texts)!r} is no decimal")
+        if stream.topic < 0:
+            return self._all_market(stream, [element], received_ns, unit_ns)
+        return [(stream.topic, event) for event in stream.events([element], received_ns, unit_ns)]
+
+    def _seen(self, unit_ns: int) -> None:
+        """Try this unit first from now on."""
+        if unit_ns != self._units_ns[0]:
+            self._units_ns = [unit_ns, *(other for other in self._units_ns if other != unit_ns)]
+
+    def _all_market(
+        self, stream: _Stream, elements: Iterable[typing.Any], received_ns: int, unit_ns: int
+    ) -> list[tuple[int, Event]]:
         """The elements of an all-market stream, each on its symbol's topic."""
         return [
             (self._topic_of_any(stream.spec, element.symbol), event)
             for element in elements
-            for event in stream.message.events([element], received_ns, self._unit_ns)
+            for event in stream.shape.events([element], received_ns, unit_ns)
         ]
 
     def _topic_of_any(self, spec: StreamSpec, symbol: str) -> int:
@@ -218,23 +284,26 @@ class BinanceCodec:
             self.topics.append(Topic(f"{VENUE_NAME}.{spec.kind}.{symbol}", spec.kind, symbol, spec.continuity))
         return position
 
-    def _other(self, message: bytes, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def _other(self, message: bytes) -> Outcome:
+        """What is no data of a stream that was asked for."""
         try:
             envelope = _envelopes.decode(message)
         except (ValueError, RecursionError) as error:
-            return self._malformed(str(error))
+            begin = message[len(_PREFIX) :].partition(b'"')[0] if message.startswith(_PREFIX) else b""
+            return self._malformed(str(error), self._kind_of(begin.decode(errors="replace")))
         if envelope.e == SHUTDOWN_EVENT or envelope.stream == f"!{SHUTDOWN_EVENT}":
             return Outcome.SHUTDOWN_NOTICE
         if envelope.stream is not None:
-            if envelope.stream.encode(errors="replace") in self._streams:
-                return self._data(message, received_ns, out)
-            self.malformed_cause = f"stream {envelope.stream!r} was not asked for"
+            kind = self._kind_of(envelope.stream)
+            if envelope.stream in self._streams:
+                return self._malformed("no data", kind)
+            self._malformed(f"stream {envelope.stream!r} was not asked for", kind)
             return Outcome.UNKNOWN_STREAM
         refusal = envelope.error
         if refusal is None and envelope.code is not None:
             refusal = RefusalDetail(envelope.code, envelope.msg)  # the flat form that the documents print
         if refusal is None and envelope.result is msgspec.UNSET:
-            return self._malformed("neither data, reply nor notice")
+            return self._malformed("neither data, reply nor notice", "")
         request_id = envelope.id if isinstance(envelope.id, int) else None
         if refusal is not None:
             self.last_reply = Reply(request_id, ok=False, code=refusal.code, message=refusal.msg)
@@ -244,6 +313,26 @@ class BinanceCodec:
             self.last_reply = Reply(request_id, ok=True, result=names)
         return Outcome.REPLY
 
-    def _malformed(self, cause: str) -> Outcome:
-        self.malformed_cause = cause
+    def _kind_of(self, stream: str) -> str:
+        """The kind of a stream of this name, whatever its symbol; empty if no such stream was asked for."""
+        return self._kind_of_suffix.get(_suffix(stream), "")
+
+    def _malformed(self, cause: str, kind: str) -> Outcome:
+        self.malformed_cause, self.malformed_kind = cause, kind
         return Outcome.MALFORMED
+
+
+def _suffix(stream: str) -> str:
+    """What follows the symbol in the name of a stream; all of one that names none."""
+    return stream if stream.startswith("!") else stream.partition("@")[2]
+
+
+def _have_plain_levels(books: list[typing.Any], messages: memoryview) -> bool:
+    """Whether all levels of these books, which stand in these messages, are of decimals."""
+    count = sum([len(book.bids) + len(book.asks) for book in books])
+    if values.are_plain_levels(messages, count):
+        return True
+    texts: list[str] = []
+    for book in books:
+        texts += values.texts_of(book.bids) + values.texts_of(book.asks)
+    return values.are_decimals(texts)

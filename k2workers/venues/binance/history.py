@@ -18,6 +18,7 @@ from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
 from k2workers.venues.binance.rest import AggTradeRow, KlineRow, RestClient, TradeRow
 from k2workers.venues.binance.streams import KINDS
+from k2workers.venues.binance.values import nanoseconds
 from k2workers.venues.venue import Fetched, FetchedBook, Topic
 
 PAGE = 1_000
@@ -135,7 +136,9 @@ class BinanceHistory(RestClient):
         )
         received_ns = time.time_ns()
         covered = _covered(
-            [None if row is None else (row.open_time * _US, row.close_time * _US) for row in rows], first_id, first_id
+            [None if row is None else (nanoseconds(row.open_time), nanoseconds(row.close_time)) for row in rows],
+            first_id,
+            first_id,
         )
         if len(rows) < PAGE and None not in rows:
             covered = first_id, last_id  # all bars that opened between these times, even if there is none
@@ -220,18 +223,18 @@ BACKFILLS: dict[type[Event], TypeBackfill] = {
 
 def _trade(row: TradeRow, received_ns: int) -> Event:
     # REST does not say when the stream would have sent it: the venue's time is that of the trade.
-    at_ns = row.time * _US
+    at_ns = nanoseconds(row.time)
     return Trade(row.id, row.price, row.qty, row.isBuyerMaker, at_ns, at_ns, received_ns)
 
 
 def _agg_trade(row: AggTradeRow, received_ns: int) -> Event:
-    at_ns = row.T * _US
+    at_ns = nanoseconds(row.T)
     return AggTrade(row.a, row.f, row.l, row.p, row.q, row.m, at_ns, at_ns, received_ns)
 
 
 def _kline(row: KlineRow, received_ns: int) -> Event:
-    close_ns = row.close_time * _US
+    close_ns = nanoseconds(row.close_time)
     return Kline(
-        row.open_time * _US, close_ns, row.open, row.high, row.low, row.close, row.volume, row.quote_volume,
+        nanoseconds(row.open_time), close_ns, row.open, row.high, row.low, row.close, row.volume, row.quote_volume,
         row.taker_buy_volume, row.taker_buy_quote_volume, -1, -1, row.trade_count, True, close_ns, received_ns,
     )  # fmt: skip

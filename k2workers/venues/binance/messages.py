@@ -3,13 +3,13 @@
 Fields stand in the order in which the venue writes them: the decoder then finds each key where it looks first.
 
 Each shape turns its messages into events: ``events(messages, received_ns, unit_ns)`` with ``unit_ns`` the nanoseconds of one
-unit of its time fields (1,000 on a connection opened with timeUnit=MICROSECOND, else 1,000,000). Many at once, because a
-call for each would cost as much as making the event.
+unit of its time fields, which ``fitted`` bounds to that unit. Many at once, because a call for each would cost as much as making the
+event. Whoever decodes asks ``gather`` for the decimals, and checks them: the decoder only bounds their length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -23,19 +23,19 @@ from k2workers.events import (
     DepthUpdate,
     Event,
     Kline,
-    Level,
     MiniTicker,
     PartialDepth,
     ReferencePrice,
     Ticker,
     Trade,
 )
+from k2workers.venues.binance.values import Decimal, OptionalTime, SignedDecimal, Time, nanoseconds, texts_of
+
+Levels = list[tuple[Decimal, Decimal]]
+"""One side of a book."""
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Venue ids and update ids."""
-
-Time = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000_000)]
-"""Venue time in its unit; the bound keeps the nanoseconds within 64 bits even for microseconds."""
 
 OptionalId = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 """-1 stands for none (a bar without trades, an invalidated aggregate)."""
@@ -49,10 +49,20 @@ class StreamMessage(msgspec.Struct, gc=False):
     """Any stream message; ``made`` is the type of its events."""
 
     made: ClassVar[type[Event]]
+    leveled: ClassVar[bool] = False
+    """Whether its decimals are the levels of a book, ``bids`` and ``asks``."""
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
-        """The events of these messages, in order; a message that the venue marked invalid has none."""
+        """The events of these messages, in order; a message that the venue marked invalid has none.
+
+        Raises ValueError for one that contradicts itself.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        """Append every decimal of these messages, a signed one without its minus."""
         raise NotImplementedError
 
 
@@ -64,8 +74,8 @@ class TradeMessage(StreamMessage, gc=False):
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     trade_id: Id = field(name="t")
-    price: str = field(name="p")
-    quantity: str = field(name="q")
+    price: Decimal = field(name="p")
+    quantity: Decimal = field(name="q")
     trade_time: Time = field(name="T")
     buyer_is_maker: bool = field(name="m")
 
@@ -78,6 +88,13 @@ class TradeMessage(StreamMessage, gc=False):
             )
             for m in messages
         ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        append = texts.append
+        for m in messages:
+            append(m.price)
+            append(m.quantity)
 
 
 class BlockTradeMessage(TradeMessage, gc=False):
@@ -94,8 +111,8 @@ class AggTradeMessage(StreamMessage, gc=False):
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     agg_trade_id: Id = field(name="a")
-    price: str = field(name="p")
-    quantity: str = field(name="q")
+    price: Decimal = field(name="p")
+    quantity: Decimal = field(name="q")
     first_trade_id: OptionalId = field(name="f")
     last_trade_id: OptionalId = field(name="l")
     trade_time: Time = field(name="T")
@@ -103,6 +120,9 @@ class AggTradeMessage(StreamMessage, gc=False):
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        for m in messages:
+            if m.first_trade_id > m.last_trade_id:
+                raise ValueError(f"f {m.first_trade_id} above l {m.last_trade_id}")
         return [
             AggTrade(
                 m.agg_trade_id, m.first_trade_id, m.last_trade_id, m.price, m.quantity, m.buyer_is_maker,
@@ -112,6 +132,13 @@ class AggTradeMessage(StreamMessage, gc=False):
             if m.first_trade_id >= 0
         ]  # fmt: skip
 
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        append = texts.append
+        for m in messages:
+            append(m.price)
+            append(m.quantity)
+
 
 class BookTickerMessage(StreamMessage, gc=False):
     """``<symbol>@bookTicker``: no event type and no time."""
@@ -120,10 +147,10 @@ class BookTickerMessage(StreamMessage, gc=False):
 
     update_id: Id = field(name="u")
     symbol: str = field(name="s")
-    bid_price: str = field(name="b")
-    bid_quantity: str = field(name="B")
-    ask_price: str = field(name="a")
-    ask_quantity: str = field(name="A")
+    bid_price: Decimal = field(name="b")
+    bid_quantity: Decimal = field(name="B")
+    ask_price: Decimal = field(name="a")
+    ask_quantity: Decimal = field(name="A")
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -132,18 +159,24 @@ class BookTickerMessage(StreamMessage, gc=False):
             for m in messages
         ]
 
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity)
+
 
 class DepthMessage(StreamMessage, gc=False):
     """``<symbol>@depth`` and ``@depth@100ms``: absolute quantities, U first and u last update id."""
 
     made = DepthUpdate
+    leveled = True
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     first_update_id: Id = field(name="U")
     last_update_id: Id = field(name="u")
-    bids: list[Level] = field(name="b")
-    asks: list[Level] = field(name="a")
+    bids: Levels = field(name="b")
+    asks: Levels = field(name="a")
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -155,19 +188,30 @@ class DepthMessage(StreamMessage, gc=False):
             for m in messages
         ]
 
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += texts_of(m.bids) + texts_of(m.asks)
+
 
 class PartialDepthMessage(StreamMessage, gc=False):
     """``<symbol>@depth<levels>``: no event type, symbol or time."""
 
     made = PartialDepth
+    leveled = True
 
     last_update_id: Id = field(name="lastUpdateId")
-    bids: list[Level]
-    asks: list[Level]
+    bids: Levels
+    asks: Levels
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [PartialDepth(m.last_update_id, m.bids, m.asks, received_ns) for m in messages]
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += texts_of(m.bids) + texts_of(m.asks)
 
 
 class KlineBar(msgspec.Struct, gc=False):
@@ -177,16 +221,16 @@ class KlineBar(msgspec.Struct, gc=False):
     close_time: Time = field(name="T")
     first_trade_id: OptionalId = field(name="f")
     last_trade_id: OptionalId = field(name="L")
-    open: str = field(name="o")
-    close: str = field(name="c")
-    high: str = field(name="h")
-    low: str = field(name="l")
-    volume: str = field(name="v")
+    open: Decimal = field(name="o")
+    close: Decimal = field(name="c")
+    high: Decimal = field(name="h")
+    low: Decimal = field(name="l")
+    volume: Decimal = field(name="v")
     trade_count: Id = field(name="n")
     final: bool = field(name="x")
-    quote_volume: str = field(name="q")
-    taker_buy_volume: str = field(name="V")
-    taker_buy_quote_volume: str = field(name="Q")
+    quote_volume: Decimal = field(name="q")
+    taker_buy_volume: Decimal = field(name="V")
+    taker_buy_quote_volume: Decimal = field(name="Q")
 
 
 class KlineMessage(StreamMessage, gc=False):
@@ -200,6 +244,9 @@ class KlineMessage(StreamMessage, gc=False):
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        for m in messages:
+            if m.bar.open_time >= m.bar.close_time:
+                raise ValueError(f"a bar from {m.bar.open_time} to {m.bar.close_time}")
         return [
             Kline(
                 bar.open_time * unit_ns, bar.close_time * unit_ns, bar.open, bar.high, bar.low, bar.close, bar.volume,
@@ -210,6 +257,15 @@ class KlineMessage(StreamMessage, gc=False):
             for bar in (m.bar,)
         ]  # fmt: skip
 
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            bar = m.bar
+            texts += (
+                bar.open, bar.close, bar.high, bar.low, bar.volume, bar.quote_volume, bar.taker_buy_volume,
+                bar.taker_buy_quote_volume,
+            )  # fmt: skip
+
 
 class MiniTickerMessage(StreamMessage, gc=False):
     """``<symbol>@miniTicker`` and each element of ``!miniTicker@arr``."""
@@ -218,12 +274,12 @@ class MiniTickerMessage(StreamMessage, gc=False):
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
-    close: str = field(name="c")
-    open: str = field(name="o")
-    high: str = field(name="h")
-    low: str = field(name="l")
-    volume: str = field(name="v")
-    quote_volume: str = field(name="q")
+    close: Decimal = field(name="c")
+    open: Decimal = field(name="o")
+    high: Decimal = field(name="h")
+    low: Decimal = field(name="l")
+    volume: Decimal = field(name="v")
+    quote_volume: Decimal = field(name="q")
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -234,6 +290,11 @@ class MiniTickerMessage(StreamMessage, gc=False):
             for m in messages
         ]  # fmt: skip
 
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (m.close, m.open, m.high, m.low, m.volume, m.quote_volume)
+
 
 class TickerMessage(StreamMessage, kw_only=True, gc=False):
     """``<symbol>@ticker``, ``@ticker_<window>`` and the window arrays; windows lack the best prices."""
@@ -242,23 +303,23 @@ class TickerMessage(StreamMessage, kw_only=True, gc=False):
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
-    price_change: str = field(name="p")
-    price_change_percent: str = field(name="P")
-    weighted_average_price: str = field(name="w")
-    previous_close: str = field(name="x", default="")
-    last_price: str = field(name="c")
-    last_quantity: str = field(name="Q", default="")
-    bid_price: str = field(name="b", default="")
-    bid_quantity: str = field(name="B", default="")
-    ask_price: str = field(name="a", default="")
-    ask_quantity: str = field(name="A", default="")
-    open: str = field(name="o")
-    high: str = field(name="h")
-    low: str = field(name="l")
-    volume: str = field(name="v")
-    quote_volume: str = field(name="q")
-    open_time: Time = field(name="O")
-    close_time: Time = field(name="C")
+    price_change: SignedDecimal = field(name="p")
+    price_change_percent: SignedDecimal = field(name="P")
+    weighted_average_price: Decimal = field(name="w")
+    previous_close: Decimal = field(name="x", default="")
+    last_price: Decimal = field(name="c")
+    last_quantity: Decimal = field(name="Q", default="")
+    bid_price: Decimal = field(name="b", default="")
+    bid_quantity: Decimal = field(name="B", default="")
+    ask_price: Decimal = field(name="a", default="")
+    ask_quantity: Decimal = field(name="A", default="")
+    open: Decimal = field(name="o")
+    high: Decimal = field(name="h")
+    low: Decimal = field(name="l")
+    volume: Decimal = field(name="v")
+    quote_volume: Decimal = field(name="q")
+    open_time: OptionalTime = field(name="O")
+    close_time: OptionalTime = field(name="C")
     first_trade_id: OptionalId = field(name="F")
     last_trade_id: OptionalId = field(name="L")
     trade_count: Id = field(name="n")
@@ -269,11 +330,23 @@ class TickerMessage(StreamMessage, kw_only=True, gc=False):
             Ticker(
                 m.price_change, m.price_change_percent, m.weighted_average_price, m.open, m.high, m.low, m.last_price,
                 m.last_quantity, m.volume, m.quote_volume, m.previous_close, m.bid_price, m.bid_quantity, m.ask_price,
-                m.ask_quantity, m.open_time * unit_ns, m.close_time * unit_ns, m.first_trade_id, m.last_trade_id,
+                m.ask_quantity, nanoseconds(m.open_time), nanoseconds(m.close_time), m.first_trade_id, m.last_trade_id,
                 m.trade_count, m.venue_time * unit_ns, received_ns,
             )
             for m in messages
         ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (
+                m.price_change.removeprefix("-"), m.price_change_percent.removeprefix("-"), m.weighted_average_price,
+                m.last_price, m.open, m.high, m.low, m.volume, m.quote_volume,
+            )  # fmt: skip
+            best = (
+                m.previous_close, m.last_quantity, m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity,
+            )  # fmt: skip
+            texts += filter(None, best)
 
 
 class AveragePriceMessage(StreamMessage, gc=False):
@@ -284,15 +357,19 @@ class AveragePriceMessage(StreamMessage, gc=False):
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     interval: str = field(name="i")
-    price: str = field(name="w")
-    last_trade_time: Time = field(name="T")
+    price: Decimal = field(name="w")
+    last_trade_time: OptionalTime = field(name="T")
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [
-            AveragePrice(m.interval, m.price, m.last_trade_time * unit_ns, m.venue_time * unit_ns, received_ns)
+            AveragePrice(m.interval, m.price, nanoseconds(m.last_trade_time), m.venue_time * unit_ns, received_ns)
             for m in messages
         ]
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        texts += [m.price for m in messages]
 
 
 class ReferencePriceMessage(StreamMessage, gc=False):
@@ -301,12 +378,16 @@ class ReferencePriceMessage(StreamMessage, gc=False):
     made = ReferencePrice
 
     symbol: str = field(name="s")
-    price: str | None = field(name="r")
+    price: Decimal | None = field(name="r")
     engine_time: Time = field(name="t")
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [ReferencePrice(m.price, m.engine_time * unit_ns, received_ns) for m in messages]
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        texts += [m.price for m in messages if m.price is not None]
 
 
 def _shapes_under(shape: type[StreamMessage]) -> Iterator[type[StreamMessage]]:
@@ -317,6 +398,20 @@ def _shapes_under(shape: type[StreamMessage]) -> Iterator[type[StreamMessage]]:
 
 MESSAGE_OF: dict[type[Event], type[StreamMessage]] = {shape.made: shape for shape in _shapes_under(StreamMessage)}
 """The shape that carries each event type."""
+
+
+def fitted(shape: type[StreamMessage], types: Mapping[Any, Any]) -> type[StreamMessage]:
+    """The same shape with other types for those of its fields that are of one of these, or bear the name of one: a narrower one decodes
+    only what fits."""
+    fields: list[tuple[str, Any, Any]] = []
+    for known in msgspec.structs.fields(shape):
+        found = types.get(known.name, types.get(known.type))
+        if isinstance(known.type, type) and issubclass(known.type, msgspec.Struct):
+            found = fitted(known.type, types)  # type: ignore[arg-type]
+        if found is not None:
+            fields.append((known.name, found, field(name=known.encode_name, default=known.default)))
+    kw_only = bool(shape.__struct_defaults__)  # as the shape itself is, or the fields would change their places
+    return msgspec.defstruct(shape.__name__, fields, bases=(shape,), gc=False, kw_only=kw_only)  # type: ignore[return-value]
 
 
 class RefusalDetail(msgspec.Struct):

@@ -17,13 +17,13 @@ import structlog
 
 from k2workers import tls
 from k2workers.errors import VenueError
-from k2workers.events import Level
 from k2workers.proxies import proxy_for
-from k2workers.venues.binance import refusals
+from k2workers.venues.binance import refusals, values
 from k2workers.venues.binance.endpoints import Endpoints
-from k2workers.venues.binance.messages import Id, OptionalId, Time
+from k2workers.venues.binance.messages import Id, Levels, OptionalId
 from k2workers.venues.binance.request_timeout import RequestTimeout
 from k2workers.venues.binance.symbols import SymbolInfo
+from k2workers.venues.binance.values import CheckedDecimal, OptionalTime, Time, nanoseconds
 from k2workers.venues.elements import ElementReader, Elements, members
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -72,49 +72,84 @@ class ExchangeInfo(msgspec.Struct, frozen=True):
 
 
 class TradeRow(msgspec.Struct, frozen=True):
-    """One row of trades and historicalTrades; time in µs."""
+    """One row of trades and historicalTrades."""
 
     id: Id
-    price: str
-    qty: str
+    price: CheckedDecimal
+    qty: CheckedDecimal
     time: Time
     isBuyerMaker: bool  # noqa: N815 - the venue's own name
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be: the row is odd. So do the other rows."""
+        nanoseconds(self.time)
+
 
 class AggTradeRow(msgspec.Struct, frozen=True):
-    """One row of aggTrades; time in µs. ``f`` -1 marks an aggregate that the venue has invalidated."""
+    """One row of aggTrades. ``f`` -1 marks an aggregate that the venue has invalidated."""
 
     a: Id
-    p: str
-    q: str
+    p: CheckedDecimal
+    q: CheckedDecimal
     f: OptionalId
     l: OptionalId  # noqa: E741 - the venue's own name
-    T: Time
+    T: OptionalTime
     m: bool
+
+    def __post_init__(self) -> None:
+        if not nanoseconds(self.T) and self.f >= 0:
+            raise ValueError("an aggregate without a time")
+        if self.f > self.l:
+            raise ValueError(f"f {self.f} above l {self.l}")
 
 
 class KlineRow(msgspec.Struct, frozen=True, array_like=True):
-    """One row of klines; times in µs. It has neither trade ids nor a closed flag."""
+    """One row of klines. It has neither trade ids nor a closed flag."""
 
     open_time: Time
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
+    open: CheckedDecimal
+    high: CheckedDecimal
+    low: CheckedDecimal
+    close: CheckedDecimal
+    volume: CheckedDecimal
     close_time: Time
-    quote_volume: str
+    quote_volume: CheckedDecimal
     trade_count: Id
-    taker_buy_volume: str
-    taker_buy_quote_volume: str
+    taker_buy_volume: CheckedDecimal
+    taker_buy_quote_volume: CheckedDecimal
+
+    def __post_init__(self) -> None:
+        if nanoseconds(self.open_time) >= nanoseconds(self.close_time):
+            raise ValueError(f"a bar from {self.open_time} to {self.close_time}")
 
 
 class DepthReply(msgspec.Struct, frozen=True):
     """GET /api/v3/depth. One odd level does reject it: a book without it would be wrong."""
 
     lastUpdateId: Id  # noqa: N815
-    bids: list[Level]
-    asks: list[Level]
+    bids: Levels
+    asks: Levels
+
+
+class LongDepthReply(msgspec.Struct, frozen=True):
+    """The same with levels of more elements than two."""
+
+    lastUpdateId: Id  # noqa: N815
+    bids: list[values.LongLevel]
+    asks: list[values.LongLevel]
+
+
+def read_depth(body: bytes) -> DepthReply:
+    """A book. Raises ValueError for what is none, or has a level that is none."""
+    try:
+        reply = msgspec.json.decode(body, type=DepthReply)
+    except ValueError:
+        long = msgspec.json.decode(body, type=LongDepthReply)
+        reply = DepthReply(long.lastUpdateId, values.pairs(long.bids), values.pairs(long.asks))
+    texts = values.texts_of(reply.bids) + values.texts_of(reply.asks)
+    if not values.are_decimals(texts):
+        raise ValueError(f"{values.odd_decimal(texts)!r} is no decimal")
+    return reply
 
 
 _trades = ElementReader(TradeRow)
@@ -201,7 +236,7 @@ class RestClient:
         """The book; weight 5, 25, 50 or 250 up to limit 100, 500, 1000 or 5000."""
         body = await self._get("depth", {"symbol": symbol, "limit": str(limit)})
         try:
-            return msgspec.json.decode(body, type=DepthReply)
+            return read_depth(body)
         except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
             raise self._not_understood("depth", error) from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +14,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.events import AggTrade, BookTicker, DepthUpdate, Event, Kline, MiniTicker, PartialDepth, Ticker, Trade
+from k2workers.events import (
+    AggTrade,
+    AveragePrice,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Kline,
+    MiniTicker,
+    PartialDepth,
+    Ticker,
+    Trade,
+)
 from k2workers.feed.message_block import MessageBlock
-from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.codec import BinanceCodec, _plain_shapes
 from k2workers.venues.binance.messages import MESSAGE_OF
 from k2workers.venues.binance.streams import KINDS, stream_specs
+from k2workers.venues.binance.values import UNITS_NS
 from k2workers.venues.venue import Outcome
 from tests.support.batches import batch_of
 
 AT = 1_700_000_000_000_000_000
-MS = 1_723_161_601_438
-TRADE = {"e": "trade", "E": MS, "s": "BTCUSDT", "t": 5, "p": "61685.99", "q": "0.1", "T": MS, "m": True, "M": True}
+US = 1_723_161_601_438_007
+TRADE = {"e": "trade", "E": US, "s": "BTCUSDT", "t": 5, "p": "61685.99", "q": "0.1", "T": US, "m": True, "M": True}
 BAR = {
-    "t": MS, "T": MS + 59_999, "s": "BTCUSDT", "i": "1m", "f": -1, "L": -1, "o": "1", "c": "2", "h": "3", "l": "0",
-    "v": "9", "n": 0, "x": True, "q": "8", "V": "7", "Q": "6", "B": "0",
+    "t": US, "T": US + 59_999_999, "s": "BTCUSDT", "i": "1m", "f": -1, "L": -1, "o": "1.0", "c": "2.0", "h": "3.0", "l": "0.0",
+    "v": "9.0", "n": 0, "x": True, "q": "8.0", "V": "7.0", "Q": "6.0", "B": "0.0",
 }  # fmt: skip
 WINDOW = {
-    "E": MS, "s": "BTCUSDT", "p": "1", "P": "2", "o": "3", "h": "4", "l": "5", "c": "6", "w": "7", "v": "8", "q": "9",
-    "O": MS, "C": MS, "F": 1, "L": 2, "n": 2,
+    "E": US, "s": "BTCUSDT", "p": "1.0", "P": "2.0", "o": "3.0", "h": "4.0", "l": "5.0", "c": "6.0", "w": "7.0", "v": "8.0", "q": "9.0",
+    "O": US, "C": US, "F": 1, "L": 2, "n": 2,
 }  # fmt: skip
-MINI = {"e": "24hrMiniTicker", "E": MS, "s": "BTCUSDT", "c": "1", "o": "2", "h": "3", "l": "4", "v": "5", "q": "6"}
-BOOK = {"u": 7, "s": "BTCUSDT", "b": "1", "B": "2", "a": "3", "A": "4"}
-DIFF = {"e": "depthUpdate", "E": MS, "s": "BTCUSDT", "U": 3, "u": 5, "b": [["1", "2"]], "a": []}
-AGG = {"e": "aggTrade", "E": MS, "s": "BTCUSDT", "a": 9, "p": "1", "q": "2", "f": 4, "l": 5, "T": MS, "m": False}
+MINI = {
+    "e": "24hrMiniTicker",
+    "E": US,
+    "s": "BTCUSDT",
+    "c": "1.0",
+    "o": "2.0",
+    "h": "3.0",
+    "l": "4.0",
+    "v": "5.0",
+    "q": "6.0",
+}
+BOOK = {"u": 7, "s": "BTCUSDT", "b": "1.0", "B": "2.0", "a": "3.0", "A": "4.0"}
+DIFF = {"e": "depthUpdate", "E": US, "s": "BTCUSDT", "U": 3, "u": 5, "b": [["1.0", "2.0"]], "a": []}
+AGG = {"e": "aggTrade", "E": US, "s": "BTCUSDT", "a": 9, "p": "1.0", "q": "2.0", "f": 4, "l": 5, "T": US, "m": False}
 
 MESSAGES: dict[str, tuple[str, Any]] = {
     "trade": ("btcusdt@trade", TRADE),
@@ -43,30 +67,30 @@ MESSAGES: dict[str, tuple[str, Any]] = {
     "book_ticker": ("btcusdt@bookTicker", BOOK),
     "depth": ("btcusdt@depth@100ms", DIFF),
     "depth_1s": ("btcusdt@depth", DIFF),
-    "partial_depth_5": ("btcusdt@depth5@100ms", {"lastUpdateId": 160, "bids": [["1", "2"]], "asks": []}),
-    "partial_depth_20_1s": ("btcusdt@depth20", {"lastUpdateId": 160, "bids": [["1", "2"]], "asks": []}),
-    "kline_1m": ("btcusdt@kline_1m", {"e": "kline", "E": MS, "s": "BTCUSDT", "k": BAR}),
-    "kline_1M_utc8": ("btcusdt@kline_1M@+08:00", {"e": "kline", "E": MS, "s": "BTCUSDT", "k": BAR}),
+    "partial_depth_5": ("btcusdt@depth5@100ms", {"lastUpdateId": 160, "bids": [["1.0", "2.0"]], "asks": []}),
+    "partial_depth_20_1s": ("btcusdt@depth20", {"lastUpdateId": 160, "bids": [["1.0", "2.0"]], "asks": []}),
+    "kline_1m": ("btcusdt@kline_1m", {"e": "kline", "E": US, "s": "BTCUSDT", "k": BAR}),
+    "kline_1M_utc8": ("btcusdt@kline_1M@+08:00", {"e": "kline", "E": US, "s": "BTCUSDT", "k": BAR}),
     "mini_ticker": ("btcusdt@miniTicker", MINI),
     "mini_ticker_all": ("!miniTicker@arr", [MINI, {**MINI, "s": "币安人生USDT"}]),
-    "ticker": ("btcusdt@ticker", {**WINDOW, "x": "1", "Q": "2", "b": "3", "B": "4", "a": "5", "A": "6"}),
+    "ticker": ("btcusdt@ticker", {**WINDOW, "x": "1.0", "Q": "2.0", "b": "3.0", "B": "4.0", "a": "5.0", "A": "6.0"}),
     "ticker_4h": ("btcusdt@ticker_4h", {**WINDOW, "e": "4hTicker"}),
     "ticker_1d_all": ("!ticker_1d@arr", [{**WINDOW, "e": "1dTicker"}]),
-    "avg_price": ("btcusdt@avgPrice", {"e": "avgPrice", "E": MS, "s": "BTCUSDT", "i": "5m", "w": "1", "T": MS}),
-    "reference_price": ("btcusdt@referencePrice", {"e": "referencePrice", "s": "BTCUSDT", "r": None, "t": MS}),
+    "avg_price": ("btcusdt@avgPrice", {"e": "avgPrice", "E": US, "s": "BTCUSDT", "i": "5m", "w": "1.0", "T": US}),
+    "reference_price": ("btcusdt@referencePrice", {"e": "referencePrice", "s": "BTCUSDT", "r": "1.0", "t": US}),
 }
 
 
-def codec(*kinds: str, unit_ns: int = 1_000_000) -> BinanceCodec:
-    return BinanceCodec(stream_specs(kinds, ["BTCUSDT"]), unit_ns)
+def codec(*kinds: str) -> BinanceCodec:
+    return BinanceCodec(stream_specs(kinds, ["BTCUSDT"]))
 
 
 def frame(stream: str, data: Any) -> bytes:
     return json.dumps({"stream": stream, "data": data}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def decoded(kind: str, stream: str, data: Any, unit_ns: int = 1_000_000) -> list[tuple[str, Event]]:
-    reader, out = codec(kind, unit_ns=unit_ns), []
+def decoded(kind: str, stream: str, data: Any) -> list[tuple[str, Event]]:
+    reader, out = codec(kind), []
     assert reader.decode(frame(stream, data), AT, out) is Outcome.EVENTS, reader.malformed_cause
     return [(reader.topics[position].topic, event) for position, event in out]
 
@@ -83,16 +107,16 @@ def test_every_kind_becomes_its_event_on_its_topic(kind: str) -> None:
 
 
 def test_values_are_kept_exactly_and_times_become_nanoseconds() -> None:
-    ((_, trade),) = decoded("trade", "btcusdt@trade", {**TRADE, "E": MS * 1000 + 7}, unit_ns=1_000)
-    assert trade == Trade(5, "61685.99", "0.1", True, MS * 1_000, (MS * 1000 + 7) * 1_000, AT)
+    ((_, trade),) = decoded("trade", "btcusdt@trade", {**TRADE, "E": US + 7})
+    assert trade == Trade(5, "61685.99", "0.1", True, US * 1_000, (US + 7) * 1_000, AT)
     ((_, book),) = decoded("book_ticker", "btcusdt@bookTicker", BOOK)
-    assert book == BookTicker(7, "1", "2", "3", "4", AT)
+    assert book == BookTicker(7, "1.0", "2.0", "3.0", "4.0", AT)
     ((_, diff),) = decoded("depth", "btcusdt@depth@100ms", DIFF)
-    assert diff == DepthUpdate(3, 5, [("1", "2")], [], MS * 1_000_000, AT)
+    assert diff == DepthUpdate(3, 5, [("1.0", "2.0")], [], US * 1_000, AT)
     assert (diff.first_id, diff.last_id) == (3, 5)
     ((_, bar),) = decoded("kline_1m", *MESSAGES["kline_1m"])
     assert isinstance(bar, Kline)
-    assert (bar.final, bar.first_trade_id, bar.close_time_ns) == (True, -1, (MS + 59_999) * 1_000_000)
+    assert (bar.final, bar.first_trade_id, bar.close_time_ns) == (True, -1, (US + 59_999_999) * 1_000)
     ((_, agg),) = decoded("agg_trade", "btcusdt@aggTrade", AGG)
     assert isinstance(agg, AggTrade)
     assert (agg.agg_trade_id, agg.first_trade_id, agg.last_trade_id) == (9, 4, 5)
@@ -210,8 +234,139 @@ def test_a_bad_message_is_malformed_with_a_cause(bad: bytes) -> None:
     assert out == []
 
 
+ODD_TEXTS = ["abc", "", ".", "NaN", "-1", "1e5", " 1", "1.2.3", "9" * 60, 5, 5.5, None, [], "1,5"]
+
+
+def with_one_odd(kind: str, data: Any, odd: Any) -> Iterator[Any]:
+    """Copies of this message in each of which one of the decimals is odd."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        signed = kind.startswith("ticker") and key in ("p", "P") and odd == "-1"
+        unread = kind.startswith("kline") and key in ("i", "B")
+        if isinstance(value, dict | list):
+            changed = list(with_one_odd(kind, value, odd))
+        else:
+            changed = [odd] if re.fullmatch("[0-9.]+", str(value)) and isinstance(value, str) else []
+        for part in [] if signed or unread else changed:
+            copy = data.copy()
+            copy[key] = part
+            yield copy
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+@pytest.mark.parametrize("odd", ODD_TEXTS, ids=repr)
+def test_no_event_holds_a_price_or_quantity_that_is_no_decimal(kind: str, odd: Any) -> None:
+    stream, data = MESSAGES[kind]
+    messages = [frame(stream, bad) for bad in with_one_odd(kind, data, odd)]
+    if (kind, odd) == ("reference_price", None):
+        messages = [frame(stream, {**data, "r": False})]  # None says that there is none
+    for message in messages:
+        reader, out = codec(kind), []
+        assert together(reader, [message]) is None
+        outcome = reader.decode(message, AT, out)
+        assert (outcome is Outcome.MALFORMED, reader.odd_elements) == (
+            (True, 0) if isinstance(data, dict) else (False, 1)
+        )
+        assert reader.malformed_kind == KINDS[kind].kind
+        assert len(out) == (len(data) - 1 if isinstance(data, list) else 0)
+    assert len(messages) >= 1
+
+
+def test_a_change_of_the_price_may_be_negative() -> None:
+    for kind in ("ticker", "ticker_4h"):
+        stream, data = MESSAGES[kind]
+        ((_, event),) = decoded(kind, stream, {**data, "p": "-1.5", "P": "-0.100"})
+        assert isinstance(event, Ticker)
+        assert (event.price_change, event.price_change_percent) == ("-1.5", "-0.100")
+
+
+def test_a_decimal_needs_no_point() -> None:
+    messages = [
+        frame("btcusdt@trade", {**TRADE, "q": "10"}),
+        frame("btcusdt@depth@100ms", {**DIFF, "b": [["11", "10"]]}),
+    ]
+    reader = codec("trade", "depth")
+    runs = together(reader, messages)
+    assert runs is not None
+    assert (True, runs) == one_by_one(reader, messages)
+
+
+@pytest.mark.parametrize("kind", ["depth", "depth_1s", "partial_depth_5"])
+@pytest.mark.parametrize("more", [[[]], ["0"], [None, 7]])
+def test_what_follows_the_pair_of_a_level_is_left_out(kind: str, more: list[Any]) -> None:
+    stream, data = MESSAGES[kind]
+    long = {
+        key: [[*level, *more] for level in value] if isinstance(value, list) else value for key, value in data.items()
+    }
+    assert long != data
+    assert decoded(kind, stream, long) == decoded(kind, stream, data)
+
+
+def in_unit(data: Any, unit_ns: int) -> Any:
+    """The same message with its times in this unit."""
+    if isinstance(data, dict):
+        return {key: in_unit(value, unit_ns) for key, value in data.items()}
+    if isinstance(data, list):
+        return [in_unit(value, unit_ns) for value in data]
+    return data * 1_000 // unit_ns if isinstance(data, int) and data > 10**15 else data
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+@pytest.mark.parametrize("unit_ns", UNITS_NS)
+def test_the_unit_of_the_times_is_seen_in_the_values(kind: str, unit_ns: int) -> None:
+    stream, data = MESSAGES[kind]
+    reader = codec(kind)
+    message = frame(stream, in_unit(data, unit_ns))
+    _, runs = one_by_one(reader, [message])
+    expected = one_by_one(codec(kind), [frame(stream, data)])[1]
+    for event, same in zip(itertools.chain(*runs.values()), itertools.chain(*expected.values()), strict=True):
+        for name in event.__struct_fields__:
+            value, right = getattr(event, name), getattr(same, name)
+            assert value == (
+                right // 1_000_000 * 1_000_000 if unit_ns == 1_000_000 and name.endswith("e_ns") else right
+            )
+    # From then on it is read as fast as any other, and so is the one before.
+    assert together(reader, [message]) == runs
+    assert together(reader, [frame(stream, data)]) == expected
+
+
+@pytest.mark.parametrize("unit_ns", UNITS_NS)
+def test_a_bar_ends_where_the_next_one_opens_in_every_unit(unit_ns: int) -> None:
+    opens, closes = 1_723_161_600_000_000_000, 1_723_161_660_000_000_000
+    bar = {**BAR, "t": opens // unit_ns, "T": closes // unit_ns - 1}
+    ((_, event),) = decoded("kline_1m", "btcusdt@kline_1m", {"E": closes // unit_ns, "s": "BTCUSDT", "k": bar})
+    assert isinstance(event, Kline)
+    assert (event.open_time_ns, event.next_open_ns) == (opens, closes)
+
+
+@pytest.mark.parametrize(
+    "kind", ["trade", "agg_trade", "block_trade", "depth", "kline_1m", "mini_ticker_all", "ticker", "avg_price"]
+)
+@pytest.mark.parametrize("time", [0, 5, US // 1_000_000, 10**14, 4_200_000_000_000_000])
+def test_what_cannot_be_a_time_is_malformed(kind: str, time: int) -> None:
+    stream, data = MESSAGES[kind]
+    bad = [{**data[0], "E": time}] if isinstance(data, list) else {**data, "E": time}
+    reader, out = codec(kind), []
+    assert together(reader, [frame(stream, bad)]) is None
+    outcome = reader.decode(frame(stream, bad), AT, out)
+    assert (outcome, reader.odd_elements, out) == (
+        (Outcome.EVENTS, 1, []) if isinstance(bad, list) else (Outcome.MALFORMED, 0, [])
+    )
+
+
+def test_times_of_one_message_are_in_one_unit() -> None:
+    for bad in ({**TRADE, "T": US // 1_000}, {**TRADE, "T": 0}):
+        assert codec("trade").decode(frame("btcusdt@trade", bad), AT, []) is Outcome.MALFORMED
+
+
+def test_times_that_the_venue_does_not_know_stay_none() -> None:
+    stream, data = MESSAGES["avg_price"]
+    ((_, event),) = decoded("avg_price", stream, {**data, "T": 0})
+    assert isinstance(event, AveragePrice)
+    assert (event.last_trade_time_ns, event.venue_time_ns) == (0, US * 1_000)
+
+
 def test_a_codec_without_streams_reads_what_is_not_data() -> None:
-    reader = BinanceCodec([], 1_000)
+    reader = BinanceCodec([])
     assert reader.decode(b'{"result":null,"id":3}', AT, []) is Outcome.REPLY
     for message in (frame("btcusdt@trade", TRADE), frame("", 0), frame("", None), b'{"stream":""}'):
         assert together(reader, [message]) is None
@@ -281,9 +436,9 @@ def test_a_read_with_anything_else_in_it_is_left_alone(kinds: list[str], data: s
 
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_fields_stand_in_the_venues_order_whatever_symbols_are_asked_for(kind: str) -> None:
-    (spec,) = stream_specs([kind], ["BTCUSDT"])
-    (stream,) = codec(kind)._streams.values()
-    assert stream.message.__struct_fields__ == MESSAGE_OF[spec.event_type].__struct_fields__
+    shapes = _plain_shapes(stream_specs([kind], ["BTCUSDT"]), 1_000)
+    (shape,) = shapes.values()
+    assert shape.__struct_fields__ == MESSAGE_OF[KINDS[kind].event_type].__struct_fields__
 
 
 @pytest.mark.parametrize("kind", MESSAGES)

@@ -8,7 +8,7 @@ import pytest
 
 from k2workers.continuity import Repair
 from k2workers.errors import AddressRefused, EndpointMissing, VenueError, VenueRefused
-from k2workers.events import AggTrade, Kline, Trade
+from k2workers.events import AggTrade, Event, Kline, Trade, covered_ids
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.endpoints import SURE_AFTER_NS
 from k2workers.venues.binance.history import BACKFILLS, BinanceHistory, trades_within, void_aggregates
@@ -19,6 +19,7 @@ from tests.simulator.support import Client, collect, running
 from tests.support.venue import Answer, Venue
 
 SPOT = BinanceSpot()
+AT_US = 1_700_000_000_000_000
 
 
 def topic(kind: str) -> Topic:
@@ -114,14 +115,14 @@ async def test_a_refusal_says_how_long() -> None:
             await rest.fetch(topic("agg_trade"), 1, 2, 0)
 
 
-ODD_ROWS = [None, 7, {}, {"id": None, "price": "1", "qty": "1", "time": 1, "isBuyerMaker": True}, {"id": 2**70}]
+ODD_ROWS = [None, 7, {}, {"id": None, "price": "1", "qty": "1", "time": AT_US, "isBuyerMaker": True}, {"id": 2**70}]
 
 
 @pytest.mark.parametrize("odd", ODD_ROWS)
 @pytest.mark.parametrize("attempt", [0, 1], ids=["memory", "database"])
 async def test_a_row_that_cannot_be_read_costs_neither_the_others_nor_makes_its_id_void(odd: Any, attempt: int) -> None:
     def trades(first: int) -> list[Any]:
-        rows = [{"id": n, "price": "1", "qty": "1", "time": 1, "isBuyerMaker": True} for n in range(first, 1_020)]
+        rows = [{"id": n, "price": "1", "qty": "1", "time": AT_US, "isBuyerMaker": True} for n in range(first, 1_020)]
         return [odd if row["id"] == 1_010 else row for row in rows]
 
     with Venue() as venue:
@@ -139,31 +140,107 @@ async def test_a_row_that_cannot_be_read_costs_neither_the_others_nor_makes_its_
 @pytest.mark.parametrize(
     ("kind", "row", "key"),
     [
-        ("agg_trade", {"a": 5, "p": "1", "q": "1", "f": 1, "l": 1, "T": 1, "m": True}, "a"),
-        ("kline_1m", [0, "1", "1", "1", "1", "1", 0, "1", 1, "1", "1"], 0),
+        ("agg_trade", {"a": 5, "p": "1", "q": "1", "f": 1, "l": 1, "T": AT_US, "m": True}, "a"),
+        ("kline_1m", [AT_US, "1", "1", "1", "1", "1", 0, "1", 1, "1", "1"], 0),
     ],
 )
 async def test_odd_rows_of_aggregates_and_bars_are_left_out_alone(kind: str, row: Any, key: Any) -> None:
     def numbered(number: int) -> Any:
         copy = type(row)(row)
-        copy[key] = number
+        copy[key] = base + number
         if isinstance(copy, list):
-            copy[6] = number
+            copy[6] = base + number + 1
         return copy
 
-    unit = 1_000 if kind == "kline_1m" else 1
+    base, unit, after = (AT_US, 1_000, 1_000) if kind == "kline_1m" else (0, 1, 0)
     with Venue() as venue:
         rows = [numbered(1), numbered(2), None, numbered(4)]
         venue.on_rest = lambda _path, _query: Answer(200, rows)
         async with BinanceHistory(venue.rest_url) as rest:
-            reply = await rest.fetch(topic(kind), 1 * unit, 4 * unit, 0)
-            assert [event.first_id for event in reply.events] == [1 * unit, 2 * unit, 4 * unit]
-            assert reply.covered == (1 * unit, 2 * unit)
+            reply = await rest.fetch(topic(kind), (base + 1) * unit, (base + 4) * unit, 0)
+            assert [event.first_id for event in reply.events] == [(base + n) * unit for n in (1, 2, 4)]
+            assert reply.covered == ((base + 1) * unit, (base + 2) * unit + after)
 
 
 async def test_an_odd_level_rejects_its_book_which_would_be_wrong_without_it() -> None:
     with Venue() as venue:
         venue.on_rest = lambda _path, _query: Answer(200, {"lastUpdateId": 5, "bids": [["1", "1"], None], "asks": []})
+        async with BinanceHistory(venue.rest_url) as rest:
+            with pytest.raises(VenueError, match="not understood"):
+                await rest.book(topic("depth"), deep=True)
+
+
+ROWS: dict[str, Any] = {
+    "trade": {"id": 5, "price": "1.5", "qty": "2", "time": AT_US, "isBuyerMaker": True},
+    "agg_trade": {"a": 5, "p": "1.5", "q": "2", "f": 1, "l": 1, "T": AT_US, "m": True},
+    "kline_1m": [AT_US, "1", "1", "1", "1", "1", AT_US + 59_999_999, "1", 1, "1", "1"],
+}
+TIMES = {"trade": ["time"], "agg_trade": ["T"], "kline_1m": [0, 6]}
+
+
+async def fetched(kind: str, row: Any) -> list[Event]:
+    with Venue() as venue:
+        venue.on_rest = lambda _path, _query: Answer(200, [row])
+        async with BinanceHistory(venue.rest_url) as rest:
+            return (await rest.fetch(topic(kind), 5 if kind != "kline_1m" else AT_US * 1_000, 5, 1)).events
+
+
+@pytest.mark.parametrize("kind", ROWS)
+async def test_rows_tell_the_unit_of_their_times_whatever_was_asked_for(kind: str) -> None:
+    (expected,) = await fetched(kind, ROWS[kind])
+    for divisor in (1, 1_000):
+        row = ROWS[kind].copy()
+        for key in TIMES[kind]:
+            row[key] = row[key] // divisor
+        (event,) = await fetched(kind, row)
+        for name in expected.__struct_fields__:
+            right, value = getattr(expected, name), getattr(event, name)
+            if name != "received_ns":
+                assert value == (right // (1_000 * divisor) * 1_000 * divisor if name.endswith("time_ns") else right)
+        assert covered_ids(event) == covered_ids(expected)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+async def test_a_row_whose_values_cannot_be_is_no_event(kind: str) -> None:
+    row = ROWS[kind]
+    for key, value in row.items() if isinstance(row, dict) else enumerate(row):
+        odd: list[Any] = ["abc", "", "NaN", "-1", "1e5", " 1", "1\n", None] if isinstance(value, str) else []
+        for bad in [0, 7, AT_US // 1_000_000] if key in TIMES[kind] else odd:
+            copy = row.copy()
+            copy[key] = bad
+            assert await fetched(kind, copy) == []
+
+
+async def test_an_aggregate_or_bar_that_contradicts_itself_is_no_event() -> None:
+    assert await fetched("agg_trade", {**ROWS["agg_trade"], "f": 9}) == []
+    row = ROWS["kline_1m"].copy()
+    row[6] = AT_US
+    assert await fetched("kline_1m", row) == []
+
+
+async def test_an_invalidated_aggregate_needs_no_time() -> None:
+    with Venue() as venue:
+        rows = [{"a": 5, "p": "0", "q": "0", "f": -1, "l": -1, "T": 0, "m": True}]
+        venue.on_rest = lambda _path, _query: Answer(200, rows)
+        async with BinanceHistory(venue.rest_url) as rest:
+            reply = await rest.fetch(topic("agg_trade"), 5, 5, 0)
+            assert (reply.events, reply.covered, rest.rows_dropped) == ([], (5, 5), 0)
+
+
+async def test_levels_of_a_book_may_have_more_elements_than_two() -> None:
+    with Venue() as venue:
+        venue.on_rest = lambda _path, _query: Answer(
+            200, {"lastUpdateId": 5, "bids": [["1.5", "1", []]], "asks": [["2", "3"]]}
+        )
+        async with BinanceHistory(venue.rest_url) as rest:
+            book = (await rest.book(topic("depth"), deep=True)).snapshot
+            assert (book.bids, book.asks) == ([("1.5", "1")], [("2", "3")])
+
+
+@pytest.mark.parametrize("odd", ["abc", "", ".", "NaN", "-1", "1e5", " 1"])
+async def test_a_book_with_a_level_that_is_no_decimal_is_rejected(odd: str) -> None:
+    with Venue() as venue:
+        venue.on_rest = lambda _path, _query: Answer(200, {"lastUpdateId": 5, "bids": [["1", odd]], "asks": []})
         async with BinanceHistory(venue.rest_url) as rest:
             with pytest.raises(VenueError, match="not understood"):
                 await rest.book(topic("depth"), deep=True)
