@@ -82,7 +82,7 @@ def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed
     row = '{"e":"24hrMiniTicker","E":1700000000000000,"s":"%s","c":"1","o":"2","h":"3","l":"4","v":"5","q":"6"}'
     elements = [row % "AUSDT", '{"s":"odd"}', "null", row % "BUSDT"]
     message = '{"stream":"!miniTicker@arr","data":[' + ",".join(elements) + "]}"
-    intake.on_messages(1, MessageBlock.of([message.encode()]), 2)
+    intake.on_messages(1, MessageBlock.of([message.encode()]), 1_700_000_000_000_000_000)
     assert pushed == ["binance.mini_ticker.AUSDT", "binance.mini_ticker.BUSDT"]
     assert intake.dropped.counts == {"odd_element": 2}
 
