@@ -252,7 +252,7 @@ def test_a_repair_that_is_promised_can_be_asked_for(kind: StreamKind) -> None:
 
 
 def aggregate(number: int, first: int, last: int) -> AggTradeRow:
-    return AggTradeRow(number, "1", "1", first, last, 1, True)
+    return AggTradeRow(number, "1", "1", first, last, AT_US, True)
 
 
 def test_trades_between_aggregates_that_follow_each_other_never_existed() -> None:
@@ -281,9 +281,9 @@ async def test_a_look_at_doubted_trades_finds_proof_in_the_aggregates() -> None:
     with Venue(["BTCUSDT"], every_s=1000) as venue:
         flow = venue.flows["BTCUSDT"]
         for us in (1, 2):
-            flow.step(us)
+            flow.step(AT_US + us)
         flow.skip(trades=5)
-        flow.step(3)
+        flow.step(AT_US + 3)
         first = flow.trade_id - 5
         async with BinanceHistory(venue.rest_url) as rest:
             plain = await rest.fetch(topic("trade"), first, first + 4, 1)
@@ -311,7 +311,7 @@ async def test_a_host_without_historical_trades_is_asked_for_its_memory() -> Non
     with Venue(["BTCUSDT"], every_s=1000) as venue:
         flow = venue.flows["BTCUSDT"]
         for us in range(1, 1_501):
-            flow.step(us)
+            flow.step(AT_US + us)
         newest = flow.trade_id
         lacks(venue, "historicalTrades")
         async with BinanceHistory(venue.rest_url) as rest:
@@ -335,7 +335,7 @@ async def test_a_host_without_historical_trades_is_asked_for_its_memory() -> Non
 
 async def test_right_after_it_was_not_found_the_memory_is_asked_and_nothing_given_up() -> None:
     with Venue(["BTCUSDT"], every_s=1000) as venue:
-        venue.flows["BTCUSDT"].step(1)
+        venue.flows["BTCUSDT"].step(AT_US)
         lacks(venue, "historicalTrades")
         async with BinanceHistory(venue.rest_url) as rest:
             with pytest.raises(VenueRefused):
@@ -363,7 +363,7 @@ async def test_what_a_host_has_no_endpoint_for_is_not_asked_for(kind: str, path:
 
 async def test_after_a_refusal_of_one_endpoint_another_one_shows_whether_it_means_our_address() -> None:
     with Venue(["BTCUSDT"], every_s=1000) as venue:
-        venue.flows["BTCUSDT"].step(1)
+        venue.flows["BTCUSDT"].step(AT_US)
         lacks(venue, "historicalTrades", status=403)
         async with BinanceHistory(venue.rest_url) as rest:
             for attempt in (1, 3):
