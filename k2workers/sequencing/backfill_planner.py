@@ -67,7 +67,7 @@ class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     backoff: Backoff = Backoff(150_000_000, 600 * SECOND_NS)
     retry_failed_ns: int = 20 * SECOND_NS
     patience_ns: tuple[int, ...] = (1 * SECOND_NS, 4 * SECOND_NS, 15 * SECOND_NS, 45 * SECOND_NS, 120 * SECOND_NS)
-    bar_patience_ns: tuple[int, ...] = (1 * SECOND_NS, 3 * SECOND_NS, 8 * SECOND_NS)
+    bar_patience_ns: tuple[int, ...] = (1 * SECOND_NS, 3 * SECOND_NS, 8 * SECOND_NS, 20 * SECOND_NS)
     give_up_ns: int = 3_600 * SECOND_NS
 
 
