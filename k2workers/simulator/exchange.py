@@ -56,6 +56,7 @@ class Exchange:
                 self.hub.wanted,
                 settings.history,
                 settings.history_s,
+                even=settings.even,
             )
         window_ns = int(settings.connect_window_s * NS)
         self._connects = PerAddress(lambda: SlidingWindow(settings.connects_per_window, window_ns))

@@ -71,6 +71,8 @@ class Market:
         wanted: set[str],
         history: int = 20_000,
         history_s: float = 900.0,
+        *,
+        even: bool = False,
     ) -> None:
         self._random = random.Random(seed)
         self._history, self._history_us = history, int(history_s * SECOND)
@@ -82,7 +84,7 @@ class Market:
         for symbol, base, price in symbol_names(count):
             self._symbols[symbol] = self._list_symbol(symbol, base, price, now_us)
         self._all = list(self._symbols.values())
-        weights = [1.0 / (rank + 1) ** 0.9 for rank in range(count)]
+        weights = [1.0 if even else 1.0 / (rank + 1) ** 0.9 for rank in range(count)]
         self._actions_per_us = actions_per_second(rate, weights) / 1e6
         self._cumulative = list(accumulate(weights))
         self._carry = 0.0

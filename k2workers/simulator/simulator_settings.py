@@ -22,6 +22,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     symbols: int = 40
     rate: float = 2000.0
+    even: bool = False
+    """Whether every symbol is as busy as any other."""
     seed: int = 1
     tick_s: float = 0.005
     history: int = 20_000

@@ -17,7 +17,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos import joiners, lives, soak, unwritable
+from tests.chaos import joiners, lives, quiet, soak, unwritable
 from tests.chaos.observer import CHAINED
 from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
@@ -269,6 +269,28 @@ def run_books(*, seed: int = 1, report: Path | None = None) -> int:
         Write all figures to this JSON file.
     """
     return _tell(asyncio.run(joiners.run(seed=seed)), report)
+
+
+@app.command(name="quiet")
+def run_quiet(
+    *, minutes: float = 20.0, symbols: int = 300, shards: int = 8, seed: int = 1, report: Path | None = None
+) -> int:
+    """Let a market be quiet, an event of each symbol every ten minutes: ready throughout, no reconnect, little weight.
+
+    Parameters
+    ----------
+    minutes
+        How long, from when the feed is ready.
+    symbols
+        How many.
+    shards
+        Workers of the feed.
+    seed
+        Same seed, same market.
+    report
+        Write all figures to this JSON file.
+    """
+    return _tell(asyncio.run(quiet.run(minutes, symbols=symbols, shards=shards, seed=seed)), report)
 
 
 @app.command(name="lives")

@@ -34,6 +34,7 @@ class Promise:
         """What the feed said last; nothing if it was ready."""
         self._base: dict[str, Head] = {}
         self._last_s: float | None = None
+        self._passed_s = 0.0
 
     def begin(self, sent: Mapping[str, Head]) -> None:
         """From here on: what was sent before is not judged."""
@@ -45,6 +46,7 @@ class Promise:
         """``reasons`` of not being ready, what was sent ``PATIENCE_S`` ago, and how far the subscriber is (None: it was away)."""
         passed_s = now_s - self._last_s if self._last_s is not None else 0.0
         self._last_s = now_s
+        self._passed_s += passed_s
         self.samples += 1
         if self.reasons:
             # What was said last held until now.
@@ -61,7 +63,7 @@ class Promise:
                 topic = overdue[0]
                 self.examples.append(
                     f"{topic}: sent {due[topic]}, reached {reached.get(topic) if reached else None}"
-                    f" ({len(overdue)} topics, after {now_s:.1f} s)"
+                    f" ({len(overdue)} topics, after {self._passed_s:.1f} s)"
                 )
 
     def _overdue(self, due: Mapping[str, Head], reached: Mapping[str, Head]) -> list[str]:
