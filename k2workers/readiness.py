@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -71,7 +70,7 @@ def unready(
     waiting_for: str,
     children: Mapping[str, Mapping[str, Any]],
     workers: Mapping[str, Mapping[str, Any]],
-    rest_weight: Mapping[str, Any] = MappingProxyType({}),
+    rest_weight: Mapping[str, int | float],
 ) -> list[Reason]:
     """Every reason why the feed is not ready; none if it is.
 
@@ -83,10 +82,9 @@ def unready(
     found += [reason for name, state in children.items() for reason in _of_child(name, state)]
     named = {reason.where for reason in found}
     found += [reason for name, status in workers.items() if name not in named for reason in _of_worker(name, status)]
-    wait_s = rest_weight.get("wait_s", 0)
+    wait_s = rest_weight["wait_s"]
     if wait_s and any(reason.word in ENDED_BY_REST for reason in found):
-        wanted = rest_weight.get("wanted", 0)
-        text = f"about {wait_s:.0f} s at the venue's weight, {wanted} wanted"
+        text = f"about {wait_s:.0f} s at the venue's weight, {rest_weight['wanted']} wanted"
         found.append(Reason(Word.WAITING_FOR_WEIGHT, "", max(1, round(wait_s)), text))
     return found
 

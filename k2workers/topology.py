@@ -228,8 +228,6 @@ class Topology:
             workers.append({**figures, "events_per_s": self._meter.rate(name), "alive": states[name]["alive"]})
         aggregator = self.supervisor.beat(run_plan.AGGREGATOR) if run_plan.AGGREGATOR in states else None
         books = self.supervisor.beat(run_plan.BOOKS) if run_plan.BOOKS in states else None
-        now_ns = time.monotonic_ns()
-        wanted = sum(int(worker.get("weight_wanted", 0)) for worker in workers)
         return {
             "venue": self.plan.venue.name,
             "demo": self.settings.demo,
@@ -244,8 +242,8 @@ class Topology:
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
             "books": {**(books.status if books is not None else {}), **self._books_refused},
-            "venue_refusals": self.supervisor.permissions.status(now_ns),
-            "rest_weight": self.supervisor.permissions.rest_weight(wanted, now_ns),
+            "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
+            "rest_weight": self._rest_weight(),
             "children": states,
             "workers": workers,
         }
@@ -265,7 +263,13 @@ class Topology:
             # What a process before this one reported says nothing of it.
             workers[name] = beat.status if beat is not None and beat.pid == states[name]["pid"] else {}
         states.pop(run_plan.BOOKS, None)  # joiners wait for it, the feed does not
-        return readiness.unready(self.waiting_for, states, workers)
+        return readiness.unready(self.waiting_for, states, workers, self._rest_weight())
+
+    def _rest_weight(self) -> dict[str, int | float]:
+        """The venue's REST weight: what is used of it, what the workers still want, and how long that takes."""
+        beats = [beat for name in self._shard_names if (beat := self.supervisor.beat(name)) is not None]
+        wanted = sum(int(beat.status.get("weight_wanted", 0)) for beat in beats)
+        return self.supervisor.permissions.rest_weight(wanted, time.monotonic_ns())
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 

@@ -230,6 +230,7 @@ class Worker:
             "reconnects": driver.reconnects.total(),
             "gaps_open": intake.gaps_open - gaps_doubted,
             "gaps_doubted": gaps_doubted,
+            "books": intake.books,
             "books_missing": intake.books_missing,
             "weight_wanted": backfiller.weight_wanted,
             "repairs_waiting": backfiller.repairs.planner.waiting,

@@ -11,6 +11,7 @@ from k2workers import readiness
 from k2workers.readiness import MEANING, Word
 
 UP: dict[str, Any] = {"alive": True, "ready": True, "last_beat_s": 0.4}
+NO_WAIT: dict[str, Any] = {"used": 0, "limit": 100, "wanted": 0, "wait_s": 0.0}
 FLOWS: dict[str, Any] = {"live": True, "fresh": True}
 
 
@@ -30,7 +31,7 @@ def told(
 
 def test_a_feed_that_flows_is_ready() -> None:
     assert told() == []
-    assert readiness.unready("", {}, {}, {}) == []
+    assert readiness.unready("", {}, {}, NO_WAIT) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_each_kind_of_trouble_is_named_and_says_where(given: dict[str, Any], lin
 
 def test_a_worker_that_serves_is_not_believed_before_it_has_reported() -> None:
     children = {"worker-0": UP, "worker-1": UP | {"alive": False}}
-    reasons = readiness.unready("", children, {"worker-0": {}, "worker-1": {}})
+    reasons = readiness.unready("", children, {"worker-0": {}, "worker-1": {}}, NO_WAIT)
     assert [reason.line() for reason in reasons] == [
         "process_down: worker-1 is not running", "starting: worker-0 has not reported yet",
     ]  # fmt: skip
@@ -77,7 +78,7 @@ def test_what_is_denied_or_quiet_is_no_reason() -> None:
 
 def test_every_word_is_counted_also_those_that_do_not_hold() -> None:
     reasons = readiness.unready(
-        "", {}, {n: FLOWS | {"gaps_open": 2} for n in ("worker-0", "worker-1")}, {"wait_s": 0.2}
+        "", {}, {n: FLOWS | {"gaps_open": 2} for n in ("worker-0", "worker-1")}, NO_WAIT | {"wait_s": 0.2}
     )
     assert readiness.counts(reasons) == {word.value: 0 for word in Word} | {"gaps_open": 4, "waiting_for_weight": 1}
     assert reasons[0].as_data() == {

@@ -331,6 +331,11 @@ class Intake:
         return sum(len(lane.open) for lane in self.lanes)
 
     @property
+    def books(self) -> int:
+        """Topics of order books."""
+        return sum(isinstance(lane, BookLane) for lane in self.lanes)
+
+    @property
     def books_missing(self) -> int:
         """Topics of order books of which subscribers have none that holds."""
         return sum(isinstance(lane, BookLane) and not lane.has_book for lane in self.lanes)
