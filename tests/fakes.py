@@ -12,15 +12,30 @@ from k2workers.venue_answers import Answer
 
 
 class OpenHanded:
-    """Gives every permission to spend REST weight at once (``feed.backfiller.WeightGrants``); ``closed`` gives none."""
+    """Gives every permission to spend REST weight at once (``feed.backfiller.WeightGrants``); ``closed`` gives none.
+
+    Requests of urgency ``waits_from`` and above wait until ``plenty`` is set.
+    """
 
     def __init__(self) -> None:
+        self.waits_from = 99
+        self.plenty = asyncio.Event()
+        self.waiting = self.withdrawn = 0
         self.asked: list[tuple[int, int]] = []
         self.refusals: list[float] = []
         self.closed = False
 
     async def ask_weight(self, weight: int, urgency: int) -> int | None:
         self.asked.append((weight, urgency))
+        if urgency >= self.waits_from:
+            self.waiting += 1
+            try:
+                await self.plenty.wait()
+            except asyncio.CancelledError:
+                self.withdrawn += 1
+                raise
+            finally:
+                self.waiting -= 1
         return None if self.closed else len(self.asked)
 
     def weight_done(self, grant_id: int, used: int, answer: Answer | None) -> None:

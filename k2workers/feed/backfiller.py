@@ -123,8 +123,10 @@ class Backfiller:
         try:
             told = await self._try(request)
         except asyncio.CancelledError:
-            told = True
-            self.repairs.withdrawn(request)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                told = True
+                self.repairs.withdrawn(request)
             raise
         finally:
             # Whatever ended it: a topic whose request is never called over would not be asked for anything again.

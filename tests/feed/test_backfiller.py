@@ -16,11 +16,12 @@ from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, 
 from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
-from k2workers.sequencing.backfill_planner import BackfillPolicy
+from k2workers.sequencing.backfill_planner import BackfillPolicy, Urgency
 from k2workers.venues.binance import BinanceSpot
 from k2workers.wire import SendOutcome
 from tests.fakes import OpenHanded
 from tests.simulator.support import Client, collect, running
+from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, until
 
 SPOT = BinanceSpot()
@@ -99,8 +100,11 @@ async def test_nothing_is_fetched_while_nobody_would_take_it() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "defect", [KeyError("a defect"), asyncio.CancelledError()], ids=["error", "stray cancellation"]
+)
 async def test_a_defect_in_a_request_is_counted_and_the_hole_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, defect: BaseException
 ) -> None:
     failed_before = every.failures["backfill"]
     async with running() as client:
@@ -111,14 +115,89 @@ async def test_a_defect_in_a_request_is_counted_and_the_hole_is_asked_for_again(
 
             async def breaks_at_first(*_: Any, **__: Any) -> Any:
                 monkeypatch.setattr(backfiller._history, "fetch", fetch)
-                raise KeyError("a defect")
+                raise defect
 
             monkeypatch.setattr(backfiller._history, "fetch", breaks_at_first)
             shard.intake.on_messages(1, MessageBlock.of(messages[:2]), 1)
             shard.intake.on_messages(1, MessageBlock.of(messages[4:]), 1)
             await until(lambda: len(shard.pushed) == 6)
             assert (backfiller.requests["failed"], backfiller.requests["answered"]) == (1, 1)
-    assert every.failures["backfill"] == failed_before + 1
+    assert every.failures["backfill"] == failed_before + isinstance(defect, KeyError)
+
+
+class ManyTopics:
+    """Trades of many symbols, and the books of others, against a bendable venue."""
+
+    def __init__(self, venue: Venue, books: int = 0) -> None:
+        self.venue = venue
+        self.pushed: list[Event] = []
+        self.grants = OpenHanded()
+        symbols = list(venue.flows)
+        specs = [*SPOT.stream_specs(["trade"], symbols), *SPOT.stream_specs(["depth"], symbols[:books])]
+        self.intake = Intake(
+            SPOT.codec(specs), hold_ns=0, push=self._push, on_reply=lambda *_: None, on_notice=lambda _: None,
+            observe_latency=lambda _: None,
+        )  # fmt: skip
+        self.intake.resume({})
+
+    def _push(self, batches: list[wire.Batch]) -> SendOutcome:
+        for batch in batches:
+            self.pushed += wire.decode_batch(batch)
+        return SendOutcome.SENT
+
+    def hole(self, topic_index: int) -> None:
+        """One trade comes, five do not, and the next comes."""
+        flow = self.venue.flows[self.intake.topics[topic_index].symbol]
+        for us in range(7):
+            flow.step(us)
+        for row in (flow.trades[-7], flow.trades[-1]):
+            self.intake.add(topic_index, [Trade(row["id"], "1", "1", True, 0, 0, 0)], 0)
+
+    @contextlib.asynccontextmanager
+    async def repaired(self) -> AsyncIterator[Backfiller]:
+        async with SPOT.history(self.venue.rest_url, None, 1_000) as history:
+            backfiller = Backfiller(self.intake, history, self.grants, POLICY)
+            backfiller.start()
+            yield backfiller
+            await backfiller.stop()
+
+
+async def test_what_is_more_urgent_takes_the_place_of_what_waits_for_permission() -> None:
+    with Venue([f"A{number}USDT" for number in range(8)], every_s=1000) as venue:
+        topics = ManyTopics(venue)
+        topics.grants.waits_from = Urgency.OPEN
+        async with topics.repaired() as backfiller:
+            for topic_index in range(4):
+                topics.hole(topic_index)
+            await until(lambda: topics.grants.waiting == 3)
+            topics.intake.hold_ns = 10**12
+            for topic_index in (4, 5, 6, 7):
+                topics.hole(topic_index)
+            await until(lambda: not any(lane.deadline_ns for lane in topics.intake.lanes))
+            assert not any(isinstance(event, Backfilled) for event in topics.pushed)
+            assert topics.grants.withdrawn > 0
+            topics.grants.plenty.set()
+            await until(lambda: topics.intake.repaired == 20)
+            assert not backfiller.requests["failed"] + backfiller.requests["no_permission"]
+        assert len(venue.asked("trades")) == 8
+
+
+async def test_books_that_wait_leave_room_for_every_hole_however_many_they_are() -> None:
+    with Venue([f"A{number}USDT" for number in range(6)], every_s=1000) as venue:
+        topics = ManyTopics(venue, books=6)
+        topics.grants.waits_from = Urgency.FIRST_BOOK
+        async with topics.repaired() as backfiller:
+            for topic_index in range(6, 12):
+                topics.intake.add(topic_index, [DepthUpdate(1, 1, [], [], 0, 0)], 0)
+            await until(lambda: topics.grants.waiting == 2)
+            assert backfiller.weight_wanted == 6 * 5
+            for topic_index in range(6):
+                topics.hole(topic_index)
+            await until(lambda: topics.intake.repaired == 30)
+            assert len(venue.asked("depth")) == 0
+            topics.grants.plenty.set()
+            await until(lambda: not topics.intake.books_missing or len(venue.asked("depth")) >= 6)
+            assert backfiller.weight_wanted <= 6 * 5
 
 
 async def test_ids_that_never_existed_are_shown_as_void() -> None:
