@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.processes.support import Program, demo, feed
+from tests.processes.support import Program, demo, feed, free_port
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 
@@ -63,3 +63,32 @@ def test_another_venues_address_is_another_source(tmp_path: Path) -> None:
         wait_for("events of the other venue", lambda: program.status()["published"] > 20)
         assert "another source" in program.logged("checkpoint_unusable")[0]["reason"]
         program.stop()
+
+
+@pytest.mark.parametrize(("before", "after"), [(10**9, 10**3), (10**3, 10**9)])
+def test_a_market_that_began_anew_at_the_same_address_is_published_from_its_first_run_of_events(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    place, port = (
+        ("--checkpoint", str(tmp_path / "kept"), "--streams", "trade,agg_trade,book_ticker,depth"),
+        free_port(),
+    )
+    for first_id in (before, after):
+        with Venue(["AAAUSDT"], port=port) as venue:
+            flow = venue.flows["AAAUSDT"]
+            flow.trade_id, flow.update_id = first_id, 10 * first_id
+            with feed(venue, *place, shards=1) as program:
+                kinds = ("trade", "agg_trade", "book_ticker", "depth")
+                for kind in kinds:
+                    wait_for(f"events of {kind}", lambda kind=kind: published(program, kind) > 50)
+                wait_for("readyz 200", lambda: program.http("/readyz")[0] == 200)
+                resets = sum(program.metrics("k2_resets_total").values())
+                program.stop()
+    # Ids that go on far above are a hole of ids that never existed.
+    assert resets >= (3 if after < before else 0), "each topic that had a position tells that it began anew"
+
+
+def published(program: Program, kind: str) -> float:
+    """Events of this kind that were accepted and pushed."""
+    samples = program.metrics("k2_events_received_total")
+    return sum(value for name, value in samples.items() if f'kind="{kind}"' in name)
