@@ -34,6 +34,7 @@ live         Notice    of_primary and first_notice     live         remember_not
 live         Wanted    -                               live         ask_as_wanted
 live         Rotate    -                               warming      begin_rotation, open_standby
 live         Closed    of_primary and stable           backing_off  withdraw, tell_loss, begin_starving, forget_attempts, back_off
+live         Closed    of_primary and for_silence      backing_off  withdraw, tell_loss, begin_starving, forget_attempts, back_off
 live         Closed    of_primary                      backing_off  withdraw, tell_loss, begin_starving, back_off
 live         Stop      -                               stopped      withdraw, close_all
 warming      Advanced  of_standby                      warming      renew_deadline

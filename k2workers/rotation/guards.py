@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from k2workers.rotation.inputs import Advanced, Closed, Failed, Notice, Opened, Tick
 from k2workers.rotation.memory import Memory
+from k2workers.rotation.policy import SILENCES
 
 OfLine = Advanced | Opened | Failed | Closed | Notice
 
@@ -41,6 +42,11 @@ def standby_noticed(memory: Memory, given: object, now_ns: int) -> bool:
 def stable(memory: Memory, given: object, now_ns: int) -> bool:
     """The primary carried the feed long enough that its loss does not lengthen the backoff."""
     return now_ns - memory.carried_since_ns >= memory.policy.stable_ns
+
+
+def for_silence(memory: Memory, given: Closed, now_ns: int) -> bool:
+    """We gave the line up because nothing came on it: nobody has refused us anything."""
+    return given.cause in SILENCES
 
 
 def expired(memory: Memory, given: object, now_ns: int) -> bool:

@@ -15,6 +15,11 @@ SERVER_SHUTDOWN = "server_shutdown"
 SILENT_STREAM = "silent_stream"
 """The reason of a rotation because a stream brought nothing while REST showed that the venue had newer events."""
 
+STALE, SILENT = "stale", "silent"
+"""Why we give a line up: nothing at all comes on it, or no data although the venue has some."""
+
+SILENCES = frozenset({STALE, SILENT})
+
 CLOSE_CODE = 1000
 REPLACED = "Periodic rotation"
 """The close reason of a line that another one has replaced."""

@@ -17,6 +17,7 @@ from k2workers.rotation.actions import Action
 from k2workers.rotation.guards import (
     expired,
     first_notice,
+    for_silence,
     of_either,
     of_primary,
     of_standby,
@@ -133,6 +134,13 @@ TABLE = (
         LIVE,
         Closed,
         (of_primary, stable),
+        BACKING_OFF,
+        (withdraw, tell_loss, begin_starving, forget_attempts, back_off),
+    ),
+    TransitionRow(
+        LIVE,
+        Closed,
+        (of_primary, for_silence),
         BACKING_OFF,
         (withdraw, tell_loss, begin_starving, forget_attempts, back_off),
     ),

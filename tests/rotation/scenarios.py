@@ -241,6 +241,19 @@ SCENARIOS = [
         ],
     ),
     Scenario(
+        "a line that was given up for its silence is replaced at once, whatever failed before it",
+        ("live Closed of_primary for_silence",),
+        [
+            *SECOND_UP,
+            Told(9, Closed(2, "silent"), BACKING_OFF, [WithdrawRequest(), LineLost(2, "silent", primary=True)]),
+            Told(9, Tick(), CONNECTING, [OpenLine(3, 1, 9 * S)]),
+            Told(9, Opened(3), LIVE, [NowLive(3)]),
+            Told(9, Closed(9, "stale"), LIVE),
+            Told(18, Closed(3, "stale"), BACKING_OFF, [WithdrawRequest(), LineLost(3, "stale", primary=True)]),
+            Told(18, Tick(), CONNECTING, [OpenLine(4, 1, 18 * S)]),
+        ],
+    ),
+    Scenario(
         "stop withdraws the request and closes the line",
         ("live Stop",),
         [*UP, Told(1, Stop(), STOPPED, [WithdrawRequest(), *closed(1)])],
