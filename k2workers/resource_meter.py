@@ -65,7 +65,7 @@ class ResourceMeter:
         """Bring the metrics of readiness up to date: how much of each reason holds."""
         self._instruments.flush({"k2_ready": float(not any(unready.values())), "k2_unready": unready})
 
-    def flush(self, *, restarts: Mapping[str, int], permissions: Permissions) -> None:
+    def flush(self, *, restarts: Mapping[str, int], permissions: Permissions, market_looks: Mapping[str, int]) -> None:
         """Bring the parent's metrics up to date."""
         now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate
         self._instruments.flush(
@@ -79,6 +79,7 @@ class ResourceMeter:
                 "k2_connect_refusals": gate.refusals(Service.CONNECT),
                 "k2_rest_weight_used": weight.used(now_ns),
                 "k2_rest_weight_limit": weight.limit,
+                "k2_market_looks": market_looks,
                 "k2_rest_refusals": gate.refusals(Service.REST),
                 "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
                 "k2_duty_failures": every.failures,

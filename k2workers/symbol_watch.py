@@ -54,6 +54,15 @@ class SymbolWatch:
         """What is served."""
         return list(self._status)
 
+    @property
+    def of_workers(self) -> dict[str, tuple[str, ...]]:
+        """What each worker serves."""
+        return {name: spec.settings.symbols for name, spec in self._specs.items()}
+
+    def status_of(self, symbol: str) -> str:
+        """What the venue said last of a symbol that is served."""
+        return self._status[symbol]
+
     async def choose(self) -> Choice:
         """The symbols to serve: asks until the venue answers and lists some. Raises ConfigError for a user's mistake."""
         delay_s = 1.0

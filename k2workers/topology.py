@@ -23,6 +23,7 @@ from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every
+from k2workers.market_watch import MarketWatch
 from k2workers.metrics import exporter
 from k2workers.readiness import Reason
 from k2workers.resource_meter import ResourceMeter
@@ -31,6 +32,7 @@ from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
 
 METER_S = 1.0
+MARKET_S = 0.5
 ONE_STOP_NS = 500_000_000
 """Signals to stop that come so close together are one: ``timeout`` and service managers tell the process and then its whole group."""
 
@@ -64,9 +66,11 @@ class Topology:
         self._meter = ResourceMeter(settings.environment)
         self._shard_names: list[str] = []
         self._symbols = SymbolWatch(self.plan, self.supervisor)
+        self._market = MarketWatch(self.plan, self.supervisor, self._symbols)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
         self._reminding = Every(METER_S, self._symbols.remind, "remind", give_up=None)
+        self._looking = Every(MARKET_S, self._market.turn, "market", give_up=None)
         self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
 
     async def run(self) -> int:
@@ -100,7 +104,7 @@ class Topology:
                 stopping.cancel()
             return await self._finish()
         finally:
-            for duty in (self._measuring, self._reminding, self._checking):
+            for duty in (self._measuring, self._reminding, self._looking, self._checking):
                 duty.stop()
             self.supervisor.kill_all()
             await server.stop()
@@ -140,6 +144,7 @@ class Topology:
         for spec in specs:
             self._shard_names.append(spec.name)
             launch(spec)
+        self._looking.start(at_once=False)
         for spec in specs:
             await ready(spec.name)
         self.waiting_for = ""
@@ -282,6 +287,7 @@ class Topology:
         self._meter.flush(
             restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
             permissions=self.supervisor.permissions,
+            market_looks=self._market.looks,
         )
         self._meter.flush_symbols(self._symbols.counts())
         self._meter.flush_readiness(readiness.counts(self._unready()))

@@ -26,8 +26,8 @@ from k2workers.every import Every
 from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
 from k2workers.feed.intake import Intake
+from k2workers.feed.silence import MarketView
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
-from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.rotation.record import RotationRecord
 from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.sequencing.coverage import PublishedPosition
@@ -38,6 +38,7 @@ from k2workers.tls import client_context
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.venue import SymbolSeen
 
 BEAT_S = 0.5
 METRICS_S = 1.0
@@ -118,8 +119,10 @@ class Worker:
         self._on_later_welcome = lambda positions: self._resume_late(positions, intake, backfiller)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
-        driver.on_silent = backfiller.probe
-        backfiller.repairs.on_confirmed = lambda topic_index, newer: self._on_confirmed(driver, topic_index, newer)
+        driver.on_withheld = lambda topic_indexes: self._fetch_withheld(topic_indexes, intake, backfiller)
+        backfiller.repairs.on_confirmed = lambda topic_index, newer: driver.silence.fetched(
+            topic_index, newer, time.monotonic_ns()
+        )
         backfiller.start()
         driver.start()
         client.send(control_messages.Ready(self.name))
@@ -139,15 +142,11 @@ class Worker:
         client.send(self._beat_message(driver, backfiller, bundle_sender))
 
     @staticmethod
-    def _on_confirmed(driver: Driver, topic_index: int, newer: bool) -> None:
-        """A topic was suspiciously silent, and the venue was asked: ``newer`` is whether it had events that the lines did not deliver."""
-        if topic_index not in driver.silence.silent:
-            return
-        if newer:
-            driver.silence.missed(topic_index, time.monotonic_ns())
-            driver.rotate(SILENT_STREAM)
-        else:
-            driver.silence.quiet(topic_index, time.monotonic_ns())
+    def _fetch_withheld(topic_indexes: list[int], intake: Intake, backfiller: Backfiller) -> None:
+        """The venue may have what no line delivered of these topics: bring it as soon as possible, each in the way that there is."""
+        backfiller.probe(topic_indexes)
+        for topic_index in topic_indexes:
+            intake.ask_book(topic_index)
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -172,6 +171,9 @@ class Worker:
             self._stop.set()
         elif isinstance(message, control_messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
+        elif isinstance(message, control_messages.MarketSeen) and self._driver is not None:
+            symbols = {symbol: SymbolSeen(*seen) for symbol, seen in message.symbols.items()}
+            self._driver.seen(MarketView(message.asked_ns, symbols))
         elif isinstance(message, control_messages.BooksKept):
             self._publish_books(message)
 
@@ -235,6 +237,10 @@ class Worker:
             "weight_wanted": backfiller.weight_wanted,
             "repairs_waiting": backfiller.repairs.planner.waiting,
             "streams_silent": len(driver.silence.silent),
+            "streams_unproven": len(driver.silence.unproven),
+            "streams_quiet": len(driver.silence.quiet),
+            "market_quiet": driver.market_quiet,
+            "look_wanted": driver.look_wanted.value,
             "streams": len(driver.lines.names),
             "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
@@ -267,6 +273,8 @@ class Worker:
                 "k2_rest_requests": backfiller.requests,
                 "k2_rest_rows_dropped": backfiller.rows_dropped,
                 "k2_streams_silent": len(driver.silence.silent),
+                "k2_streams_unproven": len(driver.silence.unproven),
+                "k2_streams_quiet": len(driver.silence.quiet),
                 "k2_streams_refused": len(driver.lines.subscriptions.refused),
                 "k2_subscriptions_lost": driver.lines.subscriptions.lost,
                 "k2_holes_waiting": backfiller.repairs.planner.waiting,

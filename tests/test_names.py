@@ -35,6 +35,7 @@ INDEXED = (
     "feed/backfiller.py",
     "feed/repairs.py",
     "feed/liveness.py",
+    "feed/silence.py",
     "sequencing/backfill_planner.py",
 )
 """Here ``stream`` would be a topic's index; a stream is the venue's name."""

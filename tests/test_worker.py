@@ -15,15 +15,24 @@ import zmq
 from k2workers import worker as worker_module
 from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import renumbered
-from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, BookSnapshot, Gap, Status, Trade
+from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, BookSnapshot, Gap, Trade
 from k2workers.every import Every
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.feed.silence import LookUrgency
 from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.sequencing.coverage import Holes, PublishedPosition
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
-from k2workers.supervision.control_messages import AnyControlMessage, Beat, BooksKept, Serve, StopNow, WeightAsked
+from k2workers.supervision.control_messages import (
+    AnyControlMessage,
+    Beat,
+    BooksKept,
+    MarketSeen,
+    Serve,
+    StopNow,
+    WeightAsked,
+)
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport import bundle_protocol
@@ -165,15 +174,6 @@ def driver_of(worker: Worker) -> Driver:
     return worker._driver
 
 
-def fell_silent(worker: Worker) -> Driver:
-    """Its topic counts as silent, and nobody else looks whether it is."""
-    driver = driver_of(worker)
-    driver._look(time.monotonic_ns())
-    driver._look_ns = 2**63
-    driver.silence.silent.add(0)
-    return driver
-
-
 async def test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published(tmp_path: Path) -> None:
     serve = Serve(("AAAUSDT", "BBBUSDT"))
     around = Around(tmp_path, serve, {f"binance.trade.{symbol}": PUBLISHED for symbol in serve.symbols})
@@ -206,9 +206,15 @@ async def test_the_last_trades_before_an_outage_are_asked_for_although_none_foll
             await until(lambda: around.batches[-1].last_id >= unheard)
 
 
-async def test_a_silent_stream_of_which_the_venue_has_more_is_rotated(tmp_path: Path) -> None:
+def look(around: Around, venue: Venue) -> None:
+    """Tell the worker what the market looks like now, as the parent does."""
+    seen = {symbol: (flow.trade_id, " ".join(flow.top), True) for symbol, flow in (venue.flows | venue.halted).items()}
+    around.send(NAME, MarketSeen(time.monotonic_ns(), seen))
+
+
+async def test_a_silent_stream_of_which_the_venue_has_more_is_rotated_and_its_tail_fetched(tmp_path: Path) -> None:
     with Venue(["AAAUSDT"], every_s=0.01) as venue:
-        async with working(tmp_path, venue) as (around, worker):
+        async with working(tmp_path, venue) as (around, _):
             kept_back: list[int] = []
 
             def keep_back(stream: str, data: dict[str, Any]) -> list[str] | None:
@@ -219,23 +225,40 @@ async def test_a_silent_stream_of_which_the_venue_has_more_is_rotated(tmp_path: 
                 return []
 
             venue.on_event = keep_back
-            lane = driver_of(worker).intake.lanes[0]
-            await until(lambda: len(kept_back) > 2 and lane.last_id == kept_back[0] - 1)
-            driver = fell_silent(worker)
-            driver.on_silent([0])
-            await until(lambda: driver.rotations[SILENT_STREAM])
-            await until(lambda: around.of(SCHEMA_OF[Status]))
+            await until(lambda: kept_back)
+            begun_s = time.monotonic()
+            await until(lambda: time.monotonic() > begun_s + 1.5, "what is under way has come")
+            look(around, venue)
+            await until(lambda: around.beats[-1].status["streams_silent"] == 1)
+            await until(lambda: around.batches[-1].last_id > kept_back[0], "the tail")
+            await until(lambda: any(batch.topic.startswith("status.rotation") for batch in around.batches))
+            await until(lambda: around.beats[-1].status["streams_silent"] == 0)
 
 
 async def test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet(tmp_path: Path) -> None:
     with Venue(["AAAUSDT"], every_s=0.01) as venue:
-        async with working(tmp_path, venue) as (_, worker):
-            driver, flow = driver_of(worker), venue.flows["AAAUSDT"]
-            venue.every_s = 10 * WAIT_S
-            await until(lambda: driver.intake.lanes[0].last_id == flow.trade_id)
-            fell_silent(worker)
-            await until(lambda: driver.on_silent([0]) or not driver.silence.silent)
-            assert SILENT_STREAM not in driver.rotations
+        async with working(tmp_path, venue) as (around, worker):
+            venue.halt()
+            await until(lambda: around.beats[-1].status["look_wanted"] == LookUrgency.SOON)
+            look(around, venue)
+            await until(lambda: around.beats[-1].status["streams_quiet"] == 1)
+            assert around.beats[-1].status["streams_silent"] == 0
+            assert not driver_of(worker).rotations[SILENT_STREAM]
+
+
+async def test_the_book_is_fetched_when_changes_of_it_were_withheld(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue, kind="depth") as (around, _):
+            await until(lambda: around.of(SCHEMA_OF[BookSnapshot]))
+            venue.pings_every_s = 1.0
+            flow = venue.halt()["AAAUSDT"]
+            await until(lambda: around.beats[-1].status["look_wanted"])
+            look(around, venue)
+            flow.step(1)
+            await until(lambda: around.beats[-1].status["look_wanted"] == LookUrgency.SOON)
+            look(around, venue)
+            await until(lambda: around.beats[-1].status["streams_silent"] == 1)
+            await until(lambda: len(around.of(SCHEMA_OF[BookSnapshot])) > 1)
 
 
 async def test_holes_that_the_aggregator_found_are_fetched(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Owns a shard's live connection: performs what the rotation machine decides, and tells it what happened.
 
 The machine (``k2workers.rotation``) holds the rules, ``lines.py`` the sockets, ``rotation_permission.py`` the question to the parent, ``liveness.py`` the
-judgement of silence; here they meet, with the clock. Nothing here knows the machine's states.
+judgement of a line's silence, ``silence.py`` that of its topics; here they meet, with the clock. Nothing here knows the machine's states.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from typing import ClassVar
 import structlog
 
 from k2workers import wire
+from k2workers.continuity import Repair
 from k2workers.every import Every
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
 from k2workers.feed.lines import Lines
-from k2workers.feed.liveness import LOOK_NS, LineWatch, SilenceWatch
+from k2workers.feed.liveness import LOOK_NS, LineWatch
 from k2workers.feed.rotation_permission import Grants, RotationPermission
+from k2workers.feed.silence import LookUrgency, MarketView, Silence
 from k2workers.rotation import actions, inputs
 from k2workers.rotation.machine import RotationMachine
-from k2workers.rotation.policy import SCHEDULED
+from k2workers.rotation.policy import SCHEDULED, SILENT_STREAM
 from k2workers.rotation.record import Cut, RotationRecord, record_of
 from k2workers.venues.venue import StreamSpec, Venue
 
@@ -67,17 +69,17 @@ class Driver:
             settings, venue, names, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context
         )
         self.machine = RotationMachine(settings.rotation_policy, settings.next_due_ns, random.random)
-        self.silence = SilenceWatch()
+        self.silence = Silence()
         self.reconnects: Counter[str] = Counter()
         self.rotations: Counter[str] = Counter({SCHEDULED: 0})
         self.on_live: Callable[[], None] = lambda: None
-        """Called when a line begins to carry the feed after there was none: what happened meanwhile is unknown."""
-        self.on_silent: Callable[[list[int]], None] = lambda _: None
-        """Called with the indexes of topics that are suspiciously silent while others are not."""
+        """Called when a line begins to carry the feed and has not proven that it continues the one before: what happened meanwhile is unknown."""
+        self.on_withheld: Callable[[list[int]], None] = lambda _: None
+        """Called with the indexes of topics of which the venue may have what no line delivered."""
         self._permission = RotationPermission(grants, self._permitted)
-        self._venue_name = venue.name
+        self._venue = venue
         self._on_record = on_record
-        self._watch = LineWatch(settings.stale_after_ns)
+        self._watch = LineWatch(settings.stale_after_ns, venue.limits.ping_interval_ns)
         self._look_ns = 0
         self._ticking = Every(TICK_S, self._tick, "feed")
 
@@ -117,6 +119,30 @@ class Driver:
         return line is not None and self._watch.fresh(line.last_read_ns, time.monotonic_ns())
 
     @property
+    def market_quiet(self) -> bool:
+        """Whether the line that carries the feed brings nothing because the venue has nothing."""
+        return self._watch.quiet
+
+    @property
+    def look_wanted(self) -> LookUrgency:
+        """Whether a look at the whole market is wanted."""
+        if not self.live:
+            return LookUrgency.NO
+        return LookUrgency.AT_ONCE if self._watch.asking else self.silence.look_wanted(time.monotonic_ns())
+
+    def seen(self, view: MarketView) -> None:
+        """Judge all silences by a look at the market."""
+        if not self.live:
+            return  # the next line begins without
+        now_ns = time.monotonic_ns()
+        self._watch_topics(now_ns)
+        news = self.silence.seen(view, self._newest_trade_ids(), now_ns)
+        was_quiet = self.market_quiet
+        self._watch.answered(view.asked_ns, news, now_ns)
+        if self.market_quiet and not was_quiet:
+            _log.warning("market_quiet", note="nothing comes, and the venue has nothing: the connection is kept")
+
+    @property
     def lifetime_s(self) -> float:
         """How long the primary has carried the feed; 0 while there is none."""
         return self.machine.lifetime_ns(time.monotonic_ns()) / 1e9
@@ -152,17 +178,29 @@ class Driver:
             self.lines.ended(line.number, cause)
 
     def _look(self, now_ns: int) -> None:
-        """Once a second: streams that fell silent, and whether the venue still has our subscriptions."""
+        """Once a second: topics that bring nothing, and whether the venue still has our subscriptions."""
         line = self.lines.get(self.machine.carrier)
         if line is None:
             return
-        silent = self.silence.look([lane.last_id for lane in self.intake.lanes], now_ns)
-        if silent:
-            _log.warning(
-                "streams_silent", topics=[self.intake.topics[topic_index].topic for topic_index in silent][:10]
-            )
-            self.on_silent(silent)
+        self._watch_topics(now_ns)
+        found = self.silence.look(self.intake.heard_ns, self._newest_trade_ids(), now_ns)
+        if found.silent:
+            topics = [self.intake.topics[topic_index].topic for topic_index in found.silent]
+            _log.warning("streams_silent", count=len(topics), topics=topics[:10])
+        if found.fetch:
+            self.on_withheld(found.fetch)
+        if found.rotate:
+            self.rotate(SILENT_STREAM)
         self.lines.audit(line.number, now_ns)
+
+    def _watch_topics(self, now_ns: int) -> None:
+        """Topics may have been added."""
+        for topic in self.intake.topics[self.silence.served : len(self.intake.lanes)]:
+            by_id = topic.continuity.repair is Repair.IDS
+            self.silence.serve(topic.symbol, self._venue.evidence(topic.kind), by_id=by_id, now_ns=now_ns)
+
+    def _newest_trade_ids(self) -> list[int | None]:
+        return [lane.newest_trade_id for lane in self.intake.lanes]
 
     # ── what it wants done ──────────────────────────────────────────────────────────────────────────────
 
@@ -185,7 +223,7 @@ class Driver:
     def _rotation_begun(self, action: actions.RotationBegun) -> None:
         self.intake.proof = action.proof
         _log.info(
-            f"{self._venue_name}_connection_rotation_triggered",
+            f"{self._venue.name}_connection_rotation_triggered",
             reason=action.reason,
             line=action.line,
             lifetime_seconds=round(action.lifetime_ns / 1e9, 3),
@@ -205,6 +243,8 @@ class Driver:
             last_ids=[(at, topic.topic, lane.last_id) for at, (topic, lane) in pairs if topic.continuity.chained],
         )
         self._on_record(record_of(action, cut, self.settings.shard))
+        if not action.complete:
+            self.on_live()  # the old line may have taken with it what the new one did not deliver
 
     def _rotation_given_up(self, action: actions.RotationGivenUp) -> None:
         _log.warning("connection_rotation_given_up", reason=action.reason, kept=action.kept)

@@ -72,6 +72,8 @@ class Intake:
         """Whether somebody has told what was published before; false while this shard had to begin without."""
         self.begun: dict[str, Reached] = {}
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
+        self.heard_ns: list[int] = []
+        """When a line last brought anything of each topic, copies too (monotonic; 0: never)."""
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
         self._several_lines = False
@@ -277,6 +279,12 @@ class Intake:
         self._flush_ready(topic_index)
         return fits
 
+    def ask_book(self, topic_index: int) -> None:
+        """Have the book of this topic fetched: changes of it were withheld. Does nothing for a topic that keeps none."""
+        lane = self.lanes[topic_index]
+        if isinstance(lane, BookLane) and lane.ask_book(withheld=True):
+            self._mark_incomplete(topic_index)
+
     def publish_books(self, under: Sequence[str], kept: Collection[str]) -> int:
         """Somebody keeps only these books of those under these prefixes: have the others published anew. How many that are."""
         wanted, prefixes = 0, tuple(under)
@@ -376,12 +384,13 @@ class Intake:
         return runs
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
-        lanes, dirty, hold_ns, proof = self.lanes, self._dirty, self.hold_ns, self.proof
+        lanes, dirty, hold_ns, proof, heard_ns = self.lanes, self._dirty, self.hold_ns, self.proof, self.heard_ns
         if len(lanes) < len(self.codec.topics):
             self._grow()
         for topic_index, events in runs.items():
             if not events:
                 continue
+            heard_ns[topic_index] = now_ns
             lane = lanes[topic_index]
             if lane.offer_run(events, now_ns, hold_ns):
                 self._wait_for_missing(topic_index)
@@ -431,6 +440,7 @@ class Intake:
         if lane.open or isinstance(lane, BookLane):
             self._mark_incomplete(len(self.lanes))
         self.lanes.append(lane)
+        self.heard_ns.append(0)
         number = topic.continuity.number
         self._continuity_numbers.append(number if published is None else _as_in(published, number))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from k2workers.rotation.policy import SILENT, STALE
+
 LOOK_NS = 1_000_000_000
 """How often the caller looks; silences are learned no finer than this."""
 
@@ -17,8 +19,20 @@ LEARNED_AFTER = 20
 MIN_DATA_SILENCE_NS = 5_000_000_000
 """A line without any data for less than this is never given up."""
 
-STALE, SILENT = "stale", "silent"
-"""Why a line is given up: nothing at all comes on it, or no data."""
+LATE_PING_NS = 10_000_000_000
+"""How much later than usual a ping may come on a line on which nothing else can be expected."""
+
+ANSWER_NS = 6_000_000_000
+"""How long the venue's answer about a line without data may take; without one, the line is given up."""
+
+SECOND_ANSWER_NS = 15_000_000_000
+"""How long a second one may take, if the first could only be the beginning of a comparison."""
+
+ON_THE_WAY_NS = 1_000_000_000
+"""What the venue has sent is there within this time."""
+
+QUIET_NS = 70_000_000_000
+"""How long no news of the venue counts, if it is not asked again meanwhile."""
 
 MOST_DOUBLINGS = 6
 """When the whole market is quiet, every new line is silent too: replacing lines every half minute for ever would help nobody."""
@@ -90,7 +104,8 @@ class DataWatch:
         self._count_at_renewal = -1
         self._fruitless = 0
         """How many lines in a row brought no data."""
-        self._changed_ns = 0
+        self.changed_ns = 0
+        """When data came last, or another line took over."""
         self._changes = 0
         self._longest_ns = 0.0
 
@@ -99,41 +114,94 @@ class DataWatch:
         if self._count == self._count_at_renewal:
             self._fruitless = min(MOST_DOUBLINGS, self._fruitless + 1)
         self._count_at_renewal = self._count
-        self._changed_ns = now_ns
+        self.changed_ns = now_ns
 
     def look(self, count: int, now_ns: int) -> bool:
         """``count`` data messages were received so far; True if the line should have delivered another by now."""
-        silence_ns = now_ns - self._changed_ns
+        silence_ns = now_ns - self.changed_ns
         if count != self._count:
             if self._changes:
                 self._longest_ns = max(float(silence_ns), self._longest_ns * FORGET)
-            self._count, self._changed_ns = count, now_ns
+            self._count, self.changed_ns = count, now_ns
             self._fruitless = 0
             self._changes += 1
             return False
-        limit_ns = max(self._min_silence_ns, 2 * FACTOR * self._longest_ns)
-        limit_ns = min(limit_ns, self._max_silence_ns) * 2**self._fruitless
+        limit_ns = min(self._usual_ns, self._max_silence_ns) * 2**self._fruitless
         return self._changes >= LEARNED_AFTER and silence_ns > limit_ns
+
+    @property
+    def expected(self) -> bool:
+        """Whether the line used to bring data so often that a silence as long as the longest limit is none of the market."""
+        return self._changes >= LEARNED_AFTER and self._usual_ns <= self._max_silence_ns
+
+    @property
+    def _usual_ns(self) -> float:
+        return max(self._min_silence_ns, 2 * FACTOR * self._longest_ns)
 
 
 class LineWatch:
-    """Whether the line that carries the feed must be given up. Times are monotonic."""
+    """Whether the line that carries the feed must be given up. Times are monotonic.
 
-    def __init__(self, stale_after_ns: int) -> None:
+    A line on which only pings come may be out of order, or the whole market may be silent: before it is given up, the venue is asked. While
+    ``asking``, tell it of each look at the market (``answered``); without an answer within a few seconds the line is given up.
+    """
+
+    def __init__(self, stale_after_ns: int, ping_interval_ns: int) -> None:
         self._stale_after_ns = stale_after_ns
+        self._pings_within_ns = max(stale_after_ns, ping_interval_ns + LATE_PING_NS)
         self._data = DataWatch(min_silence_ns=MIN_DATA_SILENCE_NS, max_silence_ns=stale_after_ns)
+        self._give_up_ns: int | None = None
+        """When the line is given up unless the venue has no news; None while it is not in question."""
+        self._asked_ns = 0
+        """When the venue was asked last, of answers that have come."""
+        self._question_ns = 0
+        self.quiet = False
+        """Whether the line brings no data because the venue has none."""
 
     def renewed(self, now_ns: int) -> None:
         """Another line carries the feed now."""
         self._data.renewed(now_ns)
+        self._settled()
 
     def look(self, last_read_ns: int, data_messages: int, now_ns: int) -> str | None:
         """Why the line must be given up, if it must. ``last_read_ns`` is when anything came, pings too."""
-        if now_ns - last_read_ns >= self._stale_after_ns:
+        overdue = self._data.look(data_messages, now_ns)
+        if self._data.changed_ns == now_ns:
+            self._settled()
+        if now_ns - last_read_ns >= self._stale_limit_ns:
             return STALE
         # Pings come, so the connection lives; the venue acknowledged our subscriptions and sends nothing.
-        return SILENT if self._data.look(data_messages, now_ns) else None
+        if overdue and self._give_up_ns is None and not (self.quiet and now_ns - self._asked_ns < QUIET_NS):
+            self._question_ns, self._give_up_ns = now_ns, now_ns + ANSWER_NS
+        return SILENT if self._give_up_ns is not None and now_ns >= self._give_up_ns else None
+
+    @property
+    def asking(self) -> bool:
+        """Whether the line is in question, and no answer has come."""
+        return self._give_up_ns is not None and self._asked_ns < self._question_ns
+
+    def answered(self, asked_ns: int, news: bool | None, now_ns: int) -> None:
+        """The venue was asked: whether it has news that no line delivered; None if only a second look can tell."""
+        if asked_ns < self._data.changed_ns + ON_THE_WAY_NS:
+            return
+        first, self._asked_ns = self._asked_ns < self._question_ns, asked_ns
+        if news is None:
+            if self._give_up_ns is not None and first:
+                self._give_up_ns = now_ns + SECOND_ANSWER_NS
+        elif not news:
+            self.quiet = self.quiet or self._give_up_ns is not None
+            self._give_up_ns = None
+        elif self.quiet or self._give_up_ns is not None:
+            self.quiet, self._give_up_ns = False, now_ns + ON_THE_WAY_NS
 
     def fresh(self, last_read_ns: int, now_ns: int) -> bool:
         """Whether anything came within three quarters of the stale limit: longer than from one ping to the next."""
-        return now_ns - last_read_ns < self._stale_after_ns * 3 // 4
+        return now_ns - last_read_ns < self._stale_limit_ns * 3 // 4
+
+    @property
+    def _stale_limit_ns(self) -> int:
+        """Where nothing but pings can be expected, silence between two of them says nothing, whatever the limit is set to."""
+        return self._stale_after_ns if self._data.expected and not self.quiet else self._pings_within_ns
+
+    def _settled(self) -> None:
+        self.quiet, self._give_up_ns = False, None

@@ -49,7 +49,12 @@ WORKER = ANY_PROCESS | {
     ),
     "k2_gaps": MetricRow(Counter, "Holes announced", "kind"),
     "k2_missing_ids": MetricRow(Counter, "Ids announced as missing"),
-    "k2_streams_silent": MetricRow(Gauge, "Streams that are silent for much longer than they used to be"),
+    "k2_streams_silent": MetricRow(
+        Gauge,
+        "Streams of which the venue has what no connection brought, or that are silent for much longer than they used to be",
+    ),
+    "k2_streams_unproven": MetricRow(Gauge, "Streams that have brought nothing yet, and the venue was not asked about"),
+    "k2_streams_quiet": MetricRow(Gauge, "Streams that bring nothing because the venue has nothing"),
     "k2_streams_refused": MetricRow(Gauge, "Streams that the venue refuses to subscribe"),
     "k2_subscriptions_lost": MetricRow(Counter, "Streams that the venue had dropped from a connection"),
     "k2_rest_requests": MetricRow(Counter, "Repairs asked of the venue over REST", "outcome"),
@@ -118,6 +123,7 @@ PARENT = ANY_PROCESS | {
     "k2_connect_refusals": MetricRow(Counter, "Handshakes that the venue refused to this IP"),
     "k2_rest_weight_used": MetricRow(Gauge, "REST weight used in the venue's minute by this IP"),
     "k2_rest_weight_limit": MetricRow(Gauge, "REST weight a minute that we allow ourselves"),
+    "k2_market_looks": MetricRow(Counter, "Looks at the whole market because of streams that bring nothing", "outcome"),
     "k2_rest_refusals": MetricRow(Counter, "REST requests that the venue refused to this IP, or was too ill to answer"),
     "k2_venue_paused_seconds": MetricRow(
         Gauge, "How long we still keep away from a service that refused us", "service"

@@ -44,6 +44,7 @@ class BookLane(ChainLane):
         "_cut",
         "_requested",
         "_snapshot",
+        "_withheld",
         "broken",
         "has_book",
         "needs_snapshot",
@@ -70,6 +71,8 @@ class BookLane(ChainLane):
         """Whether the snapshot at hand has fewer levels than there are."""
         self._asked = False
         """Whether the book is only published anew: the chain up to the last id is unbroken."""
+        self._withheld = False
+        """Whether changes may have been made since the last id that no line brings."""
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         return super().offer(event, now_ns, hold_ns if self.patient else 0)
@@ -119,14 +122,18 @@ class BookLane(ChainLane):
         many = self._requested or self._snapshot is not None
         self._buffer = deque(self._buffer, maxlen=MAX_BUFFERED if many else MAX_WAITING)
 
-    def ask_book(self) -> bool:
-        """Publish a book anew, for those who have none; False if one is under way, or nothing is known of the topic yet."""
+    def ask_book(self, *, withheld: bool = False) -> bool:
+        """Publish a book anew, for those who have none; False if one is under way, or nothing is known of the topic yet.
+
+        ``withheld``: changes may have been made that no line brings. A book that is ahead of the last one takes their place.
+        """
         if self.last_id is None or (self.needs_snapshot and self.urgent):
             return False
         if self.needs_snapshot:
             self.urgent = True  # the one with more levels, but sooner
         else:
             self._ask_anew(urgent=True)
+        self._withheld = withheld
         return True
 
     def _ask_anew(self, *, urgent: bool) -> None:
@@ -148,6 +155,8 @@ class BookLane(ChainLane):
         book.take(snapshot)
         if not book.whole:
             return False
+        if self._withheld and not self._buffer and self.last_id is not None and snapshot.last_update_id > self.last_id:
+            self._announce_gap(self.last_id + 1, snapshot.last_update_id, snapshot.received_ns)
         self._snapshot, self._cut = snapshot, cut
         return self._heal()
 
@@ -184,7 +193,7 @@ class BookLane(ChainLane):
 
     def _await_snapshot(self) -> None:
         self.needs_snapshot = self.urgent = True
-        self._asked = False
+        self._asked = self._withheld = False
         self._buffer.clear()
         self._snapshot = None
         self._make_room()

@@ -123,6 +123,16 @@ class Serve(ControlMessage, frozen=True):
     symbols: tuple[str, ...]
 
 
+class MarketSeen(ControlMessage, frozen=True):
+    """A look at the whole market, asked for at this time (monotonic): what it showed of each symbol of the child.
+
+    That is: the id of the last trade, both best prices, and whether the symbol trades (None: nothing).
+    """
+
+    asked_ns: int
+    symbols: dict[str, tuple[int | None, str | None, bool]]
+
+
 class BooksKept(ControlMessage, frozen=True):
     """A child keeps whole books of these topics, and none of the others under these prefixes: those are to be published anew.
 
@@ -157,6 +167,7 @@ AnyControlMessage = (
     | Drain
     | StopNow
     | Serve
+    | MarketSeen
     | BooksKept
     | Command
 )

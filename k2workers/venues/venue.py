@@ -46,7 +46,30 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connects_per_window: int
     connect_window_ns: int
     max_connection_age_ns: int
+    ping_interval_ns: int
+    """How often the venue pings a connection: on one that is in order, something comes at least as often."""
     rest_weight_per_minute: int
+
+
+class Evidence(enum.Enum):
+    """What a look at the whole market tells of a kind of topic: whether the venue has something that no line has delivered."""
+
+    NONE = "none"
+    """Nothing: for silence alone such a topic is never in question."""
+    TRADES = "trades"
+    """A newer trade of the symbol must have come as an event of this kind."""
+    TOPS = "tops"
+    """A changed best price of the symbol must have come as an event of this kind."""
+
+
+class SymbolSeen(msgspec.Struct, frozen=True, array_like=True):
+    """What a look at the market showed of one symbol."""
+
+    last_trade_id: int | None
+    top: str | None
+    """Both best prices; None if a side is empty."""
+    trading: bool = True
+    """One that does not trade owes no changes of its book."""
 
 
 class StreamSpec(msgspec.Struct, frozen=True):
@@ -186,6 +209,16 @@ class Listing(Protocol):
         """
 
 
+class MarketLook(Protocol):
+    """The whole market at a glance, for one run."""
+
+    def weight(self, symbols: Sequence[str]) -> int:
+        """What a look at these symbols costs in the venue's allowance."""
+
+    async def look(self, symbols: Sequence[str], now_ns: int) -> dict[str, SymbolSeen]:
+        """What each of these symbols shows; one of which nothing can be told is left out. ``now_ns`` is monotonic. Raises VenueError."""
+
+
 class Venue(Protocol):
     """One market of an exchange."""
 
@@ -219,6 +252,12 @@ class Venue(Protocol):
 
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> Listing:
         """Its answers to which symbols there are."""
+
+    def market_look(self, base_url: str, ssl_context: ssl.SSLContext | None) -> MarketLook:
+        """Its answers to what the market as a whole does."""
+
+    def evidence(self, kind: str) -> Evidence:
+        """What a look at the market tells of topics of this kind."""
 
     def list_message(self, request_id: int) -> bytes:
         """A request for the names of all streams that the connection has; the reply's ``result`` is the list."""

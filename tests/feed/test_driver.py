@@ -21,14 +21,16 @@ from k2workers.events import SCHEMA_OF, Gap
 from k2workers.feed import driver
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
-from k2workers.feed.liveness import LEARNED_AFTER, SILENT
+from k2workers.feed.liveness import LEARNED_AFTER
+from k2workers.feed.silence import LookUrgency, MarketView
 from k2workers.feed.subscription import Subscriptions
 from k2workers.rotation.actions import Action
-from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
+from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN, SILENT, SILENT_STREAM
 from k2workers.rotation.record import RotationRecord
 from k2workers.rotation.table import State
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.venue import SymbolSeen
 from k2workers.wire import Batch
 from tests.fakes import Turns
 from tests.simulator.support import inject, running
@@ -398,23 +400,82 @@ async def test_a_stream_that_falls_silent_is_told_of_once() -> None:
     symbols, told = ["AAAUSDT", "BBBUSDT"], list[list[int]]()
     with Venue(symbols, every_s=0.01) as venue:
         async with fed(venue.ws_url, symbols) as feed:
-            feed.driver.on_silent = told.append
+            feed.driver.on_withheld = told.append
             feed.driver._look_ns = 2**63  # it looks when it is told to
-            lanes, quiet = feed.driver.intake.lanes, venue.flows["BBBUSDT"]
-            await until(lambda: len(lanes) == 2 and all(lane.last_id is not None for lane in lanes))
+            heard_ns, quiet = feed.driver.intake.heard_ns, venue.flows["BBBUSDT"]
+            await until(lambda: len(heard_ns) == 2 and all(heard_ns))
 
             async def look_after_more(at_s: int, *indexes: int) -> None:
-                before = [lane.last_id for lane in lanes]
-                await until(lambda: all(lanes[index].last_id != before[index] for index in indexes))
+                before = list(heard_ns)
+                await until(lambda: all(heard_ns[index] != before[index] for index in indexes))
                 feed.driver._look(at_s * 10**9)
 
             for second in range(LEARNED_AFTER + 1):
                 await look_after_more(second, 0, 1)
             venue._loop.call_soon_threadsafe(venue.flows.pop, quiet.symbol)
-            await until(lambda: quiet.symbol not in venue.flows and lanes[1].last_id == quiet.trade_id)
+            lane = feed.driver.intake.lanes[1]
+            await until(lambda: quiet.symbol not in venue.flows and lane.last_id == quiet.trade_id)
             for at_s in (LEARNED_AFTER + 1, 100, 101):
                 await look_after_more(at_s, 0)
     assert told == [[1]]
+
+
+def view(feed: Fed, **trades: int) -> MarketView:
+    return MarketView(time.monotonic_ns(), {symbol: SymbolSeen(trade, None) for symbol, trade in trades.items()})
+
+
+async def test_a_line_that_pings_and_brings_no_data_is_kept_while_the_venue_has_none() -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["AAAUSDT"], stale_after_s=2) as feed:
+            await until(lambda: feed.driver._watch._data._changes > LEARNED_AFTER)
+            venue.pings_every_s = 0.1
+            flow = venue.halt()["AAAUSDT"]
+            await until(lambda: feed.driver._watch.asking)
+            assert feed.driver.look_wanted is LookUrgency.AT_ONCE
+            feed.driver.seen(view(feed, AAAUSDT=flow.trade_id))
+            assert feed.driver.market_quiet
+            assert not feed.driver._watch.asking
+            feed.driver.seen(view(feed, AAAUSDT=flow.trade_id + 1))
+            await until(lambda: feed.driver.reconnects[SILENT])
+            feed.driver.seen(view(feed, AAAUSDT=flow.trade_id))
+            assert not feed.driver.market_quiet, "a look tells nothing while there is no line"
+
+
+async def test_a_stream_that_never_brings_anything_gets_another_line_once_the_venue_has_news_of_it() -> None:
+    symbols = ["AAAUSDT", "BBBUSDT"]
+    with Venue(symbols, every_s=0.01) as venue:
+        venue.on_event = lambda stream, _: [] if stream.startswith("bbb") and len(venue.handshakes) < 2 else None
+        async with fed(venue.ws_url, symbols) as feed:
+            silence = feed.driver.silence
+            await until(lambda: silence.unproven == {1})
+            assert feed.driver.look_wanted is LookUrgency.NO
+            await until(lambda: feed.driver.look_wanted is LookUrgency.AT_ONCE)
+            feed.driver.seen(view(feed, BBBUSDT=5))
+            feed.driver.seen(view(feed, BBBUSDT=6))
+            await until(lambda: silence.silent == {1})
+            await until(lambda: "rotate" in feed.turns.purposes)
+            feed.turns.turn.set()
+            await until(lambda: feed.reasons == [SILENT_STREAM])
+            await until(lambda: not silence.silent and not silence.unproven)
+
+
+async def test_a_line_that_took_over_without_proof_is_followed_by_a_question_for_what_the_old_one_took_with_it() -> (
+    None
+):
+    told: list[int] = []
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["AAAUSDT"]) as feed:
+            feed.driver.on_live = lambda: told.append(feed.driver.machine.primary or 0)
+            venue.on_event = lambda *_: [] if len(venue.connections) > 1 else None
+            feed.turns.turn.set()
+            feed.driver.intake.flush()
+            feed.driver.rotate("operator")
+            await until(lambda: len(venue.connections) == 2)
+            await until(lambda: feed.driver.machine.state is State.OVERLAP)
+            feed.driver.lines.ended(1, "broken")
+            assert feed.driver.machine.primary == 2
+            assert told == [2]
+            assert not feed.records[0].complete
 
 
 async def test_it_is_told_that_a_line_carries_the_feed_again() -> None:

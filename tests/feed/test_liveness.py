@@ -5,7 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.feed.liveness import FACTOR, LEARNED_AFTER, DataWatch, LineWatch, SilenceWatch
+from k2workers.feed.liveness import (
+    ANSWER_NS,
+    FACTOR,
+    LEARNED_AFTER,
+    QUIET_NS,
+    SECOND_ANSWER_NS,
+    DataWatch,
+    LineWatch,
+    SilenceWatch,
+)
 
 S = 1_000_000_000
 
@@ -91,20 +100,120 @@ def test_a_line_that_never_brought_anything_is_not_judged_by_its_data() -> None:
     assert not watch.look(0, 10**6 * S)
 
 
-def test_a_line_on_which_nothing_comes_is_stale_and_no_longer_fresh_before_that() -> None:
-    watch = LineWatch(stale_after_ns=20 * S)
-    assert [watch.fresh(S, (1 + silence_s) * S) for silence_s in (14, 15)] == [True, False]
-    assert [watch.look(S, 0, (1 + silence_s) * S) for silence_s in (19, 20)] == [None, "stale"]
-
-
-def test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carries_the_feed() -> None:
-    watch, now_ns = LineWatch(stale_after_ns=20 * S), 0
+def busy(stale_after_s: int = 30, ping_interval_s: int = 20) -> tuple[LineWatch, int, int]:
+    """The watch of a line that used to bring ten messages a second; its last message, and when that came."""
+    watch, now_ns, count = LineWatch(stale_after_s * S, ping_interval_s * S), 0, 0
     for count in range(1, LEARNED_AFTER + 2):
         now_ns += S // 10
         assert watch.look(now_ns, count, now_ns) is None
-    assert watch.look(now_ns + 6 * S, count, now_ns + 6 * S) == "silent"
-    watch.renewed(now_ns + 6 * S)
-    assert watch.look(now_ns + 7 * S, count, now_ns + 7 * S) is None
+    return watch, count, now_ns
+
+
+def test_a_line_on_which_nothing_comes_is_stale_and_no_longer_fresh_before_that() -> None:
+    watch = LineWatch(stale_after_ns=40 * S, ping_interval_ns=20 * S)
+    assert [watch.fresh(S, (1 + silence_s) * S) for silence_s in (29, 30)] == [True, False]
+    assert [watch.look(S, 0, (1 + silence_s) * S) for silence_s in (39, 40)] == [None, "stale"]
+
+
+def test_a_line_on_which_only_pings_can_be_expected_is_not_stale_between_two_of_them() -> None:
+    watch = LineWatch(stale_after_ns=5 * S, ping_interval_ns=20 * S)
+    assert [watch.fresh(S, (1 + silence_s) * S) for silence_s in (22, 23)] == [True, False]
+    assert [watch.look(S, 0, (1 + silence_s) * S) for silence_s in (29, 30)] == [None, "stale"]
+
+
+def test_a_line_that_used_to_be_busy_is_stale_as_soon_as_is_set() -> None:
+    watch, count, at_ns = busy(stale_after_s=5)
+    assert [watch.look(at_ns, count, at_ns + silence_s * S) for silence_s in (4, 5)] == [None, "stale"]
+
+
+def silent_line() -> tuple[LineWatch, int, int]:
+    """A busy line that has just come in question: pings come, and no data."""
+    watch, count, at_ns = busy()
+    assert watch.look(at_ns + 5 * S, count, at_ns + 5 * S) is None
+    assert not watch.asking
+    assert watch.look(at_ns + 6 * S, count, at_ns + 6 * S) is None
+    assert watch.asking
+    return watch, count, at_ns + 6 * S
+
+
+def test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carries_the_feed() -> None:
+    watch, count, at_ns = silent_line()
+    assert [watch.look(at_ns + late, count, at_ns + late) for late in (ANSWER_NS - 1, ANSWER_NS)] == [None, "silent"]
+    watch.renewed(at_ns + ANSWER_NS)
+    assert not watch.asking
+    assert watch.look(at_ns + ANSWER_NS + S, count, at_ns + ANSWER_NS + S) is None
+
+
+def test_a_line_without_data_is_given_up_as_soon_as_the_venue_shows_what_it_did_not_bring() -> None:
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, True, at_ns + S)
+    assert not watch.asking
+    assert watch.look(at_ns + S, count, at_ns + 2 * S - 1) is None, "it may be on its way"
+    assert watch.look(at_ns + S, count, at_ns + 2 * S) == "silent"
+
+
+def test_what_was_on_its_way_keeps_the_line() -> None:
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, True, at_ns + S)
+    assert watch.look(at_ns + S, count + 1, at_ns + 2 * S) is None
+    assert watch.look(at_ns + S, count + 1, at_ns + 3 * S) is None
+
+
+def test_a_line_without_data_is_kept_while_the_venue_has_none_and_pings_come() -> None:
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, False, at_ns + S)
+    assert watch.quiet
+    for second in range(1, QUIET_NS // S):
+        now_ns = at_ns + second * S
+        assert watch.look(now_ns, count, now_ns) is None
+        assert not watch.asking
+    now_ns = at_ns + S + QUIET_NS
+    assert watch.look(now_ns, count, now_ns) is None
+    assert watch.asking, "an old answer counts no longer"
+    watch.answered(now_ns + S, False, now_ns + S)
+    now_ns += 25 * S
+    assert watch.look(now_ns - 24 * S, count, now_ns) is None, "pings may be 20 s apart"
+    assert watch.look(now_ns - 30 * S, count, now_ns) == "stale"
+
+
+def test_a_quiet_market_ends_with_data_with_another_line_or_with_news_that_do_not_come() -> None:
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, False, at_ns + S)
+    assert watch.look(at_ns + 2 * S, count + 1, at_ns + 2 * S) is None
+    assert not watch.quiet
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, False, at_ns + S)
+    watch.renewed(at_ns + 2 * S)
+    assert not watch.quiet
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, False, at_ns + S)
+    watch.answered(at_ns + 9 * S, True, at_ns + 9 * S)
+    assert not watch.quiet
+    assert watch.look(at_ns + 10 * S, count, at_ns + 10 * S) == "silent"
+
+
+def test_a_first_look_that_only_begins_a_comparison_gives_the_second_one_its_time() -> None:
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, None, at_ns + S)
+    watch.answered(at_ns + 2 * S, None, at_ns + 2 * S)
+    late_ns = at_ns + S + SECOND_ANSWER_NS
+    assert watch.look(late_ns - 1, count, late_ns - 1) is None
+    watch.answered(late_ns - 1, False, late_ns - 1)
+    assert watch.quiet
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns + S, None, at_ns + S)
+    assert watch.look(late_ns, count, late_ns) == "silent"
+
+
+def test_looks_say_nothing_of_a_line_that_is_not_in_question_or_brought_something_just_now() -> None:
+    watch, count, at_ns = busy()
+    for news in (True, False, None):
+        watch.answered(at_ns + 2 * S, news, at_ns + 2 * S)
+    assert not watch.quiet
+    assert watch.look(at_ns + 4 * S, count, at_ns + 4 * S) is None
+    watch, count, at_ns = silent_line()
+    watch.answered(at_ns - 6 * S, False, at_ns)
+    assert watch.asking
 
 
 def test_an_outage_of_a_line_is_no_silence_of_the_topics() -> None:

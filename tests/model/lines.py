@@ -25,12 +25,13 @@ from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.message_block import MessageBlock
+from k2workers.feed.silence import LookUrgency, MarketView
 from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
-from k2workers.venues.venue import Fetched, FetchedBook, Topic
+from k2workers.venues.venue import Fetched, FetchedBook, SymbolSeen, Topic
 from k2workers.wire import Batch, SendOutcome, decode_batch
 from k2workers.worker import Worker
 from tests.fakes import OpenHanded, Turns
@@ -49,7 +50,7 @@ STARTED, MISSED = 100, 3
 
 WITHIN_S = {
     "break": 4.0,
-    "silent_line": 12.0,  # a line that follows one without data is given twice the time
+    "silent_line": 15.0,  # a line that follows one without data is given twice the time; then the venue is asked
     "stale_line": 40.0,
     "silent_stream": 25.0,
     "lost_stream": 75.0,
@@ -264,8 +265,23 @@ class Shard:
         )  # fmt: skip
         self.backfiller = Backfiller(self.driver.intake, self.market, OpenHanded(), BackfillPolicy())
 
+    async def _looks(self) -> None:
+        """The parent: it asks the venue when the worker wants it, and tells."""
+        looked_s = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(0.5)
+            wanted, since_s = self.driver.look_wanted, loop.time() - looked_s
+            if since_s >= {LookUrgency.NO: 10**9, LookUrgency.SOON: 10, LookUrgency.AT_ONCE: 3}[wanted]:
+                looked_s, asked_ns = loop.time(), asyncio_now_ns()
+                await asyncio.sleep(0.05)
+                if not self.market.failing:
+                    seen = {symbol: SymbolSeen(max(made), None) for symbol, made in self.market.made.items()}
+                    self.driver.seen(MarketView(asked_ns, seen))
+
     def start(self) -> None:
         self.market.start()
+        self.market.running.append(asyncio.ensure_future(self._looks()))
         client: Any = SimpleNamespace(send=lambda _: None)
         desk: Any = self.desk
         self.serving = asyncio.ensure_future(self.worker._serve(self.driver, self.backfiller, desk, client))

@@ -177,6 +177,22 @@ def test_a_book_that_is_asked_for_is_published_anew_at_the_place_where_the_topic
     assert not lane.needs_snapshot
 
 
+def test_a_book_takes_the_place_of_changes_that_were_withheld() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")))
+    taken(lane)
+    assert lane.ask_book(withheld=True)
+    assert lane.offer_snapshot(book(9, ("6", "1")))
+    assert taken(lane) == [Gap(3, 9, "not received", 0), book(9, ("6", "1"))]
+    assert not lane.needs_snapshot
+    assert len(lane.open) == 0
+    assert lane.offer(diff(8, 11), 0, 0) is Verdict.ACCEPTED, "what was on its way goes on from there"
+    assert lane.ask_book(withheld=True)
+    assert lane.offer_snapshot(book(lane.last_id or 0))
+    assert not any(isinstance(event, Gap) for event in taken(lane)), "nothing was withheld after all"
+
+
 def test_what_cannot_be_read_voids_the_book_that_it_is_in_and_nothing_else() -> None:
     lane = BookLane("t")
     lane.offer(diff(1, 2, ("5", "1")), 0, 0)

@@ -62,10 +62,18 @@ class Flow:
         self.update_id = 10 * first_id
         self.trades: list[dict[str, Any]] = []
         self.aggs: list[dict[str, Any]] = []
+        self.level = 0
+        """How far its best prices have moved."""
+
+    @property
+    def top(self) -> tuple[str, str]:
+        """Its best prices: they never come back to where they were."""
+        return f"{99 + self.level / 100:.8f}", f"{101 + self.level / 100:.8f}"
 
     def step(self, us: int) -> list[tuple[str, dict[str, Any]]]:
         """One trade, its aggregate, a new top of the book and the diff that says so; times in µs."""
         self.trade_id, self.agg_id = self.trade_id + 1, self.agg_id + 1
+        self.level += 1
         number, price, quantity = self.trade_id, f"{100 + self.trade_id % 7}.00000000", "1.00000000"
         first, self.update_id = self.update_id + 1, self.update_id + 3
         self.trades.append({"id": number, "price": price, "qty": quantity, "time": us, "isBuyerMaker": True})
@@ -76,7 +84,7 @@ class Flow:
         return [
             ("trade", {"e": "trade", **common, "t": number, "p": price, "q": quantity, "T": us, "m": True, "M": True}),
             ("aggTrade", {"e": "aggTrade", **common, **self.aggs[-1], "M": True}),
-            ("bookTicker", {"u": self.update_id, "s": self.symbol, "b": "99.00000000", "B": amount, "a": "101.00000000", "A": "2.00000000"}),
+            ("bookTicker", {"u": self.update_id, "s": self.symbol, "b": self.top[0], "B": amount, "a": self.top[1], "A": "2.00000000"}),
             ("depth@100ms", {"e": "depthUpdate", **common, "U": first, "u": self.update_id, "b": [["99.00000000", amount]], "a": []}),
         ]  # fmt: skip
 
@@ -132,7 +140,11 @@ class Venue:
         ]
         self.flows = {symbol: Flow(symbol, 1_000 * (n + 1)) for n, symbol in enumerate(symbols)}
         """The symbols that trade; those without a flow are acknowledged and stay silent."""
+        self.halted: dict[str, Flow] = {}
+        """What became of symbols that do not trade any longer."""
         self.every_s = every_s
+        self.pings_every_s: float | None = None
+        """How often every connection gets a ping; None: only when a test says so."""
         self.on_rest: Callable[[str, dict[str, str]], Answer | None] = lambda _path, _query: None
         """(path below /api/v3/, query) → another answer."""
         self.on_rest_stream: Callable[[web.Request, str], Awaitable[web.StreamResponse | None]] | None = None
@@ -200,6 +212,12 @@ class Venue:
         """It trades from now on, whatever its row says."""
         self.flows[symbol] = Flow(symbol, 1_000 * (len(self.flows) + len(self.rows) + 1))
 
+    def halt(self) -> dict[str, Flow]:
+        """Nothing happens any longer, whatever the rows say; what did, to go on with: ``flows.update(halted)``."""
+        halted, self.flows = self.flows, {}
+        self.halted |= halted
+        return halted
+
     def reset_all(self) -> None:
         """Cut every connection without a word."""
         self._loop.call_soon_threadsafe(self._reset_all)
@@ -232,9 +250,10 @@ class Venue:
         await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls, backlog=1024).start()
         self._port = int(runner.addresses[0][1])
         self._ready.set()
-        market = asyncio.create_task(self._trade())
+        market = [asyncio.create_task(self._trade()), asyncio.create_task(self._ping())]
         await self._stopping.wait()
-        market.cancel()
+        for task in market:
+            task.cancel()
         self._reset_all()
         await runner.cleanup()
 
@@ -255,6 +274,12 @@ class Venue:
             for flow in list(self.flows.values()):
                 for suffix, data in flow.step(us):
                     self._emit(f"{flow.symbol.lower()}@{suffix}", data)
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(self.pings_every_s or 0.1)
+            for connection in self.connections if self.pings_every_s else ():
+                self._later(connection.socket.ping())
 
     def _emit(self, stream: str, data: dict[str, Any]) -> None:
         bent = self.on_event(stream, data)
@@ -331,7 +356,9 @@ class Venue:
         unit = 1 if request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND" else 1000
         if path == "exchangeInfo":
             return self._exchange_info(query)
-        flow = self.flows.get(query.get("symbol", ""))
+        if path in ("ticker/24hr", "ticker/bookTicker"):
+            return self._of_the_market(path, query)
+        flow = self._flow(query.get("symbol", ""))
         if flow is None:
             return Answer(400, {"code": -1121, "msg": "Invalid symbol."})
         limit = int(query.get("limit", "500"))
@@ -348,6 +375,26 @@ class Venue:
             rows = [entry for entry in rows if entry[key] >= int(query["fromId"])][:limit]
         time_key = "T" if path == "aggTrades" else "time"
         return Answer(200, [{**entry, time_key: entry[time_key] // unit} for entry in rows[-limit:]])
+
+    def _flow(self, symbol: str) -> Flow | None:
+        return self.flows.get(symbol) or self.halted.get(symbol)
+
+    def _of_the_market(self, path: str, query: dict[str, str]) -> Answer:
+        """One row of one symbol, or a list: of those named, or of all."""
+        listed = [entry["symbol"] for entry in self.rows if isinstance(entry, dict) and "symbol" in entry]
+        names = [query["symbol"]] if "symbol" in query else json.loads(query.get("symbols", "[]")) or listed
+        if not set(names) <= set(listed):
+            return Answer(400, {"code": -1121, "msg": "Invalid symbol."})
+        rows: list[dict[str, Any]] = []
+        for name in names:
+            flow = self._flow(name)
+            bid, ask = flow.top if flow is not None else ("0.00000000", "0.00000000")
+            last = flow.trade_id if flow is not None and flow.trades else -1
+            if path == "ticker/bookTicker":
+                rows.append({"symbol": name, "bidPrice": bid, "bidQty": "1.0", "askPrice": ask, "askQty": "2.0"})
+            else:
+                rows.append({"symbol": name, "lastPrice": "100.0", "firstId": min(last, 0), "lastId": last, "count": 1})
+        return Answer(200, rows[0] if "symbol" in query else rows)
 
     def _exchange_info(self, query: dict[str, str]) -> Answer:
         rows = self.rows

@@ -11,7 +11,8 @@ from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
-from k2workers.venues.venue import StreamSpec
+from k2workers.venues.binance.market_look import EVIDENCE, BinanceMarketLook
+from k2workers.venues.venue import Evidence, StreamSpec
 
 
 class BinanceSpot:
@@ -54,6 +55,14 @@ class BinanceSpot:
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
         """Which symbols there are."""
         return BinanceListing(base_url, ssl_context)
+
+    def market_look(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceMarketLook:
+        """What the market as a whole does."""
+        return BinanceMarketLook(base_url, ssl_context)
+
+    def evidence(self, kind: str) -> Evidence:
+        """See ``market_look.EVIDENCE``."""
+        return EVIDENCE.get(kind, Evidence.NONE)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
         """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds."""

@@ -20,6 +20,8 @@ SPOT_LIMITS = Limits(
     connect_window_ns=300_000_000_000,
     # "A single connection is only valid for 24 hours."
     max_connection_age_ns=86_400_000_000_000,
+    # "The WebSocket server will send a ping frame every 20 seconds."
+    ping_interval_ns=20_000_000_000,
     # exchangeInfo rateLimits: REQUEST_WEIGHT, 1 minute, per IP.
     rest_weight_per_minute=6000,
 )

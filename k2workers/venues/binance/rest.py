@@ -123,6 +123,21 @@ class KlineRow(msgspec.Struct, frozen=True, array_like=True):
             raise ValueError(f"a bar from {self.open_time} to {self.close_time}")
 
 
+class DayRow(msgspec.Struct, frozen=True):
+    """One row of ticker/24hr, as far as it is used: the id of the symbol's last trade, -1 without one."""
+
+    symbol: str
+    lastId: OptionalId  # noqa: N815 - the venue's own name
+
+
+class TopRow(msgspec.Struct, frozen=True):
+    """One row of ticker/bookTicker, as far as it is used; prices of an empty side are 0."""
+
+    symbol: str
+    bidPrice: str  # noqa: N815 - the venue's own name
+    askPrice: str  # noqa: N815
+
+
 class DepthReply(msgspec.Struct, frozen=True):
     """GET /api/v3/depth. One odd level does reject it: a book without it would be wrong."""
 
@@ -156,6 +171,8 @@ _trades = ElementReader(TradeRow)
 _agg_trades = ElementReader(AggTradeRow)
 _klines = ElementReader(KlineRow)
 _symbols = ElementReader(SymbolInfo)
+_days = ElementReader(DayRow)
+_tops = ElementReader(TopRow)
 
 
 class RestClient:
@@ -232,6 +249,17 @@ class RestClient:
         }  # fmt: skip
         return await self._rows("klines", params, _klines)
 
+    async def days(self, symbols: Sequence[str]) -> list[DayRow | None]:
+        """The statistics of these symbols (or all) in their short form; weight 2, 40, 80 up to 20 symbols, up to 100, and more.
+
+        One symbol that the venue does not know refuses them all (VenueRefused), here and below.
+        """
+        return await self._rows("ticker/24hr", {"type": "MINI", **_named(symbols)}, _days)
+
+    async def tops(self, symbols: Sequence[str]) -> list[TopRow | None]:
+        """The best prices of these symbols (or all); weight 4."""
+        return await self._rows("ticker/bookTicker", _named(symbols), _tops)
+
     async def depth(self, symbol: str, limit: int) -> DepthReply:
         """The book; weight 5, 25, 50 or 250 up to limit 100, 500, 1000 or 5000."""
         body = await self._get("depth", {"symbol": symbol, "limit": str(limit)})
@@ -280,6 +308,10 @@ class RestClient:
         if status != 200:
             raise refusals.read(url, status, headers, body, time.time())
         return body
+
+
+def _named(symbols: Sequence[str]) -> dict[str, str]:
+    return {"symbols": msgspec.json.encode(symbols).decode()} if symbols else {}
 
 
 def _proxy(url: str, ssl_context: ssl.SSLContext | None) -> httpcore.Proxy | None:

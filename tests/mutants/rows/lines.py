@@ -9,6 +9,7 @@ rotation_permission = within("feed/rotation_permission.py")
 lines = within("feed/lines.py")
 subscription = within("feed/subscription.py")
 liveness = within("feed/liveness.py")
+silence = within("feed/silence.py")
 steps = within("rotation/steps.py")
 readiness = within("readiness.py")
 
@@ -65,15 +66,21 @@ ROWS = (
     ),
     driver(
         "a silent stream is not told of",
-        "self.on_silent(silent)",
+        "self.on_withheld(found.fetch)",
         "pass",
         "test_a_stream_that_falls_silent_is_told_of_once",
     ),
     driver(
         "nobody is told that a line carries the feed again",
-        "self.on_live()",
-        "pass",
+        "self.on_live()\n        _log",
+        "_log",
         "test_it_is_told_that_a_line_carries_the_feed_again",
+    ),
+    driver(
+        "what an old line took with it is not asked for",
+        "if not action.complete:",
+        "if False:",
+        "test_a_line_that_took_over_without_proof_is_followed_by_a_question_for_what_the_old_one_took_with_it",
     ),
     driver(
         "what is held back is forgotten at the end",
@@ -138,14 +145,14 @@ ROWS = (
     ),
     liveness(
         "a line that only pings is kept",
-        "return SILENT if self._data.look(data_messages, now_ns) else None",
+        "return SILENT if self._give_up_ns is not None and now_ns >= self._give_up_ns else None",
         "return None",
         "test_a_line_that_pings_and_brings_no_data_is_silent_until_another_one_carries_the_feed",
         hidden=True,
     ),
     liveness(
         "a stale line is kept",
-        ("        if now_ns - last_read_ns >= self._stale_after_ns:\n            return STALE\n"),
+        ("        if now_ns - last_read_ns >= self._stale_limit_ns:\n            return STALE\n"),
         "",
         "test_a_line_on_which_nothing_comes_is_stale_and_no_longer_fresh_before_that",
     ),
@@ -154,5 +161,41 @@ ROWS = (
         ("                self.silent.add(topic_index)\n                found.append(topic_index)"),
         "                self.silent.add(topic_index)",
         "test_a_busy_stream_that_stops_is_suspicious_once_and_until_it_speaks",
+    ),
+    liveness(
+        "a line without data is given up although the venue has none",
+        "self.quiet = self.quiet or self._give_up_ns is not None\n            self._give_up_ns = None",
+        "self.quiet = self.quiet or self._give_up_ns is not None",
+        "test_a_line_without_data_is_kept_while_the_venue_has_none_and_pings_come",
+    ),
+    liveness(
+        "a quiet line is stale between two pings",
+        "return self._stale_after_ns if self._data.expected and not self.quiet else self._pings_within_ns",
+        "return self._stale_after_ns",
+        "test_a_line_on_which_only_pings_can_be_expected_is_not_stale_between_two_of_them",
+    ),
+    silence(
+        "what may be on its way counts as withheld",
+        "topic.news_due_ns, topic.behind_id = now_ns + SETTLE_NS, behind_id",
+        "topic.news_due_ns, topic.behind_id = now_ns, behind_id",
+        "test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_market_has_moved",
+    ),
+    silence(
+        "a topic that is behind the last trade is quiet",
+        "behind_id = shown\n            moved",
+        "pass\n            moved",
+        "test_a_topic_that_is_behind_the_last_trade_is_silent_after_one_look",
+    ),
+    silence(
+        "lines are tried for ever in a storm",
+        "self._pause_ns = min(LONGEST_PAUSE_NS, 2 * self._pause_ns)",
+        "pass",
+        "test_lines_are_tried_ever_less_often_while_the_topic_stays_silent",
+    ),
+    silence(
+        "a book that does not trade is asked for its changes",
+        "(seen.top if seen.trading else None), None",
+        "seen.top, None",
+        "test_the_book_of_a_symbol_that_does_not_trade_owes_nothing_though_its_prices_change",
     ),
 )

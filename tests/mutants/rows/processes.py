@@ -45,10 +45,10 @@ ROWS = (
         "test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
     ),
     worker(
-        "a silent stream is not rotated",
-        "driver.rotate(SILENT_STREAM)",
+        "looks at the market are not taken",
+        "self._driver.seen(MarketView(message.asked_ns, symbols))",
         "pass",
-        "test_a_silent_stream_of_which_the_venue_has_more_is_rotated",
+        "test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet",
         hidden=True,
     ),
     worker(
@@ -64,16 +64,16 @@ ROWS = (
         "test_what_waits_for_an_aggregator_at_the_end_is_handed_over",
     ),
     worker(
-        "silent streams are not asked for",
-        "driver.on_silent = backfiller.probe",
+        "what was withheld is not fetched",
+        "backfiller.probe(topic_indexes)",
         "pass",
-        "test_a_silent_stream_of_which_the_venue_has_more_is_rotated",
+        "test_a_silent_stream_of_which_the_venue_has_more_is_rotated_and_its_tail_fetched",
     ),
     worker(
-        "a stream that is quiet stays suspicious",
-        "driver.silence.quiet(topic_index, time.monotonic_ns())",
+        "the book is not fetched when changes of it were withheld",
+        "intake.ask_book(topic_index)",
         "pass",
-        "test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet",
+        "test_the_book_is_fetched_when_changes_of_it_were_withheld",
     ),
     worker(
         "a worker does not tell a new aggregator of open gaps",

@@ -1,0 +1,330 @@
+"""Owns which topics are unproven, quiet or silent, when the venue must be asked about them, and when another line is worth trying. Pure.
+
+A topic is proven by its first event. One that brings nothing is judged by looks at the whole market (``MarketSeen``), which show each symbol's
+last trade and best prices: if the venue has news that no line delivered, the topic is *silent*; if it has none, it is *quiet*, and that is
+fine. Two things are news:
+
+- the topic is *behind*: the symbol's last trade is newer than the newest that the topic has brought (kinds that hold every trade);
+- the market *moved*: a look shows another last trade, or other best prices, than an earlier one, and the topic brought nothing since that.
+
+An event may be on its way while the venue is asked, so news counts only if the topic has still brought nothing ``SETTLE_NS`` later. A busy
+topic that falls silent (``SilenceWatch``) is silent until a look has cleared it. Kinds about which a look tells nothing are never silent here.
+Times are monotonic; topics are known by their index.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from k2workers.feed.liveness import SilenceWatch
+from k2workers.venues.venue import Evidence, SymbolSeen
+
+QUESTION_NS = 8_000_000_000
+"""A topic that brought nothing for so long is in question."""
+
+FIRST_LOOK_NS = 2_000_000_000
+"""A topic without any event is asked for so soon: where the market stands then is what later looks are compared with."""
+
+IN_FLIGHT_NS = 1_000_000_000
+"""What a topic brought so shortly before a look may not be in its answer yet."""
+
+SETTLE_NS = 3_000_000_000
+"""So long an event may be on its way; bars come every two seconds."""
+
+NO_ANSWER_NS = 10_000_000_000
+"""A busy topic that fell silent, and of which no look tells for so long, is asked for alone, and another line is tried once."""
+
+FEW = 4
+"""Up to so many busy topics that fall silent together are asked for alone at once; more would cost more than a look at everything."""
+
+LINE_LIVES_NS = 5_000_000_000
+"""If any topic brought something within this time, the line works: what is silent on it is the topic's."""
+
+FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 10_000_000_000, 600_000_000_000
+"""Between two lines that are tried because of silent topics; it doubles as long as there are any."""
+
+FORGET_PAUSES_NS = 120_000_000_000
+"""After so long without a silent topic the first pause counts again."""
+
+
+class LookUrgency(enum.IntEnum):
+    """Whether a look at the market is wanted."""
+
+    NO = 0
+    SOON = 1
+    AT_ONCE = 2
+
+
+class _State(enum.Enum):
+    UNKNOWN = 0
+    """It brought nothing yet, or nothing since it was last judged."""
+    FLOWING = 1
+    QUIET = 2
+    SUSPECT = 3
+    """It was busy and fell silent; no look has told of it yet."""
+    SILENT = 4
+
+
+class MarketView(msgspec.Struct, frozen=True):
+    """One look at the market: what each symbol showed, and when the venue was asked."""
+
+    asked_ns: int
+    symbols: Mapping[str, SymbolSeen]
+
+
+class Finding(msgspec.Struct):
+    """What is to be done: topics that have become silent, topics of which what is missing should be fetched, and whether to try another line."""
+
+    silent: list[int] = []
+    fetch: list[int] = []
+    rotate: bool = False
+
+
+class _Topic:
+    """What is known of one topic's silence."""
+
+    __slots__ = (
+        "base", "behind_id", "by_id", "evidence", "heard_ns", "mute", "news_due_ns", "served_ns", "silent_ns", "state", "symbol", "tried",
+    )  # fmt: skip
+
+    def __init__(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
+        self.symbol = symbol
+        self.evidence = evidence
+        self.by_id = by_id
+        """Whether what is missing can be fetched by id: then it stays missing until it is, whichever line comes."""
+        self.state = _State.UNKNOWN
+        self.served_ns = now_ns
+        self.heard_ns = 0
+        self.base: int | str | None = None
+        """What the first look showed since the topic brought something, or another line took over."""
+        self.news_due_ns: int | None = None
+        """When news of the venue that a look showed must have come."""
+        self.behind_id: int | None = None
+        """The trade that must have come by then, or have been fetched."""
+        self.mute = False
+        """Whether the present line has withheld something."""
+        self.silent_ns = 0
+        self.tried = False
+        """Whether what can be done without any look has been done."""
+
+
+class Silence:
+    """The silences of a shard's topics. Call ``look`` about every second, ``seen`` for each look at the market."""
+
+    def __init__(self) -> None:
+        self._topics: list[_Topic] = []
+        self._learned = SilenceWatch()
+        self._renewed_ns = 0
+        self._asked_ns = 0
+        """When the venue was asked last, of looks that have come."""
+        self._fetch: set[int] = set()
+        self._rotate_once = False
+        self._rotate_ns = 0
+        self._pause_ns = FIRST_PAUSE_NS
+        self._heard_ns = 0
+
+    def serve(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
+        """Watch one more topic; its index is the next one."""
+        self._topics.append(_Topic(symbol, evidence, by_id=by_id, now_ns=now_ns))
+
+    @property
+    def served(self) -> int:
+        """How many topics are watched."""
+        return len(self._topics)
+
+    @property
+    def silent(self) -> set[int]:
+        """The topics of which the venue has news that no line delivered, and busy ones that fell silent and are not cleared yet."""
+        return self._in(_State.SILENT, _State.SUSPECT)
+
+    @property
+    def unproven(self) -> set[int]:
+        """The topics of which no event has come, and no look has told whether there was any."""
+        return {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns}
+
+    @property
+    def quiet(self) -> set[int]:
+        """The topics of which the venue has no news."""
+        return self._in(_State.QUIET)
+
+    def _in(self, *states: _State) -> set[int]:
+        return {
+            index
+            for index, topic in enumerate(self._topics)
+            if topic.state in states and topic.evidence is not Evidence.NONE
+        }
+
+    def look(self, heard_ns: Sequence[int], newest_trade_ids: Sequence[int | None], now_ns: int) -> Finding:
+        """``heard_ns`` is when a line last brought anything of each topic, 0 for never; ``newest_trade_ids`` as for ``seen``."""
+        found = Finding()
+        for index, topic in enumerate(self._topics):
+            if heard_ns[index] != topic.heard_ns:
+                self._heard(topic, heard_ns[index])
+            elif topic.news_due_ns is not None and now_ns >= topic.news_due_ns:
+                found.silent += self._overdue(index, topic, newest_trade_ids[index], now_ns)
+        suspects = self._learned.look(heard_ns, now_ns)
+        found.silent += self._suspect(suspects, now_ns)
+        self._without_answer(now_ns)
+        found.rotate = self._wants_line(now_ns)
+        found.fetch, self._fetch = sorted(self._fetch), set()
+        return found
+
+    def _overdue(self, index: int, topic: _Topic, newest: int | None, now_ns: int) -> list[int]:
+        """The news that a look showed has not come on a line."""
+        topic.news_due_ns = None
+        if not topic.mute and newest is not None and topic.behind_id is not None and newest >= topic.behind_id:
+            self._nothing_withheld(
+                index, topic, now_ns, compared=False
+            )  # made while there was no line, and fetched by now
+            return []
+        self._fetch.add(index)
+        known = topic.state is _State.SUSPECT
+        topic.state, topic.silent_ns = _State.SILENT, now_ns
+        return [] if known else [index]
+
+    def _heard(self, topic: _Topic, heard_ns: int) -> None:
+        topic.heard_ns = heard_ns
+        topic.state = _State.FLOWING
+        topic.base = topic.news_due_ns = None
+        topic.mute = topic.tried = False
+        self._heard_ns = max(self._heard_ns, heard_ns)
+
+    def _suspect(self, suspects: Sequence[int], now_ns: int) -> list[int]:
+        asked_for = [index for index in suspects if self._topics[index].evidence is not Evidence.NONE]
+        newly = []
+        for index in asked_for:
+            topic = self._topics[index]
+            if topic.state not in (_State.SILENT, _State.SUSPECT):
+                topic.state, topic.silent_ns = _State.SUSPECT, now_ns
+                newly.append(index)
+        if len(newly) <= FEW:
+            self._fetch.update(index for index in newly if self._topics[index].by_id)
+        # Nobody can be asked about these: while the line brings other topics, another line is tried once.
+        if len(asked_for) < len(suspects) and self._line_lives(now_ns):
+            self._rotate_once = True
+        return newly
+
+    def _without_answer(self, now_ns: int) -> None:
+        """Suspects of which no look has told in time."""
+        for index, topic in enumerate(self._topics):
+            untold = topic.state is _State.SUSPECT and self._asked_ns < topic.silent_ns <= now_ns - NO_ANSWER_NS
+            if untold and not topic.tried:
+                topic.tried = True
+                self._fetch.add(index)
+                self._rotate_once = self._rotate_once or self._line_lives(now_ns)
+
+    def _line_lives(self, now_ns: int) -> bool:
+        return now_ns - self._heard_ns < LINE_LIVES_NS
+
+    def _wants_line(self, now_ns: int) -> bool:
+        mute = any(topic.mute and topic.state is _State.SILENT for topic in self._topics)
+        if not mute and not self._rotate_once:
+            if now_ns - self._rotate_ns > FORGET_PAUSES_NS and not self.silent:
+                self._pause_ns = FIRST_PAUSE_NS
+            return False
+        if now_ns < self._rotate_ns:
+            return False
+        self._rotate_once = False
+        self._rotate_ns = now_ns + self._pause_ns
+        self._pause_ns = min(LONGEST_PAUSE_NS, 2 * self._pause_ns)
+        return True
+
+    def renewed(self, now_ns: int) -> None:
+        """Another line carries the feed now: what was not heard on the one before says nothing of it."""
+        self._renewed_ns = now_ns
+        self._rotate_once = False
+        self._learned.renewed(now_ns)
+        for topic in self._topics:
+            topic.base = None
+            topic.mute = False
+
+    def look_wanted(self, now_ns: int) -> LookUrgency:
+        """Whether a look at the market is wanted."""
+        asking = LookUrgency.NO
+        for topic in self._topics:
+            if topic.evidence is Evidence.NONE:
+                continue
+            if topic.state is _State.SUSPECT and self._asked_ns < topic.silent_ns:
+                return LookUrgency.AT_ONCE
+            since_ns = max(topic.heard_ns, topic.served_ns, self._renewed_ns)
+            unproven = topic.state is _State.UNKNOWN and not topic.heard_ns
+            if unproven and self._asked_ns < since_ns <= now_ns - FIRST_LOOK_NS:
+                return LookUrgency.AT_ONCE
+            if now_ns - since_ns >= QUESTION_NS:
+                asking = LookUrgency.SOON
+        return asking
+
+    def seen(self, view: MarketView, newest_trade_ids: Sequence[int | None], now_ns: int) -> bool | None:
+        """Judge all topics by a look. Whether the venue has news that no line delivered; None if that cannot be told yet.
+
+        ``newest_trade_ids`` are the newest trades that each topic has brought, None where that is not known.
+        """
+        self._asked_ns = max(self._asked_ns, view.asked_ns)
+        verdicts = {
+            self._judge(index, topic, view, newest_trade_ids[index], now_ns)
+            for index, topic in enumerate(self._topics)
+            if topic.evidence is not Evidence.NONE and topic.symbol in view.symbols
+        }
+        return True if True in verdicts else False if False in verdicts else None
+
+    def fetched(self, index: int, newer: bool, now_ns: int) -> None:
+        """What this topic may lack was asked for alone; ``newer`` is whether there was anything."""
+        topic = self._topics[index]
+        if topic.state is _State.SUSPECT and not newer:
+            self._nothing_withheld(index, topic, now_ns, compared=False)
+        elif topic.state is _State.SUSPECT:
+            self._withheld(index, topic, None, now_ns, by_this_line=True)
+
+    def _judge(self, index: int, topic: _Topic, view: MarketView, newest: int | None, now_ns: int) -> bool | None:
+        if topic.heard_ns > view.asked_ns - IN_FLIGHT_NS or max(topic.served_ns, self._renewed_ns) > view.asked_ns:
+            topic.base = None
+            return None
+        seen, compared = view.symbols[topic.symbol], topic.base is not None
+        this_line = topic.heard_ns >= self._renewed_ns
+        shown: int | str | None
+        behind_id = None
+        if topic.evidence is Evidence.TRADES:
+            shown = seen.last_trade_id
+            # Bars that were made while there was no line never come: their next state says all that counts.
+            known = newest if topic.by_id or this_line else None
+            if shown is not None and known is not None and shown > known:
+                behind_id = shown
+            moved = _rose(topic.base, shown)
+        else:
+            shown, known = (seen.top if seen.trading else None), None
+            moved = compared and shown is not None and shown != topic.base
+        topic.base = topic.base if compared else shown
+        if behind_id is not None or moved:
+            self._withheld(index, topic, behind_id, now_ns, by_this_line=moved or this_line)
+            return True
+        if shown is None:
+            self._owes_nothing(index, topic, now_ns)
+        elif compared or known is not None:
+            self._nothing_withheld(index, topic, now_ns, compared=compared)
+        else:
+            return None
+        return False
+
+    def _withheld(self, index: int, topic: _Topic, behind_id: int | None, now_ns: int, *, by_this_line: bool) -> None:
+        topic.mute = topic.mute or by_this_line
+        if topic.state is _State.SILENT:
+            self._fetch.add(index)
+        elif topic.news_due_ns is None:
+            topic.news_due_ns, topic.behind_id = now_ns + SETTLE_NS, behind_id
+
+    def _nothing_withheld(self, index: int, topic: _Topic, now_ns: int, *, compared: bool) -> None:
+        if topic.state is _State.SILENT and (not compared or topic.silent_ns > self._renewed_ns):
+            return  # what was withheld may have been fetched since, and the line is the same
+        self._owes_nothing(index, topic, now_ns)
+
+    def _owes_nothing(self, index: int, topic: _Topic, now_ns: int) -> None:
+        if topic.state is _State.SUSPECT:
+            self._learned.quiet(index, now_ns)
+        topic.state = _State.QUIET
+
+
+def _rose(before: int | str | None, after: int | str | None) -> bool:
+    return isinstance(before, int) and isinstance(after, int) and after > before

@@ -1,0 +1,60 @@
+"""Owns when the whole market is looked at, so that every silence is judged in time and looks never cost more than a small share of the weight. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+EVERY_NS = 10_000_000_000
+"""The time between two looks while some topic is in question."""
+
+AT_ONCE_NS = 3_000_000_000
+"""The least time between two looks, however urgent."""
+
+QUIET_MOST_NS = 60_000_000_000
+"""The longest time between two looks at a market that is silent as a whole: it doubles from ``EVERY_NS``."""
+
+FAILED_FIRST_NS, FAILED_MOST_NS = 5_000_000_000, 120_000_000_000
+"""The pause after a look that failed; it doubles."""
+
+SHARE = 0.15
+"""Of the weight that we allow ourselves in a window, looks use no more than this."""
+
+WINDOW_NS = 60_000_000_000
+
+
+class LookSchedule:
+    """Ask ``due``; tell of each look that begins (``asked``) and how it ended (``ended``). Times are monotonic."""
+
+    def __init__(self) -> None:
+        self._spent: deque[tuple[int, int]] = deque()
+        """(when, weight) of the looks in the last window."""
+        self._quiet_ns = EVERY_NS
+        self._failures = 0
+        self._not_before_ns = 0
+
+    def due(self, *, at_once: bool, market_quiet: bool, weight: int, allowed: int, now_ns: int) -> bool:
+        """Whether a look of this weight goes now, of ``allowed`` in a window. ``market_quiet``: nothing comes anywhere, and the venue has nothing."""
+        while self._spent and now_ns - self._spent[0][0] >= WINDOW_NS:
+            self._spent.popleft()
+        if not market_quiet:
+            self._quiet_ns = EVERY_NS
+        if now_ns < self._not_before_ns:
+            return False
+        if not self._spent:
+            return True
+        pause_ns = AT_ONCE_NS if at_once else self._quiet_ns
+        spent = sum(weight for _, weight in self._spent)
+        return now_ns - self._spent[-1][0] >= pause_ns and spent + weight <= SHARE * allowed
+
+    def asked(self, *, market_quiet: bool, weight: int, now_ns: int) -> None:
+        """A look begins."""
+        self._spent.append((now_ns, weight))
+        if market_quiet:
+            self._quiet_ns = min(QUIET_MOST_NS, 2 * self._quiet_ns)
+
+    def ended(self, *, answered: bool, now_ns: int) -> float:
+        """The look is over. How many seconds there will be none, if the venue did not answer."""
+        self._failures = 0 if answered else self._failures + 1
+        pause_ns = 0 if answered else min(FAILED_MOST_NS, FAILED_FIRST_NS * 2 ** min(self._failures - 1, 8))
+        self._not_before_ns = now_ns + pause_ns
+        return pause_ns / 1e9

@@ -1,0 +1,110 @@
+"""Streams that bring nothing, with the real program: which are in order and which are not is the venue's to say."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from tests.processes.support import Program, feed
+from tests.support.venue import Venue
+from tests.support.waiting import wait_for
+
+KINDS = ("trade", "aggTrade", "bookTicker", "depth@100ms")
+SYMBOLS = ["AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT"]
+
+
+def ready(program: Program) -> bool:
+    return program.http("/readyz")[0] == 200
+
+
+def streams_wrong(program: Program) -> list[str]:
+    """What /readyz says against streams, whatever else."""
+    code, text = program.http("/readyz")
+    assert code in (200, 503)
+    return [reason for reason in json.loads(text)["reasons"] if reason.startswith("streams_")]
+
+
+def workers(program: Program, field: str) -> list[Any]:
+    """What each worker reports."""
+    return [worker.get(field) for worker in program.status()["workers"]]
+
+
+def mute(venue: Venue, streams: set[str], lines: int) -> None:
+    """Nothing comes of these streams on the first so many lines, from now on."""
+    venue.on_event = lambda stream, _: [] if stream in streams and len(venue.handshakes) <= lines else None
+
+
+def named_silent(program: Program) -> set[str]:
+    return {topic for line in program.logged("streams_silent") for topic in line["topics"]}
+
+
+def test_a_stream_of_any_kind_that_is_acknowledged_and_brings_nothing_is_found_and_replaced_and_quiet_ones_are_not() -> (
+    None
+):
+    muted = {f"{symbol.lower()}@{kind}" for symbol, kind in zip(SYMBOLS, KINDS, strict=True)}
+    with Venue([*SYMBOLS, "OLDUSDT", "NEWUSDT"]) as venue:
+        venue.pings_every_s = 1.0
+        venue.flows["OLDUSDT"].step(1)
+        venue.halted = {symbol: venue.flows.pop(symbol) for symbol in ("OLDUSDT", "NEWUSDT")}
+        mute(venue, muted, 1)
+        with feed(venue, shards=1) as program:
+            wait_for("the silent streams", lambda: len(named_silent(program)) == 4)
+            assert named_silent(program) == {
+                "binance.trade.AAAUSDT", "binance.agg_trade.BBBUSDT", "binance.book_ticker.CCCUSDT", "binance.depth.DDDUSDT",
+            }  # fmt: skip
+            assert streams_wrong(program)
+            wait_for("another line, and all streams on it", lambda: not streams_wrong(program))
+            assert workers(program, "streams_quiet") == [8]
+            assert workers(program, "reconnects") == [0]
+            assert program.metrics("k2_binance_connection_rotations_total")
+            assert len(venue.handshakes) == 2
+
+
+def test_a_book_ticker_and_a_depth_that_die_alone_are_replaced() -> None:
+    with Venue(SYMBOLS) as venue, feed(venue, shards=1) as program:
+        venue.pings_every_s = 1.0
+        program.wait_ready()
+        mute(venue, {"aaausdt@bookTicker", "bbbusdt@depth@100ms"}, 1)
+        wait_for("both are silent", lambda: workers(program, "streams_silent") == [2])
+        assert streams_wrong(program)
+        wait_for("both are back", lambda: ready(program))
+        assert named_silent(program) == {"binance.book_ticker.AAAUSDT", "binance.depth.BBBUSDT"}
+        assert workers(program, "rotations") == [1]
+        assert workers(program, "reconnects") == [0]
+
+
+def test_a_delisted_symbol_is_quiet() -> None:
+    with Venue(SYMBOLS) as venue, feed(venue, "--symbols", ",".join(SYMBOLS), shards=1) as program:
+        venue.pings_every_s = 1.0
+        program.wait_ready()
+        begun_s = time.monotonic()
+        wait_for("what streams used to do is known", lambda: time.monotonic() > begun_s + 25)
+        venue.flows.pop("DDDUSDT")
+        venue.rows = [entry for entry in venue.rows if entry["symbol"] != "DDDUSDT"]
+        wait_for("they fall silent", lambda: len(named_silent(program)) == 4)
+        wait_for("the venue was asked", lambda: workers(program, "streams_quiet") == [4])
+        wait_for("nothing is wrong", lambda: ready(program))
+        assert workers(program, "rotations") == [0]
+        assert workers(program, "reconnects") == [0]
+
+
+def test_when_the_whole_market_halts_all_lines_are_kept_and_bring_what_comes_at_once() -> None:
+    with Venue(SYMBOLS) as venue, feed(venue) as program:
+        venue.pings_every_s = 1.0
+        program.wait_ready()
+        begun_s = time.monotonic()
+        wait_for("what lines used to bring is known", lambda: time.monotonic() > begun_s + 5)
+        halted = venue.halt()
+        wait_for("all say so", lambda: workers(program, "market_quiet") == [True, True])
+        looks = len(venue.asked("ticker/24hr"))
+        wait_for("two more looks", lambda: len(venue.asked("ticker/24hr")) >= looks + 2)
+        wait_for("ready all the same", lambda: ready(program))
+        assert workers(program, "streams_quiet") == [8, 8]
+        before = workers(program, "events_received")
+        venue.flows.update(halted)
+        wait_for("data on all shards", lambda: all(map(int.__lt__, before, workers(program, "events_received"))))
+        assert len(program.logged("market_quiet")) == 2
+        wait_for("it is over", lambda: workers(program, "market_quiet") == [False, False])
+        assert workers(program, "reconnects") == [0, 0]
+        assert len(venue.handshakes) == 2
