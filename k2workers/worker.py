@@ -260,6 +260,7 @@ class Worker:
                 "k2_events_received": intake.events_by_kind(),
                 "k2_duplicates_dropped": intake.duplicates_by_kind(),
                 "k2_outliers_dropped": intake.outliers_by_kind(),
+                "k2_agg_links_broken": intake.links_broken,
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
                 "k2_messages_dropped": intake.dropped.counts,

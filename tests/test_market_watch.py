@@ -84,7 +84,7 @@ async def test_nobody_is_asked_while_nothing_is_in_question(venue: Venue, watche
 
 
 async def test_one_worker_that_asks_is_enough_and_each_is_told_of_its_symbols(venue: Venue, watched: Watched) -> None:
-    venue.flows["BBBUSDT"].step(1)
+    venue.flows["BBBUSDT"].step(1_700_000_000_000_000)
     watched.beats(LookUrgency.NO, LookUrgency.SOON)
     before_ns = time.monotonic_ns()
     told = await watched.turn()

@@ -254,7 +254,7 @@ async def test_the_book_is_fetched_when_changes_of_it_were_withheld(tmp_path: Pa
             flow = venue.halt()["AAAUSDT"]
             await until(lambda: around.beats[-1].status["look_wanted"])
             look(around, venue)
-            flow.step(1)
+            flow.step(1_700_000_000_000_000)
             await until(lambda: around.beats[-1].status["look_wanted"] == LookUrgency.SOON)
             look(around, venue)
             await until(lambda: around.beats[-1].status["streams_silent"] == 1)

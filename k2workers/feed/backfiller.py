@@ -15,6 +15,7 @@ from k2workers.every import Every, beside
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
+from k2workers.sequencing.chain_lane import Link
 from k2workers.venue_answers import SUCCESS, Answer
 from k2workers.venues.venue import Fetched, FetchedBook, History
 
@@ -65,6 +66,7 @@ class Backfiller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[Any], Urgency] = {}
         """Those that wait for permission: they can be withdrawn."""
+        self.repairs.inquiries.on_link = self._on_link
         self._looking = Every(LOOK_S, self._look, "backfill")
         self._logged_ns = -SAMPLE_EVERY_NS
         intake.on_incomplete = self._looking.soon
@@ -105,6 +107,12 @@ class Backfiller:
             task.add_done_callback(self._tasks.discard)
         for topic_index, ids in self.repairs.give_up(now_ns):
             _log.warning("ids_given_up", topic=self._intake.topics[topic_index].topic, ids=ids)
+
+    def _on_link(self, topic_index: int, link: Link, words: str) -> None:
+        _log.warning(
+            "agg_link_broken", topic=self._intake.topics[topic_index].topic, earlier_id=link.earlier.agg_trade_id,
+            earlier_last_trade_id=link.earlier.last_trade_id, later_first_trade_id=link.later.first_trade_id, at_the_venue=words,
+        )  # fmt: skip
 
     def _room(self) -> int:
         """A request goes now if it is more urgent than this."""

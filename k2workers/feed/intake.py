@@ -270,6 +270,11 @@ class Intake:
             self._wait_for_missing(topic_index)
         self._flush_ready(topic_index)
 
+    def confirm(self, topic_index: int, events: Sequence[Event], newest_id: int | None, now_ns: int) -> None:
+        """The venue was asked about an event that may be one of new ids: it has these, and none above ``newest_id`` (None: not known)."""
+        self.lanes[topic_index].confirm(events, newest_id, now_ns, self.hold_ns)
+        self._flush_ready(topic_index)
+
     def take_book(self, topic_index: int, snapshot: Event, *, cut: bool = False) -> bool:
         """Take a fetched book, which may be ``cut``: have fewer levels than there are. False if it is too old and another is needed."""
         lane = self.lanes[topic_index]
@@ -284,6 +289,12 @@ class Intake:
         lane = self.lanes[topic_index]
         if isinstance(lane, BookLane) and lane.ask_book(withheld=True):
             self._mark_incomplete(topic_index)
+    def do_without_diffs(self, topic_index: int) -> None:
+        """No diff of this topic comes: its book is to be published as the venue gives it."""
+        lane = self.lanes[topic_index]
+        assert isinstance(lane, BookLane)
+        lane.do_without_diffs()
+        self._flush_ready(topic_index)
 
     def publish_books(self, under: Sequence[str], kept: Collection[str]) -> int:
         """Somebody keeps only these books of those under these prefixes: have the others published anew. How many that are."""
@@ -359,6 +370,11 @@ class Intake:
     def gaps_by_kind(self) -> dict[str, int]:
         """Gaps announced so far, by kind."""
         return self._by_kind(lambda lane: lane.gaps)
+
+    @property
+    def links_broken(self) -> int:
+        """Aggregates so far whose trades do not follow those of the one before."""
+        return sum(lane.links_broken for lane in self.lanes if isinstance(lane, ChainLane))
 
     def outliers_by_kind(self) -> dict[str, int]:
         """Events dropped so far because they were glitches, by kind."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from k2workers.continuity import Repair
 from k2workers.events import Event, Void, covered_ids
+from k2workers.feed.inquiries import Inquiries
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import BookLane
@@ -20,6 +21,9 @@ from k2workers.venues.venue import Fetched
 
 PROBE_AFTER_NS = 1_000_000_000
 """After an outage, a topic that receives an event within this time shows by its id what is missing; for the others the venue is asked."""
+
+QUIET_NS = 3_000_000_000
+"""A topic that needs a book and has had no diff for so long gets one without."""
 
 PROBE_IDS = 1_000
 
@@ -40,7 +44,10 @@ class Repairs:
         self._page = policy.page
         self.on_confirmed: Callable[[int, bool], None] = lambda _topic_index, _newer: None
         """Called with the index of a probed topic, and whether the venue had newer events than the lines delivered."""
+        self.inquiries = Inquiries(intake, self.planner, policy.page)
         self._intake = intake
+        self._without_diffs: dict[int, int] = {}
+        """Since when topics that need a book have no diff, by index."""
         self._probes: dict[int, tuple[int, int]] = {}
         """Topics that may be incomplete, by index: (when to ask the venue, the newest id at the beginning)."""
         self._asked_of: dict[int, Reached | None] = {}
@@ -62,6 +69,7 @@ class Repairs:
 
     def look(self, now_ns: int) -> None:
         """Learn what the topics lack."""
+        self.inquiries.look(now_ns)
         for topic_index in list(self._intake.incomplete):
             self._follow_numbering(topic_index, now_ns)
             self._tell_planner(topic_index, now_ns)
@@ -116,12 +124,15 @@ class Repairs:
             return []
         if request.probe:
             self.planner.answered(request, NOTHING, now_ns)
+            if self.inquiries.took(request, reply, now_ns):
+                return []
             self._intake.add(request.topic_index, reply.events, now_ns)
             self._not_from_a_line(request.topic_index)
             if len(reply.events) >= self._page:
                 self.probe([request.topic_index], now_ns)  # there may be more
             self.on_confirmed(request.topic_index, bool(reply.events))
             return []
+        reply = self._believed(request, reply)
         findings = Findings(
             covered=reply.covered, found=[covered_ids(event) for event in reply.events], void=reply.void, exist=reply.exist,
             unavailable=reply.unavailable,
@@ -130,6 +141,18 @@ class Repairs:
         events: list[Event] = [*reply.events, *(Void(first, last, wall_ns) for first, last in voids)]
         self._intake.fill(request.topic_index, sorted(events, key=lambda event: event.first_id), now_ns)
         return voids
+
+    def _believed(self, request: BackfillRequest, reply: Fetched) -> Fetched:
+        """The reply as far as it is not behind the lines: from the first event on that is, its database has not come so far, but has the event."""
+        lane = self._intake.lanes[request.topic_index]
+        for place, event in enumerate(reply.events):
+            if not lane.believes(event):
+                covered = reply.covered
+                if covered is not None:
+                    covered = (covered[0], event.first_id - 1) if covered[0] < event.first_id else None
+                stale = [covered_ids(late) for late in reply.events[place:]]
+                return Fetched(reply.events[:place], covered, exist=[*reply.exist, *stale])
+        return reply
 
     def _not_from_a_line(self, topic_index: int) -> None:
         """What REST brought shows nothing of what the lines deliver since the last outage."""
@@ -179,12 +202,21 @@ class Repairs:
             if lane.broken:
                 urgency = Urgency.BROKEN_BOOK
             self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch, deep=lane.has_book)
-            complete = not lane.needs_snapshot
+            complete = not lane.needs_snapshot and lane.deadline_ns is None
+            self._do_without_diffs(topic_index, lane, now_ns)
         else:
             urgency = Urgency.HELD if lane.deadline_ns is not None else Urgency.OPEN
             held_from = 0 if lane.last_id is None else lane.last_id + 1
             times = self._intake.topics[topic_index].continuity.repair is Repair.TIME
             self.planner.update(topic_index, wanted, urgency, now_ns, held_from=held_from, times=times)
-            complete = not wanted
+            complete = not wanted and lane.doubted is None
         if complete:
             self._intake.incomplete.discard(topic_index)
+
+    def _do_without_diffs(self, topic_index: int, lane: BookLane, now_ns: int) -> None:
+        """A quiet topic gets a book without a diff, once lines carry it."""
+        if not lane.lacks_diffs or self._intake.primary is None:
+            self._without_diffs.pop(topic_index, None)
+        elif now_ns - self._without_diffs.setdefault(topic_index, now_ns) >= QUIET_NS:
+            del self._without_diffs[topic_index]
+            self._intake.do_without_diffs(topic_index)

@@ -47,6 +47,9 @@ WORKER = ANY_PROCESS | {
     "k2_outliers_dropped": MetricRow(
         Counter, "Events dropped because their ids or times were far from those before and after them", "kind"
     ),
+    "k2_agg_links_broken": MetricRow(
+        Counter, "Aggregates whose trades do not follow those of the aggregate before, though none is missing"
+    ),
     "k2_gaps": MetricRow(Counter, "Holes announced", "kind"),
     "k2_missing_ids": MetricRow(Counter, "Ids announced as missing"),
     "k2_streams_silent": MetricRow(

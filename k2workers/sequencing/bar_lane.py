@@ -21,7 +21,7 @@ MAX_HELD_BARS = 1_000
 class BarLane(HoldingLane):
     """One kline topic."""
 
-    __slots__ = ("_held", "_reached_ns", "_traded")
+    __slots__ = ("_held", "_passed_over", "_reached_ns", "_traded")
 
     REACH = TIMES
 
@@ -32,6 +32,8 @@ class BarLane(HoldingLane):
         self._held: dict[int, Kline] = {}
         self._traded: int | None = None
         """The last trade of the newest state that tells of one."""
+        self._passed_over: dict[int, int] = {}
+        """How many trades the newest state had of each bar that was left without a final one, by open time."""
 
     @property
     def newest_trade_id(self) -> int | None:
@@ -75,6 +77,7 @@ class BarLane(HoldingLane):
 
     def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
         if self._reached_ns is not None and events[0].first_id > self._reached_ns:
+            self._pass_over()
             self._announce_far(self._reached_ns, events[0].first_id - 1, learned_ns(events[0]))
             self._reached_ns = events[0].first_id
         for event in events:
@@ -114,6 +117,18 @@ class BarLane(HoldingLane):
             elif isinstance(event, Kline) and (event.open_time_ns in missing or self._still_new(event)):
                 self._fill_bar(event)
         return len(self.ready) > before
+
+    def believes(self, event: Event) -> bool:
+        """The venue's database may be behind its stream: a bar that it has with fewer trades is no final state."""
+        if not isinstance(event, Kline):
+            return True
+        counts = [self._passed_over.get(event.open_time_ns, 0)]
+        counts += [
+            bar.trade_count
+            for bar in (self._newest, self._held.get(event.open_time_ns))
+            if isinstance(bar, Kline) and bar.open_time_ns == event.open_time_ns
+        ]
+        return event.trade_count >= max(counts)
 
     def _continue(self, bar: Kline) -> Verdict:
         """A new state of the newest bar, or the bar that follows it."""
@@ -188,7 +203,15 @@ class BarLane(HoldingLane):
             opens_ns = min(self._held)
             first = self._held[opens_ns]
             if opens_ns > self._reached_ns:
+                self._pass_over()
                 self._announce_gap(self._reached_ns, opens_ns - 1, first.received_ns)
                 self._reached_ns = opens_ns
             self._release()
         self._deadline_ns = None
+
+    def _pass_over(self) -> None:
+        """The newest bar is left without its final state."""
+        newest = self._newest
+        if isinstance(newest, Kline) and newest.open_time_ns == self._reached_ns:
+            awaited = {opens_ns: count for opens_ns, count in self._passed_over.items() if opens_ns in self.open}
+            self._passed_over = awaited | {newest.open_time_ns: newest.trade_count}

@@ -42,9 +42,9 @@ class BookLane(ChainLane):
         "_asked",
         "_buffer",
         "_cut",
+        "_quiet",
         "_requested",
         "_snapshot",
-        "_withheld",
         "broken",
         "has_book",
         "needs_snapshot",
@@ -71,8 +71,8 @@ class BookLane(ChainLane):
         """Whether the snapshot at hand has fewer levels than there are."""
         self._asked = False
         """Whether the book is only published anew: the chain up to the last id is unbroken."""
-        self._withheld = False
-        """Whether changes may have been made since the last id that no line brings."""
+        self._quiet = False
+        """Whether a book is published as it comes, without a diff that continues it: none has come for long, or they are withheld."""
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         return super().offer(event, now_ns, hold_ns if self.patient else 0)
@@ -133,7 +133,7 @@ class BookLane(ChainLane):
             self.urgent = True  # the one with more levels, but sooner
         else:
             self._ask_anew(urgent=True)
-        self._withheld = withheld
+        self._quiet = withheld
         return True
 
     def _ask_anew(self, *, urgent: bool) -> None:
@@ -145,6 +145,11 @@ class BookLane(ChainLane):
 
         One that is ``cut`` is followed by one with more levels, when there is time for it.
         """
+        if self._new_life_shows_in(snapshot):
+            assert self._doubts is not None
+            self._go_on_with(*self._doubts.pop_run(), 0, 0)
+        if not self._buffer and self._quiet:
+            return self._adopt(snapshot, cut=cut)
         if not self._buffer and not self._asked:
             return False
         # The chain is unbroken: what comes next begins right after the last id.
@@ -155,8 +160,6 @@ class BookLane(ChainLane):
         book.take(snapshot)
         if not book.whole:
             return False
-        if self._withheld and not self._buffer and self.last_id is not None and snapshot.last_update_id > self.last_id:
-            self._announce_gap(self.last_id + 1, snapshot.last_update_id, snapshot.received_ns)
         self._snapshot, self._cut = snapshot, cut
         return self._heal()
 
@@ -166,7 +169,46 @@ class BookLane(ChainLane):
 
         A topic that had a book needs no diff: a quiet one could not be asked for otherwise.
         """
-        return self.needs_snapshot and self._snapshot is None and (len(self._buffer) > 0 or self._asked)
+        if self.doubted is not None:
+            return True
+        return self.needs_snapshot and self._snapshot is None and (len(self._buffer) > 0 or self._asked or self._quiet)
+
+    @property
+    def lacks_diffs(self) -> bool:
+        """Whether a book is needed, and no diff has come since: if that lasts, call ``do_without_diffs``."""
+        return (
+            self.needs_snapshot and not self._buffer and not self._quiet and (self.urgent or self._snapshot is not None)
+        )
+
+    def do_without_diffs(self) -> None:
+        """Publish the venue's book as it comes: the next diff continues it, or shows what was missing."""
+        self._quiet = True
+        if self._snapshot is not None:
+            self._adopt(self._snapshot, cut=self._cut)
+
+    def _adopt(self, snapshot: BookSnapshot, *, cut: bool) -> bool:
+        """Publish a book that no diff has come up to; what lies before it counts as missed."""
+        book = OrderBook()
+        book.take(snapshot)
+        last_id = snapshot.last_update_id
+        known_id = last_id if self.last_id is None else self.last_id
+        if not book.whole or not known_id <= last_id <= known_id + FAR_IDS:
+            return False
+        if last_id > known_id:
+            self._announce_gap(known_id + 1, last_id, snapshot.received_ns)
+        self.last_id = last_id
+        self._cut = cut
+        self._publish(book, snapshot.received_ns)
+        return True
+
+    def _new_life_shows_in(self, snapshot: BookSnapshot) -> bool:
+        """Whether a book shows that a diff far behind is one of new ids: it is below all that we had, and has come to that diff."""
+        doubted = self.doubted
+        return (
+            doubted is not None
+            and self.last_id is not None
+            and doubted.first_id <= snapshot.last_update_id < self.last_id
+        )
 
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         super()._accept_run(events, last_id)
@@ -179,6 +221,7 @@ class BookLane(ChainLane):
     def _keep(self, events: Iterable[Event]) -> None:
         """Buffer accepted diffs while subscribers lack a valid book (step 1)."""
         if self.needs_snapshot:
+            self._quiet = False
             self._buffer += [event for event in events if isinstance(event, DepthUpdate)]
             if self._snapshot is not None:
                 self._heal()
@@ -193,7 +236,7 @@ class BookLane(ChainLane):
 
     def _await_snapshot(self) -> None:
         self.needs_snapshot = self.urgent = True
-        self._asked = self._withheld = False
+        self._asked = self._quiet = False
         self._buffer.clear()
         self._snapshot = None
         self._make_room()
@@ -210,16 +253,22 @@ class BookLane(ChainLane):
             if not book.whole:
                 self._begin_again_after(place)
                 return False
-        self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=snapshot.received_ns))
+        self._publish(book, snapshot.received_ns)
+        return True
+
+    def _publish(self, book: OrderBook, received_ns: int) -> None:
+        """The book as of the topic's last id."""
+        assert self.last_id is not None
+        self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
         self.needs_snapshot = self.broken = self._asked = False
         self.has_book = True
+        self._quiet = False
         self._snapshot = None
         self._buffer.clear()
         if self._cut:
             self._ask_anew(urgent=False)
-        return True
 
     def _begin_again_after(self, count: int) -> None:
         """Only a snapshot that holds so many of the buffered diffs fits."""

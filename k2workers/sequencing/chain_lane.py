@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from k2workers.events import (
     FIRST_OF,
@@ -29,16 +30,35 @@ MAX_HELD = 10_000
 """Events one lane may hold back; beyond that the hole is announced at once (memory is bounded)."""
 
 
-class ChainLane(HoldingLane):
-    """A topic whose ids form an unbroken chain."""
+class Link(NamedTuple):
+    """Two aggregates of which the second does not begin with the trade after the last one of the first."""
 
-    __slots__ = ("_held",)
+    earlier: AggTrade
+    later: AggTrade
+
+    @property
+    def ids(self) -> Range:
+        return self.earlier.agg_trade_id, self.later.agg_trade_id
+
+
+MAX_LINKS = 100
+"""Broken links that wait to be asked about; all are counted."""
+
+
+class ChainLane(HoldingLane):
+    """A topic whose ids form an unbroken chain. ``links_broken`` counts aggregates that do not join the one before, though no aggregate is missing;
+    of ``broken_links`` the caller takes what it asks the venue about.
+    """
+
+    __slots__ = ("_held", "broken_links", "links_broken")
 
     CHAINED = True
 
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self._held: list[Event] = []
+        self.links_broken = 0
+        self.broken_links: list[Link] = []
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         step = chain_step(self.last_id, event.first_id, event.last_id)
@@ -65,17 +85,22 @@ class ChainLane(HoldingLane):
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
         if self.last_id is not None and not self._held:
             # Nearly always the run simply continues the chain: comparisons in C instead of a judgement for each.
-            event_type, newest = type(events[0]), events[-1]
-            first_of, last_of = FIRST_OF[event_type], LAST_OF[event_type]
-            next_id, last_id = self.last_id + 1, last_of(newest)
+            event_type = type(events[0])
+            newest = events[-1]
+            first_of = FIRST_OF[event_type]
+            last_of = LAST_OF[event_type]
+            next_id = self.last_id + 1
+            last_id = last_of(newest)
             if len(events) == 1:
-                continues = first_of(events[0]) == next_id
+                continues = first_of(newest) == next_id
             elif first_of is last_of:
                 continues = list(map(first_of, events)) == list(range(next_id, next_id + len(events)))
             else:
                 inner_ids = map(last_of, events[:-1])
                 continues = list(map(first_of, events)) == [next_id, *[inner_id + 1 for inner_id in inner_ids]]
             if continues:
+                if event_type is AggTrade:
+                    self._note_links(events)
                 self._newest = newest
                 self._accept_run(events, last_id)
                 return False
@@ -158,7 +183,24 @@ class ChainLane(HoldingLane):
             self.voids += event.last_id - event.first_id + 1
             close_ids(self.closed, event.first_id, event.last_id)
         else:
+            if type(event) is AggTrade:
+                self._note_links((event,))
             self._newest = event
+
+    def _note_links(self, events: Iterable[Event]) -> None:
+        """No aggregate is lost where two that follow each other do not join, and none can be fetched: it is only noted."""
+        before = self._newest
+        for event in events:
+            if (
+                isinstance(event, AggTrade)
+                and isinstance(before, AggTrade)
+                and event.agg_trade_id == before.agg_trade_id + 1
+                and event.first_trade_id != before.last_trade_id + 1
+            ):
+                self.links_broken += 1
+                if len(self.broken_links) < MAX_LINKS:
+                    self.broken_links.append(Link(before, event))
+            before = event
 
     def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         place = bisect.bisect_left(self._held, (event.first_id, event.last_id), key=_id_range)

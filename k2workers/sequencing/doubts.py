@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -39,6 +39,9 @@ AGREE = 2
 LONG_RUN = 20
 LONG_RUN_NS = 2_000_000_000
 """Where no time tells copies from a new life, a run takes at least as long, and is longer unless it is where no lagging line can be."""
+
+UNSURE_NS = 1_000_000_000
+"""A run that lasts longer is asked about."""
 
 PACE_NS = 1_000_000_000
 """For so long the pace of a run is measured; the fastest counts, for a late line stands still at times."""
@@ -85,6 +88,12 @@ def made_later(event: Event, newest: Event | None) -> bool:
     return made is not None and known is not None and made > known + STAMPS_APART_NS
 
 
+def _same_time(one: Event, other: Event) -> bool:
+    """As far as the venue tells it: it may leave out what is less than a millisecond."""
+    times = made_ns(one), made_ns(other)
+    return None not in times and times[0] // 1_000_000 == times[1] // 1_000_000  # type: ignore[operator]
+
+
 class Behind(NamedTuple):
     """How far an event is behind its topic, and where the topic stood when even a line that lags had brought it; None if nobody knows."""
 
@@ -99,6 +108,8 @@ class Judgement(enum.Enum):
     """Of what we had, as far as is known."""
     DOUBTED = "doubted"
     """Surely no copy, but alone."""
+    UNSURE = "unsure"
+    """A copy as far as is known, but no time tells, and it is part of a run: the venue may be asked."""
     ANEW = "anew"
     """With it the run is the truth."""
 
@@ -108,7 +119,7 @@ class Doubts:
     it is known by its object, so that any accepted event ends a run.
     """
 
-    __slots__ = ("_above", "_ahead", "_ahead_last", "_alone", "_before_ns", "_below", "_chained", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns")  # fmt: skip
+    __slots__ = ("_above", "_ahead", "_ahead_last", "_alone", "_before_ns", "_below", "_chained", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns", "_unsure")  # fmt: skip
 
     def __init__(self, reach: Reach, *, chained: bool) -> None:
         self._reach = reach
@@ -123,6 +134,7 @@ class Doubts:
         """Where the run began, and how far it has come."""
         self._alone: Event | None = None
         """The one event of the run, if it is surely no copy."""
+        self._unsure = False
         self._below: Event | None = None
         """The newest event when the run began."""
         self._since_ns = self._before_ns = 0
@@ -134,12 +146,19 @@ class Doubts:
     @property
     def pending(self) -> bool:
         """Whether an event is held that was told to be no copy."""
-        return self._ahead is not None or self._alone is not None
+        return self._ahead is not None or self._alone is not None or self._unsure
 
     @property
-    def alone(self) -> Event | None:
-        """An event behind the topic that is surely no copy; what else the venue has tells whether it is a glitch."""
-        return self._alone
+    def doubted(self) -> Event | None:
+        """The event behind the topic that the venue may be asked about."""
+        return self._run[0] if self._unsure else self._alone
+
+    def confirmed(self, events: Iterable[Event], newest: Event | None, *, lower: bool) -> bool:
+        """Whether the run is the truth, because the venue has these events. ``lower``: it has none as new as the topic's position."""
+        doubted = self.doubted
+        if doubted is None or self._below is not newest or not (lower or doubted is self._alone):
+            return False
+        return any(event.last_id == doubted.last_id and _same_time(event, doubted) for event in events)
 
     def ahead(self, event: Event, ids: Range, newest: Event | None) -> tuple[Event, ...]:
         """Take an event that is far ahead. Returns the events that are the truth, once two agree."""
@@ -166,13 +185,16 @@ class Doubts:
         later = made is not None and made > after_ns
         if len(self._run) >= AGREE:
             untold = made is None or newest_ns is None
-            return Judgement.ANEW if later or (untold and self._outlasts_lag(place, now_ns)) else Judgement.COPY
+            if later or (untold and self._outlasts_lag(place, now_ns)):
+                return Judgement.ANEW
+            self._unsure = self._chained and untold and made is not None and now_ns - self._since_ns >= UNSURE_NS
+            return Judgement.UNSURE if self._unsure else Judgement.COPY
         self._alone = event if later else None
         return Judgement.DOUBTED if later else Judgement.COPY
 
     def pop_run(self) -> tuple[int, list[Event]]:
         """The first id of the run, and its events; in a very long one the first of them are missing."""
-        run, self._run, self._alone = self._run, [], None
+        run, self._run, self._alone, self._unsure = self._run, [], None, False
         return self._first, run
 
     def dismissed(self, newest: Event | None) -> list[Event]:
@@ -229,4 +251,4 @@ class Doubts:
         if self._alone is not None:
             self._glitches.append(self._alone)
             self._alone = None
-        self._run = []
+        self._run, self._unsure = [], False

@@ -206,13 +206,30 @@ class Lane:
         """An event that is ``distance`` behind the topic, and fills nothing."""
         doubts = self._doubts = self._doubts or Doubts(self.REACH, chained=self.CHAINED)
         judgement = doubts.behind(event, ids, Behind(distance, self._floor), self._newest, now_ns)
-        if judgement is Judgement.COPY:
+        if judgement is Judgement.COPY or judgement is Judgement.UNSURE:
             self.duplicates += 1
-            return Verdict.DUPLICATE
+            return Verdict.DUPLICATE if judgement is Judgement.COPY else Verdict.HELD
         if judgement is Judgement.DOUBTED:
             return Verdict.HELD
         self._go_on_with(*doubts.pop_run(), now_ns, hold_ns)
         return Verdict.ACCEPTED
+
+    @property
+    def doubted(self) -> Event | None:
+        """An event that is behind the topic and may be one of new ids: ``confirm`` with what the venue has."""
+        return None if self._doubts is None else self._doubts.doubted
+
+    def confirm(self, events: Iterable[Event], newest_id: int | None, now_ns: int, hold_ns: int) -> bool:
+        """The venue has these events, and none above ``newest_id`` (None: not known). Whether the ids have begun anew."""
+        lower = newest_id is not None and self.last_id is not None and newest_id < self.last_id
+        if self._doubts is None or not self._doubts.confirmed(events, self._newest, lower=lower):
+            return False
+        self._go_on_with(*self._doubts.pop_run(), now_ns, hold_ns)
+        return True
+
+    def believes(self, event: Event) -> bool:
+        """Whether an event that was fetched is not older than what the lines brought of the same."""
+        return True
 
     def _go_on_with(self, first_id: int, run: Sequence[Event], now_ns: int, hold_ns: int) -> None:
         """The ids have begun anew with this run."""

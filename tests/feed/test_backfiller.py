@@ -26,6 +26,7 @@ from tests.support.waiting import WAIT_S, until
 
 SPOT = BinanceSpot()
 POLICY = BackfillPolicy(backoff=Backoff(10_000_000, 50_000_000), patience_ns=(20_000_000, 60_000_000))
+AT_US = 1_700_000_000_000_000
 
 
 class Shard:
@@ -149,7 +150,7 @@ class ManyTopics:
         """One trade comes, five do not, and the next comes."""
         flow = self.venue.flows[self.intake.topics[topic_index].symbol]
         for us in range(7):
-            flow.step(us)
+            flow.step(AT_US + us)
         for row in (flow.trades[-7], flow.trades[-1]):
             self.intake.add(topic_index, [Trade(row["id"], "1", "1", True, 0, 0, 0)], 0)
 

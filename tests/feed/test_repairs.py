@@ -7,9 +7,23 @@ import itertools
 import pytest
 
 from k2workers import wire
-from k2workers.events import Backfilled, BookSnapshot, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
+from k2workers.events import (
+    AggTrade,
+    Backfilled,
+    BookSnapshot,
+    BookTicker,
+    DepthUpdate,
+    Event,
+    Gap,
+    GivenUp,
+    Kline,
+    Reset,
+    Trade,
+    Void,
+)
+from k2workers.feed.inquiries import ASK_AGAIN
 from k2workers.feed.intake import Intake
-from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, Repairs
+from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, QUIET_NS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import MAX_WAITING, BookLane
 from k2workers.sequencing.coverage import PublishedPosition
@@ -360,3 +374,142 @@ def test_one_reply_makes_nothing_void_after_ids_began_anew_whatever_replies_said
     assert (request.first_id, request.last_id) == (2, 5)
     assert shard.repairs.took_events(request, Fetched([], (2, 5)), 60 * at_ns, 7) == []
     assert not any(isinstance(event, Void) for event in shard.pushed)
+
+
+# ── ids that may have begun anew, aggregates that do not join, bars that are behind, books without diffs ───────
+
+
+def made(number: int, at_s: int) -> Trade:
+    return Trade(number, "1", "1", True, at_s * 10**9, at_s * 10**9, at_s * 10**9)
+
+
+def test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed() -> None:
+    shard = Shard("trade")
+    shard.line(made(500, 0))
+    shard.line(made(3, 600))
+    request = shard.asked(0)
+    assert request is not None
+    assert (request.first_id, request.last_id, request.probe) == (3, 3, True)
+    shard.repairs.took_events(request, Fetched([made(3, 600)], (2, 3)), 0, 7)
+    assert [event.last_id for event in shard.pushed] == [500, 3, 3]
+    assert (shard.asked(10**10), shard.confirmed) == (None, [])
+
+
+def test_a_glitch_is_asked_about_and_not_confirmed() -> None:
+    shard = Shard("trade")
+    shard.line(made(500, 0))
+    shard.line(made(3, 600))
+    request = shard.asked(0)
+    assert request is not None
+    shard.repairs.took_events(request, Fetched([], (400, 500)), 0, 7)
+    assert shard.asked(ASK_AGAIN.delay_ns(1, 0.5) - 1) is None
+    again = shard.asked(ASK_AGAIN.delay_ns(1, 0.5))
+    assert again is not None
+    assert again.first_id == 3, "until the topic goes on it is asked again"
+    shard.line(made(501, 601))
+    shard.intake.expire(1)
+    assert [event.last_id for event in shard.pushed] == [500, 501]
+    assert shard.intake.outliers_by_kind() == {"trade": 1}
+
+
+def test_a_question_whose_place_another_took_is_asked_again() -> None:
+    shard = Shard("trade")
+    shard.line(made(500, 0))
+    shard.line(made(3, 600))
+    shard.repairs.look(0)
+    shard.repairs.planner.probe(0, 501, 600, 0)
+    other = shard.asked(0)
+    assert other is not None
+    shard.repairs.took_events(other, Fetched([], None), 0, 7)
+    assert shard.confirmed == [(0, False)]
+    assert shard.asked(ASK_AGAIN.delay_ns(1, 0.5) - 1) is None
+    request = shard.asked(ASK_AGAIN.delay_ns(1, 0.5))
+    assert request is not None
+    assert request.first_id == 3
+
+
+def aggregate(number: int, first: int, last: int) -> AggTrade:
+    return AggTrade(number, first, last, "1", "1", True, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("has", "words"),
+    [
+        ([aggregate(1, 1, 2), aggregate(2, 5, 5)], "broken too"),
+        ([aggregate(1, 1, 4), aggregate(2, 5, 5)], "joined"),
+        ([aggregate(1, 1, 4)], "not there"),
+    ],
+)
+def test_aggregates_that_do_not_join_are_looked_at_once_and_no_gap_is_told(has: list[Event], words: str) -> None:
+    shard = Shard("agg_trade")
+    told = []
+    shard.repairs.inquiries.on_link = lambda topic_index, link, words: told.append((topic_index, link.ids, words))
+    shard.line(aggregate(1, 1, 2), aggregate(2, 5, 5), aggregate(3, 7, 7))
+    for ids in ((1, 2), (2, 3)):
+        request = shard.asked(0)
+        assert request is not None
+        assert (request.first_id, request.last_id, request.probe) == (*ids, True)
+        assert shard.asked(0) is None
+        shard.repairs.took_events(request, Fetched(has if ids == (1, 2) else [], (1, 2)), 0, 7)
+    assert told == [(0, (1, 2), words), (0, (2, 3), "not there")]
+    assert (shard.asked(10**12), shard.intake.gaps, shard.intake.links_broken) == (None, 0, 2)
+
+
+def bar(minute: int, trades: int, *, final: bool = False) -> Kline:
+    opens, ends = minute * 60 * 10**9, (minute + 1) * 60 * 10**9
+    return Kline(opens, ends - 1_000, "", "", "", "", "", "", "", "", 0, 0, trades, final, opens + trades, opens)
+
+
+def test_a_fetched_bar_behind_the_lines_counts_as_not_there_and_is_asked_for_until_it_has_come_up() -> None:
+    shard = Shard("kline_1m")
+    shard.line(bar(0, 90), bar(2, 5))
+    request = shard.asked(0)
+    assert request is not None
+    stale = Fetched([bar(0, 50, final=True), bar(1, 8, final=True)], (request.first_id, request.last_id))
+    at_ns = 0
+    for _ in range(8):
+        assert shard.repairs.took_events(request, stale, at_ns, 7) == [], "what we had a state of did exist"
+        at_ns += 60 * 10**9
+        again = shard.asked(at_ns)
+        assert again is not None
+        request = again
+    assert shard.pushed == [bar(0, 90)]
+    fresh = Fetched([bar(0, 91, final=True), bar(1, 8, final=True)], (request.first_id, request.last_id))
+    shard.repairs.took_events(request, fresh, at_ns, 7)
+    assert shard.pushed == [bar(0, 90), bar(0, 91, final=True), bar(1, 8, final=True), bar(2, 5)]
+
+
+def test_of_a_reply_what_comes_before_a_bar_that_is_behind_counts() -> None:
+    shard = Shard("kline_1m")
+    shard.line(bar(0, 9), bar(1, 90), bar(2, 5))
+    request = shard.asked(0)
+    assert request is not None
+    reply = Fetched([bar(0, 9, final=True), bar(1, 50, final=True)], (request.first_id, request.last_id))
+    shard.repairs.took_events(request, reply, 0, 7)
+    assert shard.pushed == [bar(0, 9), bar(0, 9, final=True), bar(1, 90)]
+    assert shard.repairs._believed(request, Fetched([bar(1, 50, final=True)], None)).covered is None
+
+
+def test_a_quiet_topic_s_book_is_asked_for_without_a_diff_once_lines_carry_it() -> None:
+    shard = Shard("depth")
+    assert (shard.asked(0), shard.asked(100 * QUIET_NS)) == (None, None)
+    shard.intake.primary = 1
+    assert (shard.asked(100 * QUIET_NS), shard.asked(101 * QUIET_NS - 1)) == (None, None)
+    request = shard.asked(101 * QUIET_NS) or shard.asked(101 * QUIET_NS)
+    assert request is not None
+    assert request.snapshot
+    assert shard.repairs.took_book(request, BookSnapshot(9, [], [], 0), 0)
+    assert shard.pushed == [BookSnapshot(9, [], [], 0)]
+    assert shard.asked(200 * QUIET_NS) is None
+    shard.line(diff(10, 11))
+    assert shard.pushed[-1] == diff(10, 11)
+
+
+def test_a_topic_whose_diffs_come_is_not_quiet() -> None:
+    shard = Shard("depth")
+    shard.intake.primary = 1
+    assert shard.asked(0) is None
+    shard.line(diff(10, 11))
+    request = shard.asked(2 * QUIET_NS)
+    assert request is not None
+    assert not shard.repairs.took_book(request, BookSnapshot(8, [], [], 0), 0)

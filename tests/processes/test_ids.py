@@ -13,7 +13,7 @@ import pytest
 
 from k2workers import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Reset, Subscriber
 from tests.processes.support import Program, feed, free_port, wait_for
-from tests.support.venue import Flow, Venue
+from tests.support.venue import Answer, Flow, Venue
 
 SYMBOL = "AAAUSDT"
 NUMBERED = {"trade": "trade", "agg_trade": "aggTrade", "book_ticker": "bookTicker", "depth": "depth@100ms"}
@@ -105,7 +105,7 @@ def test_of_ids_that_begin_anew_everything_is_delivered_after_a_reset_that_says_
         assert program.metrics("k2_resets_total")
 
 
-@pytest.mark.parametrize("kind", ["book_ticker", "depth"])
+@pytest.mark.parametrize("kind", NUMBERED)
 def test_a_checkpoint_of_ids_that_are_dead_silences_no_topic(kind: str, tmp_path: Path) -> None:
     keep = ("--checkpoint", str(tmp_path / "checkpoint"), *streams(kind))
     with Venue([SYMBOL]) as venue:
@@ -203,3 +203,106 @@ def test_a_first_event_far_from_the_truth_is_no_yardstick() -> None:
         assert all(max(listener.since_reset(kind)) < 10**6 for kind in NUMBERED)
         assert isinstance(listener.of("book_ticker", BookTicker)[-1], BookTicker)
         program.wait_ready()
+
+
+def test_a_quiet_topic_whose_ids_began_anew_follows_with_its_first_event() -> None:
+    with Venue([SYMBOL]) as venue, listened(venue, *streams("trade,agg_trade,depth")) as (program, listener):
+        program.wait_ready()
+        kinds = ("trade", "agg_trade", "depth")
+        wait_for("events of each kind", lambda: all(len(listener.ids(kind)) > 20 for kind in kinds))
+        venue.every_s = 4.0  # so rarely do events come from now on
+        wait_for("the pause", lambda: len(set(map(len, (listener.ids(kind) for kind in kinds)))) == 1)
+        venue.flows[SYMBOL] = Flow(SYMBOL, 10)
+        wait_for("a new id of each kind", lambda: all(listener.since_reset(kind) for kind in kinds))
+        assert [len(listener.of(kind, Reset)) for kind in kinds] == [1, 1, 1]
+        # As few events as there are, REST has confirmed each.
+        assert [listener.since_reset(kind)[0] for kind in kinds] == [11, 11, 103]
+
+
+def test_aggregates_that_do_not_join_are_counted_and_named_and_are_no_gap() -> None:
+    cut = threading.Event()
+
+    def bend(stream: str, data: dict[str, Any]) -> None:
+        if stream.endswith("@aggTrade") and data["a"] == 1_060:
+            data["f"] += 1
+            data["l"] += 1
+            cut.set()
+
+    with Venue([SYMBOL]) as venue, listened(venue, *streams("agg_trade")) as (program, listener):
+        venue.on_event = bend  # type: ignore[assignment]
+        program.wait_ready()
+        assert cut.wait(60)
+        named = wait_for("both breaks named", lambda: len(told := program.logged("agg_link_broken")) == 2 and told)
+        assert [(line["earlier_id"], line["at_the_venue"]) for line in named] == [(1_059, "joined"), (1_060, "joined")]
+        wait_for("the count", lambda: sum(program.metrics("k2_agg_links_broken_total").values()) == 2)
+        assert listener.of("agg_trade", Gap) == []
+        assert program.http("/readyz")[0] == 200
+
+
+def test_a_symbol_without_diffs_has_a_book_and_its_first_diff_continues_it() -> None:
+    silent = True
+
+    def bend(stream: str, data: dict[str, Any]) -> list[str] | None:
+        return [] if silent and "@depth" in stream else None
+
+    with Venue([SYMBOL], every_s=0.5) as venue, listened(venue, *streams("depth,trade")) as (_, listener):
+        venue.on_event = bend
+        venue.on_rest = lambda path, _: (
+            Answer(200, venue.flows[SYMBOL].book() | {"lastUpdateId": 900}) if path == "depth" else None
+        )
+        wait_for("a book without a diff", lambda: listener.of("depth", BookSnapshot))
+        assert listener.of("depth")[0].last_id == 900
+        venue.on_rest = lambda _path, _query: None
+        silent = False
+        wait_for(
+            "diffs, and the book that what was missed makes necessary",
+            lambda: len(listener.of("depth", BookSnapshot)) == 2,
+        )
+        (gap,) = listener.of("depth", Gap)
+        assert gap.first_id == 901
+
+
+def ended(listener: Listener) -> list[Kline]:
+    """The states of bars, in time or late, once one of them is final."""
+    bars = [
+        event.event if isinstance(event, Backfilled) else event for event in listener.of("kline_1m", Kline, Backfilled)
+    ]
+    states = [bar for bar in bars if isinstance(bar, Kline)]
+    return states if any(bar.final for bar in states) else []
+
+
+def test_a_bar_of_a_database_that_is_behind_replaces_no_newer_state() -> None:
+    base: list[int] = []
+    asked: list[int] = []
+
+    def kline(minute: int, trades: int, at_us: int) -> str:
+        opens = base[0] + minute * SHORT_MINUTE_US
+        k = {
+            "t": opens, "T": opens + SHORT_MINUTE_US - 1, "s": SYMBOL, "i": "1m", "f": 1, "L": trades, "o": "1", "c": "1", "h": "1",
+            "l": "1", "v": "1", "n": trades, "x": False, "q": "1", "V": "1", "Q": "1", "B": "0",
+        }  # fmt: skip
+        return json.dumps(
+            {"stream": f"{SYMBOL.lower()}@kline_1m", "data": {"e": "kline", "E": at_us, "s": SYMBOL, "k": k}}
+        )
+
+    def bend(stream: str, data: dict[str, Any]) -> list[str] | None:
+        if not stream.endswith("@trade"):
+            return None
+        base[:] = base or [(data["E"] // SHORT_MINUTE_US - 5) * SHORT_MINUTE_US]
+        # The first bar's final state does not come.
+        return [json.dumps({"stream": stream, "data": data}), kline(int(data["t"] > 1_060), 90, data["E"])]
+
+    def klines(path: str, _query: dict[str, str]) -> Answer | None:
+        if path != "klines":
+            return None
+        asked.append(1)
+        trades = 50 if len(asked) < 3 else 95
+        row = [base[0], "1", "1", "1", "1", "1", base[0] + SHORT_MINUTE_US - 1, "1", trades, "1", "1", "0"]
+        return Answer(200, [row])
+
+    with Venue([SYMBOL]) as venue, listened(venue, *streams("trade,kline_1m")) as (program, listener):
+        venue.on_event, venue.on_rest = bend, klines
+        bars = [bar for bar in wait_for("the bar as it ended", lambda: ended(listener)) if bar.final]
+        assert [bar.trade_count for bar in bars] == [95]
+        assert len(asked) >= 3
+        assert program.logged("ids_void") == []

@@ -45,7 +45,7 @@ def test_a_stream_of_any_kind_that_is_acknowledged_and_brings_nothing_is_found_a
     muted = {f"{symbol.lower()}@{kind}" for symbol, kind in zip(SYMBOLS, KINDS, strict=True)}
     with Venue([*SYMBOLS, "OLDUSDT", "NEWUSDT"]) as venue:
         venue.pings_every_s = 1.0
-        venue.flows["OLDUSDT"].step(1)
+        venue.flows["OLDUSDT"].step(1_700_000_000_000_000)
         venue.halted = {symbol: venue.flows.pop(symbol) for symbol in ("OLDUSDT", "NEWUSDT")}
         mute(venue, muted, 1)
         with feed(venue, shards=1) as program:

@@ -153,3 +153,23 @@ def test_the_newest_trade_is_known_from_the_newest_state_that_tells_also_of_one_
     assert lane.newest_trade_id == 9
     lane.expire(HOLD)
     assert lane.newest_trade_id == 9
+
+
+def test_a_fetched_bar_with_fewer_trades_than_were_seen_of_it_is_not_believed() -> None:
+    def traded(opens: int, at: int, trades: int, *, final: bool = False) -> Kline:
+        return msgspec.structs.replace(bar(opens, at, final=final), trade_count=trades)
+
+    lane, _ = offered(traded(0, 10, 90), traded(60, 70, 40), traded(120, 130, 7))
+    assert [lane.believes(traded(*each, final=True)) for each in ((0, 60, 89), (0, 60, 90))] == [False, True]
+    assert [lane.believes(traded(*each, final=True)) for each in ((60, 120, 39), (60, 120, 40))] == [False, True]
+    lane.expire(HOLD)
+    assert list(lane.open) == [(0, 120 * MS - 1)]
+    assert [lane.believes(traded(*each, final=True)) for each in ((0, 60, 89), (0, 60, 90))] == [False, True]
+    assert [lane.believes(traded(*each, final=True)) for each in ((60, 120, 39), (60, 120, 40))] == [False, True]
+    assert not lane.believes(traded(120, 180, 6, final=True))
+    assert lane.believes(traded(180, 240, 0, final=True))
+    assert lane.believes(Void(0, 1, 0))
+    lane.fill([traded(0, 60, 90, final=True), traded(60, 120, 40, final=True)], 0)
+    lane.offer(traded(240, 250, 1), 0, 0)
+    assert not lane.believes(traded(120, 180, 6, final=True))
+    assert lane.believes(traded(0, 60, 1, final=True)), "what is filled is forgotten"

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level, Reset
 from k2workers.sequencing.book_lane import MAX_BUFFERED, BookLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import Verdict
@@ -245,3 +245,78 @@ def test_a_hole_of_which_a_lane_is_told_again_does_not_put_off_the_book_that_hea
     assert lane.awaits_fetch
     assert lane.offer_snapshot(BookSnapshot(14, [], [], 0))
     assert not lane.open
+
+
+def test_a_quiet_topic_gets_a_book_without_a_diff_and_the_next_diff_continues_it() -> None:
+    lane = BookLane("t")
+    assert (lane.lacks_diffs, lane.awaits_fetch) == (True, False)
+    assert not lane.offer_snapshot(book(20))
+    lane.do_without_diffs()
+    assert (lane.lacks_diffs, lane.awaits_fetch) == (False, True)
+    assert lane.offer_snapshot(book(20, ("5", "1")), cut=True)
+    assert taken(lane) == [book(20, ("5", "1"))]
+    assert (lane.has_book, lane.broken, lane.awaits_fetch, lane.urgent) == (True, False, True, False)
+    assert lane.offer(diff(17, 20), 0, 0) is Verdict.DUPLICATE, "it is in the book"
+    lane.offer(diff(19, 23, ("5", "2")), 0, 0)
+    assert taken(lane) == [diff(21, 23, ("5", "2"))]
+
+
+def test_a_diff_that_does_not_continue_a_quiet_topic_s_book_breaks_it() -> None:
+    lane = BookLane("t")
+    lane.do_without_diffs()
+    lane.offer_snapshot(book(20))
+    lane.offer(diff(24, 25), 0, 0)
+    assert taken(lane) == [book(20), Gap(21, 23, "not received", 25), diff(24, 25)]
+    assert lane.awaits_fetch
+
+
+def test_once_a_diff_has_come_the_book_waits_for_it_as_ever() -> None:
+    lane = BookLane("t")
+    lane.do_without_diffs()
+    lane.offer(diff(10, 12), 0, 0)
+    assert not lane.offer_snapshot(book(8))
+    assert lane.offer_snapshot(book(13))
+    assert taken(lane) == [diff(10, 12)]
+
+
+def test_a_topic_that_fell_quiet_while_its_book_was_broken_gets_one_with_what_it_missed_announced() -> None:
+    lane = BookLane("t")
+    lane.resume(PublishedPosition(10, [(7, 8)]))
+    assert lane.lacks_diffs
+    lane.do_without_diffs()
+    assert not lane.offer_snapshot(book(9)), "older than what was published"
+    assert not lane.offer_snapshot(book(10, ("no price", "1")))
+    assert not lane.offer_snapshot(book(10**12))
+    assert lane.offer_snapshot(book(12))
+    assert taken(lane) == [Gap(11, 12, "not received", 0), book(12)]
+    assert (lane.open.ids, lane.needs_snapshot) == (0, False)
+
+
+def test_a_book_that_waits_for_diffs_which_do_not_come_is_published_as_it_is() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2))
+    lane.ask_book()
+    assert lane.offer_snapshot(book(5))
+    assert lane.lacks_diffs
+    taken(lane)
+    lane.do_without_diffs()
+    assert taken(lane) == [Gap(3, 5, "not received", 0), book(5)]
+
+
+def test_a_book_below_all_diffs_confirms_that_their_ids_have_begun_anew() -> None:
+    second = 10**9
+
+    def made(number: int, at_s: int) -> DepthUpdate:
+        return DepthUpdate(number, number, [], [], at_s * second, at_s * second)
+
+    lane = BookLane("t")
+    lane.offer(made(100, 0), 0, 0)
+    lane.offer_snapshot(book(100))
+    taken(lane)
+    assert lane.offer(made(5, 9), 0, 0) is Verdict.HELD
+    assert lane.awaits_fetch
+    assert not lane.offer_snapshot(book(4)), "it does not have the diff"
+    assert not lane.offer_snapshot(book(100)), "it has the old ids"
+    assert lane.offer_snapshot(book(5))
+    assert taken(lane) == [Reset(100, 5, 9 * second), made(5, 9), book(5)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from k2workers.events import AggTrade, Backfilled, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
-from k2workers.sequencing.chain_lane import MAX_HELD, ChainLane
+from k2workers.sequencing.chain_lane import MAX_HELD, MAX_LINKS, ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.lane import MAX_OPEN, NOT_RECEIVED, TOO_MANY, Lane, Verdict
 from k2workers.sequencing.monotone_lane import MonotoneLane
@@ -359,3 +359,23 @@ def test_the_newest_trade_is_known_from_trades_and_aggregates_also_from_those_he
     assert aggregates.newest_trade_id == 19
     diffs.offer(depth(1, 2), 0, HOLD)
     assert diffs.newest_trade_id is None
+
+
+def test_aggregates_that_do_not_join_are_noted_and_nothing_is_missing() -> None:
+    lane = ChainLane("t")
+    lane.offer_run([aggregate(1, 10, 12), aggregate(2, 13, 13), aggregate(3, 15, 15)], 0, HOLD)
+    lane.offer_run([aggregate(4, 16, 16)], 0, HOLD)
+    lane.offer(aggregate(5, 16, 17), 0, HOLD)
+    lane.offer(aggregate(9, 30, 30), 0, HOLD)
+    lane.expire(HOLD)
+    assert (lane.links_broken, [link.ids for link in lane.broken_links]) == (2, [(2, 3), (4, 5)])
+    assert (lane.gaps, list(lane.open)) == (1, [(6, 8)])
+    lane.begin_anew(1, 0)
+    lane.offer_run([aggregate(1, 1, 1)], 0, HOLD)
+    assert lane.links_broken == 2, "with other ids nothing joins"
+
+
+def test_broken_links_that_wait_to_be_asked_about_are_bounded_and_all_are_counted() -> None:
+    lane = ChainLane("t")
+    lane.offer_run([aggregate(number, 2 * number, 2 * number) for number in range(MAX_LINKS + 10)], 0, HOLD)
+    assert (lane.links_broken, len(lane.broken_links)) == (MAX_LINKS + 9, MAX_LINKS)

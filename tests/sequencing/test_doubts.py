@@ -267,6 +267,44 @@ def test_of_a_run_without_end_only_the_newest_are_kept_and_the_others_are_missin
     assert lane.wanted() == [(1, MAX_RUN // 2)]
 
 
+def test_the_venue_confirms_a_single_event_of_a_quiet_topic() -> None:
+    lane = ChainLane("t")
+    assert not lane.confirm([trade(3, 600)], 3, 0, HOLD)
+    offer(lane, trade(50, 0))
+    assert lane.doubted is None
+    offer(lane, trade(3, 600))
+    assert lane.doubted == trade(3, 600)
+    assert not lane.confirm([trade(3, -600)], 3, 0, HOLD), "an old one of this id"
+    assert not lane.confirm([trade(4, 600)], 4, 0, HOLD)
+    assert lane.confirm([trade(2, 500), trade(3, 600)], None, 0, HOLD)
+    assert [event.last_id for event in offer(lane, trade(4, 601))] == [3, 3, 4]
+    assert not lane.confirm([trade(4, 601)], 4, 0, HOLD)
+
+
+def test_what_the_venue_says_counts_only_while_the_topic_has_not_gone_on() -> None:
+    lane = ChainLane("t")
+    offer(lane, trade(50, 0), trade(3, 600))
+    lane.offer(trade(51, 601), 0, HOLD)
+    assert not lane.confirm([trade(3, 600)], 3, 0, HOLD)
+
+
+def test_after_a_restart_the_venue_confirms_a_run_if_it_has_nothing_as_new_as_the_position() -> None:
+    lane = ChainLane("t")
+    lane.resume(PublishedPosition(100, []))
+    offer(lane, trade(1, 0), trade(2, 0.5))
+    assert lane.doubted is None, "too early to ask"
+    offer(lane, trade(3, 1))
+    assert (lane.doubted, lane.deadline_ns) == (trade(1, 0), 0)
+    for newest_id in (100, 5_000, None):
+        assert not lane.confirm([trade(1, 0)], newest_id, 0, HOLD)
+    assert lane.confirm([trade(1, 0)], 3, 0, HOLD)
+    assert [event.last_id for event in lane.ready] == [1, 1, 2, 3]
+    late = ChainLane("t")
+    late.resume(PublishedPosition(100, []))
+    offer(late, trade(98, 0), trade(99, 2), trade(100, 3), trade(101, 4))
+    assert (late.doubted, late.deadline_ns, late.outliers, late.duplicates) == (None, None, 0, 3)
+
+
 # ── forwards ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -31,6 +31,18 @@ ROWS = (
         "if not self._run or first < self._first:",
         "test_a_line_with_other_ids_beside_one_that_goes_on_changes_nothing",
     ),
+    bar_lane(
+        "a bar from a database that is behind is believed",
+        "return event.trade_count >= max(counts)",
+        "return True",
+        "test_a_fetched_bar_with_fewer_trades_than_were_seen_of_it_is_not_believed",
+    ),
+    chain_lane(
+        "aggregates that do not join pass unseen",
+        "self.links_broken += 1",
+        "pass",
+        "test_aggregates_that_do_not_join_are_noted_and_nothing_is_missing",
+    ),
     lane(
         "glitches are kept",
         "for event in self._doubts.dismissed(self._newest):",
@@ -148,8 +160,8 @@ ROWS = (
     ),
     book_lane(
         "a book that was asked for is not fetched",
-        "(len(self._buffer) > 0 or self._asked)",
-        "len(self._buffer) > 0",
+        "(len(self._buffer) > 0 or self._asked or self._quiet)",
+        "(len(self._buffer) > 0 or self._quiet)",
         "test_a_book_that_is_asked_for_is_published_anew_at_the_place_where_the_topic_stands",
     ),
     bar_lane(

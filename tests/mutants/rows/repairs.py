@@ -8,11 +8,24 @@ backfill_planner = within("sequencing/backfill_planner.py")
 missing_ids = within("sequencing/missing_ids.py")
 history = within("venues/binance/history.py")
 repairs = within("feed/repairs.py")
+inquiries = within("feed/inquiries.py")
 book_lane = within("sequencing/book_lane.py")
 backfiller = within("feed/backfiller.py")
 intake = within("feed/intake.py")
 
 ROWS = (
+    inquiries(
+        "the venue is not asked whether ids have begun anew",
+        "self._planner.probe(topic_index, *ids, now_ns)",
+        "pass",
+        "feed/test_repairs.py::test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed",
+    ),
+    repairs(
+        "a quiet topic has no book until its first diff",
+        "self._intake.do_without_diffs(topic_index)",
+        "pass",
+        "test_a_quiet_topic_s_book_is_asked_for_without_a_diff_once_lines_carry_it",
+    ),
     missing_ids(
         "a second reply at once makes an id void",
         "        elif now_ns < part.due_ns:\n            return False\n",

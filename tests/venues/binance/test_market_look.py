@@ -29,7 +29,7 @@ def named(venue: Venue) -> list[tuple[str, list[str] | str]]:
 async def test_a_look_shows_the_last_trade_and_the_best_prices_of_each_symbol() -> None:
     with Venue(["AAAUSDT", "BBBUSDT"], every_s=3600) as venue:
         flow = venue.flows["AAAUSDT"]
-        flow.step(1)
+        flow.step(1_700_000_000_000_000)
         look = BinanceMarketLook(venue.rest_url)
         names = ["AAAUSDT", "BBBUSDT"]
         seen = await look.look(names, 0)

@@ -1,0 +1,105 @@
+"""Owns what the venue is asked once about ids that are not missing: whether they have begun anew, and why two aggregates do not join. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from k2workers.backoff import Backoff
+from k2workers.continuity import Repair
+from k2workers.events import AggTrade, Event
+from k2workers.feed.intake import Intake
+from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillRequest
+from k2workers.sequencing.chain_lane import ChainLane, Link
+from k2workers.sequencing.lane import Lane
+from k2workers.sequencing.ranges import Range
+from k2workers.venues.venue import Fetched
+
+LINKS_EVERY_NS = 1_000_000_000
+
+ASK_AGAIN = Backoff(5_000_000_000, 600_000_000_000)
+"""How long until a question is asked again that was answered in vain, or that another took the place of."""
+
+
+class _Asked(msgspec.Struct):
+    """What a topic is asked about."""
+
+    ids: Range
+    due_ns: int
+    attempt: int = 0
+    open: bool = False
+
+
+class Inquiries:
+    """The questions of one shard. Call ``look`` steadily, and ``took`` with what each probe brought."""
+
+    def __init__(self, intake: Intake, planner: BackfillPlanner, page: int) -> None:
+        self.on_link: Callable[[int, Link, str], None] = lambda _topic_index, _link, _words: None
+        """Called with a topic's index, two of its aggregates that do not join, and what the venue has there."""
+        self._intake = intake
+        self._planner = planner
+        self._page = page
+        self._links: dict[int, list[Link]] = {}
+        """Those that are to be asked about, by topic."""
+        self._asked: dict[int, _Asked] = {}
+        """By topic."""
+        self._links_due_ns = 0
+
+    def look(self, now_ns: int) -> None:
+        """Find what is to be asked, and ask."""
+        if now_ns >= self._links_due_ns:
+            self._links_due_ns = now_ns + LINKS_EVERY_NS
+            for topic_index, lane in enumerate(self._intake.lanes):
+                if isinstance(lane, ChainLane) and lane.broken_links:
+                    self._links.setdefault(topic_index, []).extend(lane.broken_links)
+                    lane.broken_links.clear()
+        for topic_index in self._intake.incomplete | self._links.keys():
+            lane = self._intake.lanes[topic_index]
+            if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
+                self._ask(topic_index, lane, now_ns)
+
+    def took(self, request: BackfillRequest, reply: Fetched, now_ns: int) -> bool:
+        """What a probe brought; False if it was none of these questions."""
+        topic_index = request.topic_index
+        asked = self._asked.get(topic_index)
+        if asked is None or not asked.open or asked.ids != (request.first_id, request.last_id):
+            return False
+        asked.open = False
+        links = self._links.get(topic_index, [])
+        if links and asked.ids == links[0].ids:
+            link = links.pop(0)
+            if not links:
+                del self._links[topic_index]
+            self.on_link(topic_index, link, _at_the_venue(link, reply.events))
+            return True
+        newest_id = None
+        if reply.covered is not None and reply.covered[1] - request.first_id < self._page - 1:
+            newest_id = reply.covered[1]
+        self._intake.confirm(topic_index, reply.events, newest_id, now_ns)
+        return True
+
+    def _ask(self, topic_index: int, lane: Lane, now_ns: int) -> None:
+        doubted, links = lane.doubted, self._links.get(topic_index)
+        if doubted is not None:
+            ids = doubted.first_id, doubted.last_id
+        elif links:
+            ids = links[0].ids
+        else:
+            return
+        asked = self._asked.get(topic_index)
+        if asked is None or asked.ids != ids:
+            asked = self._asked[topic_index] = _Asked(ids, now_ns)
+        if now_ns >= asked.due_ns:
+            asked.attempt, asked.open = asked.attempt + 1, True
+            asked.due_ns = now_ns + ASK_AGAIN.delay_ns(asked.attempt, 0.5)
+            self._planner.probe(topic_index, *ids, now_ns)
+
+
+def _at_the_venue(link: Link, events: Sequence[Event]) -> str:
+    """What the venue's database says of two aggregates that do not join on the stream."""
+    found = {event.agg_trade_id: event for event in events if isinstance(event, AggTrade)}
+    earlier, later = (found.get(number) for number in link.ids)
+    if earlier is None or later is None:
+        return "not there"
+    return "joined" if later.first_trade_id == earlier.last_trade_id + 1 else "broken too"
