@@ -289,6 +289,7 @@ class Intake:
         lane = self.lanes[topic_index]
         if isinstance(lane, BookLane) and lane.ask_book(withheld=True):
             self._mark_incomplete(topic_index)
+
     def do_without_diffs(self, topic_index: int) -> None:
         """No diff of this topic comes: its book is to be published as the venue gives it."""
         lane = self.lanes[topic_index]
