@@ -27,6 +27,7 @@ from k2workers.feed.backfiller import Backfiller
 from k2workers.feed.driver import Driver
 from k2workers.feed.intake import Intake
 from k2workers.feed.silence import MarketView
+from k2workers.feed.venue_clock import VenueClock
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.rotation.record import RotationRecord
 from k2workers.sequencing.backfill_planner import BackfillPolicy
@@ -65,6 +66,7 @@ class Worker:
         self._published: Mapping[str, PublishedPosition] | None = None
         self._on_later_welcome: Callable[[Mapping[str, PublishedPosition]], object] = lambda _: None
         self._latency = LatencyHistogram()
+        self._venue_clock = VenueClock()
         self._driver: Driver | None = None
         self._instruments = Instruments(
             WORKER,
@@ -93,7 +95,7 @@ class Worker:
             grants=grants,
             push=bundle_sender.push,
             on_record=lambda record: self._on_rotation(record, client, bundle_sender),
-            observe_latency=self._latency.observe,
+            observe_latency=self._observe_latency,
             ssl_context=context if wss else None,
         )
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
@@ -236,6 +238,8 @@ class Worker:
             "books_missing": intake.books_missing,
             "weight_wanted": backfiller.weight_wanted,
             "repairs_waiting": backfiller.repairs.planner.waiting,
+            "clock_ahead_s": round(self._venue_clock.ahead_s(time.monotonic_ns()), 3),
+            "kinds_unreadable": intake.dropped.readability.unreadable,
             "streams_silent": len(driver.silence.silent),
             "streams_unproven": len(driver.silence.unproven),
             "streams_quiet": len(driver.silence.quiet),
@@ -246,6 +250,11 @@ class Worker:
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }
         return control_messages.Beat(self.name, os.getpid(), counters, status)
+
+    def _observe_latency(self, latency_ns: int) -> None:
+        self._latency.observe(latency_ns)
+        if latency_ns < 0:
+            self._venue_clock.was_ahead(-latency_ns, time.monotonic_ns())
 
     def _flush_metrics(self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender) -> None:
         intake = driver.intake
@@ -264,6 +273,9 @@ class Worker:
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
                 "k2_messages_dropped": intake.dropped.counts,
+                "k2_messages_unreadable": {
+                    kind or "unknown": count for kind, count in intake.dropped.readability.counts.items()
+                },
                 "k2_bytes_received": traffic_bytes,
                 "k2_frames_received": frames,
                 "k2_push_queue_bundles": bundle_sender.counters.pending_bundles,
@@ -283,6 +295,7 @@ class Worker:
                 "k2_books_missing": intake.books_missing,
                 "k2_topics": len(intake.lanes),
                 "k2_receive_latency_seconds": self._latency,
+                "k2_venue_clock_ahead_seconds": self._venue_clock.ahead_s(time.monotonic_ns()),
                 "k2_duty_failures": every.failures,
             }
         )

@@ -170,6 +170,7 @@ class Driver:
         self._give_up_silent(now_ns)
         if now_ns >= self._look_ns:
             self._look_ns = now_ns + LOOK_NS
+            self.intake.look_at_kinds(now_ns)
             self._look(now_ns)
 
     def _give_up_silent(self, now_ns: int) -> None:

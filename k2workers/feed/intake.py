@@ -117,6 +117,10 @@ class Intake:
                 lane.pass_lag()
         self.flush()
 
+    def look_at_kinds(self, now_ns: int) -> None:
+        """See of which kinds nothing can be read (monotonic time)."""
+        self.dropped.look({topic.kind for topic in self.topics}, now_ns)
+
     def flush(self) -> None:
         """Push every accepted event as one bundle."""
         if not self._dirty:
@@ -394,7 +398,10 @@ class Intake:
             if outcome is not Outcome.EVENTS:
                 self._not_data(line, outcome, message)
             elif self.codec.odd_elements:
-                self.dropped.count(ODD_ELEMENT, message, self.codec.malformed_cause, self.codec.odd_elements)
+                codec = self.codec
+                self.dropped.count(
+                    ODD_ELEMENT, message, codec.malformed_cause, codec.malformed_kind, codec.odd_elements
+                )
         runs: dict[int, list[Event]] = {}
         for topic_index, event in decoded:
             runs.setdefault(topic_index, []).append(event)
@@ -404,6 +411,8 @@ class Intake:
         lanes, dirty, hold_ns, proof, heard_ns = self.lanes, self._dirty, self.hold_ns, self.proof, self.heard_ns
         if len(lanes) < len(self.codec.topics):
             self._grow()
+        if self.dropped.readability.in_question:
+            self.dropped.readability.read({self.codec.topics[topic_index].kind for topic_index in runs})
         for topic_index, events in runs.items():
             if not events:
                 continue
@@ -477,7 +486,7 @@ class Intake:
         elif outcome is Outcome.SHUTDOWN_NOTICE:
             self._on_notice(line)
         else:
-            self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause)
+            self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause, self.codec.malformed_kind)
 
 
 def _as_in(published: PublishedPosition, number: int) -> int:

@@ -70,6 +70,9 @@ WORKER = ANY_PROCESS | {
     "k2_messages_dropped": MetricRow(
         Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"
     ),
+    "k2_messages_unreadable": MetricRow(
+        Counter, "The same by the kind of their stream; unknown where it cannot be told", "kind"
+    ),
     "k2_bytes_received": MetricRow(Counter, "Bytes read from connections"),
     "k2_frames_received": MetricRow(Counter, "Messages read from connections"),
     "k2_push_queue_bundles": MetricRow(Gauge, "Bundles waiting because the aggregator is behind"),
@@ -78,7 +81,12 @@ WORKER = ANY_PROCESS | {
     "k2_push_kept_bytes": MetricRow(Gauge, "Bytes kept until the aggregator has them safe"),
     "k2_push_resent": MetricRow(Counter, "Bundles sent again to a new aggregator"),
     "k2_topics": MetricRow(Gauge, "Topics with data"),
-    "k2_receive_latency_seconds": MetricRow(Histogram, "Venue event time to our socket read (two clocks)"),
+    "k2_receive_latency_seconds": MetricRow(
+        Histogram, "Venue event time to our socket read (two clocks; 0 where the venue's is ahead)"
+    ),
+    "k2_venue_clock_ahead_seconds": MetricRow(
+        Gauge, "The most by which an event's time was after our socket read in the last one to two minutes; 0 if none"
+    ),
 }
 """Metrics of a worker, by name (counters get ``_total``)."""
 
