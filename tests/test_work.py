@@ -87,7 +87,7 @@ def reads(kind: str, symbol_count: int, a_read: int) -> list[bytes]:
         ("trade", 10, 640, Work(6.5, 119)),
         ("trade", 100, 640, Work(8.7, 163)),
         ("trade", 500, 640, Work(17.7, 352)),
-        ("trade", 10, 1, Work(59, 915)),
+        ("trade", 10, 1, Work(59, 925)),
         ("book_ticker", 10, 640, Work(4.5, 109)),
         ("depth", 10, 640, Work(8.7, 160)),
     ],

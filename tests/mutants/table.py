@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.mutants.rows import arbiter, books, lines, link, processes, repairs, subscribers
+from tests.mutants.rows import arbiter, books, lines, link, processes, repairs, subscribers, values
 
-TABLE = (*link.ROWS, *subscribers.ROWS, *arbiter.ROWS, *books.ROWS, *repairs.ROWS, *lines.ROWS, *processes.ROWS)
+TABLE = (
+    *link.ROWS,
+    *subscribers.ROWS,
+    *arbiter.ROWS,
+    *books.ROWS,
+    *repairs.ROWS,
+    *lines.ROWS,
+    *processes.ROWS,
+    *values.ROWS,
+)
 """Every mutant, by what it breaks."""
