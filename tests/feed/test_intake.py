@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +28,7 @@ from k2workers.events import (
 )
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
+from k2workers.feed.readability import PATIENCE_NS
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
 from k2workers.sequencing.lane import MAX_OPEN
@@ -85,6 +90,37 @@ def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed
     intake.on_messages(1, MessageBlock.of([message.encode()]), 1_700_000_000_000_000_000)
     assert pushed == ["binance.mini_ticker.AUSDT", "binance.mini_ticker.BUSDT"]
     assert intake.dropped.counts == {"odd_element": 2}
+
+
+def test_a_kind_is_unreadable_while_no_message_or_element_of_it_is_read() -> None:
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["mini_ticker_all", "trade"], ["AUSDT"])),
+        hold_ns=HOLD_NS,
+        push=lambda _: None,
+        on_reply=lambda *_: None,
+        on_notice=lambda _: None,
+        observe_latency=lambda _: None,
+    )
+    readability = intake.dropped.readability
+    us = 1_700_000_000_000_000
+    element = {"e": "24hrMiniTicker", "E": us, "s": "AUSDT", "c": "1", "o": "2", "h": "3", "l": "4", "v": "5", "q": "6"}
+    trade = {"e": "trade", "E": us, "s": "AUSDT", "t": 2, "p": "x", "q": "1", "T": us, "m": True}
+
+    def take(stream: str, data: Any) -> list[str]:
+        intake.on_messages(1, MessageBlock.of([msgspec.json.encode({"stream": stream, "data": data})]), 2)
+        intake.look_at_kinds(time.monotonic_ns() + 2 * PATIENCE_NS)
+        return readability.unreadable
+
+    odd = [{**element, "c": "x"}, None, 5]
+    assert take("!miniTicker@arr", [element]) == []
+    assert take("!miniTicker@arr", odd) == ["mini_ticker"]
+    for _ in range(3):
+        shown = take("ausdt@trade", trade)
+    assert shown == ["mini_ticker", "trade"]
+    assert readability.counts == {"mini_ticker": 3, "trade": 3}
+    assert take("!miniTicker@arr", [*odd, element]) == ["trade"]
+    assert take("ausdt@trade", {**trade, "p": "1"}) == []
 
 
 def test_what_was_published_before_comes_too_late_once_streams_are_served() -> None:

@@ -465,5 +465,15 @@ def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:
     assert len(diffs) == 6_495
 
 
+def test_nothing_that_ten_symbols_have_sent_is_rejected(recordings: Path) -> None:
+    with gzip.open(recordings / "multi" / "BINANCE-b38f7c.0.gz") as lines:
+        messages = [line.partition(b": ")[2].strip() for line in lines if b': {"stream":' in line]
+    names = {json.loads(message)["stream"].partition("@")[0].upper() for message in messages}
+    reader = BinanceCodec(stream_specs(["agg_trade", "book_ticker", "depth"], sorted(names)))
+    assert [reader.decode(message, AT, []) for message in messages] == [Outcome.EVENTS] * 11_357
+    # Its times are in milliseconds: known by now, so each read is decoded at once.
+    assert all(together(reader, messages[at : at + 50]) for at in range(0, len(messages), 50))
+
+
 def test_every_kind_of_stream_has_a_shape_for_its_messages_and_the_shape_says_what_it_makes() -> None:
     assert set(MESSAGE_OF) == {kind.event_type for kind in KINDS.values()}
