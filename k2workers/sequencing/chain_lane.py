@@ -76,6 +76,8 @@ class ChainLane(HoldingLane):
             self._accept(without_ids_through(self.last_id, event))
         elif self._far_ahead(event):
             return self._judge_ahead(event, (event.first_id, event.last_id), now_ns, hold_ns)
+        elif self._joins(event):
+            self._accept_behind_void(event)
         else:
             return self._hold(event, now_ns, hold_ns)
         if self._held:
@@ -187,6 +189,21 @@ class ChainLane(HoldingLane):
                 self._note_links((event,))
             self._newest = event
 
+    def _joins(self, event: Event) -> bool:
+        """Whether no trade was between the last aggregate and this one: then no aggregate was, although ids are missing."""
+        before = self._newest
+        return (
+            isinstance(event, AggTrade)
+            and isinstance(before, AggTrade)
+            and before.agg_trade_id == self.last_id
+            and event.first_trade_id == before.last_trade_id + 1
+        )
+
+    def _accept_behind_void(self, event: Event) -> None:
+        assert self.last_id is not None
+        self._accept(Void(self.last_id + 1, event.first_id - 1, learned_ns(event)))
+        self._accept(event)
+
     def _note_links(self, events: Iterable[Event]) -> None:
         """No aggregate is lost where two that follow each other do not join, and none can be fetched: it is only noted."""
         before = self._newest
@@ -221,10 +238,13 @@ class ChainLane(HoldingLane):
         for event in self._held:
             assert self.last_id is not None
             step = chain_step(self.last_id, event.first_id, event.last_id)
-            if step is ChainStep.AHEAD:
+            joins = step is ChainStep.AHEAD and self._joins(event)
+            if step is ChainStep.AHEAD and not joins:
                 break
             taken += 1
-            if step is ChainStep.OLD:
+            if joins:
+                self._accept_behind_void(event)
+            elif step is ChainStep.OLD:
                 self.duplicates += 1
             else:
                 self._accept(event if step is ChainStep.NEXT else without_ids_through(self.last_id, event))

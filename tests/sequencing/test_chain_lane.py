@@ -379,3 +379,26 @@ def test_broken_links_that_wait_to_be_asked_about_are_bounded_and_all_are_counte
     lane = ChainLane("t")
     lane.offer_run([aggregate(number, 2 * number, 2 * number) for number in range(MAX_LINKS + 10)], 0, HOLD)
     assert (lane.links_broken, len(lane.broken_links)) == (MAX_LINKS + 9, MAX_LINKS)
+
+
+def test_aggregates_that_join_although_ids_are_missing_between_them_show_that_these_never_existed() -> None:
+    lane = ChainLane("t")
+    lane.offer(aggregate(1, 10, 12), 0, HOLD)
+    assert lane.offer(aggregate(5, 13, 13), 0, HOLD) is Verdict.ACCEPTED
+    assert taken(lane) == [aggregate(1, 10, 12), Void(2, 4, 5), aggregate(5, 13, 13)]
+    assert (lane.voids, lane.gaps, lane.deadline_ns, lane.wanted()) == (3, 0, None, [])
+    assert lane.offer(aggregate(8, 16, 16), 0, HOLD) is Verdict.HELD, "trades were between"
+    assert lane.offer(aggregate(11, 17, 17), 0, HOLD) is Verdict.HELD
+    lane.fill([aggregate(6, 14, 14), aggregate(7, 15, 15)], 0)
+    assert taken(lane) == [
+        aggregate(6, 14, 14), aggregate(7, 15, 15), aggregate(8, 16, 16), Void(9, 10, 11), aggregate(11, 17, 17)
+    ]  # fmt: skip
+    assert lane.deadline_ns is None
+    lane.offer(aggregate(13, 19, 19), 0, 0)
+    assert isinstance(taken(lane)[0], Gap)
+
+
+def test_after_a_gap_the_aggregate_before_it_says_nothing_of_the_next_one() -> None:
+    lane = ChainLane("t")
+    lane.resume(PublishedPosition(4, []))
+    assert lane.offer(aggregate(7, 13, 13), 0, HOLD) is Verdict.HELD, "nothing is known of the one before"

@@ -9,6 +9,8 @@ missing_ids = within("sequencing/missing_ids.py")
 history = within("venues/binance/history.py")
 repairs = within("feed/repairs.py")
 inquiries = within("feed/inquiries.py")
+chain_lane = within("sequencing/chain_lane.py")
+weight_budget = within("supervision/weight_budget.py")
 book_lane = within("sequencing/book_lane.py")
 backfiller = within("feed/backfiller.py")
 intake = within("feed/intake.py")
@@ -119,6 +121,30 @@ ROWS = (
         "need.missing.clear()",
         "pass",
         "test_what_was_lacking_of_old_ids_is_forgotten_when_they_begin_anew",
+    ),
+    chain_lane(
+        "aggregates that do not join prove that none was between",
+        "            and event.first_trade_id == before.last_trade_id + 1\n        )",
+        "        )",
+        "test_aggregates_that_join_although_ids_are_missing_between_them_show_that_these_never_existed",
+    ),
+    backfiller(
+        "what waits for permission keeps its place when something more urgent comes",
+        "return max([*with_room, *self._waiting.values()], default=0)",
+        "return max(with_room, default=0)",
+        "test_what_is_more_urgent_takes_the_place_of_what_waits_for_permission",
+    ),
+    backfiller(
+        "a request that ends in a defect leaves its topic asked for",
+        "            if not told:\n                self._failed",
+        "            if False:\n                self._failed",
+        "test_a_defect_in_a_request_is_counted_and_the_hole_is_asked_for_again",
+    ),
+    weight_budget(
+        "patient requests take every place",
+        "            if len(self._in_flight) >= in_flight:",
+        "            if len(self._in_flight) >= self.policy.in_flight:",
+        "supervision/test_weight_budget.py::test_the_most_urgent_always_find_a_place_among_those_under_way",
     ),
     history(
         "aggregates whose ids do not follow each other prove a void",
