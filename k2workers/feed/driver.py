@@ -18,6 +18,7 @@ import structlog
 
 from k2workers import wire
 from k2workers.continuity import Repair
+from k2workers.events import Event
 from k2workers.every import Every
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
@@ -64,6 +65,7 @@ class Driver:
             on_notice=lambda line: self._input(inputs.Notice(line)),
             observe_latency=observe_latency,
         )
+        self.intake.on_began_anew, self.intake.on_outlier = _tell_began_anew, _tell_outlier
         names = [spec.name for spec in specs]
         self.lines = Lines(
             settings, venue, names, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context
@@ -276,3 +278,11 @@ class Driver:
         actions.RotationGivenUp: _rotation_given_up,
         actions.RotationOver: _rotation_over,
     }
+
+
+def _tell_began_anew(topic: str, last_old_id: int, first_new_id: int) -> None:
+    _log.warning("ids_began_anew", topic=topic, last_old_id=last_old_id, first_new_id=first_new_id)
+
+
+def _tell_outlier(topic: str, event: Event) -> None:
+    _log.warning("outlier_dropped", topic=topic, id=event.last_id)

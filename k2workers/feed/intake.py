@@ -9,8 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-import structlog
-
 from k2workers import wire
 from k2workers.continuity import numberings_ahead, renumbered
 from k2workers.errors import StateError
@@ -33,8 +31,6 @@ ODD_ELEMENT = "odd_element"
 
 FOREVER_NS = 2**63 - 1
 """Later than any hold ends."""
-
-_log = structlog.get_logger(__name__)
 
 TIMED = frozenset(row.type for row in TABLE if row.timed)
 """Event types that hold both the venue's time and ours."""
@@ -76,6 +72,10 @@ class Intake:
         """When a line last brought anything of each topic, copies too (monotonic; 0: never)."""
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
+        self.on_began_anew: Callable[[str, int, int], None] = lambda _topic, _last_old_id, _first_new_id: None
+        """Called when the ids of a topic have begun anew."""
+        self.on_outlier: Callable[[str, Event], None] = lambda _topic, _event: None
+        """Called with a topic, and the last event that was dropped because its ids or times were far from the others."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
         """Of each topic, in the numbering of what was pushed last."""
@@ -109,7 +109,7 @@ class Intake:
         for topic_index in self._holding:
             if (outlier := self.lanes[topic_index].outlier) is not None:
                 self.lanes[topic_index].outlier = None
-                _log.warning("outlier_dropped", topic=self.topics[topic_index].topic, id=outlier.last_id)
+                self.on_outlier(self.topics[topic_index].topic, outlier)
         self._holding = {s for s in self._holding if self.lanes[s].deadline_ns is not None}
         if now_ns >= self._lag_passed_ns + LAG_NS:
             self._lag_passed_ns = now_ns
@@ -147,7 +147,7 @@ class Intake:
 
     def _note_begun(self, topic: str, number: int, resets: Sequence[Event]) -> None:
         self.begun[topic] = number, resets[-1].last_id
-        _log.warning("ids_began_anew", topic=topic, last_old_id=resets[0].first_id, first_new_id=resets[-1].last_id)
+        self.on_began_anew(topic, resets[0].first_id, resets[-1].last_id)
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 

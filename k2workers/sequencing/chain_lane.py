@@ -169,6 +169,11 @@ class ChainLane(HoldingLane):
         for event in events:
             self.offer(event, now_ns, hold_ns)
 
+    def believes(self, event: Event) -> bool:
+        """One that was made after those that follow its ids is of a new life of them, which the lane does not know of yet."""
+        behind = self.last_id is not None and event.last_id <= self.last_id
+        return not made_later(event, self._newest if behind else self._held[-1] if self._held else None)
+
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         """Accept events of the venue that continue the chain up to ``last_id``."""
         if self.ready:

@@ -126,7 +126,8 @@ class Doubts:
         self._chained = chained
         self._ahead: Event | None = None
         """Far ahead of the topic."""
-        self._ahead_last = 0
+        self._ahead_last = -1
+        """The last id of the newest event that was so far ahead."""
         self._above: Event | None = None
         """The newest event when it came."""
         self._run: list[Event] = []
@@ -164,8 +165,8 @@ class Doubts:
         """Take an event that is far ahead. Returns the events that are the truth, once two agree."""
         first, last = ids
         known = self._ahead if self._above is newest else None
-        if known is not None and first <= self._ahead_last <= last:
-            return ()  # a copy of the one
+        if first <= self._ahead_last <= last:
+            return ()  # a copy of the one, which another line has brought, and which may be known as a glitch already
         if known is not None and 0 < first - self._ahead_last <= self._reach.ahead:
             self._ahead = None
             return known, event

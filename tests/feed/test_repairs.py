@@ -8,7 +8,6 @@ import pytest
 
 from k2workers import wire
 from k2workers.events import (
-    AggTrade,
     Backfilled,
     BookSnapshot,
     BookTicker,
@@ -21,7 +20,6 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.feed.inquiries import ASK_AGAIN
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, QUIET_NS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
@@ -376,83 +374,7 @@ def test_one_reply_makes_nothing_void_after_ids_began_anew_whatever_replies_said
     assert not any(isinstance(event, Void) for event in shard.pushed)
 
 
-# ── ids that may have begun anew, aggregates that do not join, bars that are behind, books without diffs ───────
-
-
-def made(number: int, at_s: int) -> Trade:
-    return Trade(number, "1", "1", True, at_s * 10**9, at_s * 10**9, at_s * 10**9)
-
-
-def test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed() -> None:
-    shard = Shard("trade")
-    shard.line(made(500, 0))
-    shard.line(made(3, 600))
-    request = shard.asked(0)
-    assert request is not None
-    assert (request.first_id, request.last_id, request.probe) == (3, 3, True)
-    shard.repairs.took_events(request, Fetched([made(3, 600)], (2, 3)), 0, 7)
-    assert [event.last_id for event in shard.pushed] == [500, 3, 3]
-    assert (shard.asked(10**10), shard.confirmed) == (None, [])
-
-
-def test_a_glitch_is_asked_about_and_not_confirmed() -> None:
-    shard = Shard("trade")
-    shard.line(made(500, 0))
-    shard.line(made(3, 600))
-    request = shard.asked(0)
-    assert request is not None
-    shard.repairs.took_events(request, Fetched([], (400, 500)), 0, 7)
-    assert shard.asked(ASK_AGAIN.delay_ns(1, 0.5) - 1) is None
-    again = shard.asked(ASK_AGAIN.delay_ns(1, 0.5))
-    assert again is not None
-    assert again.first_id == 3, "until the topic goes on it is asked again"
-    shard.line(made(501, 601))
-    shard.intake.expire(1)
-    assert [event.last_id for event in shard.pushed] == [500, 501]
-    assert shard.intake.outliers_by_kind() == {"trade": 1}
-
-
-def test_a_question_whose_place_another_took_is_asked_again() -> None:
-    shard = Shard("trade")
-    shard.line(made(500, 0))
-    shard.line(made(3, 600))
-    shard.repairs.look(0)
-    shard.repairs.planner.probe(0, 501, 600, 0)
-    other = shard.asked(0)
-    assert other is not None
-    shard.repairs.took_events(other, Fetched([], None), 0, 7)
-    assert shard.confirmed == [(0, False)]
-    assert shard.asked(ASK_AGAIN.delay_ns(1, 0.5) - 1) is None
-    request = shard.asked(ASK_AGAIN.delay_ns(1, 0.5))
-    assert request is not None
-    assert request.first_id == 3
-
-
-def aggregate(number: int, first: int, last: int) -> AggTrade:
-    return AggTrade(number, first, last, "1", "1", True, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("has", "words"),
-    [
-        ([aggregate(1, 1, 2), aggregate(2, 5, 5)], "broken too"),
-        ([aggregate(1, 1, 4), aggregate(2, 5, 5)], "joined"),
-        ([aggregate(1, 1, 4)], "not there"),
-    ],
-)
-def test_aggregates_that_do_not_join_are_looked_at_once_and_no_gap_is_told(has: list[Event], words: str) -> None:
-    shard = Shard("agg_trade")
-    told = []
-    shard.repairs.inquiries.on_link = lambda topic_index, link, words: told.append((topic_index, link.ids, words))
-    shard.line(aggregate(1, 1, 2), aggregate(2, 5, 5), aggregate(3, 7, 7))
-    for ids in ((1, 2), (2, 3)):
-        request = shard.asked(0)
-        assert request is not None
-        assert (request.first_id, request.last_id, request.probe) == (*ids, True)
-        assert shard.asked(0) is None
-        shard.repairs.took_events(request, Fetched(has if ids == (1, 2) else [], (1, 2)), 0, 7)
-    assert told == [(0, (1, 2), words), (0, (2, 3), "not there")]
-    assert (shard.asked(10**12), shard.intake.gaps, shard.intake.links_broken) == (None, 0, 2)
+# ── bars that are behind, books without diffs ───────────────────────────────────────────────────────────────
 
 
 def bar(minute: int, trades: int, *, final: bool = False) -> Kline:

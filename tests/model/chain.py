@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from k2workers import checkpoint, wire
 from k2workers.errors import CheckpointUnusable
 from k2workers.events import Event
+from k2workers.sequencing.doubts import STAMPS_APART_NS
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT
 from k2workers.transport.relay import KEEP_NS, MOMENTS
 from tests.model.feed import HOLD_NS, KEEP_BYTES, MS, SECOND, ModelAggregator, ModelSubscriber, ModelWorker
@@ -329,7 +330,7 @@ class Chain:
         worker.from_aggregator.clear()
 
     def do_begin_anew(self, number: int) -> None:
-        """The ids of some trades begin anew, and their worker says so, as it would once it had found out."""
+        """The ids of some trades begin anew. Their worker finds out, or is told."""
         topic = self._topic(number)
         source, worker = self.venue.sources[topic], self.workers.get(self.shard_of[topic])
         if (
@@ -343,8 +344,29 @@ class Chain:
             return
         for line in worker.lines:
             worker.read(line, 1_000, self.now_ns)
-        worker.intake.begin_anew(worker.index_of[topic], source.begin_anew())
+        first_new_id, known = source.begin_anew(), worker.intake.begun.get(topic)
         self.begun_anew.add(worker.shard)
+        if number // len(self.topics) % 2 or worker.intake.lanes[worker.index_of[topic]]._newest is None:
+            worker.intake.begin_anew(worker.index_of[topic], first_new_id)
+            self._send(topic)
+            return
+        for _ in range(3):
+            self.advance(STAMPS_APART_NS // 2 + QUANTUM_NS)
+            self._send(topic)
+            for line in worker.lines:
+                worker.read(line, 1_000, self.now_ns)
+        if worker.intake.begun.get(topic) == known:
+            self.finding(f"{topic}: that its ids have begun anew was not found out")
+
+    def do_glitch(self, number: int) -> None:
+        """The venue sends one event that never was, far ahead of the truth. A topic that has begun drops it."""
+        topic = self._topic(number)
+        worker = self.workers.get(self.shard_of[topic])
+        if worker is None or not worker.resumed or worker.intake.lanes[worker.index_of[topic]].last_id is None:
+            return
+        event = self.venue.sources[topic].glitch(self.now_ns)
+        for line in worker.lines:
+            line.sent.append((topic, event))
         self._send(topic)
 
     def do_press(self, number: int) -> None:
@@ -546,7 +568,7 @@ class Chain:
 WEIGHTS = {
     "event": 36, "wait": 12, "turn": 8, "wait_long": 4, "drop": 6, "skip": 2, "read": 4, "break": 3, "rotate": 3, "kill_worker": 4,
     "kill_aggregator": 5, "kill_subscriber": 3, "save": 5, "lose_frames": 3, "rest_fails": 3, "rest_late": 2, "rest_slow": 2,
-    "venue_down": 1, "disk_full": 2, "disk_slow": 2, "lose_file": 1, "damage_file": 1, "clock": 2, "press": 1, "little_room": 1, "begin_anew": 1, "die_with_gap": 3, "starve": 2, "cut": 2,
+    "venue_down": 1, "disk_full": 2, "disk_slow": 2, "lose_file": 1, "damage_file": 1, "clock": 2, "press": 1, "little_room": 1, "begin_anew": 1, "glitch": 2, "die_with_gap": 3, "starve": 2, "cut": 2,
 }  # fmt: skip
 """How often each step is taken."""
 

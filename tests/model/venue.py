@@ -9,6 +9,9 @@ from k2workers.events import BookSnapshot, BookTicker, DepthUpdate, Event, Kline
 from k2workers.sequencing.backfill_planner import BackfillRequest
 from k2workers.venues.venue import Fetched
 
+FAR = 10**12
+"""How far a glitch is from the truth."""
+
 PAGE = 7
 """Rows in one reply."""
 
@@ -42,6 +45,11 @@ class Trades:
         )
         return trade
 
+    def glitch(self, now_ns: int) -> Trade:
+        """A trade that never was."""
+        number = self.head + FAR
+        return Trade(number, "glitch", "1", True, now_ns, now_ns, now_ns)
+
     def skip(self, count: int) -> None:
         """These ids will never exist."""
         self.voids.update(range(self.head + 1, self.head + 1 + count))
@@ -71,6 +79,10 @@ class Tickers:
         self.newest += 3
         return BookTicker(self.newest, "1", "1", "2", f"{self.newest}", now_ns)
 
+    def glitch(self, now_ns: int) -> BookTicker:
+        """A state that never was."""
+        return BookTicker(self.newest + FAR, "glitch", "1", "2", "1", now_ns)
+
 
 Book = tuple[dict[str, str], dict[str, str]]
 
@@ -98,6 +110,10 @@ class Books:
         self.at[last] = bids, asks
         diff = self.made[last] = DepthUpdate(first, last, [(price, quantity)], [], now_ns, now_ns)
         return diff
+
+    def glitch(self, now_ns: int) -> DepthUpdate:
+        """A diff that never was."""
+        return DepthUpdate(self.newest + FAR, self.newest + FAR, [("glitch", "1")], [], now_ns, now_ns)
 
     def book(self, seen_until_ns: int) -> BookSnapshot:
         """The book as REST sees it."""
@@ -127,6 +143,10 @@ class Bars:
             self.opens_ns += BAR_NS
             self.finals[opens_ns] = now_ns
         return self._bar(opens_ns, f"{self.states}" if not final else "final", final, now_ns + self.states)
+
+    def glitch(self, now_ns: int) -> Kline:
+        """A bar of a year to come."""
+        return self._bar(self.opens_ns + 31_536_000 * BAR_NS, "glitch", False, now_ns)
 
     def fetch(self, request: BackfillRequest, seen_until_ns: int) -> Fetched:
         """As Binance answers: the bars that opened between, all final."""
