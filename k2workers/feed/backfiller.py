@@ -15,7 +15,7 @@ from k2workers.every import Every, beside
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
-from k2workers.sequencing.chain_lane import Link
+from k2workers.sequencing.chain_lane import BrokenLink
 from k2workers.venue_answers import SUCCESS, Answer
 from k2workers.venues.venue import Fetched, FetchedBook, History
 
@@ -108,7 +108,7 @@ class Backfiller:
         for topic_index, ids in self.repairs.give_up(now_ns):
             _log.warning("ids_given_up", topic=self._intake.topics[topic_index].topic, ids=ids)
 
-    def _on_link(self, topic_index: int, link: Link, words: str) -> None:
+    def _on_link(self, topic_index: int, link: BrokenLink, words: str) -> None:
         _log.warning(
             "agg_link_broken", topic=self._intake.topics[topic_index].topic, earlier_id=link.earlier.agg_trade_id,
             earlier_last_trade_id=link.earlier.last_trade_id, later_first_trade_id=link.later.first_trade_id, at_the_venue=words,

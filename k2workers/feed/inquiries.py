@@ -11,7 +11,7 @@ from k2workers.continuity import Repair
 from k2workers.events import AggTrade, Event
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillRequest
-from k2workers.sequencing.chain_lane import ChainLane, Link
+from k2workers.sequencing.chain_lane import BrokenLink, ChainLane
 from k2workers.sequencing.lane import Lane
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Fetched
@@ -35,12 +35,12 @@ class Inquiries:
     """The questions of one shard. Call ``look`` steadily, and ``took`` with what each probe brought."""
 
     def __init__(self, intake: Intake, planner: BackfillPlanner, page: int) -> None:
-        self.on_link: Callable[[int, Link, str], None] = lambda _topic_index, _link, _words: None
+        self.on_link: Callable[[int, BrokenLink, str], None] = lambda _topic_index, _link, _words: None
         """Called with a topic's index, two of its aggregates that do not join, and what the venue has there."""
         self._intake = intake
         self._planner = planner
         self._page = page
-        self._links: dict[int, list[Link]] = {}
+        self._links: dict[int, list[BrokenLink]] = {}
         """Those that are to be asked about, by topic."""
         self._asked: dict[int, _Asked] = {}
         """By topic."""
@@ -96,7 +96,7 @@ class Inquiries:
             self._planner.probe(topic_index, *ids, now_ns)
 
 
-def _at_the_venue(link: Link, events: Sequence[Event]) -> str:
+def _at_the_venue(link: BrokenLink, events: Sequence[Event]) -> str:
     """What the venue's database says of two aggregates that do not join on the stream."""
     found = {event.agg_trade_id: event for event in events if isinstance(event, AggTrade)}
     earlier, later = (found.get(number) for number in link.ids)

@@ -30,7 +30,7 @@ MAX_HELD = 10_000
 """Events one lane may hold back; beyond that the hole is announced at once (memory is bounded)."""
 
 
-class Link(NamedTuple):
+class BrokenLink(NamedTuple):
     """Two aggregates of which the second does not begin with the trade after the last one of the first."""
 
     earlier: AggTrade
@@ -58,7 +58,7 @@ class ChainLane(HoldingLane):
         super().__init__(topic)
         self._held: list[Event] = []
         self.links_broken = 0
-        self.broken_links: list[Link] = []
+        self.broken_links: list[BrokenLink] = []
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         step = chain_step(self.last_id, event.first_id, event.last_id)
@@ -221,7 +221,7 @@ class ChainLane(HoldingLane):
             ):
                 self.links_broken += 1
                 if len(self.broken_links) < MAX_LINKS:
-                    self.broken_links.append(Link(before, event))
+                    self.broken_links.append(BrokenLink(before, event))
             before = event
 
     def _hold(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:

@@ -18,7 +18,7 @@ NOT_FOUND = 404
 NOT_FOR_US = frozenset({403, 451})
 
 
-class _Refused:
+class _Refusal:
     """``since_ns`` is the first of the answers that are like the last one; ``sure_ns`` when the next such one showed that it stays so."""
 
     __slots__ = ("others_answered", "since_ns", "status", "sure_ns")
@@ -33,7 +33,7 @@ class Endpoints:
     """Tell it every answer; ask before a request. ``path`` names the endpoint."""
 
     def __init__(self) -> None:
-        self._refused: dict[str, _Refused] = {}
+        self._refused: dict[str, _Refusal] = {}
 
     def answered(self, path: str, status: int, now_ns: int) -> None:
         """The endpoint answered with this HTTP status."""
@@ -44,7 +44,7 @@ class Endpoints:
         elif status == NOT_FOUND or status in NOT_FOR_US:
             known = self._refused.get(path)
             if known is None or known.status != status or self._forgotten(known, now_ns):
-                self._refused[path] = _Refused(status, now_ns)
+                self._refused[path] = _Refusal(status, now_ns)
             elif known.sure_ns is None and now_ns - known.since_ns >= SURE_AFTER_NS:
                 known.sure_ns = now_ns if status == NOT_FOUND or known.others_answered else None
 
@@ -70,5 +70,5 @@ class Endpoints:
         )
 
     @staticmethod
-    def _forgotten(known: _Refused, now_ns: int) -> bool:
+    def _forgotten(known: _Refusal, now_ns: int) -> bool:
         return now_ns - known.since_ns >= REMEMBER_NS
