@@ -20,7 +20,7 @@ ROWS = (
         "the venue is not asked whether ids have begun anew",
         "self._planner.probe(topic_index, *ids, now_ns)",
         "pass",
-        "feed/test_repairs.py::test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed",
+        "feed/test_inquiries.py::test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed",
     ),
     repairs(
         "a quiet topic has no book until its first diff",
