@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.events import AggTrade, Event, Trade
+from k2workers.events import AggTrade, DepthUpdate, Event, Trade
 from k2workers.feed.inquiries import ASK_AGAIN
 from k2workers.venues.venue import Fetched
 from tests.feed.test_repairs import Shard
@@ -37,6 +37,7 @@ def test_a_glitch_is_asked_about_and_not_confirmed() -> None:
     again = shard.asked(ASK_AGAIN.delay_ns(1, 0.5))
     assert again is not None
     assert again.first_id == 3, "until the topic goes on it is asked again"
+    shard.repairs.took_events(again, Fetched([], None), 0, 7)
     shard.line(made(501, 601))
     shard.intake.expire(1)
     assert [event.last_id for event in shard.pushed] == [500, 501]
@@ -84,3 +85,12 @@ def test_aggregates_that_do_not_join_are_looked_at_once_and_no_gap_is_told(has: 
         shard.repairs.took_events(request, Fetched(has if ids == (1, 2) else [], (1, 2)), 0, 7)
     assert told == [(0, (1, 2), words), (0, (2, 3), "not there")]
     assert (shard.asked(10**12), shard.intake.gaps, shard.intake.links_broken) == (None, 0, 2)
+
+
+def test_about_a_topic_that_rest_does_not_have_by_id_nothing_is_asked() -> None:
+    shard = Shard("depth", 5)
+    shard.line(DepthUpdate(9, 9, [], [], 0, 0))
+    shard.line(DepthUpdate(1, 1, [], [], 9 * 10**9, 9 * 10**9))
+    request = shard.asked(0)
+    assert request is not None
+    assert (request.snapshot, request.probe) == (True, False)

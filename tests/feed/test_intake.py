@@ -31,6 +31,7 @@ from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.readability import PATIENCE_NS
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
+from k2workers.sequencing.doubts import LAG_NS
 from k2workers.sequencing.lane import MAX_OPEN
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport.reassembly import Reassembly
@@ -334,6 +335,30 @@ def test_latest_values_books_and_bars_begin_anew_too() -> None:
     reset, bar = bars.offer(right)
     assert isinstance(reset, Reset)
     assert (reset.last_old_id, reset.first_new_id, bar) == (wrong.first_id, right.first_id, right)
+
+
+def test_who_is_to_know_is_told_of_ids_that_began_anew_and_of_glitches() -> None:
+    topic, told = Refusing("trade"), []
+    topic.intake.on_began_anew = lambda *words: told.append(words)
+    topic.intake.on_outlier = lambda *words: told.append(words)
+    topic.offer(trade(7))
+    topic.offer(trade(10**12))
+    assert topic.intake._holding == {0}
+    topic.offer(trade(8))
+    assert told == [(A, trade(10**12))]
+    assert (topic.intake._holding, topic.intake.outliers_by_kind()) == (set(), {"trade": 1})
+    topic.intake.begin_anew(0, 1)
+    assert told[1:] == [(A, 8, 1)]
+
+
+def test_where_topics_stood_a_minute_ago_is_remembered() -> None:
+    topic = Refusing("book_ticker")
+    topic.offer(BookTicker(7, "", "", "", "", 0))
+    for minute in range(1, 4):
+        topic.intake.expire(minute * LAG_NS - 1)
+        before = topic.lane._floor
+        topic.intake.expire(minute * LAG_NS)
+        assert (before, topic.lane._floor) == ((None, None), (None, 7), (7, 7))[minute - 1]
 
 
 def test_ten_thousand_hopeless_gaps_stay_with_nobody() -> None:

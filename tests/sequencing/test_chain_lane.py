@@ -402,3 +402,17 @@ def test_after_a_gap_the_aggregate_before_it_says_nothing_of_the_next_one() -> N
     lane = ChainLane("t")
     lane.resume(PublishedPosition(4, []))
     assert lane.offer(aggregate(7, 13, 13), 0, HOLD) is Verdict.HELD, "nothing is known of the one before"
+def test_what_was_made_after_that_which_follows_its_ids_is_not_believed() -> None:
+    second = 10**9
+
+    def made(number: int, at_s: int) -> Trade:
+        return Trade(number, "1", "1", True, at_s * second, at_s * second, at_s * second)
+
+    lane = ChainLane("t")
+    assert lane.believes(made(7, 50)), "nothing follows it"
+    for event in (made(1, 0), made(5, 10)):
+        lane.offer(event, 0, HOLD)
+    assert [lane.believes(made(3, at_s)) for at_s in (10, 12)] == [True, False]
+    lane.expire(HOLD)
+    assert [lane.believes(made(3, at_s)) for at_s in (10, 12)] == [True, False]
+    assert lane.believes(made(6, 12))
