@@ -65,7 +65,6 @@ ROWS = (
         "pool = held or ready",
         "pool = ready",
         "test_what_events_wait_for_goes_first",
-        "sequencing/test_backfill_planner.py::test_what_events_wait_for_is_asked_for_before_a_large_hole_that_was_announced",
     ),
     backfill_planner(
         "a hole is asked for without end",
