@@ -148,6 +148,7 @@ def simulate(
     history: int = 20_000,
     history_s: float = 900.0,
     max_age: float = 86_400.0,
+    ping_interval: float = 20.0,
     shutdown_notice: float = 0.0,
     fault: Annotated[list[str] | None, Parameter(negative="")] = None,
 ) -> int:
@@ -185,6 +186,8 @@ def simulate(
         For how many seconds.
     max_age
         Seconds after which a connection is cut.
+    ping_interval
+        Seconds between two pings on a connection.
     shutdown_notice
         Seconds of warning (serverShutdown) before the cut; 0 is none.
     fault
@@ -211,6 +214,7 @@ def simulate(
             history=history,
             history_s=history_s,
             max_age_s=max_age,
+            ping_interval_s=ping_interval,
             shutdown_notice_s=shutdown_notice,
             faults=tuple(fault or ()),
         )

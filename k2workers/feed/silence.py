@@ -26,7 +26,10 @@ QUESTION_NS = 8_000_000_000
 """A topic that brought nothing for so long is in question."""
 
 FIRST_LOOK_NS = 2_000_000_000
-"""A topic without any event is asked for so soon: where the market stands then is what later looks are compared with."""
+"""A topic of which the line has brought nothing is asked for so soon: where the market stands then is what later looks are compared with."""
+
+SECOND_LOOK_NS = 7_000_000_000
+"""And again so soon: what was sent on the line for a quarter of a minute must have come, or the feed must not be called ready."""
 
 IN_FLIGHT_NS = 1_000_000_000
 """What a topic brought so shortly before a look may not be in its answer yet."""
@@ -249,9 +252,12 @@ class Silence:
                 continue
             if topic.state is _State.SUSPECT and self._asked_ns < topic.silent_ns:
                 return LookUrgency.AT_ONCE
-            since_ns = max(topic.heard_ns, topic.served_ns, self._renewed_ns)
-            unproven = topic.state is _State.UNKNOWN and not topic.heard_ns
-            if unproven and self._asked_ns < since_ns <= now_ns - FIRST_LOOK_NS:
+            line_ns = max(topic.served_ns, self._renewed_ns)
+            since_ns = max(topic.heard_ns, line_ns)
+            # Of a topic that this line has brought nothing of, nothing is taken on trust.
+            if topic.heard_ns < line_ns and any(
+                self._asked_ns < line_ns + after_ns <= now_ns for after_ns in (FIRST_LOOK_NS, SECOND_LOOK_NS)
+            ):
                 return LookUrgency.AT_ONCE
             if now_ns - since_ns >= QUESTION_NS:
                 asking = LookUrgency.SOON

@@ -27,6 +27,8 @@ from k2workers.simulator.replay_market import ReplayMarket
 from k2workers.simulator.simulator_settings import SimulatorSettings
 from k2workers.simulator.ws import UNITS, Connection, requested
 
+LAST_PUSHES_S = 4.0
+"""So long after a halt bars and books are still pushed as they are: what happened before it is told."""
 _BACK_PRESSURE_BYTES = 1 << 20
 """A replay without pauses waits while any connection has more unsent bytes than this."""
 
@@ -136,7 +138,10 @@ class Exchange:
 
     def _advance(self) -> None:
         """Advances the market and delivers what happened; a late tick carries more events."""
-        if self.faults.halts and self.faults.halted(time.monotonic()):
+        halted_s = self.faults.halted_s(time.monotonic()) if self.faults.halts else None
+        if self.generated is not None:
+            self.generated.halted = halted_s is not None
+        if halted_s is not None and (self.generated is None or halted_s > LAST_PUSHES_S):
             return
         if self.replay is not None and self.replay.unpaced and self._congested():
             return

@@ -67,9 +67,9 @@ class FaultSet:
             self._take(self.subscriptions, "refuse_stream", now_s, lambda f, n=n: f.hits_stream(n)) for n in names
         )
 
-    def halted(self, now_s: float) -> bool:
-        """Whether the whole market stands still."""
-        return any(fault.active(now_s) for fault in self.halts)
+    def halted_s(self, now_s: float) -> float | None:
+        """For how long the whole market has stood still; None if it does not."""
+        return max((now_s - fault.starts_s for fault in self.halts if fault.active(now_s)), default=None)
 
     def weight_limit(self, now_s: float) -> int | None:
         """The REST weight of a minute, if a fault has lowered it."""

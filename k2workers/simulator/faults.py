@@ -61,7 +61,7 @@ In the market (``symbol``: the busiest if empty; the first two all at once with 
     new_ids    first=1       all ids begin anew here, and the old ones are forgotten
     status     status=BREAK  the symbol has this status: listed, acknowledged when subscribed, and silent
     delist                   the symbol is unknown to REST, acknowledged when subscribed, and silent
-    halt                     (all symbols) nothing happens, and nothing is sent but pings
+    halt                     (all symbols) nothing happens, and soon nothing is sent but pings
 """
 
 from __future__ import annotations

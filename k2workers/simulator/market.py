@@ -79,6 +79,8 @@ class Market:
         self._wanted = wanted
         self.finished = False
         self.running = True
+        self.halted = False
+        """Nothing happens: as not ``running``, by a fault."""
         now_us = now_ns // 1000
         self._symbols: dict[str, SymbolMarket] = {}
         for symbol, base, price in symbol_names(count):
@@ -130,7 +132,7 @@ class Market:
             for market in self._all:
                 market.close_second(now_us, out)
             self._next_second += SECOND
-        if self.running:
+        if self.running and not self.halted:
             self._act(now_us, out)
         self._last_us = now_us
         self._run_slots(now_us, out)

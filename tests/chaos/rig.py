@@ -44,6 +44,7 @@ class Rig:
         self._kinds = kinds
         self._exchange_args = (
             "simulate", "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
+            "--ping-interval", "2",  # as far below the stale limit of these feeds as the venue's is below the usual one
             *exchange_args,
         )  # fmt: skip
         self.position = Position()

@@ -101,13 +101,32 @@ def test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_mar
     shard = Shard(kind)
     shard.passes(3)
     assert shard.shows(A=first) is None, "nothing to compare with"
-    shard.passes(8)
-    assert shard.look_wanted() is LookUrgency.SOON
+    shard.passes(3)
+    assert shard.look_wanted() is LookUrgency.NO
+    shard.passes(1)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE, "what was sent for a quarter of a minute must have come"
     assert shard.counts == (set(), {0}, set())
     assert shard.shows(A=then) is True
     assert shard.passes(SETTLE_S - 1) == Finding(), "it may be on its way"
     assert shard.passes(1) == Finding(silent=[0], fetch=[0], rotate=True)
     assert shard.counts == ({0}, set(), set())
+
+
+def test_a_topic_of_which_a_new_line_has_brought_nothing_is_judged_as_soon_as_one_that_never_brought_anything() -> None:
+    shard = Shard(TOPS)
+    shard.passes(30, 0)
+    shard.passes(1)
+    shard.silence.renewed(shard.second * S)
+    assert shard.look_wanted() is LookUrgency.NO
+    shard.passes(2)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
+    shard.shows(A="1 2")
+    assert shard.look_wanted() is LookUrgency.NO
+    shard.passes(5)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
+    assert shard.shows(A="1 3") is True
+    assert shard.passes(SETTLE_S).silent == [0]
+    assert shard.silence.silent == {0}
 
 
 @pytest.mark.parametrize(("kind", "shown"), [(TRADES, 7), (TRADES, -1), (TOPS, "1 2")])

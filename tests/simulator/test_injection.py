@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import aiohttp
 import pytest
 
+from k2workers.simulator.exchange import LAST_PUSHES_S
 from tests.simulator.support import Client, ask, collect, inject, running
 from tests.support.waiting import WAIT_S, until
 
@@ -116,12 +118,15 @@ async def test_a_market_that_halts_pings_and_goes_on() -> None:
     async with running(ping_interval_s=0.1) as client:
         socket = await client.connect("/ws/btcusdt@trade/btcusdt@kline_1s", autoping=False)
         await inject(client, kind="halt")
+        pings, market = 0, client.exchange.market.symbols["BTCUSDT"]
+        last_id, halted_s = market.trade_id, time.monotonic()
+        await until(lambda: time.monotonic() > halted_s + LAST_PUSHES_S + 0.1)
         status = await client.get("/_exchange/status")
-        pings = 0
         async with asyncio.timeout(WAIT_S):
             while pings < 10:
                 pings += (await socket.receive()).type is aiohttp.WSMsgType.PING
         assert (await client.get("/_exchange/status"))["emitted"] == status["emitted"]
+        assert market.trade_id == last_id
         await client.post("/_exchange/clear_faults")
         emitted = status["emitted"]
 
