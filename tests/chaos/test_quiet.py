@@ -30,3 +30,8 @@ def test_the_worst_minute_counts_and_not_only_the_mean() -> None:
         looks.look(float(second), [], 1_000 + (1_500 if second >= 300 else 0))
     assert looks.weight() == {"mean_share": 0.025, "peak_share": 0.25}
     assert looks.looks == 601
+
+
+async def test_a_quiet_market_is_taken_for_what_it_is() -> None:
+    figures = await quiet.run(0.75, symbols=30, shards=2, seed=1)
+    assert figures["failures"] == [], figures
