@@ -191,7 +191,8 @@ async def all_lines(rig: Rig) -> list[int]:
 TABLE: dict[str, Row] = {
     "reset": Row(exchange("reset"), 0.5),
     "reset of all lines": Row(all_lines),
-    "half-open silence": Row(exchange("silence", active_s=STALE_S), STALE_S + 1),
+    # Where it could be the market that is silent, the venue is asked first.
+    "half-open silence": Row(exchange("silence", active_s=STALE_S), STALE_S + 3),
     "one stream stalled": Row(exchange("stall", stream="btcusdt@trade", active_s=2.0)),
     "messages dropped": Row(exchange("drop", probability=0.05, active_s=1.0)),
     "messages dropped for all": Row(exchange("drop", probability=0.05, everywhere=True, active_s=1.0)),
