@@ -21,6 +21,7 @@ from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.symbol_watch import SymbolWatch
 from k2workers.venues.binance.symbols import SymbolInfo, choose
+from k2workers.venues.venue import top_of
 from tests.fakes import Careless
 from tests.support.venue import Answer, Venue
 from tests.support.waiting import until
@@ -92,7 +93,7 @@ async def test_one_worker_that_asks_is_enough_and_each_is_told_of_its_symbols(ve
     assert [tuple(seen.symbols) for seen in told] == list(watched.symbols.of_workers.values())
     shown = {symbol: row for seen in told for symbol, row in seen.symbols.items()}
     assert shown == {
-        symbol: (flow.trade_id if symbol == "BBBUSDT" else -1, " ".join(flow.top), True)
+        symbol: (flow.trade_id if symbol == "BBBUSDT" else -1, top_of(*flow.top), True)
         for symbol, flow in venue.flows.items()
     }
     assert await watched.turn() == [], "the next one comes later"

@@ -30,7 +30,7 @@ from k2workers.rotation import actions, inputs
 from k2workers.rotation.machine import RotationMachine
 from k2workers.rotation.policy import SCHEDULED, SILENT_STREAM
 from k2workers.rotation.record import Cut, RotationRecord, record_of
-from k2workers.venues.venue import StreamSpec, Venue
+from k2workers.venues.venue import StreamSpec, Venue, top_of
 
 TICK_S = 0.05
 """How often deadlines are looked at. One timer for all of them costs less than keeping each one armed."""
@@ -138,7 +138,7 @@ class Driver:
             return  # the next line begins without
         now_ns = time.monotonic_ns()
         self._watch_topics(now_ns)
-        news = self.silence.seen(view, self._newest_trade_ids(), now_ns)
+        news = self.silence.seen(view, self._told(), now_ns)
         was_quiet = self.market_quiet
         self._watch.answered(view.asked_ns, news, now_ns)
         if self.market_quiet and not was_quiet:
@@ -186,7 +186,7 @@ class Driver:
         if line is None:
             return
         self._watch_topics(now_ns)
-        found = self.silence.look(self.intake.heard_ns, self._newest_trade_ids(), now_ns)
+        found = self.silence.look(self.intake.heard_ns, self._told(), now_ns)
         if found.silent:
             topics = [self.intake.topics[topic_index].topic for topic_index in found.silent]
             _log.warning("streams_silent", count=len(topics), topics=topics[:10])
@@ -202,8 +202,13 @@ class Driver:
             by_id = topic.continuity.repair is Repair.IDS
             self.silence.serve(topic.symbol, self._venue.evidence(topic.kind), by_id=by_id, now_ns=now_ns)
 
-    def _newest_trade_ids(self) -> list[int | None]:
-        return [lane.newest_trade_id for lane in self.intake.lanes]
+    def _told(self) -> list[int | str | None]:
+        """The newest trade of which each topic has told, or else its best prices."""
+        told: list[int | str | None] = []
+        for lane in self.intake.lanes:
+            top = lane.newest_top
+            told.append(lane.newest_trade_id if top is None else top_of(*top))
+        return told
 
     # ── what it wants done ──────────────────────────────────────────────────────────────────────────────
 

@@ -17,7 +17,7 @@ LEARNED_AFTER = 20
 """Changes seen before a topic is judged at all."""
 
 MIN_DATA_SILENCE_NS = 5_000_000_000
-"""A line without any data for less than this is never given up."""
+"""A line without any data for less than this is never in question, unless less is allowed than from one ping to the next."""
 
 LATE_PING_NS = 10_000_000_000
 """How much later than usual a ping may come on a line on which nothing else can be expected."""
@@ -121,7 +121,9 @@ class DataWatch:
         silence_ns = now_ns - self.changed_ns
         if count != self._count:
             if self._changes:
-                self._longest_ns = max(float(silence_ns), self._longest_ns * FORGET)
+                # More would only take longer to forget: the limit is the longest already.
+                learned_ns = min(float(silence_ns), self._max_silence_ns / FACTOR)
+                self._longest_ns = max(learned_ns, self._longest_ns * FORGET)
             self._count, self.changed_ns = count, now_ns
             self._fruitless = 0
             self._changes += 1
@@ -149,7 +151,9 @@ class LineWatch:
     def __init__(self, stale_after_ns: int, ping_interval_ns: int) -> None:
         self._stale_after_ns = stale_after_ns
         self._pings_within_ns = max(stale_after_ns, ping_interval_ns + LATE_PING_NS)
-        self._data = DataWatch(min_silence_ns=MIN_DATA_SILENCE_NS, max_silence_ns=stale_after_ns)
+        # If pings may be further apart than is allowed, the venue must have been asked before that time is over.
+        most_ns = stale_after_ns if stale_after_ns >= self._pings_within_ns else stale_after_ns // 2
+        self._data = DataWatch(min_silence_ns=min(MIN_DATA_SILENCE_NS, most_ns), max_silence_ns=most_ns)
         self._give_up_ns: int | None = None
         """When the line is given up unless the venue has no news; None while it is not in question."""
         self._asked_ns = 0

@@ -4,7 +4,7 @@ A topic is proven by its first event. One that brings nothing is judged by looks
 last trade and best prices: if the venue has news that no line delivered, the topic is *silent*; if it has none, it is *quiet*, and that is
 fine. Two things are news:
 
-- the topic is *behind*: the symbol's last trade is newer than the newest that the topic has brought (kinds that hold every trade);
+- the topic is *behind*: the symbol's last trade is newer than the newest that the topic has told, or its best prices are others (not of bars);
 - the market *moved*: a look shows another last trade, or other best prices, than an earlier one, and the topic brought nothing since that.
 
 An event may be on its way while the venue is asked, so news counts only if the topic has still brought nothing ``SETTLE_NS`` later. A busy
@@ -26,10 +26,10 @@ QUESTION_NS = 8_000_000_000
 """A topic that brought nothing for so long is in question."""
 
 FIRST_LOOK_NS = 2_000_000_000
-"""A topic of which the line has brought nothing is asked for so soon: where the market stands then is what later looks are compared with."""
+"""A topic without any event on its line is asked for so soon: where the market stands then is what later looks are compared with."""
 
-SECOND_LOOK_NS = 7_000_000_000
-"""And again so soon: what was sent on the line for a quarter of a minute must have come, or the feed must not be called ready."""
+SECOND_LOOK_NS = 4_000_000_000
+"""So long after the first look the second one tells of such a topic."""
 
 IN_FLIGHT_NS = 1_000_000_000
 """What a topic brought so shortly before a look may not be in its answer yet."""
@@ -90,7 +90,7 @@ class _Topic:
     """What is known of one topic's silence."""
 
     __slots__ = (
-        "base", "behind_id", "by_id", "evidence", "heard_ns", "mute", "news_due_ns", "served_ns", "silent_ns", "state", "symbol", "tried",
+        "base", "base_ns", "behind_id", "by_id", "evidence", "heard_ns", "mute", "news_due_ns", "served_ns", "silent_ns", "state", "symbol", "tried",
     )  # fmt: skip
 
     def __init__(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
@@ -103,6 +103,8 @@ class _Topic:
         self.heard_ns = 0
         self.base: int | str | None = None
         """What the first look showed since the topic brought something, or another line took over."""
+        self.base_ns = 0
+        """When that look was asked for."""
         self.news_due_ns: int | None = None
         """When news of the venue that a look showed must have come."""
         self.behind_id: int | None = None
@@ -160,14 +162,14 @@ class Silence:
             if topic.state in states and topic.evidence is not Evidence.NONE
         }
 
-    def look(self, heard_ns: Sequence[int], newest_trade_ids: Sequence[int | None], now_ns: int) -> Finding:
-        """``heard_ns`` is when a line last brought anything of each topic, 0 for never; ``newest_trade_ids`` as for ``seen``."""
+    def look(self, heard_ns: Sequence[int], told: Sequence[int | str | None], now_ns: int) -> Finding:
+        """``heard_ns`` is when a line last brought anything of each topic, 0 for never; ``told`` as for ``seen``."""
         found = Finding()
         for index, topic in enumerate(self._topics):
             if heard_ns[index] != topic.heard_ns:
                 self._heard(topic, heard_ns[index])
             elif topic.news_due_ns is not None and now_ns >= topic.news_due_ns:
-                found.silent += self._overdue(index, topic, newest_trade_ids[index], now_ns)
+                found.silent += self._overdue(index, topic, told[index], now_ns)
         suspects = self._learned.look(heard_ns, now_ns)
         found.silent += self._suspect(suspects, now_ns)
         self._without_answer(now_ns)
@@ -175,10 +177,10 @@ class Silence:
         found.fetch, self._fetch = sorted(self._fetch), set()
         return found
 
-    def _overdue(self, index: int, topic: _Topic, newest: int | None, now_ns: int) -> list[int]:
+    def _overdue(self, index: int, topic: _Topic, told: int | str | None, now_ns: int) -> list[int]:
         """The news that a look showed has not come on a line."""
         topic.news_due_ns = None
-        if not topic.mute and newest is not None and topic.behind_id is not None and newest >= topic.behind_id:
+        if not topic.mute and isinstance(told, int) and topic.behind_id is not None and told >= topic.behind_id:
             self._nothing_withheld(
                 index, topic, now_ns, compared=False
             )  # made while there was no line, and fetched by now
@@ -252,25 +254,23 @@ class Silence:
                 continue
             if topic.state is _State.SUSPECT and self._asked_ns < topic.silent_ns:
                 return LookUrgency.AT_ONCE
-            line_ns = max(topic.served_ns, self._renewed_ns)
-            since_ns = max(topic.heard_ns, line_ns)
-            # Of a topic that this line has brought nothing of, nothing is taken on trust.
-            if topic.heard_ns < line_ns and any(
-                self._asked_ns < line_ns + after_ns <= now_ns for after_ns in (FIRST_LOOK_NS, SECOND_LOOK_NS)
-            ):
-                return LookUrgency.AT_ONCE
+            since_ns = max(topic.heard_ns, topic.served_ns, self._renewed_ns)
+            if topic.heard_ns < self._renewed_ns or not topic.heard_ns:
+                look_ns = since_ns + FIRST_LOOK_NS if topic.base is None else topic.base_ns + SECOND_LOOK_NS
+                if self._asked_ns < look_ns <= now_ns:
+                    return LookUrgency.AT_ONCE
             if now_ns - since_ns >= QUESTION_NS:
                 asking = LookUrgency.SOON
         return asking
 
-    def seen(self, view: MarketView, newest_trade_ids: Sequence[int | None], now_ns: int) -> bool | None:
+    def seen(self, view: MarketView, told: Sequence[int | str | None], now_ns: int) -> bool | None:
         """Judge all topics by a look. Whether the venue has news that no line delivered; None if that cannot be told yet.
 
-        ``newest_trade_ids`` are the newest trades that each topic has brought, None where that is not known.
+        ``told`` is of each topic the newest trade, or the best prices, that its events told; None where that is not known.
         """
         self._asked_ns = max(self._asked_ns, view.asked_ns)
         verdicts = {
-            self._judge(index, topic, view, newest_trade_ids[index], now_ns)
+            self._judge(index, topic, view, told[index], now_ns)
             for index, topic in enumerate(self._topics)
             if topic.evidence is not Evidence.NONE and topic.symbol in view.symbols
         }
@@ -284,26 +284,30 @@ class Silence:
         elif topic.state is _State.SUSPECT:
             self._withheld(index, topic, None, now_ns, by_this_line=True)
 
-    def _judge(self, index: int, topic: _Topic, view: MarketView, newest: int | None, now_ns: int) -> bool | None:
+    def _judge(self, index: int, topic: _Topic, view: MarketView, told: int | str | None, now_ns: int) -> bool | None:
         if topic.heard_ns > view.asked_ns - IN_FLIGHT_NS or max(topic.served_ns, self._renewed_ns) > view.asked_ns:
             topic.base = None
             return None
         seen, compared = view.symbols[topic.symbol], topic.base is not None
         this_line = topic.heard_ns >= self._renewed_ns
         shown: int | str | None
-        behind_id = None
+        behind_id, differs = None, False
         if topic.evidence is Evidence.TRADES:
             shown = seen.last_trade_id
-            # Bars that were made while there was no line never come: their next state says all that counts.
-            known = newest if topic.by_id or this_line else None
-            if shown is not None and known is not None and shown > known:
+            # A bar comes at the venue's leisure, and its next state says all that counts: only two looks tell of it.
+            known = told if topic.by_id else None
+            if isinstance(known, int) and shown is not None and shown > known:
                 behind_id = shown
             moved = _rose(topic.base, shown)
         else:
-            shown, known = (seen.top if seen.trading else None), None
+            shown = seen.top if seen.trading else None
+            # A change that was made while there was no line never comes either, and the next one makes it good.
+            known = told if this_line or not compared else None
+            differs = known is not None and shown is not None and shown != known
             moved = compared and shown is not None and shown != topic.base
-        topic.base = topic.base if compared else shown
-        if behind_id is not None or moved:
+        if not compared:
+            topic.base, topic.base_ns = shown, view.asked_ns
+        if behind_id is not None or differs or moved:
             self._withheld(index, topic, behind_id, now_ns, by_this_line=moved or this_line)
             return True
         if shown is None:
@@ -322,7 +326,7 @@ class Silence:
             topic.news_due_ns, topic.behind_id = now_ns + SETTLE_NS, behind_id
 
     def _nothing_withheld(self, index: int, topic: _Topic, now_ns: int, *, compared: bool) -> None:
-        if topic.state is _State.SILENT and (not compared or topic.silent_ns > self._renewed_ns):
+        if topic.state is _State.SILENT and (not compared or topic.mute):
             return  # what was withheld may have been fetched since, and the line is the same
         self._owes_nothing(index, topic, now_ns)
 

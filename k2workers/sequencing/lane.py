@@ -123,6 +123,11 @@ class Lane:
         """The id of the newest trade that the topic's events tell of, also if they are held back; None if they tell of none, or none has come."""
         return None
 
+    @property
+    def newest_top(self) -> tuple[str, str] | None:
+        """The best bid and ask that the topic told last; None if it tells of none, or none has come."""
+        return None
+
     def resume(self, published: PublishedPosition) -> None:
         """Continue after what was published before this lane was made."""
         # Of a topic whose worker died before it sent what it had announced, only the gaps are known.

@@ -6,7 +6,7 @@ import itertools
 import operator
 from collections.abc import Sequence
 
-from k2workers.events import LAST_OF, Event, learned_ns
+from k2workers.events import LAST_OF, BookTicker, Event, learned_ns
 from k2workers.sequencing.doubts import TIMES
 from k2workers.sequencing.lane import Lane, Verdict
 
@@ -15,6 +15,11 @@ class MonotoneLane(Lane):
     """A topic where the latest value wins: an event passes if its id is above every id before it."""
 
     __slots__ = ()
+
+    @property
+    def newest_top(self) -> tuple[str, str] | None:
+        newest = self._newest
+        return (newest.bid_price, newest.ask_price) if isinstance(newest, BookTicker) else None
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         last_id = event.last_id

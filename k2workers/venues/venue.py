@@ -72,6 +72,12 @@ class SymbolSeen(msgspec.Struct, frozen=True, array_like=True):
     """One that does not trade owes no changes of its book."""
 
 
+def top_of(bid: str, ask: str) -> str | None:
+    """Both best prices, however many zeros the venue puts behind them; None if a side is empty."""
+    prices = [price.rstrip("0").rstrip(".") if "." in price else price for price in (bid, ask)]
+    return " ".join(prices) if all(price.strip("0.") for price in prices) else None
+
+
 class StreamSpec(msgspec.Struct, frozen=True):
     """One venue stream to subscribe: ``name`` as the venue spells it; ``symbol`` is empty for all-market streams."""
 

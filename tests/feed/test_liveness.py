@@ -126,6 +126,26 @@ def test_a_line_that_used_to_be_busy_is_stale_as_soon_as_is_set() -> None:
     assert [watch.look(at_ns, count, at_ns + silence_s * S) for silence_s in (4, 5)] == [None, "stale"]
 
 
+def test_where_pings_are_further_apart_than_is_allowed_the_venue_is_asked_before_a_line_is_stale() -> None:
+    watch, count, at_ns = busy(stale_after_s=5)
+    for now_ns in (at_ns + 2 * S, at_ns + 3 * S):
+        assert watch.look(at_ns, count, now_ns) is None
+    assert watch.asking
+    watch.answered(at_ns + 3 * S, False, at_ns + 4 * S)
+    assert [watch.look(at_ns, count, at_ns + silence_s * S) for silence_s in (29, 30)] == [None, "stale"]
+
+
+def test_a_long_silence_of_the_market_is_soon_forgotten() -> None:
+    watch, count, at_ns = busy()
+    watch.look(at_ns + 3600 * S, count + 1, at_ns + 3600 * S)
+    now_ns = at_ns + 3600 * S
+    for more in range(2, 3_000):
+        now_ns += S // 20
+        watch.look(now_ns, count + more, now_ns)
+    watch.look(now_ns + 6 * S, count + more, now_ns + 6 * S)
+    assert watch.asking
+
+
 def silent_line() -> tuple[LineWatch, int, int]:
     """A busy line that has just come in question: pings come, and no data."""
     watch, count, at_ns = busy()

@@ -33,14 +33,14 @@ class Shard:
         self.silence = Silence()
         self.second = 100
         self.heard = [0] * len(kinds)
-        self.newest: list[int | None] = [None] * len(kinds)
+        self.newest: list[int | str | None] = [None] * len(kinds)
         self.symbols = symbols or "ABCDEFGHIJ"[: len(kinds)]
         self.found: list[Finding] = []
         for symbol, kind in zip(self.symbols, kinds, strict=True):
             self.silence.serve(symbol, kind, by_id=by_id, now_ns=50 * S)
         self.silence.renewed(100 * S)
 
-    def brings(self, *topics: int, newest: int | None = None) -> None:
+    def brings(self, *topics: int, newest: int | str | None = None) -> None:
         """A line delivers something of these topics now."""
         for topic in topics:
             self.heard[topic] = self.second * S
@@ -90,8 +90,11 @@ def test_a_topic_is_unproven_until_its_first_event_and_asked_for_soon() -> None:
     assert shard.look_wanted() is LookUrgency.AT_ONCE
     shard.shows(A=7, B="1 2")
     assert shard.look_wanted() is LookUrgency.NO
+    shard.passes(4, 0)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE, "the second look is the one that tells"
     shard.passes(1, 1)
     assert shard.counts == (set(), set(), set())
+    assert shard.look_wanted() is LookUrgency.NO
 
 
 @pytest.mark.parametrize(("kind", "first", "then"), [(TRADES, 7, 9), (TRADES, -1, 0), (TOPS, "1 2", "1 3")])
@@ -101,10 +104,7 @@ def test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_mar
     shard = Shard(kind)
     shard.passes(3)
     assert shard.shows(A=first) is None, "nothing to compare with"
-    shard.passes(3)
-    assert shard.look_wanted() is LookUrgency.NO
-    shard.passes(1)
-    assert shard.look_wanted() is LookUrgency.AT_ONCE, "what was sent for a quarter of a minute must have come"
+    shard.passes(8)
     assert shard.counts == (set(), {0}, set())
     assert shard.shows(A=then) is True
     assert shard.passes(SETTLE_S - 1) == Finding(), "it may be on its way"
@@ -202,6 +202,30 @@ def test_a_topic_that_is_behind_the_last_trade_is_silent_after_one_look() -> Non
     assert shard.look_wanted() is LookUrgency.SOON
     assert shard.shows(A=8) is True
     assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0], rotate=True)
+
+
+def test_a_topic_that_told_other_best_prices_is_silent_after_one_look() -> None:
+    shard = Shard(TOPS)
+    shard.brings(0, newest="1 2")
+    shard.passes(9)
+    assert shard.shows(A="1 2") is False
+    assert shard.shows(A="1 3") is True
+    assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0], rotate=True)
+
+
+def test_best_prices_that_changed_while_there_was_no_line_count_until_a_second_look_shows_no_more_changes() -> None:
+    shard = Shard(TOPS)
+    shard.brings(0, newest="1 2")
+    shard.passes(1)
+    shard.silence.renewed(shard.second * S)
+    shard.passes(2)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
+    assert shard.shows(A="1 3") is True
+    assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0])
+    shard.passes(1)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
+    assert shard.shows(A="1 3") is False
+    assert shard.counts == (set(), set(), {0})
 
 
 def test_what_comes_meanwhile_was_on_its_way() -> None:
@@ -321,15 +345,17 @@ def test_trades_that_were_made_while_there_was_no_line_and_cannot_be_fetched_are
     assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0])
 
 
-def test_bars_that_were_made_while_there_was_no_line_never_come() -> None:
+def test_of_bars_only_two_looks_tell() -> None:
     shard = Shard(TRADES, by_id=False)
     shard.brings(0, newest=7)
-    shard.passes(1)
-    shard.silence.renewed(110 * S)
-    shard.second = 115
-    assert shard.shows(A=9) is None
+    shard.passes(9)
+    assert shard.shows(A=9) is None, "the venue sends a bar when its time has come"
     shard.passes(10)
     assert shard.shows(A=9) is False
+    assert shard.counts == (set(), set(), {0})
+    shard.passes(10)
+    assert shard.shows(A=10) is True
+    assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0], rotate=True)
 
 
 # ── busy topics ─────────────────────────────────────────────────────────────────────────────────────────────

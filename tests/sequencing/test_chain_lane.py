@@ -402,6 +402,8 @@ def test_after_a_gap_the_aggregate_before_it_says_nothing_of_the_next_one() -> N
     lane = ChainLane("t")
     lane.resume(PublishedPosition(4, []))
     assert lane.offer(aggregate(7, 13, 13), 0, HOLD) is Verdict.HELD, "nothing is known of the one before"
+
+
 def test_what_was_made_after_that_which_follows_its_ids_is_not_believed() -> None:
     second = 10**9
 

@@ -12,7 +12,7 @@ from k2workers.errors import VenueError, VenueRefused
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.streams import INTERVALS
 from k2workers.venues.binance.symbols import can_be_asked_alone
-from k2workers.venues.venue import Evidence, SymbolSeen
+from k2workers.venues.venue import Evidence, SymbolSeen, top_of
 
 SILENCE_S = 8.0
 """How long the venue may be silent before the request is given up."""
@@ -67,7 +67,7 @@ class BinanceMarketLook:
         if not any(days):
             raise VenueError(f"{self._base_url} shows no symbol of the market")
         last_ids = {row.symbol: row.lastId for row in days if row is not None}
-        prices = {row.symbol: _top(row.bidPrice, row.askPrice) for row in tops if row is not None}
+        prices = {row.symbol: top_of(row.bidPrice, row.askPrice) for row in tops if row is not None}
         if not names and None not in days:
             self._whole, self._unlisted_ns = False, now_ns
             self._unlisted = set(symbols) - last_ids.keys()
@@ -82,8 +82,3 @@ class BinanceMarketLook:
         """What is asked for by name; nothing: all."""
         names = [symbol for symbol in symbols if symbol not in self._unlisted]
         return names if not self._whole and can_be_asked_alone(names) else []
-
-
-def _top(bid: str, ask: str) -> str | None:
-    """Both prices; None if a side is empty."""
-    return f"{bid} {ask}" if bid.strip("0.") and ask.strip("0.") else None

@@ -206,8 +206,8 @@ ROWS = (
     ),
     silence(
         "a book that does not trade is asked for its changes",
-        "(seen.top if seen.trading else None), None",
-        "seen.top, None",
+        "shown = seen.top if seen.trading else None",
+        "shown = seen.top",
         "test_the_book_of_a_symbol_that_does_not_trade_owes_nothing_though_its_prices_change",
     ),
 )

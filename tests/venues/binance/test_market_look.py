@@ -10,7 +10,7 @@ from k2workers.errors import VenueError, VenueRefused
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.market_look import UNLISTED_NS, BinanceMarketLook
 from k2workers.venues.binance.streams import KINDS
-from k2workers.venues.venue import Evidence, SymbolSeen
+from k2workers.venues.venue import Evidence, SymbolSeen, top_of
 from tests.support.venue import Answer, Venue
 
 GONE = SymbolSeen(None, None, trading=False)
@@ -34,8 +34,8 @@ async def test_a_look_shows_the_last_trade_and_the_best_prices_of_each_symbol() 
         names = ["AAAUSDT", "BBBUSDT"]
         seen = await look.look(names, 0)
         assert seen == {
-            "AAAUSDT": SymbolSeen(flow.trade_id, " ".join(flow.top)),
-            "BBBUSDT": SymbolSeen(-1, " ".join(venue.flows["BBBUSDT"].top)),
+            "AAAUSDT": SymbolSeen(flow.trade_id, top_of(*flow.top)),
+            "BBBUSDT": SymbolSeen(-1, top_of(*venue.flows["BBBUSDT"].top)),
         }
         assert named(venue) == [("ticker/24hr", names), ("ticker/bookTicker", names)]
         assert venue.requests == []
