@@ -133,7 +133,7 @@ class Intake:
             for events in lane.pop_ready():
                 if mixed and type(events[0]) is Reset:
                     numbers[topic_index] = renumbered(numbers[topic_index])
-                    self._note_begun(lane.topic, numbers[topic_index], events)
+                    self._note_begun(topic_index, numbers[topic_index], events)
                 bundle.append(wire.batch_of(lane.topic, events, numbers[topic_index]))
         dirty, self._dirty = self._dirty, {}
         refused = self._push(bundle) is wire.SendOutcome.REFUSED
@@ -145,9 +145,13 @@ class Intake:
         if type(newest) in TIMED:
             self._observe_latency(newest.received_ns - newest.venue_time_ns)  # type: ignore[attr-defined]
 
-    def _note_begun(self, topic: str, number: int, resets: Sequence[Event]) -> None:
-        self.begun[topic] = number, resets[-1].last_id
-        self.on_began_anew(topic, resets[0].first_id, resets[-1].last_id)
+    def _note_begun(self, topic_index: int, number: int, resets: Sequence[Event]) -> None:
+        topic = self.topics[topic_index]
+        self.begun[topic.topic] = number, resets[-1].last_id
+        self.on_began_anew(topic.topic, resets[0].first_id, resets[-1].last_id)
+        for other_index, (other, lane) in enumerate(zip(self.topics, self.lanes, strict=False)):
+            if other.symbol == topic.symbol and other_index != topic_index:
+                lane.expect_anew()
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
 

@@ -119,7 +119,7 @@ class Doubts:
     it is known by its object, so that any accepted event ends a run.
     """
 
-    __slots__ = ("_above", "_ahead", "_ahead_last", "_alone", "_before_ns", "_below", "_chained", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns", "_unsure")  # fmt: skip
+    __slots__ = ("_above", "_ahead", "_ahead_last", "_alone", "_before_ns", "_below", "_chained", "_expected", "_expected_of", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns", "_unsure")  # fmt: skip
 
     def __init__(self, reach: Reach, *, chained: bool) -> None:
         self._reach = reach
@@ -135,7 +135,7 @@ class Doubts:
         """Where the run began, and how far it has come."""
         self._alone: Event | None = None
         """The one event of the run, if it is surely no copy."""
-        self._unsure = False
+        self._unsure = self._expected = False
         self._below: Event | None = None
         """The newest event when the run began."""
         self._since_ns = self._before_ns = 0
@@ -143,6 +143,8 @@ class Doubts:
         self._pace = self._paced_ns = self._paced_from = 0
         """The most ids that the run went on by in ``PACE_NS``; since when and from which id that is measured."""
         self._glitches: list[Event] = []
+        self._expected_of: Event | None = None
+        """The newest event when it was expected that the ids begin anew."""
 
     @property
     def pending(self) -> bool:
@@ -193,6 +195,10 @@ class Doubts:
         self._alone = event if later else None
         return Judgement.DOUBTED if later else Judgement.COPY
 
+    def expect(self, newest: Event | None) -> None:
+        """Other ids of the same symbol have begun anew: these are likely to, unless the topic goes on."""
+        self._expected, self._expected_of = True, newest
+
     def pop_run(self) -> tuple[int, list[Event]]:
         """The first id of the run, and its events; in a very long one the first of them are missing."""
         run, self._run, self._alone, self._unsure = self._run, [], None, False
@@ -235,6 +241,8 @@ class Doubts:
         elapsed_ns = now_ns - self._since_ns
         if elapsed_ns < LONG_RUN_NS:
             return False
+        if self._expected and self._expected_of is self._below:
+            return True
         if place.distance > self._reach.behind or (place.floor is not None and self._last < place.floor):
             return True
         if len(self._run) < LONG_RUN:

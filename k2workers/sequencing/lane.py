@@ -207,9 +207,18 @@ class Lane:
         """Call it every ``LAG_NS``: what was accepted before the last call but one is nothing that a lagging line may still bring."""
         self._floor, self._next_floor = self._next_floor, self.last_id
 
+    def expect_anew(self) -> None:
+        """Another topic's ids have begun anew, and those of this one are likely to."""
+        self._doubting().expect(self._newest)
+
+    def _doubting(self) -> Doubts:
+        if self._doubts is None:
+            self._doubts = Doubts(self.REACH, chained=self.CHAINED)
+        return self._doubts
+
     def _judge_behind(self, event: Event, ids: Range, distance: int, now_ns: int, hold_ns: int) -> Verdict:
         """An event that is ``distance`` behind the topic, and fills nothing."""
-        doubts = self._doubts = self._doubts or Doubts(self.REACH, chained=self.CHAINED)
+        doubts = self._doubting()
         judgement = doubts.behind(event, ids, Behind(distance, self._floor), self._newest, now_ns)
         if judgement is Judgement.COPY or judgement is Judgement.UNSURE:
             self.duplicates += 1
@@ -244,7 +253,7 @@ class Lane:
 
     def _judge_ahead(self, event: Event, ids: Range, now_ns: int, hold_ns: int) -> Verdict:
         """An event far ahead of the topic."""
-        doubts = self._doubts = self._doubts or Doubts(self.REACH, chained=self.CHAINED)
+        doubts = self._doubting()
         agreed = doubts.ahead(event, ids, self._newest)
         self._dismiss_glitches()
         if not agreed:

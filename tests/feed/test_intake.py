@@ -351,6 +351,22 @@ def test_who_is_to_know_is_told_of_ids_that_began_anew_and_of_glitches() -> None
     assert told[1:] == [(A, 8, 1)]
 
 
+def test_topics_of_a_symbol_expect_what_has_happened_to_another() -> None:
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["trade", "book_ticker"], ["AUSDT", "BUSDT"])), hold_ns=HOLD_NS, push=lambda _: None,
+        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+    )  # fmt: skip
+    intake.resume({})
+    for topic_index, topic in enumerate(intake.topics):
+        intake.add(topic_index, [trade(9) if topic.kind == "trade" else BookTicker(9, "", "", "", "", 0)], 0)
+    intake.begin_anew(0, 1)
+    expecting = [
+        topic.topic for topic, lane in zip(intake.topics, intake.lanes, strict=True) if lane._doubts is not None
+    ]
+    assert expecting == ["binance.book_ticker.AUSDT"]
+
+
 def test_where_topics_stood_a_minute_ago_is_remembered() -> None:
     topic = Refusing("book_ticker")
     topic.offer(BookTicker(7, "", "", "", "", 0))

@@ -212,6 +212,21 @@ def test_without_times_a_run_near_the_position_is_a_new_life_when_no_line_lags_s
     assert lane.last_id == 199
 
 
+def test_without_times_two_events_are_enough_where_other_ids_of_the_symbol_have_begun_anew() -> None:
+    lane = MonotoneLane("t")
+    offer(lane, top(100, 0))
+    lane.expect_anew()
+    assert lane.offer(top(7, 1), SECOND, HOLD) is Verdict.DUPLICATE
+    assert lane.offer(top(8, 1), SECOND + LONG_RUN_NS - 1, HOLD) is Verdict.DUPLICATE
+    assert lane.offer(top(9, 1), SECOND + LONG_RUN_NS, HOLD) is Verdict.ACCEPTED
+    going_on = MonotoneLane("t")
+    offer(going_on, top(100, 0))
+    going_on.expect_anew()
+    offer(going_on, top(101, 1))
+    for number in (7, 8, 9):
+        assert going_on.offer(top(number, 1), number * LONG_RUN_NS, HOLD) is Verdict.DUPLICATE
+
+
 def test_without_times_two_events_below_where_the_topic_stood_a_minute_ago_are_a_new_life() -> None:
     for below, verdict in ((98, Verdict.ACCEPTED), (99, Verdict.DUPLICATE)):
         lane = MonotoneLane("t")
