@@ -40,6 +40,9 @@ LONG_RUN = 20
 LONG_RUN_NS = 2_000_000_000
 """Where no time tells copies from a new life, a run takes at least as long, and is longer unless it is where no lagging line can be."""
 
+EXPECTED_RUN_NS = 1_000_000_000
+"""So long takes a run that is expected, because other ids of the symbol have begun anew."""
+
 UNSURE_NS = 1_000_000_000
 """A run that lasts longer is asked about."""
 
@@ -239,10 +242,10 @@ class Doubts:
     def _outlasts_lag(self, place: Behind, now_ns: int) -> bool:
         """Whether no line can be so late that the run is what was published before."""
         elapsed_ns = now_ns - self._since_ns
+        if self._expected and self._expected_of is self._below and elapsed_ns >= EXPECTED_RUN_NS:
+            return True
         if elapsed_ns < LONG_RUN_NS:
             return False
-        if self._expected and self._expected_of is self._below:
-            return True
         if place.distance > self._reach.behind or (place.floor is not None and self._last < place.floor):
             return True
         if len(self._run) < LONG_RUN:

@@ -27,7 +27,7 @@ from k2workers.sequencing.bar_lane import BarLane
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.sequencing.doubts import FAR_IDS, LONG_RUN, LONG_RUN_NS, MAX_RUN
+from k2workers.sequencing.doubts import EXPECTED_RUN_NS, FAR_IDS, LONG_RUN, LONG_RUN_NS, MAX_RUN
 from k2workers.sequencing.lane import TOO_FAR, Lane, Verdict
 from k2workers.sequencing.monotone_lane import MonotoneLane, TimeLane
 
@@ -217,8 +217,8 @@ def test_without_times_two_events_are_enough_where_other_ids_of_the_symbol_have_
     offer(lane, top(100, 0))
     lane.expect_anew()
     assert lane.offer(top(7, 1), SECOND, HOLD) is Verdict.DUPLICATE
-    assert lane.offer(top(8, 1), SECOND + LONG_RUN_NS - 1, HOLD) is Verdict.DUPLICATE
-    assert lane.offer(top(9, 1), SECOND + LONG_RUN_NS, HOLD) is Verdict.ACCEPTED
+    assert lane.offer(top(8, 1), SECOND + EXPECTED_RUN_NS - 1, HOLD) is Verdict.DUPLICATE
+    assert lane.offer(top(9, 1), SECOND + EXPECTED_RUN_NS, HOLD) is Verdict.ACCEPTED
     going_on = MonotoneLane("t")
     offer(going_on, top(100, 0))
     going_on.expect_anew()
