@@ -122,6 +122,9 @@ class Repairs:
         if not self._still_counts(request):
             self.planner.failed(request, now_ns)
             return []
+        if request.probe and reply.unavailable:
+            self.planner.failed(request, now_ns, retryable=False)  # nobody knows whether there is anything newer
+            return []
         if request.probe:
             self.planner.answered(request, NOTHING, now_ns)
             if self.inquiries.took(request, reply, now_ns):

@@ -152,7 +152,8 @@ class ManyTopics:
         for us in range(7):
             flow.step(AT_US + us)
         for row in (flow.trades[-7], flow.trades[-1]):
-            self.intake.add(topic_index, [Trade(row["id"], "1", "1", True, 0, 0, 0)], 0)
+            at_ns = 1_000 * row["time"]
+            self.intake.add(topic_index, [Trade(row["id"], "1", "1", True, at_ns, at_ns, at_ns)], 0)
 
     @contextlib.asynccontextmanager
     async def repaired(self) -> AsyncIterator[Backfiller]:

@@ -21,7 +21,7 @@ from k2workers.events import (
     Void,
 )
 from k2workers.feed.intake import Intake
-from k2workers.feed.repairs import NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, QUIET_NS, Repairs
+from k2workers.feed.repairs import NO_HISTORY, NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, QUIET_NS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import MAX_WAITING, BookLane
 from k2workers.sequencing.coverage import PublishedPosition
@@ -435,3 +435,80 @@ def test_a_topic_whose_diffs_come_is_not_quiet() -> None:
     request = shard.asked(2 * QUIET_NS)
     assert request is not None
     assert not shard.repairs.took_book(request, BookSnapshot(8, [], [], 0), 0)
+
+
+def test_a_gap_that_rest_denies_is_doubted_then_void_and_corrected_should_an_event_come_all_the_same() -> None:
+    shard = Shard("trade", at=1)
+    shard.line(trade(4), trade(6))
+    shard.intake.expire(HOLD_NS)
+    assert (shard.intake.gaps_open, shard.repairs.gaps_doubted) == (2, 0)
+    request = shard.asked(0)
+    assert request is not None
+    assert shard.repairs.took_events(request, Fetched([], (2, 3)), 0, 7) == []
+    assert (shard.intake.gaps_open, shard.repairs.gaps_doubted) == (2, 1)
+    shard.repairs.look(0)
+    other = shard.asked(0)
+    assert other is not None
+    assert (other.first_id, other.doubted) == (5, False)
+    shard.repairs.took_events(other, Fetched([trade(5)], (5, 5)), 0, 7)
+    again = shard.asked(10)
+    assert again is not None
+    assert again.doubted
+    assert shard.repairs.took_events(again, Fetched([], (2, 3)), 10, 7) == [(2, 3)]
+    assert (shard.intake.gaps_open, shard.repairs.gaps_doubted) == (0, 0)
+    assert shard.pushed[-1] == Void(2, 3, 7)
+    shard.line(trade(3), now_ns=11)
+    assert shard.pushed[-1] == Backfilled(trade(3))
+
+
+def test_events_do_not_wait_for_ids_that_the_host_cannot_give_and_subscribers_are_told_why() -> None:
+    shard = Shard("trade", at=1)
+    shard.line(trade(9))
+    request = shard.asked(0)
+    assert request is not None
+    assert request.urgency is Urgency.HELD
+    reply = Fetched([trade(7), trade(8)], (7, 20), unavailable=[(2, 6)])
+    assert shard.repairs.took_events(request, reply, 1, 7) == []
+    assert shard.repairs.give_up(1) == [(0, (2, 6))]
+    kinds = [type(event) for event in shard.pushed]
+    assert kinds == [Gap, Trade, Trade, Trade, GivenUp]
+    assert isinstance(shard.pushed[-1], GivenUp)
+    assert shard.pushed[-1].cause == NO_HISTORY
+    assert shard.asked(10**12) is None
+    assert (shard.intake.gaps_open, shard.repairs.planner.waiting) == (0, 0)
+
+
+def test_a_probe_of_what_the_host_cannot_tell_confirms_nothing() -> None:
+    shard = Shard("trade", 1)
+    shard.repairs.probe([0], 0)
+    request = shard.asked(0)
+    assert request is not None
+    shard.repairs.took_events(request, Fetched([], None, unavailable=[(2, 1_001)]), 0, 7)
+    assert shard.confirmed == []
+    again = shard.asked(10**12)
+    assert again is not None
+    assert again.probe
+
+
+def test_a_book_that_was_cut_is_published_and_followed_by_a_deeper_one_without_hurry() -> None:
+    shard = Shard("depth")
+    shard.line(diff(8, 9))
+    first = shard.asked(0)
+    assert first is not None
+    assert (first.urgency, first.deep, shard.intake.books_missing) == (Urgency.FIRST_BOOK, False, 1)
+    assert shard.repairs.took_book(first, BookSnapshot(9, [("1", "1")], [], 0), 0, cut=True)
+    assert (type(shard.pushed[-1]), shard.intake.books_missing) == (BookSnapshot, 0)
+    shard.repairs.look(0)
+    assert shard.repairs.planner.wanted(lambda _: 50) == 0, "nobody lacks anything"
+    deeper = shard.asked(1)
+    assert deeper is not None
+    assert (deeper.urgency, deeper.deep) == (Urgency.DEEPER_BOOK, True)
+    shard.repairs.withdrawn(deeper)
+    assert shard.intake.publish_books(("binance.depth.",), set()) == 1
+    sooner = shard.asked(1)
+    assert sooner is not None
+    assert (sooner.urgency, sooner.deep) == (Urgency.FIRST_BOOK, True)
+    shard.line(diff(10, 12))
+    assert shard.repairs.took_book(sooner, BookSnapshot(11, [("1", "1"), ("2", "2")], [], 0), 1)
+    assert shard.pushed[-1] == BookSnapshot(12, [("2", "2"), ("1", "12")], [], 0)
+    assert shard.asked(10**12) is None
