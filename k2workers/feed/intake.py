@@ -363,10 +363,12 @@ class Intake:
         """Topics of order books."""
         return sum(isinstance(lane, BookLane) for lane in self.lanes)
 
-    @property
-    def books_missing(self) -> int:
-        """Topics of order books of which subscribers have none that holds."""
-        return sum(isinstance(lane, BookLane) and not lane.has_book for lane in self.lanes)
+    def books_missing(self, at_rest: Collection[int]) -> int:
+        """Topics of order books of which subscribers have none that holds; those ``at_rest`` owe none."""
+        return sum(
+            isinstance(lane, BookLane) and not lane.has_book and topic_index not in at_rest
+            for topic_index, lane in enumerate(self.lanes)
+        )
 
     def events_by_kind(self) -> dict[str, int]:
         """Events pushed so far, by kind."""

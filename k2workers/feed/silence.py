@@ -90,7 +90,7 @@ class _Topic:
     """What is known of one topic's silence."""
 
     __slots__ = (
-        "base", "base_ns", "behind_id", "by_id", "evidence", "heard_ns", "mute", "news_due_ns", "served_ns", "silent_ns", "state", "symbol", "tried",
+        "base", "base_ns", "behind_id", "by_id", "evidence", "heard_ns", "mute", "news_due_ns", "served_ns", "silent_ns", "state", "symbol", "trading", "tried",
     )  # fmt: skip
 
     def __init__(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
@@ -112,6 +112,8 @@ class _Topic:
         self.mute = False
         """Whether the present line has withheld something."""
         self.silent_ns = 0
+        self.trading = True
+        """Whether its symbol did when it was looked at last."""
         self.tried = False
         """Whether what can be done without any look has been done."""
 
@@ -154,6 +156,11 @@ class Silence:
     def quiet(self) -> set[int]:
         """The topics of which the venue has no news."""
         return self._in(_State.QUIET)
+
+    @property
+    def at_rest(self) -> set[int]:
+        """The topics whose symbol does not trade."""
+        return {index for index, topic in enumerate(self._topics) if not topic.trading}
 
     def _in(self, *states: _State) -> set[int]:
         return {
@@ -269,6 +276,9 @@ class Silence:
         ``told`` is of each topic the newest trade, or the best prices, that its events told; None where that is not known.
         """
         self._asked_ns = max(self._asked_ns, view.asked_ns)
+        for topic in self._topics:
+            if topic.symbol in view.symbols:
+                topic.trading = view.symbols[topic.symbol].trading
         verdicts = {
             self._judge(index, topic, view, told[index], now_ns)
             for index, topic in enumerate(self._topics)

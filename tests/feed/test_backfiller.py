@@ -198,7 +198,7 @@ async def test_books_that_wait_leave_room_for_every_hole_however_many_they_are()
             await until(lambda: topics.intake.repaired == 30)
             assert len(venue.asked("depth")) == 0
             topics.grants.plenty.set()
-            await until(lambda: not topics.intake.books_missing or len(venue.asked("depth")) >= 6)
+            await until(lambda: not topics.intake.books_missing(()) or len(venue.asked("depth")) >= 6)
             assert backfiller.weight_wanted <= 6 * 5
 
 

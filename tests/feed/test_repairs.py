@@ -495,9 +495,9 @@ def test_a_book_that_was_cut_is_published_and_followed_by_a_deeper_one_without_h
     shard.line(diff(8, 9))
     first = shard.asked(0)
     assert first is not None
-    assert (first.urgency, first.deep, shard.intake.books_missing) == (Urgency.FIRST_BOOK, False, 1)
+    assert (first.urgency, first.deep, shard.intake.books_missing(())) == (Urgency.FIRST_BOOK, False, 1)
     assert shard.repairs.took_book(first, BookSnapshot(9, [("1", "1")], [], 0), 0, cut=True)
-    assert (type(shard.pushed[-1]), shard.intake.books_missing) == (BookSnapshot, 0)
+    assert (type(shard.pushed[-1]), shard.intake.books_missing(())) == (BookSnapshot, 0)
     shard.repairs.look(0)
     assert shard.repairs.planner.wanted(lambda _: 50) == 0, "nobody lacks anything"
     deeper = shard.asked(1)

@@ -174,6 +174,7 @@ def test_a_symbol_that_is_not_listed_any_longer_owes_nothing(kind: Evidence, see
     shard.passes(12)
     assert shard.shows(A=seen) is False
     assert shard.counts == (set(), set(), {0})
+    assert shard.silence.at_rest == (set() if seen.trading else {0})
 
 
 def test_the_book_of_a_symbol_that_does_not_trade_owes_nothing_though_its_prices_change() -> None:
