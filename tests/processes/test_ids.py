@@ -278,6 +278,7 @@ def ended(listener: Listener) -> list[Kline]:
 def test_a_bar_of_a_database_that_is_behind_replaces_no_newer_state() -> None:
     base: list[int] = []
     asked: list[int] = []
+    seen = threading.Event()
 
     def kline(minute: int, trades: int, at_us: int) -> str:
         opens = base[0] + minute * SHORT_MINUTE_US
@@ -294,7 +295,7 @@ def test_a_bar_of_a_database_that_is_behind_replaces_no_newer_state() -> None:
             return None
         base[:] = base or [(data["E"] // SHORT_MINUTE_US - 5) * SHORT_MINUTE_US]
         # The first bar's final state does not come.
-        return [json.dumps({"stream": stream, "data": data}), kline(int(data["t"] > 1_060), 90, data["E"])]
+        return [json.dumps({"stream": stream, "data": data}), kline(int(seen.is_set()), 90, data["E"])]
 
     def klines(path: str, _query: dict[str, str]) -> Answer | None:
         if path != "klines":
@@ -306,6 +307,8 @@ def test_a_bar_of_a_database_that_is_behind_replaces_no_newer_state() -> None:
 
     with Venue([SYMBOL]) as venue, listened(venue, *streams("trade,kline_1m")) as (program, listener):
         venue.on_event, venue.on_rest = bend, klines
+        wait_for("the first bar", lambda: listener.of("kline_1m", Kline))
+        seen.set()
         bars = [bar for bar in wait_for("the bar as it ended", lambda: ended(listener)) if bar.final]
         assert [bar.trade_count for bar in bars] == [95]
         assert len(asked) >= 3
