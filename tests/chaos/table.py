@@ -236,7 +236,8 @@ TABLE: dict[str, Row] = {
     "a kind malformed for 3 s": Row(exchange("malformed", stream="@trade", active_s=3.0)),
     "a glitch of the ids": Row(glitches("id", "@trade", "@aggTrade", "@bookTicker", "@depth@100ms")),
     "a glitch of the times": Row(glitches("time", "@trade", "@aggTrade", "@depth@100ms", "@kline_1s", "@kline_1m")),
-    "ids begin anew": Row(new_ids),
+    # Of a life that is over before its ids are believed, nobody is told.
+    "ids begin anew": Row(new_ids, rest_s=8.0),
     "the market halts": Row(halt),
     "a symbol in BREAK": Row(exchange("status", symbol="ETHUSDT", status="BREAK", active_s=3.0)),
     "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
