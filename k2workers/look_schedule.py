@@ -42,7 +42,9 @@ class LookSchedule:
             return False
         if not self._spent:
             return True
-        pause_ns = AT_ONCE_NS if at_once else self._quiet_ns
+        # Spread evenly: a share used up in a few seconds would leave the next question without an answer.
+        spread_ns = WINDOW_NS // max(1, int(SHARE * allowed) // weight)
+        pause_ns = max(AT_ONCE_NS, spread_ns) if at_once else self._quiet_ns
         spent = sum(weight for _, weight in self._spent)
         return now_ns - self._spent[-1][0] >= pause_ns and spent + weight <= SHARE * allowed
 

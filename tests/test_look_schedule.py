@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from k2workers.look_schedule import FAILED_FIRST_NS, FAILED_MOST_NS, LookSchedule
 
 S = 1_000_000_000
@@ -34,8 +36,13 @@ def test_while_something_is_in_question_there_is_a_look_every_ten_seconds() -> N
 
 def test_an_urgent_look_waits_three_seconds_only() -> None:
     clock = Clock()
-    assert clock.looks(2) == [0]
-    assert clock.looks(6, at_once=True) == [3, 6]
+    assert clock.looks(2, weight=6) == [0]
+    assert clock.looks(6, at_once=True, weight=6) == [3, 6]
+
+
+def test_urgent_looks_at_many_symbols_are_spread_so_that_none_waits_for_long() -> None:
+    looks = Clock().looks(300, at_once=True)
+    assert max(b - a for a, b in itertools.pairwise(looks)) <= 8
 
 
 def test_looks_never_use_more_than_their_share_of_the_weight() -> None:

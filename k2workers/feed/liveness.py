@@ -22,8 +22,9 @@ MIN_DATA_SILENCE_NS = 5_000_000_000
 LATE_PING_NS = 10_000_000_000
 """How much later than usual a ping may come on a line on which nothing else can be expected."""
 
-ANSWER_NS = 6_000_000_000
-"""How long the venue's answer about a line without data may take; without one, the line is given up."""
+ANSWER_NS = 15_000_000_000
+"""How long the venue's answer about a line without data may take; without one, the line is given up. Looks at hundreds of symbols go some
+7 s apart, and one that is under way says nothing of a question that came after it."""
 
 SECOND_ANSWER_NS = 15_000_000_000
 """How long a second one may take, if the first could only be the beginning of a comparison."""
