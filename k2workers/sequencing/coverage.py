@@ -162,6 +162,11 @@ class Coverage:
         for ids in (self.open, self.closed):
             ids.remove(last_id + 1, _HIGHEST_ID)  # what was told of them will be told again
 
+    @property
+    def next_bar_ns(self) -> int:
+        """When the bar opens whose final state is the next to come, as far as states of bars were looked at."""
+        return max(self.next_open_ns, self.last_id) if self.last_time_ns == FINAL_NS else self.last_id
+
     def pass_over(self, last_id: int) -> None:
         """Everything through this id came, or was told of."""
         self.last_id, self.last_time_ns, self.next_open_ns = last_id, FINAL_NS, last_id + 1
@@ -210,12 +215,14 @@ class Coverage:
         return fresh
 
     def _admit_announcement(self, event: Event) -> Event | None:
-        fresh = self._admit_by_id(event)
-        if fresh is None or self.chained:
-            return fresh
-        # Among bars it begins with the bar whose last state did not come: that bar was passed on, but its last state is missing.
+        if self.chained:
+            return self._admit_by_id(event)
+        # Among bars it may begin with the newest bar: that one was passed on, but perhaps not its last state.
+        next_bar_ns = self.next_bar_ns
+        if event.last_id <= self.last_id or event.last_id < next_bar_ns:
+            return None
         self.pass_over(event.last_id)
-        return event
+        return event if event.first_id >= next_bar_ns else without_ids_through(next_bar_ns - 1, event)
 
     def _admit_closing(self, event: Event) -> Event | None:
         """A ``Void`` or ``GivenUp``: of a gap announced before, or ahead of the topic."""

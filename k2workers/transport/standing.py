@@ -21,7 +21,7 @@ from k2workers.events import (
     Void,
     covered_ids,
 )
-from k2workers.sequencing.coverage import FINAL_NS, NO_ID, NOT_KNOWN, Admit, Coverage
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN, Admit, Coverage
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.book_wait import BookWait
 from k2workers.transport.position import TopicPosition
@@ -136,17 +136,12 @@ class Standing(Coverage):
             return self._missing_through(header.first_id - 1)
         return self._missing_through(header.last_id) if header.schema in SNAPSHOT_SCHEMAS else None
 
-    @property
-    def _next_bar_ns(self) -> int:
-        """When the bar opens whose final state is the next to come."""
-        return self.next_open_ns if self.last_time_ns == FINAL_NS else self.last_id
-
     def missing_bars(self, header: wire.Header, events: list[Event]) -> Range | None:
         """The times of the bars whose final state nothing has told of if this batch comes next.
 
         None if it begins with a bar that came before: from there on its life has told of each.
         """
-        expected_ns = self._next_bar_ns
+        expected_ns = self.next_bar_ns
         if not self.bars or header.schema not in _AHEAD or expected_ns == NO_ID:
             return None
         reached = next((event.first_id for event in events if event.last_id >= self.last_id), NO_ID)
@@ -185,7 +180,7 @@ class Standing(Coverage):
             self.last_id = late.last_id
             return late
         bar = late.event
-        if self.renewed and isinstance(bar, Kline) and bar.first_id == self._next_bar_ns:
+        if self.renewed and isinstance(bar, Kline) and bar.first_id == self.next_bar_ns:
             self._admit_bar(bar)
             self.open.remove(*covered_ids(bar))
             return late

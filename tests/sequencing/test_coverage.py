@@ -25,6 +25,8 @@ from k2workers.events import (
 from k2workers.sequencing.coverage import MAX_CLOSED, NOT_KNOWN, ChainStep, Coverage, chain_step
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 
+MINUTE_NS = 60_000_000_000
+
 
 def test_the_first_event_of_a_topic_begins_its_chain() -> None:
     assert chain_step(None, 42, 42) is ChainStep.NEXT
@@ -165,6 +167,21 @@ def test_a_gap_or_void_among_bars_keeps_the_bar_that_came_before_but_not_its_las
     assert list(topic.open) == [(60, 119)]
     assert topic.admit(Void(119, 150, 0)) == Void(119, 150, 0)
     assert topic.admit(Void(140, 150, 0)) is None
+
+
+def test_a_gap_of_bars_that_a_life_does_not_know_to_have_been_final_names_only_those_that_are_missing() -> None:
+    def bar(opens_ns: int, *, final: bool) -> Kline:
+        close_ns = opens_ns + MINUTE_NS - 1
+        return Kline(opens_ns, close_ns, "", "", "", "", "", "", "", "", 0, 0, 0, final, close_ns, 0)
+
+    topic = coverage(BAR)
+    for opens_ns in (0, MINUTE_NS):
+        topic.admit(bar(opens_ns, final=True))
+    assert topic.admit(Gap(MINUTE_NS, 2 * MINUTE_NS - 1, "", 0)) is None
+    assert topic.admit(Backfilled(bar(MINUTE_NS, final=True))) is None
+    assert topic.admit(Gap(0, 3 * MINUTE_NS - 1, "", 0)) == Gap(2 * MINUTE_NS, 3 * MINUTE_NS - 1, "", 0)
+    topic.admit(bar(3 * MINUTE_NS, final=False))
+    assert topic.admit(Gap(2 * MINUTE_NS, 4 * MINUTE_NS - 1, "", 0)) == Gap(3 * MINUTE_NS, 4 * MINUTE_NS - 1, "", 0)
 
 
 def test_a_snapshot_makes_every_gap_below_it_good_and_an_older_one_is_old() -> None:
