@@ -5,10 +5,14 @@ last trade and best prices: if the venue has news that no line delivered, the to
 fine. Two things are news:
 
 - the topic is *behind*: the symbol's last trade is newer than the newest that the topic has told, or its best prices are others (not of bars);
-- the market *moved*: a look shows another last trade, or other best prices, than an earlier one, and the topic brought nothing since that.
+- the market *moved*: a look shows a newer last trade, or other best prices, than an earlier one, and the topic brought nothing since that.
 
-An event may be on its way while the venue is asked, so news counts only if the topic has still brought nothing ``SETTLE_NS`` later. A busy
-topic that falls silent (``SilenceWatch``) is silent until a look has cleared it. Kinds about which a look tells nothing are never silent here.
+An event may be on its way while the venue is asked, so news counts only if the topic has still brought nothing ``SETTLE_NS`` later. And the
+answer may be as old as ``LATE_NS``: what it shows beyond the newest trade that was told is news all the same, but nothing else is before a look
+that cannot be older than what is compared with it; other best prices, which one stale answer can show, must be shown by two looks in a row.
+
+A busy topic that falls silent (``SilenceWatch``) is silent until a look has cleared it. Kinds about which a look tells nothing are never silent
+here.
 Times are monotonic; topics are known by their index.
 """
 
@@ -33,6 +37,9 @@ SECOND_LOOK_NS = 4_000_000_000
 
 IN_FLIGHT_NS = 1_000_000_000
 """What a topic brought so shortly before a look may not be in its answer yet."""
+
+LATE_NS = 5_000_000_000
+"""So far what the venue answers may be behind what it streams."""
 
 SETTLE_NS = 3_000_000_000
 """So long an event may be on its way; bars come every two seconds."""
@@ -90,7 +97,8 @@ class _Topic:
     """What is known of one topic's silence."""
 
     __slots__ = (
-        "base", "base_ns", "behind_id", "by_id", "evidence", "heard_ns", "mute", "news_due_ns", "served_ns", "silent_ns", "state", "symbol", "trading", "tried",
+        "base", "behind_id", "by_id", "compare_ns", "doubted_ns", "evidence", "heard_ns", "hurry_ns", "mute", "news_due_ns", "ripe", "served_ns", "silent_ns",
+        "state", "symbol", "trading", "tried",
     )  # fmt: skip
 
     def __init__(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
@@ -102,9 +110,15 @@ class _Topic:
         self.served_ns = now_ns
         self.heard_ns = 0
         self.base: int | str | None = None
-        """What the first look showed since the topic brought something, or another line took over."""
-        self.base_ns = 0
-        """When that look was asked for."""
+        """What the market showed when the topic had brought its last event, or another line had taken over."""
+        self.ripe = False
+        """Whether that cannot be older; until it is, the next look takes its place."""
+        self.compare_ns = 0
+        """When the next look is due that is compared with it, if the line has brought nothing yet."""
+        self.doubted_ns = 0
+        """When the first of the looks in a row was asked for that showed something else than was told; 0 if the last one did not."""
+        self.hurry_ns = 0
+        """When that look was asked for which only another one can confirm; 0 if there is none."""
         self.news_due_ns: int | None = None
         """When news of the venue that a look showed must have come."""
         self.behind_id: int | None = None
@@ -200,8 +214,9 @@ class Silence:
     def _heard(self, topic: _Topic, heard_ns: int) -> None:
         topic.heard_ns = heard_ns
         topic.state = _State.FLOWING
-        topic.base = topic.news_due_ns = None
+        topic.news_due_ns = None
         topic.mute = topic.tried = False
+        self._forget_looks(topic)
         self._heard_ns = max(self._heard_ns, heard_ns)
 
     def _suspect(self, suspects: Sequence[int], now_ns: int) -> list[int]:
@@ -250,8 +265,17 @@ class Silence:
         self._rotate_once = False
         self._learned.renewed(now_ns)
         for topic in self._topics:
-            topic.base = None
             topic.mute = False
+            self._forget_looks(topic)
+
+    @staticmethod
+    def _forget_looks(topic: _Topic) -> None:
+        topic.base, topic.ripe = None, False
+        topic.doubted_ns = topic.hurry_ns = 0
+
+    def _since_ns(self, topic: _Topic) -> int:
+        """Since when the topic brings nothing, or could have brought something."""
+        return max(topic.heard_ns, topic.served_ns, self._renewed_ns)
 
     def look_wanted(self, now_ns: int) -> LookUrgency:
         """Whether a look at the market is wanted."""
@@ -261,9 +285,11 @@ class Silence:
                 continue
             if topic.state is _State.SUSPECT and self._asked_ns < topic.silent_ns:
                 return LookUrgency.AT_ONCE
-            since_ns = max(topic.heard_ns, topic.served_ns, self._renewed_ns)
+            if topic.hurry_ns and self._asked_ns <= topic.hurry_ns:
+                return LookUrgency.AT_ONCE
+            since_ns = self._since_ns(topic)
             if topic.heard_ns < self._renewed_ns or not topic.heard_ns:
-                look_ns = since_ns + FIRST_LOOK_NS if topic.base is None else topic.base_ns + SECOND_LOOK_NS
+                look_ns = since_ns + FIRST_LOOK_NS if topic.base is None else topic.compare_ns
                 if self._asked_ns < look_ns <= now_ns:
                     return LookUrgency.AT_ONCE
             if now_ns - since_ns >= QUESTION_NS:
@@ -292,48 +318,78 @@ class Silence:
         if topic.state is _State.SUSPECT and not newer:
             self._nothing_withheld(index, topic, now_ns, compared=False)
         elif topic.state is _State.SUSPECT:
-            self._withheld(index, topic, None, now_ns, by_this_line=True)
+            self._withheld(index, topic, None, now_ns + SETTLE_NS, by_this_line=True)
 
     def _judge(self, index: int, topic: _Topic, view: MarketView, told: int | str | None, now_ns: int) -> bool | None:
         if topic.heard_ns > view.asked_ns - IN_FLIGHT_NS or max(topic.served_ns, self._renewed_ns) > view.asked_ns:
-            topic.base = None
+            self._forget_looks(topic)
             return None
-        seen, compared = view.symbols[topic.symbol], topic.base is not None
-        this_line = topic.heard_ns >= self._renewed_ns
-        shown: int | str | None
-        behind_id, differs = None, False
+        seen = view.symbols[topic.symbol]
         if topic.evidence is Evidence.TRADES:
-            shown = seen.last_trade_id
-            # A bar comes at the venue's leisure, and its next state says all that counts: only two looks tell of it.
-            known = told if topic.by_id else None
-            if isinstance(known, int) and shown is not None and shown > known:
-                behind_id = shown
-            moved = _rose(topic.base, shown)
+            news = self._judge_trades(index, topic, seen.last_trade_id, told, now_ns)
+            shown: int | str | None = seen.last_trade_id
         else:
             shown = seen.top if seen.trading else None
-            # A change that was made while there was no line never comes either, and the next one makes it good.
-            known = told if this_line or not compared else None
-            differs = known is not None and shown is not None and shown != known
-            moved = compared and shown is not None and shown != topic.base
-        if not compared:
-            topic.base, topic.base_ns = shown, view.asked_ns
-        if behind_id is not None or differs or moved:
-            self._withheld(index, topic, behind_id, now_ns, by_this_line=moved or this_line)
-            return True
+            news = self._judge_tops(index, topic, shown, told, view.asked_ns, now_ns)
+        moved = topic.base is not None and shown != topic.base
+        if not topic.ripe:
+            if topic.base is None or moved:
+                topic.compare_ns = view.asked_ns + SECOND_LOOK_NS
+            topic.base, topic.ripe = shown, view.asked_ns >= self._since_ns(topic) + LATE_NS
+        return news
+
+    def _judge_trades(
+        self, index: int, topic: _Topic, shown: int | None, told: int | str | None, now_ns: int
+    ) -> bool | None:
         if shown is None:
             self._owes_nothing(index, topic, now_ns)
-        elif compared or known is not None:
-            self._nothing_withheld(index, topic, now_ns, compared=compared)
-        else:
+            return False
+        compared, this_line = topic.base is not None, topic.heard_ns >= self._renewed_ns
+        ahead = not isinstance(told, int) or shown > told
+        moved = ahead and isinstance(topic.base, int) and shown > topic.base
+        moved_since = moved and topic.ripe
+        # A bar comes at the venue's leisure, and its next state says all that counts: only two looks tell of it.
+        known = topic.by_id and isinstance(told, int)
+        behind_id = shown if known and ahead else None
+        if behind_id is not None or moved_since:
+            self._withheld(index, topic, behind_id, now_ns + SETTLE_NS, by_this_line=moved_since or this_line)
+            return True
+        if moved or not (compared or known):
             return None
+        self._nothing_withheld(index, topic, now_ns, compared=compared)
         return False
 
-    def _withheld(self, index: int, topic: _Topic, behind_id: int | None, now_ns: int, *, by_this_line: bool) -> None:
+    def _judge_tops(
+        self, index: int, topic: _Topic, shown: str | None, told: int | str | None, asked_ns: int, now_ns: int
+    ) -> bool | None:
+        if shown is None:
+            self._owes_nothing(index, topic, now_ns)
+            return False
+        compared, this_line = topic.base is not None, topic.heard_ns >= self._renewed_ns
+        # A change that was made while there was no line never comes either, and the next one makes it good.
+        by_told = told is not None and (this_line or not compared)
+        differs = shown != told and (by_told or (compared and shown != topic.base))
+        if not differs:
+            topic.doubted_ns = topic.hurry_ns = 0
+            if not compared and not by_told:
+                return None
+            self._nothing_withheld(index, topic, now_ns, compared=compared)
+            return False
+        enough = this_line and asked_ns >= self._since_ns(topic) + LATE_NS if by_told else topic.ripe
+        if topic.doubted_ns and enough:
+            self._withheld(index, topic, None, max(now_ns, topic.doubted_ns + SETTLE_NS), by_this_line=True)
+            return True
+        topic.doubted_ns = topic.doubted_ns or asked_ns
+        topic.hurry_ns = asked_ns if enough else 0
+        return None
+
+    def _withheld(self, index: int, topic: _Topic, behind_id: int | None, due_ns: int, *, by_this_line: bool) -> None:
+        """The venue has news, which must have come until ``due_ns``."""
         topic.mute = topic.mute or by_this_line
         if topic.state is _State.SILENT:
             self._fetch.add(index)
         elif topic.news_due_ns is None:
-            topic.news_due_ns, topic.behind_id = now_ns + SETTLE_NS, behind_id
+            topic.news_due_ns, topic.behind_id = due_ns, behind_id
 
     def _nothing_withheld(self, index: int, topic: _Topic, now_ns: int, *, compared: bool) -> None:
         if topic.state is _State.SILENT and (not compared or topic.mute):
@@ -344,7 +400,3 @@ class Silence:
         if topic.state is _State.SUSPECT:
             self._learned.quiet(index, now_ns)
         topic.state = _State.QUIET
-
-
-def _rose(before: int | str | None, after: int | str | None) -> bool:
-    return isinstance(before, int) and isinstance(after, int) and after > before

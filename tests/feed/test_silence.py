@@ -11,6 +11,7 @@ from k2workers.feed.silence import (
     FEW,
     FIRST_PAUSE_NS,
     FORGET_PAUSES_NS,
+    LATE_NS,
     LONGEST_PAUSE_NS,
     NO_ANSWER_NS,
     SETTLE_NS,
@@ -24,6 +25,7 @@ from k2workers.venues.venue import Evidence, SymbolSeen
 S = 1_000_000_000
 TRADES, TOPS, NONE = Evidence.TRADES, Evidence.TOPS, Evidence.NONE
 SETTLE_S = SETTLE_NS // S
+LATE_S = LATE_NS // S
 
 
 class Shard:
@@ -92,17 +94,20 @@ def test_a_topic_is_unproven_until_its_first_event_and_asked_for_soon() -> None:
     assert shard.look_wanted() is LookUrgency.NO
     shard.passes(4, 0)
     assert shard.look_wanted() is LookUrgency.AT_ONCE, "the second look is the one that tells"
+    assert shard.shows(A=8, B="1 3") is None, "the first one may have been older than the line"
+    shard.passes(4, 0)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
     shard.passes(1, 1)
     assert shard.counts == (set(), set(), set())
     assert shard.look_wanted() is LookUrgency.NO
 
 
-@pytest.mark.parametrize(("kind", "first", "then"), [(TRADES, 7, 9), (TRADES, -1, 0), (TOPS, "1 2", "1 3")])
+@pytest.mark.parametrize(("first", "then"), [(7, 9), (-1, 0)])
 def test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_market_has_moved(
-    kind: Evidence, first: int | str, then: int | str
+    first: int, then: int
 ) -> None:
-    shard = Shard(kind)
-    shard.passes(3)
+    shard = Shard(TRADES)
+    shard.passes(LATE_S)
     assert shard.shows(A=first) is None, "nothing to compare with"
     shard.passes(8)
     assert shard.counts == (set(), {0}, set())
@@ -110,6 +115,32 @@ def test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_mar
     assert shard.passes(SETTLE_S - 1) == Finding(), "it may be on its way"
     assert shard.passes(1) == Finding(silent=[0], fetch=[0], rotate=True)
     assert shard.counts == ({0}, set(), set())
+
+
+def test_an_acknowledged_topic_of_best_prices_that_never_brings_any_is_silent_once_two_looks_show_others() -> None:
+    shard = Shard(TOPS)
+    shard.passes(LATE_S)
+    assert shard.shows(A="1 2") is None
+    shard.passes(8)
+    assert shard.shows(A="1 3") is None
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
+    shard.passes(3)
+    assert shard.counts == (set(), {0}, set())
+    assert shard.shows(A="1 4") is True
+    assert shard.passes(1) == Finding(silent=[0], fetch=[0], rotate=True), "the first news had its time"
+
+
+@pytest.mark.parametrize(("kind", "shown"), [(TRADES, (7, 8, 9)), (TOPS, ("1 2", "1 3", "1 4"))])
+def test_a_topic_that_a_busy_market_withholds_from_a_new_line_is_silent_ten_seconds_after_it_came(
+    kind: Evidence, shown: tuple[int | str, ...]
+) -> None:
+    shard, shown_last = Shard(kind), None
+    for seconds, each in zip((2, 4, 4), shown, strict=True):
+        shard.passes(seconds)
+        assert shard.look_wanted() is LookUrgency.AT_ONCE
+        shown_last = shard.shows(A=each)
+    assert shown_last is True
+    assert shard.passes(SETTLE_S if kind is TRADES else 1).silent == [0]
 
 
 def test_a_topic_of_which_a_new_line_has_brought_nothing_is_judged_as_soon_as_one_that_never_brought_anything() -> None:
@@ -122,10 +153,12 @@ def test_a_topic_of_which_a_new_line_has_brought_nothing_is_judged_as_soon_as_on
     assert shard.look_wanted() is LookUrgency.AT_ONCE
     shard.shows(A="1 2")
     assert shard.look_wanted() is LookUrgency.NO
-    shard.passes(5)
+    shard.passes(4)
     assert shard.look_wanted() is LookUrgency.AT_ONCE
-    assert shard.shows(A="1 3") is True
-    assert shard.passes(SETTLE_S).silent == [0]
+    assert shard.shows(A="1 3") is None
+    shard.passes(4)
+    assert shard.shows(A="1 4") is True
+    assert shard.passes(1).silent == [0]
     assert shard.silence.silent == {0}
 
 
@@ -205,28 +238,91 @@ def test_a_topic_that_is_behind_the_last_trade_is_silent_after_one_look() -> Non
     assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0], rotate=True)
 
 
-def test_a_topic_that_told_other_best_prices_is_silent_after_one_look() -> None:
+def test_a_topic_that_told_other_best_prices_is_silent_after_two_looks() -> None:
     shard = Shard(TOPS)
     shard.brings(0, newest="1 2")
     shard.passes(9)
     assert shard.shows(A="1 2") is False
-    assert shard.shows(A="1 3") is True
-    assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0], rotate=True)
+    assert shard.shows(A="1 3") is None
+    assert shard.look_wanted() is LookUrgency.AT_ONCE, "another look is to confirm it"
+    shard.passes(3)
+    assert shard.shows(A="1 4") is True
+    assert shard.passes(1) == Finding(silent=[0], fetch=[0], rotate=True)
 
 
-def test_best_prices_that_changed_while_there_was_no_line_count_until_a_second_look_shows_no_more_changes() -> None:
+def test_best_prices_that_changed_while_there_was_no_line_are_nobodys_silence() -> None:
     shard = Shard(TOPS)
     shard.brings(0, newest="1 2")
     shard.passes(1)
     shard.silence.renewed(shard.second * S)
     shard.passes(2)
     assert shard.look_wanted() is LookUrgency.AT_ONCE
-    assert shard.shows(A="1 3") is True
-    assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0])
-    shard.passes(1)
+    assert shard.shows(A="1 3") is None
+    assert shard.passes(4) == Finding()
     assert shard.look_wanted() is LookUrgency.AT_ONCE
     assert shard.shows(A="1 3") is False
     assert shard.counts == (set(), set(), {0})
+
+
+# ── answers that are behind the streams ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_trade_that_was_told_is_no_news_when_the_answers_catch_up() -> None:
+    shard = Shard(TRADES)
+    shard.brings(0, newest=100)
+    shard.passes(1)
+    shard.shows(A=99)
+    shard.passes(11)
+    assert shard.shows(A=100) is False
+    assert shard.passes(SETTLE_S) == Finding()
+
+
+@pytest.mark.parametrize("told", ["1 3", None])
+def test_best_prices_are_not_compared_with_an_answer_that_may_be_older_than_the_event_that_told_them(
+    told: str | None,
+) -> None:
+    shard = Shard(TOPS)
+    shard.passes(2)
+    shard.brings(0, newest=told)
+    shard.passes(2)
+    shard.shows(A="1 2")
+    shard.passes(2)
+    shard.shows(A="1 2")
+    for _ in range(4):
+        shard.passes(4)
+        assert shard.shows(A="1 3") is not True
+        assert shard.passes(SETTLE_S) == Finding()
+    assert shard.counts == (set(), set(), {0})
+
+
+@pytest.mark.parametrize(("kind", "first", "then"), [(TRADES, 7, 8), (TOPS, "1 2", "1 3")])
+def test_what_happened_just_before_a_line_came_is_no_news_when_the_answers_catch_up(
+    kind: Evidence, first: int | str, then: int | str
+) -> None:
+    shard = Shard(kind)
+    shard.passes(2)
+    shard.shows(A=first)
+    for _ in range(3):
+        shard.passes(4)
+        assert shard.shows(A=then) is not True
+    assert shard.passes(SETTLE_S) == Finding()
+    assert shard.counts == (set(), set(), {0})
+
+
+@pytest.mark.parametrize("told", ["1 3", None])
+def test_one_stale_answer_is_no_news(told: str | None) -> None:
+    shard = Shard(TOPS)
+    shard.brings(0, newest=told)
+    shard.passes(9)
+    shard.shows(A="1 3")
+    shard.passes(10)
+    assert shard.shows(A="1 2") is None
+    shard.passes(3)
+    assert shard.shows(A="1 3") is False
+    assert shard.passes(SETTLE_S) == Finding()
+    shard.passes(10)
+    assert shard.shows(A="1 2") is None, "two stale ones with a good one between them are none either"
+    assert shard.passes(SETTLE_S) == Finding()
 
 
 def test_what_comes_meanwhile_was_on_its_way() -> None:
@@ -473,7 +569,7 @@ def test_when_it_has_healed_for_long_the_next_one_is_tried_at_once() -> None:
     shard.shows(A=10_001)
     assert shard.passes(SETTLE_S).rotate
     shard.silence.renewed(shard.second * S)
-    shard.passes(3)
+    shard.passes(LATE_S)
     shard.shows(A=10_001)
     shard.passes(9)
     shard.shows(A=10_002)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tests.processes.support import Program, feed
-from tests.support.venue import Venue
+from tests.support.venue import Answer, Venue
 from tests.support.waiting import wait_for
 
 KINDS = ("trade", "aggTrade", "bookTicker", "depth@100ms")
@@ -76,6 +76,59 @@ def test_a_book_ticker_and_a_depth_that_die_alone_are_replaced() -> None:
         wait_for("both are back", lambda: ready(program))
         assert workers(program, "rotations") >= [1]
         assert workers(program, "reconnects") == [0]
+
+
+class Behind:
+    """A market of quiet symbols, which take turns, and a host whose looks at it are some seconds behind its streams."""
+
+    def __init__(self, venue: Venue, behind_s: float) -> None:
+        self.venue = venue
+        self.turns = 0
+        self._behind_s = behind_s
+        self._all = dict(venue.flows)
+        self._shown = {symbol: [(0.0, flow.trade_id, flow.top)] for symbol, flow in self._all.items()}
+        """What each symbol showed since when."""
+        venue.halted = dict(venue.flows)
+        venue.on_event, venue.on_rest = self._next_turn, self._late
+
+    def _next_turn(self, stream: str, _: dict[str, Any]) -> None:
+        if "@depth" in stream:  # the last event of a step
+            symbol = stream.partition("@")[0].upper()
+            flow = self._all[symbol]
+            self._shown[symbol].append((time.monotonic(), flow.trade_id, flow.top))
+            self.turns += 1
+            after = list(self._all)[self.turns % len(self._all)]
+            self.venue.flows = {after: self._all[after]}
+
+    def _late(self, path: str, query: dict[str, str]) -> Answer | None:
+        if not path.startswith("ticker/"):
+            return None
+        latest_s, rows = time.monotonic() - self._behind_s, []
+        for symbol in json.loads(query["symbols"]):
+            _, last_id, (bid, ask) = [shown for shown in self._shown[symbol] if shown[0] <= latest_s][-1]
+            of_trades = {"lastPrice": "100.0", "firstId": 0, "lastId": last_id, "count": 1}
+            of_book = {"bidPrice": bid, "bidQty": "1.0", "askPrice": ask, "askQty": "2.0"}
+            rows.append({"symbol": symbol, **(of_trades if path == "ticker/24hr" else of_book)})
+        return Answer(200, rows)
+
+
+def test_quiet_streams_of_a_venue_whose_looks_are_behind_its_streams_are_not_silent() -> None:
+    symbols = [f"{letter * 3}USDT" for letter in "ABCDEFGH"]
+    with Venue(symbols, every_s=1.37) as venue:
+        venue.pings_every_s = 1.0
+        market = Behind(venue, 2.5)
+        with feed(venue, shards=1) as program:
+            program.wait_ready()
+            until = market.turns + 4 * len(symbols)
+
+            def over() -> bool:
+                assert streams_wrong(program) == []
+                return market.turns >= until
+
+            wait_for("each symbol had four more turns", over)
+            assert program.logged("streams_silent") == []
+            assert workers(program, "rotations") == [0]
+            assert len(venue.handshakes) == 1
 
 
 def test_a_delisted_symbol_is_quiet() -> None:
