@@ -127,7 +127,7 @@ class _Topic:
         """Whether the present line has withheld something."""
         self.silent_ns = 0
         self.trading = True
-        """Whether its symbol did when it was looked at last."""
+        """Whether its symbol did when it was looked at last, or brought something since."""
         self.tried = False
         """Whether what can be done without any look has been done."""
 
@@ -214,6 +214,7 @@ class Silence:
     def _heard(self, topic: _Topic, heard_ns: int) -> None:
         topic.heard_ns = heard_ns
         topic.state = _State.FLOWING
+        topic.trading = True
         topic.news_due_ns = None
         topic.mute = topic.tried = False
         self._forget_looks(topic)
@@ -303,7 +304,8 @@ class Silence:
         """
         self._asked_ns = max(self._asked_ns, view.asked_ns)
         for topic in self._topics:
-            if topic.symbol in view.symbols:
+            # Lists of symbols are minutes old: who brings something trades.
+            if topic.symbol in view.symbols and topic.heard_ns <= view.asked_ns - QUESTION_NS:
                 topic.trading = view.symbols[topic.symbol].trading
         verdicts = {
             self._judge(index, topic, view, told[index], now_ns)

@@ -210,6 +210,21 @@ def test_a_symbol_that_is_not_listed_any_longer_owes_nothing(kind: Evidence, see
     assert shard.silence.at_rest == (set() if seen.trading else {0})
 
 
+def test_a_symbol_that_brings_something_trades_whatever_was_shown_before_and_is_shown_now() -> None:
+    shard = Shard(TOPS)
+    shard.passes(12)
+    shard.shows(A=SymbolSeen(None, None, trading=False))
+    assert shard.silence.at_rest == {0}
+    shard.passes(1, 0)
+    assert shard.silence.at_rest == set()
+    shard.passes(3)
+    shard.shows(A=SymbolSeen(None, None, trading=False))
+    assert shard.silence.at_rest == set()
+    shard.passes(5)
+    shard.shows(A=SymbolSeen(None, None, trading=False))
+    assert shard.silence.at_rest == {0}
+
+
 def test_the_book_of_a_symbol_that_does_not_trade_owes_nothing_though_its_prices_change() -> None:
     shard = Shard(TOPS)
     shard.passes(3)

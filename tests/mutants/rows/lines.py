@@ -211,6 +211,12 @@ ROWS = (
         "test_what_happened_just_before_a_line_came_is_no_news_when_the_answers_catch_up",
     ),
     silence(
+        "a symbol that trades again owes no book until it is looked at",
+        "topic.state = _State.FLOWING\n        topic.trading = True\n",
+        "topic.state = _State.FLOWING\n",
+        "test_a_symbol_that_brings_something_trades_whatever_was_shown_before_and_is_shown_now",
+    ),
+    silence(
         "one stale answer is an alarm",
         "if topic.doubted_ns and enough:",
         "if enough:",
