@@ -316,6 +316,8 @@ class Silence:
 
     def fetched(self, index: int, newer: bool, now_ns: int) -> None:
         """What this topic may lack was asked for alone; ``newer`` is whether there was anything."""
+        if index >= self.served:
+            return  # probed because of what a late welcome told, before any line came
         topic = self._topics[index]
         if topic.state is _State.SUSPECT and not newer:
             self._nothing_withheld(index, topic, now_ns, compared=False)

@@ -517,6 +517,12 @@ def test_a_busy_topic_is_cleared_or_not_by_what_is_fetched_of_it_alone(newer: bo
     assert 0 not in shard.silence.silent, "what flows is complete by itself"
 
 
+def test_what_is_fetched_of_a_topic_that_is_not_watched_yet_tells_nothing() -> None:
+    shard = Shard(TRADES)
+    shard.silence.fetched(1, True, shard.second * S)
+    assert shard.counts == (set(), {0}, set())
+
+
 def test_without_any_look_another_line_is_tried_once_and_the_topic_stays_silent() -> None:
     shard = busy(TRADES, TRADES)
     shard.passes(11, 0)
