@@ -71,7 +71,7 @@ class Driver:
             settings, venue, names, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context
         )
         self.machine = RotationMachine(settings.rotation_policy, settings.next_due_ns, random.random)
-        self.silence = Silence()
+        self.silence = Silence(settings.shards)
         self.reconnects: Counter[str] = Counter()
         self.rotations: Counter[str] = Counter({SCHEDULED: 0})
         self.on_live: Callable[[], None] = lambda: None

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from k2workers.feed.fetches import Fetches
 from k2workers.feed.liveness import SilenceWatch
 from k2workers.venues.venue import Evidence, SymbolSeen
 
@@ -135,13 +136,13 @@ class _Topic:
 class Silence:
     """The silences of a shard's topics. Call ``look`` about every second, ``seen`` for each look at the market."""
 
-    def __init__(self) -> None:
+    def __init__(self, shards: int = 1) -> None:
         self._topics: list[_Topic] = []
         self._learned = SilenceWatch()
         self._renewed_ns = 0
         self._asked_ns = 0
         """When the venue was asked last, of looks that have come."""
-        self._fetch: set[int] = set()
+        self._fetches = Fetches(shards)
         self._rotate_once = False
         self._rotate_ns = 0
         self._pause_ns = FIRST_PAUSE_NS
@@ -188,14 +189,14 @@ class Silence:
         found = Finding()
         for index, topic in enumerate(self._topics):
             if heard_ns[index] != topic.heard_ns:
-                self._heard(topic, heard_ns[index])
+                self._heard(index, topic, heard_ns[index])
             elif topic.news_due_ns is not None and now_ns >= topic.news_due_ns:
                 found.silent += self._overdue(index, topic, told[index], now_ns)
         suspects = self._learned.look(heard_ns, now_ns)
         found.silent += self._suspect(suspects, now_ns)
         self._without_answer(now_ns)
         found.rotate = self._wants_line(now_ns)
-        found.fetch, self._fetch = sorted(self._fetch), set()
+        found.fetch = self._fetches.take(now_ns)
         return found
 
     def _overdue(self, index: int, topic: _Topic, told: int | str | None, now_ns: int) -> list[int]:
@@ -206,12 +207,14 @@ class Silence:
                 index, topic, now_ns, compared=False
             )  # made while there was no line, and fetched by now
             return []
-        self._fetch.add(index)
+        self._fetches.want(index)
         known = topic.state is _State.SUSPECT
         topic.state, topic.silent_ns = _State.SILENT, now_ns
         return [] if known else [index]
 
-    def _heard(self, topic: _Topic, heard_ns: int) -> None:
+    def _heard(self, index: int, topic: _Topic, heard_ns: int) -> None:
+        if topic.state is not _State.FLOWING:
+            self._fetches.settled(index)
         topic.heard_ns = heard_ns
         topic.state = _State.FLOWING
         topic.trading = True
@@ -229,7 +232,9 @@ class Silence:
                 topic.state, topic.silent_ns = _State.SUSPECT, now_ns
                 newly.append(index)
         if len(newly) <= FEW:
-            self._fetch.update(index for index in newly if self._topics[index].by_id)
+            for index in newly:
+                if self._topics[index].by_id:
+                    self._fetches.want(index)
         # Nobody can be asked about these: while the line brings other topics, another line is tried once.
         if len(asked_for) < len(suspects) and self._line_lives(now_ns):
             self._rotate_once = True
@@ -241,7 +246,7 @@ class Silence:
             untold = topic.state is _State.SUSPECT and self._asked_ns < topic.silent_ns <= now_ns - NO_ANSWER_NS
             if untold and not topic.tried:
                 topic.tried = True
-                self._fetch.add(index)
+                self._fetches.want(index)
                 self._rotate_once = self._rotate_once or self._line_lives(now_ns)
 
     def _line_lives(self, now_ns: int) -> bool:
@@ -391,7 +396,7 @@ class Silence:
         """The venue has news, which must have come until ``due_ns``."""
         topic.mute = topic.mute or by_this_line
         if topic.state is _State.SILENT:
-            self._fetch.add(index)
+            self._fetches.want(index)
         elif topic.news_due_ns is None:
             topic.news_due_ns, topic.behind_id = due_ns, behind_id
 
@@ -404,3 +409,4 @@ class Silence:
         if topic.state is _State.SUSPECT:
             self._learned.quiet(index, now_ns)
         topic.state = _State.QUIET
+        self._fetches.settled(index)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
+from k2workers.feed.fetches import BURST
 from k2workers.feed.liveness import LEARNED_AFTER
 from k2workers.feed.silence import (
     FEW,
@@ -31,7 +33,7 @@ LATE_S = LATE_NS // S
 class Shard:
     """Topics of one symbol each (or of those named), with a line that carries the feed from second 100 on."""
 
-    def __init__(self, *kinds: Evidence, by_id: bool = True, symbols: str = "") -> None:
+    def __init__(self, *kinds: Evidence, by_id: bool = True, symbols: Sequence[str] = "") -> None:
         self.silence = Silence()
         self.second = 100
         self.heard = [0] * len(kinds)
@@ -431,6 +433,20 @@ def test_what_is_missing_is_fetched_again_at_each_look_that_shows_more() -> None
     shard.passes(5)
     shard.shows(A=9)
     assert shard.passes(1).fetch == [0]
+    shard.shows(A=10)
+    assert shard.passes(1).fetch == [], "not so soon again"
+    assert shard.passes(5).fetch == [0]
+
+
+def test_when_a_class_of_topics_is_mute_what_they_lack_is_asked_for_in_a_small_share() -> None:
+    shard, fetched = Shard(*[TRADES] * 300, symbols=[f"S{n}" for n in range(300)]), 0
+    shard.brings(*range(300), newest=7)
+    for more in range(12):
+        fetched += len(shard.passes(10).fetch)
+        shard.shows(**dict.fromkeys(shard.symbols, 8 + more))
+        shard.newest = [8 + more] * 300  # fetched meanwhile
+    assert len(shard.silence.silent) == 300
+    assert BURST <= fetched <= BURST + 120 // 2
 
 
 def test_trades_that_were_made_while_there_was_no_line_are_nobodys_silence_once_they_are_fetched() -> None:

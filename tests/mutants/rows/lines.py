@@ -10,6 +10,7 @@ lines = within("feed/lines.py")
 subscription = within("feed/subscription.py")
 liveness = within("feed/liveness.py")
 silence = within("feed/silence.py")
+fetches = within("feed/fetches.py")
 steps = within("rotation/steps.py")
 readiness = within("readiness.py")
 
@@ -215,6 +216,12 @@ ROWS = (
         "topic.state = _State.FLOWING\n        topic.trading = True\n",
         "topic.state = _State.FLOWING\n",
         "test_a_symbol_that_brings_something_trades_whatever_was_shown_before_and_is_shown_now",
+    ),
+    fetches(
+        "what a class of mute topics lacks takes all the weight",
+        "self._used_ns += len(taken) * self._every_ns",
+        "pass",
+        "test_a_class_of_mute_topics_is_asked_for_in_turn_and_in_a_small_share",
     ),
     silence(
         "one stale answer is an alarm",
