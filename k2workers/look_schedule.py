@@ -38,15 +38,22 @@ class LookSchedule:
             self._spent.popleft()
         if not market_quiet:
             self._quiet_ns = EVERY_NS
-        if now_ns < self._not_before_ns:
-            return False
+        return now_ns >= self.next_ns(at_once=at_once, weight=weight, allowed=allowed)
+
+    def next_ns(self, *, at_once: bool, weight: int, allowed: int) -> int:
+        """When the next look of this weight may go at the earliest."""
         if not self._spent:
-            return True
+            return self._not_before_ns
         # Spread evenly: a share used up in a few seconds would leave the next question without an answer.
         spread_ns = WINDOW_NS // max(1, int(SHARE * allowed) // weight)
-        pause_ns = max(AT_ONCE_NS, spread_ns) if at_once else self._quiet_ns
-        spent = sum(weight for _, weight in self._spent)
-        return now_ns - self._spent[-1][0] >= pause_ns and spent + weight <= SHARE * allowed
+        next_ns = self._spent[-1][0] + (max(AT_ONCE_NS, spread_ns) if at_once else self._quiet_ns)
+        over = sum(spent for _, spent in self._spent) + weight - SHARE * allowed
+        for at_ns, spent in self._spent:
+            if over <= 0:
+                break
+            over -= spent
+            next_ns = max(next_ns, at_ns + WINDOW_NS)
+        return max(self._not_before_ns, min(next_ns, self._spent[-1][0] + WINDOW_NS))
 
     def asked(self, *, market_quiet: bool, weight: int, now_ns: int) -> None:
         """A look begins."""

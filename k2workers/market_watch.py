@@ -63,13 +63,15 @@ class MarketWatch:
             return
         self.looks["answered"] += 1
         self._schedule.ended(answered=True, now_ns=time.monotonic_ns())
-        self._tell(asked_ns, seen)
+        self._tell(
+            asked_ns, seen, self._schedule.next_ns(at_once=True, weight=weight, allowed=permissions.weight.limit)
+        )
 
-    def _tell(self, asked_ns: int, seen: dict[str, SymbolSeen]) -> None:
+    def _tell(self, asked_ns: int, seen: dict[str, SymbolSeen], next_ns: int) -> None:
         for name, symbols in self._symbols.of_workers.items():
             shown = {symbol: self._as_told(symbol, seen.get(symbol)) for symbol in symbols}
             told = {symbol: row for symbol, row in shown.items() if row is not None}
-            self._supervisor.send(name, MarketSeen(asked_ns, told))
+            self._supervisor.send(name, MarketSeen(asked_ns, told, next_ns))
 
     def _as_told(self, symbol: str, seen: SymbolSeen | None) -> tuple[int | None, str | None, bool] | None:
         status = self._symbols.status_of(symbol)

@@ -175,7 +175,7 @@ class Worker:
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
         elif isinstance(message, control_messages.MarketSeen) and self._driver is not None:
             symbols = {symbol: SymbolSeen(*seen) for symbol, seen in message.symbols.items()}
-            self._driver.seen(MarketView(message.asked_ns, symbols))
+            self._driver.seen(MarketView(message.asked_ns, symbols, message.next_ns))
         elif isinstance(message, control_messages.BooksKept):
             self._publish_books(message)
 

@@ -74,3 +74,13 @@ def test_looks_that_fail_pause_ever_longer_until_one_is_answered() -> None:
     assert schedule.due(**asked, now_ns=FAILED_MOST_NS)
     assert schedule.ended(answered=True, now_ns=0) == 0
     assert schedule.ended(answered=False, now_ns=0) == FAILED_FIRST_NS / S
+
+
+def test_when_the_next_look_may_go_is_known_and_true() -> None:
+    for weight in (6, 44, ALL, 300, 4_000):
+        clock = Clock()
+        for _ in range(20):
+            looks = clock.looks(61, at_once=True, weight=weight)[-1:]
+            next_ns = clock.schedule.next_ns(at_once=True, weight=weight, allowed=4_800)
+            after = clock.looks(61, at_once=True, weight=weight)[0]
+            assert 0 <= after * S - next_ns < S // 2, (weight, looks, after)

@@ -13,6 +13,7 @@ import pytest
 from k2workers import metrics
 from k2workers.config import Settings
 from k2workers.feed.silence import LookUrgency
+from k2workers.look_schedule import AT_ONCE_NS
 from k2workers.market_watch import MarketWatch
 from k2workers.run_plan import RunPlan
 from k2workers.supervision.connect_budget import BudgetPolicy
@@ -90,6 +91,7 @@ async def test_one_worker_that_asks_is_enough_and_each_is_told_of_its_symbols(ve
     before_ns = time.monotonic_ns()
     told = await watched.turn()
     assert all(before_ns < seen.asked_ns < time.monotonic_ns() for seen in told)
+    assert all(seen.next_ns == seen.asked_ns + AT_ONCE_NS for seen in told)
     assert [tuple(seen.symbols) for seen in told] == list(watched.symbols.of_workers.values())
     shown = {symbol: row for seen in told for symbol, row in seen.symbols.items()}
     assert shown == {
@@ -130,4 +132,4 @@ async def test_a_market_that_is_silent_as_a_whole_is_looked_at_less_often_unless
     monkeypatch.setattr("k2workers.look_schedule.AT_ONCE_NS", 0)
     assert await watched.turn() == []
     watched.beats(LookUrgency.AT_ONCE, market_quiet=True)
-    assert len(await watched.turn()) == 2
+    assert len(await until(watched.turn)) == 2

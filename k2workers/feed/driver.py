@@ -140,7 +140,7 @@ class Driver:
         self._watch_topics(now_ns)
         news = self.silence.seen(view, self._told(), now_ns)
         was_quiet = self.market_quiet
-        self._watch.answered(view.asked_ns, news, now_ns)
+        self._watch.answered(view.asked_ns, news, now_ns, view.next_ns)
         if self.market_quiet and not was_quiet:
             _log.warning("market_quiet", note="nothing comes, and the venue has nothing: the connection is kept")
 

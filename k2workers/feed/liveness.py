@@ -23,8 +23,8 @@ LATE_PING_NS = 10_000_000_000
 """How much later than usual a ping may come on a line on which nothing else can be expected."""
 
 ANSWER_NS = 15_000_000_000
-"""How long the venue's answer about a line without data may take; without one, the line is given up. Looks at hundreds of symbols go some
-7 s apart, and one that is under way says nothing of a question that came after it."""
+"""How long the venue's answer about a line without data may take once it may be asked; without one, the line is given up. One that is under way
+says nothing of a question that came after it."""
 
 SECOND_ANSWER_NS = 15_000_000_000
 """How long a second one may take, if the first could only be the beginning of a comparison."""
@@ -146,7 +146,8 @@ class LineWatch:
     """Whether the line that carries the feed must be given up. Times are monotonic.
 
     A line on which only pings come may be out of order, or the whole market may be silent: before it is given up, the venue is asked. While
-    ``asking``, tell it of each look at the market (``answered``); without an answer within a few seconds the line is given up.
+    ``asking``, tell it of each look at the market (``answered``); without an answer within a few seconds of the time when a look may go, the line
+    is given up.
     """
 
     def __init__(self, stale_after_ns: int, ping_interval_ns: int) -> None:
@@ -160,6 +161,8 @@ class LineWatch:
         self._asked_ns = 0
         """When the venue was asked last, of answers that have come."""
         self._question_ns = 0
+        self._next_ns = 0
+        """When the venue may be asked again: until then no answer can be expected."""
         self.quiet = False
         """Whether the line brings no data because the venue has none."""
 
@@ -177,7 +180,7 @@ class LineWatch:
             return STALE
         # Pings come, so the connection lives; the venue acknowledged our subscriptions and sends nothing.
         if overdue and self._give_up_ns is None and not (self.quiet and now_ns - self._asked_ns < QUIET_NS):
-            self._question_ns, self._give_up_ns = now_ns, now_ns + ANSWER_NS
+            self._question_ns, self._give_up_ns = now_ns, max(now_ns, self._next_ns) + ANSWER_NS
         return SILENT if self._give_up_ns is not None and now_ns >= self._give_up_ns else None
 
     @property
@@ -185,14 +188,15 @@ class LineWatch:
         """Whether the line is in question, and no answer has come."""
         return self._give_up_ns is not None and self._asked_ns < self._question_ns
 
-    def answered(self, asked_ns: int, news: bool | None, now_ns: int) -> None:
-        """The venue was asked: whether it has news that no line delivered; None if only a second look can tell."""
+    def answered(self, asked_ns: int, news: bool | None, now_ns: int, next_ns: int = 0) -> None:
+        """The venue was asked: whether it has news that no line delivered; None if only a second look can tell. ``next_ns`` is when it may be again."""
+        self._next_ns = next_ns
         if asked_ns < self._data.changed_ns + ON_THE_WAY_NS:
             return
         first, self._asked_ns = self._asked_ns < self._question_ns, asked_ns
         if news is None:
             if self._give_up_ns is not None and first:
-                self._give_up_ns = now_ns + SECOND_ANSWER_NS
+                self._give_up_ns = max(now_ns, next_ns) + SECOND_ANSWER_NS
         elif not news:
             self.quiet = self.quiet or self._give_up_ns is not None
             self._give_up_ns = None

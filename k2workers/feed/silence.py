@@ -80,10 +80,11 @@ class _State(enum.Enum):
 
 
 class MarketView(msgspec.Struct, frozen=True):
-    """One look at the market: what each symbol showed, and when the venue was asked."""
+    """One look at the market: what each symbol showed, when the venue was asked, and when it may be asked again."""
 
     asked_ns: int
     symbols: Mapping[str, SymbolSeen]
+    next_ns: int = 0
 
 
 class Finding(msgspec.Struct):

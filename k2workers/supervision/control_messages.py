@@ -126,11 +126,12 @@ class Serve(ControlMessage, frozen=True):
 class MarketSeen(ControlMessage, frozen=True):
     """A look at the whole market, asked for at this time (monotonic): what it showed of each symbol of the child.
 
-    That is: the id of the last trade, both best prices, and whether the symbol trades (None: nothing).
+    That is: the id of the last trade, both best prices, and whether the symbol trades (None: nothing). ``next_ns`` is when the next one may go.
     """
 
     asked_ns: int
     symbols: dict[str, tuple[int | None, str | None, bool]]
+    next_ns: int = 0
 
 
 class BooksKept(ControlMessage, frozen=True):

@@ -225,6 +225,19 @@ def test_a_first_look_that_only_begins_a_comparison_gives_the_second_one_its_tim
     assert watch.look(late_ns, count, late_ns) == "silent"
 
 
+def test_the_time_for_an_answer_begins_when_the_weight_allows_the_question() -> None:
+    watch, count, at_ns = busy()
+    may_ask_ns = at_ns + 40 * S
+    watch.answered(at_ns, False, at_ns, may_ask_ns)
+    for second in range(6, 55):
+        assert watch.look(at_ns + second * S, count, at_ns + second * S) is None, second
+    assert watch.asking
+    watch.answered(may_ask_ns + 10 * S, None, may_ask_ns + 10 * S, may_ask_ns + 70 * S)
+    late_ns = may_ask_ns + 70 * S + SECOND_ANSWER_NS
+    assert watch.look(late_ns - 1, count, late_ns - 1) is None
+    assert watch.look(late_ns, count, late_ns) == "silent"
+
+
 def test_looks_say_nothing_of_a_line_that_is_not_in_question_or_brought_something_just_now() -> None:
     watch, count, at_ns = busy()
     for news in (True, False, None):

@@ -176,6 +176,12 @@ ROWS = (
         "test_a_busy_stream_that_stops_is_suspicious_once_and_until_it_speaks",
     ),
     liveness(
+        "a line is given up for an answer that the weight forbids to ask for",
+        "self._question_ns, self._give_up_ns = now_ns, max(now_ns, self._next_ns) + ANSWER_NS",
+        "self._question_ns, self._give_up_ns = now_ns, now_ns + ANSWER_NS",
+        "test_the_time_for_an_answer_begins_when_the_weight_allows_the_question",
+    ),
+    liveness(
         "a line without data is given up although the venue has none",
         "self.quiet = self.quiet or self._give_up_ns is not None\n            self._give_up_ns = None",
         "self.quiet = self.quiet or self._give_up_ns is not None",
