@@ -237,8 +237,12 @@ class Silence:
                 if self._topics[index].by_id:
                     self._fetches.want(index)
         # Nobody can be asked about these: while the line brings other topics, another line is tried once.
-        if len(asked_for) < len(suspects) and self._line_lives(now_ns):
-            self._rotate_once = True
+        for index in suspects:
+            topic = self._topics[index]
+            if topic.evidence is Evidence.NONE and topic.tried:
+                self._learned.quiet(index, now_ns)  # another line did not bring it either
+            elif topic.evidence is Evidence.NONE and self._line_lives(now_ns):
+                topic.tried = self._rotate_once = True
         return newly
 
     def _without_answer(self, now_ns: int) -> None:

@@ -566,6 +566,16 @@ def test_a_busy_topic_of_which_nobody_can_tell_gets_another_line_once_and_is_nev
     assert not shard.passes(60).rotate, "the whole line is silent"
 
 
+def test_for_a_stopped_topic_of_which_nobody_can_tell_one_line_is_tried_and_another_one_when_it_stops_again() -> None:
+    shard = busy(TRADES, NONE)
+    for _ in range(2):
+        assert shard.passes(60, 0).rotate
+        for _ in range(20):
+            shard.silence.renewed(shard.second * S)
+            assert shard.passes(60, 0) == Finding()
+        shard.passes(LEARNED_AFTER + 3_000, 0, 1)
+
+
 def test_a_silence_that_the_venue_confirmed_is_learned() -> None:
     shard = busy(TRADES, TRADES)
     shard.newest[1] = 7

@@ -230,6 +230,12 @@ ROWS = (
         "test_a_class_of_mute_topics_is_asked_for_in_turn_and_in_a_small_share",
     ),
     silence(
+        "a topic that stopped, and of which nobody can tell, gets another line for ever",
+        "topic.tried = self._rotate_once = True",
+        "self._rotate_once = True",
+        "test_for_a_stopped_topic_of_which_nobody_can_tell_one_line_is_tried_and_another_one_when_it_stops_again",
+    ),
+    silence(
         "one stale answer is an alarm",
         "if topic.doubted_ns and enough:",
         "if enough:",
