@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from k2workers.events import Backfilled, Event, Kline, Void, learned_ns
 from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
-from k2workers.sequencing.doubts import TIMES, made_later
+from k2workers.sequencing.doubts import TIMES, made_later, passed_ns
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -73,7 +73,10 @@ class BarLane(HoldingLane):
     def _far_ahead(self, bar: Kline) -> bool:
         """Whether any of its times is, as far as later bars depend on it."""
         newest_ns = max(bar.next_open_ns if bar.final else bar.open_time_ns, bar.venue_time_ns)
-        return newest_ns - max(self._reached_ns or 0, bar.received_ns) > self.REACH.ahead
+        expected_ns = max(self._reached_ns or 0, bar.received_ns)
+        if isinstance(self._newest, Kline):
+            expected_ns = max(expected_ns, self._newest.venue_time_ns + passed_ns(bar, self._newest))
+        return newest_ns - expected_ns > self.REACH.ahead
 
     def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
         if self._reached_ns is not None and events[0].first_id > self._reached_ns:

@@ -22,7 +22,8 @@ FAR_IDS = 100_000_000
 and what the busiest book makes in a day. Real ids that far ahead cost the delay of one event."""
 
 FAR_NS = 600_000_000_000
-"""The same for ids that are times, counted from our clock too: no clock that a feed runs with is wrong by that much."""
+"""The same for ids that are times, counted from our clock too. One that is wrong by more costs a topic the delay of one event, for times agree
+if they are equally far from our clock."""
 
 LAG_NS = 60_000_000_000
 """No line is so far behind the others."""
@@ -54,14 +55,15 @@ MAX_RUN = 10_000
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """Distances between ids: further ``ahead`` is in doubt; further ``behind``, no lagging line explains it."""
+    """Distances between ids: further ``ahead`` is in doubt; further ``behind``, no lagging line explains it. ``times``: the ids are times."""
 
     ahead: int
     behind: int
+    times: bool
 
 
-IDS = Reach(FAR_IDS, FAR_IDS)
-TIMES = Reach(FAR_NS, LAG_NS)
+IDS = Reach(FAR_IDS, FAR_IDS, times=False)
+TIMES = Reach(FAR_NS, LAG_NS, times=True)
 
 
 def _time_field(fields: tuple[str, ...], first: str) -> str:
@@ -76,24 +78,37 @@ _MADE: dict[type[Event], Callable[[Event], int]] = {
 }
 
 
-def made_ns(event: Event) -> int | None:
-    """When the venue made the event, if it tells and can be believed. Where times are the ids they prove nothing about ids."""
-    read = _MADE.get(type(event))
-    if read is None:
-        return None
-    time_ns = read(event)
-    return time_ns if time_ns - learned_ns(event) <= FAR_NS else None
+def _stamped_ns(event: Event | None) -> int | None:
+    """When the venue says that it made the event. Where times are the ids they prove nothing about ids."""
+    read = _MADE.get(type(event)) if event is not None else None
+    return None if read is None or event is None else read(event)
+
+
+def _made_ns(event: Event, newest: Event | None) -> tuple[int | None, int | None]:
+    """When the venue made an event, and our newest one: as far as it tells, and as our clock or the other event agrees."""
+    made, known = _stamped_ns(event), _stamped_ns(newest)
+    lead = 0 if made is None else made - learned_ns(event)
+    known_lead = 0 if known is None or newest is None else known - learned_ns(newest)
+    if lead > FAR_NS or known_lead > FAR_NS:
+        agree = made is not None and known is not None and abs(lead - known_lead) <= FAR_NS
+        return made if agree or lead <= FAR_NS else None, known if agree or known_lead <= FAR_NS else None
+    return made, known
 
 
 def made_later(event: Event, newest: Event | None) -> bool:
     """Whether the venue made it surely after our newest event: then it is no copy of what came before that one."""
-    made, known = made_ns(event), None if newest is None else made_ns(newest)
+    made, known = _made_ns(event, newest)
     return made is not None and known is not None and made > known + STAMPS_APART_NS
+
+
+def passed_ns(event: Event, since: Event) -> int:
+    """How long after the other an event came, by our clock."""
+    return max(learned_ns(event) - learned_ns(since), 0)
 
 
 def _same_time(one: Event, other: Event) -> bool:
     """As far as the venue tells it: it may leave out what is less than a millisecond."""
-    times = made_ns(one), made_ns(other)
+    times = _stamped_ns(one), _stamped_ns(other)
     return None not in times and times[0] // 1_000_000 == times[1] // 1_000_000  # type: ignore[operator]
 
 
@@ -172,7 +187,7 @@ class Doubts:
         known = self._ahead if self._above is newest else None
         if first <= self._ahead_last <= last:
             return ()  # a copy of the one, which another line has brought, and which may be known as a glitch already
-        if known is not None and 0 < first - self._ahead_last <= self._reach.ahead:
+        if known is not None and self._agree(known, event, first - self._ahead_last):
             self._ahead = None
             return known, event
         self._dismiss_ahead()
@@ -181,8 +196,7 @@ class Doubts:
 
     def behind(self, event: Event, ids: Range, place: Behind, newest: Event | None, now_ns: int) -> Judgement:
         """Take an event that is behind and fills nothing. After ``ANEW`` the run is to be taken with ``pop_run``."""
-        made = made_ns(event)
-        newest_ns = None if newest is None else made_ns(newest)
+        made, newest_ns = _made_ns(event, newest)
         if made is not None and newest_ns is not None and made < newest_ns:
             return Judgement.COPY
         if not self._extend(event, *ids, newest, now_ns):
@@ -215,6 +229,11 @@ class Doubts:
             self._dismiss_run()
         glitches, self._glitches = self._glitches, []
         return glitches
+
+    def _agree(self, one: Event, other: Event, distance: int) -> bool:
+        """Whether two events far ahead can be neighbours: times go on as our clock does, wrong as it may be."""
+        passed = passed_ns(other, one) if self._reach.times else 0
+        return distance > 0 and abs(distance - passed) <= self._reach.ahead
 
     def _extend(self, event: Event, first: int, last: int, newest: Event | None, now_ns: int) -> bool:
         """Make the event part of the run, or the first of a new one; False if it is a copy of one in the run."""

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 
 from k2workers.events import LAST_OF, BookTicker, Event, learned_ns
-from k2workers.sequencing.doubts import TIMES
+from k2workers.sequencing.doubts import TIMES, passed_ns
 from k2workers.sequencing.lane import Lane, Verdict
 
 
@@ -66,4 +66,7 @@ class TimeLane(MonotoneLane):
     REACH = TIMES
 
     def _far_ahead(self, event: Event) -> bool:
-        return event.last_id - max(self.last_id or 0, learned_ns(event)) > self.REACH.ahead
+        expected_ns = self.last_id or 0
+        if self._newest is not None:
+            expected_ns += passed_ns(event, self._newest)
+        return event.last_id - max(expected_ns, learned_ns(event)) > self.REACH.ahead

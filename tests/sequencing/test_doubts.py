@@ -409,6 +409,52 @@ def test_with_our_own_clock_wrong_by_a_day_tickers_follow_each_other() -> None:
     assert offer(lane, *true) == true
 
 
+@pytest.mark.parametrize("every_s", [2, 700])
+def test_with_our_clock_behind_by_an_hour_no_event_of_a_topic_is_lost_however_seldom_they_come(every_s: int) -> None:
+    behind_s = 3_600
+    at = [40_000 + every_s * number for number in range(20)]
+    tickers = [ticker(at_s, at_s - behind_s) for at_s in at]
+    days = [
+        msgspec.structs.replace(bar(0, at_s), close_time_ns=WALL + 86_400 * SECOND - 1, received_ns=WALL + (at_s - behind_s) * SECOND)
+        for at_s in at
+    ]  # fmt: skip
+    for lane, sent in ((TimeLane("t"), tickers), (BarLane("t"), days)):
+        assert offer(lane, *sent[:2]) == sent[:2], "the first waits for the second"
+        for event in sent[2:]:
+            assert offer(lane, event) == [event]
+        assert lane.outliers == 0
+
+
+def test_a_clock_that_is_set_back_by_an_hour_costs_a_ticker_the_time_until_the_next() -> None:
+    lane = TimeLane("t")
+    right, wrong = (
+        [ticker(at_s, at_s) for at_s in (0, 700)],
+        [ticker(at_s, at_s - 3_600) for at_s in (5_000, 5_700, 6_400)],
+    )
+    assert offer(lane, *right) == right
+    assert [offer(lane, event) for event in wrong] == [[], wrong[:2], wrong[2:]]
+
+
+def test_two_tickers_a_year_ahead_that_do_not_go_on_as_time_does_are_two_glitches() -> None:
+    lane = TimeLane("t")
+    true = [ticker(at_s, at_s) for at_s in (1, 700, 1_400)]
+    wrong = [ticker(YEAR / SECOND + after_s, at_s) for after_s, at_s in ((0, 2), (1, 1_000))]
+    assert offer(lane, true[0], wrong[0], true[1], wrong[1], true[2]) == true
+    lane = TimeLane("t")
+    assert offer(lane, *wrong, *true[2:]) == true[2:]
+    assert lane.outliers == 2
+
+
+def test_by_times_that_our_clock_does_not_believe_two_events_of_a_new_life_are_enough_too() -> None:
+    lane = ChainLane("t")
+    behind = [
+        msgspec.structs.replace(trade(number, at_s), received_ns=WALL + (at_s - 3_600) * SECOND)
+        for number, at_s in ((50, 0), (3, 600), (4, 1_200))
+    ]
+    given = offer(lane, *behind)
+    assert [type(event).__name__ for event in given] == ["Trade", "Reset", "Trade", "Trade"]
+
+
 def test_a_ticker_that_was_wrong_and_published_does_not_silence_those_after_it() -> None:
     lane = TimeLane("t")
     wrong, true = ticker(500, 0), [ticker(at_s, at_s) for at_s in (1, 2, 3, 4)]
