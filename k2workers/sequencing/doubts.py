@@ -29,7 +29,7 @@ LAG_NS = 60_000_000_000
 """No line is so far behind the others."""
 
 CLOCKS_APART_NS = 60_000_000_000
-"""The venue's clock and ours differ by less."""
+"""The venue's clock and ours differ by less, if ours is set."""
 
 STAMPS_APART_NS = 1_000_000_000
 """Two lines may give one event times that differ by less."""
@@ -199,7 +199,7 @@ class Doubts:
         made, newest_ns = _made_ns(event, newest)
         if made is not None and newest_ns is not None and made < newest_ns:
             return Judgement.COPY
-        if not self._extend(event, *ids, newest, now_ns):
+        if not self._extend(event, *ids, made, newest, now_ns):
             return Judgement.COPY
         after_ns = self._before_ns if newest_ns is None else newest_ns + STAMPS_APART_NS
         later = made is not None and made > after_ns
@@ -235,7 +235,7 @@ class Doubts:
         passed = passed_ns(other, one) if self._reach.times else 0
         return distance > 0 and abs(distance - passed) <= self._reach.ahead
 
-    def _extend(self, event: Event, first: int, last: int, newest: Event | None, now_ns: int) -> bool:
+    def _extend(self, event: Event, first: int, last: int, made: int | None, newest: Event | None, now_ns: int) -> bool:
         """Make the event part of the run, or the first of a new one; False if it is a copy of one in the run."""
         if self._below is not newest or not self._run or first < self._first:
             follows = False
@@ -246,7 +246,8 @@ class Doubts:
         if not follows:
             self._dismiss_run()
             if self._below is not newest or not self._before_ns:
-                self._before_ns = learned_ns(event) + CLOCKS_APART_NS
+                # The position was made before this came: by our clock, and, if that is behind, by how old a line may bring it.
+                self._before_ns = max(learned_ns(event) + CLOCKS_APART_NS, 0 if made is None else made + LAG_NS)
             self._below, self._first, self._since_ns = newest, first, now_ns
             self._pace, self._paced_ns, self._paced_from = 1, now_ns, first
         elif now_ns - self._paced_ns > PACE_NS:

@@ -264,6 +264,22 @@ def test_after_a_restart_at_a_position_that_is_dead_the_new_ids_go_on(
     assert (reset.last_old_id, reset.first_new_id, given) == (900_000, 1, new)
 
 
+@pytest.mark.parametrize("behind_s", [61, 300, 590])
+def test_after_a_restart_copies_are_no_new_life_however_far_our_clock_is_behind(behind_s: int) -> None:
+    for first in (995, 700):  # the line lags by half a second, or by half a minute
+        lane = ChainLane("t")
+        lane.resume(PublishedPosition(1_000, []))
+        late_s = (1_000 - first) / 10
+        sent = [
+            msgspec.structs.replace(event, received_ns=event.received_ns + int((late_s - behind_s) * SECOND))
+            for event in (trade(number, number / 10) for number in range(first, 1_004))
+        ]
+        for event in sent:
+            lane.offer(event, event.received_ns - WALL, HOLD)
+        assert lane.ready == sent[-3:]
+        assert lane.outliers == 0
+
+
 def test_after_a_restart_a_quiet_topic_s_second_event_is_enough_once_a_minute_has_passed() -> None:
     lane = ChainLane("t")
     lane.resume(PublishedPosition(100, []))

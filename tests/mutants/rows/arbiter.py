@@ -37,6 +37,12 @@ ROWS = (
         "passed = 0",
         "test_with_our_clock_behind_by_an_hour_no_event_of_a_topic_is_lost_however_seldom_they_come",
     ),
+    doubts(
+        "our clock alone tells when a position was made",
+        "0 if made is None else made + LAG_NS",
+        "0",
+        "test_after_a_restart_copies_are_no_new_life_however_far_our_clock_is_behind",
+    ),
     bar_lane(
         "a bar from a database that is behind is believed",
         "return event.trade_count >= max(counts)",
