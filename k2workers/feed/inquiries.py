@@ -34,12 +34,11 @@ class _Asked(msgspec.Struct):
 class Inquiries:
     """The questions of one shard. Call ``look`` steadily, and ``took`` with what each probe brought."""
 
-    def __init__(self, intake: Intake, planner: BackfillPlanner, page: int) -> None:
+    def __init__(self, intake: Intake, planner: BackfillPlanner) -> None:
         self.on_link: Callable[[int, BrokenLink, str], None] = lambda _topic_index, _link, _words: None
         """Called with a topic's index, two of its aggregates that do not join, and what the venue has there."""
         self._intake = intake
         self._planner = planner
-        self._page = page
         self._links: dict[int, list[BrokenLink]] = {}
         """Those that are to be asked about, by topic."""
         self._asked: dict[int, _Asked] = {}
@@ -73,9 +72,7 @@ class Inquiries:
                 del self._links[topic_index]
             self.on_link(topic_index, link, _at_the_venue(link, reply.events))
             return True
-        newest_id = None
-        if reply.covered is not None and reply.covered[1] - request.first_id < self._page - 1:
-            newest_id = reply.covered[1]
+        newest_id = None if reply.covered is None or reply.full else reply.covered[1]
         self._intake.confirm(topic_index, reply.events, newest_id, now_ns)
         return True
 

@@ -41,10 +41,9 @@ class Repairs:
 
     def __init__(self, intake: Intake, policy: BackfillPolicy) -> None:
         self.planner = BackfillPlanner(policy)
-        self._page = policy.page
         self.on_confirmed: Callable[[int, bool], None] = lambda _topic_index, _newer: None
         """Called with the index of a probed topic, and whether the venue had newer events than the lines delivered."""
-        self.inquiries = Inquiries(intake, self.planner, policy.page)
+        self.inquiries = Inquiries(intake, self.planner)
         self._intake = intake
         self._without_diffs: dict[int, int] = {}
         """Since when topics that need a book have no diff, by index."""
@@ -131,7 +130,7 @@ class Repairs:
                 return []
             self._intake.add(request.topic_index, reply.events, now_ns)
             self._not_from_a_line(request.topic_index)
-            if len(reply.events) >= self._page:
+            if reply.full and reply.events:
                 self.probe([request.topic_index], now_ns)  # there may be more
             self.on_confirmed(request.topic_index, bool(reply.events))
             return []

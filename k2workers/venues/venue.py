@@ -137,7 +137,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
     Ids in ``covered`` that no event stands for do not exist, or are late in the venue's database; None: it speaks for
     nothing. What the venue's answers prove beyond that: ``void`` ids never existed, ``exist`` do although they did not come,
-    ``unavailable`` can be had neither now nor later.
+    ``unavailable`` can be had neither now nor later. ``full``: the venue may have newer ones than those in ``covered``.
     """
 
     events: list[Event]
@@ -145,6 +145,7 @@ class Fetched(msgspec.Struct, frozen=True):
     void: Sequence[tuple[int, int]] = ()
     exist: Sequence[tuple[int, int]] = ()
     unavailable: Sequence[tuple[int, int]] = ()
+    full: bool = False
 
 
 class FetchedBook(msgspec.Struct, frozen=True):

@@ -60,6 +60,23 @@ def test_a_question_whose_place_another_took_is_asked_again() -> None:
     assert request.first_id == 3
 
 
+def test_a_full_page_tells_nothing_of_what_the_venue_has_above_it() -> None:
+    """A late line brings copies after a restart, and the venue has them too: it shows first whether it has the position as well."""
+
+    def sold(number: int) -> AggTrade:
+        return AggTrade(number, number, number, "1", "1", True, *[number * 10**9 // 40] * 3)
+
+    for full, kinds in ((True, []), (False, ["Reset"] + ["AggTrade"] * 80)):
+        shard = Shard("agg_trade", 5_000)
+        for number in range(2_600, 2_680):
+            shard.line(sold(number), now_ns=number * 10**9 // 40)
+        request = shard.asked(2_680 * 10**9 // 40)
+        assert request is not None
+        page: list[Event] = [sold(request.first_id)]
+        shard.repairs.took_events(request, Fetched(page, (2_600, 3_598), full=full), 10**12, 7)
+        assert [type(event).__name__ for event in shard.pushed] == kinds
+
+
 def aggregate(number: int, first: int, last: int) -> AggTrade:
     return AggTrade(number, first, last, "1", "1", True, 0, 0, 0)
 

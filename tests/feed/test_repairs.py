@@ -225,15 +225,28 @@ def test_a_topic_that_only_released_what_it_had_held_is_probed() -> None:
     assert (probe.probe, probe.first_id) == (True, 4), "the answer to the gap said nothing of what is newer"
 
 
-def test_a_full_answer_to_a_probe_is_followed_by_another_probe() -> None:
+@pytest.mark.parametrize("events", [POLICY.page, POLICY.page - 1, 1])
+def test_a_full_answer_to_a_probe_is_followed_by_another_probe(events: int) -> None:
+    """How many of its rows are newer depends on where it began."""
+    for full in (True, False):
+        shard = Shard("trade", 1)
+        shard.repairs.probe([0], 0)
+        request = shard.asked(0)
+        assert request is not None
+        newer: list[Event] = [trade(number) for number in range(2, 2 + events)]
+        shard.repairs.took_events(request, Fetched(newer, None, full=full), 0, 7)
+        again = shard.asked(0)
+        assert (again is not None) is full
+        assert again is None or (again.probe, again.first_id) == (True, 2 + events)
+
+
+def test_a_full_answer_without_anything_newer_is_not_followed_by_the_same_probe() -> None:
     shard = Shard("trade", 1)
     shard.repairs.probe([0], 0)
     request = shard.asked(0)
     assert request is not None
-    shard.repairs.took_events(request, Fetched([trade(number) for number in range(2, 2 + POLICY.page)], None), 0, 7)
-    again = shard.asked(0)
-    assert again is not None
-    assert (again.probe, again.first_id) == (True, 2 + POLICY.page)
+    shard.repairs.took_events(request, Fetched([], None, full=True), 0, 7)
+    assert shard.asked(0) is None
 
 
 def test_a_book_that_somebody_lacks_is_fetched_and_published_anew_once() -> None:

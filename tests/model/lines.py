@@ -187,7 +187,7 @@ class Market:
             raise VenueError("REST is out of order")
         rows = [number for number in self.made[topic.symbol] if number >= first_id][:1000]
         events: list[Event] = [Trade(n, "1", "1", True, 1000, 1000, 1) for n in rows if n <= last_id]
-        return Fetched(events, (first_id, rows[-1]) if rows else None)
+        return Fetched(events, (first_id, rows[-1]) if rows else None, full=len(rows) == 1000)
 
     async def book(self, _topic: Topic, *, deep: bool) -> FetchedBook:
         raise VenueError("no books here")

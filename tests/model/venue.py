@@ -64,7 +64,7 @@ class Trades:
             rows, begin = [number for number in known if number >= request.first_id][:PAGE], request.first_id
         covered = ((rows[0] if begin is None else begin), rows[-1]) if rows else None
         events: list[Event] = [self.made[n] for n in rows if request.first_id <= n <= request.last_id]
-        return Fetched(events, covered)
+        return Fetched(events, covered, full=begin is not None and len(rows) >= PAGE)
 
 
 class Tickers:

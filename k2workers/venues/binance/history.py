@@ -89,11 +89,11 @@ class BinanceHistory(RestClient):
         first = attempt == 0 and not doubted and last_id - first_id < PAGE // 2
         if only_memory or (memory and (first or self.endpoints.in_doubt("historicalTrades", now_ns))):
             rows = await self.trades(topic.symbol, PAGE)
-            from_id = None  # whatever is newest
+            from_id, full = None, None in rows  # whatever is newest
         else:
             # The row before the missing ids shows when they would have been.
             rows = await self.historical_trades(topic.symbol, max(0, first_id - 1) if doubted else first_id, PAGE)
-            from_id = first_id
+            from_id, full = first_id, _full(rows)
         received_ns = time.time_ns()
         events = [_trade(row, received_ns) for row in rows if row is not None and first_id <= row.id <= last_id]
         unavailable = []
@@ -101,7 +101,7 @@ class BinanceHistory(RestClient):
             unavailable = _before(rows[0].id, first_id, last_id)
         void, exist = await self._in_aggregates(topic, rows, first_id, last_id) if doubted else ([], [])
         covered = _covered([None if row is None else (row.id, row.id) for row in rows], from_id, first_id)
-        return Fetched(events, covered, void, exist, unavailable)
+        return Fetched(events, covered, void, exist, unavailable, full)
 
     async def _in_aggregates(
         self, topic: Topic, rows: Sequence[TradeRow | None], first_id: int, last_id: int
@@ -121,7 +121,8 @@ class BinanceHistory(RestClient):
         # Rows with f = -1 are duplicates that the venue has invalidated: nothing stands for their id.
         wanted = [row for row in rows if row is not None and first_id <= row.a <= last_id and row.f >= 0]
         covered = _covered([None if row is None else (row.a, row.a) for row in rows], first_id, first_id)
-        return Fetched([_agg_trade(row, received_ns) for row in wanted], covered, void=void_aggregates(rows))
+        events = [_agg_trade(row, received_ns) for row in wanted]
+        return Fetched(events, covered, void=void_aggregates(rows), full=_full(rows))
 
     async def _klines(self, topic: Topic, first_id: int, last_id: int, _attempt: int, _doubted: bool) -> Fetched:
         """Ids of bars are open times in ns; ``last_id`` is before a bar that opened, so every row is final."""
@@ -140,9 +141,10 @@ class BinanceHistory(RestClient):
             first_id,
             first_id,
         )
-        if len(rows) < PAGE and None not in rows:
+        full = _full(rows)
+        if not full:
             covered = first_id, last_id  # all bars that opened between these times, even if there is none
-        return Fetched([_kline(row, received_ns) for row in rows if row is not None], covered)
+        return Fetched([_kline(row, received_ns) for row in rows if row is not None], covered, full=full)
 
 
 def trades_within(aggregates: Sequence[AggTradeRow | None]) -> tuple[list[Range], list[Range]]:
@@ -178,6 +180,11 @@ def void_aggregates(rows: Sequence[AggTradeRow | None]) -> list[Range]:
             void.append((last.a + 1, row.a - 1))
         last = row
     return void
+
+
+def _full(rows: Sequence[object | None]) -> bool:
+    """Whether the venue may have newer rows than these can tell."""
+    return len(rows) >= PAGE or None in rows
 
 
 def _before(oldest_id: int, first_id: int, last_id: int) -> list[Range]:

@@ -17,6 +17,12 @@ intake = within("feed/intake.py")
 
 ROWS = (
     inquiries(
+        "a full page is the venue's newest",
+        "newest_id = None if reply.covered is None or reply.full else reply.covered[1]",
+        "newest_id = None if reply.covered is None else reply.covered[1]",
+        "test_a_full_page_tells_nothing_of_what_the_venue_has_above_it",
+    ),
+    inquiries(
         "the venue is not asked whether ids have begun anew",
         "self._planner.probe(topic_index, *ids, now_ns)",
         "pass",

@@ -11,7 +11,7 @@ from k2workers.errors import AddressRefused, EndpointMissing, VenueError, VenueR
 from k2workers.events import AggTrade, Event, Kline, Trade, covered_ids
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.endpoints import SURE_AFTER_NS
-from k2workers.venues.binance.history import BACKFILLS, BinanceHistory, trades_within, void_aggregates
+from k2workers.venues.binance.history import BACKFILLS, PAGE, BinanceHistory, trades_within, void_aggregates
 from k2workers.venues.binance.rest import AggTradeRow
 from k2workers.venues.binance.streams import KINDS, StreamKind
 from k2workers.venues.venue import Topic
@@ -135,6 +135,30 @@ async def test_a_row_that_cannot_be_read_costs_neither_the_others_nor_makes_its_
             # Asked for what is left: of the id that nobody can read, nothing is said.
             reply = await rest.fetch(topic("trade"), 1_010, 1_010, attempt)
             assert (reply.events, reply.covered) == ([], (1_011, 1_019))
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempt", "count", "full"),
+    [
+        ("agg_trade", 0, PAGE, True),
+        ("agg_trade", 0, PAGE - 1, False),
+        ("trade", 1, PAGE, True),
+        ("trade", 1, PAGE - 1, False),
+        ("trade", 0, PAGE, False),
+    ],
+    ids=["aggregates", "all aggregates", "database", "all of the database", "the newest"],
+)
+async def test_a_reply_tells_whether_there_may_be_more_above_it(
+    kind: str, attempt: int, count: int, full: bool
+) -> None:
+    key = "a" if kind == "agg_trade" else "id"
+    with Venue() as venue:
+        rows: list[Any] = [{**ROWS[kind], key: number} for number in range(4, 4 + count)]
+        venue.on_rest = lambda _path, _query: Answer(200, rows)
+        async with BinanceHistory(venue.rest_url) as rest:
+            assert (await rest.fetch(topic(kind), 5, 6, attempt)).full is full
+            rows[-1] = None
+            assert (await rest.fetch(topic(kind), 5, 6, attempt)).full, "of what it cannot tell nothing is known"
 
 
 @pytest.mark.parametrize(
