@@ -13,6 +13,7 @@ import structlog
 from k2workers.errors import AddressRefused, EndpointMissing, VenueError
 from k2workers.every import Every, beside
 from k2workers.feed.intake import Intake
+from k2workers.feed.log_limit import LogLimit
 from k2workers.feed.repairs import Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.chain_lane import BrokenLink
@@ -30,6 +31,9 @@ ROOM = {
 }
 """A request goes while fewer than so many of its shard are under way, or wait for permission: what is more urgent always finds room. One that
 waits also makes room for a more urgent one."""
+
+LINK_LINES = 10, 60_000_000_000
+"""So many broken links are named in so long; all are counted."""
 
 SAMPLE_EVERY_NS = 5_000_000_000
 
@@ -66,6 +70,7 @@ class Backfiller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[Any], Urgency] = {}
         """Those that wait for permission: they can be withdrawn."""
+        self._link_lines = LogLimit(*LINK_LINES)
         self.repairs.inquiries.on_link = self._on_link
         self._looking = Every(LOOK_S, self._look, "backfill")
         self._logged_ns = -SAMPLE_EVERY_NS
@@ -109,9 +114,12 @@ class Backfiller:
             _log.warning("ids_given_up", topic=self._intake.topics[topic_index].topic, ids=ids)
 
     def _on_link(self, topic_index: int, link: BrokenLink, words: str) -> None:
+        if not self._link_lines.allows(time.monotonic_ns()):
+            return
         _log.warning(
             "agg_link_broken", topic=self._intake.topics[topic_index].topic, earlier_id=link.earlier.agg_trade_id,
             earlier_last_trade_id=link.earlier.last_trade_id, later_first_trade_id=link.later.first_trade_id, at_the_venue=words,
+            total=self._intake.links_broken,
         )  # fmt: skip
 
     def _room(self) -> int:

@@ -289,5 +289,5 @@ def _tell_began_anew(topic: str, last_old_id: int, first_new_id: int) -> None:
     _log.warning("ids_began_anew", topic=topic, last_old_id=last_old_id, first_new_id=first_new_id)
 
 
-def _tell_outlier(topic: str, event: Event) -> None:
-    _log.warning("outlier_dropped", topic=topic, id=event.last_id)
+def _tell_outlier(topic: str, event: Event, total: int) -> None:
+    _log.warning("outlier_dropped", topic=topic, id=event.last_id, total=total)

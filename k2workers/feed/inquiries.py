@@ -18,6 +18,15 @@ from k2workers.venues.venue import Fetched
 
 LINKS_EVERY_NS = 1_000_000_000
 
+LINK_AFTER_NS = 2_000_000_000
+"""A broken link is asked about that much later: one aggregate that is wrong breaks two, and the venue's database needs a while."""
+
+LINK_APART_NS = 60_000_000_000
+"""So seldom is a topic asked about its links, however many are broken."""
+
+LINKS_WITHIN = 900
+"""Links that are asked about together are within so many ids: one reply has them all."""
+
 ASK_AGAIN = Backoff(5_000_000_000, 600_000_000_000)
 """How long until a question is asked again that was answered in vain, or that another took the place of."""
 
@@ -29,6 +38,7 @@ class _Asked(msgspec.Struct):
     due_ns: int
     attempt: int = 0
     open: bool = False
+    of_links: bool = False
 
 
 class Inquiries:
@@ -39,8 +49,10 @@ class Inquiries:
         """Called with a topic's index, two of its aggregates that do not join, and what the venue has there."""
         self._intake = intake
         self._planner = planner
-        self._links: dict[int, list[BrokenLink]] = {}
-        """Those that are to be asked about, by topic."""
+        self._linked: set[int] = set()
+        """Topics with links that are to be asked about."""
+        self._link_due_ns: dict[int, int] = {}
+        """When topics with links may be asked about them, by index."""
         self._asked: dict[int, _Asked] = {}
         """By topic."""
         self._links_due_ns = 0
@@ -50,10 +62,11 @@ class Inquiries:
         if now_ns >= self._links_due_ns:
             self._links_due_ns = now_ns + LINKS_EVERY_NS
             for topic_index, lane in enumerate(self._intake.lanes):
-                if isinstance(lane, ChainLane) and lane.broken_links:
-                    self._links.setdefault(topic_index, []).extend(lane.broken_links)
-                    lane.broken_links.clear()
-        for topic_index in self._intake.incomplete | self._links.keys():
+                if topic_index not in self._linked and _links(lane):
+                    self._linked.add(topic_index)
+                    due_ns = self._link_due_ns.get(topic_index, 0)
+                    self._link_due_ns[topic_index] = max(due_ns, now_ns + LINK_AFTER_NS)
+        for topic_index in self._intake.incomplete | self._linked:
             lane = self._intake.lanes[topic_index]
             if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
                 self._ask(topic_index, lane, now_ns)
@@ -65,32 +78,55 @@ class Inquiries:
         if asked is None or not asked.open or asked.ids != (request.first_id, request.last_id):
             return False
         asked.open = False
-        links = self._links.get(topic_index, [])
-        if links and asked.ids == links[0].ids:
-            link = links.pop(0)
-            if not links:
-                del self._links[topic_index]
-            self.on_link(topic_index, link, _at_the_venue(link, reply.events))
+        if asked.of_links:
+            self._took_links(topic_index, asked.ids, reply.events)
             return True
         newest_id = None if reply.covered is None or reply.full else reply.covered[1]
         self._intake.confirm(topic_index, reply.events, newest_id, now_ns)
         return True
 
+    def _took_links(self, topic_index: int, ids: Range, events: Sequence[Event]) -> None:
+        links = _links(self._intake.lanes[topic_index])
+        answered = [link for link in links if _within(link, ids)]
+        links[:] = [link for link in links if not _within(link, ids)]
+        del self._asked[topic_index]
+        self._linked.discard(topic_index)  # those that remain are found again
+        for link in answered:
+            self.on_link(topic_index, link, _at_the_venue(link, events))
+
     def _ask(self, topic_index: int, lane: Lane, now_ns: int) -> None:
-        doubted, links = lane.doubted, self._links.get(topic_index)
+        doubted, links = lane.doubted, _links(lane)
+        asked = self._asked.get(topic_index)
         if doubted is not None:
             ids = doubted.first_id, doubted.last_id
-        elif links:
-            ids = links[0].ids
-        else:
+            if asked is None or asked.ids != ids:
+                asked = self._asked[topic_index] = _Asked(ids, now_ns)
+        elif not links or now_ns < self._link_due_ns.get(topic_index, now_ns + 1):
             return
-        asked = self._asked.get(topic_index)
-        if asked is None or asked.ids != ids:
-            asked = self._asked[topic_index] = _Asked(ids, now_ns)
+        elif asked is None or not asked.of_links or not _within(links[0], asked.ids):
+            asked = self._asked[topic_index] = _Asked(_ids_of(links), now_ns, of_links=True)
         if now_ns >= asked.due_ns:
             asked.attempt, asked.open = asked.attempt + 1, True
             asked.due_ns = now_ns + ASK_AGAIN.delay_ns(asked.attempt, 0.5)
-            self._planner.probe(topic_index, *ids, now_ns)
+            if asked.of_links:
+                asked.due_ns = max(asked.due_ns, now_ns + LINK_APART_NS)
+                self._link_due_ns[topic_index] = asked.due_ns
+            self._planner.probe(topic_index, *asked.ids, now_ns)
+
+
+def _ids_of(links: Sequence[BrokenLink]) -> Range:
+    """Of the oldest link, and of those near it."""
+    first_id, last_id = links[0].ids
+    within = first_id, first_id + LINKS_WITHIN
+    return first_id, max([last_id, *(link.ids[1] for link in links if _within(link, within))])
+
+
+def _links(lane: Lane) -> list[BrokenLink]:
+    return lane.broken_links if isinstance(lane, ChainLane) else []
+
+
+def _within(link: BrokenLink, ids: Range) -> bool:
+    return ids[0] <= link.ids[0] and link.ids[1] <= ids[1]
 
 
 def _at_the_venue(link: BrokenLink, events: Sequence[Event]) -> str:

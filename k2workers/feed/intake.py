@@ -14,6 +14,7 @@ from k2workers.continuity import numberings_ahead, renumbered
 from k2workers.errors import StateError
 from k2workers.events import RESET_SCHEMA, TABLE, BookSnapshot, Event, Reset
 from k2workers.feed.dropped_messages import DroppedMessages
+from k2workers.feed.log_limit import LogLimit
 from k2workers.feed.message_block import MessageBlock
 from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.book_lane import BookLane
@@ -28,6 +29,9 @@ from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
 
 ODD_ELEMENT = "odd_element"
 """One element of an all-market message could not be read; the others were used."""
+
+OUTLIER_EVERY_NS = 10_000_000_000
+"""In this time one glitch of each kind is told; all are counted."""
 
 FOREVER_NS = 2**63 - 1
 """Later than any hold ends."""
@@ -74,8 +78,9 @@ class Intake:
         """Called when a topic is added to ``incomplete``."""
         self.on_began_anew: Callable[[str, int, int], None] = lambda _topic, _last_old_id, _first_new_id: None
         """Called when the ids of a topic have begun anew."""
-        self.on_outlier: Callable[[str, Event], None] = lambda _topic, _event: None
-        """Called with a topic, and the last event that was dropped because its ids or times were far from the others."""
+        self.on_outlier: Callable[[str, Event, int], None] = lambda _topic, _event, _total: None
+        """Called with a topic, an event that was dropped because its ids or times were far from the others, and how many have been of its kind:
+        once in ``OUTLIER_EVERY_NS`` for each kind."""
         self._several_lines = False
         self._continuity_numbers: list[int] = []
         """Of each topic, in the numbering of what was pushed last."""
@@ -87,6 +92,8 @@ class Intake:
         self._dirty: dict[int, Lane] = {}
         self._holding: set[int] = set()
         self._lag_passed_ns = 0
+        self._outlier_limits: dict[str, LogLimit] = {}
+        """By kind."""
 
     @property
     def topics(self) -> Sequence[Topic]:
@@ -109,13 +116,17 @@ class Intake:
         for topic_index in self._holding:
             if (outlier := self.lanes[topic_index].outlier) is not None:
                 self.lanes[topic_index].outlier = None
-                self.on_outlier(self.topics[topic_index].topic, outlier)
+                self._tell_outlier(self.topics[topic_index], outlier, now_ns)
         self._holding = {s for s in self._holding if self.lanes[s].deadline_ns is not None}
         if now_ns >= self._lag_passed_ns + LAG_NS:
             self._lag_passed_ns = now_ns
             for lane in self.lanes:
                 lane.pass_lag()
         self.flush()
+
+    def _tell_outlier(self, topic: Topic, outlier: Event, now_ns: int) -> None:
+        if self._outlier_limits.setdefault(topic.kind, LogLimit(1, OUTLIER_EVERY_NS)).allows(now_ns):
+            self.on_outlier(topic.topic, outlier, self.outliers_by_kind()[topic.kind])
 
     def look_at_kinds(self, now_ns: int) -> None:
         """See of which kinds nothing can be read (monotonic time)."""

@@ -41,13 +41,13 @@ class BrokenLink(NamedTuple):
         return self.earlier.agg_trade_id, self.later.agg_trade_id
 
 
-MAX_LINKS = 100
+MAX_LINKS = 10
 """Broken links that wait to be asked about; all are counted."""
 
 
 class ChainLane(HoldingLane):
     """A topic whose ids form an unbroken chain. ``links_broken`` counts aggregates that do not join the one before, though no aggregate is missing;
-    of ``broken_links`` the caller takes what it asks the venue about.
+    ``broken_links`` are those that the caller may ask the venue about; it takes them out once it knows.
     """
 
     __slots__ = ("_held", "broken_links", "links_broken")

@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from k2workers import every, wire
 from k2workers.backoff import Backoff
-from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
-from k2workers.feed.backfiller import Backfiller
+from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
+from k2workers.feed.backfiller import LINK_LINES, Backfiller
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.backfill_planner import BackfillPolicy, Urgency
+from k2workers.sequencing.chain_lane import BrokenLink
 from k2workers.venues.binance import BinanceSpot
 from k2workers.wire import SendOutcome
 from tests.fakes import OpenHanded
@@ -294,3 +296,19 @@ async def test_without_a_grant_nothing_is_asked_of_the_venue() -> None:
             await until(lambda: backfiller.requests["no_permission"] > 1)
         assert (await client.get("/_exchange/status"))["rest"]["requests"] == 0
         assert await collect(await client.connect("/ws/btcusdt@trade"), lambda events: len(events) > 1)
+
+
+async def test_broken_links_without_end_are_named_in_few_lines_with_their_count() -> None:
+    async with running() as client:
+        shard = Shard(client, ["agg_trade"])
+        links = [
+            BrokenLink(AggTrade(n, n, n, "1", "1", True, 0, 0, 0), AggTrade(n + 1, 9, 9, "1", "1", True, 0, 0, 0))
+            for n in range(300)
+        ]
+        async with shard.repaired() as backfiller:
+            with capture_logs() as logs:
+                for link in links:
+                    backfiller.repairs.inquiries.on_link(0, link, "broken too")
+        lines = [line for line in logs if line["event"] == "agg_link_broken"]
+        assert [line["earlier_id"] for line in lines] == list(range(LINK_LINES[0]))
+        assert {line["total"] for line in lines} == {0}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from k2workers.events import AggTrade, DepthUpdate, Event, Trade
-from k2workers.feed.inquiries import ASK_AGAIN
+from k2workers.feed.inquiries import ASK_AGAIN, LINK_AFTER_NS, LINK_APART_NS, LINKS_WITHIN
+from k2workers.sequencing.chain_lane import MAX_LINKS, ChainLane
+from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Fetched
 from tests.feed.test_repairs import Shard
+
+SECOND = 10**9
 
 
 def made(number: int, at_s: int) -> Trade:
@@ -81,6 +87,13 @@ def aggregate(number: int, first: int, last: int) -> AggTrade:
     return AggTrade(number, first, last, "1", "1", True, 0, 0, 0)
 
 
+def told_of(shard: Shard) -> list[tuple[Range, str]]:
+    """What will be told of broken links: their ids, and what the venue has there."""
+    told: list[tuple[Range, str]] = []
+    shard.repairs.inquiries.on_link = lambda _topic_index, link, words: told.append((link.ids, words))
+    return told
+
+
 @pytest.mark.parametrize(
     ("has", "words"),
     [
@@ -91,17 +104,59 @@ def aggregate(number: int, first: int, last: int) -> AggTrade:
 )
 def test_aggregates_that_do_not_join_are_looked_at_once_and_no_gap_is_told(has: list[Event], words: str) -> None:
     shard = Shard("agg_trade")
-    told = []
-    shard.repairs.inquiries.on_link = lambda topic_index, link, words: told.append((topic_index, link.ids, words))
+    told = told_of(shard)
     shard.line(aggregate(1, 1, 2), aggregate(2, 5, 5), aggregate(3, 7, 7))
-    for ids in ((1, 2), (2, 3)):
-        request = shard.asked(0)
-        assert request is not None
-        assert (request.first_id, request.last_id, request.probe) == (*ids, True)
-        assert shard.asked(0) is None
-        shard.repairs.took_events(request, Fetched(has if ids == (1, 2) else [], (1, 2)), 0, 7)
-    assert told == [(0, (1, 2), words), (0, (2, 3), "not there")]
+    assert shard.asked(0) is None
+    request = shard.asked(LINK_AFTER_NS)
+    assert request is not None
+    assert (request.first_id, request.last_id, request.probe) == (1, 3, True)
+    assert shard.asked(LINK_AFTER_NS) is None
+    shard.repairs.took_events(request, Fetched(has, (1, 2)), LINK_AFTER_NS, 7)
+    assert told == [((1, 2), words), ((2, 3), "not there")]
     assert (shard.asked(10**12), shard.intake.gaps, shard.intake.links_broken) == (None, 0, 2)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_topic_all_of_whose_aggregates_are_broken_costs_a_request_a_minute(answers: bool) -> None:
+    shard = Shard("agg_trade")
+    told, asked = told_of(shard), []
+    for tenth in range(3_000):
+        now_ns, number = tenth * 10**8, tenth + 1
+        shard.line(aggregate(number, 3 * number, 3 * number), now_ns=now_ns)
+        request = shard.asked(now_ns)
+        if request is not None:
+            asked.append(now_ns)
+            if answers:
+                shard.repairs.took_events(request, Fetched([], (1, number)), now_ns, 7)
+            else:
+                shard.repairs.failed(request, now_ns)
+    assert shard.intake.links_broken == 2_999
+    lane = shard.intake.lanes[0]
+    assert isinstance(lane, ChainLane)
+    assert len(lane.broken_links) <= MAX_LINKS
+    if answers:
+        assert len(asked) == 5
+        assert min(later - earlier for earlier, later in itertools.pairwise(asked)) >= LINK_APART_NS
+        assert len(told) == 5 * MAX_LINKS
+
+
+def test_links_far_from_each_other_are_asked_about_one_after_the_other() -> None:
+    shard = Shard("agg_trade")
+    told = told_of(shard)
+    far = 2 * LINKS_WITHIN
+    shard.line(aggregate(1, 1, 1), aggregate(2, 5, 5))
+    shard.line(
+        *[aggregate(number, number + 3, number + 3) for number in range(3, far)], aggregate(far, far + 9, far + 9)
+    )
+    shard.repairs.look(0)
+    for at_ns, ids in ((LINK_AFTER_NS, (1, 2)), (LINK_AFTER_NS + LINK_APART_NS, (far - 1, far))):
+        assert shard.asked(at_ns - 1) is None
+        request = shard.asked(at_ns)
+        assert request is not None
+        assert (request.first_id, request.last_id) == ids
+        shard.repairs.took_events(request, Fetched([], None), at_ns, 7)
+        shard.repairs.look(at_ns + SECOND)
+    assert [ids for ids, _ in told] == [(1, 2), (far - 1, far)]
 
 
 def test_about_a_topic_that_rest_does_not_have_by_id_nothing_is_asked() -> None:

@@ -26,7 +26,7 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.feed.intake import Intake
+from k2workers.feed.intake import OUTLIER_EVERY_NS, Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.readability import PATIENCE_NS
 from k2workers.sequencing.book_lane import BookLane
@@ -345,10 +345,21 @@ def test_who_is_to_know_is_told_of_ids_that_began_anew_and_of_glitches() -> None
     topic.offer(trade(10**12))
     assert topic.intake._holding == {0}
     topic.offer(trade(8))
-    assert told == [(A, trade(10**12))]
+    assert told == [(A, trade(10**12), 1)]
     assert (topic.intake._holding, topic.intake.outliers_by_kind()) == (set(), {"trade": 1})
     topic.intake.begin_anew(0, 1)
     assert told[1:] == [(A, 8, 1)]
+
+
+def test_glitches_without_end_are_told_once_in_a_while_with_their_count() -> None:
+    topic, told = Refusing("trade"), []
+    topic.intake.on_outlier = lambda *words: told.append(words)
+    topic.offer(trade(0))
+    for number in range(1, 201):
+        topic.intake.add(0, [trade(number * 10**12)], 0)
+        topic.intake.add(0, [trade(number)], 0)
+        topic.intake.expire(number * OUTLIER_EVERY_NS // 100)
+    assert told == [(A, trade(number * 10**12), number) for number in (1, 101)]
 
 
 def test_topics_of_a_symbol_expect_what_has_happened_to_another() -> None:

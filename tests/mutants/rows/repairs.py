@@ -17,6 +17,12 @@ intake = within("feed/intake.py")
 
 ROWS = (
     inquiries(
+        "a topic is asked about its links again at once",
+        "asked.due_ns = max(asked.due_ns, now_ns + LINK_APART_NS)",
+        "pass",
+        "test_a_topic_all_of_whose_aggregates_are_broken_costs_a_request_a_minute",
+    ),
+    inquiries(
         "a full page is the venue's newest",
         "newest_id = None if reply.covered is None or reply.full else reply.covered[1]",
         "newest_id = None if reply.covered is None else reply.covered[1]",
@@ -24,7 +30,7 @@ ROWS = (
     ),
     inquiries(
         "the venue is not asked whether ids have begun anew",
-        "self._planner.probe(topic_index, *ids, now_ns)",
+        "self._planner.probe(topic_index, *asked.ids, now_ns)",
         "pass",
         "feed/test_inquiries.py::test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed",
     ),
