@@ -169,15 +169,16 @@ class Doubts:
         """Whether an event is held that was told to be no copy."""
         return self._ahead is not None or self._alone is not None or self._unsure
 
-    @property
-    def doubted(self) -> Event | None:
-        """The event behind the topic that the venue may be asked about."""
+    def doubted(self, newest: Event | None) -> Event | None:
+        """The event behind the topic that the venue may be asked about, unless the topic has gone on since."""
+        if self._below is not newest:
+            return None
         return self._run[0] if self._unsure else self._alone
 
     def confirmed(self, events: Iterable[Event], newest: Event | None, *, lower: bool) -> bool:
         """Whether the run is the truth, because the venue has these events. ``lower``: it has none as new as the topic's position."""
-        doubted = self.doubted
-        if doubted is None or self._below is not newest or not (lower or doubted is self._alone):
+        doubted = self.doubted(newest)
+        if doubted is None or not (lower or doubted is self._alone):
             return False
         return any(event.last_id == doubted.last_id and _same_time(event, doubted) for event in events)
 

@@ -231,7 +231,7 @@ class Lane:
     @property
     def doubted(self) -> Event | None:
         """An event that is behind the topic and may be one of new ids: ``confirm`` with what the venue has."""
-        return None if self._doubts is None else self._doubts.doubted
+        return None if self._doubts is None else self._doubts.doubted(self._newest)
 
     def confirm(self, events: Iterable[Event], newest_id: int | None, now_ns: int, hold_ns: int) -> bool:
         """The venue has these events, and none above ``newest_id`` (None: not known). Whether the ids have begun anew."""

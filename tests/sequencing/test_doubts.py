@@ -319,6 +319,17 @@ def test_what_the_venue_says_counts_only_while_the_topic_has_not_gone_on() -> No
     assert not lane.confirm([trade(3, 600)], 3, 0, HOLD)
 
 
+def test_a_book_shows_no_new_life_of_a_run_that_is_over() -> None:
+    lane = BookLane("t")
+    offer(lane, diff(50, 0))
+    assert lane.offer(diff(3, 600), 0, HOLD) is Verdict.HELD
+    assert lane.doubted == diff(3, 600)
+    lane.offer(diff(51, 601), 0, HOLD)
+    assert lane.doubted is None
+    assert not lane.offer_snapshot(BookSnapshot(10, [], [], 0)), "it is older than the diffs"
+    assert (lane.last_id, [type(event) for event in lane.ready]) == (51, [DepthUpdate])
+
+
 def test_after_a_restart_the_venue_confirms_a_run_if_it_has_nothing_as_new_as_the_position() -> None:
     lane = ChainLane("t")
     lane.resume(PublishedPosition(100, []))

@@ -43,6 +43,12 @@ ROWS = (
         "0",
         "test_after_a_restart_copies_are_no_new_life_however_far_our_clock_is_behind",
     ),
+    doubts(
+        "a run that is over is still asked about",
+        "        if self._below is not newest:\n            return None",
+        "",
+        "test_a_book_shows_no_new_life_of_a_run_that_is_over",
+    ),
     bar_lane(
         "a bar from a database that is behind is believed",
         "return event.trade_count >= max(counts)",
