@@ -28,7 +28,7 @@ LINKS_WITHIN = 900
 """Links that are asked about together are within so many ids: one reply has them all."""
 
 ASK_AGAIN = Backoff(5_000_000_000, 600_000_000_000)
-"""How long until a question is asked again that was answered in vain, or that another took the place of."""
+"""How long until a question is asked again that was answered in vain."""
 
 
 class _Asked(msgspec.Struct):
@@ -42,7 +42,7 @@ class _Asked(msgspec.Struct):
 
 
 class Inquiries:
-    """The questions of one shard. Call ``look`` steadily, and ``took`` with what each probe brought."""
+    """The questions of one shard. Call ``look`` steadily, and ``took`` with what each inquiry brought."""
 
     def __init__(self, intake: Intake, planner: BackfillPlanner) -> None:
         self.on_link: Callable[[int, BrokenLink, str], None] = lambda _topic_index, _link, _words: None
@@ -71,19 +71,18 @@ class Inquiries:
             if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
                 self._ask(topic_index, lane, now_ns)
 
-    def took(self, request: BackfillRequest, reply: Fetched, now_ns: int) -> bool:
-        """What a probe brought; False if it was none of these questions."""
+    def took(self, request: BackfillRequest, reply: Fetched, now_ns: int) -> None:
+        """What an inquiry brought; nothing if something else is asked about by now."""
         topic_index = request.topic_index
         asked = self._asked.get(topic_index)
         if asked is None or not asked.open or asked.ids != (request.first_id, request.last_id):
-            return False
+            return
         asked.open = False
         if asked.of_links:
             self._took_links(topic_index, asked.ids, reply.events)
-            return True
+            return
         newest_id = None if reply.covered is None or reply.full else reply.covered[1]
         self._intake.confirm(topic_index, reply.events, newest_id, now_ns)
-        return True
 
     def _took_links(self, topic_index: int, ids: Range, events: Sequence[Event]) -> None:
         links = _links(self._intake.lanes[topic_index])
@@ -111,7 +110,7 @@ class Inquiries:
             if asked.of_links:
                 asked.due_ns = max(asked.due_ns, now_ns + LINK_APART_NS)
                 self._link_due_ns[topic_index] = asked.due_ns
-            self._planner.probe(topic_index, *asked.ids, now_ns)
+            self._planner.probe(topic_index, *asked.ids, now_ns, inquiry=True)
 
 
 def _ids_of(links: Sequence[BrokenLink]) -> Range:

@@ -126,7 +126,8 @@ class Repairs:
             return []
         if request.probe:
             self.planner.answered(request, NOTHING, now_ns)
-            if self.inquiries.took(request, reply, now_ns):
+            if request.inquiry:
+                self.inquiries.took(request, reply, now_ns)
                 return []
             self._intake.add(request.topic_index, reply.events, now_ns)
             self._not_from_a_line(request.topic_index)

@@ -54,6 +54,8 @@ class BackfillRequest(msgspec.Struct, frozen=True):
     """Only to find out whether the venue has anything newer: ids that it does not have are not void."""
     doubted: bool = False
     """A reply has denied these ids: look elsewhere, and for proof."""
+    inquiry: bool = False
+    """A probe that asks about ids that are not missing; it does not stand for one that asks for what is newer."""
 
 
 class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,22 +73,29 @@ class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     give_up_ns: int = 3_600 * SECOND_NS
 
 
+class _Probe(msgspec.Struct):
+    """Ids to ask about once, and when."""
+
+    ids: Range
+    due_ns: int
+    attempt: int = 0
+
+
 class _Need:
     """What one topic lacks, and when to ask for it. ``asked_ns`` is when it was asked for last, or when it began to lack anything."""
 
     __slots__ = (
-        "asked_ns", "asking", "attempt", "deep", "due_ns", "failed_ns", "held_from", "missing", "probe", "probe_attempt", "probe_due_ns",
-        "snapshot", "urgency",
+        "asked_ns", "asking", "attempt", "deep", "due_ns", "failed_ns", "held_from", "missing", "probes", "snapshot", "urgency",
     )  # fmt: skip
 
     def __init__(self, missing: MissingIds, now_ns: int) -> None:
         self.missing = missing
-        self.probe: Range | None = None
-        self.probe_attempt = 0
+        self.probes: dict[bool, _Probe] = {}
+        """By whether it is an inquiry."""
         self.snapshot = self.deep = False
         self.urgency = Urgency.OPEN
         self.held_from = 0
-        self.asked_ns = self.due_ns = self.probe_due_ns = now_ns
+        self.asked_ns = self.due_ns = now_ns
         self.attempt = 0
         self.asking = False
         self.failed_ns: int | None = None
@@ -95,11 +104,16 @@ class _Need:
     @property
     def wanted(self) -> bool:
         """Whether anything of the topic is to be asked for."""
-        return bool(self.missing or self.snapshot or self.probe)
+        return bool(self.missing or self.snapshot or self.probes)
 
     def go_on(self, now_ns: int) -> None:
         """Something came: ask on at once."""
         self.attempt, self.due_ns = 0, min(self.due_ns, now_ns)
+
+    def probe_of(self, request: BackfillRequest) -> _Probe | None:
+        """What the request asked about, unless something else is to be asked about by now."""
+        probe = self.probes.get(request.inquiry)
+        return probe if probe is not None and probe.ids == (request.first_id, request.last_id) else None
 
 
 class BackfillPlanner:
@@ -158,24 +172,26 @@ class BackfillPlanner:
         if not need.asking and not need.wanted:
             del self._needs[topic_index]
 
-    def probe(self, topic_index: int, first_id: int, last_id: int, now_ns: int) -> None:
-        """Ask once whether the venue has these ids, which may be beyond its newest."""
+    def probe(self, topic_index: int, first_id: int, last_id: int, now_ns: int, *, inquiry: bool = False) -> None:
+        """Ask once whether the venue has these ids, which may be beyond its newest. It takes the place of an earlier one of its sort."""
         need = self._needs.get(topic_index)
         if need is None:
             need = self._needs[topic_index] = self._need(now_ns, times=False)
-        need.probe, need.probe_due_ns, need.probe_attempt = (first_id, last_id), now_ns, 0
+        need.probes[inquiry] = _Probe((first_id, last_id), now_ns)
 
     def begin_anew(self, topic_index: int) -> bool:
         """The topic's ids begin anew: nothing of the old ones is asked for, and what replies said of them does not count.
 
-        Returns whether there was a probe that has not been answered: whoever wants to know must probe again, from the new ids on.
+        Returns whether there was a probe for what is newer that has not been answered: whoever wants to know must probe again, from the new
+        ids on.
         """
         need = self._needs.get(topic_index)
         if need is None:
             return False
-        probed = need.probe is not None
+        probed = False in need.probes
         need.missing.clear()
-        need.probe, need.attempt = None, 0
+        need.probes.clear()
+        need.attempt = 0
         self._forget_if_content(topic_index, need)
         return probed
 
@@ -211,8 +227,12 @@ class BackfillPlanner:
             ids = question.first_id, question.last_id
             urgency = Urgency.HELD if question.held else Urgency.OPEN
             return BackfillRequest(topic_index, *ids, urgency, need.attempt, doubted=question.doubted), question
-        if need.probe is not None and now_ns >= need.probe_due_ns:
-            return BackfillRequest(topic_index, *need.probe, Urgency.OPEN, need.probe_attempt, probe=True), None
+        for inquiry, probe in need.probes.items():
+            if now_ns >= probe.due_ns:
+                request = BackfillRequest(
+                    topic_index, *probe.ids, Urgency.OPEN, probe.attempt, probe=True, inquiry=inquiry
+                )
+                return request, None
         return None
 
     def _give_up(self, topic_index: int, need: _Need, now_ns: int) -> None:
@@ -229,7 +249,8 @@ class BackfillPlanner:
         need.asking, need.failed_ns = False, None
         void: list[Range] = []
         if request.probe:
-            need.probe = None
+            if need.probe_of(request) is not None:
+                del need.probes[request.inquiry]
         elif request.snapshot:
             self._put_off(need, now_ns)
         else:
@@ -249,8 +270,9 @@ class BackfillPlanner:
             return
         need.asking = False
         if request.probe:
-            need.probe_attempt += 1
-            need.probe_due_ns = now_ns + self.policy.backoff.delay_ns(need.probe_attempt - 1, 0.5)
+            if (probe := need.probe_of(request)) is not None:
+                probe.due_ns = now_ns + self.policy.backoff.delay_ns(probe.attempt, 0.5)
+                probe.attempt += 1
         else:
             if not request.snapshot:
                 need.missing.learn(request.first_id, request.last_id, NOTHING, now_ns)
@@ -274,7 +296,9 @@ class BackfillPlanner:
         for need in self._needs.values():
             if need.failed_ns is not None:
                 soon_ns = max(now_ns, need.failed_ns + self.policy.retry_failed_ns)
-                need.due_ns, need.probe_due_ns = min(need.due_ns, soon_ns), min(need.probe_due_ns, soon_ns)
+                need.due_ns = min(need.due_ns, soon_ns)
+                for probe in need.probes.values():
+                    probe.due_ns = min(probe.due_ns, soon_ns)
 
     def doubted(self) -> list[tuple[int, IdRanges]]:
         """By topic, the ids that a reply has denied and that are still looked for."""

@@ -50,20 +50,34 @@ def test_a_glitch_is_asked_about_and_not_confirmed() -> None:
     assert shard.intake.outliers_by_kind() == {"trade": 1}
 
 
-def test_a_question_whose_place_another_took_is_asked_again() -> None:
+def test_a_question_and_a_probe_of_the_tail_are_both_asked_whichever_was_wanted_first() -> None:
     shard = Shard("trade")
     shard.line(made(500, 0))
     shard.line(made(3, 600))
     shard.repairs.look(0)
     shard.repairs.planner.probe(0, 501, 600, 0)
-    other = shard.asked(0)
-    assert other is not None
-    shard.repairs.took_events(other, Fetched([], None), 0, 7)
-    assert shard.confirmed == [(0, False)]
-    assert shard.asked(ASK_AGAIN.delay_ns(1, 0.5) - 1) is None
-    request = shard.asked(ASK_AGAIN.delay_ns(1, 0.5))
+    question, tail = shard.asked(0), None
+    assert question is not None
+    shard.repairs.took_events(question, Fetched([], None), 0, 7)
+    assert (question.first_id, question.inquiry, shard.confirmed) == (3, True, [])
+    tail = shard.asked(0)
+    assert tail is not None
+    shard.repairs.took_events(tail, Fetched([], None), 0, 7)
+    assert (tail.first_id, shard.confirmed) == (501, [(0, False)])
+
+
+def test_the_answer_to_a_question_that_is_settled_by_then_says_nothing_of_the_tail() -> None:
+    shard = Shard("trade")
+    shard.line(made(500, 0))
+    shard.line(made(3, 600))
+    request = shard.asked(0)
     assert request is not None
-    assert request.first_id == 3
+    shard.line(made(501, 601))
+    shard.line(made(4, 1_200))
+    shard.repairs.look(10**12)
+    shard.repairs.took_events(request, Fetched([made(3, 600)], None), 10**12, 7)
+    assert [event.last_id for event in shard.pushed] == [500, 501]
+    assert shard.confirmed == []
 
 
 def test_a_full_page_tells_nothing_of_what_the_venue_has_above_it() -> None:

@@ -368,6 +368,37 @@ def test_a_probe_does_not_wait_until_nothing_is_doubted_and_is_repeated_when_it_
         assert now_ns == 0 or plan.next(now_ns) is None
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_probe_that_was_wanted_while_an_earlier_one_was_under_way_is_asked_whatever_came_of_that(
+    answered: bool,
+) -> None:
+    plan = planner()
+    plan.probe(1, 5, 14, 0)
+    earlier = asked(plan, 0)
+    plan.probe(1, 25, 34, 1)
+    assert plan.next(1) is None
+    if answered:
+        plan.answered(earlier, NOTHING, 2)
+    else:
+        plan.failed(earlier, 2)
+    assert plan.next(2) == BackfillRequest(1, 25, 34, Urgency.OPEN, 0, probe=True)
+
+
+def test_an_inquiry_and_a_probe_of_what_is_newer_keep_both_their_places() -> None:
+    plan = planner()
+    plan.probe(1, 5, 14, 0)
+    plan.probe(1, 3, 3, 0, inquiry=True)
+    both = []
+    for _ in range(2):
+        both.append(asked(plan, 0))
+        plan.answered(both[-1], NOTHING, 0)
+    assert [(request.first_id, request.inquiry) for request in both] == [(5, False), (3, True)]
+    assert plan.waiting == 0
+    plan.probe(1, 3, 3, 0, inquiry=True)
+    assert not plan.begin_anew(1), "nobody wanted to know what is newer"
+    assert plan.waiting == 0
+
+
 def test_what_is_not_wanted_any_longer_is_not_asked_for() -> None:
     plan = planner()
     plan.update(1, [(5, 7)], Urgency.HELD, 0)
@@ -418,7 +449,7 @@ def test_a_request_that_is_under_way_when_ids_begin_anew_ends_before_another_beg
     plan.probe(1, 2, 11, 0)
     assert plan.next(0) is None
     plan.failed(request, 0)
-    assert plan.next(0) == BackfillRequest(1, 2, 11, Urgency.OPEN, 1, probe=True)
+    assert plan.next(0) == BackfillRequest(1, 2, 11, Urgency.OPEN, 0, probe=True)
 
 
 class LaggingDatabase(RuleBasedStateMachine):

@@ -30,7 +30,7 @@ ROWS = (
     ),
     inquiries(
         "the venue is not asked whether ids have begun anew",
-        "self._planner.probe(topic_index, *asked.ids, now_ns)",
+        "self._planner.probe(topic_index, *asked.ids, now_ns, inquiry=True)",
         "pass",
         "feed/test_inquiries.py::test_a_single_event_that_may_be_one_of_new_ids_is_asked_about_and_confirmed",
     ),
@@ -93,8 +93,8 @@ ROWS = (
     ),
     backfill_planner(
         "a topic whose request failed is never asked for again",
-        "        need.asking = False\n        if request.probe:\n            need.probe_attempt",
-        "        if request.probe:\n            need.probe_attempt",
+        "        need.asking = False\n        if request.probe:",
+        "        if request.probe:",
         "test_progress_asks_on_at_once_and_failure_backs_off",
     ),
     backfill_planner(
@@ -111,15 +111,21 @@ ROWS = (
     ),
     backfill_planner(
         "what a probe does not find is void",
-        "        if request.probe:\n            need.probe = None\n        elif request.snapshot:",
-        "        if request.probe:\n            need.probe = None\n        if request.snapshot:",
+        "                del need.probes[request.inquiry]\n        elif request.snapshot:",
+        "                del need.probes[request.inquiry]\n        if request.snapshot:",
         "test_the_answer_to_a_probe_says_nothing_of_a_hole_that_was_found_meanwhile",
     ),
     backfill_planner(
         "a probe is asked for without end",
-        "        if request.probe:\n            need.probe = None\n        elif",
-        "        if request.probe:\n            pass\n        elif",
+        "                del need.probes[request.inquiry]\n",
+        "                pass\n",
         "test_a_probe_asks_once_and_makes_nothing_void",
+    ),
+    backfill_planner(
+        "the answer to a probe stands for one that was wanted meanwhile",
+        "if probe is not None and probe.ids == (request.first_id, request.last_id) else None",
+        "",
+        "test_a_probe_that_was_wanted_while_an_earlier_one_was_under_way_is_asked_whatever_came_of_that",
     ),
     backfill_planner(
         "what a line brought while it was asked for waits for ever",
