@@ -121,7 +121,7 @@ class Worker:
         self._on_later_welcome = lambda positions: self._resume_late(positions, intake, backfiller)
         self._driver = driver  # only now: streams that are added sooner would begin anew
         driver.on_live = backfiller.probe
-        driver.on_withheld = lambda topic_indexes: self._fetch_withheld(topic_indexes, intake, backfiller)
+        driver.on_withheld = backfiller.probe
         backfiller.repairs.on_confirmed = lambda topic_index, newer: driver.silence.fetched(
             topic_index, newer, time.monotonic_ns()
         )
@@ -142,13 +142,6 @@ class Worker:
         beating.stop()
         metrics.stop(last_turn=True)
         client.send(self._beat_message(driver, backfiller, bundle_sender))
-
-    @staticmethod
-    def _fetch_withheld(topic_indexes: list[int], intake: Intake, backfiller: Backfiller) -> None:
-        """The venue may have what no line delivered of these topics: bring it as soon as possible, each in the way that there is."""
-        backfiller.probe(topic_indexes)
-        for topic_index in topic_indexes:
-            intake.ask_book(topic_index)
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -25,6 +25,9 @@ PROBE_AFTER_NS = 1_000_000_000
 QUIET_NS = 3_000_000_000
 """A topic that needs a book and has had no diff for so long gets one without."""
 
+PROBED = frozenset({Repair.IDS, Repair.BOOK})
+"""Whether anything is missing behind the newest id can be found out of topics that are repaired in these ways."""
+
 PROBE_IDS = 1_000
 
 NOT_TO_BE_HAD = "not to be had"
@@ -57,13 +60,13 @@ class Repairs:
     def probe(self, topic_indexes: Iterable[int] | None, now_ns: int) -> None:
         """Find out whether these topics (or all) are complete: after an outage, or a suspicious silence.
 
-        The next event shows what is missing before it; for a topic without a next event the venue must be asked.
+        The next event shows what is missing before it; for a topic without a next event the venue must be asked: for newer ids, or for its book.
         """
         at_ns = now_ns + (PROBE_AFTER_NS if topic_indexes is None else 0)
         for topic_index in range(len(self._intake.lanes)) if topic_indexes is None else topic_indexes:
             self._follow_numbering(topic_index, now_ns)
             newest_id = self._intake.lanes[topic_index].newest_id
-            if newest_id is not None and self._intake.topics[topic_index].continuity.repair is Repair.IDS:
+            if newest_id is not None and self._intake.topics[topic_index].continuity.repair in PROBED:
                 self._probes[topic_index] = (at_ns, newest_id)
 
     def look(self, now_ns: int) -> None:
@@ -76,8 +79,13 @@ class Repairs:
             if now_ns < at_ns:
                 continue
             del self._probes[topic_index]
-            if self._intake.lanes[topic_index].newest_id == newest_id:
+            if self._intake.lanes[topic_index].newest_id != newest_id:
+                continue
+            if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
                 self.planner.probe(topic_index, newest_id + 1, newest_id + PROBE_IDS, now_ns)
+            else:
+                self._intake.ask_book(topic_index)
+                self._tell_planner(topic_index, now_ns)
 
     def next(self, now_ns: int, before: int = len(Urgency)) -> BackfillRequest | None:
         """The request that may go now, if one is more urgent than ``before``; none while nobody would take what it brings."""
@@ -204,7 +212,8 @@ class Repairs:
             urgency = Urgency.FIRST_BOOK if lane.urgent else Urgency.DEEPER_BOOK
             if lane.broken:
                 urgency = Urgency.BROKEN_BOOK
-            self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch, deep=lane.has_book)
+            deep = lane.has_book and not lane.checks
+            self.planner.update(topic_index, (), urgency, now_ns, snapshot=lane.awaits_fetch, deep=deep)
             complete = not lane.needs_snapshot and lane.deadline_ns is None
             self._do_without_diffs(topic_index, lane, now_ns)
         else:

@@ -46,6 +46,7 @@ class BookLane(ChainLane):
         "_requested",
         "_snapshot",
         "broken",
+        "checks",
         "has_book",
         "needs_snapshot",
         "patient",
@@ -64,6 +65,8 @@ class BookLane(ChainLane):
         """Whether they were told that the one they had holds no longer."""
         self.patient = False
         """Whether another line may bring missing diffs; otherwise a hole is announced at once."""
+        self.checks = False
+        """Whether the book is only fetched to see if changes were missed: if there are none it is not published."""
         self._requested = False
         self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_WAITING)
         self._snapshot: BookSnapshot | None = None
@@ -125,14 +128,19 @@ class BookLane(ChainLane):
     def ask_book(self, *, withheld: bool = False) -> bool:
         """Publish a book anew, for those who have none; False if one is under way, or nothing is known of the topic yet.
 
-        ``withheld``: changes may have been made that no line brings. A book that is ahead of the last one takes their place.
+        ``withheld``: changes may have been made that no line brings. A book that is ahead of the last one takes their place; if it is not
+        ahead, or a diff shows that none was missed, none is published.
         """
+        if self.checks and not withheld:
+            self.checks = False  # somebody lacks it, whatever it shows
+            return True
         if self.last_id is None or (self.needs_snapshot and self.urgent):
             return False
         if self.needs_snapshot:
             self.urgent = True  # the one with more levels, but sooner
         else:
             self._ask_anew(urgent=True)
+            self.checks = withheld
         self._quiet = withheld
         return True
 
@@ -196,6 +204,9 @@ class BookLane(ChainLane):
             return False
         if last_id > known_id:
             self._announce_gap(known_id + 1, last_id, snapshot.received_ns)
+        elif self.checks:
+            self._go_on_unchanged()
+            return True
         self.last_id = last_id
         self._cut = cut
         self._publish(book, snapshot.received_ns)
@@ -220,6 +231,8 @@ class BookLane(ChainLane):
 
     def _keep(self, events: Iterable[Event]) -> None:
         """Buffer accepted diffs while subscribers lack a valid book (step 1)."""
+        if self.checks:
+            self._go_on_unchanged()
         if self.needs_snapshot:
             self._quiet = False
             self._buffer += [event for event in events if isinstance(event, DepthUpdate)]
@@ -236,10 +249,14 @@ class BookLane(ChainLane):
 
     def _await_snapshot(self) -> None:
         self.needs_snapshot = self.urgent = True
-        self._asked = self._quiet = False
+        self._asked = self._quiet = self.checks = False
         self._buffer.clear()
         self._snapshot = None
         self._make_room()
+
+    def _go_on_unchanged(self) -> None:
+        """No change was missed: the book that subscribers have holds."""
+        self.needs_snapshot = self._asked = self._quiet = self.checks = False
 
     def _heal(self) -> bool:
         """Steps 4 and 5, once the diffs have reached the snapshot. False if one of them cannot be read, and a newer snapshot is needed."""
@@ -262,9 +279,8 @@ class BookLane(ChainLane):
         self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
-        self.needs_snapshot = self.broken = self._asked = False
+        self.needs_snapshot = self.broken = self._asked = self._quiet = self.checks = False
         self.has_book = True
-        self._quiet = False
         self._snapshot = None
         self._buffer.clear()
         if self._cut:

@@ -525,3 +525,54 @@ def test_a_book_that_was_cut_is_published_and_followed_by_a_deeper_one_without_h
     assert shard.repairs.took_book(sooner, BookSnapshot(11, [("1", "1"), ("2", "2")], [], 0), 1)
     assert shard.pushed[-1] == BookSnapshot(12, [("2", "2"), ("1", "12")], [], 0)
     assert shard.asked(10**12) is None
+
+
+def test_after_an_outage_the_book_of_a_topic_that_stays_silent_is_checked_cheaply_and_kept_if_nothing_has_changed() -> (
+    None
+):
+    shard = Shard("depth", at=10)
+    shard.repairs.probe(None, 0)
+    assert shard.asked(PROBE_AFTER_NS - 1) is None
+    request = shard.asked(PROBE_AFTER_NS)
+    assert request is not None
+    assert (request.snapshot, request.deep, request.urgency) == (True, False, Urgency.FIRST_BOOK)
+    assert shard.repairs.took_book(request, BookSnapshot(10, [("1", "1")], [], 0), PROBE_AFTER_NS, cut=True)
+    assert (shard.pushed, shard.asked(10**12), shard.intake.books_missing(())) == ([], None, 0)
+
+
+def test_after_an_outage_a_book_that_has_changed_is_published_and_the_old_one_is_told_to_be_wrong() -> None:
+    shard = Shard("depth", at=10)
+    shard.repairs.probe(None, 0)
+    request = shard.asked(PROBE_AFTER_NS)
+    assert request is not None
+    behind = BookSnapshot(9, [("1", "1")], [], 0)
+    assert not shard.repairs.took_book(request, behind, PROBE_AFTER_NS), "REST has not come so far"
+    again = shard.asked(10**12)
+    assert again is not None
+    assert shard.repairs.took_book(again, BookSnapshot(12, [("1", "1")], [], 0), 10**12, cut=True)
+    assert [type(event) for event in shard.pushed] == [Gap, BookSnapshot]
+    shard.repairs.look(10**12)
+    deeper = shard.asked(10**13)
+    assert deeper is not None
+    assert (deeper.urgency, deeper.deep) == (Urgency.DEEPER_BOOK, True)
+
+
+@pytest.mark.parametrize("after_ns", [0, PROBE_AFTER_NS])
+def test_after_an_outage_no_book_is_needed_of_a_topic_that_goes_on_by_itself(after_ns: int) -> None:
+    shard = Shard("depth", at=10)
+    shard.repairs.probe(None, 0)
+    shard.repairs.look(after_ns)
+    shard.line(diff(11, 12))
+    assert (shard.asked(10**12), shard.pushed) == (None, [diff(11, 12)])
+    assert shard.intake.incomplete == set()
+
+
+def test_a_book_that_is_checked_is_published_all_the_same_to_those_who_lack_it() -> None:
+    shard = Shard("depth", at=10)
+    shard.repairs.probe([0], 0)
+    shard.repairs.look(0)
+    assert shard.intake.publish_books(("binance.depth.",), set()) == 1
+    request = shard.asked(0)
+    assert request is not None
+    assert shard.repairs.took_book(request, BookSnapshot(10, [("1", "1")], [], 0), 0)
+    assert shard.pushed == [BookSnapshot(10, [("1", "1")], [], 0)]

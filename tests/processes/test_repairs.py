@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -279,3 +280,20 @@ def test_three_hundred_books_are_there_within_a_minute_and_deeper_ones_follow_wi
             weight = program.status()["rest_weight"]
             assert weight["used"] <= weight["limit"]
             assert (weight["wanted"], weight["wait_s"]) == (0, 0)
+
+
+def test_the_book_of_a_quiet_symbol_that_changed_while_no_line_was_there_is_fetched_after_it() -> None:
+    with Venue(every_s=0.05) as venue, feed(venue, "--streams", "depth", shards=1) as program:
+        program.wait_ready()
+        wait_for("deep books", lambda: not shown(program, "repairs_waiting") and len(venue.asked("depth")) >= 2)
+        quiet = venue.halted["BBBUSDT"] = venue.flows.pop("BBBUSDT")
+        venue.on_handshake = lambda: Answer(503)
+        venue.reset_all()
+        wait_for("no line", lambda: not venue.connections)
+        quiet.step(time.time_ns() // 1_000)
+        asked = len(venue.asked("depth"))
+        venue.on_handshake = lambda: None
+        wait_for("the book", lambda: "BBBUSDT" in [ask.query["symbol"] for ask in venue.asked("depth")[asked:]])
+        first = next(ask for ask in venue.asked("depth")[asked:] if ask.query["symbol"] == "BBBUSDT")
+        assert first.query["limit"] == "100", "the cheapest tells whether anything has changed"
+        wait_for("the gap", lambda: shown(program, "gaps_open") == 0 and total(program, "k2_gaps_total") > 0)

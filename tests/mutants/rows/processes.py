@@ -65,15 +65,9 @@ ROWS = (
     ),
     worker(
         "what was withheld is not fetched",
-        "backfiller.probe(topic_indexes)",
+        "driver.on_withheld = backfiller.probe",
         "pass",
         "test_a_silent_stream_of_which_the_venue_has_more_is_rotated_and_its_tail_fetched",
-    ),
-    worker(
-        "the book is not fetched when changes of it were withheld",
-        "intake.ask_book(topic_index)",
-        "pass",
-        "test_the_book_is_fetched_when_changes_of_it_were_withheld",
     ),
     worker(
         "a worker does not tell a new aggregator of open gaps",

@@ -40,6 +40,20 @@ ROWS = (
         "pass",
         "test_a_quiet_topic_s_book_is_asked_for_without_a_diff_once_lines_carry_it",
     ),
+    repairs(
+        "a quiet topic keeps the book of before an outage",
+        "self._intake.ask_book(topic_index)",
+        "pass",
+        "test_after_an_outage_a_book_that_has_changed_is_published_and_the_old_one_is_told_to_be_wrong",
+        "processes/test_repairs.py::test_the_book_of_a_quiet_symbol_that_changed_while_no_line_was_there_is_fetched_after_it",
+        "test_worker.py::test_the_book_is_fetched_when_changes_of_it_were_withheld",
+    ),
+    book_lane(
+        "a book that was only checked is published anew",
+        "        elif self.checks:\n            self._go_on_unchanged()\n            return True\n",
+        "",
+        "feed/test_repairs.py::test_after_an_outage_the_book_of_a_topic_that_stays_silent_is_checked_cheaply_and_kept_if_nothing_has_changed",
+    ),
     missing_ids(
         "a second reply at once makes an id void",
         "        elif now_ns < part.due_ns:\n            return False\n",
