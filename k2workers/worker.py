@@ -201,7 +201,7 @@ class Worker:
     def _beat_message(
         self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender
     ) -> control_messages.Beat:
-        intake, gaps_doubted = driver.intake, backfiller.repairs.gaps_doubted
+        intake, at_rest = driver.intake, driver.silence.at_rest
         counters: dict[str, int | float] = {
             "events_received": intake.events,
             "duplicates": intake.duplicates,
@@ -225,10 +225,10 @@ class Worker:
             "next_rotation_s": round(driver.next_rotation_s, 1),
             "rotations": driver.rotations.total(),
             "reconnects": driver.reconnects.total(),
-            "gaps_open": intake.gaps_open - gaps_doubted,
-            "gaps_doubted": gaps_doubted,
+            "gaps_open": backfiller.repairs.gaps_owed(at_rest),
+            "gaps_doubted": backfiller.repairs.gaps_doubted,
             "books": intake.books,
-            "books_missing": intake.books_missing(driver.silence.at_rest),
+            "books_missing": intake.books_missing(at_rest),
             "weight_wanted": backfiller.weight_wanted,
             "repairs_waiting": backfiller.repairs.planner.waiting,
             "clock_ahead_s": round(self._venue_clock.ahead_s(time.monotonic_ns()), 3),

@@ -6,7 +6,7 @@ often; the lanes decide what becomes of the events; ``backfiller.py`` makes the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from k2workers.continuity import Repair
 from k2workers.events import Event, Void, covered_ids
@@ -112,6 +112,18 @@ class Repairs:
         count = 0
         for topic_index, doubted in self.planner.doubted():
             count += sum(doubted.within(*gap) == [gap] for gap in self._intake.lanes[topic_index].open)
+        return count
+
+    def gaps_owed(self, at_rest: Collection[int]) -> int:
+        """Announced gaps that are expected to be filled soon: not those that a reply has denied, nor those of topics ``at_rest``, of which the venue
+        may have nothing left. A gap in a book's diffs is no other trouble than the missing book.
+        """
+        doubted = dict(self.planner.doubted())
+        count = 0
+        for topic_index, lane in enumerate(self._intake.lanes):
+            if lane.open and topic_index not in at_rest and not isinstance(lane, BookLane):
+                denied = doubted.get(topic_index)
+                count += sum(denied is None or denied.within(*gap) != [gap] for gap in lane.open)
         return count
 
     def took_book(self, request: BackfillRequest, snapshot: Event, now_ns: int, *, cut: bool = False) -> bool:

@@ -576,3 +576,16 @@ def test_a_book_that_is_checked_is_published_all_the_same_to_those_who_lack_it()
     assert request is not None
     assert shard.repairs.took_book(request, BookSnapshot(10, [("1", "1")], [], 0), 0)
     assert shard.pushed == [BookSnapshot(10, [("1", "1")], [], 0)]
+
+
+def test_gaps_that_are_owed_are_not_those_of_books_nor_denied_ones_nor_those_of_symbols_at_rest() -> None:
+    book, trades = Shard("depth", at=10), Shard("trade", at=1)
+    book.line(diff(15, 16))
+    trades.line(trade(4), trade(6))
+    trades.intake.expire(HOLD_NS)
+    assert (book.intake.gaps_open, book.repairs.gaps_owed(()), book.intake.books_missing(())) == (1, 0, 1)
+    assert (trades.repairs.gaps_owed(()), trades.repairs.gaps_owed({0})) == (2, 0)
+    request = trades.asked(0)
+    assert request is not None
+    trades.repairs.took_events(request, Fetched([], (2, 3)), 0, 7)
+    assert (trades.repairs.gaps_doubted, trades.repairs.gaps_owed(())) == (1, 1)

@@ -16,6 +16,8 @@ KINDS = 4
 
 PATIENCE_S = 60.0
 
+REFUSED = Answer(400, {"code": -1121, "msg": "Invalid symbol."})
+
 
 def seen(program: Program) -> int:
     """How many streams have brought something."""
@@ -171,3 +173,21 @@ def test_one_odd_row_of_the_whole_market_silences_no_symbol() -> None:
             PATIENCE_S,
         )
         program.stop()
+
+
+def test_a_symbol_that_is_delisted_with_gaps_that_nothing_can_fill_does_not_keep_the_feed_unready() -> None:
+    symbols = ["AAAUSDT", "DDDUSDT"]
+    settings = {"K2_SYMBOL_CHECK_S": "5"}
+    with Venue(symbols) as venue, feed(venue, "--symbols", ",".join(symbols), shards=1, **settings) as program:
+        program.wait_ready()
+        wait_for("events of each", lambda: seen(program) == KINDS * len(symbols))
+        venue.on_rest = lambda _path, query: REFUSED if query.get("symbol") == "DDDUSDT" else None
+        before = sum(program.metrics("k2_gaps_total").values())
+        venue.flows["DDDUSDT"].skip(trades=5, aggregates=5)
+        venue.flows["DDDUSDT"].update_id += 10
+        wait_for("gaps of all three", lambda: sum(program.metrics("k2_gaps_total").values()) >= before + 3)
+        del venue.flows["DDDUSDT"]
+        venue.rows = [entry for entry in venue.rows if entry["symbol"] != "DDDUSDT"]
+        wait_for("unready", lambda: program.http("/readyz")[0] == 503)
+        wait_for("ready again", lambda: program.http("/readyz")[0] == 200)
+        assert sum(program.metrics("k2_gaps_open").values()) >= 3
