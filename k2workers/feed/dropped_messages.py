@@ -29,12 +29,15 @@ class DroppedMessages:
         self._detail: dict[str, str] = {}
         """What was wrong with the last one of each kind."""
 
-    def count(self, cause: str, message: bytes, detail: str, kind: str, number: int = 1) -> None:
-        """Count ``number`` dropped messages, or elements, of which ``message`` is a sample; ``kind`` is empty if it cannot be told."""
+    def count(self, cause: str, message: bytes, detail: str, kind: str | None, number: int = 1) -> None:
+        """Count ``number`` dropped messages, or elements, of which ``message`` is a sample; ``kind`` is empty if it cannot be told, None if
+        they are no data that was asked for.
+        """
         self.counts[cause] += number
         now_ns = time.monotonic_ns()
-        self.readability.odd(kind, number, now_ns)
-        self._detail[kind] = detail
+        if kind is not None:
+            self.readability.odd(kind, number, now_ns)
+            self._detail[kind] = detail
         if now_ns - self._logged_ns.get(cause, -SAMPLE_EVERY_NS) >= SAMPLE_EVERY_NS:
             self._logged_ns[cause] = now_ns
             sample = message[:SAMPLE_BYTES].decode(errors="replace")

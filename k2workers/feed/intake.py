@@ -503,7 +503,8 @@ class Intake:
         elif outcome is Outcome.SHUTDOWN_NOTICE:
             self._on_notice(line)
         else:
-            self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause, self.codec.malformed_kind)
+            kind = self.codec.malformed_kind if outcome is Outcome.MALFORMED else None
+            self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause, kind)
 
 
 def _as_in(published: PublishedPosition, number: int) -> int:

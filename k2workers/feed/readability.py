@@ -1,7 +1,7 @@
 """Owns the question which kinds of streams cannot be read at present: messages of them come, and none is understood. Pure.
 
 One odd message is no trouble of a kind: the next one that is read heals it. Where the kind of an odd message cannot be told (a frame
-without its wrapper), it counts against every kind for as long as nothing at all is read.
+without its wrapper), it counts against every kind for as long as nothing at all is read, and they come again and again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import msgspec
 PATIENCE_NS = 5_000_000_000
 """So long after the first odd message of a kind without any that was read, the kind cannot be read."""
 
+FORGET_NS = 60_000_000_000
+"""Messages whose kind cannot be told say nothing any longer when none has come for so long: they were hardly what our streams bring."""
+
 UNKNOWN = ""
 """The kind of messages whose kind cannot be told."""
 
@@ -25,6 +28,7 @@ class _Odd(msgspec.Struct):
     """The odd messages of one kind since one was read."""
 
     first_ns: int
+    last_ns: int
     count: int = 0
 
 
@@ -51,7 +55,8 @@ class Readability:
     def odd(self, kind: str, count: int, now_ns: int) -> None:
         """So many messages, or elements, of this kind could not be read."""
         self.counts[kind] += count
-        self.in_question.setdefault(kind, _Odd(now_ns)).count += count
+        odd = self.in_question.setdefault(kind, _Odd(now_ns, now_ns))
+        odd.last_ns, odd.count = now_ns, odd.count + count
 
     def read(self, kinds: Iterable[str]) -> None:
         """Messages of these kinds were read."""
@@ -61,6 +66,9 @@ class Readability:
 
     def look(self, kinds: Iterable[str], now_ns: int) -> Change:
         """Say which of the shard's kinds cannot be read now."""
+        unknown = self.in_question.get(UNKNOWN)
+        if unknown is not None and now_ns - unknown.last_ns >= FORGET_NS:
+            del self.in_question[UNKNOWN]
         before = self.unreadable
         lost = {
             kind

@@ -26,7 +26,10 @@ class Outcome(enum.IntEnum):
     REPLY = 1
     SHUTDOWN_NOTICE = 2
     UNKNOWN_STREAM = 3
+    """Data of a stream that was not asked for."""
     MALFORMED = 4
+    UNKNOWN_NOTICE = 5
+    """JSON that is neither data, reply nor a notice that is known."""
 
 
 TRADING = "TRADING"

@@ -28,7 +28,7 @@ from k2workers.events import (
 )
 from k2workers.feed.intake import OUTLIER_EVERY_NS, Intake
 from k2workers.feed.message_block import MessageBlock
-from k2workers.feed.readability import PATIENCE_NS
+from k2workers.feed.readability import ENOUGH, PATIENCE_NS
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.coverage import MAX_CLOSED, PublishedPosition
 from k2workers.sequencing.doubts import LAG_NS
@@ -493,3 +493,17 @@ def test_gaps_that_are_open_elsewhere_are_wanted_by_who_began_without_being_told
     topic.intake.fill(0, [trade(104)], 0)
     topic.intake.resume_late(published)
     assert topic.lane.wanted() == [], "it was sent: whether it came, others tell"
+
+
+@pytest.mark.parametrize("text", [b'{"stream":"busdt@kline_1d","data":{"e":"kline"}}', b'{"e":"maintenance","in":600}'])
+def test_messages_that_are_no_data_of_ours_are_counted_and_say_nothing_of_any_kind(text: bytes) -> None:
+    venue = BinanceSpot()
+    intake = Intake(
+        venue.codec(venue.stream_specs(["kline_1d", "trade"], ["AUSDT"])), hold_ns=0, push=lambda _: None,
+        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+    )  # fmt: skip
+    intake.resume({})
+    for _ in range(ENOUGH):
+        intake.on_messages(1, MessageBlock.of([text]), 0)
+    intake.look_at_kinds(time.monotonic_ns() + 2 * PATIENCE_NS)
+    assert (intake.dropped.counts.total(), intake.dropped.readability.unreadable) == (ENOUGH, [])

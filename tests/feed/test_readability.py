@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k2workers.feed.readability import ENOUGH, PATIENCE_NS, UNKNOWN, Change, Readability
+from k2workers.feed.readability import ENOUGH, FORGET_NS, PATIENCE_NS, UNKNOWN, Change, Readability
 
 KINDS = ["trade", "depth"]
 
@@ -49,6 +49,17 @@ def test_messages_of_an_unknown_kind_count_against_all_kinds_while_nothing_is_re
     assert kinds.look(KINDS, PATIENCE_NS) == Change([], ["depth", "trade"])
     kinds.odd(UNKNOWN, ENOUGH, PATIENCE_NS)
     assert kinds.look(KINDS, PATIENCE_NS + 1) == Change([], [])
+
+
+def test_messages_of_an_unknown_kind_that_do_not_recur_are_forgotten_and_odd_ones_of_a_kind_are_not() -> None:
+    kinds = Readability()
+    kinds.odd("trade", ENOUGH, 0)
+    kinds.odd(UNKNOWN, ENOUGH, 0)
+    kinds.odd(UNKNOWN, 1, PATIENCE_NS)
+    assert kinds.look(KINDS, PATIENCE_NS).lost == ["depth", "trade"]
+    assert kinds.look(KINDS, PATIENCE_NS + FORGET_NS - 1) == Change([], [])
+    assert kinds.look(KINDS, PATIENCE_NS + FORGET_NS) == Change([], ["depth"])
+    assert (kinds.unreadable, list(kinds.in_question)) == (["trade"], ["trade"])
 
 
 def test_kinds_are_judged_each_for_itself() -> None:

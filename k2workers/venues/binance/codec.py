@@ -294,16 +294,17 @@ class BinanceCodec:
         if envelope.e == SHUTDOWN_EVENT or envelope.stream == f"!{SHUTDOWN_EVENT}":
             return Outcome.SHUTDOWN_NOTICE
         if envelope.stream is not None:
-            kind = self._kind_of(envelope.stream)
             if envelope.stream in self._streams:
-                return self._malformed("no data", kind)
-            self._malformed(f"stream {envelope.stream!r} was not asked for", kind)
-            return Outcome.UNKNOWN_STREAM
+                return self._malformed("no data", self._kind_of(envelope.stream))
+            outcome = self._malformed(f"stream {envelope.stream!r} was not asked for", "")
+            return Outcome.UNKNOWN_STREAM if "@" in envelope.stream or envelope.stream.startswith("!") else outcome
         refusal = envelope.error
         if refusal is None and envelope.code is not None:
             refusal = RefusalDetail(envelope.code, envelope.msg)  # the flat form that the documents print
         if refusal is None and envelope.result is msgspec.UNSET:
-            return self._malformed("neither data, reply nor notice", "")
+            outcome = self._malformed("neither wrapped data, reply nor notice", "")
+            data = envelope.s is not msgspec.UNSET or envelope.lastUpdateId is not msgspec.UNSET
+            return outcome if data else Outcome.UNKNOWN_NOTICE
         request_id = envelope.id if isinstance(envelope.id, int) else None
         if refusal is not None:
             self.last_reply = Reply(request_id, ok=False, code=refusal.code, message=refusal.msg)

@@ -432,3 +432,5 @@ class Envelope(msgspec.Struct):
     code: int | None = None
     msg: str = ""
     e: str = ""
+    s: Any = msgspec.UNSET
+    lastUpdateId: Any = msgspec.UNSET  # noqa: N815 - the venue's own name

@@ -47,6 +47,12 @@ ROWS = (
         "test_a_message_that_is_read_among_odd_ones_heals_its_kind",
     ),
     readability(
+        "a few notices of an unknown sort make every kind unreadable for ever",
+        "del self.in_question[UNKNOWN]",
+        "pass",
+        "test_messages_of_an_unknown_kind_that_do_not_recur_are_forgotten_and_odd_ones_of_a_kind_are_not",
+    ),
+    readability(
         "frames without a wrapper say nothing of any kind",
         "self.unreadable = sorted(set(kinds) if UNKNOWN in lost else lost)",
         "self.unreadable = sorted(lost - {UNKNOWN})",

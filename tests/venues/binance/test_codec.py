@@ -217,12 +217,28 @@ def test_both_forms_of_the_shutdown_notice_are_read(text: str) -> None:
 
 def test_a_stream_that_was_not_asked_for_is_said() -> None:
     assert codec("trade").decode(frame("ethusdt@trade", TRADE), AT, []) is Outcome.UNKNOWN_STREAM
+    assert codec("trade").decode(frame("!new@arr", []), AT, []) is Outcome.UNKNOWN_STREAM
+    assert codec("trade").decode(frame("spot:ethusdt.trade", TRADE), AT, []) is Outcome.MALFORMED, "no stream's name"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"e":"maintenance","in":600}', '{"stream":null}', '{"id":7}'])
+def test_what_names_no_symbol_and_holds_no_book_is_a_notice_of_an_unknown_sort(text: str) -> None:
+    reader = codec("trade")
+    assert reader.decode(text.encode(), AT, []) is Outcome.UNKNOWN_NOTICE
+    assert reader.malformed_cause
+
+
+@pytest.mark.parametrize(
+    "data", [TRADE, {"u": 1, "s": "BTCUSDT"}, {"lastUpdateId": 1, "bids": [], "asks": []}, [TRADE]]
+)
+def test_data_without_its_wrapper_is_malformed(data: Any) -> None:
+    assert codec("trade").decode(json.dumps(data).encode(), AT, []) is Outcome.MALFORMED
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        b"", b"\xff\xfe", b"[1]", b"{}", b'{"stream":"btcusdt@trade', frame("btcusdt@trade", {**TRADE, "t": -1}),
+        b"", b"\xff\xfe", b"[1]", b'{"stream":"btcusdt@trade', frame("btcusdt@trade", {**TRADE, "t": -1}),
         frame("btcusdt@trade", {**TRADE, "t": 2**70}), frame("btcusdt@trade", {**TRADE, "s": "ETHUSDT"}),
         frame("btcusdt@trade", {}), b"[" * 100_000, frame("btcusdt@trade", {**TRADE, "E": 10**18}),
     ],
