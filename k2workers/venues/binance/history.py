@@ -106,13 +106,18 @@ class BinanceHistory(RestClient):
     async def _in_aggregates(
         self, topic: Topic, rows: Sequence[TradeRow | None], first_id: int, last_id: int
     ) -> tuple[list[Range], list[Range]]:
-        """What the aggregates say of trades around which these rows are: which ids never existed, and which do exist."""
+        """What the aggregates say of trades around which these rows are: which ids never existed, and which do exist.
+
+        Aggregates alone may be broken: that ids never existed needs both of their neighbours among the trades as well.
+        """
         before = [row.time for row in rows if row is not None and row.id < first_id]
         after = [row.time for row in rows if row is not None and row.id > last_id]
         if not before or not after or self.endpoints.left_alone("aggTrades", time.monotonic_ns()):
             return [], []
         # Times may have been cut to whole units.
-        return trades_within(await self.agg_trades_between(topic.symbol, before[-1], after[0] + 1, PAGE))
+        void, exist = trades_within(await self.agg_trades_between(topic.symbol, before[-1], after[0] + 1, PAGE))
+        shown = {row.id for row in rows if row is not None}
+        return [(first, last) for first, last in void if {first - 1, last + 1} <= shown], exist
 
     async def _agg_trades(self, topic: Topic, first_id: int, last_id: int, _attempt: int, _doubted: bool) -> Fetched:
         # With the row before: where its trades end, those of the next aggregate begin.
@@ -148,7 +153,7 @@ class BinanceHistory(RestClient):
 
 
 def trades_within(aggregates: Sequence[AggTradeRow | None]) -> tuple[list[Range], list[Range]]:
-    """The trade ids that never existed, and those that do exist, as far as these aggregates prove it."""
+    """The trade ids that are in none of the aggregates between two that follow each other, and those that do exist."""
     void: list[Range] = []
     exist: list[Range] = []
     last: AggTradeRow | None = None
@@ -161,7 +166,8 @@ def trades_within(aggregates: Sequence[AggTradeRow | None]) -> tuple[list[Range]
             last = None
         last_a = row.a
         if row.f < 0:
-            continue  # invalidated: it has no trades
+            last = None  # invalidated: it does not tell which trades were its own
+            continue
         if last is not None and row.f > last.l + 1:
             void.append((last.l + 1, row.f - 1))
         exist.append((row.f, row.l))

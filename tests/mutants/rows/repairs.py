@@ -184,6 +184,12 @@ ROWS = (
         "test_trades_between_aggregates_that_follow_each_other_never_existed",
     ),
     history(
+        "aggregates that do not join are proof enough",
+        "if {first - 1, last + 1} <= shown]",
+        "]",
+        "test_aggregates_prove_nothing_of_trades_whose_neighbours_rest_does_not_show",
+    ),
+    history(
         "aggregates whose trades do not follow each other prove a void",
         "row.a > last.a + 1 and row.f == last.l + 1",
         "row.a > last.a + 1",

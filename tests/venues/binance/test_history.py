@@ -290,7 +290,7 @@ def test_trades_between_aggregates_that_follow_each_other_never_existed() -> Non
     assert trades_within(rows) == ([(13, 15), (31, 31)], [(10, 12), (16, 16), (17, 18), (30, 30), (32, 33)])
     assert trades_within([rows[0], None, rows[1]]) == ([], [(10, 12), (16, 16)])
     invalidated = aggregate(2, -1, -1)
-    assert trades_within([aggregate(1, 10, 12), invalidated, aggregate(3, 15, 15)])[0] == [(13, 14)]
+    assert trades_within([aggregate(1, 10, 12), invalidated, aggregate(3, 15, 15)])[0] == [], "they may be its own"
     assert trades_within([]) == ([], [])
 
 
@@ -318,6 +318,24 @@ async def test_a_look_at_doubted_trades_finds_proof_in_the_aggregates() -> None:
             # Nothing is known of what lies behind the newest.
             assert (await rest.fetch(topic("trade"), flow.trade_id + 1, flow.trade_id + 5, 1, doubted=True)).void == []
             assert len(venue.asked("aggTrades")) == 1
+
+
+@pytest.mark.parametrize("hidden", [-1, 5])
+async def test_aggregates_prove_nothing_of_trades_whose_neighbours_rest_does_not_show(hidden: int) -> None:
+    with Venue(["BTCUSDT"], every_s=1000) as venue:
+        flow = venue.flows["BTCUSDT"]
+        for us in (1, 2):
+            flow.step(AT_US + us)
+        flow.skip(trades=5)
+        for us in (3, 4):
+            flow.step(AT_US + us)
+        first = flow.trade_id - 6
+        shown = [entry for entry in flow.trades if entry["id"] != first + hidden]
+        venue.on_rest = lambda path, _query: Answer(200, shown) if path == "historicalTrades" else None
+        async with BinanceHistory(venue.rest_url) as rest:
+            looked = await rest.fetch(topic("trade"), first, first + 4, 1, doubted=True)
+        assert len(venue.asked("aggTrades")) == 1
+        assert (looked.void, looked.covered) == ([], (first, flow.trade_id))
 
 
 def lacks(venue: Venue, *paths: str, status: int = 404) -> None:
