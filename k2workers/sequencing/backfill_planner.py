@@ -62,7 +62,7 @@ class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """``page`` ids fit one reply. Requests that bring nothing are repeated after ``backoff``; those that failed together with all others are
     repeated ``retry_failed_ns`` after their last try, if that is sooner, once one is answered. Ids are void when the first denial and a look
     at each of these times after it agree (``patience_ns``; ``bar_patience_ns`` for bars, of which the venue has all or none). Ids of which nothing came for
-    ``give_up_ns`` are not asked for any longer.
+    ``give_up_ns`` are not asked for any longer, nor is a probe that is refused for the ``refusals``th time.
     """
 
     page: int = 1_000
@@ -71,6 +71,7 @@ class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     patience_ns: tuple[int, ...] = (1 * SECOND_NS, 4 * SECOND_NS, 15 * SECOND_NS, 45 * SECOND_NS, 120 * SECOND_NS)
     bar_patience_ns: tuple[int, ...] = (1 * SECOND_NS, 3 * SECOND_NS, 8 * SECOND_NS, 20 * SECOND_NS)
     give_up_ns: int = 3_600 * SECOND_NS
+    refusals: int = 6
 
 
 class _Probe(msgspec.Struct):
@@ -264,7 +265,10 @@ class BackfillPlanner:
         return void
 
     def failed(self, request: BackfillRequest, now_ns: int, *, retryable: bool = True) -> None:
-        """No reply, or a refusal. ``retryable``: the same request may succeed once the venue answers anything again."""
+        """No reply, or a refusal. ``retryable``: the same request may succeed once the venue answers anything again.
+
+        An inquiry that is refused ends: whoever made it asks again when it is time.
+        """
         need = self._needs.get(request.topic_index)
         if need is None:
             return
@@ -273,6 +277,8 @@ class BackfillPlanner:
             if (probe := need.probe_of(request)) is not None:
                 probe.due_ns = now_ns + self.policy.backoff.delay_ns(probe.attempt, 0.5)
                 probe.attempt += 1
+                if not retryable and (request.inquiry or probe.attempt >= self.policy.refusals):
+                    del need.probes[request.inquiry]
         else:
             if not request.snapshot:
                 need.missing.learn(request.first_id, request.last_id, NOTHING, now_ns)

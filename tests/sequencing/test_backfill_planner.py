@@ -384,6 +384,32 @@ def test_a_probe_that_was_wanted_while_an_earlier_one_was_under_way_is_asked_wha
     assert plan.next(2) == BackfillRequest(1, 25, 34, Urgency.OPEN, 0, probe=True)
 
 
+def test_a_probe_that_is_refused_again_and_again_ends_and_an_inquiry_at_once() -> None:
+    plan, requests = BackfillPlanner(BackfillPolicy()), 0
+    plan.probe(1, 5, 14, 0)
+    for now_ns in range(0, 24 * HOUR, 10 * S):
+        if (request := plan.next(now_ns)) is not None:
+            requests += 1
+            plan.failed(request, now_ns, retryable=False)
+    assert (requests, plan.waiting) == (BackfillPolicy().refusals, 0)
+    plan.probe(1, 3, 3, 0, inquiry=True)
+    plan.failed(asked(plan, 0), 0)
+    plan.failed(asked(plan, S), S, retryable=False)
+    assert plan.waiting == 0
+
+
+def test_a_probe_that_fails_is_repeated_however_often() -> None:
+    plan, requests = BackfillPlanner(BackfillPolicy()), 0
+    plan.probe(1, 5, 14, 0)
+    for now_ns in range(0, HOUR, 10 * S):
+        if (request := plan.next(now_ns)) is not None:
+            requests += 1
+            plan.failed(request, now_ns)
+    assert requests > BackfillPolicy().refusals
+    plan.answered(asked(plan, 2 * HOUR), NOTHING, 2 * HOUR)
+    assert plan.waiting == 0
+
+
 def test_an_inquiry_and_a_probe_of_what_is_newer_keep_both_their_places() -> None:
     plan = planner()
     plan.probe(1, 5, 14, 0)

@@ -136,6 +136,12 @@ ROWS = (
         "test_a_probe_asks_once_and_makes_nothing_void",
     ),
     backfill_planner(
+        "a probe that is refused is asked for ever",
+        "if not retryable and (request.inquiry or probe.attempt >= self.policy.refusals):",
+        "if not retryable and request.inquiry:",
+        "test_a_probe_that_is_refused_again_and_again_ends_and_an_inquiry_at_once",
+    ),
+    backfill_planner(
         "the answer to a probe stands for one that was wanted meanwhile",
         "if probe is not None and probe.ids == (request.first_id, request.last_id) else None",
         "",
