@@ -257,6 +257,8 @@ async def test_the_book_is_fetched_when_changes_of_it_were_withheld(tmp_path: Pa
             flow.step(1_700_000_000_000_000)
             await until(lambda: around.beats[-1].status["look_wanted"] == LookUrgency.SOON)
             look(around, venue)
+            await until(lambda: around.beats[-1].status["look_wanted"] == LookUrgency.AT_ONCE, "a second look")
+            look(around, venue)
             await until(lambda: around.beats[-1].status["streams_silent"] == 1)
             await until(lambda: len(around.of(SCHEMA_OF[BookSnapshot])) > 1)
 

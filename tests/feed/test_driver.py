@@ -449,9 +449,9 @@ async def test_a_stream_that_never_brings_anything_gets_another_line_once_the_ve
             silence = feed.driver.silence
             await until(lambda: silence.unproven == {1})
             assert feed.driver.look_wanted is LookUrgency.NO
-            await until(lambda: feed.driver.look_wanted is LookUrgency.AT_ONCE)
-            feed.driver.seen(view(feed, BBBUSDT=5))
-            feed.driver.seen(view(feed, BBBUSDT=6))
+            for trade in (5, 6, 7):
+                await until(lambda: feed.driver.look_wanted is LookUrgency.AT_ONCE)
+                feed.driver.seen(view(feed, BBBUSDT=trade))
             await until(lambda: silence.silent == {1})
             await until(lambda: "rotate" in feed.turns.purposes)
             feed.turns.turn.set()
