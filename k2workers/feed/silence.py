@@ -10,6 +10,7 @@ fine. Two things are news:
 An event may be on its way while the venue is asked, so news counts only if the topic has still brought nothing ``SETTLE_NS`` later. And the
 answer may be as old as ``LATE_NS``: what it shows beyond the newest trade that was told is news all the same, but nothing else is before a look
 that cannot be older than what is compared with it; other best prices, which one stale answer can show, must be shown by two looks in a row.
+Where one topic of a symbol tells best prices that change (its top of the book), another one that brings nothing (its depth) is asked about at once.
 
 A busy topic that falls silent (``SilenceWatch``) is silent until a look has cleared it. Kinds about which a look tells nothing are never silent
 here.
@@ -99,8 +100,8 @@ class _Topic:
     """What is known of one topic's silence."""
 
     __slots__ = (
-        "base", "behind_id", "by_id", "compare_ns", "doubted_ns", "evidence", "heard_ns", "hurry_ns", "mute", "news_due_ns", "ripe", "served_ns", "silent_ns",
-        "state", "symbol", "trading", "tried",
+        "apart_ns", "base", "behind_id", "by_id", "compare_ns", "doubted_ns", "evidence", "heard_ns", "hurry_ns", "mute", "news_due_ns", "ripe", "served_ns", "silent_ns",
+        "state", "symbol", "trading", "tried", "witnessed",
     )  # fmt: skip
 
     def __init__(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
@@ -125,6 +126,10 @@ class _Topic:
         """When news of the venue that a look showed must have come."""
         self.behind_id: int | None = None
         """The trade that must have come by then, or have been fetched."""
+        self.witnessed: int | str | None = None
+        """The best prices that another topic of the symbol told when this one had brought its last event."""
+        self.apart_ns = 0
+        """Since when that one tells others; 0 if it does not."""
         self.mute = False
         """Whether the present line has withheld something."""
         self.silent_ns = 0
@@ -139,6 +144,8 @@ class Silence:
 
     def __init__(self, shards: int = 1) -> None:
         self._topics: list[_Topic] = []
+        self._of_tops: dict[str, list[int]] = {}
+        """The topics of best prices, by symbol."""
         self._learned = SilenceWatch()
         self._renewed_ns = 0
         self._asked_ns = 0
@@ -151,6 +158,8 @@ class Silence:
 
     def serve(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
         """Watch one more topic; its index is the next one."""
+        if evidence is Evidence.TOPS:
+            self._of_tops.setdefault(symbol, []).append(len(self._topics))
         self._topics.append(_Topic(symbol, evidence, by_id=by_id, now_ns=now_ns))
 
     @property
@@ -193,6 +202,7 @@ class Silence:
                 self._heard(index, topic, heard_ns[index])
             elif topic.news_due_ns is not None and now_ns >= topic.news_due_ns:
                 found.silent += self._overdue(index, topic, told[index], now_ns)
+        self._compare_topics(told, now_ns)
         suspects = self._learned.look(heard_ns, now_ns)
         found.silent += self._suspect(suspects, now_ns)
         self._without_answer(now_ns)
@@ -219,10 +229,33 @@ class Silence:
         topic.heard_ns = heard_ns
         topic.state = _State.FLOWING
         topic.trading = True
+        topic.witnessed, topic.apart_ns = None, 0
         topic.news_due_ns = None
         topic.mute = topic.tried = False
         self._forget_looks(topic)
         self._heard_ns = max(self._heard_ns, heard_ns)
+
+    def _compare_topics(self, told: Sequence[int | str | None], now_ns: int) -> None:
+        """Of a topic that does not tell best prices, another one of its symbol does: where those change, it must bring something too."""
+        for indexes in self._of_tops.values():
+            witness = next((index for index in indexes if told[index] is not None), None)
+            for index in indexes if witness is not None else ():
+                topic = self._topics[index]
+                if told[index] is None and topic.heard_ns and topic.heard_ns >= self._renewed_ns:
+                    self._compare_with(topic, told[witness], now_ns)
+
+    @staticmethod
+    def _compare_with(topic: _Topic, witnessed: int | str | None, now_ns: int) -> None:
+        if topic.witnessed is None:
+            topic.witnessed = witnessed
+        elif topic.witnessed == witnessed:
+            topic.apart_ns = 0
+        elif not topic.apart_ns:
+            topic.apart_ns = now_ns
+        elif now_ns - topic.apart_ns >= SETTLE_NS and not topic.doubted_ns:
+            # As good as two looks, of which the first showed what the topic told, and the second something else: one more is to confirm it.
+            topic.base, topic.ripe = topic.witnessed, True
+            topic.doubted_ns, topic.hurry_ns, topic.apart_ns = topic.apart_ns, now_ns, 0
 
     def _suspect(self, suspects: Sequence[int], now_ns: int) -> list[int]:
         asked_for = [index for index in suspects if self._topics[index].evidence is not Evidence.NONE]

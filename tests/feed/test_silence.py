@@ -486,6 +486,66 @@ def test_of_bars_only_two_looks_tell() -> None:
     assert shard.passes(SETTLE_S) == Finding(silent=[0], fetch=[0], rotate=True)
 
 
+# ── two topics of the best prices of one symbol ─────────────────────────────────────────────────────────────
+
+
+def book_and_top() -> Shard:
+    """A depth, which does not tell best prices, and the top of the book of the same symbol; both have brought something just now."""
+    shard = Shard(TOPS, TOPS, symbols="AA")
+    shard.brings(1, newest="1 2")
+    shard.passes(1, 0)
+    shard.newest[1] = "1 2"
+    return shard
+
+
+def top_moves(shard: Shard, top: str, seconds: int) -> Finding:
+    shard.brings(1, newest=top)
+    return shard.passes(seconds)
+
+
+def test_a_depth_that_dies_alone_is_asked_about_soon_after_the_top_of_its_book_has_changed() -> None:
+    shard = book_and_top()
+    shard.passes(1)
+    top_moves(shard, "1 3", SETTLE_S)
+    assert shard.look_wanted() is LookUrgency.NO
+    shard.passes(1)
+    assert shard.look_wanted() is LookUrgency.AT_ONCE
+    assert shard.shows(A="1 3") is True
+    assert shard.passes(1) == Finding(silent=[0], fetch=[0], rotate=True)
+
+
+def test_a_depth_is_not_blamed_if_the_venue_shows_no_other_best_prices() -> None:
+    shard = book_and_top()
+    shard.passes(1)
+    top_moves(shard, "1 3", SETTLE_S + 1)
+    assert shard.shows(A="1 2") is not True
+    assert shard.passes(1) == Finding()
+    assert shard.look_wanted() is LookUrgency.NO
+
+
+def test_best_prices_that_come_back_or_a_depth_that_comes_later_are_no_question() -> None:
+    shard = book_and_top()
+    shard.passes(1)
+    top_moves(shard, "1 3", SETTLE_S)
+    top_moves(shard, "1 2", 2)
+    assert shard.look_wanted() is LookUrgency.NO
+    top_moves(shard, "1 3", SETTLE_S)
+    shard.passes(1, 0)
+    shard.newest[0] = None
+    shard.passes(3)
+    assert shard.look_wanted() is LookUrgency.NO
+
+
+def test_what_a_line_before_brought_says_nothing_of_a_depth_on_this_one() -> None:
+    shard = book_and_top()
+    shard.passes(1)
+    shard.silence.renewed(shard.second * S)
+    assert top_moves(shard, "1 3", 1) == Finding()
+    assert shard.look_wanted() is LookUrgency.NO
+    assert top_moves(shard, "1 4", SETTLE_S + 1) == Finding()
+    assert shard.shows(A="1 4") is not True
+
+
 # ── busy topics ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

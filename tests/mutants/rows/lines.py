@@ -236,6 +236,12 @@ ROWS = (
         "test_for_a_stopped_topic_of_which_nobody_can_tell_one_line_is_tried_and_another_one_when_it_stops_again",
     ),
     silence(
+        "nobody notices that a depth says nothing while its best prices change",
+        "topic.doubted_ns, topic.hurry_ns, topic.apart_ns = topic.apart_ns, now_ns, 0",
+        "pass",
+        "test_a_depth_that_dies_alone_is_asked_about_soon_after_the_top_of_its_book_has_changed",
+    ),
+    silence(
         "one stale answer is an alarm",
         "if topic.doubted_ns and enough:",
         "if enough:",
