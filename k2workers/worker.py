@@ -236,6 +236,8 @@ class Worker:
             "streams_silent": len(driver.silence.silent),
             "streams_unproven": len(driver.silence.unproven),
             "streams_quiet": len(driver.silence.quiet),
+            "streams_learned": driver.silence.learned,
+            "data_expected": driver.data_expected,
             "market_quiet": driver.market_quiet,
             "look_wanted": driver.look_wanted.value,
             "streams": len(driver.lines.names),

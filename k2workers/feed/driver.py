@@ -126,6 +126,11 @@ class Driver:
         return self._watch.quiet
 
     @property
+    def data_expected(self) -> bool:
+        """Whether the line brings data so often that it will be missed."""
+        return self._watch.learned
+
+    @property
     def look_wanted(self) -> LookUrgency:
         """Whether a look at the whole market is wanted."""
         if not self.live:

@@ -78,6 +78,11 @@ class SilenceWatch:
                 found.append(topic_index)
         return found
 
+    @property
+    def learned(self) -> int:
+        """Of how many topics the usual silence is known."""
+        return sum(changes >= LEARNED_AFTER for changes in self._changes)
+
     def renewed(self, now_ns: int) -> None:
         """Another line carries the feed now: what was not heard on the one before was no silence of the topics."""
         self.silent.clear()
@@ -182,6 +187,11 @@ class LineWatch:
         if overdue and self._give_up_ns is None and not (self.quiet and now_ns - self._asked_ns < QUIET_NS):
             self._question_ns, self._give_up_ns = now_ns, max(now_ns, self._next_ns) + ANSWER_NS
         return SILENT if self._give_up_ns is not None and now_ns >= self._give_up_ns else None
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is known how often the line brings data, and often enough to be missed."""
+        return self._data.expected
 
     @property
     def asking(self) -> bool:

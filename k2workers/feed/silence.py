@@ -168,6 +168,11 @@ class Silence:
         return len(self._topics)
 
     @property
+    def learned(self) -> int:
+        """How many topics have brought so much that their falling silent will be noticed without any look."""
+        return self._learned.learned
+
+    @property
     def silent(self) -> set[int]:
         """The topics of which the venue has news that no line delivered, and busy ones that fell silent and are not cleared yet."""
         return self._in(_State.SILENT, _State.SUSPECT)
@@ -238,11 +243,11 @@ class Silence:
     def _compare_topics(self, told: Sequence[int | str | None], now_ns: int) -> None:
         """Of a topic that does not tell best prices, another one of its symbol does: where those change, it must bring something too."""
         for indexes in self._of_tops.values():
-            witness = next((index for index in indexes if told[index] is not None), None)
-            for index in indexes if witness is not None else ():
+            witnessed = next((told[index] for index in indexes if told[index] is not None), None)
+            for index in indexes if witnessed is not None else ():
                 topic = self._topics[index]
                 if told[index] is None and topic.heard_ns and topic.heard_ns >= self._renewed_ns:
-                    self._compare_with(topic, told[witness], now_ns)
+                    self._compare_with(topic, witnessed, now_ns)
 
     @staticmethod
     def _compare_with(topic: _Topic, witnessed: int | str | None, now_ns: int) -> None:

@@ -109,6 +109,16 @@ def busy(stale_after_s: int = 30, ping_interval_s: int = 20) -> tuple[LineWatch,
     return watch, count, now_ns
 
 
+def test_how_much_is_known_is_told() -> None:
+    assert not LineWatch(30 * S, 20 * S).learned
+    assert busy()[0].learned
+    watch = SilenceWatch()
+    for second in range(LEARNED_AFTER):
+        assert watch.learned == 0
+        watch.look([second, 0], second * S)
+    assert watch.learned == 1
+
+
 def test_a_line_on_which_nothing_comes_is_stale_and_no_longer_fresh_before_that() -> None:
     watch = LineWatch(stale_after_ns=40 * S, ping_interval_ns=20 * S)
     assert [watch.fresh(S, (1 + silence_s) * S) for silence_s in (29, 30)] == [True, False]

@@ -135,8 +135,7 @@ def test_a_delisted_symbol_is_quiet() -> None:
     with Venue(SYMBOLS) as venue, feed(venue, "--symbols", ",".join(SYMBOLS), shards=1) as program:
         venue.pings_every_s = 1.0
         program.wait_ready()
-        begun_s = time.monotonic()
-        wait_for("what streams used to do is known", lambda: time.monotonic() > begun_s + 25)
+        wait_for("what streams used to do is known", lambda: workers(program, "streams_learned") == [16])
         venue.flows.pop("DDDUSDT")
         venue.rows = [entry for entry in venue.rows if entry["symbol"] != "DDDUSDT"]
         wait_for("they fall silent", lambda: len(named_silent(program)) == 4)
@@ -150,8 +149,7 @@ def test_when_the_whole_market_halts_all_lines_are_kept_and_bring_what_comes_at_
     with Venue(SYMBOLS) as venue, feed(venue) as program:
         venue.pings_every_s = 1.0
         program.wait_ready()
-        begun_s = time.monotonic()
-        wait_for("what lines used to bring is known", lambda: time.monotonic() > begun_s + 5)
+        wait_for("what lines used to bring is known", lambda: workers(program, "data_expected") == [True, True])
         halted = venue.halt()
         wait_for("all say so", lambda: workers(program, "market_quiet") == [True, True])
         looks = len(venue.asked("ticker/24hr"))
