@@ -28,7 +28,7 @@ from k2workers.feed.fetches import Fetches
 from k2workers.feed.liveness import SilenceWatch
 from k2workers.venues.venue import Evidence, SymbolSeen
 
-QUESTION_NS = 8_000_000_000
+QUESTION_NS = 6_000_000_000
 """A topic that brought nothing for so long is in question."""
 
 FIRST_LOOK_NS = 2_000_000_000

