@@ -378,7 +378,7 @@ class Silence:
             return None
         seen = view.symbols[topic.symbol]
         if topic.evidence is Evidence.TRADES:
-            news = self._judge_trades(index, topic, seen.last_trade_id, told, now_ns)
+            news = self._judge_trades(index, topic, seen.last_trade_id, told, view.asked_ns, now_ns)
             shown: int | str | None = seen.last_trade_id
         else:
             shown = seen.top if seen.trading else None
@@ -391,7 +391,7 @@ class Silence:
         return news
 
     def _judge_trades(
-        self, index: int, topic: _Topic, shown: int | None, told: int | str | None, now_ns: int
+        self, index: int, topic: _Topic, shown: int | None, told: int | str | None, asked_ns: int, now_ns: int
     ) -> bool | None:
         if shown is None:
             self._owes_nothing(index, topic, now_ns)
@@ -404,10 +404,14 @@ class Silence:
         known = topic.by_id and isinstance(told, int)
         behind_id = shown if known and ahead else None
         if behind_id is not None or moved_since:
-            self._withheld(index, topic, behind_id, now_ns + SETTLE_NS, by_this_line=moved_since or this_line)
+            due_ns = max(now_ns, (topic.doubted_ns or now_ns) + SETTLE_NS)
+            self._withheld(index, topic, behind_id, due_ns, by_this_line=moved_since or this_line)
             return True
+        if moved:
+            topic.doubted_ns = topic.doubted_ns or asked_ns
         if moved or not (compared or known):
             return None
+        topic.doubted_ns = 0
         self._nothing_withheld(index, topic, now_ns, compared=compared)
         return False
 

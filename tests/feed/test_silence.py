@@ -142,7 +142,7 @@ def test_a_topic_that_a_busy_market_withholds_from_a_new_line_is_silent_ten_seco
         assert shard.look_wanted() is LookUrgency.AT_ONCE
         shown_last = shard.shows(A=each)
     assert shown_last is True
-    assert shard.passes(SETTLE_S if kind is TRADES else 1).silent == [0]
+    assert shard.passes(1).silent == [0]
 
 
 def test_a_topic_of_which_a_new_line_has_brought_nothing_is_judged_as_soon_as_one_that_never_brought_anything() -> None:

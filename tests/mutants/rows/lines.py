@@ -195,8 +195,8 @@ ROWS = (
     ),
     silence(
         "what may be on its way counts as withheld",
-        "behind_id, now_ns + SETTLE_NS, by_this_line=moved_since or this_line)",
-        "behind_id, now_ns, by_this_line=moved_since or this_line)",
+        "due_ns = max(now_ns, (topic.doubted_ns or now_ns) + SETTLE_NS)",
+        "due_ns = now_ns",
         "test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_market_has_moved",
     ),
     silence(
