@@ -536,6 +536,14 @@ def test_best_prices_that_come_back_or_a_depth_that_comes_later_are_no_question(
     assert shard.look_wanted() is not LookUrgency.AT_ONCE
 
 
+def test_a_depth_that_has_not_brought_anything_is_not_compared_with_the_top_of_its_book() -> None:
+    shard = Shard(TOPS, TOPS, symbols="AA")
+    for top in ("1 2", "1 3"):
+        top_moves(shard, top, SETTLE_S + 2)
+    shard.shows(A="1 3")
+    assert shard.look_wanted() is not LookUrgency.AT_ONCE
+
+
 def test_what_a_line_before_brought_says_nothing_of_a_depth_on_this_one() -> None:
     shard = book_and_top()
     shard.passes(1)
@@ -558,6 +566,7 @@ def busy(*kinds: Evidence, symbols: str = "") -> Shard:
 
 def test_a_busy_topic_that_falls_silent_is_silent_until_a_look_clears_it() -> None:
     shard = busy(TRADES, TRADES)
+    assert shard.silence.learned == 2
     shard.newest[1] = 7
     assert shard.passes(10, 0).silent == []
     assert shard.passes(1, 0) == Finding(silent=[1], fetch=[1])

@@ -46,7 +46,7 @@ ROWS = (
     ),
     worker(
         "looks at the market are not taken",
-        "self._driver.seen(MarketView(message.asked_ns, symbols))",
+        "self._driver.seen(MarketView(message.asked_ns, symbols, message.next_ns))",
         "pass",
         "test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet",
         hidden=True,
