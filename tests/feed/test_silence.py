@@ -586,6 +586,14 @@ def test_a_busy_topic_that_falls_silent_and_of_which_the_venue_has_more_gets_ano
     assert shard.counts == ({1}, set(), set())
 
 
+def test_of_a_busy_topic_that_has_no_ids_nothing_is_asked_for_alone() -> None:
+    shard = busy(TRADES, TOPS)
+    assert shard.passes(11, 0) == Finding(silent=[1], fetch=[1])
+    shard = Shard(TRADES, TOPS, by_id=False)
+    shard.passes(LEARNED_AFTER + 5, 0, 1)
+    assert shard.passes(11, 0) == Finding(silent=[1])
+
+
 def test_many_that_fall_silent_together_are_not_asked_for_one_by_one() -> None:
     shard = busy(*[TRADES] * (FEW + 2))
     assert shard.passes(11, 0) == Finding(silent=list(range(1, FEW + 2)))
