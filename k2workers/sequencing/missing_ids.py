@@ -56,7 +56,7 @@ class Question(msgspec.Struct, frozen=True):
 class _Part:
     """Missing ids that are alike. ``turn`` orders parts by when they were asked for last; 0 is never."""
 
-    __slots__ = ("denied_ns", "due_ns", "exists", "first", "last", "looks", "since_ns", "turn")
+    __slots__ = ("denied_ns", "due_ns", "exists", "first", "full", "last", "looks", "since_ns", "turn")
 
     def __init__(self, first: int, last: int, since_ns: int) -> None:
         self.first, self.last = first, last
@@ -71,12 +71,14 @@ class _Part:
         self.turn = 0
         self.exists = False
         """Whether it is proven that the ids exist: then they are not doubted, however often they are denied."""
+        self.full = False
+        """Whether events came of the same hole: then a page of ids is likely to be a page of events."""
 
     def cut(self, first: int, last: int) -> _Part:
         """The same for some of its ids."""
         part = _Part(first, last, self.since_ns)
         part.denied_ns, part.looks, part.due_ns, part.turn = self.denied_ns, self.looks, self.due_ns, self.turn
-        part.exists = self.exists
+        part.exists, part.full = self.exists, self.full
         return part
 
     @property
@@ -168,7 +170,8 @@ class MissingIds:
         for part in self._parts:
             rest = IdRanges([(max(part.first, first_id), min(part.last, last_id))])
             parts += [part.cut(*ids) for ids in ((part.first, min(part.last, first_id - 1)), (max(part.first, last_id + 1), part.last)) if ids[0] <= ids[1]]  # fmt: skip
-            parts += [part.cut(*ids) for ids in _take(rest, received)]
+            came = [part.cut(*ids) for ids in _take(rest, received)]
+            parts += came
             learned.void.extend(_take(rest, void))
             learned.unavailable.extend(_take(rest, unavailable))
             for ids in _take(rest, exist):
@@ -183,6 +186,7 @@ class MissingIds:
                     parts.append(denied)
             for ids in rest:
                 unanswered = part.cut(*ids)
+                unanswered.full = part.full or len(came) > 0
                 if unanswered.denied_ns is not None and now_ns >= unanswered.due_ns:
                     doubted_ns = now_ns - unanswered.denied_ns
                     unanswered.due_ns = now_ns + min(max(doubted_ns, SHORTEST_DELAY_NS), LONGEST_DELAY_NS)
@@ -226,13 +230,14 @@ class MissingIds:
 
     @property
     def requests(self) -> int:
-        """How many requests bring all of it, as far as it is not doubted."""
+        """How many requests bring all of it, as far as it is not doubted. A hole of which nothing came yet counts once: its ids may never have existed."""
         count, end = 0, -1
         for part in self._parts:
             if not part.doubted and part.last >= end:
-                beyond = part.last + 1 - max(part.first, end)
-                count += -(-beyond // self._page)
-                end = max(part.first, end) + -(-beyond // self._page) * self._page
+                begin = max(part.first, end)
+                pages = -(-(part.last + 1 - begin) // self._page) if part.full or part.exists else 1
+                count += pages
+                end = begin + pages * self._page
         return count
 
     def _within(self, first_id: int, last_id: int) -> list[_Part]:

@@ -293,9 +293,20 @@ def test_a_book_is_asked_for_shallow_by_those_who_have_none_and_counts_among_wha
     plan.update(3, [(1, 25), (40, 41), (90, 90)], Urgency.OPEN, 0)
     plan.update(4, [(7, 7)], Urgency.OPEN, 0)
     plan.answered(BackfillRequest(4, 7, 7, Urgency.OPEN, 0), says((7, 7), []), 0)
-    assert plan.wanted(lambda request: 5 if request.snapshot else 25) == 5 + 5 * 25
+    assert plan.wanted(lambda request: 5 if request.snapshot else 25) == 5 + 3 * 25
     assert [asked(plan, 0).topic_index for _ in range(3)] == [3, 2, 1]
     assert plan.next(0) is None
+
+
+def test_a_hole_counts_as_one_request_until_a_reply_shows_that_it_is_full_of_ids() -> None:
+    plan = BackfillPlanner(BackfillPolicy())
+    plan.update(0, [(1, 3_960_000)], Urgency.OPEN, 0)
+    assert plan.wanted(lambda _: 25) == 25, "whether all of it exists shows the first reply"
+    plan.answered(asked(plan, 0), says((1, 1_000), [(1, 1_000)]), 0)
+    plan.update(0, [(1_001, 3_960_000)], Urgency.OPEN, 0)
+    assert plan.wanted(lambda _: 25) == 3_959 * 25
+    plan.answered(asked(plan, S), says((1_001, 3_960_001), []), S)
+    assert plan.wanted(lambda _: 25) == 0
 
 
 def test_a_new_hole_is_asked_for_at_once_however_long_an_older_one_waits() -> None:

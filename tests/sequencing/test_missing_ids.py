@@ -140,8 +140,13 @@ def test_only_that_of_which_nothing_came_for_long_is_given_up() -> None:
 
 def test_requests_are_counted_by_page_without_what_is_doubted() -> None:
     ids = missing((1, 25), (28, 29), (35, 36), (90, 90), (200, 200))
+    assert ids.requests == 4, "of none it is known how much is in it"
+    ids.learn(1, 25, Findings(covered=(1, 3), found=[(1, 3)]), 0)
+    ids.want([(4, 25), (28, 29), (35, 36), (90, 90), (200, 200)], 0)
     assert ids.requests == 3 + 1 + 1 + 1
     ids.learn(200, 200, Findings(covered=(200, 200)), 0)
+    assert ids.requests == 5
+    ids.learn(90, 90, Findings(exist=[(90, 90)]), 0)
     assert ids.requests == 5
     assert missing().requests == 0
 
