@@ -17,6 +17,7 @@ from k2workers.feed.log_limit import LogLimit
 from k2workers.feed.repairs import Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.chain_lane import BrokenLink
+from k2workers.sequencing.ranges import Range
 from k2workers.venue_answers import SUCCESS, Answer
 from k2workers.venues.venue import Fetched, FetchedBook, History
 
@@ -36,6 +37,9 @@ LINK_LINES = 10, 60_000_000_000
 """So many broken links are named in so long; all are counted."""
 
 SAMPLE_EVERY_NS = 5_000_000_000
+
+SHOWN = 5
+"""How many ranges that were given up one log line names."""
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +78,9 @@ class Backfiller:
         self.repairs.inquiries.on_link = self._on_link
         self._looking = Every(LOOK_S, self._look, "backfill")
         self._logged_ns = -SAMPLE_EVERY_NS
+        self._given_up_lines = LogLimit(1, SAMPLE_EVERY_NS)
+        self._given_up: list[tuple[int, Range]] = []
+        """Topics, by index, and the ids of each that were given up and not logged yet."""
         intake.on_incomplete = self._looking.soon
 
     @property
@@ -110,8 +117,17 @@ class Backfiller:
             task = beside(self._perform(request), "backfill", self._looking.soon)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        for topic_index, ids in self.repairs.give_up(now_ns):
-            _log.warning("ids_given_up", topic=self._intake.topics[topic_index].topic, ids=ids)
+        self._given_up += self.repairs.give_up(now_ns)
+        self._tell_given_up(now_ns)
+
+    def _tell_given_up(self, now_ns: int) -> None:
+        """Log what was given up since the last time: hundreds of gaps may be given up one after another."""
+        if not self._given_up or not self._given_up_lines.allows(now_ns):
+            return
+        some = [(self._intake.topics[topic_index].topic, ids) for topic_index, ids in self._given_up[:SHOWN]]
+        count = sum(last_id - first_id + 1 for _, (first_id, last_id) in self._given_up)
+        _log.warning("ids_given_up", ranges=len(self._given_up), count=count, some=some)
+        self._given_up.clear()
 
     def _on_link(self, topic_index: int, link: BrokenLink, words: str) -> None:
         if not self._link_lines.allows(time.monotonic_ns()):

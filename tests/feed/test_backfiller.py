@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from k2workers import every, wire
 from k2workers.backoff import Backoff
 from k2workers.events import AggTrade, Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade, Void
-from k2workers.feed.backfiller import LINK_LINES, Backfiller
+from k2workers.feed.backfiller import LINK_LINES, SAMPLE_EVERY_NS, Backfiller
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.backfill_planner import BackfillPolicy, Urgency
@@ -312,3 +313,20 @@ async def test_broken_links_without_end_are_named_in_few_lines_with_their_count(
         lines = [line for line in logs if line["event"] == "agg_link_broken"]
         assert [line["earlier_id"] for line in lines] == list(range(LINK_LINES[0]))
         assert {line["total"] for line in lines} == {0}
+
+
+async def test_ids_that_are_given_up_are_logged_together_once_in_a_while_and_all_are_counted() -> None:
+    async with running() as client:
+        shard = Shard(client, ["trade"])
+        shard.intake.resume({})
+        with capture_logs() as logs:
+            async with SPOT.history("http://127.0.0.1:9", None, 100) as history:
+                backfiller = Backfiller(shard.intake, history, shard.grants, POLICY)
+                for first in (10, 20, 30):
+                    backfiller.repairs.planner.given_up += [(0, (first, first + 1)), (0, (first + 5, first + 5))]
+                    backfiller._look()
+                backfiller._tell_given_up(time.monotonic_ns() + SAMPLE_EVERY_NS)
+                await backfiller.stop()
+        told = [line for line in logs if line["event"] == "ids_given_up"]
+        assert [(line["ranges"], line["count"]) for line in told] == [(2, 3), (4, 6)]
+        assert told[1]["some"][0] == (shard.intake.topics[0].topic, (20, 21))

@@ -37,6 +37,9 @@ LIST_LIMIT_S = 600.0
 """The longest that a request may take, and that a request for all symbols may: an answer of one byte every few seconds would keep one
 of the few repairs at a time busy for ever. A page of rows still comes in time at 2 KB/s, the whole list at 25."""
 
+ROWS_LOGGED_EVERY_NS = 60_000_000_000
+"""Odd rows of one endpoint are logged once in this time; all are counted."""
+
 USED_WEIGHT_HEADER = "x-mbx-used-weight-1m"
 WEIGHT = re.compile(r" *([0-9]{1,9}) *")
 """Anything else in that header counts as not sent: it must not cost the answer."""
@@ -60,6 +63,9 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
 Row = TypeVar("Row")
 
 _log = structlog.get_logger(__name__)
+
+_rows_logged_ns: dict[str, int] = {}
+"""When odd rows of each endpoint were logged last by this process, by URL: a client may live for one request only."""
 
 
 class ExchangeInfo(msgspec.Struct, frozen=True):
@@ -278,8 +284,11 @@ class RestClient:
             raise self._not_understood(path, error) from None
         if rows.odd:
             self.rows_dropped += rows.odd
-            words = f"{rows.cause}: {rows.sample}"
-            _log.warning("rest_rows_dropped", path=path, count=rows.odd, of=len(rows.found), first=words)
+            url, now_ns = f"{self._base}/{path}", time.monotonic_ns()
+            if now_ns - _rows_logged_ns.get(url, -ROWS_LOGGED_EVERY_NS) >= ROWS_LOGGED_EVERY_NS:
+                _rows_logged_ns[url] = now_ns
+                words = f"{rows.cause}: {rows.sample}"
+                _log.warning("rest_rows_dropped", path=path, count=rows.odd, of=len(rows.found), first=words)
         return rows
 
     def _not_understood(self, path: str, error: Exception) -> VenueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from k2workers.continuity import Repair
 from k2workers.errors import AddressRefused, EndpointMissing, VenueError, VenueRefused
@@ -135,6 +136,17 @@ async def test_a_row_that_cannot_be_read_costs_neither_the_others_nor_makes_its_
             # Asked for what is left: of the id that nobody can read, nothing is said.
             reply = await rest.fetch(topic("trade"), 1_010, 1_010, attempt)
             assert (reply.events, reply.covered) == ([], (1_011, 1_019))
+
+
+async def test_rows_that_cannot_be_read_are_logged_once_in_a_while_for_each_endpoint_and_host() -> None:
+    with Venue() as venue, capture_logs() as logs:
+        venue.on_rest = lambda _path, _query: Answer(200, [None])
+        for _ in range(3):
+            async with BinanceHistory(venue.rest_url) as rest:
+                await rest.fetch(topic("agg_trade"), 1_005, 1_015, 0)
+                await rest.fetch(topic("kline_1m"), 1_005, 1_015, 0)
+    told = [(line["path"], line["count"]) for line in logs if line["event"] == "rest_rows_dropped"]
+    assert told == [("aggTrades", 1), ("klines", 1)]
 
 
 @pytest.mark.parametrize(
