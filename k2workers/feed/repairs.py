@@ -22,13 +22,11 @@ from k2workers.venues.venue import Fetched
 PROBE_AFTER_NS = 1_000_000_000
 """After an outage, a topic that receives an event within this time shows by its id what is missing; for the others the venue is asked."""
 
-QUIET_NS = 3_000_000_000
+DIFFS_WITHIN_NS = 3_000_000_000
 """A topic that needs a book and has had no diff for so long gets one without."""
 
 PROBED = frozenset({Repair.IDS, Repair.BOOK})
 """Whether anything is missing behind the newest id can be found out of topics that are repaired in these ways."""
-
-PROBE_IDS = 1_000
 
 NOT_TO_BE_HAD = "not to be had"
 """The cause of giving up ids that the venue did not give for long."""
@@ -82,7 +80,7 @@ class Repairs:
             if self._intake.lanes[topic_index].newest_id != newest_id:
                 continue
             if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
-                self.planner.probe(topic_index, newest_id + 1, newest_id + PROBE_IDS, now_ns)
+                self.planner.probe(topic_index, newest_id + 1, newest_id + self.planner.policy.page, now_ns)
             else:
                 self._intake.ask_book(topic_index)
                 self._tell_planner(topic_index, now_ns)
@@ -241,6 +239,6 @@ class Repairs:
         """A quiet topic gets a book without a diff, once lines carry it."""
         if not lane.lacks_diffs or self._intake.primary is None:
             self._without_diffs.pop(topic_index, None)
-        elif now_ns - self._without_diffs.setdefault(topic_index, now_ns) >= QUIET_NS:
+        elif now_ns - self._without_diffs.setdefault(topic_index, now_ns) >= DIFFS_WITHIN_NS:
             del self._without_diffs[topic_index]
             self._intake.do_without_diffs(topic_index)

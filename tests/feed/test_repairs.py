@@ -21,7 +21,7 @@ from k2workers.events import (
     Void,
 )
 from k2workers.feed.intake import Intake
-from k2workers.feed.repairs import NO_HISTORY, NOT_TO_BE_HAD, PROBE_AFTER_NS, PROBE_IDS, QUIET_NS, Repairs
+from k2workers.feed.repairs import DIFFS_WITHIN_NS, NO_HISTORY, NOT_TO_BE_HAD, PROBE_AFTER_NS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import MAX_WAITING, BookLane
 from k2workers.sequencing.coverage import PublishedPosition
@@ -136,7 +136,7 @@ def test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for(newe
     shard.repairs.probe(None, 0)
     assert shard.asked(PROBE_AFTER_NS - 1) is None
     request = shard.asked(PROBE_AFTER_NS)
-    assert request == BackfillRequest(0, 2, 1 + PROBE_IDS, Urgency.OPEN, 0, probe=True)
+    assert request == BackfillRequest(0, 2, 1 + POLICY.page, Urgency.OPEN, 0, probe=True)
     found: list[Event] = [trade(2)] if newer else []
     assert shard.repairs.took_events(request, Fetched(found, None), PROBE_AFTER_NS, 7) == []
     assert (shard.pushed, shard.confirmed) == (found, [(0, newer)])
@@ -344,7 +344,7 @@ def test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_ne
     request = next(
         request for after_ns in range(1, 10**11, 10**8) if (request := shard.asked(PROBE_AFTER_NS + after_ns))
     )
-    assert (request.probe, request.first_id, request.last_id) == (True, 3, 2 + PROBE_IDS)
+    assert (request.probe, request.first_id, request.last_id) == (True, 3, 2 + POLICY.page)
     shard.repairs.took_events(request, Fetched([trade(3), trade(4)], None), 10**10, 7)
     assert isinstance(shard.pushed[0], Reset)
     assert shard.pushed[1:] == [trade(3), trade(4)]
@@ -427,15 +427,15 @@ def test_of_a_reply_what_comes_before_a_bar_that_is_behind_counts() -> None:
 
 def test_a_quiet_topic_s_book_is_asked_for_without_a_diff_once_lines_carry_it() -> None:
     shard = Shard("depth")
-    assert (shard.asked(0), shard.asked(100 * QUIET_NS)) == (None, None)
+    assert (shard.asked(0), shard.asked(100 * DIFFS_WITHIN_NS)) == (None, None)
     shard.intake.primary = 1
-    assert (shard.asked(100 * QUIET_NS), shard.asked(101 * QUIET_NS - 1)) == (None, None)
-    request = shard.asked(101 * QUIET_NS) or shard.asked(101 * QUIET_NS)
+    assert (shard.asked(100 * DIFFS_WITHIN_NS), shard.asked(101 * DIFFS_WITHIN_NS - 1)) == (None, None)
+    request = shard.asked(101 * DIFFS_WITHIN_NS) or shard.asked(101 * DIFFS_WITHIN_NS)
     assert request is not None
     assert request.snapshot
     assert shard.repairs.took_book(request, BookSnapshot(9, [], [], 0), 0)
     assert shard.pushed == [BookSnapshot(9, [], [], 0)]
-    assert shard.asked(200 * QUIET_NS) is None
+    assert shard.asked(200 * DIFFS_WITHIN_NS) is None
     shard.line(diff(10, 11))
     assert shard.pushed[-1] == diff(10, 11)
 
@@ -445,7 +445,7 @@ def test_a_topic_whose_diffs_come_is_not_quiet() -> None:
     shard.intake.primary = 1
     assert shard.asked(0) is None
     shard.line(diff(10, 11))
-    request = shard.asked(2 * QUIET_NS)
+    request = shard.asked(2 * DIFFS_WITHIN_NS)
     assert request is not None
     assert not shard.repairs.took_book(request, BookSnapshot(8, [], [], 0), 0)
 
