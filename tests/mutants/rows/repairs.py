@@ -137,8 +137,8 @@ ROWS = (
     ),
     backfill_planner(
         "a probe is asked for without end",
-        "                del need.probes[request.inquiry]\n",
-        "                pass\n",
+        "            if need.probe_of(request) is not None:\n                del need.probes",
+        "            if need.probe_of(request) is None:\n                del need.probes",
         "test_a_probe_asks_once_and_makes_nothing_void",
     ),
     backfill_planner(
