@@ -39,7 +39,7 @@ MEANING = {
     Word.STREAMS_UNPROVEN: "no event has come of these streams, and the venue has not said yet that there was none",
     Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",
     Word.KIND_UNREADABLE: "messages of this kind come, and none of them can be read",
-    Word.GAPS_OPEN: "ids were announced as missing, and are neither filled nor denied by the venue",
+    Word.GAPS_OPEN: "ids of symbols that trade were announced as missing, and are neither filled nor denied by the venue; those of a book count as `books_missing`",
     Word.BOOKS_MISSING: "depth streams whose book has not come from the venue",
     Word.WAITING_FOR_WEIGHT: "what would end one of the others waits for the venue's REST weight: so many seconds",
 }
