@@ -7,8 +7,9 @@ lowers them. What ZeroMQ's sockets take is not in it.
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -117,6 +118,46 @@ def test_an_event_is_little_work_for_a_worker(kind: str, symbol_count: int, a_re
     found = work_of(work).each(EVENTS - a_read)
     assert [intake.events for intake in intakes] == [EVENTS, EVENTS]
     assert_within(limit, found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("trade", Work(6.7, 121)), ("book_ticker", Work(4.7, 114)), ("depth", Work(8.4, 156))]
+)
+def test_a_copy_in_an_overlap_is_no_more_work_than_an_event(kind: str, limit: Work) -> None:
+    """The other line brings each read again, after the next one: it is behind."""
+    venue = BinanceSpot()
+    sent = reads(kind, 10, 640)
+
+    def prepared() -> tuple[Intake, list[FrameCutter]]:
+        intake = Intake(
+            venue.codec(venue.stream_specs([kind], symbols(10))), hold_ns=10**9, push=lambda _: None,
+            on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+        )  # fmt: skip
+
+        def on_line(line: int) -> FrameCutter:
+            return FrameCutter(lambda messages: intake.on_messages(line, messages, 1), lambda _: True, 2**24)
+
+        return intake, [on_line(1), on_line(2)]
+
+    found = []
+    for overlap in (False, True):
+        intakes = [prepared(), prepared()]
+        turns = iter(intakes)
+
+        def work(turns: Iterator[tuple[Intake, list[FrameCutter]]] = turns, overlap: bool = overlap) -> None:
+            _, (first, second) = next(turns)
+            first.take(sent[0])
+            for late, data in itertools.pairwise(sent):
+                first.take(data)
+                if overlap:
+                    second.take(late)
+
+        found.append(work_of(work).each(EVENTS))
+        copies = EVENTS - 640 if overlap else 0
+        assert [(intake.events, intake.duplicates) for intake, _ in intakes] == [(EVENTS, copies)] * 2
+    alone, both = found
+    copies_share = (EVENTS - 640) / EVENTS
+    assert_within(limit, Work((both.calls - alone.calls) / copies_share, (both.steps - alone.steps) / copies_share))
 
 
 def batches(count: int, size: int) -> list[wire.Batch]:

@@ -60,7 +60,7 @@ class BarLane(HoldingLane):
                 return Verdict.ACCEPTED
             if self.last_id is not None and event.open_time_ns < self.last_id:
                 distance = self.last_id - event.next_open_ns
-                return self._judge_behind(event, self._times(event), distance, now_ns, hold_ns)
+                return self._judge_behind((event,), self._times(event), distance, now_ns, hold_ns)
             self.duplicates += 1
             return Verdict.DUPLICATE
         return self._hold(event, now_ns, hold_ns)

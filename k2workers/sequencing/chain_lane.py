@@ -22,7 +22,7 @@ from k2workers.events import (
     without_ids_through,
 )
 from k2workers.sequencing.coverage import ChainStep, chain_step, close_ids
-from k2workers.sequencing.doubts import made_later
+from k2workers.sequencing.doubts import made_before, made_later
 from k2workers.sequencing.lane import HoldingLane, Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -70,7 +70,7 @@ class ChainLane(HoldingLane):
             if self._still_new(event) and not made_later(event, self._newest) and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
             distance = self.last_id - event.last_id
-            return self._judge_behind(event, (event.first_id, event.last_id), distance, now_ns, hold_ns)
+            return self._judge_behind((event,), (event.first_id, event.last_id), distance, now_ns, hold_ns)
         elif step is ChainStep.OVERLAPS:
             assert self.last_id is not None
             self._accept(without_ids_through(self.last_id, event))
@@ -106,7 +106,21 @@ class ChainLane(HoldingLane):
                 self._newest = newest
                 self._accept_run(events, last_id)
                 return False
+        if self._only_copies(events):
+            self.duplicates += len(events)
+            return False
         return super().offer_run(events, now_ns, hold_ns)
+
+    def _only_copies(self, events: list[Event]) -> bool:
+        """Whether a line's run surely brings nothing: what came before its last event is as old as that, and none fills anything."""
+        newest, last_id = self._newest, self.last_id
+        return (
+            newest is not None
+            and last_id is not None
+            and max(map(LAST_OF[type(events[0])], events)) <= last_id
+            and made_before(events[-1], newest)
+            and not ((self.open or self.closed) and any(map(self._still_new, events)))
+        )
 
     @property
     def newest_id(self) -> int | None:

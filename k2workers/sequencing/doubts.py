@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -99,6 +99,17 @@ def made_later(event: Event, newest: Event | None) -> bool:
     """Whether the venue made it surely after our newest event: then it is no copy of what came before that one."""
     made, known = _made_ns(event, newest)
     return made is not None and known is not None and made > known + STAMPS_APART_NS
+
+
+def made_before(event: Event, newest: Event) -> bool:
+    """Whether the venue made it surely no later than our newest event: it is a copy of that one, or of what came before it."""
+    return _is_before(*_made_ns(event, newest), event, newest)
+
+
+def _is_before(made: int | None, known: int | None, event: Event, newest: Event | None) -> bool:
+    if made is None or known is None or newest is None:
+        return False
+    return made < known or (made == known and event.last_id == newest.last_id)
 
 
 def passed_ns(event: Event, since: Event) -> int:
@@ -195,12 +206,16 @@ class Doubts:
         self._ahead, self._ahead_last, self._above = event, last, newest
         return ()
 
-    def behind(self, event: Event, ids: Range, place: Behind, newest: Event | None, now_ns: int) -> Judgement:
-        """Take an event that is behind and fills nothing. After ``ANEW`` the run is to be taken with ``pop_run``."""
-        made, newest_ns = _made_ns(event, newest)
-        if made is not None and newest_ns is not None and made < newest_ns:
+    def behind(
+        self, events: Sequence[Event], ids: Range, place: Behind, newest: Event | None, now_ns: int
+    ) -> Judgement:
+        """Take events that are behind and fill nothing: one, or, of what is not chained, several with rising ids, which are together
+        what the last of them is. After ``ANEW`` the run is to be taken with ``pop_run``.
+        """
+        made, newest_ns = _made_ns(events[-1], newest)
+        if _is_before(made, newest_ns, events[-1], newest):
             return Judgement.COPY
-        if not self._extend(event, *ids, made, newest, now_ns):
+        if not self._extend(events, *ids, made, newest, now_ns):
             return Judgement.COPY
         after_ns = self._before_ns if newest_ns is None else newest_ns + STAMPS_APART_NS
         later = made is not None and made > after_ns
@@ -210,7 +225,7 @@ class Doubts:
                 return Judgement.ANEW
             self._unsure = self._chained and untold and made is not None and now_ns - self._since_ns >= UNSURE_NS
             return Judgement.UNSURE if self._unsure else Judgement.COPY
-        self._alone = event if later else None
+        self._alone = self._run[0] if later else None
         return Judgement.DOUBTED if later else Judgement.COPY
 
     def expect(self, newest: Event | None) -> None:
@@ -236,24 +251,29 @@ class Doubts:
         passed = passed_ns(other, one) if self._reach.times else 0
         return distance > 0 and abs(distance - passed) <= self._reach.ahead
 
-    def _extend(self, event: Event, first: int, last: int, made: int | None, newest: Event | None, now_ns: int) -> bool:
-        """Make the event part of the run, or the first of a new one; False if it is a copy of one in the run."""
+    def _extend(
+        self, events: Sequence[Event], first: int, last: int, made: int | None, newest: Event | None, now_ns: int
+    ) -> bool:
+        """Make the events part of the run, or the first of a new one; False if they are copies of those in the run."""
         if self._below is not newest or not self._run or first < self._first:
             follows = False
         elif first <= self._last:
-            return False
+            events = [event for event in events if event.first_id > self._last]
+            if not events:
+                return False
+            follows = True
         else:
             follows = len(self._run) >= AGREE or first == self._last + 1 or not self._chained
         if not follows:
             self._dismiss_run()
             if self._below is not newest or not self._before_ns:
                 # The position was made before this came: by our clock, and, if that is behind, by how old a line may bring it.
-                self._before_ns = max(learned_ns(event) + CLOCKS_APART_NS, 0 if made is None else made + LAG_NS)
+                self._before_ns = max(learned_ns(events[0]) + CLOCKS_APART_NS, 0 if made is None else made + LAG_NS)
             self._below, self._first, self._since_ns = newest, first, now_ns
             self._pace, self._paced_ns, self._paced_from = 1, now_ns, first
         elif now_ns - self._paced_ns > PACE_NS:
             self._paced_ns, self._paced_from = now_ns, self._last
-        self._run.append(event)
+        self._run += events
         self._last = last
         self._pace = max(self._pace, last - self._paced_from)
         if len(self._run) > MAX_RUN:

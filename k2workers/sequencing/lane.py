@@ -216,12 +216,12 @@ class Lane:
             self._doubts = Doubts(self.REACH, chained=self.CHAINED)
         return self._doubts
 
-    def _judge_behind(self, event: Event, ids: Range, distance: int, now_ns: int, hold_ns: int) -> Verdict:
-        """An event that is ``distance`` behind the topic, and fills nothing."""
+    def _judge_behind(self, events: Sequence[Event], ids: Range, distance: int, now_ns: int, hold_ns: int) -> Verdict:
+        """Events (see ``Doubts.behind``) of which the last is ``distance`` behind the topic, and that fill nothing."""
         doubts = self._doubting()
-        judgement = doubts.behind(event, ids, Behind(distance, self._floor), self._newest, now_ns)
+        judgement = doubts.behind(events, ids, Behind(distance, self._floor), self._newest, now_ns)
         if judgement is Judgement.COPY or judgement is Judgement.UNSURE:
-            self.duplicates += 1
+            self.duplicates += len(events)
             return Verdict.DUPLICATE if judgement is Judgement.COPY else Verdict.HELD
         if judgement is Judgement.DOUBTED:
             return Verdict.HELD

@@ -24,7 +24,7 @@ class MonotoneLane(Lane):
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         last_id = event.last_id
         if self.last_id is not None and last_id <= self.last_id:
-            return self._judge_behind(event, (event.first_id, last_id), self.last_id - last_id, now_ns, hold_ns)
+            return self._judge_behind((event,), (event.first_id, last_id), self.last_id - last_id, now_ns, hold_ns)
         if self._far_ahead(event):
             return self._judge_ahead(event, (event.first_id, last_id), now_ns, hold_ns)
         self._accept(event)
@@ -43,6 +43,9 @@ class MonotoneLane(Lane):
             self.last_id = ids[-1]
             self._newest = events[-1]
             return False
+        if last_id is not None and ids[-1] <= last_id and all(map(operator.lt, ids, itertools.islice(ids, 1, None))):
+            distance = last_id - ids[-1]
+            return self._judge_behind(events, (ids[0], ids[-1]), distance, now_ns, hold_ns) is Verdict.HELD
         return super().offer_run(events, now_ns, hold_ns)
 
     def _accept(self, event: Event) -> None:

@@ -583,6 +583,44 @@ def test_no_interleaving_of_the_copies_of_two_lines_is_taken_for_a_new_life(
     assert lane.outliers == 0
 
 
+@pytest.mark.parametrize("kind", [*NUMBERED, "mini_ticker"])
+@settings(max_examples=80)
+@given(data=st.data())
+def test_a_run_that_is_judged_together_is_what_its_events_are_one_by_one(kind: str, data: st.DataObject) -> None:
+    make_lane, make = NUMBERED.get(kind, (TimeLane, lambda number, at_s: ticker(number - 1_000, at_s)))
+    together, singly = make_lane("t"), make_lane("t")
+    runs = data.draw(
+        st.lists(
+            st.tuples(st.sampled_from([900, 990, 1_000, 1_005]), st.integers(0, 12), st.integers(1, 6), st.booleans()),
+            min_size=2,
+            max_size=12,
+        )
+    )
+    waits = False
+    for turn, (base, offset, count, skips) in enumerate(runs):
+        # Ids below 950 are a new life, made later; the others are made in their order.
+        numbers = [base + offset + n * (2 if skips else 1) for n in range(count)]
+        sent = [
+            make(number, turn * 3 + n / 100 if number < 950 else (number - 1_100) / 10)
+            for n, number in enumerate(numbers)
+        ]
+        now_ns = turn * 3 * SECOND
+        waits = together.offer_run(list(sent), now_ns, HOLD) or waits
+        for event in sent:
+            singly.offer(event, now_ns, HOLD)
+        assert waits or together.deadline_ns is None
+        for lane in (together, singly):
+            lane.expire(now_ns)
+        # When a new life is found out differs: with the last event of a run, or with the second.
+        given = [
+            [msgspec.structs.replace(event, at_ns=0) if isinstance(event, Reset) else event for event in lane.ready]
+            for lane in (together, singly)
+        ]
+        assert given[0] == given[1]
+        assert (together.last_id, together.outliers) == (singly.last_id, singly.outliers)
+        assert together.doubted == singly.doubted
+
+
 @numbered
 @settings(max_examples=60)
 @given(place=st.integers(0, 39), number=st.one_of(st.integers(0, 500), st.integers(10**9, 10**13)))

@@ -49,6 +49,12 @@ ROWS = (
         "",
         "test_a_book_shows_no_new_life_of_a_run_that_is_over",
     ),
+    chain_lane(
+        "a run of copies fills nothing",
+        "any(map(self._still_new, events))",
+        "False",
+        "test_a_run_of_copies_that_fills_a_gap_is_not_dropped",
+    ),
     bar_lane(
         "a bar from a database that is behind is believed",
         "return event.trade_count >= max(counts)",
