@@ -40,6 +40,7 @@ from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch, decode_batch
 from k2workers.worker import Worker
+from tests.support.numberings import begin_anew
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, until
 
@@ -311,7 +312,7 @@ async def test_a_new_aggregator_is_told_what_numberings_began(tmp_path: Path) ->
     with Venue(["AAAUSDT"], every_s=0.01) as venue:
         async with working(tmp_path, venue) as (around, worker):
             venue.every_s = 10 * WAIT_S
-            driver_of(worker).intake.begin_anew(0, 1)
+            begin_anew(driver_of(worker).intake, 0, 1)
             await until(lambda: around.of(RESET_SCHEMA))
             hello = await around.greeted_anew()
     assert hello.begun == {TOPIC: (renumbered(CHAIN.number), 1)}

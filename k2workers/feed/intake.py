@@ -160,8 +160,10 @@ class Intake:
         topic = self.topics[topic_index]
         self.begun[topic.topic] = number, resets[-1].last_id
         self.on_began_anew(topic.topic, resets[0].first_id, resets[-1].last_id)
+        if self.lanes[topic_index].REACH.times:
+            return  # times begin anew only where those before were wrong
         for other_index, (other, lane) in enumerate(zip(self.topics, self.lanes, strict=False)):
-            if other.symbol == topic.symbol and other_index != topic_index:
+            if other.symbol == topic.symbol and other_index != topic_index and not lane.REACH.times:
                 lane.expect_anew()
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────
@@ -240,16 +242,6 @@ class Intake:
         """The continuity number of the ids that come now: its numbering may not have been pushed yet."""
         unsent = sum(isinstance(event, Reset) for event in self.lanes[topic_index].ready)
         return renumbered(self._continuity_numbers[topic_index], unsent)
-
-    def begin_anew(self, topic_index: int, first_new_id: int) -> None:
-        """The venue's ids of this topic begin anew with this one, lower than those before: the next events are no copies.
-
-        Lanes find out by themselves; this is for those who know it from elsewhere. Times begin anew where those that were published were wrong.
-        """
-        self.lanes[topic_index].begin_anew(first_new_id, time.time_ns())
-        self._holding.discard(topic_index)
-        self._mark_incomplete(topic_index)
-        self._flush_ready(topic_index)
 
     def give_up(self, topic_index: int, ranges: Sequence[Range], cause: str) -> None:
         """Nobody asks any longer for these ids, so no event waits for them any longer; subscribers are told."""

@@ -22,6 +22,7 @@ from k2workers.events import (
     Event,
     Gap,
     Kline,
+    MiniTicker,
     Reset,
     Trade,
     Void,
@@ -38,6 +39,7 @@ from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import SendOutcome
+from tests.support.numberings import begin_anew
 from tests.support.samples import sample
 
 HOLD_NS = 1_000
@@ -286,7 +288,7 @@ def test_whatever_is_refused_every_id_is_published_once_and_nothing_stays_open(
 def test_ids_that_begin_anew_are_told_in_the_numbering_of_their_batches() -> None:
     topic = Refusing("trade")
     topic.offer(trade(7), trade(9))
-    topic.intake.begin_anew(0, 1)
+    begin_anew(topic.intake, 0, 1)
     assert topic.taken[-1] == Reset(9, 1, topic.taken[-1].at_ns)  # type: ignore[attr-defined]
     assert topic.offer(trade(1), trade(2)) == [trade(1), trade(2)]
     new = renumbered(CHAIN.number)
@@ -302,7 +304,7 @@ def test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of
     topic.offer(trade(7))
     topic.offer(trade(8), refused=True)
     topic.outcome = SendOutcome.REFUSED
-    topic.intake.begin_anew(0, 1)
+    begin_anew(topic.intake, 0, 1)
     topic.offer(trade(1), trade(2), refused=True)
     assert topic.intake.reached() == {A: (CHAIN.number, 8)}, "what was pushed"
     *told, last = topic.offer(trade(3))
@@ -317,13 +319,13 @@ def test_latest_values_books_and_bars_begin_anew_too() -> None:
     tickers = Refusing("book_ticker")
     tickers.offer(BookTicker(900, "", "", "", "", 0))
     tickers.outcome = SendOutcome.REFUSED
-    tickers.intake.begin_anew(0, 1)
+    begin_anew(tickers.intake, 0, 1)
     first = BookTicker(3, "", "", "", "", 0)
     assert [type(event) for event in tickers.offer(first)] == [Reset, BookTicker]
     book = Refusing("depth")
     book.offer(DepthUpdate(5, 9, [], [], 0, 0))
     book.intake.take_book(0, BookSnapshot(9, [], [], 0))
-    book.intake.begin_anew(0, 1)
+    begin_anew(book.intake, 0, 1)
     book.offer(DepthUpdate(1, 4, [], [], 0, 0))
     assert isinstance(book.lane, BookLane)
     assert (book.lane.awaits_fetch, book.intake.incomplete) == (True, {0})
@@ -331,7 +333,7 @@ def test_latest_values_books_and_bars_begin_anew_too() -> None:
     wrong, right = (sample(ROW_OF[Kline], number) for number in (9, 3))
     bars.offer(wrong)
     bars.outcome = SendOutcome.REFUSED
-    bars.intake.begin_anew(0, right.first_id)
+    begin_anew(bars.intake, 0, right.first_id)
     reset, bar = bars.offer(right)
     assert isinstance(reset, Reset)
     assert (reset.last_old_id, reset.first_new_id, bar) == (wrong.first_id, right.first_id, right)
@@ -347,7 +349,7 @@ def test_who_is_to_know_is_told_of_ids_that_began_anew_and_of_glitches() -> None
     topic.offer(trade(8))
     assert told == [(A, trade(10**12), 1)]
     assert (topic.intake._holding, topic.intake.outliers_by_kind()) == (set(), {"trade": 1})
-    topic.intake.begin_anew(0, 1)
+    begin_anew(topic.intake, 0, 1)
     assert told[1:] == [(A, 8, 1)]
 
 
@@ -362,20 +364,30 @@ def test_glitches_without_end_are_told_once_in_a_while_with_their_count() -> Non
     assert told == [(A, trade(number * 10**12), number) for number in (1, 101)]
 
 
-def test_topics_of_a_symbol_expect_what_has_happened_to_another() -> None:
+@pytest.mark.parametrize(
+    ("begun", "expecting"),
+    [("trade", ["depth", "book_ticker"]), ("book_ticker", ["trade", "depth"]), ("kline_1m", []), ("mini_ticker", [])],
+)
+def test_ids_of_a_symbol_are_expected_to_begin_anew_with_others_and_times_with_none(
+    begun: str, expecting: list[str]
+) -> None:
     venue = BinanceSpot()
+    kinds = ["trade", "depth", "book_ticker", "kline_1m", "mini_ticker"]
     intake = Intake(
-        venue.codec(venue.stream_specs(["trade", "book_ticker"], ["AUSDT", "BUSDT"])), hold_ns=HOLD_NS, push=lambda _: None,
+        venue.codec(venue.stream_specs(kinds, ["AUSDT", "BUSDT"])), hold_ns=HOLD_NS, push=lambda _: None,
         on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
     )  # fmt: skip
+    first: dict[str, Event] = {
+        "trade": trade(9), "depth": DepthUpdate(9, 9, [], [], 0, 0), "book_ticker": BookTicker(9, "", "", "", "", 0),
+        "kline_1m": sample(ROW_OF[Kline], 9), "mini_ticker": MiniTicker("1", "1", "1", "1", "1", "1", 9, 9),
+    }  # fmt: skip
     intake.resume({})
     for topic_index, topic in enumerate(intake.topics):
-        intake.add(topic_index, [trade(9) if topic.kind == "trade" else BookTicker(9, "", "", "", "", 0)], 0)
-    intake.begin_anew(0, 1)
-    expecting = [
+        intake.add(topic_index, [first[topic.kind]], 0)
+    begin_anew(intake, [topic.topic for topic in intake.topics].index(f"binance.{begun}.AUSDT"), 1)
+    assert {
         topic.topic for topic, lane in zip(intake.topics, intake.lanes, strict=True) if lane._doubts is not None
-    ]
-    assert expecting == ["binance.book_ticker.AUSDT"]
+    } == {f"binance.{kind}.AUSDT" for kind in expecting}
 
 
 def test_where_topics_stood_a_minute_ago_is_remembered() -> None:
@@ -448,7 +460,7 @@ def test_ids_that_nobody_has_announced_are_announced_and_wanted() -> None:
 def test_holes_among_ids_that_have_begun_anew_since_are_not_asked_for_as_new_ones() -> None:
     topic = Refusing("trade")
     topic.offer(trade(107))
-    topic.intake.begin_anew(0, 1)
+    begin_anew(topic.intake, 0, 1)
     topic.offer(trade(1), trade(2))
     for told in (topic.intake.reopen, topic.intake.announce):
         told({A: (CHAIN.number, [(1, 1), (101, 105)])})
@@ -461,7 +473,7 @@ def test_what_comes_after_a_reset_that_was_refused_is_of_the_new_ids() -> None:
     topic = Refusing("trade")
     topic.offer(trade(7), trade(9))
     topic.outcome = SendOutcome.REFUSED
-    topic.intake.begin_anew(0, 1)
+    begin_anew(topic.intake, 0, 1)
     topic.intake.announce({A: (CHAIN.number, [(8, 8)])})
     assert [type(event) for event in topic.lane.ready] == [Reset]
     assert topic.intake.open_gaps() == {}
@@ -474,7 +486,7 @@ def test_who_began_without_being_told_counts_on_from_the_numbering_that_is_known
     topic = Refusing("trade")
     topic.intake._told = False
     topic.offer(trade(500))
-    topic.intake.begin_anew(0, 1)
+    begin_anew(topic.intake, 0, 1)
     published = {A: PublishedPosition(400, [], renumbered(CHAIN.number, known))}
     for _ in range(2):  # the second aggregator knows what the first one was sent, or less
         assert not topic.intake.resume_late(published)

@@ -28,6 +28,7 @@ from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Fetched
 from k2workers.wire import SendOutcome
+from tests.support.numberings import begin_anew
 
 POLICY = BackfillPolicy(patience_ns=(10,))
 HOLD_NS = 1_000
@@ -191,7 +192,7 @@ def test_a_reply_that_was_asked_for_before_ids_began_anew_fills_no_new_hole() ->
     shard.line(trade(4))
     request = shard.asked(0)
     assert request is not None
-    shard.intake.begin_anew(0, 1)
+    begin_anew(shard.intake, 0, 1)
     shard.line(trade(1), trade(4))
     before = len(shard.pushed)
     assert shard.repairs.took_events(request, Fetched([trade(2), trade(3)], (2, 3)), 0, 0) == []
@@ -204,7 +205,7 @@ def test_a_book_of_before_ids_began_anew_is_none() -> None:
     shard.line(diff(900, 905))
     request = shard.asked(0)
     assert request is not None
-    shard.intake.begin_anew(0, 1)
+    begin_anew(shard.intake, 0, 1)
     shard.line(diff(1, 4))
     assert not shard.repairs.took_book(request, BookSnapshot(910, [], [], 0), 0)
     assert shard.asked(POLICY.backoff.cap_ns) is not None
@@ -338,7 +339,7 @@ def test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_ne
     if looks:
         shard.repairs.look(PROBE_AFTER_NS)
     old = shard.asked(PROBE_AFTER_NS) if under_way else None
-    shard.intake.begin_anew(0, 3)
+    begin_anew(shard.intake, 0, 3)
     if old is not None:
         assert shard.repairs.took_events(old, Fetched([trade(102)], None), PROBE_AFTER_NS, 7) == []
     request = next(
@@ -354,14 +355,14 @@ def test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_ne
 def test_a_topic_that_goes_on_after_its_ids_began_anew_is_not_probed() -> None:
     shard = Shard("trade", 101)
     shard.repairs.probe(None, 0)
-    shard.intake.begin_anew(0, 3)
+    begin_anew(shard.intake, 0, 3)
     shard.line(trade(3))
     assert shard.asked(PROBE_AFTER_NS) is None
 
 
 def test_an_outage_after_ids_began_anew_is_probed_from_where_the_topic_stood_then() -> None:
     shard = Shard("trade", 101)
-    shard.intake.begin_anew(0, 3)
+    begin_anew(shard.intake, 0, 3)
     shard.line(trade(3))
     shard.repairs.probe(None, 0)
     request = shard.asked(PROBE_AFTER_NS)
@@ -377,7 +378,7 @@ def test_one_reply_makes_nothing_void_after_ids_began_anew_whatever_replies_said
     shard.repairs.took_events(request, Fetched([], (2, 8)), 1, 7)
     request = shard.asked(at_ns)
     assert request is not None
-    shard.intake.begin_anew(0, 1)
+    begin_anew(shard.intake, 0, 1)
     shard.line(trade(1), trade(6), now_ns=at_ns)
     shard.repairs.look(at_ns)
     shard.repairs.took_events(request, Fetched([], (2, 8)), at_ns, 7)

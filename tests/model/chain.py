@@ -20,6 +20,7 @@ from k2workers.transport.relay import KEEP_NS, MOMENTS
 from tests.model.feed import HOLD_NS, KEEP_BYTES, MS, SECOND, ModelAggregator, ModelSubscriber, ModelWorker
 from tests.model.ledger import LEDGERS, Finding, Ledger
 from tests.model.venue import Bars, ModelLine, ModelVenue, Trades
+from tests.support.numberings import begin_anew
 
 QUANTUM_NS = 100 * MS
 REST_PART_NS = 250 * MS
@@ -347,7 +348,7 @@ class Chain:
         first_new_id, known = source.begin_anew(), worker.intake.begun.get(topic)
         self.begun_anew.add(worker.shard)
         if number // len(self.topics) % 2 or worker.intake.lanes[worker.index_of[topic]]._newest is None:
-            worker.intake.begin_anew(worker.index_of[topic], first_new_id)
+            begin_anew(worker.intake, worker.index_of[topic], first_new_id)
             self._send(topic)
             return
         for _ in range(3):

@@ -418,3 +418,12 @@ def test_what_was_made_after_that_which_follows_its_ids_is_not_believed() -> Non
     lane.expire(HOLD)
     assert [lane.believes(made(3, at_s)) for at_s in (10, 12)] == [True, False]
     assert lane.believes(made(6, 12))
+
+
+def test_a_run_of_copies_that_fills_a_gap_is_not_dropped() -> None:
+    lane = ChainLane("t")
+    lane.offer_run([trade(1), trade(5), trade(6)], 0, 0)
+    lane.offer_run([trade(4), trade(5)], 0, HOLD)
+    lane.offer_run([trade(5), trade(6)], 0, HOLD)
+    assert taken(lane)[-1] == Backfilled(trade(4))
+    assert (list(lane.open), lane.duplicates) == ([(2, 3)], 3)
