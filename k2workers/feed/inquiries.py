@@ -98,7 +98,7 @@ class Inquiries:
         asked = self._asked.get(topic_index)
         if doubted is not None:
             ids = doubted.first_id, doubted.last_id
-            if asked is None or asked.ids != ids:
+            if asked is None or asked.of_links or asked.ids != ids:
                 asked = self._asked[topic_index] = _Asked(ids, now_ns)
         elif not links or now_ns < self._link_due_ns.get(topic_index, now_ns + 1):
             return
