@@ -13,7 +13,7 @@ AT_ONCE_NS = 3_000_000_000
 QUIET_MOST_NS = 60_000_000_000
 """The longest time between two looks at a market that is silent as a whole: it doubles from ``EVERY_NS``."""
 
-FAILED_FIRST_NS, FAILED_MOST_NS = 5_000_000_000, 120_000_000_000
+FAILED_FIRST_NS, FAILED_MOST_NS = 5_000_000_000, 20_000_000_000
 """The pause after a look that failed; it doubles."""
 
 SHARE = 0.15

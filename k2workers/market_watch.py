@@ -76,7 +76,7 @@ class MarketWatch:
     def _as_told(self, symbol: str, seen: SymbolSeen | None) -> tuple[int | None, str | None, bool] | None:
         status = self._symbols.status_of(symbol)
         if seen is None:
-            return (None, None, False) if status == VANISHED else None
+            return (None, None, False) if status != TRADING else None
         return seen.last_trade_id, seen.top, seen.trading and status == TRADING
 
     @functools.cached_property

@@ -114,6 +114,17 @@ async def test_symbols_that_do_not_trade_are_said_to_and_those_that_vanished_are
     assert {asked.status for asked in venue.requests} == {200}
 
 
+async def test_a_symbol_that_is_listed_as_halted_owes_nothing_though_the_market_does_not_show_it(
+    venue: Venue, watched: Watched
+) -> None:
+    rows = [{"symbol": symbol, "lastId": 7} for symbol in SYMBOLS if symbol != "CCCUSDT"]
+    venue.on_rest = lambda path, _query: Answer(200, rows) if path == "ticker/24hr" else None
+    watched.listed("TRADING", "TRADING", "HALT")
+    watched.beats(LookUrgency.SOON)
+    shown = {symbol: row for seen in await watched.turn() for symbol, row in seen.symbols.items()}
+    assert shown["CCCUSDT"] == (None, None, False)
+
+
 async def test_a_look_that_fails_is_counted_and_tells_nothing(venue: Venue, watched: Watched) -> None:
     venue.on_rest = lambda *_: Answer(500)
     watched.beats(LookUrgency.AT_ONCE)

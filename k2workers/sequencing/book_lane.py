@@ -42,6 +42,7 @@ class BookLane(ChainLane):
         "_asked",
         "_buffer",
         "_cut",
+        "_outrun",
         "_quiet",
         "_requested",
         "_snapshot",
@@ -72,6 +73,8 @@ class BookLane(ChainLane):
         self._snapshot: BookSnapshot | None = None
         self._cut = False
         """Whether the snapshot at hand has fewer levels than there are."""
+        self._outrun = False
+        """Whether the venue gave a book that was older than the diffs: what it gives later fits those that are kept."""
         self._asked = False
         """Whether the book is only published anew: the chain up to the last id is unbroken."""
         self._quiet = False
@@ -121,8 +124,8 @@ class BookLane(ChainLane):
         self._make_room()
 
     def _make_room(self) -> None:
-        """Call it when ``_requested`` or ``_snapshot`` has changed."""
-        many = self._requested or self._snapshot is not None
+        """Call it when ``_requested``, ``_snapshot`` or ``_outrun`` has changed."""
+        many = self._requested or self._snapshot is not None or self._outrun
         self._buffer = deque(self._buffer, maxlen=MAX_BUFFERED if many else MAX_WAITING)
 
     def ask_book(self, *, withheld: bool = False) -> bool:
@@ -163,6 +166,7 @@ class BookLane(ChainLane):
         # The chain is unbroken: what comes next begins right after the last id.
         first_id = self._buffer[0].first_update_id if self._buffer else (self.last_id or 0) + 1
         if not first_id - 1 <= snapshot.last_update_id <= first_id + FAR_IDS:
+            self._outrun = snapshot.last_update_id < first_id
             return False  # or it is a glitch, for which the diffs would never come up
         book = OrderBook()
         book.take(snapshot)
@@ -249,7 +253,7 @@ class BookLane(ChainLane):
 
     def _await_snapshot(self) -> None:
         self.needs_snapshot = self.urgent = True
-        self._asked = self._quiet = self.checks = False
+        self._asked = self._quiet = self.checks = self._outrun = False
         self._buffer.clear()
         self._snapshot = None
         self._make_room()
@@ -279,7 +283,7 @@ class BookLane(ChainLane):
         self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
-        self.needs_snapshot = self.broken = self._asked = self._quiet = self.checks = False
+        self.needs_snapshot = self.broken = self._asked = self._quiet = self.checks = self._outrun = False
         self.has_book = True
         self._snapshot = None
         self._buffer.clear()

@@ -47,6 +47,24 @@ def test_a_snapshot_older_than_the_buffer_is_fetched_again() -> None:
     assert taken(lane)[-1] == book(12)
 
 
+def test_the_diffs_since_a_book_that_came_too_old_are_kept_for_the_next_one() -> None:
+    lane = BookLane("t")
+    for number in range(1, 501):
+        lane.offer(diff(number, number), 0, 0)
+        if number == 10:
+            lane.requested = True
+            assert not lane.offer_snapshot(book(-100)), "the venue's books are far behind its diffs"
+            lane.requested = False
+    lane.requested = True
+    assert lane.offer_snapshot(book(10)), "one of long ago fits"
+    lane.requested = False
+    assert taken(lane)[-1] == book(500)
+    lane.begin_anew(1, 0)
+    for number in range(1, 500):
+        lane.offer(diff(number, number), 0, 0)
+    assert not lane.offer_snapshot(book(10)), "few are kept again"
+
+
 def test_a_hole_is_announced_at_once_and_healed_by_a_snapshot() -> None:
     lane = BookLane("t")
     lane.offer(diff(1, 2), 0, 0)
