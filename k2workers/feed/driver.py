@@ -195,6 +195,10 @@ class Driver:
         if found.silent:
             topics = [self.intake.topics[topic_index].topic for topic_index in found.silent]
             _log.warning("streams_silent", count=len(topics), topics=topics[:10])
+        for topic_index in found.silent:
+            before_id = self.silence.before_first(topic_index)
+            if before_id is not None:
+                self.intake.begin_after(topic_index, before_id)
         if found.fetch:
             self.on_withheld(found.fetch)
         if found.rotate:

@@ -295,6 +295,12 @@ class Intake:
         self._flush_ready(topic_index)
         return fits
 
+    def begin_after(self, topic_index: int, last_id: int) -> None:
+        """The topic begins after this id of the venue, if nothing of it has come yet."""
+        lane = self.lanes[topic_index]
+        if lane.newest_id is None:
+            lane.resume(PublishedPosition(last_id, []))
+
     def ask_book(self, topic_index: int) -> None:
         """Have the book of this topic fetched: changes of it were withheld. Does nothing for a topic that keeps none."""
         lane = self.lanes[topic_index]

@@ -52,6 +52,12 @@ NO_ANSWER_NS = 10_000_000_000
 FEW = 4
 """Up to so many busy topics that fall silent together are asked for alone at once; more would cost more than a look at everything."""
 
+UNTOLD_NS = 90_000_000_000
+"""A topic that brings nothing is no longer taken on trust when no look has told of it for so long: the longest time between two looks, and half of it more."""
+
+NO_TRADE = -1
+"""The last trade of a symbol that never traded."""
+
 LINE_LIVES_NS = 5_000_000_000
 """If any topic brought something within this time, the line works: what is silent on it is the topic's."""
 
@@ -100,8 +106,8 @@ class _Topic:
     """What is known of one topic's silence."""
 
     __slots__ = (
-        "apart_ns", "base", "behind_id", "by_id", "compare_ns", "doubted_ns", "evidence", "heard_ns", "hurry_ns", "mute", "news_due_ns", "ripe", "served_ns", "silent_ns",
-        "state", "symbol", "trading", "tried", "witnessed",
+        "apart_ns", "base", "before_id", "behind_id", "by_id", "compare_ns", "doubted_ns", "evidence", "heard_ns", "hurry_ns", "mute", "news_due_ns", "ripe", "served_ns", "silent_ns",
+        "state", "symbol", "told_ns", "trading", "tried", "witnessed",
     )  # fmt: skip
 
     def __init__(self, symbol: str, evidence: Evidence, *, by_id: bool, now_ns: int) -> None:
@@ -116,6 +122,8 @@ class _Topic:
         """What the market showed when the topic had brought its last event, or another line had taken over."""
         self.ripe = False
         """Whether that cannot be older; until it is, the next look takes its place."""
+        self.before_id: int | None = None
+        """The symbol's last trade when it was looked at first, of a topic that has brought nothing since; -1 if there was none."""
         self.compare_ns = 0
         """When the next look is due that is compared with it, if the line has brought nothing yet."""
         self.doubted_ns = 0
@@ -133,6 +141,8 @@ class _Topic:
         self.mute = False
         """Whether the present line has withheld something."""
         self.silent_ns = 0
+        self.told_ns = 0
+        """When the last look was asked for that told of it."""
         self.trading = True
         """Whether its symbol did when it was looked at last, or brought something since."""
         self.tried = False
@@ -151,6 +161,8 @@ class Silence:
         self._asked_ns = 0
         """When the venue was asked last, of looks that have come."""
         self._fetches = Fetches(shards)
+        self._untold: set[int] = set()
+        """The topics that brought events once, and of which neither a line nor a look has told for long."""
         self._rotate_once = False
         self._rotate_ns = 0
         self._pause_ns = FIRST_PAUSE_NS
@@ -179,8 +191,8 @@ class Silence:
 
     @property
     def unproven(self) -> set[int]:
-        """The topics of which no event has come, and no look has told whether there was any."""
-        return {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns}
+        """The topics of which no event has come, or none for long, and no look has told whether there was any."""
+        return {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns} | self._untold
 
     @property
     def quiet(self) -> set[int]:
@@ -191,6 +203,13 @@ class Silence:
     def at_rest(self) -> set[int]:
         """The topics whose symbol does not trade."""
         return {index for index, topic in enumerate(self._topics) if not topic.trading}
+
+    def before_first(self, index: int) -> int | None:
+        """The id after which a topic begins that has brought no event yet, as far as the market showed it: -1 if nothing was before its first."""
+        topic = self._topics[index]
+        if topic.heard_ns or not topic.by_id:
+            return None
+        return topic.before_id if topic.evidence is Evidence.OWN_TRADES or topic.before_id == NO_TRADE else None
 
     def _in(self, *states: _State) -> set[int]:
         return {
@@ -211,6 +230,11 @@ class Silence:
         suspects = self._learned.look(heard_ns, now_ns)
         found.silent += self._suspect(suspects, now_ns)
         self._without_answer(now_ns)
+        self._untold = {
+            index
+            for index, topic in enumerate(self._topics)
+            if topic.evidence is not Evidence.NONE and now_ns - max(self._since_ns(topic), topic.told_ns) > UNTOLD_NS
+        } - self.silent
         found.rotate = self._wants_line(now_ns)
         found.fetch = self._fetches.take(now_ns)
         return found
@@ -352,8 +376,11 @@ class Silence:
         """
         self._asked_ns = max(self._asked_ns, view.asked_ns)
         for topic in self._topics:
+            if topic.symbol not in view.symbols:
+                continue
+            topic.told_ns = max(topic.told_ns, view.asked_ns)
             # Lists of symbols are minutes old: who brings something trades.
-            if topic.symbol in view.symbols and topic.heard_ns <= view.asked_ns - QUESTION_NS:
+            if topic.heard_ns <= view.asked_ns - QUESTION_NS:
                 topic.trading = view.symbols[topic.symbol].trading
         verdicts = {
             self._judge(index, topic, view, told[index], now_ns)
@@ -377,7 +404,7 @@ class Silence:
             self._forget_looks(topic)
             return None
         seen = view.symbols[topic.symbol]
-        if topic.evidence is Evidence.TRADES:
+        if topic.evidence in (Evidence.TRADES, Evidence.OWN_TRADES):
             news = self._judge_trades(index, topic, seen.last_trade_id, told, view.asked_ns, now_ns)
             shown: int | str | None = seen.last_trade_id
         else:
@@ -396,6 +423,8 @@ class Silence:
         if shown is None:
             self._owes_nothing(index, topic, now_ns)
             return False
+        if topic.before_id is None and not topic.heard_ns:
+            topic.before_id = shown
         compared, this_line = topic.base is not None, topic.heard_ns >= self._renewed_ns
         ahead = not isinstance(told, int) or shown > told
         moved = ahead and isinstance(topic.base, int) and shown > topic.base

@@ -61,6 +61,8 @@ class Evidence(enum.Enum):
     """Nothing: for silence alone such a topic is never in question."""
     TRADES = "trades"
     """A newer trade of the symbol must have come as an event of this kind."""
+    OWN_TRADES = "own trades"
+    """The same, and the id of the trade is the event's."""
     TOPS = "tops"
     """A changed best price of the symbol must have come as an event of this kind."""
 

@@ -17,6 +17,7 @@ from k2workers.feed.silence import (
     LONGEST_PAUSE_NS,
     NO_ANSWER_NS,
     SETTLE_NS,
+    UNTOLD_NS,
     Finding,
     LookUrgency,
     MarketView,
@@ -26,6 +27,7 @@ from k2workers.venues.venue import Evidence, SymbolSeen
 
 S = 1_000_000_000
 TRADES, TOPS, NONE = Evidence.TRADES, Evidence.TOPS, Evidence.NONE
+OWN = Evidence.OWN_TRADES
 SETTLE_S = SETTLE_NS // S
 LATE_S = LATE_NS // S
 
@@ -83,6 +85,29 @@ class Shard:
 
 
 # ── topics without any event ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_id", "shown", "before"),
+    [
+        (OWN, True, 7, 7),
+        (OWN, True, -1, -1),
+        (TRADES, True, -1, -1),
+        (TRADES, True, 7, None),
+        (TRADES, False, -1, None),
+    ],
+)
+def test_where_a_topic_begins_that_brought_nothing_yet_is_known_from_the_first_look(
+    kind: Evidence, by_id: bool, shown: int, before: int | None
+) -> None:
+    shard = Shard(kind, by_id=by_id)
+    assert shard.silence.before_first(0) is None
+    for last_trade in (shown, 9):
+        shard.passes(3)
+        shard.shows(A=last_trade)
+    assert shard.silence.before_first(0) == before
+    shard.passes(1, 0)
+    assert shard.silence.before_first(0) is None
 
 
 def test_a_topic_is_unproven_until_its_first_event_and_asked_for_soon() -> None:
@@ -192,6 +217,22 @@ def test_what_was_shown_before_a_topic_was_served_or_its_line_came_is_not_compar
     shard.silence.renewed(shard.second * S)
     shard.passes(5)
     assert shard.shows(A=9) is None
+
+
+def test_a_topic_of_which_neither_a_line_nor_a_look_has_told_for_long_is_not_taken_on_trust() -> None:
+    shard = Shard(TRADES, TRADES, NONE)
+    shard.passes(1, 0, 1, 2)
+    shard.passes(80)
+    shard.shows(A=0)
+    shard.passes(int(UNTOLD_NS / S), 1)
+    assert shard.counts[1] == set()
+    shard.passes(1)
+    assert shard.counts[1] == {0}
+    shard.passes(int(UNTOLD_NS / S))
+    assert shard.counts[1] == {0, 1}, "and never one of which nobody can tell"
+    shard.shows(A=0, B=0)
+    shard.passes(1)
+    assert shard.counts[1] == set()
 
 
 def test_a_symbol_that_a_look_does_not_tell_of_stays_in_question() -> None:

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from tests.processes.support import Program, feed
+from tests.processes.support import Program, feed, free_port
+from tests.support.listener import Listener
 from tests.support.venue import Answer, Venue
 from tests.support.waiting import wait_for
 
@@ -76,6 +77,20 @@ def test_a_book_ticker_and_a_depth_that_die_alone_are_replaced() -> None:
         wait_for("both are back", lambda: ready(program))
         assert workers(program, "rotations") >= [1]
         assert workers(program, "reconnects") == [0]
+
+
+def test_the_first_trades_of_a_symbol_that_its_line_withheld_are_fetched() -> None:
+    publish, replay = free_port(), free_port()
+    with Venue(["AAAUSDT", "NEWUSDT"]) as venue, Listener(publish) as listener:
+        venue.pings_every_s = 1.0
+        del venue.flows["NEWUSDT"]
+        with feed(venue, "--streams", "trade", shards=1, publish=publish, replay=replay) as program:
+            wait_for("a symbol that never traded is quiet", lambda: workers(program, "streams_quiet") == [1])
+            mute(venue, {"newusdt@trade"}, len(venue.handshakes))
+            venue.start("NEWUSDT")
+            first_id = venue.flows["NEWUSDT"].trade_id + 1
+            first = wait_for("its first trade", lambda: listener.of("binance.trade.NEWUSDT"))[0]
+            assert first[0] <= first_id, "what was withheld came too"
 
 
 class Behind:

@@ -27,7 +27,7 @@ UNLISTED_NS = 600_000_000_000
 """For how long a symbol that the venue did not list is not asked for by name: it would refuse all others with it."""
 
 EVIDENCE = {
-    "trade": Evidence.TRADES,
+    "trade": Evidence.OWN_TRADES,
     "agg_trade": Evidence.TRADES,
     "book_ticker": Evidence.TOPS,
     "depth": Evidence.TOPS,

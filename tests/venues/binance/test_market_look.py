@@ -99,5 +99,6 @@ def test_what_a_look_tells_of_each_kind() -> None:
     assert {kind for kind, evidence in told.items() if evidence is Evidence.TOPS} == {
         "book_ticker", "depth", "depth_1s",
     }  # fmt: skip
-    by_trades = {kind for kind, evidence in told.items() if evidence is Evidence.TRADES}
+    assert [kind for kind, evidence in told.items() if evidence is Evidence.OWN_TRADES] == ["trade"]
+    by_trades = {kind for kind, evidence in told.items() if evidence in (Evidence.TRADES, Evidence.OWN_TRADES)}
     assert by_trades == {kind for kind in KINDS if kind in ("trade", "agg_trade") or kind.startswith("kline_")}
