@@ -56,7 +56,7 @@ UNTOLD_NS = 90_000_000_000
 """A topic that brings nothing is no longer taken on trust when no look has told of it for so long: the longest time between two looks, and half of it more."""
 
 NO_TRADE = -1
-"""The last trade of a symbol that never traded."""
+"""The last trade of a symbol that did not trade for a day."""
 
 LINE_LIVES_NS = 5_000_000_000
 """If any topic brought something within this time, the line works: what is silent on it is the topic's."""
@@ -123,7 +123,7 @@ class _Topic:
         self.ripe = False
         """Whether that cannot be older; until it is, the next look takes its place."""
         self.before_id: int | None = None
-        """The symbol's last trade when it was looked at first, of a topic that has brought nothing since; -1 if there was none."""
+        """The symbol's last trade when it was looked at first, of a topic that has brought nothing since."""
         self.compare_ns = 0
         """When the next look is due that is compared with it, if the line has brought nothing yet."""
         self.doubted_ns = 0
@@ -205,11 +205,11 @@ class Silence:
         return {index for index, topic in enumerate(self._topics) if not topic.trading}
 
     def before_first(self, index: int) -> int | None:
-        """The id after which a topic begins that has brought no event yet, as far as the market showed it: -1 if nothing was before its first."""
+        """The id after which a topic begins that has brought no event yet, if the market showed it at first."""
         topic = self._topics[index]
-        if topic.heard_ns or not topic.by_id:
-            return None
-        return topic.before_id if topic.evidence is Evidence.OWN_TRADES or topic.before_id == NO_TRADE else None
+        known = topic.evidence is Evidence.OWN_TRADES and topic.by_id and not topic.heard_ns
+        # A symbol that shows no trade had none for a day: how many it had before, nobody says.
+        return topic.before_id if known and topic.before_id != NO_TRADE else None
 
     def _in(self, *states: _State) -> set[int]:
         return {

@@ -144,22 +144,6 @@ def test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for(newe
     assert shard.asked(2 * PROBE_AFTER_NS) is None
 
 
-def test_the_first_events_of_a_topic_that_its_line_withheld_are_asked_for_whatever_their_ids() -> None:
-    shard = Shard("trade")
-    shard.intake.begin_after(0, -1)
-    shard.repairs.probe([0], 0)
-    shard.line(trade(4003))
-    request = shard.asked(0)
-    assert request is not None
-    assert (request.first_id, request.last_id, request.urgency) == (0, 4002, Urgency.HELD)
-    shard.repairs.took_events(request, Fetched([trade(4001), trade(4002)], (0, 4003)), 0, 7)
-    shard.intake.expire(10**12)
-    assert shard.pushed[1:] == [trade(4001), trade(4002), trade(4003)]
-    assert isinstance(shard.pushed[0], Gap)
-    shard.intake.begin_after(0, -1)
-    assert shard.intake.lanes[0].last_id == 4003, "it has begun"
-
-
 def test_a_topic_that_brought_nothing_yet_begins_after_the_trade_that_the_market_showed() -> None:
     shard = Shard("trade")
     shard.intake.begin_after(0, 7)
@@ -171,6 +155,8 @@ def test_a_topic_that_brought_nothing_yet_begins_after_the_trade_that_the_market
     assert shard.pushed == []
     shard.repairs.took_events(request, Fetched([trade(8), trade(9), trade(10)], None), 0, 7)
     assert shard.pushed == [trade(8), trade(9), trade(10)]
+    shard.intake.begin_after(0, 7)
+    assert shard.intake.lanes[0].last_id == 10, "it has begun"
 
 
 def test_a_topic_that_goes_on_by_itself_or_that_nothing_can_tell_of_is_not_probed() -> None:

@@ -89,13 +89,7 @@ class Shard:
 
 @pytest.mark.parametrize(
     ("kind", "by_id", "shown", "before"),
-    [
-        (OWN, True, 7, 7),
-        (OWN, True, -1, -1),
-        (TRADES, True, -1, -1),
-        (TRADES, True, 7, None),
-        (TRADES, False, -1, None),
-    ],
+    [(OWN, True, 7, 7), (OWN, True, -1, None), (OWN, False, 7, None), (TRADES, True, 7, None)],
 )
 def test_where_a_topic_begins_that_brought_nothing_yet_is_known_from_the_first_look(
     kind: Evidence, by_id: bool, shown: int, before: int | None
