@@ -14,7 +14,7 @@ from k2workers.feed.inquiries import Inquiries
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import BookLane
-from k2workers.sequencing.coverage import Reached
+from k2workers.sequencing.coverage import HIGHEST_ID, Reached
 from k2workers.sequencing.missing_ids import NOTHING, Findings
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Fetched
@@ -80,7 +80,8 @@ class Repairs:
             if self._intake.lanes[topic_index].newest_id != newest_id:
                 continue
             if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
-                self.planner.probe(topic_index, newest_id + 1, newest_id + self.planner.policy.page, now_ns)
+                # Whatever the reply holds counts: where ids never existed, a page reaches further than as many ids.
+                self.planner.probe(topic_index, newest_id + 1, HIGHEST_ID, now_ns)
             else:
                 self._intake.ask_book(topic_index)
                 self._tell_planner(topic_index, now_ns)

@@ -40,7 +40,8 @@ Reached = tuple[int, int]
 Holes = dict[str, tuple[int, list[Range]]]
 """By topic: the continuity number, for its numbering, and the ids that did not come."""
 
-_HIGHEST_ID = 2**63 - 1
+HIGHEST_ID = 2**63 - 1
+"""No id of a venue is higher."""
 
 NOT_KNOWN = -1
 """The continuity number of a topic of which no batch has come."""
@@ -160,7 +161,7 @@ class Coverage:
             self.begin_anew(number, last_id + 1)
         self.last_id = last_id
         for ids in (self.open, self.closed):
-            ids.remove(last_id + 1, _HIGHEST_ID)  # what was told of them will be told again
+            ids.remove(last_id + 1, HIGHEST_ID)  # what was told of them will be told again
 
     @property
     def next_bar_ns(self) -> int:

@@ -24,7 +24,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import DIFFS_WITHIN_NS, NO_HISTORY, NOT_TO_BE_HAD, PROBE_AFTER_NS, Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import MAX_WAITING, BookLane
-from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.coverage import HIGHEST_ID, PublishedPosition
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import Fetched
 from k2workers.wire import SendOutcome
@@ -137,7 +137,7 @@ def test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for(newe
     shard.repairs.probe(None, 0)
     assert shard.asked(PROBE_AFTER_NS - 1) is None
     request = shard.asked(PROBE_AFTER_NS)
-    assert request == BackfillRequest(0, 2, 1 + POLICY.page, Urgency.OPEN, 0, probe=True)
+    assert request == BackfillRequest(0, 2, HIGHEST_ID, Urgency.OPEN, 0, probe=True)
     found: list[Event] = [trade(2)] if newer else []
     assert shard.repairs.took_events(request, Fetched(found, None), PROBE_AFTER_NS, 7) == []
     assert (shard.pushed, shard.confirmed) == (found, [(0, newer)])
@@ -364,7 +364,7 @@ def test_a_topic_whose_ids_begin_anew_before_it_was_probed_is_probed_from_the_ne
     request = next(
         request for after_ns in range(1, 10**11, 10**8) if (request := shard.asked(PROBE_AFTER_NS + after_ns))
     )
-    assert (request.probe, request.first_id, request.last_id) == (True, 3, 2 + POLICY.page)
+    assert (request.probe, request.first_id, request.last_id) == (True, 3, HIGHEST_ID)
     shard.repairs.took_events(request, Fetched([trade(3), trade(4)], None), 10**10, 7)
     assert isinstance(shard.pushed[0], Reset)
     assert shard.pushed[1:] == [trade(3), trade(4)]

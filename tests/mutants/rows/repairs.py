@@ -215,7 +215,7 @@ ROWS = (
     ),
     repairs(
         "no probe of a topic's tail after an outage",
-        "self.planner.probe(topic_index, newest_id + 1, newest_id + self.planner.policy.page, now_ns)",
+        "self.planner.probe(topic_index, newest_id + 1, HIGHEST_ID, now_ns)",
         "pass",
         "test_the_tail_of_a_topic_that_stays_silent_after_an_outage_is_asked_for",
         hidden=True,
