@@ -105,7 +105,9 @@ def test_of_ids_that_begin_anew_everything_is_delivered_after_a_reset_that_says_
         assert program.metrics("k2_resets_total")
 
 
-@pytest.mark.parametrize("kind", NUMBERED)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in {"trade", "depth"} else [pytest.mark.long]) for kind in NUMBERED]
+)
 def test_a_checkpoint_of_ids_that_are_dead_silences_no_topic(kind: str, tmp_path: Path) -> None:
     keep = ("--checkpoint", str(tmp_path / "checkpoint"), *streams(kind))
     with Venue([SYMBOL]) as venue:

@@ -42,12 +42,15 @@ def test_a_second_demonstration_with_the_same_directory_or_checkpoint_publishes_
 
 
 def test_an_aggregator_restarted_within_a_demonstration_continues_from_its_checkpoint(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+
     def kill(program: Program) -> None:
+        wait_for("the checkpoint", kept.exists)
         psutil.Process(program.pid_of("aggregator")).kill()
         wait_for("it has continued", lambda: program.logged("resumed"))
         wait_for("ready again", lambda: program.http("/readyz")[0] == 200)
 
-    assert run_demo(report=tmp_path / "report", meanwhile=kill)["resumed"] == 1
+    assert run_demo("--checkpoint", str(kept), report=tmp_path / "report", meanwhile=kill)["resumed"] == 1
 
 
 def test_another_venues_address_is_another_source(tmp_path: Path) -> None:

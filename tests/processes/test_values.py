@@ -34,8 +34,15 @@ def unreadable(program: Program) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "change", [{"p": 5}, {"q": "abc"}, {"T": 5}, {"t": "x"}], ids=["type", "price", "time", "id"]
-)  # fmt: skip
+    "change",
+    [
+        pytest.param({"p": 5}, id="type"),
+        *(
+            pytest.param(odd, id=name, marks=pytest.mark.long)
+            for name, odd in (("price", {"q": "abc"}), ("time", {"T": 5}), ("id", {"t": "x"}))
+        ),
+    ],
+)
 def test_a_kind_of_which_every_message_is_malformed_is_named_until_one_is_read(change: dict[str, Any]) -> None:
     with Venue(["AAAUSDT"]) as venue, feed(venue, "--streams", "trade,book_ticker", shards=1) as program:
         program.wait_ready()
@@ -65,7 +72,9 @@ def test_frames_that_tell_no_stream_of_ours_make_every_kind_unreadable(bare: str
         program.stop()
 
 
-@pytest.mark.parametrize("odd", ["abc", "", "NaN", "-1", "1e5", " 1"])
+@pytest.mark.parametrize(
+    "odd", ["abc", *(pytest.param(odd, marks=pytest.mark.long) for odd in ("", "NaN", "-1", "1e5", " 1"))]
+)
 def test_a_price_that_is_no_decimal_is_never_published(odd: str) -> None:
     port = free_port()
     streams = "trade,agg_trade,book_ticker,depth"
@@ -100,7 +109,9 @@ def test_a_price_that_is_no_decimal_is_never_published(odd: str) -> None:
         assert '"100.00000000"' in texts
 
 
-@pytest.mark.parametrize("unit_ns", [1_000_000, 1], ids=["ms", "ns"])
+@pytest.mark.parametrize(
+    "unit_ns", [pytest.param(1_000_000, id="ms"), pytest.param(1, id="ns", marks=pytest.mark.long)]
+)
 def test_times_are_right_whatever_unit_the_venue_chooses(unit_ns: int) -> None:
     port = free_port()
     changed = False
