@@ -36,7 +36,7 @@ QUIET_NS = 70_000_000_000
 """How long no news of the venue counts, if it is not asked again meanwhile."""
 
 MOST_DOUBLINGS = 6
-"""When the whole market is quiet, every new line is silent too: replacing lines every half minute for ever would help nobody."""
+"""If no new line brings data either, and the venue cannot be asked: replacing lines every half minute for ever would help nobody."""
 
 FORGET = 0.999
 """The longest silence fades with every change, so that one quiet night does not blind the watch for ever."""

@@ -161,8 +161,8 @@ class Silence:
         self._asked_ns = 0
         """When the venue was asked last, of looks that have come."""
         self._fetches = Fetches(shards)
-        self._untold: set[int] = set()
-        """The topics that brought events once, and of which neither a line nor a look has told for long."""
+        self._unsure: set[int] = set()
+        """The topics that no longer count as flowing or quiet, and are not known to be silent."""
         self._rotate_once = False
         self._rotate_ns = 0
         self._pause_ns = FIRST_PAUSE_NS
@@ -191,8 +191,8 @@ class Silence:
 
     @property
     def unproven(self) -> set[int]:
-        """The topics of which no event has come, or none for long, and no look has told whether there was any."""
-        return {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns} | self._untold
+        """The topics of which no event has come, at all, for long, or on this line while the market moved, and no look has cleared them."""
+        return {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns} | self._unsure
 
     @property
     def quiet(self) -> set[int]:
@@ -230,14 +230,18 @@ class Silence:
         suspects = self._learned.look(heard_ns, now_ns)
         found.silent += self._suspect(suspects, now_ns)
         self._without_answer(now_ns)
-        self._untold = {
-            index
-            for index, topic in enumerate(self._topics)
-            if topic.evidence is not Evidence.NONE and now_ns - max(self._since_ns(topic), topic.told_ns) > UNTOLD_NS
+        self._unsure = {
+            index for index, topic in enumerate(self._topics) if self._is_unsure(topic, now_ns)
         } - self.silent
         found.rotate = self._wants_line(now_ns)
         found.fetch = self._fetches.take(now_ns)
         return found
+
+    def _is_unsure(self, topic: _Topic, now_ns: int) -> bool:
+        if topic.evidence is Evidence.NONE:
+            return False
+        moved_without_it = topic.doubted_ns > 0 and topic.heard_ns < self._renewed_ns
+        return moved_without_it or now_ns - max(self._since_ns(topic), topic.told_ns) > UNTOLD_NS
 
     def _overdue(self, index: int, topic: _Topic, told: int | str | None, now_ns: int) -> list[int]:
         """The news that a look showed has not come on a line."""
@@ -248,6 +252,7 @@ class Silence:
             )  # made while there was no line, and fetched by now
             return []
         self._fetches.want(index)
+        self._learned.missed(index, now_ns)
         known = topic.state is _State.SUSPECT
         topic.state, topic.silent_ns = _State.SILENT, now_ns
         return [] if known else [index]
@@ -397,7 +402,7 @@ class Silence:
         if topic.state is _State.SUSPECT and not newer:
             self._nothing_withheld(index, topic, now_ns, compared=False)
         elif topic.state is _State.SUSPECT:
-            self._withheld(index, topic, None, now_ns + SETTLE_NS, by_this_line=True)
+            self._withheld(index, topic, None, now_ns + SETTLE_NS, now_ns, by_this_line=True)
 
     def _judge(self, index: int, topic: _Topic, view: MarketView, told: int | str | None, now_ns: int) -> bool | None:
         if topic.heard_ns > view.asked_ns - IN_FLIGHT_NS or max(topic.served_ns, self._renewed_ns) > view.asked_ns:
@@ -434,7 +439,7 @@ class Silence:
         behind_id = shown if known and ahead else None
         if behind_id is not None or moved_since:
             due_ns = max(now_ns, (topic.doubted_ns or now_ns) + SETTLE_NS)
-            self._withheld(index, topic, behind_id, due_ns, by_this_line=moved_since or this_line)
+            self._withheld(index, topic, behind_id, due_ns, now_ns, by_this_line=moved_since or this_line)
             return True
         if moved:
             topic.doubted_ns = topic.doubted_ns or asked_ns
@@ -462,17 +467,21 @@ class Silence:
             return False
         enough = this_line and asked_ns >= self._since_ns(topic) + LATE_NS if by_told else topic.ripe
         if topic.doubted_ns and enough:
-            self._withheld(index, topic, None, max(now_ns, topic.doubted_ns + SETTLE_NS), by_this_line=True)
+            due_ns = max(now_ns, topic.doubted_ns + SETTLE_NS)
+            self._withheld(index, topic, None, due_ns, now_ns, by_this_line=True)
             return True
         topic.doubted_ns = topic.doubted_ns or asked_ns
         topic.hurry_ns = asked_ns if enough else 0
         return None
 
-    def _withheld(self, index: int, topic: _Topic, behind_id: int | None, due_ns: int, *, by_this_line: bool) -> None:
+    def _withheld(
+        self, index: int, topic: _Topic, behind_id: int | None, due_ns: int, now_ns: int, *, by_this_line: bool
+    ) -> None:
         """The venue has news, which must have come until ``due_ns``."""
         topic.mute = topic.mute or by_this_line
         if topic.state is _State.SILENT:
             self._fetches.want(index)
+            self._learned.missed(index, now_ns)
         elif topic.news_due_ns is None:
             topic.news_due_ns, topic.behind_id = due_ns, behind_id
 
@@ -485,4 +494,5 @@ class Silence:
         if topic.state is _State.SUSPECT:
             self._learned.quiet(index, now_ns)
         topic.state = _State.QUIET
+        self._unsure.discard(index)
         self._fetches.settled(index)

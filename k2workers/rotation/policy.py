@@ -13,7 +13,7 @@ SERVER_SHUTDOWN = "server_shutdown"
 """The reason of a rotation because the venue said that it will end the line soon."""
 
 SILENT_STREAM = "silent_stream"
-"""The reason of a rotation because a stream brought nothing while REST showed that the venue had newer events."""
+"""The reason of a rotation because a stream brought nothing: the venue had something, or nobody can tell and another line is tried once."""
 
 STALE, SILENT = "stale", "silent"
 """Why we give a line up: nothing at all comes on it, or no data although the venue has some."""

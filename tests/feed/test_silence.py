@@ -697,6 +697,32 @@ def test_a_silence_that_the_venue_confirmed_is_learned() -> None:
     assert shard.passes(60, 0) == Finding()
 
 
+def test_a_silence_that_the_venue_contradicted_is_not_learned() -> None:
+    shard = busy(TRADES, TRADES)
+    shard.newest[1] = 7
+    for trade in range(8, 20):
+        shard.passes(10, 0)
+        shard.shows(B=trade)
+    shard.brings(1, newest=20)
+    shard.passes(LEARNED_AFTER, 0, 1)
+    assert shard.passes(11, 0).silent == [1], "as soon as before"
+
+
+def test_a_topic_of_which_a_new_line_brings_nothing_while_the_market_moves_is_not_taken_on_trust() -> None:
+    shard = busy(TRADES, TOPS)
+    shard.passes(1, 0)
+    shard.silence.renewed(shard.second * S)
+    shard.passes(2, 0)
+    shard.shows(B="1 2")
+    shard.passes(LATE_S, 0)
+    assert shard.counts[1] == set()
+    assert shard.shows(B="1 3") is None
+    shard.passes(1, 0)
+    assert shard.counts[1] == {1}, "two looks will tell; until then nobody can say that it flows"
+    shard.passes(1, 0, 1)
+    assert shard.counts == (set(), set(), set())
+
+
 # ── how often another line is tried ─────────────────────────────────────────────────────────────────────────
 
 
