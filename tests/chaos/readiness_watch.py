@@ -44,16 +44,16 @@ class ReadinessWatch:
             await asyncio.sleep(LOOK_S)
 
     async def see_it_out(self, limit_s: float) -> None:
-        """Wait for the feed to be ready again, then until all that was sent by now is due.
+        """Wait until the feed has been ready for as long as it takes for all that was sent to be due.
 
-        Time in which the venue's weight is waited for does not count in the limit; past it ``promise.wrong`` tells of it.
+        It is unready for at most ``limit_s``, without the time in which the venue's weight is waited for; past it ``promise.wrong`` tells of it.
         """
-        waited_s, before_s, looks = 0.0, time.monotonic(), self.promise.samples
-        while waited_s < limit_s and (self.promise.samples < looks + 2 or self.promise.reasons):
+        unready_s, ready_s, before_s = 0.0, 0.0, time.monotonic()
+        while unready_s < limit_s and ready_s < PATIENCE_S + 2 * LOOK_S:
             await asyncio.sleep(LOOK_S / 2)
             if self._looking.done():
                 self._looking.result()
-            now_s = time.monotonic()
-            waited_s += 0.0 if waits_for_weight(self.promise.reasons) else now_s - before_s
-            before_s = now_s
-        await asyncio.sleep(PATIENCE_S + 2 * LOOK_S)
+            passed_s, before_s = time.monotonic() - before_s, time.monotonic()
+            ready_s = 0.0 if self.promise.reasons else ready_s + passed_s
+            counts = bool(self.promise.reasons) and not waits_for_weight(self.promise.reasons)
+            unready_s += passed_s if counts else 0.0
