@@ -23,6 +23,7 @@ class Word(enum.Enum):
     PROCESS_DOWN = "process_down"
     NO_CONNECTION = "no_connection"
     STALE_CONNECTION = "stale_connection"
+    STREAMS_REFUSED = "streams_refused"
     STREAMS_UNPROVEN = "streams_unproven"
     STREAMS_SILENT = "streams_silent"
     KIND_UNREADABLE = "kind_unreadable"
@@ -36,6 +37,7 @@ MEANING = {
     Word.PROCESS_DOWN: "a process is not there, or was not heard for 3 s",
     Word.NO_CONNECTION: "a shard has no connection that carries the feed",
     Word.STALE_CONNECTION: "nothing at all was heard lately on a shard's connection",
+    Word.STREAMS_REFUSED: "the venue refuses to subscribe these streams; all others are served, and these are tried again",
     Word.STREAMS_UNPROVEN: "of these streams no event has come: none at all, none for a minute and a half, or none on a new connection while the market moved; and the venue has not said that there was none",
     Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",
     Word.KIND_UNREADABLE: "messages of this kind come, and none of them can be read",
@@ -116,6 +118,7 @@ def _of_worker(name: str, status: Mapping[str, Any]) -> Iterator[Reason]:
     elif not status.get("fresh"):
         yield Reason(Word.STALE_CONNECTION, name, 1, f"{name} heard nothing on its own lately")
     for word, field, text in (
+        (Word.STREAMS_REFUSED, "streams_refused_count", "{name} is refused {count} of its streams"),
         (Word.STREAMS_UNPROVEN, "streams_unproven", "{name} has {count} without an event, not asked for yet"),
         (Word.STREAMS_SILENT, "streams_silent", "{name} has {count}"),
         (Word.GAPS_OPEN, "gaps_open", "{name} has {count}"),

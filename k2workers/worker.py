@@ -241,6 +241,7 @@ class Worker:
             "market_quiet": driver.market_quiet,
             "look_wanted": driver.look_wanted.value,
             "streams": len(driver.lines.names),
+            "streams_refused_count": len(driver.lines.subscriptions.refused),
             "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
             "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
         }

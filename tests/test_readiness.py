@@ -44,6 +44,7 @@ def test_a_feed_that_flows_is_ready() -> None:
         ({"child": {"last_beat_s": 5.2}}, "process_down: worker-0 was not heard for 5 s"),
         ({"worker": {"live": False}}, "no_connection: worker-0 has none"),
         ({"worker": {"fresh": False}}, "stale_connection: worker-0 heard nothing on its own lately"),
+        ({"worker": {"streams_refused_count": 2}}, "streams_refused: worker-0 is refused 2 of its streams"),
         ({"worker": {"streams_unproven": 3}}, "streams_unproven: worker-0 has 3 without an event, not asked for yet"),
         ({"worker": {"streams_silent": 2}}, "streams_silent: worker-0 has 2"),
         ({"worker": {"kinds_unreadable": ["trade", "depth"]}}, "kind_unreadable: worker-0 can read none of depth, trade"),

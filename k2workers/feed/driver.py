@@ -80,6 +80,7 @@ class Driver:
         """Called with the indexes of topics of which the venue may have what no line delivered."""
         self._permission = RotationPermission(grants, self._permitted)
         self._venue = venue
+        self._flows = {spec.name: (spec.kind, spec.symbol) for spec in specs}
         self._on_record = on_record
         self._watch = LineWatch(settings.stale_after_ns, venue.limits.ping_interval_ns)
         self._look_ns = 0
@@ -106,6 +107,7 @@ class Driver:
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
         """Serve these streams too, from now on, on every line."""
+        self._flows.update((spec.name, (spec.kind, spec.symbol)) for spec in specs)
         self.intake.add_streams(specs)
         self.lines.add([spec.name for spec in specs])
 
@@ -191,6 +193,7 @@ class Driver:
         if line is None:
             return
         self._watch_topics(now_ns)
+        self.silence.refused = self._refused_topics()
         found = self.silence.look(self.intake.heard_ns, self._told(), now_ns)
         if found.silent:
             topics = [self.intake.topics[topic_index].topic for topic_index in found.silent]
@@ -210,6 +213,11 @@ class Driver:
         for topic in self.intake.topics[self.silence.served : len(self.intake.lanes)]:
             by_id = topic.continuity.repair is Repair.IDS
             self.silence.serve(topic.symbol, self._venue.evidence(topic.kind), by_id=by_id, now_ns=now_ns)
+
+    def _refused_topics(self) -> frozenset[int]:
+        refused = {self._flows[name] for name in self.lines.subscriptions.refused}
+        topics = enumerate(self.intake.topics) if refused else ()
+        return frozenset(index for index, topic in topics if (topic.kind, topic.symbol) in refused)
 
     def _told(self) -> list[int | str | None]:
         """The newest trade of which each topic has told, or else its best prices."""

@@ -163,6 +163,8 @@ class Silence:
         self._fetches = Fetches(shards)
         self._unsure: set[int] = set()
         """The topics that no longer count as flowing or quiet, and are not known to be silent."""
+        self.refused: frozenset[int] = frozenset()
+        """The topics whose stream the venue refuses, set by the caller: they are no riddle, and another line does not help."""
         self._rotate_once = False
         self._rotate_ns = 0
         self._pause_ns = FIRST_PAUSE_NS
@@ -187,12 +189,13 @@ class Silence:
     @property
     def silent(self) -> set[int]:
         """The topics of which the venue has news that no line delivered, and busy ones that fell silent and are not cleared yet."""
-        return self._in(_State.SILENT, _State.SUSPECT)
+        return self._in(_State.SILENT, _State.SUSPECT) - self.refused
 
     @property
     def unproven(self) -> set[int]:
         """The topics of which no event has come, at all, for long, or on this line while the market moved, and no look has cleared them."""
-        return {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns} | self._unsure
+        unheard = {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns}
+        return (unheard | self._unsure) - self.refused
 
     @property
     def quiet(self) -> set[int]:
@@ -233,6 +236,7 @@ class Silence:
         self._unsure = {
             index for index, topic in enumerate(self._topics) if self._is_unsure(topic, now_ns)
         } - self.silent
+        found.silent = [index for index in found.silent if index not in self.refused]
         found.rotate = self._wants_line(now_ns)
         found.fetch = self._fetches.take(now_ns)
         return found
@@ -325,7 +329,7 @@ class Silence:
         return now_ns - self._heard_ns < LINE_LIVES_NS
 
     def _wants_line(self, now_ns: int) -> bool:
-        mute = any(topic.mute and topic.state is _State.SILENT for topic in self._topics)
+        mute = any(self._topics[index].mute for index in self._in(_State.SILENT) - self.refused)
         if not mute and not self._rotate_once:
             if now_ns - self._rotate_ns > FORGET_PAUSES_NS and not self.silent:
                 self._pause_ns = FIRST_PAUSE_NS

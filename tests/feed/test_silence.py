@@ -123,6 +123,21 @@ def test_a_topic_is_unproven_until_its_first_event_and_asked_for_soon() -> None:
     assert shard.look_wanted() is LookUrgency.NO
 
 
+def test_a_stream_that_the_venue_refuses_is_no_riddle_and_no_other_line_is_tried_for_it() -> None:
+    for refused, counts, found in (
+        (frozenset[int](), ({0}, {1}, set[int]()), Finding(silent=[0], fetch=[0], rotate=True)),
+        (frozenset({0, 1}), (set[int](), set[int](), set[int]()), Finding(fetch=[0])),
+    ):
+        shard = Shard(TRADES, TRADES)
+        shard.silence.refused = refused
+        shard.passes(LATE_S)
+        shard.shows(A=7, B=7)
+        shard.passes(8)
+        shard.shows(A=9)
+        assert shard.passes(SETTLE_S) == found, "what the venue has of it is fetched"
+        assert shard.counts == counts
+
+
 @pytest.mark.parametrize(("first", "then"), [(7, 9), (-1, 0)])
 def test_an_acknowledged_topic_that_never_brings_anything_is_silent_once_the_market_has_moved(
     first: int, then: int
