@@ -25,7 +25,10 @@ WAIT_S = 180.0
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP")
 CLIENTS = ("ccxt", "cryptofeed", "python-binance")
 
-pytestmark = pytest.mark.timeout(len(CLIENTS) * environments.LIMIT_S + 2 * WAIT_S)
+pytestmark = [
+    pytest.mark.timeout(len(CLIENTS) * environments.LIMIT_S + 2 * WAIT_S),
+    pytest.mark.xdist_group("clients"),  # they run once, all together
+]
 
 Result = dict[str, Any]
 

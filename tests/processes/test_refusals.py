@@ -119,7 +119,11 @@ def test_a_refused_stream_is_found_and_named_and_the_others_are_served() -> None
         venue.on_subscribe = lambda names: (2, "Invalid request: invalid stream") if bad & set(names) else None
         with feed(venue, shards=1) as program:
             wait_for("both named", lambda: {line["stream"] for line in program.logged("stream_refused")} == bad, 60)
-            wait_for("nothing else is amiss", lambda: [why["reason"] for why in program.status()["unready"]] == ["streams_refused"], 60)
+            wait_for(
+                "nothing else is amiss",
+                lambda: [why["reason"] for why in program.status()["unready"]] == ["streams_refused"],
+                60,
+            )
             wait_for("both in the status", lambda: program.status()["workers"][0]["streams_refused"].keys() == bad)
             wait_for("both as a metric", lambda: sum(program.metrics("k2_streams_refused").values()) == 2)
             good = {name for names in venue.subscribed for name in names} - bad
