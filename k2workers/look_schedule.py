@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-EVERY_NS = 10_000_000_000
+EVERY_NS = 6_000_000_000
 """The time between two looks while some topic is in question."""
 
 AT_ONCE_NS = 3_000_000_000
@@ -16,7 +16,7 @@ QUIET_MOST_NS = 60_000_000_000
 FAILED_FIRST_NS, FAILED_MOST_NS = 5_000_000_000, 20_000_000_000
 """The pause after a look that failed; it doubles."""
 
-SHARE = 0.15
+SHARE = 0.2
 """Of the weight that we allow ourselves in a window, looks use no more than this."""
 
 WINDOW_NS = 60_000_000_000

@@ -99,6 +99,7 @@ GOOD = f"{START} {json.dumps(stream('trade', trade(1)))}\n".encode()
         (gzip.compress(5 * GOOD)[:-8], "behind line 5: cannot be read"),
         (gzip.compress(GOOD) + b"\x1f\x8b\x08 no more", "behind line 1: cannot be read"),
     ],
+    ids=itertools.count(),  # the bytes hold the time
 )
 def test_what_is_no_recording_is_told_with_its_line(tmp_path: Path, content: bytes, place: str) -> None:
     path = tmp_path / "bad.gz"
