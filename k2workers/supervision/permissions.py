@@ -172,7 +172,7 @@ class Permissions:
         refusal = self.gate.answered(service, answer, permitted_ns, now_ns)
         if refusal is not None:
             _log.warning(
-                "address_refused",
+                "address_refused" if 400 <= refusal.status < 500 else "venue_ill",
                 child=name,
                 service=service.value,
                 status=refusal.status,

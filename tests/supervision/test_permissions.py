@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from k2workers.errors import AddressRefused
 from k2workers.supervision import permission_client
@@ -123,6 +124,22 @@ async def test_a_refusal_that_one_child_reports_stops_the_parents_own_requests(t
         async with parent.permissions.own_request(20):
             assert asyncio.get_running_loop().time() - begun_s > 2
         assert parent.permissions.gate.status(Service.REST) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "event"),
+    [(403, "address_refused"), (418, "address_refused"), (429, "address_refused"), (503, "venue_ill"), (0, "venue_ill")],
+)
+async def test_the_log_tells_a_venue_that_keeps_us_out_from_one_that_is_ill(
+    tmp_path: Path, status: int, event: str
+) -> None:
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        with capture_logs() as logs:
+            asked = await child.ask_weight(25, 0, timeout_s=30)
+            assert asked is not None
+            child.send(WeightDone(asked, 0, Answer(status)))
+            await until(lambda: parent.permissions.gate.refusals(Service.REST))
+        assert [(line["event"], line["status"]) for line in logs if "pause_s" in line] == [(event, status)]
 
 
 async def test_the_parents_own_request_teaches_everybody(tmp_path: Path) -> None:
