@@ -25,10 +25,7 @@ WAIT_S = 180.0
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP")
 CLIENTS = ("ccxt", "cryptofeed", "python-binance")
 
-pytestmark = [
-    pytest.mark.timeout(len(CLIENTS) * environments.LIMIT_S + 2 * WAIT_S),
-    pytest.mark.xdist_group("clients"),  # they run once, all together
-]
+pytestmark = pytest.mark.timeout(len(CLIENTS) * environments.LIMIT_S + 2 * WAIT_S)
 
 Result = dict[str, Any]
 

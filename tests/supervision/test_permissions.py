@@ -128,7 +128,13 @@ async def test_a_refusal_that_one_child_reports_stops_the_parents_own_requests(t
 
 @pytest.mark.parametrize(
     ("status", "event"),
-    [(403, "address_refused"), (418, "address_refused"), (429, "address_refused"), (503, "venue_ill"), (0, "venue_ill")],
+    [
+        (403, "address_refused"),
+        (418, "address_refused"),
+        (429, "address_refused"),
+        (503, "venue_ill"),
+        (0, "venue_ill"),
+    ],
 )
 async def test_the_log_tells_a_venue_that_keeps_us_out_from_one_that_is_ill(
     tmp_path: Path, status: int, event: str
