@@ -26,15 +26,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "k2workers")
 
 
-_FIRST_PORT = 10_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.islice(itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + 1_000)), os.getpid() % 1_000, None)
+_PORTS = range(10_000, 32_000)
+"""Below those that the kernel gives to whoever connects."""
+
+_free_ports = itertools.islice(itertools.cycle(_PORTS), os.getpid() * 97 % 220 * 100, None)
+"""Test processes that run side by side begin far from each other."""
 
 
 def free_port() -> int:
-    """A port that nobody has: of a range of this test process alone, and below those that the kernel gives to whoever connects."""
+    """A port that nobody has."""
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port := next(_ports)))
+            probe.bind(("127.0.0.1", port := next(_free_ports)))
             return port
 
 
