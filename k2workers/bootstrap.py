@@ -32,14 +32,18 @@ def prepare() -> None:
     child.start_server(PRELOAD)
 
 
-def run(settings: Settings) -> int:
-    """Run until stopped; the exit code. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
+def run(settings: Settings, settings_file: Path | None = None) -> int:
+    """Run until stopped; the exit code. ``settings_file`` is the one that was read, for the log. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
     # Imported here, as below: the forkserver is at work on the other processor already.
     import uvloop
 
     from k2workers import log
 
     log.configure(settings.log_level, settings.log_format, process="parent")
+    if settings_file is not None:
+        import structlog
+
+        structlog.get_logger(__name__).info("settings_file", path=str(settings_file.resolve()))
     if not settings.demo:
         _tell_proxies(settings)
     run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))

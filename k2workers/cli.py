@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token, UnusedCliTokensError
 
 from k2workers import __version__
 from k2workers.errors import ConfigError, K2Error, StateError
@@ -14,6 +16,8 @@ from k2workers.every import GAVE_UP
 
 SETTING_OF = {"duration": "duration_s", "rotation_lifetime": "rotation_lifetime_s"}
 """Flags whose setting has another name."""
+
+LONGEST_S = 1e9
 
 EXAMPLES = r"""python -m k2workers --shards 8                    # Binance spot
 python -m k2workers --shards 8 --symbols BTCUSDT,ETHUSDT \
@@ -26,6 +30,19 @@ python -m k2workers simulate --port 9443          # the venue's stand-in
 python -m k2workers tail binance.trade.BTCUSDT    # print a topic
 python -m k2workers tail binance.trade.           # all with this prefix"""
 """Shown by ``--help``, and word for word the commands of README; each line fits 80 columns."""
+
+
+def _unjudged(_type: Any, tokens: Sequence[Token]) -> int | float | str:
+    word = tokens[0].value
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(word)
+    return word
+
+
+# Judged together with all other settings, which tells every mistake at once.
+Whole = Annotated[int | None, Parameter(converter=_unjudged)]
+Number = Annotated[float | None, Parameter(converter=_unjudged)]
 
 app = App(
     name="k2workers",
@@ -40,18 +57,18 @@ app = App(
 @app.default
 def run(
     *,
-    shards: int | None = None,
+    shards: Whole = None,
     symbols: str | None = None,
     streams: str | None = None,
     demo: Annotated[bool | None, Parameter(negative="")] = None,
-    demo_rate: float | None = None,
-    duration: float | None = None,
+    demo_rate: Number = None,
+    duration: Number = None,
     report: str | None = None,
     replay: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
-    replay_speed: float | None = None,
+    replay_speed: Number = None,
     config: Path | None = None,
-    binance_connection_max_lifetime_hours: float | None = None,
-    rotation_lifetime: float | None = None,
+    binance_connection_max_lifetime_hours: Number = None,
+    rotation_lifetime: Number = None,
     binance_websocket_url: str | None = None,
     binance_rest_url: str | None = None,
     binance_ca_bundle: str | None = None,
@@ -60,7 +77,7 @@ def run(
     books_endpoint: str | None = None,
     checkpoint: str | None = None,
     http_host: str | None = None,
-    http_port: int | None = None,
+    http_port: Whole = None,
     environment: str | None = None,
     log_level: str | None = None,
     log_format: str | None = None,
@@ -130,7 +147,8 @@ def run(
     bootstrap.prepare()
     from k2workers import config as configuration
 
-    return bootstrap.run(configuration.load(flags, config, flag_of=flag_of))
+    settings = configuration.load(flags, config, flag_of=flag_of)
+    return bootstrap.run(settings, configuration.file_read(config))
 
 
 @app.command(help_epilogue="")
@@ -193,10 +211,24 @@ def simulate(
     fault
         A fault such as drop:probability=0.01 or reset:every_s=30; repeat for more. At run time: POST /_exchange/fault.
     """
-    if not 0 <= port <= 65_535:
-        raise ConfigError(f"port = {port}: allowed: 0 (any free one) to 65535 (flag --port)")
-    if history < 1:
-        raise ConfigError(f"history = {history}: allowed: 1 or more (flag --history)")
+    numbers: dict[str, tuple[float, float, float]] = {
+        "port": (port, 0, 65_535),
+        "symbols": (symbols, 1, 100_000),
+        "rate": (rate, 0.001, 200_000),
+        "replay_speed": (replay_speed, 0, 10_000),
+        "history": (history, 1, 10_000_000),
+        "history_s": (history_s, 0.001, LONGEST_S),
+        "max_age": (max_age, 0.001, LONGEST_S),
+        "ping_interval": (ping_interval, 0.001, LONGEST_S),
+        "shutdown_notice": (shutdown_notice, 0, LONGEST_S),
+    }
+    problems = [
+        f"{name} = {value:g}: allowed: {least:g} to {most:g} (flag --{name.replace('_', '-')})"
+        for name, (value, least, most) in numbers.items()
+        if not least <= value <= most
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
     from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
 
@@ -257,12 +289,21 @@ def tail(
     return follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=json)
 
 
+def _unexpected(words: Sequence[str]) -> str:
+    import difflib  # only a mistake pays for it
+
+    near = difflib.get_close_matches(" ".join(words[:1]), ["simulate", "tail"], n=1)
+    hint = f"did you mean {near[0]}?" if near else "names of a list stand between commas, without spaces"
+    return f"{' '.join(words)}: not expected here; {hint}"
+
+
 def main() -> None:
     """Entry of the program. A user's mistake gives one message and exit code 2, never a traceback; a defect of ours ``GAVE_UP``."""
     try:
         code = app(exit_on_error=False, print_error=False)
     except (CycloptsError, K2Error) as error:
-        for line in str(error).splitlines():
+        words = _unexpected(error.unused_tokens or []) if isinstance(error, UnusedCliTokensError) else str(error)
+        for line in words.splitlines():
             print(f"k2workers: error: {line}", file=sys.stderr)
         raise SystemExit(GAVE_UP if isinstance(error, StateError) else 2) from None
     except KeyboardInterrupt:

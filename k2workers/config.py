@@ -26,6 +26,8 @@ ENVIRONMENT_PREFIX = "K2_"
 DEFAULT_FILE = Path("config/k2workers.toml")
 DEMO_LIFETIME_S = 15.0
 BOOK_LEVELS = (100, 500, 1000, 5000)
+MOST_S = 1e9
+"""Thirty years: for times that have no other bound; beyond some more, nanoseconds fit nowhere."""
 
 Words = Annotated[list[str], NoDecode]
 """A list that the environment and the command line give as words between commas."""
@@ -34,7 +36,9 @@ Words = Annotated[list[str], NoDecode]
 class Settings(BaseSettings):
     """Everything a run can be told. The defaults feed Binance spot."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     shards: int = Field(4, ge=1, le=256, description="worker processes, one connection each")
     symbols: Words = Field(
@@ -63,7 +67,7 @@ class Settings(BaseSettings):
     demo_rate: float = Field(4000.0, gt=0, le=200_000, description="events a second of the embedded exchange")
     replay: Words = Field(default=[], description="recorded files for the embedded exchange, with demo only")
     replay_speed: float = Field(1.0, ge=0, le=10_000, description="how much faster than recorded; 0: without pauses")
-    duration_s: float | None = Field(None, gt=0, description="stop after so many seconds")
+    duration_s: float | None = Field(None, gt=0, le=MOST_S, description="stop after so many seconds")
     report: str = Field("", description="write what happened to this JSON file at the end")
     http_host: str = Field("127.0.0.1", min_length=1, description="address of /metrics, /healthz, /readyz, /status")
     http_port: int = Field(9091, ge=0, le=65_535, description="its port; 0: any free one")
@@ -96,11 +100,13 @@ class Settings(BaseSettings):
     checkpoint: str = Field(
         "", description="file from which a restart continues; in run_dir if empty (then only single processes continue)"
     )
-    checkpoint_max_age_s: float = Field(3600.0, gt=0, description="an older checkpoint is not continued from")
+    checkpoint_max_age_s: float = Field(
+        3600.0, gt=0, le=MOST_S, description="an older checkpoint is not continued from"
+    )
     replay_ring_mb: float = Field(
         64.0, gt=0, le=65_536, description="megabytes of published batches kept for subscribers that missed some"
     )
-    replay_ring_s: float = Field(300.0, gt=0, description="seconds for which they are kept at most")
+    replay_ring_s: float = Field(300.0, gt=0, le=MOST_S, description="seconds for which they are kept at most")
     run_dir: str = Field("", description="directory for sockets and metric files; a fresh temporary one if empty")
     environment: str = Field("dev", min_length=1, description="label of all metrics")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
@@ -112,6 +118,18 @@ class Settings(BaseSettings):
     @classmethod
     def _words(cls, value: object) -> object:
         return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("symbols")
+    @classmethod
+    def _commas(cls, value: list[str]) -> list[str]:
+        if any(" " in word for word in value if not word.startswith("file:")):
+            raise ValueError("names stand between commas")
+        return value
 
     @field_validator("streams")
     @classmethod
@@ -156,7 +174,7 @@ class Settings(BaseSettings):
             raise ValueError("no such file")
         return value
 
-    @field_validator("report")
+    @field_validator("report", "checkpoint")
     @classmethod
     def _can_be_written(cls, value: str) -> str:
         if value and (Path(value).is_dir() or not os.access(Path(value).parent, os.W_OK)):
@@ -220,6 +238,11 @@ def load(
         for name in from_file
         if name not in Settings.model_fields
     ]
+    problems += [
+        f"{variable} in the environment: no such setting{near}"
+        for variable in sorted(set_there - {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields})
+        if variable.startswith(ENVIRONMENT_PREFIX) and (near := _nearest_variable(variable))
+    ]
     known = {name: value for name, value in given.items() if name in Settings.model_fields}
     try:
         settings = Settings(**known)
@@ -230,9 +253,14 @@ def load(
     return settings
 
 
+def file_read(file: Path | None) -> Path | None:
+    """The file that ``load`` reads if it is given this one, or none; None if it reads none."""
+    return file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+
+
 def _read(file: Path | None) -> dict[str, Any]:
-    path = file or DEFAULT_FILE
-    if file is None and not path.is_file():
+    path = file_read(file)
+    if path is None:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -249,9 +277,34 @@ def _nearest(name: str) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def _nearest_variable(variable: str) -> str:
+    """Only of what is nearly a setting: others may be somebody else's, as those that an orchestrator makes from a service's name."""
+    import difflib  # only a variable of our prefix that is no setting pays for it
+
+    ours = [f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields]
+    near = difflib.get_close_matches(variable, ours, n=1, cutoff=0.8)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+_NO_INTEGER, _NO_NUMBER, _NO_SWITCH, _TOO_SMALL, _TOO_LARGE = (
+    "not a whole number", "not a number", "neither true nor false", "too small", "too large",
+)  # fmt: skip
+_IN_OUR_WORDS = {
+    "int_parsing": _NO_INTEGER, "int_from_float": _NO_INTEGER, "int_type": _NO_INTEGER,
+    "int_parsing_size": _TOO_LARGE,
+    "float_parsing": _NO_NUMBER, "float_type": _NO_NUMBER, "finite_number": "not a finite number",
+    "bool_parsing": _NO_SWITCH, "bool_type": _NO_SWITCH,
+    "greater_than": _TOO_SMALL, "greater_than_equal": _TOO_SMALL,
+    "less_than": _TOO_LARGE, "less_than_equal": _TOO_LARGE,
+    "too_short": "names none", "string_too_short": "empty",
+    "string_type": "not a text", "list_type": "not a list", "string_pattern_mismatch": "unknown",
+}  # fmt: skip
+"""What is wrong, by the type of error that pydantic tells."""
+
+
 def _explain(entry: Any, flag_of: Mapping[str, str]) -> str:
     name = ".".join(str(part) for part in entry["loc"][:1])
-    allowed = entry["msg"].removeprefix("Value error, ")
+    allowed = _IN_OUR_WORDS.get(entry["type"]) or entry["msg"].removeprefix("Value error, ")
     if not name:
         return str(allowed)
     bounds = _bounds(name)
@@ -268,4 +321,6 @@ def _bounds(name: str) -> str:
             value = getattr(meta, attribute, None)
             if value is not None:
                 words.append(f"{sign} {value:g}" if isinstance(value, int | float) else f"{sign} {value}")
+        if pattern := getattr(meta, "pattern", None):
+            words.append(", ".join(str(pattern).strip("^()$").split("|")))
     return f"; allowed: {' and '.join(words)}" if words else ""

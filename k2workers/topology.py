@@ -21,7 +21,7 @@ import structlog
 from k2workers import readiness, report, run_plan
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
-from k2workers.errors import BootError, K2Error
+from k2workers.errors import BootError, ConfigError, K2Error
 from k2workers.every import Every
 from k2workers.market_watch import MarketWatch
 from k2workers.metrics import exporter
@@ -30,6 +30,7 @@ from k2workers.resource_meter import ResourceMeter
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
+from k2workers.transport.sockets import mistakes_in
 
 METER_S = 1.0
 MARKET_S = 0.5
@@ -85,7 +86,7 @@ class Topology:
             unhealthy=self._unhealthy,
             unready=lambda: [reason.line() for reason in self._unready()],
         )
-        await server.start()
+        await self._take_ports(server)
         self.supervisor.start()
         self._measuring.start()
         self._reminding.start()
@@ -110,6 +111,18 @@ class Topology:
             await server.stop()
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _take_ports(self, server: exporter.MetricsServer) -> None:
+        """Begin to answer HTTP. ConfigError tells of every port that is taken, also those that children will need."""
+        names = ("publish_endpoint", "snapshot_endpoint")
+        mistakes = mistakes_in({name: getattr(self.settings, name) for name in names})
+        try:
+            await server.start()
+        except ConfigError as error:
+            mistakes.insert(0, str(error))
+        if mistakes:
+            await server.stop()
+            raise ConfigError("\n".join(mistakes))
 
     async def _start_children(self) -> None:
         launch, ready = self.supervisor.launch, self.supervisor.wait_ready

@@ -25,7 +25,13 @@ from tests.processes.support import run_briefly
         (["tail", "t", "--books-endpoint", "nowhere"], "books_endpoint = 'nowhere'"),
         (["--config", "/no/such.toml"], "cannot be read"),
         (["simulate", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
-        (["simulate", "--port", "65536"], "0 (any free one) to 65535"),
+        (["simulate", "--port", "65536"], "port = 65536: allowed: 0 to 65535 (flag --port)"),
+        (["simulate", "--rate", "nan"], "rate = nan: allowed: 0.001 to 200000 (flag --rate)"),
+        (["simulate", "--rate", "-1", "--symbols", "0"], "symbols = 0: allowed: 1 to 100000 (flag --symbols)"),
+        (["simulate", "--ping-interval", "inf"], "ping_interval = inf"),
+        (["--shards", "1.5"], "shards = 1.5: not a whole number; allowed: ≥ 1 and ≤ 256 (flag --shards"),
+        (["tale", "x"], "tale x: not expected here; did you mean tail?"),
+        (["--symbols", "BTCUSDT", "ETHUSDT"], "ETHUSDT: not expected here; names of a list stand between commas"),
     ],
 )
 def test_a_mistake_is_words_and_exit_code_2(args: list[str], words: str) -> None:

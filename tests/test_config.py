@@ -70,13 +70,50 @@ def test_the_lifetime_has_the_name_that_users_know(monkeypatch: pytest.MonkeyPat
         ({"binance_ca_bundle": "/no/such/file"}, ["binance_ca_bundle", "no such file"]),
         ({"rotation_lifetime_s": 5}, ["rotation_lifetime_s", "demo"]),
         ({"replay": "a.gz"}, ["replay", "demo"]),
-        ({"symbols": ""}, ["symbols"]),
+        ({"symbols": ""}, ["symbols", "names none"]),
+        ({"symbols": "BTCUSDT ETHUSDT"}, ["symbols", "names stand between commas"]),
+        ({"shards": "1.5"}, ["shards = '1.5': not a whole number; allowed: ≥ 1 and ≤ 256"]),
+        ({"shards": "many"}, ["not a whole number"]),
+        ({"demo_rate": "x"}, ["not a number"]),
+        ({"demo": "maybe"}, ["neither true nor false"]),
+        ({"duration_s": float("inf")}, ["duration_s = inf: not a finite number"]),
+        ({"duration_s": 1e300}, ["too large", "≤ 1e+09"]),
+        ({"replay_ring_s": "nan"}, ["not a finite number"]),
+        ({"checkpoint_max_age_s": 1e300}, ["too large"]),
+        ({"log_level": "loud"}, ["log_level = 'loud': unknown; allowed: debug, info, warning, error"]),
+        ({"log_format": "xml"}, ["allowed: auto, console, json"]),
+        ({"http_host": ""}, ["http_host = '': empty"]),
+        ({"checkpoint": "/no/such/checkpoint"}, ["checkpoint", "allowed: a file in a directory that exists"]),
     ],
 )
 def test_a_mistake_names_the_setting_the_value_and_what_is_allowed(flags: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load(flags)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]
+)
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e300])
+def test_no_number_is_without_bounds(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} = .*: (not a finite number|too large)"):
+        load({name: value})
+
+
+def test_words_are_taken_in_any_case() -> None:
+    settings = load({"log_level": "WARNING", "log_format": "Json"})
+    assert (settings.log_level, settings.log_format) == ("warning", "json")
+
+
+def test_a_variable_that_is_nearly_a_setting_is_a_mistake_and_others_are_somebody_elses() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"shards": 0}, environ={"K2_SHARD": "4", "K2_HTTP_PRT": "1", "K2_SERVICE_HOST": "x", "PATH": "x"})
+    assert str(caught.value).splitlines()[:2] == [
+        "K2_HTTP_PRT in the environment: no such setting; did you mean K2_HTTP_PORT?",
+        "K2_SHARD in the environment: no such setting; did you mean K2_SHARDS?",
+    ]
+    assert "shards = 0" in str(caught.value)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ class MetricsServer:
         self.host = host
         self.port = port
         self._answers: dict[str, Callable[[], Answer]] = {
+            "/": lambda: (HTTPStatus.OK, TEXT, "\n".join(list(self._answers)[1:]).encode() + b"\n"),
             "/metrics": lambda: (HTTPStatus.OK, METRICS_TEXT, render()),
             "/healthz": lambda: _verdict(self._ask(unhealthy)),
             "/readyz": lambda: _verdict(self._ask(unready)),

@@ -7,8 +7,9 @@ descriptor, because ``zmq.asyncio`` costs a future and a task switch a message.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import zmq
 
@@ -56,6 +57,23 @@ def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
         socket.close()
         raise
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def mistakes_in(endpoints: Mapping[str, str]) -> list[str]:
+    """Of endpoints by setting, what is wrong with each of those on a port that cannot be bound now; they are free again afterwards.
+
+    A path is not tried: ZeroMQ would take it away from whoever listens there.
+    """
+    found = []
+    with zmq.Context() as context, contextlib.ExitStack() as closing:
+        for setting, endpoint in endpoints.items():
+            if not endpoint.startswith("ipc:"):
+                socket = closing.enter_context(context.socket(zmq.ROUTER, socket_class=zmq.Socket))
+                try:
+                    bind(socket, endpoint, setting=setting)
+                except ConfigError as error:
+                    found.append(str(error))
+    return found
 
 
 def connect(socket: Socket, endpoint: str, *, setting: str) -> None:

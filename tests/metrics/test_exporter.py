@@ -67,6 +67,8 @@ async def test_each_path_answers_what_it_is_for(tmp_path: Path, monkeypatch: pyt
         async with client.get("/metrics") as reply:
             assert reply.status == 200
             assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        async with client.get("/") as reply:
+            assert (reply.status, (await reply.text()).split()) == (200, ["/metrics", "/healthz", "/readyz", "/status"])
 
 
 async def test_head_tells_the_length_only_and_all_else_is_refused() -> None:

@@ -202,14 +202,20 @@ def test_an_unreachable_venue_is_said_and_tried_again() -> None:
         assert program.process.returncode == 0
 
 
-def test_a_taken_port_is_one_clear_message() -> None:
+def test_all_taken_ports_are_told_at_once_each_in_one_line() -> None:
     with demo() as program:
         program.wait_ready()
         base = program.logged("started")[0]["http"]
-        second = run_briefly("--demo", "--shards", "1", "--http-port", base.rpartition(":")[2])
+        publishing = program.logged("publishing")[0]
+        second = run_briefly(
+            "--demo", "--shards", "1", "--http-port", base.rpartition(":")[2],
+            "--publish-endpoint", publishing["endpoint"], "--snapshot-endpoint", publishing["snapshot"],
+        )  # fmt: skip
         assert second.returncode == 2
-        assert "http_port" in second.stderr
+        told = [line for line in second.stderr.splitlines() if "error: " in line]
+        assert [line.split()[2] for line in told] == ["http_port", "publish_endpoint", "snapshot_endpoint"]
         assert "Traceback" not in second.stderr
+        program.wait_ready()
         program.stop()
 
 
