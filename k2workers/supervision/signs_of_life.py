@@ -9,6 +9,12 @@ import psutil
 WORK_COUNTS_NS = 600_000_000_000
 """Use of the processor counts as a sign of life only this long after the last message: starting and ending take less, an endless loop more."""
 
+STARVED_SHARE = 0.1
+"""One that could run all the time and got less of the processor than this is kept from it by the host; an endless loop takes all it gets."""
+
+KEPT_WAITING = frozenset({psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP})
+"""It could go on at once, if the host gave it the processor, or what it waits for of the disk (also no signal would end it then)."""
+
 
 class SignsOfLife:
     """One child's signs of life, since ``begun_ns``. Times are monotonic."""
@@ -19,6 +25,7 @@ class SignsOfLife:
         self.hung = False
         """It showed no sign for too long, and was killed."""
         self._cpu_s = 0.0
+        self._looked_ns = begun_ns
 
     @property
     def heard_ns(self) -> int:
@@ -29,12 +36,22 @@ class SignsOfLife:
     def heard_ns(self, now_ns: int) -> None:
         self._said_ns = now_ns
 
-    def look(self, pid: int, now_ns: int) -> None:
-        """Count use of the processor as a sign: a child that is busy starting or ending sends nothing meanwhile."""
+    def look(self, pid: int, now_ns: int, *, work_counts: bool) -> None:
+        """Look at the process: time for which the host lets it wait is not its silence.
+
+        ``work_counts``: use of the processor is a sign, for a child that is busy starting or ending sends nothing meanwhile.
+        """
         with contextlib.suppress(psutil.Error):  # it has just ended
-            times = psutil.Process(pid).cpu_times()
-            if times.user + times.system > self._cpu_s and now_ns - self._said_ns <= WORK_COUNTS_NS:
-                self._cpu_s, self._worked_ns = times.user + times.system, now_ns
+            process = psutil.Process(pid)
+            with process.oneshot():
+                times, status = process.cpu_times(), process.status()
+            passed_ns = now_ns - max(self._looked_ns, self._said_ns)
+            used_s = times.user + times.system - self._cpu_s
+            self._looked_ns, self._cpu_s = now_ns, times.user + times.system
+            if work_counts and used_s > 0 and now_ns - self._said_ns <= WORK_COUNTS_NS:
+                self._worked_ns = now_ns
+            elif status in KEPT_WAITING and used_s < STARVED_SHARE * passed_ns / 1e9:
+                self.excuse(passed_ns, now_ns)
 
     def excuse(self, deaf_ns: int, now_ns: int) -> None:
         """We ourselves could not listen for ``deaf_ns``: that time does not count as the child's silence."""

@@ -39,6 +39,9 @@ from k2workers.venue_answers import Pauses
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
 
+SUSPICIOUS_S = 1.0
+"""A child that serves beats twice as often; when it has said nothing for so long, what keeps it is looked at."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -100,6 +103,8 @@ class Supervisor:
         self._server = ControlServer(endpoint, self._on_message, on_fatal, policy.most_failures_in_a_row)
         self._wards: dict[str, _Ward] = {}
         self._looked_ns = 0
+        self._deaf_ns = 0
+        """For how long we stood still ourselves, since the start."""
         self._duties = [
             Every(WATCH_S, self._watch, "children", give_up=on_fatal, most_in_a_row=policy.most_failures_in_a_row),
             Every(
@@ -221,14 +226,15 @@ class Supervisor:
 
     async def _wait_drained(self, group: list[_Ward]) -> bool:
         """Wait for the end of each of these; False if one was hung or took far too long, and was killed."""
-        begun_ns = time.monotonic_ns()
+        begun_ns, deaf_before_ns = time.monotonic_ns(), self._deaf_ns
         for ward in group:
             ward.life.heard_ns = begun_ns  # it was told just now
         while left := [(ward, ward.child) for ward in group if ward.child is not None and ward.child.alive]:
-            now_ns = time.monotonic_ns()
-            too_long = now_ns - begun_ns > self.policy.drain_limit_s * 1e9
+            now_ns = self._listen()
+            drained_ns = now_ns - begun_ns - (self._deaf_ns - deaf_before_ns)
+            too_long = drained_ns > self.policy.drain_limit_s * 1e9
             for ward, child in left:
-                ward.life.look(child.pid, now_ns)
+                ward.life.look(child.pid, now_ns, work_counts=True)
                 hung = ward.life.silent_ns(now_ns) > self.policy.stop_limit_s * 1e9
                 if (hung or too_long) and not ward.life.hung:
                     reason = "hung while it drained" if hung else "did not drain in time"
@@ -238,12 +244,18 @@ class Supervisor:
             await asyncio.sleep(0.02)
         return not any(ward.life.hung for ward in group)
 
-    def _watch(self) -> None:
+    def _listen(self) -> int:
+        """The time now. What has passed since the last look beyond its usual distance, nobody could be heard: that is no child's silence."""
         now_ns = time.monotonic_ns()
         deaf_ns = max(0, now_ns - self._looked_ns - int(WATCH_S * 1e9))
         self._looked_ns = now_ns
+        self._deaf_ns += deaf_ns
         for ward in self._wards.values():
             ward.life.excuse(deaf_ns, now_ns)
+        return now_ns
+
+    def _watch(self) -> None:
+        now_ns = self._listen()
         with contextlib.ExitStack() as every_ward:  # whichever of them fails
             for ward in self._wards.values():
                 every_ward.callback(self._look_after, ward, now_ns)
@@ -259,9 +271,10 @@ class Supervisor:
         if not child.alive:
             self._bury(ward, child, now_ns)
             return
-        if not ward.ready.is_set():
-            ward.life.look(child.pid, now_ns)
-        limit_s = self.policy.beat_limit_s if ward.ready.is_set() else self.policy.boot_limit_s
+        serves = ward.ready.is_set()
+        if not serves or ward.life.silent_ns(now_ns) > SUSPICIOUS_S * 1e9:
+            ward.life.look(child.pid, now_ns, work_counts=not serves)
+        limit_s = self.policy.beat_limit_s if serves else self.policy.boot_limit_s
         if ward.life.silent_ns(now_ns) > limit_s * 1e9 and not ward.life.hung:
             _log.error("child_hung", child=ward.spec.name, pid=child.pid, silent_s=ward.life.silent_ns(now_ns) / 1e9)
             child.signal(signal.SIGKILL)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
+import psutil
+
 from k2workers.supervision.signs_of_life import WORK_COUNTS_NS, SignsOfLife
+from tests.support.waiting import wait_for
 
 
 def work() -> None:
@@ -16,29 +21,50 @@ def work() -> None:
 
 def test_use_of_the_processor_is_a_sign_once() -> None:
     life = SignsOfLife(0)
-    life.look(os.getpid(), 10)
+    life.look(os.getpid(), 10, work_counts=True)
     assert life.silent_ns(30) == 20
     work()
-    life.look(os.getpid(), 40)
+    life.look(os.getpid(), 40, work_counts=True)
     assert life.silent_ns(40) == 0
 
 
 def test_one_that_only_works_and_says_nothing_is_hung_in_the_end() -> None:
     life = SignsOfLife(0)
-    life.look(os.getpid(), WORK_COUNTS_NS)
+    life.look(os.getpid(), WORK_COUNTS_NS, work_counts=True)
     work()
-    life.look(os.getpid(), WORK_COUNTS_NS + 1)
+    life.look(os.getpid(), WORK_COUNTS_NS + 1, work_counts=True)
     assert life.silent_ns(WORK_COUNTS_NS + 1) == 1
     # A word, and time for which we were deaf, begin it anew.
     life.heard_ns = WORK_COUNTS_NS + 2
     life.excuse(10, WORK_COUNTS_NS + 50)
-    life.look(os.getpid(), 2 * WORK_COUNTS_NS + 12)
+    life.look(os.getpid(), 2 * WORK_COUNTS_NS + 12, work_counts=True)
     assert life.silent_ns(2 * WORK_COUNTS_NS + 12) == 0
+
+
+def test_one_that_could_go_on_and_gets_none_of_the_processor_is_kept_waiting_by_the_host() -> None:
+    life = SignsOfLife(0)
+    life.look(os.getpid(), 10, work_counts=False)  # all it has used so far was before
+    assert life.silent_ns(10) == 10
+    life.look(os.getpid(), 10**9, work_counts=False)
+    assert life.silent_ns(10**9) == 10
+    work()
+    life.look(os.getpid(), 10**9 + 10**8, work_counts=False)  # all of the processor: an endless loop
+    assert life.silent_ns(10**9 + 10**8) == 10 + 10**8
+
+
+def test_one_that_waits_for_something_else_is_silent() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as waiting:
+        wait_for("it waits", lambda: psutil.Process(waiting.pid).status() == psutil.STATUS_SLEEPING)
+        life = SignsOfLife(0)
+        for now_ns in (10**9, 2 * 10**9):
+            life.look(waiting.pid, now_ns, work_counts=False)
+            assert life.silent_ns(now_ns) == now_ns
+        waiting.kill()
 
 
 def test_a_process_that_has_ended_gives_none() -> None:
     life = SignsOfLife(0)
-    life.look(2**22 + 1, 10)
+    life.look(2**22 + 1, 10, work_counts=True)
     assert life.silent_ns(30) == 30
 
 

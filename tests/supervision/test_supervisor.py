@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -77,6 +79,55 @@ async def test_that_a_whole_host_stood_still_costs_no_child(tmp_path: Path) -> N
             process.resume()
         beats = {name: supervisor.beat(name) for name in NAMES}
         await until(lambda: all(supervisor.beat(name) is not beats[name] for name in NAMES))
+        assert await supervisor.stop()
+
+
+async def test_that_a_whole_host_stood_still_while_children_drain_costs_none(tmp_path: Path) -> None:
+    policy = SupervisorPolicy(stop_limit_s=1.0, drain_limit_s=2.0)
+    async with supervising(tmp_path, policy) as supervisor:
+        for name in NAMES:
+            supervisor.launch(child(name, "serve"))
+        for name in NAMES:
+            await supervisor.wait_ready(name)
+        processes = [psutil.Process(pid) for pid in supervisor.pids().values()]
+        for process in processes:
+            process.suspend()
+        stopping = asyncio.ensure_future(supervisor.stop())
+        await asyncio.sleep(WATCH_S)
+        time.sleep(4.0)  # noqa: ASYNC251 (as above)
+        await asyncio.sleep(WATCH_S)
+        for process in processes:
+            process.resume()
+        assert await stopping
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take the processor from others like this")
+async def test_a_child_that_the_host_lets_starve_is_not_hung(tmp_path: Path) -> None:
+    async with supervising(tmp_path, SupervisorPolicy(beat_limit_s=2.0)) as supervisor:
+        supervisor.launch(child("starved", "serve"))
+        await supervisor.wait_ready("starved")
+        pid, processor = supervisor.pids()["starved"], max(os.sched_getaffinity(0))
+        hog = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+        try:
+            for greedy, policy in ((hog.pid, os.SCHED_OTHER), (pid, os.SCHED_IDLE)):
+                os.sched_setaffinity(greedy, {processor})
+                os.sched_setscheduler(greedy, policy, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, hog.pid, -20)
+            beat, since_s = supervisor.beat("starved"), time.monotonic()
+
+            def starved() -> bool:
+                nonlocal beat, since_s
+                if supervisor.beat("starved") is not beat:
+                    beat, since_s = supervisor.beat("starved"), time.monotonic()
+                return time.monotonic() > since_s + 2.5 * supervisor.policy.beat_limit_s
+
+            await until(starved)
+        finally:
+            hog.kill()
+            await hog.wait()
+        assert supervisor.states()["starved"]["restarts"] == 0
+        await until(lambda: supervisor.beat("starved") is not beat)
+        assert supervisor.pids()["starved"] == pid
         assert await supervisor.stop()
 
 

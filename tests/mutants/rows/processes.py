@@ -9,6 +9,7 @@ restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
 permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
+signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
 topology = within("topology.py")
 run_plan = within("run_plan.py")
@@ -170,5 +171,23 @@ ROWS = (
         'if not state["alive"] and name != run_plan.BOOKS',
         'if not state["alive"]',
         "processes/test_books.py::test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without",
+    ),
+    supervisor(
+        "children that drain are charged with the time for which the parent stood still",
+        "            now_ns = self._listen()\n            drained_ns",
+        "            now_ns = time.monotonic_ns()\n            drained_ns",
+        "test_that_a_whole_host_stood_still_while_children_drain_costs_none",
+    ),
+    signs_of_life(
+        "one that the host lets starve is taken for hung",
+        "elif status in KEPT_WAITING and",
+        "elif False and",
+        "test_one_that_could_go_on_and_gets_none_of_the_processor_is_kept_waiting_by_the_host",
+    ),
+    signs_of_life(
+        "an endless loop is taken for one that starves",
+        "used_s < STARVED_SHARE * passed_ns / 1e9",
+        "used_s >= 0",
+        "test_one_that_could_go_on_and_gets_none_of_the_processor_is_kept_waiting_by_the_host",
     ),
 )
