@@ -211,6 +211,34 @@ def test_a_book_takes_the_place_of_changes_that_were_withheld() -> None:
     assert not any(isinstance(event, Gap) for event in taken(lane)), "nothing was withheld after all"
 
 
+def test_diffs_that_wait_behind_a_hole_go_on_from_a_book_that_has_come_to_them() -> None:
+    for first, goes_on in (
+        (10, [diff(10, 11)]),
+        (4, [diff(10, 11)]),
+        (12, [Gap(10, 11, "not received", 13), diff(12, 13)]),
+    ):
+        lane = BookLane("t")
+        lane.patient = True
+        lane.offer(diff(1, 2), 0, 0)
+        lane.offer_snapshot(book(2, ("5", "1")))
+        lane.ask_book(withheld=True)
+        taken(lane)
+        assert lane.offer(diff(first, goes_on[-1].last_id), 0, 5) is Verdict.HELD
+        assert lane.offer_snapshot(book(9, ("6", "1")))
+        lane.expire(5)
+        assert taken(lane) == [Gap(3, 9, "not received", 0), book(9, ("6", "1")), *goes_on]
+    lane = BookLane("t")
+    lane.patient = True
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")))
+    lane.ask_book(withheld=True)
+    taken(lane)
+    lane.offer(diff(5, 7), 0, 5)
+    lane.offer_snapshot(book(9, ("6", "1")))
+    lane.expire(5)
+    assert taken(lane) == [Gap(3, 9, "not received", 0), book(9, ("6", "1"))], "the book holds what waited"
+
+
 def test_what_cannot_be_read_voids_the_book_that_it_is_in_and_nothing_else() -> None:
     lane = BookLane("t")
     lane.offer(diff(1, 2, ("5", "1")), 0, 0)

@@ -132,6 +132,12 @@ ROWS = (
         "test_books.py::test_a_level_that_is_no_quantity_costs_one_book_until_the_venues_next",
     ),
     book_lane(
+        "diffs that wait behind a hole are passed over by a book",
+        "        self._release(0, 2**62)  # what waits behind a hole goes on from the book, and keeps its deadline where one remains\n",
+        "",
+        "test_diffs_that_wait_behind_a_hole_go_on_from_a_book_that_has_come_to_them",
+    ),
+    book_lane(
         "a diff that cannot be read makes a worker's book",
         "            if not book.whole:\n                self._begin_again_after(place)",
         "            if False:\n                self._begin_again_after(place)",
