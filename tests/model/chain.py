@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from k2workers import checkpoint, wire
 from k2workers.errors import CheckpointUnusable
 from k2workers.events import Event
-from k2workers.sequencing.doubts import STAMPS_APART_NS
+from k2workers.sequencing.doubts import AGREE, STAMPS_APART_NS
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT
 from k2workers.transport.relay import KEEP_NS, MOMENTS
 from tests.model.feed import HOLD_NS, KEEP_BYTES, MS, SECOND, ModelAggregator, ModelSubscriber, ModelWorker
@@ -339,7 +339,8 @@ class Chain:
             or worker is None
             or not worker.resumed
             or not worker.lines
-            or not source.made
+            or len(source.made)
+            < AGREE  # of a single id nobody can tell whether the second continues it or its successor
             or worker.intake.lanes[worker.index_of[topic]].last_id is None  # it knows of no ids before them
         ):
             return
