@@ -53,12 +53,17 @@ def build(
     shards: int,
     symbols: Sequence[str],
     duration_s: float,
+    complaints: Sequence[str],
+    unready: Sequence[str],
     workers: Sequence[Mapping[str, Any]],
     aggregator: Mapping[str, Any],
     rotations: Sequence[Mapping[str, Any]],
     truth: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The report. ``workers`` hold each shard's last beat, ``aggregator`` what it counted until its end."""
+    """The report. ``workers`` hold each shard's last beat, ``aggregator`` what it counted until its end.
+
+    ``complaints`` say why the run was not clean, ``unready`` why the feed was not ready when it was told to end.
+    """
     received = sum(int(worker["events_received"]) for worker in workers)
     gaps, gaps_open, gaps_given_up = (int(aggregator.get(name, 0)) for name in ("gaps", "gaps_open", "gaps_given_up"))
     report: dict[str, Any] = {
@@ -66,6 +71,9 @@ def build(
         "shards": shards,
         "symbols": list(symbols),
         "duration_s": round(duration_s, 3),
+        "clean": not complaints,
+        "complaints": list(complaints),
+        "unready": list(unready),
         "events": {
             "received": received,
             "published": int(aggregator.get("events_published", 0)),

@@ -48,6 +48,8 @@ class SymbolWatch:
         """The names and patterns of the last look."""
         self._no_room: set[str] = set()
         self._choice = Choice({}, {}, {}, 0, {})
+        self.trouble = ""
+        """Why the venue was asked for its symbols in vain the last time; nothing once it has answered."""
 
     @property
     def symbols(self) -> list[str]:
@@ -69,6 +71,7 @@ class SymbolWatch:
         while True:
             try:
                 choice = await self._ask()
+                self.trouble = ""
                 if choice.served:
                     return choice
                 if choice.mistake:
@@ -79,6 +82,7 @@ class SymbolWatch:
                 )
             except VenueError as error:
                 hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
+                self.trouble = str(error)
                 event = "venue_refuses" if isinstance(error, AddressRefused) else "venue_unreachable"
                 paused_s = self._supervisor.permissions.gate.paused_ns(Service.REST, time.monotonic_ns()) / 1e9
                 retry_in_s = round(max(delay_s, paused_s), 1)

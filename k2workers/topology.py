@@ -8,7 +8,6 @@ order in which data flows, and writes the report.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -31,6 +30,7 @@ from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
 from k2workers.transport.sockets import mistakes_in
+from k2workers.venue_answers import Service
 
 METER_S = 1.0
 MARKET_S = 0.5
@@ -60,6 +60,8 @@ class Topology:
         self._started_ns = time.monotonic_ns()
         self._stop = asyncio.Event()
         self._told_to_stop_ns: int | None = None
+        self._time_over = False
+        """Whether the run has ended because its time was over."""
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
         self._books_refused: dict[str, Any] = {}
@@ -93,22 +95,33 @@ class Topology:
         _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
-                starting = loop.create_task(self._start_children())
-                stopping = loop.create_task(self._stop.wait())
-                await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if starting.done():
-                    await starting
-                    await self._serve()
-                else:
-                    starting.cancel()
-                    await asyncio.gather(starting, return_exceptions=True)
-                stopping.cancel()
+                await self._serve()
             return await self._finish()
         finally:
             for duty in (self._measuring, self._reminding, self._looking, self._checking):
                 duty.stop()
             self.supervisor.kill_all()
             await server.stop()
+
+    async def _serve(self) -> None:
+        """Start the children and serve, until told to stop or the time is over. Raises what keeps a child from serving."""
+        loop = asyncio.get_running_loop()
+        starting, stopping = loop.create_task(self._start_children()), loop.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({starting, stopping}, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                await asyncio.wait({stopping}, timeout=self._left_s())
+            self._time_over = not stopping.done()
+        finally:
+            starting.cancel()
+            stopping.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
+
+    def _left_s(self) -> float | None:
+        """What is left of the run's time, which counts from its start; None without a limit."""
+        limit_s = self.settings.duration_s
+        return None if limit_s is None else max(0.0, limit_s - (time.monotonic_ns() - self._started_ns) / 1e9)
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,6 +174,7 @@ class Topology:
         for spec in specs:
             await ready(spec.name)
         self.waiting_for = ""
+        self._checking.start(at_once=False)
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
         """The record of this kind that a child sends just before it says that it is ready."""
@@ -171,35 +185,41 @@ class Topology:
             await asyncio.sleep(0.01)
         raise BootError(f"{name} said nothing of {kind}")
 
-    async def _serve(self) -> None:
-        self._checking.start(at_once=False)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.duration_s):
-                await self._stop.wait()
-
     # ── end ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _finish(self) -> int:
         _log.info("stopping")
         served_s = (time.monotonic_ns() - self._started_ns) / 1e9
+        unready = [reason.line() for reason in self._unready()]
         self._measuring.stop(last_turn=True)
-        clean = await self.supervisor.stop()
-        if self.settings.report:
-            clean = self._write_report(served_s) and clean
-        _log.info("stopped", clean=clean and self._fatal is None, served_s=round(served_s, 1))
+        complaints = (
+            [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
+        )
+        if self._fatal is not None:
+            complaints.append(str(self._fatal))
+        if self._time_over and not self._published.get("events_published"):
+            complaints.append(f"nothing was served: {'; '.join([*unready, *self._venue_trouble()]) or 'no event came'}")
+        if self.settings.report and not self._write_report(served_s, complaints, unready):
+            complaints.append("the report could not be written")
+        level = _log.error if complaints else _log.info
+        level(
+            "stopped", clean=not complaints, served_s=round(served_s, 1), **({"why": complaints} if complaints else {})
+        )
         if self._fatal is not None:
             raise self._fatal
-        return 0 if clean else 1
+        return 1 if complaints else 0
 
-    def _write_report(self, served_s: float) -> bool:
+    def _write_report(self, served_s: float, complaints: list[str], unready: list[str]) -> bool:
         path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
             shards=len(self._shard_names),
             symbols=self._symbols.symbols,
             duration_s=served_s,
+            complaints=complaints,
+            unready=unready,
             workers=[self._worker_figures(name) for name in self._shard_names],
-            aggregator=self._records.get((run_plan.AGGREGATOR, "published"), {}),
+            aggregator=self._published,
             rotations=self._rotations,
             truth=self._truth() if self.settings.demo else None,
         )
@@ -210,6 +230,21 @@ class Topology:
             return False
         _log.info("report_written", path=str(path), truth=content.get("truth"))
         return True
+
+    def _venue_trouble(self) -> list[str]:
+        """What stands between the venue and us, as far as the parent knows."""
+        gate = self.supervisor.permissions.gate
+        refused = [
+            f"the venue answers {service.value} with {status}"
+            for service in Service
+            if (status := gate.status(service))
+        ]
+        return [*refused, *([self._symbols.trouble] if self._symbols.trouble else [])]
+
+    @property
+    def _published(self) -> dict[str, Any]:
+        """What the aggregator counted until its end; nothing if it did not come to that."""
+        return self._records.get((run_plan.AGGREGATOR, "published"), {})
 
     def _truth(self) -> dict[str, Any]:
         from k2workers import witness  # only a demonstration has one

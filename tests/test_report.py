@@ -40,6 +40,8 @@ def test_the_report_adds_up_what_the_processes_said() -> None:
         shards=2,
         symbols=["A"],
         duration_s=1.5,
+        complaints=["a process was killed"],
+        unready=[],
         workers=[{**worker, "events_received": 5, "duplicates": 1, "gaps": 2}] * 2,
         aggregator={
             "events_published": 9,
@@ -52,6 +54,7 @@ def test_the_report_adds_up_what_the_processes_said() -> None:
         rotations=[],
         truth=None,
     )
+    assert (built["clean"], built["complaints"]) == (False, ["a process was killed"])
     assert built["events"]["received"] == 10
     assert built["events"] == {
         "received": 10, "published": 9, "duplicates_dropped": 2,

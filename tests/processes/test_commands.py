@@ -205,7 +205,7 @@ def test_a_line_that_is_not_understood_is_refused(line: str) -> None:
 def test_a_feed_is_ready_and_flows_and_ends_cleanly(command: Written, machine: Machine) -> None:
     if "--duration" in command.words:
         words = list(command.words)
-        words[words.index("--duration") + 1] = "10"
+        words[words.index("--duration") + 1] = "40"  # it counts from the start, which may take long
         command = Written(tuple(words), command.image)
     with machine.running(command) as status:
         assert status["waiting_for"] == ""

@@ -190,4 +190,10 @@ ROWS = (
         "used_s >= 0",
         "test_one_that_could_go_on_and_gets_none_of_the_processor_is_kept_waiting_by_the_host",
     ),
+    topology(
+        "a limit in time counts only from when the venue was reached",
+        "await asyncio.wait({starting, stopping}, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)",
+        "await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)",
+        "processes/test_endings.py::test_a_limit_in_time_holds_without_a_venue_and_a_run_that_served_nothing_says_why",
+    ),
 )
