@@ -12,7 +12,7 @@ import structlog
 import uvloop
 import zmq
 
-from k2workers import every, log, wire
+from k2workers import every, log, outlet, wire
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
 from k2workers.continuity import RECORDS
@@ -229,5 +229,6 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,
             "k2_duty_failures": every.failures,
+            "k2_log_lines_dropped": outlet.dropped(),
         }
     )

@@ -19,7 +19,7 @@ import structlog
 import uvloop
 import zmq
 
-from k2workers import every, log, wire
+from k2workers import every, log, outlet, wire
 from k2workers.child_settings import BooksSettings
 from k2workers.errors import ConfigError
 from k2workers.every import Every
@@ -195,5 +195,6 @@ def _flush(books: Books, instruments: Instruments) -> None:
             "k2_book_requests": books.server.requests,
             "k2_books_given": books.server.given,
             "k2_duty_failures": every.failures,
+            "k2_log_lines_dropped": outlet.dropped(),
         }
     )

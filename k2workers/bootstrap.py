@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k2workers import metrics
+from k2workers import metrics, outlet
+from k2workers.inflow import Inflow
 from k2workers.supervision import child
 
 if TYPE_CHECKING:
@@ -29,7 +32,11 @@ def prepare() -> None:
     """Start the forkserver before the settings are read: it imports the children's modules meanwhile, which takes longest."""
     # Only that it is set counts when the forkserver imports; each child is told the directory at its start.
     os.environ.setdefault(metrics.DIRECTORY_VARIABLE, os.devnull)
-    child.start_server(PRELOAD)
+    outlet.take_over()
+    with contextlib.ExitStack() as starting:
+        if sys.stdout is sys.stderr and sys.stdout.isatty():
+            starting.enter_context(Inflow(sys.stdout.write).from_all_begun_here())
+        child.start_server(PRELOAD)
 
 
 def run(settings: Settings, settings_file: Path | None = None) -> int:

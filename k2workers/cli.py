@@ -229,8 +229,11 @@ def simulate(
     ]
     if problems:
         raise ConfigError("\n".join(problems))
+    from k2workers import outlet
     from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
+
+    outlet.take_over()
 
     serve(
         SimulatorSettings(

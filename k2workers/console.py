@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import sys
+import io
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
+from k2workers import outlet
 from k2workers.every import Every
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
 
 REFRESH_S = 1.0
 
+LINES_A_DRAWING = 100
+"""Log lines for which the table is drawn again once."""
+
 
 class LiveSummary:
-    """Draws ``get_status()`` (see ``topology.Topology.status``) while it is open; does nothing without a terminal."""
+    """Draws ``get_status()`` (see ``topology.Topology.status``) while it is open; does nothing without a terminal.
+
+    Only the thread of the terminal's outlet draws, and it waits as long as it must for a terminal that is not read; meanwhile the newest
+    status takes the place of the one before it.
+    """
 
     def __init__(self, get_status: Callable[[], dict[str, Any]]) -> None:
         self._get_status = get_status
+        self._terminal = outlet.terminal()
+        self._view: Any = None
         self._live: Live | None = None
         # A picture is not worth the feed: it is tried for ever.
         self._drawing = Every(REFRESH_S, self._draw, "summary", give_up=None)
 
     async def __aenter__(self) -> Self:
-        if sys.stderr.isatty():
+        if self._terminal is not None:
             self._drawing.start()
         return self
 
@@ -35,64 +44,111 @@ class LiveSummary:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._drawing.stop()
-        if self._live is not None:
-            drawn_over = sys.stderr
-            with contextlib.suppress(OSError):  # the terminal may be gone; the run ends in order all the same
-                self._live.stop()
-            _move_log(drawn_over, sys.stderr)
+        if self._terminal is not None:
+            self._terminal.soon(self._close)
 
     def _draw(self) -> None:
-        view = table(self._get_status())
+        assert self._terminal is not None
+        self._view = table(self._get_status())
+        self._terminal.soon(self._show)
+
+    # ── on the thread of the outlet ─────────────────────────────────────────────────────────────────────
+
+    def _show(self) -> None:
         if self._live is None:
-            self._live = _open()
-        self._live.update(view, refresh=True)
+            self._live = self._open()
+        self._live.update(self._view, refresh=True)
+
+    def _open(self) -> Live:
+        # Imported here: a run without a terminal does not pay for it.
+        from rich.console import Console
+        from rich.live import Live
+
+        assert self._terminal is not None
+        console = Console(file=_Unbuffered(self._terminal.fileno()))  # type: ignore[arg-type]  # it is a text stream
+        live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        live.start()
+        self._terminal.show_with(lambda lines: _print_above(console, lines), LINES_A_DRAWING)
+        return live
+
+    def _close(self) -> None:
+        if self._live is not None:
+            assert self._terminal is not None
+            self._terminal.show_with(None)
+            self._live.stop()
 
 
-def _open() -> Live:
-    # Imported here: a run without a terminal does not pay for it.
-    from rich.console import Console
-    from rich.live import Live
+class _Unbuffered(io.TextIOBase):
+    """Writes to the terminal at once: text in a buffer would be waited for again when the program ends."""
 
-    live = Live(console=Console(stderr=True), auto_refresh=False, transient=False, redirect_stderr=True)
-    stderr = sys.stderr
-    live.start()
-    # Log handlers hold the old stderr; while the table is drawn, lines must go above it.
-    _move_log(stderr, sys.stderr)
-    return live
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, text: str, /) -> int:
+        outlet.write_all(self._fd, text)
+        return len(text)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return True
 
 
-def _move_log(old: TextIO, new: TextIO) -> None:
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
-            handler.setStream(new)
+def _print_above(console: Console, lines: list[str]) -> None:
+    from rich.text import Text
+
+    console.print(Text.from_ansi("".join(lines)), soft_wrap=True)
 
 
 def table(status: dict[str, Any]) -> Any:
-    """The summary as a rich table that fits 80 columns."""
+    """The summary as rich draws it: within 80 columns, whatever the figures."""
+    from rich import box
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     source = "DEMO (embedded exchange)" if status["demo"] else status["venue"]
+    figures = f"{status['events_per_s']:,.0f} events/s  {status['rotations']:,} rotations"
+    above = [
+        f"k2workers  {source}  up {_duration(status['uptime_s'])}",
+        f"{status['symbols']:,} symbols  {figures}",
+    ]
     words = list(dict.fromkeys(reason["reason"] for reason in status["unready"]))
-    unready = f"  not ready: {', '.join(words)}" if words else ""
-    waiting = f"  waiting for {status['waiting_for']}" if status["waiting_for"] else unready
-    view = Table(
-        title=f"k2workers  {source}  up {status['uptime_s']:.0f} s  {status['symbols']} symbols  "
-        f"{status['events_per_s']:,.0f} events/s  {status['rotations']} rotations{waiting}",
-        title_justify="left",
-    )
+    if status["waiting_for"]:
+        above.append(f"waiting for {status['waiting_for']}")
+    elif words:
+        above.append(f"not ready: {', '.join(words)}")
+    view = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for column in ("shard", "state", "events/s", "age s", "next s", "rotated", "dups", "gaps", "restarts", "MB"):
-        view.add_column(column, justify="left" if column == "state" else "right")
+        view.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     for worker in status["workers"]:
         view.add_row(
             str(worker["shard"]),
             str(worker.get("state", "starting")) if worker["alive"] else "restarting",
-            f"{worker['events_per_s']:,.0f}",
-            f"{worker.get('connection_age_s', 0):.0f}",
-            f"{worker.get('next_rotation_s', 0):.0f}",
-            str(worker.get("rotations", 0)),
-            str(worker["duplicates"]),
-            str(worker["gaps"]),
-            str(worker["restarts"]),
-            f"{worker['rss_bytes'] / 1e6:.0f}",
+            _short(worker["events_per_s"]),
+            _short(worker.get("connection_age_s", 0)),
+            _short(worker.get("next_rotation_s", 0)),
+            _short(worker.get("rotations", 0)),
+            _short(worker["duplicates"]),
+            _short(worker["gaps"]),
+            _short(worker["restarts"]),
+            _short(worker["rss_bytes"] / 1e6),
         )
-    return view
+    return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in above), view)
+
+
+def _short(number: float) -> str:
+    """The number in seven characters at most."""
+    unit = ""
+    for larger in ("M", "T"):
+        if number >= 999_999.5:
+            number, unit = number / 1e6, larger
+    return f"{number:,.0f}{unit}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{days} d {hour}:{minute:02}:{second:02}" if days else f"{hour}:{minute:02}:{second:02}"

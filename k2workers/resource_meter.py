@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 import psutil
 
-from k2workers import every
+from k2workers import every, outlet
 from k2workers.metrics.instruments import PARENT, Instruments
 from k2workers.supervision.permissions import Permissions
 from k2workers.venue_answers import Service
@@ -83,5 +83,6 @@ class ResourceMeter:
                 "k2_rest_refusals": gate.refusals(Service.REST),
                 "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
                 "k2_duty_failures": every.failures,
+                "k2_log_lines_dropped": outlet.dropped(),
             }
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from k2workers import metrics, sharding
+from k2workers import log, metrics, sharding
 from k2workers.backoff import Backoff
 from k2workers.child_settings import (
     AggregatorSettings,
@@ -97,7 +97,7 @@ class RunPlan:
             checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
             log_level=own.log_level,
-            log_format=own.log_format,
+            log_format=log.here(own.log_format),
         )
         return self._spec(AGGREGATOR, "k2workers.aggregator:main", settings)
 
@@ -111,7 +111,7 @@ class RunPlan:
             replay_speed=own.replay_speed,
             connects_per_window=DEMO_CONNECTS,
         )
-        settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=own.log_format)
+        settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=log.here(own.log_format))
         return self._spec(EXCHANGE, "k2workers.demo_exchange:main", settings)
 
     @property
@@ -130,7 +130,7 @@ class RunPlan:
             prefixes=self.book_prefixes,
             environment=own.environment,
             log_level=own.log_level,
-            log_format=own.log_format,
+            log_format=log.here(own.log_format),
         )
         spec = self._spec(BOOKS, "k2workers.books:main", settings)
         return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False)
@@ -143,7 +143,7 @@ class RunPlan:
             snapshot_endpoint=snapshot_endpoint,
             prefix=f"{self.venue.name}.",
             log_level=own.log_level,
-            log_format=own.log_format,
+            log_format=log.here(own.log_format),
         )
         return self._spec(WITNESS, "k2workers.witness:main", settings)
 
@@ -212,7 +212,7 @@ class RunPlan:
             alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
             environment=own.environment,
             log_level=own.log_level,
-            log_format=own.log_format,
+            log_format=log.here(own.log_format),
         )
         return self._spec(f"worker-{shard}", "k2workers.worker:main", settings, STOP_ORDER["worker"])
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from k2workers import readiness, report, run_plan
+from k2workers import outlet, readiness, report, run_plan
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, ConfigError, K2Error
@@ -347,6 +347,7 @@ class Topology:
         elif now_ns - self._told_to_stop_ns >= ONE_STOP_NS:
             _log.warning("forced_stop")
             self.supervisor.kill_all()
+            outlet.flush()
             os._exit(130)
         self._stop.set()
 

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 import uvloop
 
-from k2workers import every, log, wire
+from k2workers import every, log, outlet, wire
 from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
@@ -293,6 +293,7 @@ class Worker:
                 "k2_receive_latency_seconds": self._latency,
                 "k2_venue_clock_ahead_seconds": self._venue_clock.ahead_s(time.monotonic_ns()),
                 "k2_duty_failures": every.failures,
+                "k2_log_lines_dropped": outlet.dropped(),
             }
         )
 

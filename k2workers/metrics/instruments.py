@@ -33,6 +33,7 @@ class MetricRow(msgspec.Struct, frozen=True):
 
 ANY_PROCESS = {
     "k2_duty_failures": MetricRow(Counter, "Failed turns of a periodic duty", "duty"),
+    "k2_log_lines_dropped": MetricRow(Counter, "Lines of the log that were lost because nobody read them in time"),
 }
 """Metrics that the worker, the aggregator and the parent each have."""
 

@@ -24,6 +24,7 @@ from multiprocess import connection as mp_connection
 from multiprocess import forkserver, resource_tracker
 from multiprocess import process as mp_process
 
+from k2workers import outlet
 from k2workers.errors import K2Error
 from k2workers.supervision.restart import RestartPolicy
 
@@ -59,7 +60,10 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_server(modules: list[str]) -> None:
-    """Start the forkserver, which imports these once for all children; returns at once. Call before the first child."""
+    """Start the forkserver, which imports these once for all children; returns at once. Call before the first child.
+
+    What it and all children print goes where this process prints now.
+    """
     _context.set_forkserver_preload(modules)
     resource_tracker.ensure_running()  # which ignores them by itself, and would unblock them below
     # Ignored, for that is inherited; and blocked, so that one that comes just now is not lost but waits.
@@ -122,6 +126,7 @@ def _boot(target: str, name: str, control_endpoint: str, settings: Any, env: dic
         signal.signal(number, signal.SIG_IGN)
     # The environment is set before the target's imports: prometheus_client reads its directory at import.
     os.environ.update(env)
+    outlet.take_over()
     module, _, function = target.partition(":")
     main = getattr(importlib.import_module(module), function)
     try:

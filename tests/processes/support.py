@@ -65,7 +65,8 @@ def run_briefly(*args: str, **environment: str) -> subprocess.CompletedProcess[s
 class Program:
     """``python -m k2workers ARGS…`` as a process, or another ``command``; its log is kept and read as JSON lines.
 
-    ``only`` is its whole environment; without it, ours.
+    ``only`` is its whole environment; without it, ours. With ``output`` it writes to that descriptor, and is found under ``url``; nothing of
+    it is read then but, with ``errors`` False, what it writes to its standard error, which otherwise goes the same way.
     """
 
     def __init__(
@@ -74,8 +75,12 @@ class Program:
         command: Sequence[str] = PROGRAM,
         folder: Path = ROOT,
         only: Mapping[str, str] | None = None,
+        output: int = subprocess.PIPE,
+        errors: bool = True,
+        url: str = "",
         **environment: str,
     ) -> None:
+        self._url = url
         self.log: list[dict[str, Any]] = []
         self.raw: list[str] = []
         self.process = subprocess.Popen(
@@ -83,17 +88,17 @@ class Program:
             cwd=folder,
             env={**(os.environ if only is None else only), **environment},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=output,
+            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
             text=True,
         )
+        self._pipe = self.process.stdout if errors else self.process.stderr
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.family: dict[int, psutil.Process] = {}
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._pipe or ():
             self.raw.append(line)
             if line.startswith("{"):
                 self.log.append(json.loads(line))
@@ -110,8 +115,8 @@ class Program:
             if process.is_running():
                 process.kill()
         self._reader.join(WAIT_S)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     def remember_family(self) -> dict[int, psutil.Process]:
         """Every process below the parent that was ever seen."""
@@ -126,12 +131,16 @@ class Program:
         return [line for line in list(self.log) if line.get("event") == event]
 
     def http(self, path: str) -> tuple[int, str]:
-        base = wait_for("the HTTP address in the log", lambda: self.logged("started"))[0]["http"]
+        base = self._url or wait_for("the HTTP address in the log", lambda: self.logged("started"))[0]["http"]
         try:
             with urllib.request.urlopen(f"{base}{path}", timeout=WAIT_S) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+        except urllib.error.URLError:
+            if not self._url:
+                raise
+            return 0, ""  # nobody has said that it listens already
 
     def status(self) -> dict[str, Any]:
         def answered() -> dict[str, Any] | None:
