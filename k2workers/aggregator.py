@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import structlog
-import uvloop
 import zmq
 
-from k2workers import every, log, outlet, wire
+from k2workers import event_loop, every, log, outlet, wire
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
 from k2workers.continuity import RECORDS
@@ -161,7 +160,7 @@ class Aggregator:
 def main(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
     """Entry of the aggregator process."""
     log.configure(settings.log_level, settings.log_format, process=name)
-    uvloop.run(_serve(name, control_endpoint, settings))
+    event_loop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:

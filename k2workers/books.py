@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable
 
 import structlog
-import uvloop
 import zmq
 
-from k2workers import every, log, outlet, wire
+from k2workers import event_loop, every, log, outlet, wire
 from k2workers.child_settings import BooksSettings
 from k2workers.errors import ConfigError
 from k2workers.every import Every
@@ -132,7 +131,7 @@ class Books:
 def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:
     """Entry of the books process."""
     log.configure(settings.log_level, settings.log_format, process=name)
-    uvloop.run(_serve(name, control_endpoint, settings))
+    event_loop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> None:

@@ -42,9 +42,7 @@ def prepare() -> None:
 def run(settings: Settings, settings_file: Path | None = None) -> int:
     """Run until stopped; the exit code. ``settings_file`` is the one that was read, for the log. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
     # Imported here, as below: the forkserver is at work on the other processor already.
-    import uvloop
-
-    from k2workers import log
+    from k2workers import event_loop, log
 
     log.configure(settings.log_level, settings.log_format, process="parent")
     if settings_file is not None:
@@ -60,7 +58,7 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
         # there, Ctrl-C has no handler of ours.
         from k2workers import topology
 
-        return uvloop.run(topology.main(settings, run_dir))
+        return event_loop.run(topology.main(settings, run_dir))
     finally:
         if not settings.run_dir:
             shutil.rmtree(run_dir, ignore_errors=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-import uvloop
-
-from k2workers import log
+from k2workers import event_loop, log
 from k2workers.child_settings import ExchangeSettings
 from k2workers.every import Every
 from k2workers.simulator import Exchange
@@ -18,7 +16,7 @@ from k2workers.supervision.child import guard_parent
 def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
     """Entry of the process."""
     log.configure(settings.log_level, settings.log_format, process=name)
-    uvloop.run(_serve(name, control_endpoint, settings))
+    event_loop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:

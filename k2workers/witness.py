@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import uvloop
 
-from k2workers import log
+from k2workers import event_loop, log
 from k2workers.child_settings import WitnessSettings
 from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, Event, Gap, GivenUp, Kline, Reset, Void
@@ -177,7 +176,7 @@ def compare(emitted: Mapping[str, Mapping[str, Any]], received: Mapping[str, Map
 def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
     """Entry of the witness process."""
     log.configure(settings.log_level, settings.log_format, process=name)
-    uvloop.run(_serve(name, control_endpoint, settings))
+    event_loop.run(_serve(name, control_endpoint, settings))
 
 
 async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) -> None:

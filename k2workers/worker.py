@@ -16,9 +16,8 @@ from typing import Any
 
 import msgspec
 import structlog
-import uvloop
 
-from k2workers import every, log, outlet, wire
+from k2workers import event_loop, every, log, outlet, wire
 from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
@@ -302,7 +301,7 @@ def main(name: str, control_endpoint: str, settings: WorkerSettings) -> None:
     """Entry of the worker process."""
     log.configure(settings.log_level, settings.log_format, process=name)
     structlog.contextvars.bind_contextvars(shard=settings.feed.shard)
-    uvloop.run(_run(name, control_endpoint, settings))
+    event_loop.run(_run(name, control_endpoint, settings))
 
 
 async def _run(name: str, control_endpoint: str, settings: WorkerSettings) -> None:

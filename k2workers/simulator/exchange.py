@@ -11,9 +11,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-import uvloop
 from aiohttp import web
 
+from k2workers import event_loop
 from k2workers.errors import ConfigError
 from k2workers.every import Every
 from k2workers.simulator import exchange_control, faults, rest_server
@@ -229,7 +229,7 @@ async def _client_left(
 
 def main(settings: SimulatorSettings) -> None:
     """Runs the exchange until SIGTERM or SIGINT; prints one line with its addresses. Raises ConfigError."""
-    uvloop.run(_serve(settings))
+    event_loop.run(_serve(settings))
 
 
 async def _serve(settings: SimulatorSettings) -> None:

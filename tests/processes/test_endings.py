@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.processes.support import Program, feed, free_port
+import pytest
+
+from tests.processes.support import PROGRAM, Program, alive, feed, free_port
+from tests.support.namespace import Namespace
 from tests.support.venue import Answer, Venue
+from tests.support.waiting import wait_for
 
 LIMIT_S = 4.0
 LATE_S = 60.0
 """Far later than an end in order takes on a busy machine, and far sooner than what it must not wait for."""
+
+
+PROMPT_S = 15.0
+"""The same for an end that a signal asks for, of a feed of two shards; a lookup in vain takes 20 s here."""
+
+NAME_SERVER = "127.0.0.53"
+RESOLVER = f"nameserver {NAME_SERVER}\noptions timeout:10 attempts:2\n"
 
 
 def figures(path: Path) -> dict:
@@ -62,3 +76,64 @@ def test_a_run_that_has_served_is_clean_when_its_time_is_over(tmp_path: Path) ->
     found = figures(report)
     assert (found["clean"], found["complaints"]) == (True, [])
     assert 20 <= found["duration_s"] < LATE_S
+
+
+class Network:
+    """A network of its own in which names are looked up at a name server that can fall silent."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self.server = self.start(sys.executable, "-m", "tests.support.name_server", NAME_SERVER)
+
+    def start(self, *command: str) -> Program:
+        return Program(command=self._namespace.inside(*command))
+
+    def feed(self) -> Program:
+        return self.start(
+            *PROGRAM, "--shards", "2", "--log-format", "json", "--symbols", "BTCUSDT,ETHUSDT",
+            "--binance-websocket-url", "ws://venue.example:9443", "--binance-rest-url", "http://venue.example:9443",
+        )  # fmt: skip
+
+    def fall_silent(self) -> None:
+        wait_for("the name server listening", lambda: "listening\n" in self.server.raw)
+        self.server.process.send_signal(signal.SIGUSR1)
+        wait_for("the name server silent", lambda: "silent\n" in self.server.raw)
+
+    def wait_for_questions(self, count: int) -> None:
+        wait_for("names asked for", lambda: self.server.raw.count("venue.example\n") >= count)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    with Namespace(tmp_path, {}, RESOLVER) as namespace:
+        made = Network(namespace)
+        with made.server:
+            yield made
+
+
+def assert_prompt_end(program: Program, number: signal.Signals = signal.SIGTERM) -> None:
+    family = program.remember_family()
+    begun_s = time.monotonic()
+    program.stop(number)
+    took_s = time.monotonic() - begun_s
+    assert program.process.returncode == 0, "".join(program.raw)
+    assert program.logged("stopped")[0]["clean"] is True, "".join(program.raw)
+    wait_for("no process left", lambda: not any(alive(process) for process in family.values()))
+    assert took_s < PROMPT_S
+
+
+def test_a_name_server_that_never_answers_delays_no_end(network: Network) -> None:
+    network.fall_silent()
+    with network.feed() as program:
+        network.wait_for_questions(1)
+        assert_prompt_end(program)
+
+
+def test_workers_that_look_a_name_up_in_vain_end_in_order(network: Network) -> None:
+    with network.start(*PROGRAM, "simulate", "--symbols", "4") as exchange, network.feed() as program:
+        wait_for("events", lambda: "connection_live" in "".join(program.raw) and program.logged("connection_live")[1:])
+        network.fall_silent()
+        exchange.process.kill()
+        wait_for("both connections lost", lambda: len(program.logged("connection_lost")) == 2)
+        network.wait_for_questions(2)  # of each worker
+        assert_prompt_end(program)

@@ -19,19 +19,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-RESOLVING = {"/etc/hosts": "hosts", "/etc/nsswitch.conf": "nsswitch.conf"}
+RESOLVING = {"/etc/hosts": "hosts", "/etc/nsswitch.conf": "nsswitch.conf", "/etc/resolv.conf": "resolv.conf"}
 
 
 class Namespace:
     """Use it as ``with``; a command of ``inside`` runs there. ``names``: host name → address of 127.0.0.0/8.
 
+    ``resolver`` is the resolv.conf by which other names are looked up; without it there are none.
     Who cannot make namespaces skips the test; root (as CI is) can, so there it fails.
     """
 
-    def __init__(self, folder: Path, names: dict[str, str]) -> None:
+    def __init__(self, folder: Path, names: dict[str, str], resolver: str = "") -> None:
         lines = ["127.0.0.1 localhost", "::1 localhost", *(f"{address} {name}" for name, address in names.items())]
         (folder / "hosts").write_text("\n".join(lines) + "\n", encoding="ascii")
-        (folder / "nsswitch.conf").write_text("hosts: files\n", encoding="ascii")
+        (folder / "nsswitch.conf").write_text(f"hosts: files{' dns' * bool(resolver)}\n", encoding="ascii")
+        if resolver:
+            (folder / "resolv.conf").write_text(resolver, encoding="ascii")
         self._folder = folder
         self._root = os.geteuid() == 0
         self._keeper: subprocess.Popen[str]
@@ -66,6 +69,8 @@ class Namespace:
 def keep(folder: Path) -> None:
     """Set the namespaces up, say so, and stay until the test's end closes our input."""
     for place, file in RESOLVING.items():
+        if not (folder / file).exists():
+            continue
         subprocess.run(["mount", "--bind", folder / file, place], check=True)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         name = b"lo".ljust(16, b"\0")
