@@ -214,9 +214,8 @@ class BookLane(ChainLane):
         self.last_id = last_id
         self._cut = cut
         self._publish(book, snapshot.received_ns)
-        self._release(
-            0, 2**62
-        )  # what waits behind a hole goes on from the book, and keeps its deadline where one remains
+        # What waits behind a hole goes on from the book, and keeps its deadline where one remains.
+        self._release(0, 2**62)
         return True
 
     def _new_life_shows_in(self, snapshot: BookSnapshot) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import operator
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,9 @@ CLOCKS_APART_NS = 60_000_000_000
 
 STAMPS_APART_NS = 1_000_000_000
 """Two lines may give one event times that differ by less."""
+
+KNOWN_GLITCHES = 8
+"""So many single events far ahead are remembered of a topic."""
 
 AGREE = 2
 """So many events that follow each other are a run: one alone may be a glitch."""
@@ -148,15 +152,15 @@ class Doubts:
     it is known by its object, so that any accepted event ends a run.
     """
 
-    __slots__ = ("_above", "_ahead", "_ahead_last", "_alone", "_before_ns", "_below", "_chained", "_expected", "_expected_of", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns", "_unsure")  # fmt: skip
+    __slots__ = ("_above", "_ahead", "_ahead_lasts", "_alone", "_before_ns", "_below", "_chained", "_expected", "_expected_of", "_first", "_glitches", "_last", "_pace", "_paced_from", "_paced_ns", "_reach", "_run", "_since_ns", "_unsure")  # fmt: skip
 
     def __init__(self, reach: Reach, *, chained: bool) -> None:
         self._reach = reach
         self._chained = chained
         self._ahead: Event | None = None
         """Far ahead of the topic."""
-        self._ahead_last = -1
-        """The last id of the newest event that was so far ahead."""
+        self._ahead_lasts: deque[int] = deque(maxlen=KNOWN_GLITCHES)
+        """The last ids of the newest events that were so far ahead: another line may bring them too, one after the other."""
         self._above: Event | None = None
         """The newest event when it came."""
         self._run: list[Event] = []
@@ -197,13 +201,15 @@ class Doubts:
         """Take an event that is far ahead. Returns the events that are the truth, once two agree."""
         first, last = ids
         known = self._ahead if self._above is newest else None
-        if first <= self._ahead_last <= last:
-            return ()  # a copy of the one, which another line has brought, and which may be known as a glitch already
-        if known is not None and self._agree(known, event, first - self._ahead_last):
+        if any(first <= ahead_last <= last for ahead_last in self._ahead_lasts):
+            return ()  # a copy of one that another line has brought, and which may be known as a glitch already
+        if known is not None and self._agree(known, event, first - self._ahead_lasts[-1]):
             self._ahead = None
+            self._ahead_lasts.clear()
             return known, event
         self._dismiss_ahead()
-        self._ahead, self._ahead_last, self._above = event, last, newest
+        self._ahead, self._above = event, newest
+        self._ahead_lasts.append(last)
         return ()
 
     def behind(

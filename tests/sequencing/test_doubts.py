@@ -383,6 +383,18 @@ def test_a_glitch_that_a_late_line_brings_after_the_topic_has_gone_on_is_not_hel
     assert (lane.deadline_ns, lane.outliers) == (None, 1)
 
 
+@numbered
+def test_glitches_that_a_late_line_brings_one_after_the_other_do_not_agree(
+    make_lane: Callable[[str], Lane], make: Make
+) -> None:
+    lane = make_lane("t")
+    glitches = [make(10**12 + number, number) for number in (1, 3, 5)]
+    offer(lane, make(1, 0), glitches[0], make(2, 2), glitches[1], make(3, 4), glitches[2], make(4, 6))
+    given = offer(lane, glitches[0], make(2, 2), glitches[1], make(3, 4), glitches[2], make(5, 7))
+    assert given == [make(5, 7)]
+    assert lane.outliers == 3
+
+
 def test_two_far_ahead_that_do_not_agree_are_two_glitches() -> None:
     lane = ChainLane("t")
     given = offer(lane, trade(1, 0), trade(10**12, 1), trade(10**13, 2), trade(2, 3))

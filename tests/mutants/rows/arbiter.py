@@ -14,6 +14,12 @@ sequencer = within("sequencing/sequencer.py")
 
 ROWS = (
     doubts(
+        "only the newest glitch is remembered",
+        "maxlen=KNOWN_GLITCHES",
+        "maxlen=1",
+        "test_glitches_that_a_late_line_brings_one_after_the_other_do_not_agree",
+    ),
+    doubts(
         "one event behind is a new life of the ids",
         "AGREE = 2",
         "AGREE = 1",

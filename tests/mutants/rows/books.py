@@ -133,7 +133,7 @@ ROWS = (
     ),
     book_lane(
         "diffs that wait behind a hole are passed over by a book",
-        "        self._release(0, 2**62)  # what waits behind a hole goes on from the book, and keeps its deadline where one remains\n",
+        "        self._release(0, 2**62)\n",
         "",
         "test_diffs_that_wait_behind_a_hole_go_on_from_a_book_that_has_come_to_them",
     ),
