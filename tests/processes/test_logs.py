@@ -6,12 +6,24 @@ import fcntl
 import json
 import os
 import re
+import signal
+import sys
+import threading
 
 from tests.processes.support import PROGRAM, Program, free_port
 from tests.support.screen import Terminal
 from tests.support.waiting import wait_for
 
+ALL = ("parent", "aggregator", "books", "worker")
 TITLE, HEADING = "k2workers  DEMO", re.compile(r"shard.*restarts")
+
+LITTLE_ROOM = """
+from k2workers import outlet
+outlet.MOST_WAITING = 400
+from k2workers.cli import main
+main()
+"""
+"""The program, of which the parent holds three lines for a reader that stands still."""
 
 
 def rotating(*args: str, output: int, command: tuple[str, ...] = PROGRAM, **environment: str) -> Program:
@@ -84,3 +96,31 @@ def test_logs_go_to_standard_output_where_it_is_no_terminal() -> None:
     assert {"parent", "worker-0", "worker-1"} <= {line["process"] for line in lines}
     assert any(line["event"] == "binance_connection_rotation_triggered" for line in lines)
     assert program.raw == [], "nothing went wrong, so nothing is said elsewhere"
+
+
+def test_what_a_stalled_reader_makes_the_log_lose_is_in_the_metrics_and_told_once_it_reads_on() -> None:
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    with rotating(output=theirs, command=(sys.executable, "-c", LITTLE_ROOM)) as program:
+
+        def lost() -> dict[str, float]:
+            found = program.metrics("k2_log_lines_dropped_total")
+            return {component: n for key, n in found.items() for component in ALL if f'component="{component}"' in key}
+
+        program.wait_ready()
+        wait_for(
+            "lost lines of the parent, and of none that has room",
+            lambda: {**lost(), "parent": 0} == dict.fromkeys(ALL, 0),
+        )
+        wait_for("rotations, and so a full pipe", lambda: min(rotations(program), default=0) >= 5)
+        os.kill(program.pid_of("books"), signal.SIGKILL)  # of which the parent says more than it has room for
+        wait_for("lost lines", lambda: lost()["parent"] > 0)
+        os.close(theirs)
+        with os.fdopen(ours) as log:
+            told = next(line for line in map(json.loads, log) if line["event"] == "log_lines_dropped")
+            assert told["process"] == "parent" and told["count"] >= 1
+            reading = threading.Thread(target=log.read)
+            reading.start()
+            program.stop()
+            reading.join()
+            assert program.process.returncode == 0
