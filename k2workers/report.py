@@ -96,3 +96,12 @@ def build(
     if truth is not None:
         report["truth"] = dict(truth)
     return report
+
+
+def proof(truth: Mapping[str, Any], rotations: int) -> str:
+    """What a demonstration has shown, in plain words."""
+    lost = f"lost {truth['lost']:,}" + (f" ({truth['unannounced']:,} of them unannounced)" if truth["lost"] else "")
+    return (
+        f"The exchange emitted {truth['emitted']:,} events; an independent subscriber received {truth['received']:,}: {lost}, "
+        f"repeated {truth['duplicated']:,}, out of order {truth['reordered']:,}, across {rotations:,} rotation{'s' * (rotations != 1)}."
+    )

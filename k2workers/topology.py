@@ -195,11 +195,12 @@ class Topology:
         complaints = (
             [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
         )
+        truth = self._truth()
         if self._fatal is not None:
             complaints.append(str(self._fatal))
         if self._time_over and not self._published.get("events_published"):
             complaints.append(f"nothing was served: {'; '.join([*unready, *self._venue_trouble()]) or 'no event came'}")
-        if self.settings.report and not self._write_report(served_s, complaints, unready):
+        if self.settings.report and not self._write_report(served_s, complaints, unready, truth):
             complaints.append("the report could not be written")
         level = _log.error if complaints else _log.info
         level(
@@ -207,9 +208,23 @@ class Topology:
         )
         if self._fatal is not None:
             raise self._fatal
+        if truth is not None and (run_plan.WITNESS, "received") in self._records:
+            self._tell_truth(truth)
         return 1 if complaints else 0
 
-    def _write_report(self, served_s: float, complaints: list[str], unready: list[str]) -> bool:
+    def _tell_truth(self, truth: dict[str, Any]) -> None:
+        terminal = outlet.terminal()
+        if terminal is not None:
+            terminal.write(f"{report.proof(truth, self._rotated)}\n")
+        else:
+            counts = {
+                name: truth[name] for name in ("emitted", "received", "lost", "unannounced", "duplicated", "reordered")
+            }
+            _log.info("demonstrated", **counts, rotations=self._rotated)
+
+    def _write_report(
+        self, served_s: float, complaints: list[str], unready: list[str], truth: dict[str, Any] | None
+    ) -> bool:
         path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
@@ -221,14 +236,14 @@ class Topology:
             workers=[self._worker_figures(name) for name in self._shard_names],
             aggregator=self._published,
             rotations=self._rotations,
-            truth=self._truth() if self.settings.demo else None,
+            truth=truth,
         )
         try:
             path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
-            _log.error("report_not_written", path=str(path), error=error.strerror, truth=content.get("truth"))
+            _log.error("report_not_written", path=str(path), error=error.strerror, truth=truth)
             return False
-        _log.info("report_written", path=str(path), truth=content.get("truth"))
+        _log.info("report_written", path=str(path), truth=truth)
         return True
 
     def _venue_trouble(self) -> list[str]:
@@ -246,7 +261,9 @@ class Topology:
         """What the aggregator counted until its end; nothing if it did not come to that."""
         return self._records.get((run_plan.AGGREGATOR, "published"), {})
 
-    def _truth(self) -> dict[str, Any]:
+    def _truth(self) -> dict[str, Any] | None:
+        if not self.settings.demo:
+            return None
         from k2workers import witness  # only a demonstration has one
 
         emitted = self._records.get((run_plan.EXCHANGE, "emitted"), {})

@@ -81,6 +81,8 @@ def test_on_a_terminal_the_lines_of_all_processes_scroll_above_one_table() -> No
     (title,) = [number for number, line in enumerate(lines) if TITLE in line]
     headings = [number for number, line in enumerate(lines) if HEADING.search(line)]
     assert len(headings) == 1, "\n".join(lines)
+    assert lines[-2].startswith("The exchange emitted "), "its proof is the last thing that a demonstration shows"
+    assert "lost 0, repeated 0, out of order 0, across" in "".join(lines[-2:])
     rotated = [number for number, line in enumerate(lines) if "connection_rotated" in line]
     assert len(rotated) >= 10
     assert max(rotated) < title < headings[0]
@@ -95,6 +97,9 @@ def test_logs_go_to_standard_output_where_it_is_no_terminal() -> None:
         program.join()
     assert {"parent", "worker-0", "worker-1"} <= {line["process"] for line in lines}
     assert any(line["event"] == "binance_connection_rotation_triggered" for line in lines)
+    (proof,) = [line for line in lines if line["event"] == "demonstrated"]
+    assert (proof["lost"], proof["duplicated"], proof["reordered"]) == (0, 0, 0)
+    assert proof["received"] == proof["emitted"] > 0 and proof["rotations"] > 0
     assert program.raw == [], "nothing went wrong, so nothing is said elsewhere"
 
 
