@@ -26,6 +26,7 @@ from k2workers.market_watch import MarketWatch
 from k2workers.metrics import exporter
 from k2workers.readiness import Reason
 from k2workers.resource_meter import ResourceMeter
+from k2workers.supervision.child import STOP_SIGNALS
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
@@ -79,8 +80,11 @@ class Topology:
     async def run(self) -> int:
         """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal)
+        for number in STOP_SIGNALS:
+            if (
+                number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            ):  # who runs us with nohup wants us to stay
+                loop.add_signal_handler(number, self._on_signal, number)
         server = exporter.MetricsServer(
             self.settings.http_host,
             self.settings.http_port,
@@ -357,11 +361,11 @@ class Topology:
         self._meter.flush_symbols(self._symbols.counts())
         self._meter.flush_readiness(readiness.counts(self._unready()))
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, number: signal.Signals) -> None:
         now_ns = time.monotonic_ns()
         if self._told_to_stop_ns is None:
             self._told_to_stop_ns = now_ns
-        elif now_ns - self._told_to_stop_ns >= ONE_STOP_NS:
+        elif number != signal.SIGHUP and now_ns - self._told_to_stop_ns >= ONE_STOP_NS:
             _log.warning("forced_stop")
             self.supervisor.kill_all()
             outlet.flush()

@@ -34,8 +34,8 @@ ORPHAN_GRACE_S = 2.0
 GC_THRESHOLDS = (50_000, 20, 100)
 """Objects before a collection of the youngest, and how many of those before one of the older; Python's own are 700, 10 and 10."""
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""They may go to the whole process group (Ctrl-C, a service manager), and are the parent's to act on: it stops the others in order."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""They may go to the whole process group (Ctrl-C, a service manager, a terminal that is closed), and are the parent's to act on: it stops the others in order."""
 
 MISTAKE_TOLD = 2
 """The exit code of a child that has told the user in words why it cannot run."""

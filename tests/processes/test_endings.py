@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
+import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.processes.support import PROGRAM, Program, alive, feed, free_port
+from tests.processes.support import PROGRAM, ROOT, Program, alive, demo, feed, free_port
 from tests.support.namespace import Namespace
 from tests.support.venue import Answer, Venue
-from tests.support.waiting import wait_for
+from tests.support.waiting import WAIT_S, wait_for
 
 LIMIT_S = 4.0
 LATE_S = 60.0
@@ -137,3 +143,71 @@ def test_workers_that_look_a_name_up_in_vain_end_in_order(network: Network) -> N
         wait_for("both connections lost", lambda: len(program.logged("connection_lost")) == 2)
         network.wait_for_questions(2)  # of each worker
         assert_prompt_end(program)
+
+
+def test_a_hangup_drains_like_a_request_to_end() -> None:
+    with demo() as program:
+        program.wait_ready()
+        # As a terminal that is closed does it: everybody gets it.
+        for process in program.remember_family().values():
+            process.send_signal(signal.SIGHUP)
+        assert_prompt_end(program, signal.SIGHUP)
+        assert not [line for line in program.log if line["level"] in ("warning", "error") and line["event"] != "demo"]
+
+
+def ports() -> list[str]:
+    return [
+        "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
+        "--books-endpoint", f"tcp://127.0.0.1:{free_port()}",
+    ]  # fmt: skip
+
+
+def test_a_hangup_that_was_to_be_ignored_is() -> None:
+    arguments = ["--demo", "--shards", "1", "--http-port", "0", "--log-format", "json", *ports()]
+    with Program(*arguments, command=("nohup", *PROGRAM)) as program:
+        program.wait_ready()
+        program.process.send_signal(signal.SIGHUP)
+        published = program.status()["published"]
+        wait_for("it goes on", lambda: program.status()["published"] > published)
+        assert not program.logged("stopping")
+        assert_prompt_end(program)
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=WAIT_S) as response:
+        return bool(response.status == 200)
+    return False
+
+
+@pytest.mark.parametrize("moment", ["healthz", "readyz"])
+def test_a_terminal_that_is_closed_leaves_nothing_behind(moment: str, tmp_path: Path) -> None:
+    report, port = tmp_path / "r.json", free_port()
+    screen, its = pty.openpty()
+    os.set_blocking(screen, False)
+    command = [
+        "setsid",
+        "--ctty",
+        *PROGRAM,
+        "--demo",
+        "--shards",
+        "2",
+        "--report",
+        str(report),
+        "--http-port",
+        str(port),
+    ]
+    with subprocess.Popen([*command, *ports()], cwd=ROOT, stdin=its, stdout=its, stderr=its) as program:
+        os.close(its)
+
+        def come_so_far() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                os.read(screen, 2**16)
+            return answers(f"http://127.0.0.1:{port}/{moment}")
+
+        wait_for(moment, come_so_far)
+        family = psutil.Process(program.pid).children(recursive=True)
+        os.close(screen)
+        program.wait(WAIT_S)
+        wait_for("no process left", lambda: not any(alive(process) for process in family))
+        assert program.returncode == 0
+    assert figures(report)["clean"] is True
