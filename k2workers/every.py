@@ -45,6 +45,7 @@ def beside(work: Coroutine[Any, Any, None], name: str, on_failure: Callable[[], 
     An error that it does not expect itself is logged (``duty_failed``) and counted, and ``on_failure`` is called, so that whoever waits for
     an outcome gets one.
     """
+    failures[name] += 0
     task = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(lambda ended: _over_beside(ended, name, on_failure))
     return task

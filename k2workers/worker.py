@@ -268,9 +268,7 @@ class Worker:
                 "k2_gaps": intake.gaps_by_kind(),
                 "k2_missing_ids": intake.missing,
                 "k2_messages_dropped": intake.dropped.counts,
-                "k2_messages_unreadable": {
-                    kind or "unknown": count for kind, count in intake.dropped.readability.counts.items()
-                },
+                "k2_messages_unreadable": intake.unreadable_by_kind(),
                 "k2_bytes_received": traffic_bytes,
                 "k2_frames_received": frames,
                 "k2_push_queue_bundles": bundle_sender.counters.pending_bundles,

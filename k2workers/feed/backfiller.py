@@ -54,6 +54,10 @@ class WeightGrants(Protocol):
         """The request is over: the venue's count of our weight (0: it named none), and how it answered (None: the request was cancelled)."""
 
 
+OUTCOMES = ("answered", "stale_book", "failed", "refused", "rate_limited", "banned", "address_refused", "no_permission")
+"""The labels of a request."""
+
+
 def outcome_of(error: VenueError) -> str:
     """The label of a request that failed."""
     if isinstance(error, AddressRefused):
@@ -66,7 +70,7 @@ class Backfiller:
 
     def __init__(self, intake: Intake, history: History, grants: WeightGrants, policy: BackfillPolicy) -> None:
         self.repairs = Repairs(intake, policy)
-        self.requests: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         """Requests so far, by outcome."""
         self._intake = intake
         self._history = history

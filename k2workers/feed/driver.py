@@ -22,13 +22,13 @@ from k2workers.events import Event
 from k2workers.every import Every
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
-from k2workers.feed.lines import Lines
+from k2workers.feed.lines import CAUSES, Lines
 from k2workers.feed.liveness import LOOK_NS, LineWatch
 from k2workers.feed.rotation_permission import Grants, RotationPermission
 from k2workers.feed.silence import LookUrgency, MarketView, Silence
 from k2workers.rotation import actions, inputs
 from k2workers.rotation.machine import RotationMachine
-from k2workers.rotation.policy import SCHEDULED, SILENT_STREAM
+from k2workers.rotation.policy import REASONS, SILENT_STREAM
 from k2workers.rotation.record import Cut, RotationRecord, record_of
 from k2workers.venues.venue import StreamSpec, Venue, top_of
 
@@ -75,8 +75,8 @@ class Driver:
         )
         self.machine = RotationMachine(settings.rotation_policy, settings.next_due_ns, random.random)
         self.silence = Silence(settings.shards)
-        self.reconnects: Counter[str] = Counter()
-        self.rotations: Counter[str] = Counter({SCHEDULED: 0})
+        self.reconnects: Counter[str] = Counter(dict.fromkeys(CAUSES, 0))
+        self.rotations: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.on_live: Callable[[], None] = lambda: None
         """Called when a line begins to carry the feed and has not proven that it continues the one before: what happened meanwhile is unknown."""
         self.on_withheld: Callable[[list[int]], None] = lambda _: None

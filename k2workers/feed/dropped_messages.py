@@ -9,11 +9,22 @@ from collections.abc import Iterable
 import structlog
 
 from k2workers.feed.readability import Readability
+from k2workers.venues.venue import Outcome
 
 SAMPLE_EVERY_NS = 10_000_000_000
 """At most one message of each cause in this time is logged."""
 
 SAMPLE_BYTES = 200
+
+ODD_ELEMENT = "odd_element"
+"""The cause of an element of a list that is dropped while the others are taken."""
+
+OUTCOME_CAUSE = {
+    outcome: outcome.name.lower() for outcome in (Outcome.MALFORMED, Outcome.UNKNOWN_STREAM, Outcome.UNKNOWN_NOTICE)
+}
+"""The cause of a message that is dropped whole."""
+
+CAUSES = (*OUTCOME_CAUSE.values(), ODD_ELEMENT)
 
 _log = structlog.get_logger(__name__)
 
@@ -22,7 +33,7 @@ class DroppedMessages:
     """Dropped messages, and dropped elements of messages that are lists."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(dict.fromkeys(CAUSES, 0))
         """How many, by cause."""
         self.readability = Readability()
         self._logged_ns: dict[str, int] = {}

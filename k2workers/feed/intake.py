@@ -13,7 +13,7 @@ from k2workers import wire
 from k2workers.continuity import numberings_ahead, renumbered
 from k2workers.errors import StateError
 from k2workers.events import RESET_SCHEMA, TABLE, BookSnapshot, Event, Reset
-from k2workers.feed.dropped_messages import DroppedMessages
+from k2workers.feed.dropped_messages import ODD_ELEMENT, OUTCOME_CAUSE, DroppedMessages
 from k2workers.feed.log_limit import LogLimit
 from k2workers.feed.message_block import MessageBlock
 from k2workers.rotation.proof import OverlapProof
@@ -26,9 +26,6 @@ from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.monotone_lane import MonotoneLane
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Codec, Outcome, Reply, StreamSpec, Topic
-
-ODD_ELEMENT = "odd_element"
-"""One element of an all-market message could not be read; the others were used."""
 
 OUTLIER_EVERY_NS = 10_000_000_000
 """In this time one glitch of each kind is told; all are counted."""
@@ -400,6 +397,11 @@ class Intake:
         """Events dropped so far because they were glitches, by kind."""
         return self._by_kind(lambda lane: lane.outliers)
 
+    def unreadable_by_kind(self) -> dict[str, int]:
+        """Messages, or elements of lists, that could not be read so far, by kind; "unknown" where it cannot be told."""
+        counts = {kind or "unknown": count for kind, count in self.dropped.readability.counts.items()}
+        return {"unknown": 0, **{topic.kind: 0 for topic in self.topics}, **counts}
+
     def _by_kind(self, count: Callable[[Lane], int]) -> dict[str, int]:
         totals: Counter[str] = Counter()
         for topic, lane in zip(self.codec.topics, self.lanes, strict=False):
@@ -502,7 +504,7 @@ class Intake:
             self._on_notice(line)
         else:
             kind = self.codec.malformed_kind if outcome is Outcome.MALFORMED else None
-            self.dropped.count(outcome.name.lower(), message, self.codec.malformed_cause, kind)
+            self.dropped.count(OUTCOME_CAUSE[outcome], message, self.codec.malformed_cause, kind)
 
 
 def _as_in(published: PublishedPosition, number: int) -> int:

@@ -23,6 +23,7 @@ from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.rotation_permission import Grants
 from k2workers.feed.subscription import Subscriptions
 from k2workers.rotation.inputs import Advanced, Closed, Failed, Grant, Opened
+from k2workers.rotation.policy import SILENT, STALE
 from k2workers.venues.venue import Reply, Venue
 
 AUDIT_NS = 60_000_000_000
@@ -30,6 +31,9 @@ AUDIT_NS = 60_000_000_000
 
 DEFECT = "defect"
 """The cause of an end that an error of ours brought about."""
+
+CAUSES = (STALE, SILENT, DEFECT, *(f"closed_{code}" for code in (1000, 1001, 1002, 1006, 1008, 1009, 1011, 1012, 1013)))
+"""The causes of an end that are to be expected; a venue may close with any other code."""
 
 Report = Callable[[Advanced | Opened | Failed | Closed], None]
 

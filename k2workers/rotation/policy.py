@@ -15,6 +15,8 @@ SERVER_SHUTDOWN = "server_shutdown"
 SILENT_STREAM = "silent_stream"
 """The reason of a rotation because a stream brought nothing: the venue had something, or nobody can tell and another line is tried once."""
 
+REASONS = (SCHEDULED, SERVER_SHUTDOWN, SILENT_STREAM)
+
 STALE, SILENT = "stale", "silent"
 """Why we give a line up: nothing at all comes on it, or no data although the venue has some."""
 

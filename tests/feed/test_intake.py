@@ -92,7 +92,7 @@ def test_an_odd_element_of_the_whole_market_is_counted_and_the_others_are_pushed
     message = '{"stream":"!miniTicker@arr","data":[' + ",".join(elements) + "]}"
     intake.on_messages(1, MessageBlock.of([message.encode()]), 1_700_000_000_000_000_000)
     assert pushed == ["binance.mini_ticker.AUSDT", "binance.mini_ticker.BUSDT"]
-    assert intake.dropped.counts == {"odd_element": 2}
+    assert +intake.dropped.counts == {"odd_element": 2}
 
 
 def test_a_kind_is_unreadable_while_no_message_or_element_of_it_is_read() -> None:
