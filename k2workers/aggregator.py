@@ -21,6 +21,7 @@ from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistog
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.bundle_receiver import BundleReceiver
+from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import ReplayServer
@@ -35,6 +36,9 @@ QUIET_S = 0.2
 """A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
 
 DRAIN_LIMIT_S = 2.0
+
+MAX_NAMED = 20
+"""Subscribers that are named in a beat, of those that are behind."""
 
 _log = structlog.get_logger(__name__)
 
@@ -65,11 +69,13 @@ class Aggregator:
         )
         self._duties = (
             Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
+            Every(LOOK_S, self.look, "peers", give_up=None),
             Every(CHECKPOINT_S, lambda: self.relay.checkpoint(time.monotonic_ns()), "checkpoint"),
         )
 
     def start(self) -> None:
         """Begin to receive and publish, inside the running loop."""
+        self.publisher.start()
         self.snapshots.start()
         self.bundle_receiver.start(self.on_bundle, self.publish, self.relay.hello)
         for duty in self._duties:
@@ -104,13 +110,27 @@ class Aggregator:
         await self.checkpoint_file.settle()
 
     def heartbeat(self) -> None:
-        """Publish a heartbeat, and read which subscriptions have come and gone."""
+        """Publish a heartbeat."""
         self.heartbeats += 1
         beat, now_ns = self.heartbeats, time.time_ns()
         batch = wire.batch_of(HEARTBEAT_TOPIC, [Heartbeat(now_ns)], RECORDS.number)
         self.publisher.publish(wire.publication(batch, epoch=self.sequencer.epoch, sequence=beat, publish_ns=now_ns))
-        self.publisher.subscriptions()
         self.ring.expire(time.monotonic_ns())
+
+    def look(self) -> None:
+        """Cut loose what does harm to the sockets that anybody may reach."""
+        self.publisher.look()
+        self.snapshots.watch.look()
+
+    def peers(self) -> dict[str, object]:
+        """How many subscribers there are, which of them do not take what they are owed, and which peers were cut loose last."""
+        watch, asking = self.publisher.watch, self.snapshots.watch
+        return {
+            "connected": len(watch.peers),
+            "behind": [peer.name for peer in watch.behind[:MAX_NAMED]],
+            "cut": sum(watch.cuts.values()) + sum(asking.cuts.values()),
+            "newest_cuts": [*watch.newest_cuts, *asking.newest_cuts],
+        }
 
     async def drain(self) -> None:
         """Publish what still comes, until nothing has come for a moment; then cease."""
@@ -205,7 +225,9 @@ def _beat(aggregator: Aggregator, name: str) -> control_messages.Beat:
         "old_events": sequencer.old_events,
         "checkpoint_failures": aggregator.checkpoint_file.failures,
     }
-    return control_messages.Beat(name, os.getpid(), counters, {"topics": len(sequencer.topics)})
+    return control_messages.Beat(
+        name, os.getpid(), counters, {"topics": len(sequencer.topics), "subscribers": aggregator.peers()}
+    )
 
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
@@ -227,6 +249,9 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_old_events_dropped": sequencer.old_events,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,
+            "k2_subscribers": len(aggregator.publisher.watch.peers),
+            "k2_subscribers_behind": len(aggregator.publisher.watch.behind),
+            "k2_peers_cut": aggregator.publisher.watch.cuts + aggregator.snapshots.watch.cuts,
             "k2_duty_failures": every.failures,
             "k2_log_lines_dropped": outlet.dropped(),
         }

@@ -4,7 +4,7 @@ It is a subscriber like any other, beside the feed's path: the aggregator decode
 itself (it began late, or lost something) it tells the workers, which have the venue's book published anew.
 
 What bounds its memory: 8 MB a book (``order_book.MAX_LEVELS`` and the slack, both sides, some 170 bytes a level; one that was fetched with 1000
-levels begins with 0.4 MB), what its subscriber holds (64 MiB over all topics), and 17 books in their published form for each client that does
+levels begins with 0.4 MB), what its subscriber holds (64 MiB over all topics), and 5 books in their published form for each client that does
 not read.
 """
 
@@ -28,6 +28,7 @@ from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.books_server import BooksServer
 from k2workers.transport.deliveries import Lost, MessageBatch
+from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.sockets import Context
 from k2workers.transport.subscriber import Subscriber
 
@@ -158,6 +159,7 @@ async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> N
         settle_memory()
         instruments = Instruments(BOOKS, environment=settings.environment, component="books")
         duties = (
+            Every(LOOK_S, books.server.watch.look, "peers", give_up=None),
             Every(METRICS_S, lambda: _flush(books, instruments), "metrics", give_up=None),
             Every(METRICS_S, lambda: _tell(books, client), "books"),
         )
@@ -193,6 +195,7 @@ def _flush(books: Books, instruments: Instruments) -> None:
             "k2_books_lost": books.lost,
             "k2_book_requests": books.server.requests,
             "k2_books_given": books.server.given,
+            "k2_peers_cut": books.server.watch.cuts,
             "k2_duty_failures": every.failures,
             "k2_log_lines_dropped": outlet.dropped(),
         }

@@ -315,6 +315,7 @@ class Topology:
             "rotations": self._rotated,
             "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
             "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
+            "subscribers": aggregator.status.get("subscribers", {}) if aggregator is not None else {},
             "books": {**(books.status if books is not None else {}), **self._books_refused},
             "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
             "rest_weight": self._rest_weight(),

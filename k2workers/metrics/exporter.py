@@ -7,11 +7,13 @@ neither renders metrics nor waits for a slow client.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 PATIENCE_S = 10.0
-"""A client that has not sent its request, or not read the answer, after this long is let go."""
+"""A client that has not sent its request and read the answer after this long is let go, however busy it seems."""
+
+MAX_CLIENTS = 50
+"""At a time; if there are more, the one that has been here longest is let go."""
 
 LOOP_PATIENCE_S = 2.0
 """A loop that is not there to answer for this long is trouble of its own: 503."""
@@ -157,6 +162,8 @@ class _Server(ThreadingWSGIServer):
     """One thread a client, which the end of the process does not wait for."""
 
     def __init__(self, host: str, port: int) -> None:
+        self._clients: dict[socket.socket, float] = {}
+        """Those that are here, and when each must have gone; the oldest first."""
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self.address_family = family
         super().__init__(address, _Handler)  # type: ignore[arg-type]  # an address is longer with IPv6
@@ -166,6 +173,32 @@ class _Server(ThreadingWSGIServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the client a thread, and a time."""
+        self._clients[request] = time.monotonic() + PATIENCE_S
+        if len(self._clients) > MAX_CLIENTS:
+            self._let_go(next(iter(self._clients)))
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Let go who has been here too long; the accepting thread calls it every ``STOP_POLL_S``, and after each client."""
+        super().service_actions()
+        now_s = time.monotonic()
+        for client, until_s in list(self._clients.items()):
+            if now_s >= until_s:
+                self._let_go(client)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The client's thread has done with it."""
+        self._clients.pop(request, None)
+        super().shutdown_request(request)
+
+    def _let_go(self, client: socket.socket) -> None:
+        """End the connection: its thread, which waits for it, comes to an end."""
+        self._clients.pop(client, None)
+        with contextlib.suppress(OSError):  # it has just gone
+            client.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that left, or that sent nothing in time, is no event of ours."""

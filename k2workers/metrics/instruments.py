@@ -91,6 +91,10 @@ WORKER = ANY_PROCESS | {
 }
 """Metrics of a worker, by name (counters get ``_total``)."""
 
+PEERS_CUT = MetricRow(
+    Counter, "Connections that were ended because they did not read, or sent or asked for too much", "host"
+)
+
 AGGREGATOR = ANY_PROCESS | {
     "k2_events_published": MetricRow(Counter, "Events published to subscribers"),
     "k2_batches_published": MetricRow(Counter, "Batches published to subscribers"),
@@ -107,6 +111,9 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_old_events_dropped": MetricRow(Counter, "Events dropped because they were published before"),
     "k2_published_topics": MetricRow(Gauge, "Topics published so far"),
     "k2_publish_latency_seconds": MetricRow(Histogram, "Our socket read to publication"),
+    "k2_subscribers": MetricRow(Gauge, "Connections of subscribers"),
+    "k2_subscribers_behind": MetricRow(Gauge, "Those of them that do not take what they are owed as fast as it comes"),
+    "k2_peers_cut": PEERS_CUT,
 }
 """Metrics of the aggregator."""
 
@@ -117,6 +124,7 @@ BOOKS = ANY_PROCESS | {
     "k2_books_lost": MetricRow(Counter, "Times that a book ceased to be whole"),
     "k2_book_requests": MetricRow(Counter, "Requests of subscribers for whole books"),
     "k2_books_given": MetricRow(Counter, "Whole books given to subscribers"),
+    "k2_peers_cut": PEERS_CUT,
 }
 """Metrics of the books process."""
 

@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
+from k2workers.transport.peer_watch import PeerWatch, limit_peers
+from k2workers.transport.replay_server import POLICY
+from k2workers.transport.request_reader import RequestReader
 from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
 
 BOOK, END = b"book", b"end"
 
-BOOKS_WAITING = 16
+BOOKS_WAITING = 4
 """Books that wait in ZeroMQ for one client; it takes as many itself."""
 
 MAX_WAITING = 20_000
@@ -80,7 +83,14 @@ class BooksServer:
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=BOOKS_WAITING)
         # Otherwise what a client has no room for would be dropped unseen.
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.endpoint = bind(self._socket, endpoint, setting=setting)
+        limit_peers(self._socket)
+        self.watch = PeerWatch(context, self._socket, setting, POLICY)
+        try:
+            self.endpoint = bind(self._socket, endpoint, setting=setting)
+        except BaseException:
+            self.watch.close()
+            raise
+        self._reader = RequestReader(self._socket)
         self._watcher = SocketWatcher(self._socket, self._turn)
 
     def start(self) -> None:
@@ -92,15 +102,17 @@ class BooksServer:
         if self._timer is not None:
             self._timer.cancel()
         self._watcher.stop()
+        self.watch.close()
         self._socket.close()
 
     def _turn(self) -> bool:
-        if readable(self._socket):
-            self._hear(self._socket.recv_multipart(zmq.NOBLOCK))
+        frames = self._reader.next()
+        if frames:
+            self._hear(frames)
         sent = any(self._answer(sender) for sender in list(self._clients))
         if self._clients and not sent and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._again)
-        return sent or readable(self._socket)
+        return sent or self._reader.more or readable(self._socket)
 
     def _again(self) -> None:
         self._timer = None

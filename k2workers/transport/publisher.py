@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import zmq
 
-from k2workers.transport.sockets import Context, bind, open_socket
+from k2workers.transport.peer import SUBSCRIPTIONS, PeerPolicy
+from k2workers.transport.peer_watch import PeerWatch, limit_peers
+from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
+
+NEWS_A_TURN = 100
+"""Subscriptions that are read before others have their turn."""
+
+NEWS_WAITING = 4
+"""Subscriptions of one peer that ZeroMQ takes before we have read them. It reads them within our own calls: what comes faster waits outside."""
 
 
 class Publisher:
     """Publishes frames to any number of subscribers and never waits for one.
 
-    A subscriber that is ``high_water_mark`` frames behind loses the frames beyond, and sees that in the
-    sequence numbers. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound.
+    A subscriber that is ``high_water_mark`` frames behind loses the frames beyond, and sees that in the sequence numbers; one that exceeds
+    ``policy`` is cut loose. Call ``look`` steadily, and ``start`` inside the loop. Raises ConfigError, naming ``setting``, when the endpoint cannot be
+    bound.
     """
 
     def __init__(
@@ -22,33 +31,77 @@ class Publisher:
         high_water_mark: int = 100_000,
         linger_ms: int = 500,
         setting: str = "publish_endpoint",
+        policy: PeerPolicy | None = None,
     ) -> None:
         self._linger_ms = linger_ms
-        self._socket = open_socket(context, zmq.XPUB, send_high_water_mark=high_water_mark)
-        self.endpoint = bind(self._socket, endpoint, setting=setting)
+        self._policy = policy or PeerPolicy()
+        self._socket = open_socket(
+            context, zmq.XPUB, send_high_water_mark=high_water_mark, receive_high_water_mark=NEWS_WAITING
+        )
+        limit_peers(self._socket)
+        self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # whose subscription it is shows only if each is told
+        self.watch = PeerWatch(context, self._socket, setting, self._policy)
+        try:
+            self.endpoint = bind(self._socket, endpoint, setting=setting)
+        except BaseException:
+            self.watch.close()
+            raise
         self._send = self._socket.send
-        self._subscribed: set[bytes] = set()
+        self._watcher = SocketWatcher(self._socket, self.hear)
+
+    def start(self) -> None:
+        """Begin to hear subscribers; call once, inside the running loop."""
+        self._watcher.start()
 
     def publish(self, frame: bytes) -> None:
         """Hands one frame to ZeroMQ, which copies it. Never blocks: XPUB drops frames for a subscriber that is too slow."""
         self._send(frame, zmq.NOBLOCK)
+        if self.watch.behind:
+            for peer in self.watch.behind:
+                peer.hand(frame)
+
+    def look(self) -> None:
+        """Cut loose who exceeds the policy; call it every ``peer_watch.LOOK_S``."""
+        self.watch.look()
+        peers = self.watch.peers
+        if sum(len(peer.topics) for peer in peers.values()) > self._policy.all_topics:
+            self.watch.cut(max(peers, key=lambda descriptor: len(peers[descriptor].topics)), SUBSCRIPTIONS)
+        self._watcher.kick()  # what is published swallows the sign that a subscription has come
 
     def subscriptions(self) -> int:
-        """How many different subscriptions exist now.
+        """How many different subscriptions were heard of, of peers that are here."""
+        self.hear()
+        return len({topic for peer in self.watch.peers.values() for topic in peer.topics})
 
-        Must be called steadily (with the heartbeat): the news of each subscription waits in memory
-        until it is read here.
-        """
-        while True:
+    def hear(self) -> bool:
+        """Read subscriptions that have come, at most ``NEWS_A_TURN``. Returns whether more may wait."""
+        if not readable(self._socket):
+            return False
+        self.watch.meet()
+        for _ in range(NEWS_A_TURN):
             try:
-                news = self._socket.recv(zmq.NOBLOCK)
+                news = self._socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
-                return len(self._subscribed)
-            if news[:1] == b"\x01":
-                self._subscribed.add(news[1:])
-            elif news[:1] == b"\x00":
-                self._subscribed.discard(news[1:])
+                return False
+            try:
+                descriptor = int(news.get("__fd"))
+            except zmq.ZMQError:
+                continue  # its peer has gone
+            self._take(descriptor, news.bytes)
+        return True
+
+    def _take(self, descriptor: int, news: bytes) -> None:
+        peer = self.watch.peers.get(descriptor)
+        if peer is None:
+            return  # it has gone, or was cut loose
+        topic = news[1:]
+        if news[:1] == b"\x00":
+            peer.unsubscribe(topic)
+        elif news[:1] == b"\x01" and not peer.subscribe(topic):
+            self.watch.cut(descriptor, SUBSCRIPTIONS)
 
     def close(self) -> None:
         """Closes; frames that ZeroMQ holds are still sent for ``linger_ms`` if the context is terminated."""
+        self._watcher.stop()
+        self.watch.close()
         self._socket.close(linger=self._linger_ms)

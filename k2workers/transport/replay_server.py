@@ -7,28 +7,62 @@ Requests (DEALER → ROUTER), one reply each but for ``last``; numbers are Messa
 * ``since``, topic, sequence → ``since``, topic, [epoch, first sequence held, newest sequence], then frames from that
   sequence on, at most ``REPLY_BYTES``: the subscriber asks again for more, so a slow one costs nothing;
 * ``newest``, topic or prefix → ``newest``, topic or prefix, [epoch, {topic: newest sequence}].
+
+A reply is made when there is room for it, between other turns of the loop. Who does not read is waited for, and costs its requests and
+``REPLIES_WAITING`` replies meanwhile.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from itertools import islice
+
 import msgspec
 import zmq
 
+from k2workers.transport.peer import PeerPolicy
+from k2workers.transport.peer_watch import PeerWatch, limit_peers
+from k2workers.transport.request_reader import RequestReader
 from k2workers.transport.ring import ReplayRing
-from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket
+from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
 
-REPLIES_WAITING = 100_000
-"""For one subscriber; it may ask for the last values of all topics at once."""
+REPLIES_WAITING = 32
+"""In ZeroMQ for one subscriber."""
 
-REPLY_BYTES = 1_000_000
+REPLY_BYTES = 256 * 1024
 REPLY_FRAMES = 1_000
 
+MAX_REQUESTS = 20_000
+"""That wait for one subscriber to read; it asks again for what was not heard."""
+
+CLIENTS_A_TURN = 8
+
+AGAIN_S = 0.005
+"""When nobody has room for more, the next look comes after this."""
+
+POLICY = PeerPolicy(bytes_per_s=200_000)
+
 LAST, SINCE, NEWEST = b"last", b"since", b"newest"
+
+Reply = list[bytes]
 
 pack = msgspec.msgpack.Encoder().encode
 unpack_since = msgspec.msgpack.Decoder(tuple[int, int, int]).decode
 unpack_newest = msgspec.msgpack.Decoder(tuple[int, dict[str, int]]).decode
 _unpack_number = msgspec.msgpack.Decoder(int).decode
+
+
+class _Client:
+    """What one subscriber waits for: its requests in order, each once, and the rest of the answer to the first."""
+
+    __slots__ = ("answer", "reply", "requests")
+
+    def __init__(self) -> None:
+        self.requests: dict[tuple[bytes, ...], None] = {}
+        self.answer: Iterator[Reply] | None = None
+        self.reply: Reply | None = None
+        """It was made, and there was no room for it."""
 
 
 class ReplayServer:
@@ -47,8 +81,22 @@ class ReplayServer:
         """Frames given again so far."""
         self._ring = ring
         self._epoch = epoch
+        self._clients: dict[bytes, _Client] = {}
+        """Those that wait for something, the next first."""
+        self._full: dict[bytes, _Client] = {}
+        """Those that have no room for the next reply."""
+        self._timer: asyncio.TimerHandle | None = None
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=REPLIES_WAITING)
-        self.endpoint = bind(self._socket, endpoint, setting=setting)
+        # Otherwise what a subscriber has no room for would be dropped unseen.
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        limit_peers(self._socket)
+        self.watch = PeerWatch(context, self._socket, setting, POLICY)
+        try:
+            self.endpoint = bind(self._socket, endpoint, setting=setting)
+        except BaseException:
+            self.watch.close()
+            raise
+        self._reader = RequestReader(self._socket)
         self._watcher = SocketWatcher(self._socket, self._turn)
 
     def start(self) -> None:
@@ -57,33 +105,82 @@ class ReplayServer:
 
     def close(self) -> None:
         """Stop answering."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._watcher.stop()
+        self.watch.close()
         self._socket.close()
 
     def _turn(self) -> bool:
-        try:
-            sender, *request = self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        for reply in self._replies(request):
-            self._socket.send_multipart([sender, *reply], zmq.NOBLOCK)
-        return True
+        sender, *request = self._reader.next() or [b""]
+        if sender:
+            self._hear(sender, tuple(request))
+        for waiting in list(islice(self._clients, CLIENTS_A_TURN)):
+            self._answer(waiting)
+        if self._full and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._again)
+        return bool(self._clients) or self._reader.more or readable(self._socket)
 
-    def _replies(self, request: list[bytes]) -> list[list[bytes]]:
+    def _again(self) -> None:
+        self._timer = None
+        self._clients.update(self._full)
+        self._full.clear()
+        self._watcher.kick()
+
+    def _hear(self, sender: bytes, request: tuple[bytes, ...]) -> None:
+        client = self._full.get(sender) or self._clients.setdefault(sender, _Client())
+        if len(client.requests) < MAX_REQUESTS:
+            client.requests[request] = None
+
+    def _answer(self, sender: bytes) -> None:
+        """Send the next reply that this subscriber waits for."""
+        client = self._clients.pop(sender)
+        reply = client.reply or self._next_reply(client)
+        if reply is None:
+            return
+        try:
+            self._socket.send_multipart([sender, *reply], zmq.NOBLOCK)
+        except zmq.Again:
+            client.reply = reply
+            self._full[sender] = client
+            return
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return  # it has gone
+        client.reply = None
+        self._clients[sender] = client  # last: the others first
+
+    def _next_reply(self, client: _Client) -> Reply | None:
+        while client.requests:
+            request = next(iter(client.requests))
+            client.answer = client.answer or self._replies(list(request))
+            reply = next(client.answer, None)
+            if reply is not None:
+                return reply
+            client.answer = None
+            del client.requests[request]
+        return None
+
+    def _replies(self, request: list[bytes]) -> Iterator[Reply]:
         word, *rest = request or [b""]
         topic = rest[0].decode(errors="replace") if rest else ""
         if word == LAST and len(rest) == 1:
-            return [*([frame] for frame in self._ring.last(topic)), [b""]]
-        if word == NEWEST and len(rest) == 1:
-            return [[NEWEST, rest[0], pack((self._epoch, self._ring.newest(topic)))]]
-        if word == SINCE and len(rest) == 2:
-            try:
-                sequence = _unpack_number(rest[1])
-            except msgspec.MsgspecError:
-                return [[b""]]
-            first, newest, frames = self._ring.since(
-                topic, sequence, limit_bytes=REPLY_BYTES, limit_frames=REPLY_FRAMES
-            )
-            self.replayed += len(frames)
-            return [[SINCE, rest[0], pack((self._epoch, first, newest)), *frames]]
-        return [[b""]]
+            for name in self._ring.newest(topic):
+                yield self._ring.last(name)
+            yield [b""]
+        elif word == NEWEST and len(rest) == 1:
+            yield [NEWEST, rest[0], pack((self._epoch, self._ring.newest(topic)))]
+        elif word == SINCE and len(rest) == 2:
+            yield self._since(rest[0], topic, rest[1])
+        else:
+            yield [b""]
+
+    def _since(self, wanted: bytes, topic: str, number: bytes) -> Reply:
+        try:
+            sequence = _unpack_number(number)
+        except msgspec.MsgspecError:
+            return [b""]
+        first, newest, frames = self._ring.since(topic, sequence, limit_bytes=REPLY_BYTES, limit_frames=REPLY_FRAMES)
+        self.replayed += len(frames)
+        return [SINCE, wanted, pack((self._epoch, first, newest)), *frames]

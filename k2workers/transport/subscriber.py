@@ -134,7 +134,10 @@ class Subscriber:
         """The batch that is being given, an event at a time."""
         self._begun_at = 0
         self._context: Context = zmq.Context()
-        self._socket = _quick(open_socket(self._context, zmq.SUB, receive_high_water_mark=high_water_mark))
+        # A subscription that it has no room for ZeroMQ would drop without a word, and the rest with it.
+        self._socket = _quick(
+            open_socket(self._context, zmq.SUB, send_high_water_mark=0, receive_high_water_mark=high_water_mark)
+        )
         connect(self._socket, endpoint, setting="endpoint")
         self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
         if snapshot_endpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import threading
@@ -152,3 +153,34 @@ async def test_it_listens_on_ipv6_too_and_tells_an_address_that_can_be_asked(hos
         # The unspecified IPv6 address takes IPv4 too.
         with closing(socket.create_connection(("127.0.0.1" if host == "::" else host, server.port))):
             pass
+
+
+async def test_a_client_that_sends_a_little_again_and_again_is_let_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "PATIENCE_S", 0.5)
+
+    def drip(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client.sendall(b"X-Slow: 1\r\n")
+                if ended.wait(0.05):
+                    return
+
+    ended = threading.Event()
+    async with serving() as (server, _):
+        with connected(server, b"GET /status HTTP/1.0\r\n") as client:
+            dripping = asyncio.create_task(asyncio.to_thread(drip, client))
+            done, _ = await asyncio.wait({dripping}, timeout=WAIT_S)
+            ended.set()
+            assert done, "a client that is not quiet kept its thread"
+            await dripping
+
+
+async def test_of_too_many_clients_the_oldest_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "MAX_CLIENTS", 3)
+    async with serving() as (server, client):
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(connected(server, b"GET")) for _ in range(3)]
+            async with client.get("/status") as reply:
+                assert reply.status == 200
+            silent[0].settimeout(WAIT_S)
+            assert await asyncio.to_thread(silent[0].recv, 1) == b""

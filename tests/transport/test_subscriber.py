@@ -105,6 +105,15 @@ async def test_exact_topics_and_prefixes_are_told_apart(feed: Feed) -> None:
     ]  # fmt: skip
 
 
+async def test_very_many_exact_topics_are_all_heard(feed: Feed) -> None:
+    topics = [f"b.trade.{number}" for number in range(3_000)]
+    async with Subscriber(topics, feed.publisher.endpoint, recover=False) as subscriber:
+        feed.publisher.start()
+        await subscribed(feed, subscriber)
+        feed.send(topics[-1], 1, 1)
+        assert (await anext(subscriber)).topic == topics[-1]
+
+
 async def test_a_hole_in_the_sequence_is_told_before_what_follows(feed: Feed) -> None:
     async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
         await subscribed(feed, subscriber)

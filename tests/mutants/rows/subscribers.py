@@ -11,6 +11,9 @@ subscriber = within("transport/subscriber.py")
 waiting_clock = within("transport/waiting_clock.py")
 replay_server = within("transport/replay_server.py")
 ring = within("transport/ring.py")
+peer = within("transport/peer.py")
+peer_watch = within("transport/peer_watch.py")
+publisher = within("transport/publisher.py")
 
 ROWS = (
     waiting_clock(
@@ -158,6 +161,36 @@ ROWS = (
         "topic, sequence, limit_bytes",
         "topic, sequence + 1, limit_bytes",
         "transport/test_subscriber.py::test_a_feed_that_is_named_is_asked_itself_for_what_was_missed",
+    ),
+    replay_server(
+        "replies are made for one that does not read",
+        "            client.reply = reply\n            self._full[sender] = client\n",
+        "            self._clients[sender] = client\n",
+        "transport/test_replay_server.py::test_replies_that_nobody_reads_are_not_made",
+    ),
+    peer(
+        "quiet is credit for a flood",
+        "max(0.0, self._level - passed)",
+        "self._level - passed",
+        "test_quiet_is_no_credit_for_more_than_a_burst",
+    ),
+    peer(
+        "what a peer has taken is still owed",
+        "return self._handed - (acked - self._acked)",
+        "return self._handed",
+        "test_what_it_is_owed_counts_from_when_the_kernel_takes_no_more",
+    ),
+    peer_watch(
+        "the connection of who does harm is not ended",
+        "connection.shutdown(sockets.SHUT_RDWR)",
+        "pass",
+        "test_whoever_floods_is_cut_loose_and_nobody_else",
+    ),
+    publisher(
+        "what a slow subscriber is owed is not counted",
+        "                peer.hand(frame)",
+        "                pass",
+        "transport/test_peer_watch.py::test_whoever_does_not_read_is_cut_loose_at_a_bound_in_bytes",
     ),
     ring(
         "the ring forgets nothing by age",

@@ -1,0 +1,180 @@
+"""Owns who is connected to a bound socket, and the end of a connection that does harm. What does harm is decided in ``peer.py``.
+
+ZeroMQ counts messages and can neither name nor disconnect one peer of many. The kernel can: its monitor tells each connection's
+descriptor, which has a name, counts bytes both ways, and can be shut down. ZeroMQ then sees that the peer has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import socket as sockets
+import struct
+import termios
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+
+import structlog
+import zmq
+
+from k2workers.transport.peer import FLOOD, SLOW, Peer, PeerPolicy
+from k2workers.transport.sockets import Context, Socket, readable
+
+LOOK_S = 0.05
+"""How often to look. What floods a socket of ours can do so for as long."""
+
+MESSAGE_BYTES = 1_024
+"""The largest message of a peer: a topic has 255 bytes at most, a request a few more."""
+
+RECEIVE_BUFFER_BYTES = 32 * 1024
+"""In the kernel, for what a peer sends: requests and subscriptions are small, and a flood is to wait outside."""
+
+PENALTY_NS = 60 * 10**9
+"""For how long the other connections of a host that was cut loose may send less."""
+
+TELL_NS = 10 * 10**9
+"""How often it is logged that peers were cut loose, at most."""
+
+MAX_HOSTS = 50
+"""Of so many hosts cuts are counted by name, of the others together."""
+
+OTHERS = "others"
+
+_ACKED, _RECEIVED = 120, 128
+"""Where the kernel's ``struct tcp_info`` has the bytes that have reached the peer, and those that came of it."""
+
+_TCP_INFO = getattr(sockets, "TCP_INFO", None)
+"""Not every system has it; then who floods is bounded by what ZeroMQ takes at a time."""
+
+_ids = itertools.count()
+_log = structlog.get_logger(__name__)
+
+
+def limit_peers(socket: Socket) -> None:
+    """Bound what ZeroMQ takes from one peer at a time; call it before the socket is bound."""
+    socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES)
+    socket.setsockopt(zmq.RCVBUF, RECEIVE_BUFFER_BYTES)
+
+
+class PeerWatch:
+    """The peers of one socket. Make it before the socket is bound; ``look`` steadily, and ``close`` it with the socket."""
+
+    def __init__(self, context: Context, socket: Socket, port: str, policy: PeerPolicy) -> None:
+        self.peers: dict[int, Peer] = {}
+        """By descriptor."""
+        self.behind: list[Peer] = []
+        """Those that do not take what they are owed as fast as it comes."""
+        self.cuts: Counter[str] = Counter()
+        """How many connections were ended, by host."""
+        self.newest_cuts: deque[dict[str, object]] = deque(maxlen=5)
+        self._port = port
+        self._policy = policy
+        self._inodes: dict[int, int] = {}
+        self._cut_ns: dict[str, int] = {}
+        self._told_ns = -TELL_NS
+        self._untold = 0
+        self._socket = socket
+        address = f"inproc://peers-{next(_ids)}"
+        socket.monitor(address, zmq.EVENT_ACCEPTED)
+        self._news = context.socket(zmq.PAIR)
+        # ZeroMQ's own thread would wait for room, and everybody with it.
+        self._news.setsockopt(zmq.RCVHWM, 0)
+        self._news.connect(address)
+
+    def close(self) -> None:
+        """Look no longer."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+        self._news.close(0)
+
+    def meet(self) -> None:
+        """Learn who has come."""
+        while readable(self._news):
+            with contextlib.suppress(OSError):  # it has left already
+                self._meet(struct.unpack("=Hi", self._news.recv_multipart()[0])[1])
+
+    def _meet(self, descriptor: int) -> None:
+        inode, now_ns = os.fstat(descriptor).st_ino, time.monotonic_ns()
+        with _borrowed(descriptor) as connection:
+            host, name = _name_of(connection)
+        again = now_ns - self._cut_ns.get(host, -PENALTY_NS) < PENALTY_NS
+        self.peers[descriptor] = Peer(name, host, self._policy, now_ns, again=again)
+        self._inodes[descriptor] = inode
+
+    def look(self) -> None:
+        """See who has left, sends too much, or does not read."""
+        self.meet()
+        now_ns = time.monotonic_ns()
+        for descriptor, peer in list(self.peers.items()):
+            try:
+                if os.fstat(descriptor).st_ino != self._inodes[descriptor]:
+                    raise OSError
+                cause = self._harm(descriptor, peer, now_ns)
+            except OSError:
+                self._forget(descriptor)
+                continue
+            if cause:
+                self.cut(descriptor, cause)
+        self.behind = [peer for peer in self.peers.values() if peer.behind]
+
+    @staticmethod
+    def _harm(descriptor: int, peer: Peer, now_ns: int) -> str:
+        (queued,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
+        acked = received = 0
+        with _borrowed(descriptor) as connection:
+            if connection.family != sockets.AF_UNIX and _TCP_INFO is not None:
+                info = connection.getsockopt(sockets.IPPROTO_TCP, _TCP_INFO, 256)
+                acked, received = (
+                    struct.unpack_from("=Q", info, _ACKED)[0],
+                    struct.unpack_from("=Q", info, _RECEIVED)[0],
+                )
+        if not peer.sent(received, now_ns):
+            return FLOOD
+        return "" if peer.look(queued, acked) else SLOW
+
+    def cut(self, descriptor: int, cause: str) -> None:
+        """End this connection."""
+        peer, now_ns = self.peers[descriptor], time.monotonic_ns()
+        with contextlib.suppress(OSError):  # it has just left
+            if os.fstat(descriptor).st_ino == self._inodes[descriptor]:
+                with _borrowed(descriptor) as connection:
+                    connection.shutdown(sockets.SHUT_RDWR)
+        self._forget(descriptor)
+        self.cuts[peer.host if peer.host in self.cuts or len(self.cuts) < MAX_HOSTS else OTHERS] += 1
+        self.newest_cuts.append({"peer": peer.name, "port": self._port, "cause": cause})
+        if cause != SLOW:
+            self._punish(peer.host, now_ns)
+        self._untold += 1
+        if now_ns - self._told_ns >= TELL_NS:
+            _log.warning("peer_cut", peer=peer.name, port=self._port, cause=cause, cut=self._untold)
+            self._told_ns, self._untold = now_ns, 0
+
+    def _punish(self, host: str, now_ns: int) -> None:
+        self._cut_ns[host] = now_ns
+        if len(self._cut_ns) > MAX_HOSTS:
+            del self._cut_ns[min(self._cut_ns, key=self._cut_ns.__getitem__)]
+
+    def _forget(self, descriptor: int) -> None:
+        del self.peers[descriptor], self._inodes[descriptor]
+
+
+@contextlib.contextmanager
+def _borrowed(descriptor: int) -> Iterator[sockets.socket]:
+    """ZeroMQ's connection, which stays its own."""
+    connection = sockets.socket(fileno=descriptor)
+    try:
+        yield connection
+    finally:
+        connection.detach()
+
+
+def _name_of(connection: sockets.socket) -> tuple[str, str]:
+    """Its host, and its whole address; of a local one its process."""
+    if connection.family == sockets.AF_UNIX:
+        pid = struct.unpack("3i", connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0]
+        return "local", f"process {pid}"
+    host, port, *_ = connection.getpeername()
+    return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

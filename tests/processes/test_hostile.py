@@ -1,0 +1,189 @@
+"""Peers that do whatever they like to the ports that anybody may reach: the feed goes on for all others, who miss nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from k2workers import Lost, Subscriber, Trade
+from k2workers.transport.replay_server import pack
+from tests.processes.support import Program, feed, free_port, wait_for
+from tests.support.hostile import Hostile, frame, message, subscription, unsubscription
+from tests.support.venue import Venue
+from tests.support.waiting import WAIT_S
+
+MOST_BYTES = 100 * 2**20
+MOST_PAUSE_S = 6.0
+"""On a machine that has much else to do; a feed that is killed as hung needs ten."""
+
+ATTACK_S = 3.0
+PREFIX = "binance.trade."
+
+
+class Listener:
+    """A program that subscribes in peace: what it lost, and its longest wait for the next batch."""
+
+    def __init__(self, publish: int, replay: int) -> None:
+        self.last: dict[str, int] = {}
+        self.wrong: list[object] = []
+        self.longest_s = 0.0
+        self.heard_s = 0.0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(publish, replay), daemon=True)
+        self._thread.start()
+
+    def _follow(self, publish: int, replay: int) -> None:
+        endpoint, snapshot = f"tcp://127.0.0.1:{publish}", f"tcp://127.0.0.1:{replay}"
+        with Subscriber([PREFIX], endpoint, snapshot_endpoint=snapshot, books_endpoint=None) as subscriber:
+            for item in subscriber:
+                if self._ending.is_set():
+                    return
+                now_s = time.monotonic()
+                self.longest_s = max(self.longest_s, now_s - self.heard_s) if self.heard_s else 0.0
+                self.heard_s = now_s
+                if isinstance(item, Lost) or not isinstance(item.event, Trade):
+                    self.wrong.append(item)
+                elif item.event.trade_id != self.last.get(item.topic, item.event.trade_id - 1) + 1:
+                    self.wrong.append((item, self.last[item.topic]))
+                else:
+                    self.last[item.topic] = item.event.trade_id
+
+    def goes_on(self) -> None:
+        """Wait for the next events of every topic."""
+        before = dict(self.last)
+        wait_for("more of every topic", lambda: all(self.last[topic] > before[topic] + 5 for topic in before))
+
+    def end(self) -> None:
+        self._ending.set()
+        self._thread.join(WAIT_S)
+
+
+class Rig:
+    def __init__(self, program: Program, publish: int, replay: int, listener: Listener) -> None:
+        self.program = program
+        self.publish, self.replay = f"tcp://127.0.0.1:{publish}", f"tcp://127.0.0.1:{replay}"
+        self.listener = listener
+        self.figures = ""
+        self.aggregator = psutil.Process(program.pid_of("aggregator"))
+
+    def held_bytes(self) -> int:
+        return int(self.aggregator.memory_info().rss)
+
+    def attack(self, endpoint: str, kind: bytes, act: Callable[[Hostile], object]) -> float:
+        """Do it as one peer after another for a while; the most bytes that the aggregator has grown by."""
+        before, most = self.held_bytes(), 0
+        self.listener.goes_on()
+        self.listener.longest_s = 0.0
+        ending = threading.Event()
+        peers: list[Hostile] = []
+
+        def go_on() -> None:
+            while not ending.is_set():
+                # An error: it was cut loose.
+                with (
+                    contextlib.suppress(OSError, AssertionError),
+                    Hostile(endpoint, kind, receive_buffer=4_096) as peer,
+                ):
+                    peers.append(peer)
+                    act(peer)
+                ending.wait(0.01)
+
+        attacker = threading.Thread(target=go_on, daemon=True)
+        attacker.start()
+        end_s = time.monotonic() + ATTACK_S
+        while time.monotonic() < end_s:
+            most = max(most, self.held_bytes() - before)
+            time.sleep(0.02)
+        ending.set()
+        peers[-1].end()
+        attacker.join(WAIT_S)
+        self.listener.goes_on()
+        most = max(most, self.held_bytes() - before)
+        self.figures = f"+{most / 2**20:.0f} MB, longest pause {self.listener.longest_s:.2f} s"
+        return most
+
+    def assert_unharmed(self, grown: float) -> None:
+        sys.stderr.write(f"{self.figures}\n")
+        assert not self.listener.wrong
+        assert self.program.status()["children"]["aggregator"]["restarts"] == 0
+        assert grown < MOST_BYTES
+        assert self.listener.longest_s < MOST_PAUSE_S
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    publish, replay = free_port(), free_port()
+    with (
+        Venue(["AAAUSDT", "BBBUSDT"]) as venue,
+        feed(venue, "--streams", "trade", publish=publish, replay=replay) as program,
+    ):
+        program.wait_ready()
+        listener = Listener(publish, replay)
+        wait_for("both topics", lambda: len(listener.last) == 2)
+        yield Rig(program, publish, replay, listener)
+        listener.end()
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+
+
+LOOP = (subscription(b"binance.trade.AAAUSDT ") + unsubscription(b"binance.trade.AAAUSDT ")) * 5_000
+SAME = subscription(b"") * 50_000
+ENDLESS = frame(b"", 1) * 200_000
+
+
+def topics(count: int, size: int) -> bytes:
+    return b"".join(subscription(os.urandom(size)) for _ in range(count))
+
+
+ON_SUBSCRIPTIONS: dict[str, Callable[[Hostile], object]] = {
+    "a loop that subscribes and leaves": lambda peer: peer.flood(LOOP, 2),
+    "the same subscription again and again": lambda peer: peer.flood(SAME, 2),
+    "one subscription of ten megabytes": lambda peer: peer.send(subscription(bytes(10_000_000))),
+    "many long subscriptions": lambda peer: [peer.send(topics(300, 36_000)) for _ in range(20)],
+    "very many like topics": lambda peer: [peer.send(topics(20_000, 20)) for _ in range(50)],
+    "a message without an end": lambda peer: peer.flood(ENDLESS, 2),
+}
+
+
+@pytest.mark.parametrize("what", ON_SUBSCRIPTIONS)
+def test_one_peer_of_the_publish_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
+    rig.assert_unharmed(rig.attack(rig.publish, b"SUB", ON_SUBSCRIPTIONS[what]))
+
+
+ON_REQUESTS: dict[str, Callable[[Hostile], object]] = {
+    "questions whose answers nobody reads": lambda peer: peer.flood(
+        message(b"since", b"binance.trade.AAAUSDT", pack(0)) * 50 + message(b"last", PREFIX.encode()) * 50, 2
+    ),
+    "one question of ten megabytes": lambda peer: peer.send(message(b"last", bytes(10_000_000))),
+    "a question without an end": lambda peer: peer.flood(ENDLESS, 2),
+    "questions of very many frames": lambda peer: peer.flood((frame(b"", 1) * 100_000) + frame(b""), 2),
+}
+
+
+@pytest.mark.parametrize("what", ON_REQUESTS)
+def test_one_peer_of_the_replay_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
+    rig.assert_unharmed(rig.attack(rig.replay, b"DEALER", ON_REQUESTS[what]))
+
+
+def test_who_floods_is_named(rig: Rig) -> None:
+    with Hostile(rig.publish) as peer:
+        assert not peer.flood(ENDLESS, WAIT_S)
+        name = f"127.0.0.1:{peer.port}"
+    wait_for(
+        "its name in /status",
+        lambda: (
+            {"peer": name, "port": "publish_endpoint", "cause": "flood"}
+            in rig.program.status()["subscribers"]["newest_cuts"]
+        ),
+    )
+    wait_for(
+        "the metric", lambda: any('host="127.0.0.1"' in line for line in rig.program.metrics("k2_peers_cut_total"))
+    )
+    assert rig.program.logged("peer_cut")

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import zmq
+
+from k2workers.transport import request_reader
+from k2workers.transport.request_reader import RequestReader
+from tests.support.waiting import wait_for
+
+
+def test_requests_come_one_by_one_and_one_that_is_too_long_is_passed_over_in_parts() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.ROUTER)
+    port = socket.bind_to_random_port("tcp://127.0.0.1")
+    reader = RequestReader(socket)
+    assert reader.next() == []
+    asking = context.socket(zmq.DEALER)
+    asking.connect(f"tcp://127.0.0.1:{port}")
+    asking.send_multipart([b"last", b"a"])
+    asking.send_multipart([b""] * (2 * request_reader.FRAMES_A_TURN))
+    asking.send_multipart([b"since", b"a", b"1"])
+    asking.send_multipart([b"one", b"too", b"many", b"frames"])
+    asking.send_multipart([b"newest", b"a"])
+    assert wait_for("the first", reader.next)[1:] == [b"last", b"a"]
+    wait_for("the long one", lambda: reader.next() or reader.more)
+    assert wait_for("the one after it", reader.next)[1:] == [b"since", b"a", b"1"]
+    assert wait_for("the last", reader.next)[1:] == [b"newest", b"a"]
+    assert not reader.more
+    asking.close(0)
+    socket.close(0)
+    context.term()
