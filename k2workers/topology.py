@@ -28,6 +28,7 @@ from k2workers.readiness import Reason
 from k2workers.resource_meter import ResourceMeter
 from k2workers.supervision.child import STOP_SIGNALS
 from k2workers.supervision.control_messages import Record
+from k2workers.supervision.orphans import FIRST, Orphans
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
 from k2workers.transport.sockets import mistakes_in
@@ -76,6 +77,7 @@ class Topology:
         self._reminding = Every(METER_S, self._symbols.remind, "remind", give_up=None)
         self._looking = Every(MARKET_S, self._market.turn, "market", give_up=None)
         self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
+        self._burying = Every(METER_S, Orphans().bury, "orphans", give_up=None) if os.getpid() == FIRST else None
 
     async def run(self) -> int:
         """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
@@ -96,14 +98,17 @@ class Topology:
         self.supervisor.start()
         self._measuring.start()
         self._reminding.start()
+        if self._burying is not None:
+            self._burying.start()
         _log.info("started", http=server.url, shards=self.settings.shards)
         try:
             async with LiveSummary(self.status):
                 await self._serve()
             return await self._finish()
         finally:
-            for duty in (self._measuring, self._reminding, self._looking, self._checking):
-                duty.stop()
+            for duty in (self._measuring, self._reminding, self._looking, self._checking, self._burying):
+                if duty is not None:
+                    duty.stop()
             self.supervisor.kill_all()
             await server.stop()
 

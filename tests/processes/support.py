@@ -174,7 +174,12 @@ class Program:
 
 
 def demo(
-    *args: str, shards: int = 2, publish: int | None = None, replay: int | None = None, books: int | None = None
+    *args: str,
+    shards: int = 2,
+    publish: int | None = None,
+    replay: int | None = None,
+    books: int | None = None,
+    command: Sequence[str] = PROGRAM,
 ) -> Program:
     """The feed against its embedded exchange, on free ports unless some are given."""
     ports = [
@@ -183,7 +188,7 @@ def demo(
         "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
         "--books-endpoint", f"tcp://127.0.0.1:{books or free_port()}",
     ]  # fmt: skip
-    return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args)
+    return Program("--demo", "--shards", str(shards), "--log-format", "json", *ports, *args, command=command)
 
 
 def feed(
