@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+from typing import Any
 
 from tests.processes.support import PROGRAM, Program, free_port
 from tests.support.screen import Terminal
@@ -90,11 +91,14 @@ def test_on_a_terminal_the_lines_of_all_processes_scroll_above_one_table() -> No
 
 def test_logs_go_to_standard_output_where_it_is_no_terminal() -> None:
     ours, theirs = os.pipe()
-    with rotating("--duration", "7", output=theirs, errors=False) as program:
+    lines: list[dict[str, Any]] = []
+    with rotating(output=theirs, errors=False) as program, os.fdopen(ours) as log:
         os.close(theirs)
-        with os.fdopen(ours) as log:
-            lines = [json.loads(line) for line in log]
-        program.join()
+        reading = threading.Thread(target=lambda: lines.extend(map(json.loads, log)))
+        reading.start()
+        wait_for("rotations", lambda: program.http("/status")[0] == 200 and min(rotations(program), default=0) >= 1)
+        program.stop()
+        reading.join()
     assert {"parent", "worker-0", "worker-1"} <= {line["process"] for line in lines}
     assert any(line["event"] == "binance_connection_rotation_triggered" for line in lines)
     (proof,) = [line for line in lines if line["event"] == "demonstrated"]
