@@ -7,6 +7,7 @@ when it is stopped, and tells of a full queue by a traceback on the very stream 
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import contextvars
@@ -36,7 +37,7 @@ _outlets: list[Outlet] = []
 
 
 class Outlet(io.TextIOBase):
-    """A text stream that takes the place of ``sys.stdout`` or ``sys.stderr``; only ``flush`` waits, and not for long.
+    """A text stream that takes the place of ``sys.stdout`` or ``sys.stderr``; only ``settle`` waits, and not for long.
 
     ``notice`` makes the line that tells how many lines were dropped right before it.
     """
@@ -72,7 +73,14 @@ class Outlet(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Wait until all has been shown: as long as somebody reads, and not for long. It is done at the end of each process."""
+        """As ``settle``, which is right at the end of a process; where an event loop runs, nothing."""
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            return
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until all has been shown: as long as somebody reads, and not for long."""
         with self._changed:
             if self._begun:
                 self.write("\n")
@@ -208,7 +216,7 @@ def take_over() -> None:
 
 
 def _give_back(stdout: TextIO, stderr: TextIO) -> None:
-    flush()
+    settle()
     sys.stdout, sys.stderr = stdout, stderr
 
 
@@ -217,10 +225,10 @@ def terminal() -> Outlet | None:
     return next((outlet for outlet in _outlets if outlet is sys.stdout and outlet.isatty()), None)
 
 
-def flush() -> None:
-    """Wait, as ``Outlet.flush`` does: before an end that Python does not see."""
+def settle() -> None:
+    """As ``Outlet.settle``: before an end that Python does not see."""
     for outlet in _outlets:
-        outlet.flush()
+        outlet.settle()
 
 
 def dropped() -> int:

@@ -374,7 +374,7 @@ class Topology:
         elif number != signal.SIGHUP and now_ns - self._told_to_stop_ns >= ONE_STOP_NS:
             _log.warning("forced_stop")
             self.supervisor.kill_all()
-            outlet.flush()
+            outlet.settle()
             os._exit(130)
         self._stop.set()
 

@@ -56,7 +56,7 @@ def on_a_terminal() -> Iterator[Terminal]:
         patch.setattr(sys, "stdout", shown)
         patch.setattr(outlet, "_outlets", [shown])
         yield made
-        shown.flush()
+        shown.settle()
 
 
 def shows(terminal: Terminal, words: str) -> bool:
@@ -87,8 +87,8 @@ async def test_a_terminal_that_is_gone_does_not_disturb_the_end_of_the_run() -> 
             await until(lambda: os.read(terminal.ours, 65_536))
             terminal.hang_up()
             sys.stdout.write("nobody sees this\n")
-            sys.stdout.flush()
-        sys.stdout.flush()
+            sys.stdout.settle()
+        sys.stdout.settle()
     assert sys.stdout is not None
 
 

@@ -98,6 +98,13 @@ def test_a_flush_ends_although_nobody_reads(pipe: Pipe) -> None:
     assert outlet.END_S <= time.monotonic() - began_s < WAIT_S / 4
 
 
+async def test_in_an_event_loop_a_flush_waits_for_nobody(pipe: Pipe) -> None:
+    overfill(pipe)
+    began_s = time.monotonic()
+    pipe.outlet.flush()
+    assert time.monotonic() - began_s < outlet.END_S
+
+
 def test_a_flush_waits_for_who_reads_and_takes_a_begun_line_along(pipe: Pipe) -> None:
     reader = threading.Thread(target=lambda: read.append(pipe.read_until("begun\n")))
     read: list[str] = []
