@@ -83,9 +83,8 @@ class Topology:
         """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
-            if (
-                number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-            ):  # who runs us with nohup wants us to stay
+            # Who runs us with nohup wants us to stay.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 loop.add_signal_handler(number, self._on_signal, number)
         server = exporter.MetricsServer(
             self.settings.http_host,

@@ -99,12 +99,19 @@ class Worker:
         )
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             backfiller = Backfiller(driver.intake, history, grants, BackfillPolicy())
-            await self._serve(driver, backfiller, bundle_sender, client)
+            beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, backfiller, bundle_sender)), "beat")
+            await self._serve(driver, backfiller, bundle_sender, client, beating)
+        beating.stop(last_turn=True)
         bundle_sender.close()
         await client.close()
 
     async def _serve(
-        self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender, client: control_channel.ControlClient
+        self,
+        driver: Driver,
+        backfiller: Backfiller,
+        bundle_sender: BundleSender,
+        client: control_channel.ControlClient,
+        beating: Every,
     ) -> None:
         intake = driver.intake
         bundle_sender.start(
@@ -128,7 +135,6 @@ class Worker:
         driver.start()
         client.send(control_messages.Ready(self.name))
         settle_memory()
-        beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, backfiller, bundle_sender)), "beat")
         beating.start()
         metrics = Every(
             METRICS_S, lambda: self._flush_metrics(driver, backfiller, bundle_sender), "metrics", give_up=None
@@ -138,9 +144,7 @@ class Worker:
         await driver.stop()
         await backfiller.stop()
         await bundle_sender.drain(DRAIN_S)
-        beating.stop()
         metrics.stop(last_turn=True)
-        client.send(self._beat_message(driver, backfiller, bundle_sender))
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):

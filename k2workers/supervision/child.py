@@ -28,8 +28,9 @@ from k2workers import outlet
 from k2workers.errors import K2Error
 from k2workers.supervision.restart import RestartPolicy
 
-ORPHAN_GRACE_S = 2.0
-"""How long a child may drain after its parent is gone before it is ended from within."""
+DRAIN_LIMIT_S = 15.0
+"""How long a child may take to end in order, from when it is told to or has lost its parent; then it is ended, whoever told it. What a child
+waits for while it ends (a close reply, the aggregator, ZeroMQ) takes less, all together."""
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """Objects before a collection of the youngest, and how many of those before one of the older; Python's own are 700, 10 and 10."""
@@ -164,7 +165,7 @@ def guard_parent(on_lost: Callable[[], object]) -> None:
     def watch() -> None:
         mp_connection.wait([parent.sentinel])
         on_lost()
-        time.sleep(ORPHAN_GRACE_S)
+        time.sleep(DRAIN_LIMIT_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-guard", daemon=True).start()

@@ -18,7 +18,7 @@ import structlog
 
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every, beside
-from k2workers.supervision.child import MISTAKE_TOLD, Child, ChildSpec
+from k2workers.supervision.child import DRAIN_LIMIT_S, MISTAKE_TOLD, Child, ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import (
@@ -48,7 +48,8 @@ _log = structlog.get_logger(__name__)
 class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How long a child may show no sign of life (``signs_of_life``) while it starts, serves, and drains; then it is hung and is killed.
 
-    A start may take as long as it needs: on a busy machine that is long. ``drain_limit_s`` bounds a whole drain.
+    A start may take as long as it needs: on a busy machine that is long. ``drain_limit_s`` bounds a whole drain, and is the one that a child
+    without a parent keeps too.
 
     After ``most_failures_in_a_row`` the care is given up: half a minute at least, because that is the end of the whole feed, and a host
     that is short of something may recover.
@@ -57,7 +58,7 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     boot_limit_s: float = 20.0
     beat_limit_s: float = 10.0
     stop_limit_s: float = 3.0
-    drain_limit_s: float = 30.0
+    drain_limit_s: float = DRAIN_LIMIT_S
     most_failures_in_a_row: int = 600
     budget: BudgetPolicy = BudgetPolicy()
     weight: WeightPolicy = WeightPolicy()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 
 from k2workers.errors import ConfigError
 from k2workers.every import Every
 from k2workers.supervision import control_channel, control_messages
+from k2workers.supervision.child import guard_parent
 
 
 def serve(name: str, endpoint: str, settings: float) -> None:
@@ -89,3 +91,20 @@ async def _tell_books(name: str, endpoint: str) -> None:
     while True:
         client.send(control_messages.BooksKept(("d.",), (name,)))
         await asyncio.sleep(0.05)
+
+
+def drain_slowly(name: str, endpoint: str, settings: str) -> None:
+    """Serve; once the parent is gone take some seconds to end, and write ``settings``, a file, last."""
+    asyncio.run(_drain_slowly(name, endpoint, Path(settings)))
+
+
+async def _drain_slowly(name: str, endpoint: str, written_last: Path) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    client = control_channel.ControlClient(name, endpoint)
+    await client.start(lambda _: None)
+    client.send(control_messages.Ready(name))
+    await stop.wait()
+    await asyncio.sleep(4.0)
+    written_last.write_text("done", encoding="ascii")
+    await client.close()

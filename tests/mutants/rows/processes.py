@@ -9,6 +9,8 @@ restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
 permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
+child = within("supervision/child.py")
+event_loop = within("event_loop.py")
 signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
 topology = within("topology.py")
@@ -195,5 +197,23 @@ ROWS = (
         "await asyncio.wait({starting, stopping}, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)",
         "await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)",
         "processes/test_endings.py::test_a_limit_in_time_holds_without_a_venue_and_a_run_that_served_nothing_says_why",
+    ),
+    child(
+        "a child that has lost its parent is cut off while it drains",
+        "time.sleep(DRAIN_LIMIT_S)",
+        "time.sleep(1.0)",
+        "test_a_child_whose_parent_is_gone_has_the_same_time_to_end_as_any",
+    ),
+    event_loop(
+        "who asks again waits for a lookup that is stuck",
+        "            self._forget(query, found)  # it",
+        "            pass  # it",
+        "test_one_that_gives_up_waits_no_longer_and_neither_does_the_end_of_the_loop",
+    ),
+    topology(
+        "a hangup that was to be ignored ends the feed",
+        "if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:",
+        "if True:",
+        "processes/test_endings.py::test_a_hangup_that_was_to_be_ignored_is",
     ),
 )
