@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.rows import arbiter, books, lines, link, processes, repairs, subscribers, values
+from tests.mutants.rows import arbiter, books, lines, link, outputs, processes, repairs, subscribers, values
 
 TABLE = (
     *link.ROWS,
@@ -12,6 +12,7 @@ TABLE = (
     *repairs.ROWS,
     *lines.ROWS,
     *processes.ROWS,
+    *outputs.ROWS,
     *values.ROWS,
 )
 """Every mutant, by what it breaks."""
