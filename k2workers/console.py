@@ -98,7 +98,7 @@ class _Unbuffered(io.TextIOBase):
 def _print_above(console: Console, lines: list[str]) -> None:
     from rich.text import Text
 
-    console.print(Text.from_ansi("".join(lines)), soft_wrap=True)
+    console.print(Text.from_ansi("".join(lines).removesuffix("\n")), soft_wrap=True)
 
 
 def table(status: dict[str, Any]) -> Any:

@@ -102,6 +102,6 @@ def proof(truth: Mapping[str, Any], rotations: int) -> str:
     """What a demonstration has shown, in plain words."""
     lost = f"lost {truth['lost']:,}" + (f" ({truth['unannounced']:,} of them unannounced)" if truth["lost"] else "")
     return (
-        f"The exchange emitted {truth['emitted']:,} events; an independent subscriber received {truth['received']:,}: {lost}, "
-        f"repeated {truth['duplicated']:,}, out of order {truth['reordered']:,}, across {rotations:,} rotation{'s' * (rotations != 1)}."
+        f"The exchange emitted {truth['emitted']:,} events across {rotations:,} rotation{'s' * (rotations != 1)}.\n"
+        f"An independent reader received {truth['received']:,}: {lost}, repeated {truth['duplicated']:,}, out of order {truth['reordered']:,}."
     )

@@ -62,8 +62,9 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """Everything from the first line on that is not empty to its end."""
-        return [line for line in [*self.scrolled, *("".join(row).rstrip() for row in self.rows)] if line]
+        """Everything from the first line on to the last one that is not empty."""
+        every = [*self.scrolled, *("".join(row).rstrip() for row in self.rows)]
+        return every[: max((number for number, line in enumerate(every, 1) if line), default=0)]
 
 
 class Terminal:
