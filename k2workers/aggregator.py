@@ -246,6 +246,7 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_replay_ring_bytes": aggregator.ring.bytes,
             "k2_replayed_batches": aggregator.snapshots.replayed,
             "k2_checkpoint_failures": aggregator.checkpoint_file.failures,
+            "k2_batches_unreadable": aggregator.relay.unreadable,
             "k2_old_events_dropped": sequencer.old_events,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,

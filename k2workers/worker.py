@@ -99,20 +99,15 @@ class Worker:
         )
         async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
             backfiller = Backfiller(driver.intake, history, grants, BackfillPolicy())
-            beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, backfiller, bundle_sender)), "beat")
-            await self._serve(driver, backfiller, bundle_sender, client, beating)
+            beating = await self._serve(driver, backfiller, bundle_sender, client)
         beating.stop(last_turn=True)
         bundle_sender.close()
         await client.close()
 
     async def _serve(
-        self,
-        driver: Driver,
-        backfiller: Backfiller,
-        bundle_sender: BundleSender,
-        client: control_channel.ControlClient,
-        beating: Every,
-    ) -> None:
+        self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender, client: control_channel.ControlClient
+    ) -> Every:
+        """Serve, and drain when told to; the beats, which go on."""
         intake = driver.intake
         bundle_sender.start(
             reached=intake.reached,
@@ -135,6 +130,7 @@ class Worker:
         driver.start()
         client.send(control_messages.Ready(self.name))
         settle_memory()
+        beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, backfiller, bundle_sender)), "beat")
         beating.start()
         metrics = Every(
             METRICS_S, lambda: self._flush_metrics(driver, backfiller, bundle_sender), "metrics", give_up=None
@@ -145,6 +141,7 @@ class Worker:
         await backfiller.stop()
         await bundle_sender.drain(DRAIN_S)
         metrics.stop(last_turn=True)
+        return beating
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -165,7 +162,7 @@ class Worker:
             backfiller.probe()
 
     def _on_message(self, message: Any) -> None:
-        if isinstance(message, control_messages.Drain | control_messages.StopNow):
+        if isinstance(message, control_messages.Drain):
             self._stop.set()
         elif isinstance(message, control_messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
@@ -246,7 +243,7 @@ class Worker:
             "streams": len(driver.lines.names),
             "streams_refused_count": len(driver.lines.subscriptions.refused),
             "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
-            "streams_seen": sum(1 for lane in intake.lanes if lane.last_id is not None),
+            "streams_seen": driver.streams_seen,
         }
         return control_messages.Beat(self.name, os.getpid(), counters, status)
 
@@ -280,6 +277,7 @@ class Worker:
                 "k2_push_refused": bundle_sender.counters.bundles_refused,
                 "k2_push_kept_bytes": bundle_sender.counters.kept_bytes,
                 "k2_push_resent": bundle_sender.counters.resent,
+                "k2_push_forgotten": bundle_sender.counters.forgotten,
                 "k2_rest_requests": backfiller.requests,
                 "k2_rest_rows_dropped": backfiller.rows_dropped,
                 "k2_streams_silent": len(driver.silence.silent),

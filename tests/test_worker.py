@@ -28,9 +28,9 @@ from k2workers.supervision.control_messages import (
     AnyControlMessage,
     Beat,
     BooksKept,
+    Drain,
     MarketSeen,
     Serve,
-    StopNow,
     WeightAsked,
 )
 from k2workers.supervision.permissions import Permissions
@@ -164,7 +164,7 @@ async def working(
         await until(lambda: around.beats and around.beats[-1].counters["events_received"])
         yield around, worker
     finally:
-        around.send(NAME, StopNow())
+        around.send(NAME, Drain())
         async with asyncio.timeout(WAIT_S):
             await running
         await around.close()
@@ -189,7 +189,7 @@ async def test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what
             lambda: {batch.topic for batch in around.batches} >= {"binance.trade.AAAUSDT", "binance.trade.BBBUSDT"}
         )
         firsts = {batch.topic: batch.first_id for batch in reversed(around.batches)}
-        around.send(NAME, StopNow())
+        around.send(NAME, Drain())
         async with asyncio.timeout(WAIT_S):
             await running
         await around.close()
@@ -301,7 +301,7 @@ async def test_what_waits_for_an_aggregator_at_the_end_is_handed_over(
     monkeypatch.setattr(worker_module, "DRAIN_S", WAIT_S)
     with Venue(["AAAUSDT"], every_s=0.01) as venue:
         async with working(tmp_path, venue, aggregator=False) as (around, worker):
-            around.send(NAME, StopNow())
+            around.send(NAME, Drain())
             await until(lambda: venue.closes)
             around.start_aggregator()
         last_id = driver_of(worker).intake.lanes[0].last_id

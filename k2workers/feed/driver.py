@@ -130,6 +130,14 @@ class Driver:
         return line is not None and self._watch.fresh(line.last_read_ns, time.monotonic_ns())
 
     @property
+    def streams_seen(self) -> int:
+        """How many streams have brought something. One of the whole market has a topic for each symbol."""
+        found = zip(self.intake.topics, self.intake.heard_ns, strict=False)
+        seen = {(topic.kind, topic.symbol) for topic, heard_ns in found if heard_ns}
+        kinds = {kind for kind, _ in seen}
+        return sum((kind, symbol) in seen or (not symbol and kind in kinds) for kind, symbol in self._flows.values())
+
+    @property
     def market_quiet(self) -> bool:
         """Whether the line that carries the feed brings nothing because the venue has nothing."""
         return self._watch.quiet

@@ -81,6 +81,9 @@ WORKER = ANY_PROCESS | {
     "k2_push_refused": MetricRow(Counter, "Bundles refused because the queue was full"),
     "k2_push_kept_bytes": MetricRow(Gauge, "Bytes kept until the aggregator has them safe"),
     "k2_push_resent": MetricRow(Counter, "Bundles sent again to a new aggregator"),
+    "k2_push_forgotten": MetricRow(
+        Counter, "Bundles dropped before the aggregator had them safe, because too many were kept"
+    ),
     "k2_topics": MetricRow(Gauge, "Topics with data"),
     "k2_receive_latency_seconds": MetricRow(
         Histogram, "Venue event time to our socket read (two clocks; 0 where the venue's is ahead)"
@@ -108,6 +111,7 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_replay_ring_bytes": MetricRow(Gauge, "Bytes of published batches kept for subscribers that missed some"),
     "k2_replayed_batches": MetricRow(Counter, "Batches given again to subscribers that missed them"),
     "k2_checkpoint_failures": MetricRow(Counter, "Checkpoints that could not be written"),
+    "k2_batches_unreadable": MetricRow(Counter, "Batches of workers that could not be read"),
     "k2_old_events_dropped": MetricRow(Counter, "Events dropped because they were published before"),
     "k2_published_topics": MetricRow(Gauge, "Topics published so far"),
     "k2_publish_latency_seconds": MetricRow(Histogram, "Our socket read to publication"),

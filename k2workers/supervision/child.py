@@ -96,11 +96,6 @@ class Child:
         return int(self._process.pid)
 
     @property
-    def sentinel(self) -> int:
-        """A file descriptor that becomes readable when the process has ended."""
-        return int(self._process.sentinel)
-
-    @property
     def alive(self) -> bool:
         """Whether it still runs."""
         return bool(self._process.is_alive())
@@ -116,10 +111,6 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             if self.alive:
                 os.kill(self.pid, number)
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for its end."""
-        self._process.join(timeout_s)
 
 
 def _boot(target: str, name: str, control_endpoint: str, settings: Any, env: dict[str, str]) -> None:

@@ -29,7 +29,6 @@ from k2workers.supervision.control_messages import (
     GrantAsked,
     GrantDone,
     GrantGiven,
-    StopNow,
     Waiting,
     WeightAsked,
     WeightDone,
@@ -112,7 +111,7 @@ def ending(stop: asyncio.Event) -> Callable[[AnyControlMessage], None]:
     """What a child does with its parent's messages that has only to know when to end."""
 
     def heed(message: AnyControlMessage) -> None:
-        if isinstance(message, Drain | StopNow):
+        if isinstance(message, Drain):
             stop.set()
 
     return heed

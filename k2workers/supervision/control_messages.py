@@ -113,10 +113,6 @@ class Drain(ControlMessage, frozen=True):
     """Finish what was received, then exit 0."""
 
 
-class StopNow(ControlMessage, frozen=True):
-    """Exit now."""
-
-
 class Serve(ControlMessage, frozen=True):
     """All symbols that the child is to serve, in order; those it serves already go on. Sent again until its beat reports as many."""
 
@@ -144,13 +140,6 @@ class BooksKept(ControlMessage, frozen=True):
     topics: tuple[str, ...]
 
 
-class Command(ControlMessage, frozen=True):
-    """An operator's request, such as ``rotate``."""
-
-    name: str
-    args: dict[str, Any]
-
-
 AnyControlMessage = (
     ChildHello
     | Ready
@@ -166,9 +155,7 @@ AnyControlMessage = (
     | ConnectedAlone
     | Waiting
     | Drain
-    | StopNow
     | Serve
     | MarketSeen
     | BooksKept
-    | Command
 )

@@ -29,8 +29,6 @@ class SendCounters(msgspec.Struct, gc=False):
     they were acknowledged.
     """
 
-    bundles_sent: int = 0
-    bytes_sent: int = 0
     back_pressured: int = 0
     bundles_refused: int = 0
     pending_bundles: int = 0
@@ -102,8 +100,6 @@ class Outbox:
         counters.kept_bundles += 1
         counters.kept_bytes += size
         if self.welcomed and not self._unsent and self._send(frame):
-            counters.bundles_sent += 1
-            counters.bytes_sent += size
             return SendOutcome.SENT
         self._unsent += 1
         counters.back_pressured += 1
@@ -136,8 +132,6 @@ class Outbox:
                 return False
             self._unsent -= 1
             counters.pending_bundles = self._unsent
-            counters.bundles_sent += 1
-            counters.bytes_sent += len(frame)
         return self._unsent > 0
 
     def _make_room(self, size: int) -> bool:

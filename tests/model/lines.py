@@ -214,7 +214,9 @@ class Desk:
     """The aggregator's place: welcomes, and judges what is pushed (``transport.bundle_sender.BundleSender``)."""
 
     def __init__(self) -> None:
-        self.counters = SimpleNamespace(pending_bundles=0, bundles_refused=0, back_pressured=0, kept_bytes=0, resent=0)
+        self.counters = SimpleNamespace(
+            pending_bundles=0, bundles_refused=0, back_pressured=0, kept_bytes=0, resent=0, forgotten=0
+        )
         self.reached = dict.fromkeys(EVERY_S, STARTED)
         self.open: dict[str, set[int]] = {symbol: set() for symbol in EVERY_S}
 

@@ -61,6 +61,9 @@ def test_streams_of_the_whole_market_alone_are_served() -> None:
         program.wait_ready()
         assert len(program.status()["workers"]) == 1
         wait_for("events of the whole market", lambda: program.status()["published"] > 0)
+        wait_for("the one stream seen", lambda: program.status()["workers"][0]["streams_seen"] >= 1)
+        (worker,) = program.status()["workers"]
+        assert (worker["streams"], worker["streams_seen"]) == (1, 1), "a stream of the whole market has many topics"
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
 
