@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import resource
 import signal
 from collections.abc import Awaitable, Callable
@@ -24,6 +26,7 @@ SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "500"}
 
 
 HALT_S = 40.0
+STALLED_S = 6.0
 HIGHEST_NEW_ID = 9_000_000
 """Below every id that the exchange begins with."""
 
@@ -109,6 +112,22 @@ def stop_for(kind: str, seconds: float) -> Act:
         return [shard] if kind == "worker" else list(range(rig.shards))
 
     return act
+
+
+async def log_stalls(rig: Rig) -> list[int]:
+    """Nobody reads the log while every process has something to say."""
+    pipe = rig.feed.process.stdout
+    assert pipe is not None
+    with contextlib.suppress(OSError):  # more is in there
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+    rig.feed.reading.clear()
+    try:
+        for _ in range(3):
+            await rig.inject("reset", connections=0)
+            await asyncio.sleep(STALLED_S / 3)
+    finally:
+        rig.feed.reading.set()
+    return list(range(rig.shards))
 
 
 async def full_disk(rig: Rig) -> list[int]:
@@ -251,6 +270,7 @@ TABLE: dict[str, Row] = {
     "aggregator stopped 3 s": Row(stop_for("aggregator", 3.0)),
     "aggregator stopped for good": Row(stop_for("aggregator", 12.0)),
     "no room for the checkpoint": Row(full_disk, rest_s=5.0),
+    "log not read, all lines reset": Row(log_stalls, STALLED_S - 1),
     "subscriber restarted": Row(subscriber_restart),
 }
 """Every fault, by the name that the report shows."""

@@ -93,12 +93,16 @@ class Program:
             text=True,
         )
         self._pipe = self.process.stdout if errors else self.process.stderr
+        self.reading = threading.Event()
+        """Cleared while nobody is to read what it writes."""
+        self.reading.set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.family: dict[int, psutil.Process] = {}
 
     def _read(self) -> None:
         for line in self._pipe or ():
+            self.reading.wait()
             self.raw.append(line)
             if line.startswith("{"):
                 self.log.append(json.loads(line))
@@ -111,6 +115,7 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.reading.set()
         for process in self.family.values():
             if process.is_running():
                 process.kill()
