@@ -13,6 +13,7 @@ Parts, in reading order:
 ``checkpoint``          the file from which a restart continues
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``every``               how anything periodic is done
+``log``, ``outlet``     how logs look; the way of whatever is printed out of a process, which waits for no reader
 ``errors``              one tree of errors
 ``worker``, ``aggregator``, ``topology``   the process mains, and how they are put together
 ``simulator``           the embedded exchange
