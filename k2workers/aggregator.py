@@ -48,9 +48,13 @@ class Aggregator:
 
     def __init__(self, settings: AggregatorSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.checkpoint_file = CheckpointFile(Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s)
+        self.checkpoint_file = CheckpointFile(
+            Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s, settings.run
+        )
         earlier = self.checkpoint_file.read()
-        self.sequencer = begun(earlier.epoch, earlier.positions, time.time_ns(), secrets.randbelow(SALTS))
+        self.sequencer = begun(
+            earlier.epoch, earlier.positions, time.time_ns(), secrets.randbelow(SALTS), earlier.tally
+        )
         self.latency = LatencyHistogram()
         self.heartbeats = 0
         self._received_ns: int | None = None
@@ -106,7 +110,7 @@ class Aggregator:
     async def last_checkpoint(self) -> None:
         """Write where every topic stands, once everything has been given to subscribers."""
         await self.checkpoint_file.settle()
-        self.checkpoint_file.save(self.sequencer.epoch, self.sequencer.positions())
+        self.checkpoint_file.save(self.sequencer.epoch, self.sequencer.positions(), self.sequencer.tally())
         await self.checkpoint_file.settle()
 
     def heartbeat(self) -> None:
@@ -147,17 +151,16 @@ class Aggregator:
         self.publisher.close()
         self._context.term()
 
+    def totals(self) -> dict[str, int]:
+        """What was counted in all lives of this run."""
+        totals = self.sequencer.tally().totals()
+        return {"events_published": totals.pop("events"), **totals}
+
     def summary(self) -> dict[str, object]:
         """Everything counted so far, for the report."""
         return {
-            "events_published": self.sequencer.events,
-            "gaps": self.sequencer.gaps,
+            **self.totals(),
             "gaps_open": self.sequencer.gaps_open,
-            "repaired_ids": self.sequencer.repaired_ids,
-            "void_ids": self.sequencer.void_ids,
-            "gaps_given_up": self.sequencer.gaps_given_up,
-            "resets": self.sequencer.resets,
-            "old_events": self.sequencer.old_events,
             "latency_us": {
                 name: self.latency.quantile_us(quantile)
                 for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
@@ -217,12 +220,8 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
 def _beat(aggregator: Aggregator, name: str) -> control_messages.Beat:
     sequencer = aggregator.sequencer
     counters: dict[str, int | float] = {
-        "events_published": sequencer.events,
-        "gaps": sequencer.gaps,
+        **aggregator.totals(),
         "gaps_open": sequencer.gaps_open,
-        "repaired_ids": sequencer.repaired_ids,
-        "void_ids": sequencer.void_ids,
-        "old_events": sequencer.old_events,
         "checkpoint_failures": aggregator.checkpoint_file.failures,
     }
     return control_messages.Beat(

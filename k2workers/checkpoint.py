@@ -1,7 +1,7 @@
 """Owns the file from which a restarted aggregator continues: where every topic stands, written whole or not at all.
 
 The file is one line of JSON about it, then the positions in MessagePack: ``{"format", "source", "written_ns", "epoch",
-"digest"}``. A file that is damaged, too old, or of another source is a warning and a fresh start, never an error.
+"digest", "run", "tally"}``. A file that is damaged, too old, or of another source is a warning and a fresh start, never an error.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 
 from k2workers.errors import CheckpointUnusable
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.tally import Tally
 
 FORMAT = 1
 
@@ -26,27 +27,38 @@ class Head(msgspec.Struct, frozen=True):
     written_ns: int
     epoch: int
     digest: str
+    run: str = ""
+    """Of which run of the program ``tally`` is."""
+    tally: Tally = Tally()
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What was read: ``positions`` by topic, and the epoch of the life that wrote it."""
+    """What was read: ``positions`` by topic, the epoch of the life that wrote it, and what its run had counted, if that goes on."""
 
     epoch: int
     positions: dict[str, PublishedPosition]
+    tally: Tally = Tally()
 
 
 _positions = msgspec.msgpack.Decoder(dict[str, PublishedPosition])
 
 
-def encode(source: str, epoch: int, positions: dict[str, PublishedPosition], now_ns: int) -> bytes:
+def encode(
+    source: str,
+    epoch: int,
+    positions: dict[str, PublishedPosition],
+    now_ns: int,
+    run: str = "",
+    tally: Tally = Tally(),  # noqa: B008 - frozen
+) -> bytes:
     """The bytes of the file."""
     body = msgspec.msgpack.encode(positions)
-    head = Head(FORMAT, source, now_ns, epoch, hashlib.blake2b(body, digest_size=16).hexdigest())
+    head = Head(FORMAT, source, now_ns, epoch, hashlib.blake2b(body, digest_size=16).hexdigest(), run, tally)
     return msgspec.json.encode(head) + b"\n" + body
 
 
-def decode(content: bytes, source: str, max_age_ns: int, now_ns: int) -> Checkpoint:
-    """Read it back. Raises CheckpointUnusable for damage, another source, or more age than ``max_age_ns``."""
+def decode(content: bytes, source: str, max_age_ns: int, now_ns: int, run: str = "") -> Checkpoint:
+    """Read it back; what another run than this had counted is not. Raises CheckpointUnusable for damage, another source, or more age than ``max_age_ns``."""
     line, _, body = content.partition(b"\n")
     try:
         head = msgspec.json.decode(line, type=Head)
@@ -62,7 +74,7 @@ def decode(content: bytes, source: str, max_age_ns: int, now_ns: int) -> Checkpo
     if age_ns > max_age_ns:
         raise CheckpointUnusable(f"it is {age_ns / 1e9:.0f} s old, allowed are {max_age_ns / 1e9:.0f} s", head.epoch)
     try:
-        return Checkpoint(head.epoch, _positions.decode(body))
+        return Checkpoint(head.epoch, _positions.decode(body), head.tally if head.run == run else Tally())
     except (msgspec.MsgspecError, ValueError) as error:
         raise CheckpointUnusable(f"it is damaged: {error}", head.epoch) from None
 

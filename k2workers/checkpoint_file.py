@@ -16,6 +16,7 @@ from k2workers import checkpoint
 from k2workers.errors import CheckpointUnusable
 from k2workers.every import beside
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.tally import Tally
 
 WARN_EVERY_NS = 60_000_000_000
 
@@ -23,12 +24,13 @@ _log = structlog.get_logger(__name__)
 
 
 class CheckpointFile:
-    """Writes and reads the file at ``path``; ``source`` and ``max_age_s`` tell which content may be continued from."""
+    """Writes and reads the file at ``path``; ``source`` and ``max_age_s`` tell which content may be continued from, ``run`` whose tally."""
 
-    def __init__(self, path: Path, source: str, max_age_s: float) -> None:
+    def __init__(self, path: Path, source: str, max_age_s: float, run: str = "") -> None:
         self.failures = 0
         self._path = path
         self._source = source
+        self._run = run
         self._max_age_ns = int(max_age_s * 1e9)
         self._warned_ns = -WARN_EVERY_NS
         self._saving: asyncio.Task[None] | None = None
@@ -37,7 +39,7 @@ class CheckpointFile:
         """The positions of an earlier life; none if there was none, or if its file cannot be used."""
         try:
             content = self._path.read_bytes()
-            recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns())
+            recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns(), self._run)
         except FileNotFoundError:
             return checkpoint.Checkpoint(0, {})
         except (OSError, CheckpointUnusable) as error:
@@ -53,10 +55,14 @@ class CheckpointFile:
         return self._saving is not None and not self._saving.done()
 
     def save(
-        self, epoch: int, positions: dict[str, PublishedPosition], on_saved: Callable[[], None] = lambda: None
+        self,
+        epoch: int,
+        positions: dict[str, PublishedPosition],
+        tally: Tally,
+        on_saved: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write these positions, on a thread, and call ``on_saved`` once they are safe; only while it is not ``busy``."""
-        content = checkpoint.encode(self._source, epoch, positions, time.time_ns())
+        """Write these, on a thread, and call ``on_saved`` once they are safe; only while it is not ``busy``."""
+        content = checkpoint.encode(self._source, epoch, positions, time.time_ns(), self._run, tally)
         self._saving = beside(self._write(content, on_saved), "checkpoint", lambda: None)
 
     async def settle(self) -> None:

@@ -29,7 +29,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where it receives and publishes, how many batches may wait for a slow subscriber, and how much the replay ring holds.
 
     ``checkpoint`` is the file from which a restart continues; ``source`` names the venue (or the embedded
-    exchange); ``checkpoint_max_age_s`` is how old the file may be.
+    exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be.
     """
 
     bundle_endpoint: str
@@ -37,6 +37,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_endpoint: str
     checkpoint: str
     source: str
+    run: str = ""
     checkpoint_max_age_s: float = 3_600.0
     replay_bytes: int = 64 * 2**20
     replay_age_s: float = 300.0

@@ -60,7 +60,7 @@ def build(
     rotations: Sequence[Mapping[str, Any]],
     truth: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The report. ``workers`` hold each shard's last beat, ``aggregator`` what it counted until its end.
+    """The report. ``workers`` hold what each shard, and ``aggregator`` what the aggregator counted in all its lives (``latency_us`` is of its last).
 
     ``complaints`` say why the run was not clean, ``unready`` why the feed was not ready when it was told to end.
     """

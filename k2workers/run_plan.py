@@ -61,6 +61,7 @@ class RunPlan:
         self._run_dir = run_dir
         # An embedded exchange lives as long as its run, and the next one has other ids.
         self._source = f"demo {secrets.token_hex(8)}" if settings.demo else settings.binance_websocket_url
+        self._run = secrets.token_hex(8)
         self.control_endpoint = f"ipc://{run_dir}/control"
         self._bundle_endpoint = f"ipc://{run_dir}/push"
         self._origin_ns = origin_ns
@@ -92,6 +93,7 @@ class RunPlan:
             snapshot_endpoint=own.snapshot_endpoint,
             checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
             source=self._source,
+            run=self._run,
             replay_bytes=int(own.replay_ring_mb * 2**20),
             replay_age_s=own.replay_ring_s,
             checkpoint_max_age_s=own.checkpoint_max_age_s,

@@ -281,7 +281,7 @@ class Topology:
 
     def _worker_figures(self, name: str) -> dict[str, Any]:
         beat = self.supervisor.beat(name)
-        counters = beat.counters if beat is not None else {}
+        counted = self.supervisor.counted
         usage = self._meter.of(name)
         return {
             "shard": self._shard_names.index(name),
@@ -289,9 +289,9 @@ class Topology:
             "restarts": self.supervisor.states()[name]["restarts"],
             "rss_bytes": usage.rss_bytes,
             "cpu_s": usage.cpu_s,
-            "events_received": counters.get("events_received", 0),
-            "duplicates": counters.get("duplicates", 0),
-            "gaps": counters.get("gaps", 0),
+            "events_received": counted(name, "events_received"),
+            "duplicates": counted(name, "duplicates"),
+            "gaps": counted(name, "gaps"),
         }
 
     # ── what others ask ─────────────────────────────────────────────────────────────────────────────────
@@ -355,9 +355,7 @@ class Topology:
     def _measure(self) -> None:
         self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
         for name in self._shard_names:
-            beat = self.supervisor.beat(name)
-            if beat is not None:
-                self._meter.count(name, beat.counters.get("events_received", 0))
+            self._meter.count(name, self.supervisor.counted(name, "events_received"))
         self._meter.flush(
             restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
             permissions=self.supervisor.permissions,

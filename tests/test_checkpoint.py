@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from k2workers import checkpoint
 from k2workers.errors import CheckpointUnusable
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.tally import Tally
 
 S = 1_000_000_000
 IDS = st.integers(0, 2**62)
@@ -27,6 +28,13 @@ POSITIONS = st.dictionaries(
 def test_it_reads_back_as_it_was_written(positions: dict[str, PublishedPosition], epoch: int, at_ns: int) -> None:
     content = checkpoint.encode("wss://venue", epoch, positions, at_ns)
     assert checkpoint.decode(content, "wss://venue", S, at_ns) == checkpoint.Checkpoint(epoch, positions)
+
+
+def test_what_was_counted_goes_on_in_the_same_run_alone() -> None:
+    tally = Tally(events=9, gaps=1, topics={"t": (3, 9)})
+    content = checkpoint.encode("s", 1, {}, 0, "run", tally)
+    assert checkpoint.decode(content, "s", S, 0, "run").tally == tally
+    assert checkpoint.decode(content, "s", S, 0, "another run").tally == Tally()
 
 
 @given(st.data())

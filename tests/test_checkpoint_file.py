@@ -9,6 +9,7 @@ import pytest
 from k2workers import checkpoint
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.tally import Tally
 
 POSITIONS = {"binance.trade.BTCUSDT": PublishedPosition(5, [(1, 2)])}
 
@@ -17,7 +18,7 @@ async def test_what_was_saved_is_recalled(tmp_path: Path) -> None:
     checkpoint_file = CheckpointFile(tmp_path / "checkpoint", "s", 60)
     assert checkpoint_file.read() == checkpoint.Checkpoint(0, {})
     saved: list[int] = []
-    checkpoint_file.save(7, POSITIONS, lambda: saved.append(7))
+    checkpoint_file.save(7, POSITIONS, Tally(), lambda: saved.append(7))
     assert (checkpoint_file.busy, saved) == (True, [])
     await checkpoint_file.settle()
     assert (checkpoint_file.busy, saved) == (False, [7])
@@ -41,6 +42,6 @@ def test_a_directory_in_its_place_is_a_fresh_start(tmp_path: Path) -> None:
 async def test_a_file_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     checkpoint_file = CheckpointFile(tmp_path / "no such directory" / "checkpoint", "s", 60)
     saved: list[int] = []
-    checkpoint_file.save(7, POSITIONS, lambda: saved.append(7))
+    checkpoint_file.save(7, POSITIONS, Tally(), lambda: saved.append(7))
     await checkpoint_file.settle()
     assert (checkpoint_file.failures, saved) == (1, [])

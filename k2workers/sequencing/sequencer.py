@@ -41,6 +41,7 @@ from k2workers.sequencing.coverage import (
     is_before,
     next_id_before,
 )
+from k2workers.sequencing.tally import Tally
 from k2workers.wire import Batch
 
 _NO_EVENTS = ANNOUNCEMENT_SCHEMAS | SNAPSHOT_SCHEMAS
@@ -113,6 +114,8 @@ class Sequencer:
         self.gaps_given_up = 0
         self.resets = 0
         self.old_events = 0
+        self._earlier = Tally()
+        """What earlier lives of the run had counted."""
         self._due: list[TopicState] = []
         """Topics with something to publish."""
         self.found_holes: Holes = {}
@@ -135,6 +138,18 @@ class Sequencer:
             if position.continuity != NOT_KNOWN:
                 with contextlib.suppress(ValueError):  # of a newer version: the topic's first batch tells
                     state.learn(position.continuity)
+
+    def count_on(self, earlier: Tally) -> None:
+        """Count on from what earlier lives of the same run had counted; call it after ``restore``."""
+        self._earlier = earlier
+        for topic, (first_id, count) in earlier.topics.items():
+            if (state := self.topics.get(topic)) is not None:
+                state.first_id, state.count = first_id, count
+
+    def tally(self) -> Tally:
+        """What was counted in all lives of the run."""
+        totals = {name: earlier + getattr(self, name) for name, earlier in self._earlier.totals().items()}
+        return Tally(**totals, topics={topic: (state.first_id, state.count) for topic, state in self.topics.items()})
 
     def rewind(
         self,

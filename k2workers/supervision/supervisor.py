@@ -77,6 +77,8 @@ class _Ward:
         self.served = False
         self.restart_at_ns: int | None = None
         self.beat: Beat | None = None
+        self.earlier: dict[str, int | float] = {}
+        """What its ended lives had counted, as far as their last beats told."""
 
 
 class Supervisor:
@@ -168,6 +170,12 @@ class Supervisor:
     def beat(self, name: str) -> Beat | None:
         """The last beat of a child, from whichever of its lives."""
         return self._wards[name].beat
+
+    def counted(self, name: str, counter: str) -> int | float:
+        """A counter of a child over all its lives. Of a life that was killed, what it counted after its last beat is missing."""
+        ward = self._wards[name]
+        present = ward.beat.counters.get(counter, 0) if ward.beat is not None else 0
+        return ward.earlier.get(counter, 0) + present
 
     def states(self) -> dict[str, dict[str, Any]]:
         """What to show of every child: pid, alive, ready, restarts, seconds since its last beat."""
@@ -319,6 +327,9 @@ class Supervisor:
             self.permissions.take(name, message, ward.life.heard_ns)
 
     def _heard_beat(self, ward: _Ward, message: Beat) -> None:
+        if ward.beat is not None and ward.beat.pid != message.pid:
+            for counter, count in ward.beat.counters.items():
+                ward.earlier[counter] = ward.earlier.get(counter, 0) + count
         ward.beat = message
 
     def _heard_ready(self, ward: _Ward, _message: Ready) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from k2workers.sequencing.coverage import Holes, PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
+from k2workers.sequencing.tally import Tally
 from k2workers.transport import bundle_protocol
 from k2workers.transport.ring import ReplayRing
 from k2workers.wire import Batch, WireError
@@ -30,6 +31,7 @@ class _Moment(msgspec.Struct, frozen=True, gc=False):
 
     at_ns: int
     positions: dict[str, PublishedPosition]
+    tally: Tally
     taken: dict[bytes, int]
 
 
@@ -54,7 +56,11 @@ class Writer(Protocol):
         """Whether a write is under way."""
 
     def save(
-        self, epoch: int, positions: dict[str, PublishedPosition], on_saved: Callable[[], None] = lambda: None
+        self,
+        epoch: int,
+        positions: dict[str, PublishedPosition],
+        tally: Tally,
+        on_saved: Callable[[], None] = lambda: None,
     ) -> None:
         """Write these, and call ``on_saved`` once they are safe; only while it is not ``busy``."""
 
@@ -63,14 +69,21 @@ SALTS = 2**30
 """How many different salts there are: less than a second in ns."""
 
 
-def begun(epoch: int, positions: Mapping[str, PublishedPosition], now_ns: int, salt: int) -> Sequencer:
-    """A new life's numbers, after the epoch and the positions of the last checkpoint (wall-clock time).
+def begun(
+    epoch: int,
+    positions: Mapping[str, PublishedPosition],
+    now_ns: int,
+    salt: int,
+    tally: Tally = Tally(),  # noqa: B008 - frozen
+) -> Sequencer:
+    """A new life's numbers, after the epoch, the positions and the tally of the last checkpoint (wall-clock time).
 
     ``salt`` is a random number below ``SALTS``: while the clock is behind and no checkpoint can be written, each life finds the same epoch
     in the last one, and yet no two may have the same.
     """
     sequencer = Sequencer(max(now_ns, epoch + 1 + salt))
     sequencer.restore(positions)
+    sequencer.count_on(tally)
     return sequencer
 
 
@@ -136,7 +149,7 @@ class Relay:
         Workers are told again of holes that are still open: the first word may have been lost with a connection.
         """
         self._tell_again()
-        self._moments.append(_Moment(now_ns, self._sequencer.positions(), self._links.taken()))
+        self._moments.append(_Moment(now_ns, self._sequencer.positions(), self._sequencer.tally(), self._links.taken()))
         if self._writer.busy:
             return
         due: _Moment | None = None
@@ -144,7 +157,7 @@ class Relay:
             due = self._moments.popleft()
         if due is not None:
             covered = due.taken
-            self._writer.save(self._sequencer.epoch, due.positions, lambda: self._links.acknowledge(covered))
+            self._writer.save(self._sequencer.epoch, due.positions, due.tally, lambda: self._links.acknowledge(covered))
 
     def _tell_again(self) -> None:
         for worker, told in list(self._told.items()):

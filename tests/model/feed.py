@@ -15,6 +15,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import Repairs
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.sequencing.tally import Tally
 from k2workers.transport import bundle_protocol
 from k2workers.transport.deliveries import Delivery, Lost, MessageBatch
 from k2workers.transport.inbox import Inbox
@@ -153,7 +154,11 @@ class ModelWriter:
         return self.pending is not None
 
     def save(
-        self, epoch: int, positions: dict[str, PublishedPosition], on_saved: Callable[[], None] = lambda: None
+        self,
+        epoch: int,
+        positions: dict[str, PublishedPosition],
+        _tally: Tally,
+        on_saved: Callable[[], None] = lambda: None,
     ) -> None:
         assert self.pending is None
         content = checkpoint.encode("model", epoch, positions, self.chain.wall_ns)

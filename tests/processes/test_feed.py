@@ -56,16 +56,21 @@ def test_more_shards_than_symbols_serve_with_a_word_about_it() -> None:
         assert program.process.returncode == 0, "".join(program.raw)
 
 
-def test_streams_of_the_whole_market_alone_are_served() -> None:
-    with demo("--streams", "mini_ticker_all", shards=3) as program:
+def test_streams_of_the_whole_market_alone_are_served(tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    arguments = ["--streams", "mini_ticker_all", "--rotation-lifetime", "3", "--report", str(report)]
+    with demo(*arguments, shards=3) as program:
         program.wait_ready()
         assert len(program.status()["workers"]) == 1
         wait_for("events of the whole market", lambda: program.status()["published"] > 0)
         wait_for("the one stream seen", lambda: program.status()["workers"][0]["streams_seen"] >= 1)
         (worker,) = program.status()["workers"]
         assert (worker["streams"], worker["streams_seen"]) == (1, 1), "a stream of the whole market has many topics"
+        wait_for("a rotation", lambda: program.status()["rotations"])
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
+    for record in figures(report)["rotations"]["records"]:
+        assert min(record["proven"], record["unproven"], record["quiet"]) >= 0
 
 
 def test_a_killed_worker_comes_back_and_the_others_go_on(tmp_path: Path) -> None:
@@ -96,21 +101,38 @@ def test_a_killed_worker_comes_back_and_the_others_go_on(tmp_path: Path) -> None
     assert all(result["truth"]["by_kind"][kind]["lost"] == 0 for kind in ("trade", "agg_trade"))
     assert result["truth"]["unannounced"] == 0
     assert result["events"]["gaps_open"] == 0
+    # Of the worker's first life all but its last half second.
+    assert result["events"]["received"] > 0.8 * result["events"]["published"]
 
 
-def test_a_killed_aggregator_comes_back_and_is_fed_again() -> None:
-    with demo() as program:
+def test_a_killed_aggregator_comes_back_and_is_fed_again_and_the_report_is_of_all_its_lives(tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    with demo("--report", str(report)) as program:
         program.wait_ready()
+        before = wait_for("events published", lambda: program.status()["published"])
+        # By then there are checkpoints: what they hold is not sent again, and a new life does not see it.
+        wait_for("events of several seconds", lambda: program.status()["published"] > before + 10_000)
         psutil.Process(program.pid_of("aggregator")).kill()
         wait_for(
             "a new aggregator that publishes",
             lambda: (
                 program.status()["children"]["aggregator"]["restarts"] == 1
                 and program.http("/readyz")[0] == 200
-                and program.status()["published"] > 500
+                and program.status()["published"] > before + 12_000
             ),
         )
         program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+    result = figures(report)
+    events, truth = result["events"], result["truth"]
+    assert (truth["lost"], truth["duplicated"]) == (0, 0)
+    # A state of a bar that comes again is passed on: only who decodes it sees that it came before.
+    assert truth["emitted"] <= events["published"] < 1.01 * truth["emitted"]
+    assert events["received"] >= truth["emitted"]
+    counted = {topic["topic"].split(".")[1]: 0 for topic in result["continuity"]}
+    for topic in result["continuity"]:
+        counted[topic["topic"].split(".")[1]] += topic["count"]
+    assert counted == {kind: truth["by_kind"][kind]["emitted"] for kind in counted}
 
 
 def test_a_stopped_worker_is_noticed_and_replaced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -473,3 +474,20 @@ def test_bars_that_a_worker_passes_over_that_did_not_know_where_they_stood_are_a
         assert sequencer.found_holes == ({"t": (BAR.number, [missing])} if missing else {})
         assert found[-1] == bar(180_000_000)
         assert stamped(sequencer, bar(360_000_000)) == [bar(360_000_000)], "a worker tells of its own holes"
+
+
+def test_a_later_life_counts_on_from_what_the_checkpoint_holds_and_counts_nothing_twice() -> None:
+    first = Sequencer(1)
+    stamped(first, *(trade(number) for number in (5, 6)))
+    stamped(first, trade(9), topic="u")
+    positions, tally = first.positions(), first.tally()
+    assert (tally.events, tally.topics) == (3, {"t": (5, 2), "u": (9, 1)})
+    stamped(first, trade(7))  # after the checkpoint: it comes again
+    second = Sequencer(2)
+    second.restore(positions)
+    second.count_on(msgspec.structs.replace(tally, topics={**tally.topics, "gone": (1, 1)}))
+    stamped(second, trade(7))
+    stamped(second, trade(10))  # 8 and 9 are lacking
+    found = second.tally()
+    assert (found.events, found.gaps, found.topics) == (5, 1, {"t": (5, 4), "u": (9, 1)})
+    assert second.events == 2, "the metrics count this life"

@@ -25,8 +25,10 @@ async def _serve(name: str, endpoint: str) -> None:
     client = control_channel.ControlClient(name, endpoint)
     await client.start(lambda message: stop.set() if isinstance(message, control_messages.Drain) else None)
     client.send(control_messages.Ready(name))
+    turns = 0
     while not stop.is_set():
-        client.send(control_messages.Beat(name, os.getpid(), {}, {}))
+        turns += 1
+        client.send(control_messages.Beat(name, os.getpid(), {"lives": 1, "turns": turns}, {}))
         await asyncio.sleep(0.05)
     await client.close()
 

@@ -212,6 +212,24 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path, monkeypatch: py
         assert supervisor_module.Child is sound
 
 
+async def test_what_a_child_counted_before_it_died_still_counts(tmp_path: Path) -> None:
+    async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
+        supervisor.launch(child("one", "serve"))
+        await supervisor.wait_ready("one")
+        for lives in range(1, 4):
+            await until(
+                lambda: (beat := supervisor.beat("one")) is not None and beat.pid == supervisor.pids().get("one")
+            )
+            before = supervisor.counted("one", "turns")
+            await until(lambda before=before: supervisor.counted("one", "turns") > before)
+            assert supervisor.counted("one", "turns") >= before >= lives - 1
+            psutil.Process(supervisor.pids()["one"]).kill()
+            await until(lambda lives=lives: supervisor.states()["one"]["restarts"] == lives)
+        await until(lambda: (beat := supervisor.beat("one")) is not None and beat.pid == supervisor.pids().get("one"))
+        assert supervisor.counted("one", "lives") == 4
+        assert supervisor.counted("one", "unheard of") == 0
+
+
 async def test_what_a_child_says_of_its_books_is_passed_on_to_the_others(tmp_path: Path) -> None:
     heard: list[Record] = []
     async with supervising(tmp_path, SupervisorPolicy(), on_record=heard.append) as supervisor:

@@ -8,6 +8,7 @@ from k2workers import wire
 from k2workers.continuity import renumbered
 from k2workers.events import LATE, Reset, Void
 from k2workers.sequencing.coverage import Holes, PublishedPosition
+from k2workers.sequencing.tally import Tally
 from k2workers.transport.bundle_protocol import WorkerHello
 from k2workers.transport.relay import KEEP_NS, MOMENTS, Relay, begun
 from k2workers.transport.ring import ReplayRing
@@ -44,7 +45,11 @@ class Around:
         self.holes.append(holes)
 
     def save(
-        self, epoch: int, positions: dict[str, PublishedPosition], on_saved: Callable[[], None] = lambda: None
+        self,
+        epoch: int,
+        positions: dict[str, PublishedPosition],
+        _tally: Tally,
+        on_saved: Callable[[], None] = lambda: None,
     ) -> None:
         assert epoch == self.sequencer.epoch
         self.busy = True
@@ -53,6 +58,10 @@ class Around:
     def take(self, *ids: int) -> None:
         self.number += 1
         self.relay.take(W, [trades(*ids)], 0)
+
+
+def test_a_new_life_counts_on_from_the_checkpoint() -> None:
+    assert begun(4, {}, 0, 0, Tally(events=7)).tally().events == 7
 
 
 def test_numbering_begins_anew_later_than_before_whatever_the_clock_says() -> None:

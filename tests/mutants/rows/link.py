@@ -240,7 +240,7 @@ ROWS = (
     ),
     aggregator(
         "no last checkpoint at the end",
-        "self.checkpoint_file.save(self.sequencer.epoch, self.sequencer.positions())",
+        "self.checkpoint_file.save(self.sequencer.epoch, self.sequencer.positions(), self.sequencer.tally())",
         "pass",
         "test_at_the_end_everything_that_was_published_is_in_the_checkpoint",
     ),

@@ -9,6 +9,8 @@ restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
 permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
+checkpoint = within("checkpoint.py")
+relay = within("transport/relay.py")
 child = within("supervision/child.py")
 event_loop = within("event_loop.py")
 signs_of_life = within("supervision/signs_of_life.py")
@@ -215,5 +217,23 @@ ROWS = (
         "if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:",
         "if True:",
         "processes/test_endings.py::test_a_hangup_that_was_to_be_ignored_is",
+    ),
+    checkpoint(
+        "what an earlier run of the program counted is counted to this one",
+        "head.tally if head.run == run else Tally()",
+        "head.tally",
+        "test_what_was_counted_goes_on_in_the_same_run_alone",
+    ),
+    relay(
+        "the report knows only the last life of the aggregator",
+        "    sequencer.count_on(tally)\n",
+        "",
+        "test_a_new_life_counts_on_from_the_checkpoint",
+    ),
+    supervisor(
+        "the report knows only the last life of a worker",
+        "return ward.earlier.get(counter, 0) + present",
+        "return present",
+        "test_what_a_child_counted_before_it_died_still_counts",
     ),
 )
