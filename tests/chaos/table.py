@@ -10,6 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import msgspec
+import psutil
 
 from tests.chaos.rig import Rig, end
 from tests.processes.support import alive
@@ -128,6 +129,25 @@ async def log_stalls(rig: Rig) -> list[int]:
     finally:
         rig.feed.reading.set()
     return list(range(rig.shards))
+
+
+def stand_still(seconds: float, *, whole: bool) -> Act:
+    """SIGSTOP of the parent, or of the whole feed as a paused container is; SIGCONT after so long. Nobody is ended for that."""
+
+    async def act(rig: Rig) -> list[int]:
+        family = [process for process in rig.feed.remember_family().values() if alive(process)]
+        parent = psutil.Process(rig.feed.process.pid)
+        stopped = [parent, *family] if whole else [parent]
+        for process in stopped:
+            end(process, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        for process in stopped:
+            end(process, signal.SIGCONT)
+        await asyncio.sleep(2.0)
+        assert all(alive(process) for process in family), "a process was ended because the feed stood still"
+        return list(range(rig.shards))
+
+    return act
 
 
 async def full_disk(rig: Rig) -> list[int]:
@@ -269,6 +289,8 @@ TABLE: dict[str, Row] = {
     "worker stopped for good": Row(stop_for("worker", 12.0)),
     "aggregator stopped 3 s": Row(stop_for("aggregator", 3.0)),
     "aggregator stopped for good": Row(stop_for("aggregator", 12.0)),
+    "parent stopped 12 s": Row(stand_still(12.0, whole=False)),
+    "whole feed frozen 25 s": Row(stand_still(25.0, whole=True)),
     "no room for the checkpoint": Row(full_disk, rest_s=5.0),
     "log not read, all lines reset": Row(log_stalls, STALLED_S - 1),
     "subscriber restarted": Row(subscriber_restart),
