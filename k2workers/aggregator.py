@@ -21,6 +21,7 @@ from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistog
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.bundle_receiver import BundleReceiver
+from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.relay import SALTS, Relay, begun
@@ -63,7 +64,11 @@ class Aggregator:
         """Whether a bundle came in this turn."""
         self.heard_ns = time.monotonic_ns()
         self.publisher = Publisher(
-            self._context, settings.publish_endpoint, high_water_mark=settings.subscriber_high_water_mark
+            self._context,
+            settings.publish_endpoint,
+            high_water_mark=settings.subscriber_high_water_mark,
+            # More than that nobody could be given again.
+            policy=PeerPolicy(owed_bytes=settings.replay_bytes),
         )
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
         self.snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self.ring, self.sequencer.epoch)
@@ -131,7 +136,7 @@ class Aggregator:
         watch, asking = self.publisher.watch, self.snapshots.watch
         return {
             "connected": len(watch.peers),
-            "behind": [peer.name for peer in watch.behind[:MAX_NAMED]],
+            "behind": [{"peer": peer.name, "bytes": peer.owed} for peer in watch.behind[:MAX_NAMED]],
             "cut": sum(watch.cuts.values()) + sum(asking.cuts.values()),
             "newest_cuts": [*watch.newest_cuts, *asking.newest_cuts],
         }

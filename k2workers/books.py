@@ -41,9 +41,6 @@ TELL_S = 3.0
 TELL_SELDOM_S = 60.0
 """How seldom they are told at most: the pause doubles from ``TELL_S`` on. A topic that was never heard of shows only by its absence."""
 
-BATCHES_A_TURN = 200
-"""After so many the loop gets its turn, also while more wait."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -69,12 +66,8 @@ class Books:
 
     async def follow(self) -> None:
         """Take what comes, for ever."""
-        taken = 0
         async for item in self.subscriber.batches():
             self.take(item)
-            taken += 1
-            if taken % BATCHES_A_TURN == 0:
-                await asyncio.sleep(0)
 
     def take(self, item: MessageBatch | Lost) -> None:
         """The next batch of some topic."""

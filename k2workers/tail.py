@@ -1,8 +1,9 @@
-"""Owns what ``k2workers tail`` prints: one readable line an event."""
+"""Owns what ``k2workers tail`` prints: one readable line an event; on standard error, what keeps events from coming."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -50,19 +51,50 @@ async def _follow(
     this_task = asyncio.current_task()
     assert this_task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)
-    async with Subscriber(
-        topics, endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint
-    ) as subscriber:
-        hint = asyncio.get_running_loop().call_later(
-            HINT_S, lambda: print(f"waiting for events of {', '.join(topics)} from {endpoint} …", file=sys.stderr)
+
+    def tell_of_feed(speaks: bool) -> None:
+        words = (
+            "the feed is back" if speaks else f"feed lost: nothing heard from {endpoint}; is k2workers running there?"
         )
+        print(words, file=sys.stderr, flush=True)
+
+    async with Subscriber(
+        topics,
+        endpoint,
+        snapshot_endpoint=snapshot_endpoint,
+        books_endpoint=books_endpoint,
+        on_feed=tell_of_feed,
+    ) as subscriber:
+        waiting = set(topics)
+        hinting = asyncio.get_running_loop().create_task(_hint(subscriber, waiting, endpoint))
         async for item in subscriber:
-            hint.cancel()
+            if waiting:
+                waiting -= {topic for topic in waiting if item.topic == topic or _under(topic, item.topic)}
             print(_json(item) if as_json else _line(item), flush=True)
             if left is not None and isinstance(item, Message):
                 left -= 1
                 if left <= 0:
-                    return
+                    break
+        hinting.cancel()
+
+
+def _under(prefix: str, topic: str) -> bool:
+    return prefix.endswith(".") and topic.startswith(prefix)
+
+
+async def _hint(subscriber: Subscriber, waiting: set[str], endpoint: str) -> None:
+    """Say what is waited for when nothing has come of it for a while, and what does not exist."""
+    await subscriber.wait_subscribed(math.inf)
+    await asyncio.sleep(HINT_S)
+    absent = waiting.intersection(subscriber.absent)
+    for topic in sorted(absent):
+        print(f"{topic} does not exist: {endpoint} has published nothing under it so far", file=sys.stderr, flush=True)
+    if waiting - absent:
+        print(
+            f"waiting for events of {', '.join(sorted(waiting - absent))} from {endpoint} …",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _line(item: Message | Lost) -> str:

@@ -28,7 +28,7 @@ class PeerPolicy(msgspec.Struct, frozen=True):
     all_topics: int = 30_000
     """Of all peers together; then the one with most goes."""
     owed_bytes: int = 64 * 2**20
-    """May wait for one that does not read; then it is cut loose. Whoever repairs its holes gets them from the replay ring."""
+    """May wait in ZeroMQ for one that does not read; then it is cut loose. Whoever repairs its holes gets them from the replay ring."""
 
 
 class Peer:
@@ -36,7 +36,7 @@ class Peer:
 
     __slots__ = (
         "_acked", "_burst", "_handed", "_level", "_looked_ns", "_matching", "_received", "_starts", "behind", "host", "name",
-        "policy", "topic_bytes", "topics",
+        "owed", "policy", "topic_bytes", "topics",
     )  # fmt: skip
 
     def __init__(self, name: str, host: str, policy: PeerPolicy, now_ns: int, *, again: bool = False) -> None:
@@ -47,6 +47,8 @@ class Peer:
         self.topic_bytes = 0
         self.behind = False
         """Whether more waits for it than the kernel takes."""
+        self.owed = 0
+        """How many bytes wait in ZeroMQ, at the last look."""
         self._burst = policy.again_bytes if again else policy.burst_bytes
         self._level = 0.0
         self._received = 0
@@ -86,15 +88,12 @@ class Peer:
     def look(self, queued: int, acked: int) -> bool:
         """``queued`` bytes are in the kernel, ``acked`` in all have reached it (0 where nobody knows). Whether what it is owed is within bounds."""
         if queued < BEHIND_BYTES:
-            self.behind = False
+            self.behind, self.owed = False, 0
             return True
         if not self.behind:
             self.behind, self._handed, self._acked = True, queued, acked
-        return self.owed(acked) <= self.policy.owed_bytes
-
-    def owed(self, acked: int) -> int:
-        """The bytes that wait for it while it is behind."""
-        return self._handed - (acked - self._acked)
+        self.owed = self._handed - (acked - self._acked) - queued
+        return self.owed <= self.policy.owed_bytes
 
     def hand(self, frame: bytes) -> None:
         """This was published while it is behind."""

@@ -36,6 +36,12 @@ from k2workers.transport.waiting_clock import WaitingClock
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 TICK_S = 0.1
+FEED_LOST_S = 3.0
+"""Twelve heartbeats: after so long without one the feed counts as lost. A restart of the aggregator takes about half of it."""
+
+ITEMS_A_TURN = 500
+"""After so many the program's event loop gets its turn, also while more wait: it has other tasks, and may be told to end."""
+
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
 
@@ -74,6 +80,7 @@ class Batches:
         self._next_item = next_item
         self._wait = wait
         self._wait_later = wait_later
+        self._given = 0
 
     def __iter__(self) -> Self:
         return self
@@ -87,6 +94,9 @@ class Batches:
         return self
 
     async def __anext__(self) -> MessageBatch | Lost:
+        self._given += 1
+        if self._given % ITEMS_A_TURN == 0:
+            await asyncio.sleep(0)
         while (item := self._next_item()) is None:
             await self._wait_later()
         return item
@@ -103,7 +113,8 @@ class Subscriber:
     asked for at ``books_endpoint``, the next port of ``snapshot_endpoint`` unless given (None, or no next port: nobody is asked). If it does not come within two
     seconds, the changes come without it, and it follows when it can be had.
     ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
-    ``Lost``). Raises ConfigError for a topic or endpoint that cannot be.
+    ``Lost``). ``on_feed`` is called with False when nobody has spoken for ``FEED_LOST_S``, also if nobody ever has, and with True when a feed is
+    heard again; while the program waits for items, in its thread. Raises ConfigError for a topic or endpoint that cannot be.
     """
 
     def __init__(
@@ -117,6 +128,7 @@ class Subscriber:
         position: Position | None = None,
         recover: bool = True,
         high_water_mark: int = 100_000,
+        on_feed: Callable[[bool], object] | None = None,
     ) -> None:
         for topic in topics:
             if " " in topic or not topic:
@@ -130,24 +142,15 @@ class Subscriber:
         books_endpoint = next_port(snapshot_endpoint) if books_endpoint == "" else books_endpoint
         self._books = BookReassembly(position) if recover and books_endpoint else None
         self._reassembly = self._books or Reassembly(position, **({} if recover else {"patience_ns": 0}))
+        self._on_feed = on_feed
+        self._speaks = True
+        """Whether a feed was heard lately; at the start that is assumed."""
+        self._absent: set[str] = set()
+        self._given = 0
         self._begun: Delivery | None = None
         """The batch that is being given, an event at a time."""
         self._begun_at = 0
-        self._context: Context = zmq.Context()
-        # A subscription that it has no room for ZeroMQ would drop without a word, and the rest with it.
-        self._socket = _quick(
-            open_socket(self._context, zmq.SUB, send_high_water_mark=0, receive_high_water_mark=high_water_mark)
-        )
-        connect(self._socket, endpoint, setting="endpoint")
-        self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
-        if snapshot_endpoint:
-            connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
-        self._asking_books = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=BOOKS_WAITING))
-        self._asking_books.setsockopt(
-            zmq.IMMEDIATE, 1
-        )  # a question that nobody hears is not to wait: it is asked again
-        if self._books and books_endpoint:
-            connect(self._asking_books, books_endpoint, setting="books_endpoint")
+        self._open(endpoint, snapshot_endpoint, books_endpoint, high_water_mark)
         self._snapshot_endpoint = snapshot_endpoint
         self._snapshot = snapshot
         for topic in self.topics:
@@ -193,6 +196,11 @@ class Subscriber:
         """Where the program stands in one topic after whole batches (not between two events of one); None before anything of it came."""
         return self._reassembly.place(topic)
 
+    @property
+    def absent(self) -> list[str]:
+        """Topics and prefixes under which the feed had published nothing in its life when it was last asked (at the start, and after silence)."""
+        return sorted(self._absent)
+
     def batches(self) -> Batches:
         """The same items, a batch at a time: less work an event. Both ways may be mixed."""
         return Batches(self._next_batch, self._wait_plainly, self._wait_later)
@@ -209,6 +217,24 @@ class Subscriber:
         self._asking.close()
         self._asking_books.close()
         self._context.term()
+
+    def _open(self, endpoint: str, snapshot_endpoint: str, books_endpoint: str | None, high_water_mark: int) -> None:
+        """Open the sockets. Raises ConfigError for an endpoint that cannot be."""
+        self._context: Context = zmq.Context()
+        # A subscription that it has no room for ZeroMQ would drop without a word, and the rest with it.
+        self._socket = _quick(
+            open_socket(self._context, zmq.SUB, send_high_water_mark=0, receive_high_water_mark=high_water_mark)
+        )
+        connect(self._socket, endpoint, setting="endpoint")
+        self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
+        if snapshot_endpoint:
+            connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
+        self._asking_books = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=BOOKS_WAITING))
+        self._asking_books.setsockopt(
+            zmq.IMMEDIATE, 1
+        )  # a question that nobody hears is not to wait: it is asked again
+        if self._books and books_endpoint:
+            connect(self._asking_books, books_endpoint, setting="books_endpoint")
 
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
 
@@ -300,6 +326,8 @@ class Subscriber:
         self._heartbeat = (header.epoch, header.sequence)
         self._clock.heard(time.monotonic())
         self._subscribed = True
+        if not self._speaks:
+            self._tell_of_feed(speaks=True)
         return True
 
     def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
@@ -314,6 +342,7 @@ class Subscriber:
             if epoch == self._reassembly.epoch:
                 wanted = rest[0].decode()
                 self._unanswered.discard(wanted)
+                (self._absent.discard if newest_of else self._absent.add)(wanted)
                 if not self._reassembly.has_joined(wanted):
                     self._reassembly.join(wanted, epoch, newest_of)
                 self._reassembly.behind(epoch, newest_of, now_ns)
@@ -321,6 +350,10 @@ class Subscriber:
     def _tick(self) -> None:
         """Ask for what is missing and give up what cannot be had; called about ten times a second."""
         now_ns = self._clock.look(time.monotonic())
+        if len(self._reassembly.ready) >= READY_LIMIT:
+            self._clock.silent_s = 0.0  # heartbeats wait unread
+        if self._speaks and self._clock.silent_s >= FEED_LOST_S:
+            self._tell_of_feed(speaks=False)
         self._reassembly.tick(now_ns)
         if self._reassembly.unreadable:
             _log.error("batch_unreadable", error=self._reassembly.unreadable)
@@ -336,6 +369,11 @@ class Subscriber:
             self._ask(now_ns)
             if self._books is not None:
                 self._ask_books(self._books, now_ns)
+
+    def _tell_of_feed(self, *, speaks: bool) -> None:
+        self._speaks = speaks
+        if self._on_feed is not None:
+            self._on_feed(speaks)
 
     def _report_refusal(self) -> None:
         refused, now_s = self._reassembly.refused_epoch, time.monotonic()
@@ -406,9 +444,13 @@ class Subscriber:
     # ── plain iteration ─────────────────────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> Self:
-        if self._snapshot:
-            self._await_subscribed(5.0)
-            self._put_snapshot(self._fetch_snapshot(5.0))
+        try:
+            if self._snapshot:
+                self._await_subscribed(5.0)
+                self._put_snapshot(self._fetch_snapshot(5.0))
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -452,10 +494,14 @@ class Subscriber:
         ]
         for watcher in self._watchers:
             watcher.start()
-        self._tick_later()
-        if self._snapshot:
-            await self.wait_subscribed(5.0)
-            self._put_snapshot(await asyncio.to_thread(self._fetch_snapshot, 5.0))
+        try:
+            self._tick_later()
+            if self._snapshot:
+                await self.wait_subscribed(5.0)
+                self._put_snapshot(await asyncio.to_thread(self._fetch_snapshot, 5.0))
+        except BaseException:
+            self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -467,6 +513,9 @@ class Subscriber:
         return self
 
     async def __anext__(self) -> Message | Lost:
+        self._given += 1
+        if self._given % ITEMS_A_TURN == 0:
+            await asyncio.sleep(0)
         while (item := self._next()) is None:
             await self._wait_later()
         return item

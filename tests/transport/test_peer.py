@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from k2workers.transport import peer as peer_module
 from k2workers.transport.peer import BEHIND_BYTES, Peer, PeerPolicy
 
@@ -56,14 +58,16 @@ def test_what_it_is_owed_counts_from_when_the_kernel_takes_no_more() -> None:
     one.hand(b"t.a " + bytes(996))
     one.hand(b"t.a " + bytes(996))
     one.hand(b"other " + bytes(996))
-    assert one.owed(1_000) == BEHIND_BYTES + 2_000
-    assert one.owed(3_000) == BEHIND_BYTES
-    assert one.look(BEHIND_BYTES, 3_000)
+    assert one.look(BEHIND_BYTES, 1_000)
+    assert one.owed == 2_000
+    assert one.look(BEHIND_BYTES + 500, 1_500)
+    assert one.owed == 1_000
     one.hand(b"t.b " + bytes(1_000_000))
-    assert not one.look(BEHIND_BYTES, 3_000)
-    assert one.look(BEHIND_BYTES, 3_000 + BEHIND_BYTES + 10_000)
-    assert one.look(0, 3_000)
+    assert not one.look(BEHIND_BYTES, 1_500)
+    assert one.look(BEHIND_BYTES, 10_000)
+    assert one.look(0, 10_000)
     assert not one.behind
+    assert one.owed == 0
 
 
 def test_topics_that_change_while_it_is_behind_count_from_then_on() -> None:
@@ -74,10 +78,11 @@ def test_topics_that_change_while_it_is_behind_count_from_then_on() -> None:
     one.hand(b"t.a xxxx")
     one.unsubscribe(b"t.")
     one.hand(b"t.a xxxx")
-    assert one.owed(0) == BEHIND_BYTES + 8
+    assert one.look(BEHIND_BYTES, 0)
+    assert one.owed == 8
 
 
-def test_topics_that_are_known_are_bounded(monkeypatch) -> None:
+def test_topics_that_are_known_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_module, "MAX_TOPICS_KNOWN", 2)
     one = peer()
     one.subscribe(b"")
@@ -85,4 +90,5 @@ def test_topics_that_are_known_are_bounded(monkeypatch) -> None:
     for number in range(5):
         one.hand(b"%d x" % number)
         assert len(one._matching) <= 2
-    assert one.owed(0) == BEHIND_BYTES + 15
+    assert one.look(BEHIND_BYTES, 0)
+    assert one.owed == 15

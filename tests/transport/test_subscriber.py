@@ -497,3 +497,95 @@ async def test_what_a_slow_program_does_not_read_stays_in_zeromq(feed: Feed, mon
         async with asyncio.timeout(WAIT_S):
             items = [await anext(subscriber) for _ in range(batches)]
     assert [item.sequence for item in items if isinstance(item, Message)] == list(range(1, batches + 1))
+
+
+def free_endpoint() -> str:
+    made = Feed()
+    endpoint = made.publisher.endpoint
+    made.close()
+    return endpoint
+
+
+async def test_a_program_is_told_when_nobody_speaks_and_when_a_feed_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber_module, "FEED_LOST_S", 0.5)
+    endpoint, told = free_endpoint(), []
+    async with Subscriber(["t"], endpoint, recover=False, on_feed=told.append) as subscriber:
+        waiting = asyncio.create_task(anext(subscriber))
+        await until(lambda: told == [False], "the word that nobody speaks")
+        for life in (1, 2):
+            feed = Feed(publish=endpoint, epoch=life)
+            beating = asyncio.create_task(feed.beat())
+            await until(lambda: told[-1], "the word that it is back")
+            beating.cancel()
+            await until(lambda: not told[-1], "the word that it is lost")
+            feed.close()
+        waiting.cancel()
+    assert told == [False, True, False, True, False]
+
+
+async def test_a_callback_that_fails_ends_the_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber_module, "FEED_LOST_S", 0.1)
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+
+    def fail(_: bool) -> None:
+        raise RuntimeError("mine")
+
+    async with Subscriber(["t"], free_endpoint(), recover=False, on_feed=fail) as subscriber:
+        with pytest.raises(RuntimeError, match="mine"):
+            await anext(subscriber)
+    assert errors
+
+
+def test_a_plain_loop_is_told_too(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber_module, "FEED_LOST_S", 0.3)
+
+    class Told(Exception):
+        pass
+
+    def tell(speaks: bool) -> None:
+        raise Told(speaks)
+
+    with Subscriber(["t"], feed.publisher.endpoint, recover=False, on_feed=tell) as subscriber:
+        with pytest.raises(Told, match="False"):
+            next(subscriber)
+        assert not subscriber._speaks
+
+
+async def test_topics_of_which_the_feed_has_published_nothing_are_named(neighbours: Feed) -> None:
+    neighbours.server.start()
+    neighbours.send("b.trade.A", 1, 1)
+    async with Subscriber(["b.trade.A", "b.trade.", "b.trade.NO", "c."], neighbours.publisher.endpoint) as subscriber:
+        beating = asyncio.create_task(neighbours.beat())
+        await until(lambda: subscriber.absent == ["b.trade.NO", "c."])
+        beating.cancel()
+
+
+async def test_a_busy_feed_leaves_the_programs_other_tasks_their_turn(feed: Feed) -> None:
+    async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        await subscribed(feed, subscriber)
+        for number in range(1, 4_001):
+            feed.send("t", number, number)
+        await until(lambda: len(subscriber._reassembly.ready) == 4_000)
+        seen: list[int] = []
+        other = asyncio.create_task(asyncio.sleep(0))
+        other.add_done_callback(lambda _: seen.append(subscriber._given))
+        for _ in range(2_000):
+            await anext(subscriber)
+        assert seen and seen[0] <= 4 * subscriber_module.ITEMS_A_TURN
+        batches = subscriber.batches()
+        other = asyncio.create_task(asyncio.sleep(0))
+        other.add_done_callback(lambda _: seen.append(batches._given))
+        for _ in range(2_000):
+            await anext(batches)
+        assert len(seen) == 2
+
+
+async def test_a_start_that_fails_leaves_nothing_open() -> None:
+    subscriber = Subscriber(["t"], free_endpoint(), snapshot=True)
+    entering = asyncio.create_task(subscriber.__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert subscriber._socket.closed

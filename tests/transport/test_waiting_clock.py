@@ -27,3 +27,14 @@ def test_a_program_that_was_elsewhere_finds_its_clock_where_it_was() -> None:
     clock = WaitingClock(0.0)
     clock.heard(20.0)
     assert clock.look(20.0) == MAX_STEP_S * 1e9
+
+
+def test_how_long_nothing_was_heard_counts_only_while_the_program_looks() -> None:
+    clock = WaitingClock(0.0)
+    for tick in range(1, 31):
+        clock.look(tick * TICK_S)
+    assert abs(clock.silent_s - 3.0) < 0.01
+    clock.look(100.0)
+    assert abs(clock.silent_s - 3.0 - MAX_STEP_S) < 0.01
+    clock.heard(100.0)
+    assert clock.silent_s == 0

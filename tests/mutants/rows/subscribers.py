@@ -25,7 +25,7 @@ ROWS = (
     waiting_clock(
         "a subscriber that did not look gives up at once",
         "min(now_s - self.looked_s, MAX_STEP_S)",
-        "(now_s - self.looked_s)",
+        "now_s - self.looked_s",
         "test_a_program_that_was_elsewhere_finds_its_clock_where_it_was",
     ),
     reassembly(
@@ -138,6 +138,24 @@ ROWS = (
         "test_only_what_is_published_begins_another_life",
     ),
     subscriber(
+        "nobody is told that nobody speaks",
+        "if self._speaks and self._clock.silent_s >= FEED_LOST_S:",
+        "if False:",
+        "test_a_program_is_told_when_nobody_speaks_and_when_a_feed_is_back",
+    ),
+    subscriber(
+        "a feed that is back is not told",
+        "        if not self._speaks:\n",
+        "        if False:\n",
+        "test_a_program_is_told_when_nobody_speaks_and_when_a_feed_is_back",
+    ),
+    subscriber(
+        "subscriptions beyond a thousand are dropped",
+        "send_high_water_mark=0, ",
+        "",
+        "test_very_many_exact_topics_are_all_heard",
+    ),
+    subscriber(
         "items wait for a slow program without bound",
         "full = self._subscribed and len(self._reassembly.ready) >= READY_LIMIT",
         "full = False",
@@ -176,8 +194,8 @@ ROWS = (
     ),
     peer(
         "what a peer has taken is still owed",
-        "return self._handed - (acked - self._acked)",
-        "return self._handed",
+        "self._handed - (acked - self._acked) - queued",
+        "self._handed - queued",
         "test_what_it_is_owed_counts_from_when_the_kernel_takes_no_more",
     ),
     peer_watch(
