@@ -36,7 +36,7 @@ REPLY_FRAMES = 1_000
 MAX_REQUESTS = 20_000
 """That wait for one subscriber to read; it asks again for what was not heard."""
 
-CLIENTS_A_TURN = 8
+REQUESTERS_A_TURN = 8
 
 AGAIN_S = 0.005
 """When nobody has room for more, the next look comes after this."""
@@ -53,7 +53,7 @@ unpack_newest = msgspec.msgpack.Decoder(tuple[int, dict[str, int]]).decode
 _unpack_number = msgspec.msgpack.Decoder(int).decode
 
 
-class _Client:
+class _Requester:
     """What one subscriber waits for: its requests in order, each once, and the rest of the answer to the first."""
 
     __slots__ = ("answer", "reply", "requests")
@@ -81,9 +81,9 @@ class ReplayServer:
         """Frames given again so far."""
         self._ring = ring
         self._epoch = epoch
-        self._clients: dict[bytes, _Client] = {}
+        self._requesters: dict[bytes, _Requester] = {}
         """Those that wait for something, the next first."""
-        self._full: dict[bytes, _Client] = {}
+        self._full: dict[bytes, _Requester] = {}
         """Those that have no room for the next reply."""
         self._timer: asyncio.TimerHandle | None = None
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=REPLIES_WAITING)
@@ -115,51 +115,51 @@ class ReplayServer:
         sender, *request = self._reader.next() or [b""]
         if sender:
             self._hear(sender, tuple(request))
-        for waiting in list(islice(self._clients, CLIENTS_A_TURN)):
+        for waiting in list(islice(self._requesters, REQUESTERS_A_TURN)):
             self._answer(waiting)
         if self._full and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._again)
-        return bool(self._clients) or self._reader.more or readable(self._socket)
+        return bool(self._requesters) or self._reader.more or readable(self._socket)
 
     def _again(self) -> None:
         self._timer = None
-        self._clients.update(self._full)
+        self._requesters.update(self._full)
         self._full.clear()
         self._watcher.kick()
 
     def _hear(self, sender: bytes, request: tuple[bytes, ...]) -> None:
-        client = self._full.get(sender) or self._clients.setdefault(sender, _Client())
-        if len(client.requests) < MAX_REQUESTS:
-            client.requests[request] = None
+        requester = self._full.get(sender) or self._requesters.setdefault(sender, _Requester())
+        if len(requester.requests) < MAX_REQUESTS:
+            requester.requests[request] = None
 
     def _answer(self, sender: bytes) -> None:
         """Send the next reply that this subscriber waits for."""
-        client = self._clients.pop(sender)
-        reply = client.reply or self._next_reply(client)
+        requester = self._requesters.pop(sender)
+        reply = requester.reply or self._next_reply(requester)
         if reply is None:
             return
         try:
             self._socket.send_multipart([sender, *reply], zmq.NOBLOCK)
         except zmq.Again:
-            client.reply = reply
-            self._full[sender] = client
+            requester.reply = reply
+            self._full[sender] = requester
             return
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
             return  # it has gone
-        client.reply = None
-        self._clients[sender] = client  # last: the others first
+        requester.reply = None
+        self._requesters[sender] = requester  # last: the others first
 
-    def _next_reply(self, client: _Client) -> Reply | None:
-        while client.requests:
-            request = next(iter(client.requests))
-            client.answer = client.answer or self._replies(list(request))
-            reply = next(client.answer, None)
+    def _next_reply(self, requester: _Requester) -> Reply | None:
+        while requester.requests:
+            request = next(iter(requester.requests))
+            requester.answer = requester.answer or self._replies(list(request))
+            reply = next(requester.answer, None)
             if reply is not None:
                 return reply
-            client.answer = None
-            del client.requests[request]
+            requester.answer = None
+            del requester.requests[request]
         return None
 
     def _replies(self, request: list[bytes]) -> Iterator[Reply]:

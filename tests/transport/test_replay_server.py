@@ -80,7 +80,7 @@ async def test_replies_that_nobody_reads_are_not_made(serving: Serving) -> None:
         assert psutil.Process().memory_info().rss - before < 50 * 2**20
         assert serving.server.replayed < 200 * 52
         sleeper.close()
-        await until(lambda: not serving.server._full and not serving.server._clients, "it is forgotten")
+        await until(lambda: not serving.server._full and not serving.server._requesters, "it is forgotten")
 
 
 async def test_requests_that_wait_are_bounded_and_each_is_there_once(

@@ -182,8 +182,8 @@ ROWS = (
     ),
     replay_server(
         "replies are made for one that does not read",
-        "            client.reply = reply\n            self._full[sender] = client\n",
-        "            self._clients[sender] = client\n",
+        "            requester.reply = reply\n            self._full[sender] = requester\n",
+        "            self._requesters[sender] = requester\n",
         "transport/test_replay_server.py::test_replies_that_nobody_reads_are_not_made",
     ),
     peer(
