@@ -39,7 +39,7 @@ QUIET_S = 0.2
 DRAIN_LIMIT_S = 2.0
 
 MAX_NAMED = 20
-"""Subscribers that are named in a beat, of those that are behind."""
+"""Subscribers that are named in a beat: those furthest behind."""
 
 _log = structlog.get_logger(__name__)
 
@@ -132,11 +132,15 @@ class Aggregator:
         self.snapshots.watch.look()
 
     def peers(self) -> dict[str, object]:
-        """How many subscribers there are, which of them do not take what they are owed, and which peers were cut loose last."""
+        """How many subscribers there are, which of them do not take what they are owed, what they tell of themselves, and which peers were cut loose last."""
         watch, asking = self.publisher.watch, self.snapshots.watch
         return {
             "connected": len(watch.peers),
             "behind": [{"peer": peer.name, "bytes": peer.owed} for peer in watch.behind[:MAX_NAMED]],
+            "readers": [
+                {"name": one.name, "waiting": one.waiting, "lost": one.lost}
+                for one in self.snapshots.readers.furthest_behind(MAX_NAMED, time.monotonic_ns())
+            ],
             "cut": sum(watch.cuts.values()) + sum(asking.cuts.values()),
             "newest_cuts": [*watch.newest_cuts, *asking.newest_cuts],
         }

@@ -62,6 +62,7 @@ class Books:
             settings.endpoint,
             snapshot_endpoint=settings.snapshot_endpoint,
             books_endpoint=None,
+            name="books",
         )
 
     async def follow(self) -> None:

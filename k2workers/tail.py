@@ -64,6 +64,7 @@ async def _follow(
         snapshot_endpoint=snapshot_endpoint,
         books_endpoint=books_endpoint,
         on_feed=tell_of_feed,
+        name=f"tail {os.getpid()}",
     ) as subscriber:
         waiting = set(topics)
         hinting = asyncio.get_running_loop().create_task(_hint(subscriber, waiting, endpoint))

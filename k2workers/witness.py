@@ -191,6 +191,7 @@ async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) ->
         snapshot_endpoint=settings.snapshot_endpoint,
         books_endpoint=None,  # it counts every change, also before the first book
         high_water_mark=1_000_000,
+        name="witness",
     ) as subscriber:
         beating = Every(0.5, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")
         beating.start()

@@ -6,7 +6,8 @@ Requests (DEALER → ROUTER), one reply each but for ``last``; numbers are Messa
   empty one;
 * ``since``, topic, sequence → ``since``, topic, [epoch, first sequence held, newest sequence], then frames from that
   sequence on, at most ``REPLY_BYTES``: the subscriber asks again for more, so a slow one costs nothing;
-* ``newest``, topic or prefix → ``newest``, topic or prefix, [epoch, {topic: newest sequence}].
+* ``newest``, topic or prefix → ``newest``, topic or prefix, [epoch, {topic: newest sequence}];
+* ``reader``, name, [batches waiting, batches lost] → nothing: a subscriber tells of itself.
 
 A reply is made when there is room for it, between other turns of the loop. Who does not read is waited for, and costs its requests and
 ``REPLIES_WAITING`` replies meanwhile.
@@ -15,6 +16,8 @@ A reply is made when there is room for it, between other turns of the loop. Who 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Iterator
 from itertools import islice
 
@@ -23,6 +26,7 @@ import zmq
 
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import PeerWatch, limit_peers
+from k2workers.transport.readers import Readers
 from k2workers.transport.request_reader import RequestReader
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
@@ -43,7 +47,7 @@ AGAIN_S = 0.005
 
 POLICY = PeerPolicy(bytes_per_s=200_000)
 
-LAST, SINCE, NEWEST = b"last", b"since", b"newest"
+LAST, SINCE, NEWEST, READER = b"last", b"since", b"newest", b"reader"
 
 Reply = list[bytes]
 
@@ -79,6 +83,7 @@ class ReplayServer:
     ) -> None:
         self.replayed = 0
         """Frames given again so far."""
+        self.readers = Readers()
         self._ring = ring
         self._epoch = epoch
         self._requesters: dict[bytes, _Requester] = {}
@@ -113,7 +118,10 @@ class ReplayServer:
 
     def _turn(self) -> bool:
         sender, *request = self._reader.next() or [b""]
-        if sender:
+        if sender and len(request) == 3 and request[0] == READER:
+            with contextlib.suppress(msgspec.MsgspecError):
+                self.readers.tell(sender, request[1], request[2], time.monotonic_ns())
+        elif sender:
             self._hear(sender, tuple(request))
         for waiting in list(islice(self._requesters, REQUESTERS_A_TURN)):
             self._answer(waiting)

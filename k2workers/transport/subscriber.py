@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +33,7 @@ from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.deliveries import Delivery, Lost, MessageBatch, ReassemblyCounters
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import Position, TopicPosition
+from k2workers.transport.readers import REPORT_S
 from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
 from k2workers.transport.waiting_clock import WaitingClock
@@ -114,7 +118,8 @@ class Subscriber:
     seconds, the changes come without it, and it follows when it can be had.
     ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
     ``Lost``). ``on_feed`` is called with False when nobody has spoken for ``FEED_LOST_S``, also if nobody ever has, and with True when a feed is
-    heard again; while the program waits for items, in its thread. Raises ConfigError for a topic or endpoint that cannot be.
+    heard again; while the program waits for items, in its thread. ``name`` is what the feed shows of it in ``/status``, with what waits for it (the
+    program's own name and process unless given). Raises ConfigError for a topic or endpoint that cannot be.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class Subscriber:
         recover: bool = True,
         high_water_mark: int = 100_000,
         on_feed: Callable[[bool], object] | None = None,
+        name: str = "",
     ) -> None:
         for topic in topics:
             if " " in topic or not topic:
@@ -146,6 +152,8 @@ class Subscriber:
         self._speaks = True
         """Whether a feed was heard lately; at the start that is assumed."""
         self._absent: set[str] = set()
+        self._name = name or f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}"
+        self._reported_s = -REPORT_S
         self._given = 0
         self._begun: Delivery | None = None
         """The batch that is being given, an event at a time."""
@@ -367,6 +375,7 @@ class Subscriber:
                 for topic in self._unanswered:
                     self._say(replay_server.NEWEST, topic.encode())
             self._ask(now_ns)
+            self._report()
             if self._books is not None:
                 self._ask_books(self._books, now_ns)
 
@@ -374,6 +383,14 @@ class Subscriber:
         self._speaks = speaks
         if self._on_feed is not None:
             self._on_feed(speaks)
+
+    def _report(self) -> None:
+        """Tell the feed who reads here, and how far behind."""
+        now_s = time.monotonic()
+        if now_s - self._reported_s >= REPORT_S:
+            self._reported_s = now_s
+            counts = len(self._reassembly.ready), self.counters.lost_batches
+            self._say(replay_server.READER, self._name.encode(errors="replace"), replay_server.pack(counts))
 
     def _report_refusal(self) -> None:
         refused, now_s = self._reassembly.refused_epoch, time.monotonic()

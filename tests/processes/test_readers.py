@@ -31,6 +31,12 @@ def test_tail_says_when_nobody_speaks_and_which_topic_does_not_exist() -> None:
             wait_for("the word that it is back", lambda: said("the feed is back"))
             wait_for("events", lambda: said("binance.trade.AAAUSDT #"))
             wait_for("the word about the other", lambda: said("binance.trade.NONE does not exist"))
+            wait_for(
+                "its name",
+                lambda: any(
+                    one["name"] == f"tail {tail.process.pid}" for one in program.status()["subscribers"]["readers"]
+                ),
+            )
             assert not said("AAAUSDT does not exist")
             program.stop()
         wait_for("the word that it is lost again", lambda: sum("feed lost" in line for line in tail.raw) == 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import zmq
 from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
-from k2workers.transport import replay_server
+from k2workers.transport import readers, replay_server
 from k2workers.transport import subscriber as subscriber_module
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
@@ -589,3 +590,20 @@ async def test_a_start_that_fails_leaves_nothing_open() -> None:
     with pytest.raises(asyncio.CancelledError):
         await entering
     assert subscriber._socket.closed
+
+
+async def test_the_feed_is_told_who_reads_and_how_far_behind(neighbours: Feed) -> None:
+    neighbours.server.start()
+    async with (
+        Subscriber(["t"], neighbours.publisher.endpoint, name="mine") as subscriber,
+        Subscriber(["t"], neighbours.publisher.endpoint) as other,
+    ):
+        beating = asyncio.create_task(neighbours.beat())
+        await until(lambda: len(neighbours.server.readers.furthest_behind(9, 0)) == 2)
+        names = {one.name for one in neighbours.server.readers.furthest_behind(9, 0)}
+        assert "mine" in names and f"{os.getpid()}" in "".join(names)
+        neighbours.send("t", 1, 1)
+        subscriber._reported_s = -readers.REPORT_S
+        await until(lambda: neighbours.server.readers.furthest_behind(1, 0)[0].waiting == 1)
+        assert other.counters.lost_batches == 0
+        beating.cancel()
