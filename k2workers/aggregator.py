@@ -27,10 +27,12 @@ from k2workers.transport.publisher import Publisher
 from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
+from k2workers.transport.sockets import restore_paths
 
 HEARTBEAT_S = 0.25
 BEAT_S = 0.5
 METRICS_S = 1.0
+PLACES_S = 0.5
 CHECKPOINT_S = 1.0
 
 QUIET_S = 0.2
@@ -216,7 +218,10 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     beating.start()
     metrics = Every(METRICS_S, lambda: _flush(aggregator, instruments), "metrics", give_up=None)
     metrics.start()
+    places = Every(PLACES_S, restore_paths, "places", give_up=None)
+    places.start()
     await stop.wait()
+    places.stop()
     await aggregator.drain()
     await aggregator.last_checkpoint()
     metrics.stop(last_turn=True)

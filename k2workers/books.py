@@ -29,7 +29,7 @@ from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.books_server import BooksServer
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.peer_watch import LOOK_S
-from k2workers.transport.sockets import Context
+from k2workers.transport.sockets import Context, restore_paths
 from k2workers.transport.subscriber import Subscriber
 
 BEAT_S = 0.5
@@ -156,6 +156,7 @@ async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> N
             Every(LOOK_S, books.server.watch.look, "peers", give_up=None),
             Every(METRICS_S, lambda: _flush(books, instruments), "metrics", give_up=None),
             Every(METRICS_S, lambda: _tell(books, client), "books"),
+            Every(METRICS_S, restore_paths, "places", give_up=None),
         )
         for duty in duties:
             duty.start()

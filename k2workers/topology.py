@@ -36,6 +36,7 @@ from k2workers.venue_answers import Service
 
 METER_S = 1.0
 MARKET_S = 0.5
+PLACES_S = 0.5
 ONE_STOP_NS = 500_000_000
 """Signals to stop that come so close together are one: ``timeout`` and service managers tell the process and then its whole group."""
 
@@ -75,6 +76,7 @@ class Topology:
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
         self._reminding = Every(METER_S, self._symbols.remind, "remind", give_up=None)
+        self._keeping = Every(PLACES_S, self.supervisor.restore_control, "places", give_up=None)
         self._looking = Every(MARKET_S, self._market.turn, "market", give_up=None)
         self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
         self._burying = Every(METER_S, Orphans().bury, "orphans", give_up=None) if os.getpid() == FIRST else None
@@ -97,6 +99,7 @@ class Topology:
         self.supervisor.start()
         self._measuring.start()
         self._reminding.start()
+        self._keeping.start()
         if self._burying is not None:
             self._burying.start()
         _log.info("started", http=server.url, shards=self.settings.shards)
@@ -105,7 +108,8 @@ class Topology:
                 await self._serve()
             return await self._finish()
         finally:
-            for duty in (self._measuring, self._reminding, self._looking, self._checking, self._burying):
+            duties = (self._measuring, self._reminding, self._keeping, self._looking, self._checking, self._burying)
+            for duty in duties:
                 if duty is not None:
                     duty.stop()
             self.supervisor.kill_all()

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,6 +41,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 MISTAKE_TOLD = 2
 """The exit code of a child that has told the user in words why it cannot run."""
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 _context = multiprocess.get_context("forkserver")
 
@@ -72,10 +75,28 @@ def start_server(modules: list[str]) -> None:
     own = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
     try:
         forkserver.ensure_running()
+        _take_off_the_file_system()
     finally:
         for number, handler in own.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
+def _take_off_the_file_system() -> None:
+    """Reach the forkserver's socket by a descriptor instead of by its name, which a cleaner of temporary directories could remove.
+
+    Without it no child could be started any more. Where there is no /proc, the name stays.
+    """
+    server = forkserver._forkserver
+    name = Path(server._forkserver_address)
+    if name.parent == DESCRIPTORS or not DESCRIPTORS.is_dir():
+        return
+    server._forkserver_address = str(DESCRIPTORS / str(os.open(name, os.O_PATH | os.O_CLOEXEC)))
+    name.unlink()
+    with contextlib.suppress(OSError):
+        name.parent.rmdir()
+    # Another one, should this one die, makes a directory of its own.
+    mp_process.current_process()._config.pop("tempdir", None)
 
 
 class Child:
@@ -89,6 +110,7 @@ class Child:
         )
         self._process.daemon = False
         self._process.start()
+        _take_off_the_file_system()  # of a forkserver that was started anew
 
     @property
     def pid(self) -> int:

@@ -20,6 +20,7 @@ import structlog
 import zmq
 import zmq.asyncio
 
+from k2workers.bound_path import BoundPath
 from k2workers.errors import StateError
 from k2workers.every import MOST_IN_A_ROW, Every, end_process
 from k2workers.supervision.control_messages import (
@@ -61,6 +62,7 @@ class ControlServer:
         self._on_message = on_message
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
+        self._bound: BoundPath | None = None
         self._listening = Every(0, self._hear, "control", give_up=give_up, most_in_a_row=most_in_a_row)
         # Each life of a child has an address of its own: one shared by name could still lead to the dead one.
         self._address_of: dict[str, bytes] = {}
@@ -71,7 +73,13 @@ class ControlServer:
         socket.linger = 0
         socket.bind(self.endpoint)
         self._socket = socket
+        self._bound = BoundPath(socket, self.endpoint)
         self._listening.start()
+
+    def restore(self) -> None:
+        """Have the next child find us. Call it every second or so."""
+        if self._bound is not None and not self._bound.socket.closed:
+            self._bound.restore()
 
     async def send(self, name: str, message: AnyControlMessage) -> None:
         """Send to one child; a child that is not connected gets nothing."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 import zmq
 
+from k2workers.bound_path import SCHEME, BoundPath, make_room
 from k2workers.errors import ConfigError
 from k2workers.transport.endpoint import is_ipv6, mistake_in
 
@@ -33,6 +34,10 @@ _PLAIN_REASONS = {
 }
 
 
+_bound_paths: list[BoundPath] = []
+"""Of all sockets of this process."""
+
+
 def open_socket(
     context: Context, kind: int, *, send_high_water_mark: int = 1_000, receive_high_water_mark: int = 1_000
 ) -> Socket:
@@ -51,12 +56,23 @@ def open_socket(
 
 def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
     """Binds, and answers the actual endpoint (port 0 lets the system choose). ConfigError names ``setting``; then the socket is closed."""
+    make_room(endpoint)
     try:
         _attach(socket, socket.bind, endpoint, setting)
     except BaseException:
         socket.close()
         raise
+    if endpoint.startswith(SCHEME):
+        _bound_paths.append(BoundPath(socket, endpoint))
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def restore_paths() -> None:
+    """Have the sockets of this process that listen at paths found there. Call it every second or so."""
+    _bound_paths[:] = [bound for bound in _bound_paths if not bound.socket.closed]
+    with contextlib.ExitStack() as each:  # whichever of them fails
+        for bound in _bound_paths:
+            each.callback(bound.restore)
 
 
 def mistakes_in(endpoints: Mapping[str, str]) -> list[str]:

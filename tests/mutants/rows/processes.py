@@ -17,6 +17,7 @@ signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
 topology = within("topology.py")
 run_plan = within("run_plan.py")
+bound_path = within("bound_path.py")
 
 ROWS = (
     run_plan(
@@ -169,6 +170,12 @@ ROWS = (
         "if ward.spec.vital and not ward.served:",
         "if not ward.served:",
         "test_a_child_that_the_others_can_do_without_is_restarted_for_ever_though_it_never_served",
+    ),
+    bound_path(
+        "a socket whose file was removed is deaf",
+        "            self.socket.bind(self._endpoint)\n",
+        "",
+        "test_who_comes_after_the_file_was_removed_is_heard_and_whoever_was_there_stays",
     ),
     topology(
         "the health of the feed hangs on the books process",
