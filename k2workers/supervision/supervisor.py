@@ -298,17 +298,12 @@ class Supervisor:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
         self.permissions.release_child(name)
-        delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random())
+        delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random(), served=ward.ready.is_set())
         ward.child = None
         if delay_ns is None:
-            policy = ward.tracker.policy
             self.stopping = True
-            self._on_fatal(
-                BootError(
-                    f"{name} died more than {policy.intensity} times within {policy.period_ns / 1e9:.0f} s "
-                    f"(last exit code {child.exit_code}); giving up"
-                )
-            )
+            last = "no sign of life for too long" if ward.life.hung else f"exit code {child.exit_code}"
+            self._on_fatal(BootError(f"{name} {ward.tracker.why} (at last: {last}); its log says why; giving up"))
         else:
             _log.warning(
                 "child_died", child=name, pid=child.pid, exit_code=child.exit_code, restart_in_s=delay_ns / 1e9

@@ -33,6 +33,14 @@ async def _serve(name: str, endpoint: str) -> None:
     await client.close()
 
 
+def serve_once(name: str, endpoint: str, mark: str) -> None:
+    """Serve in the first life, which leaves the file ``mark``; hang in all others."""
+    if Path(mark).exists():
+        asyncio.run(asyncio.Event().wait())
+    Path(mark).touch()
+    asyncio.run(_serve(name, endpoint))
+
+
 def hang(_name: str, _endpoint: str, _settings: float) -> None:
     """Wait for what never comes."""
     asyncio.run(asyncio.Event().wait())

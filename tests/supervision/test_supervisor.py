@@ -64,6 +64,23 @@ async def test_a_child_that_hangs_before_it_serves_is_reported(tmp_path: Path) -
                 await supervisor.wait_ready("stuck")
 
 
+async def test_a_child_that_served_once_and_never_again_is_given_up_with_the_reason(tmp_path: Path) -> None:
+    ends: list[K2Error] = []
+    spec = ChildSpec(
+        name="once",
+        target="tests.supervision.children:serve_once",
+        settings=str(tmp_path / "mark"),
+        restart=RestartPolicy(most_unready=3, period_ns=1_000_000_000, backoff=Backoff(1_000_000, 1_000_000)),
+    )
+    async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=0.5), on_fatal=ends.append) as supervisor:
+        supervisor.launch(spec)
+        await supervisor.wait_ready("once")
+        psutil.Process(supervisor.pids()["once"]).kill()
+        await until(lambda: ends, "its end")
+        assert "once was started 3 times in a row and never came to serve" in str(ends[0])
+        assert "no sign of life" in str(ends[0])
+
+
 async def test_that_a_whole_host_stood_still_costs_no_child(tmp_path: Path) -> None:
     async with supervising(tmp_path, SupervisorPolicy(beat_limit_s=1.0)) as supervisor:
         for name in NAMES:
