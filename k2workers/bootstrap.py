@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k2workers import metrics, outlet
+from k2workers import directories, metrics, outlet
 from k2workers.inflow import Inflow
 from k2workers.supervision import child
 
@@ -36,13 +34,13 @@ def prepare() -> None:
     with contextlib.ExitStack() as starting:
         if sys.stdout is sys.stderr and sys.stdout.isatty():
             starting.enter_context(Inflow(sys.stdout.write).from_all_begun_here())
-        child.start_server(PRELOAD)
+        child.start_server(PRELOAD, directories.for_a_moment(os.environ))
 
 
 def run(settings: Settings, settings_file: Path | None = None) -> int:
     """Run until stopped; the exit code. ``settings_file`` is the one that was read, for the log. Raises ConfigError for a user's mistake, BootError if a child cannot serve."""
     # Imported here, as below: the forkserver is at work on the other processor already.
-    from k2workers import event_loop, log
+    from k2workers import event_loop, log, places
 
     log.configure(settings.log_level, settings.log_format, process="parent")
     if settings_file is not None:
@@ -51,17 +49,12 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
         structlog.get_logger(__name__).info("settings_file", path=str(settings_file.resolve()))
     if not settings.demo:
         _tell_proxies(settings)
-    run_dir = Path(settings.run_dir) if settings.run_dir else Path(tempfile.mkdtemp(prefix="k2workers-"))
-    try:
-        _prepare_metrics(run_dir / "metrics")
-        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs
-        # there, Ctrl-C has no handler of ours.
+    with places.held(settings) as held:
+        _prepare_metrics(held.path / "metrics")
+        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs there, Ctrl-C has no handler of ours.
         from k2workers import topology
 
-        return event_loop.run(topology.main(settings, run_dir))
-    finally:
-        if not settings.run_dir:
-            shutil.rmtree(run_dir, ignore_errors=True)
+        return event_loop.run(topology.main(settings, held))
 
 
 def _tell_proxies(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,6 +143,9 @@ def run(
     setting_of = {name: SETTING_OF.get(name, name) for name in parameters}
     flag_of = {setting: f"--{name.replace('_', '-')}" for name, setting in setting_of.items()}
     flags: dict[str, Any] = {setting_of[name]: value for name, value in parameters.items() if value is not None}
+    from k2workers import directories
+
+    directories.have_temporary(os.environ)  # first: what comes now cannot be imported without
     from k2workers import bootstrap
 
     bootstrap.prepare()

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         64.0, gt=0, le=65_536, description="megabytes of published batches kept for subscribers that missed some"
     )
     replay_ring_s: float = Field(300.0, gt=0, le=MOST_S, description="seconds for which they are kept at most")
-    run_dir: str = Field("", description="directory for sockets and metric files; a fresh temporary one if empty")
+    run_dir: str = Field("", description="directory for sockets, metric files and the checkpoint; a new one of the run if empty")
     environment: str = Field("dev", min_length=1, description="label of all metrics")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
     log_format: str = Field(
@@ -263,7 +263,7 @@ def _read(file: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"config = {str(path)!r}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -24,6 +24,7 @@ from k2workers.errors import BootError, ConfigError, K2Error
 from k2workers.every import Every
 from k2workers.market_watch import MarketWatch
 from k2workers.metrics import exporter
+from k2workers.places import Places
 from k2workers.readiness import Reason
 from k2workers.resource_meter import ResourceMeter
 from k2workers.supervision.child import STOP_SIGNALS
@@ -46,9 +47,10 @@ _log = structlog.get_logger(__name__)
 class Topology:
     """The whole tree of processes of one run."""
 
-    def __init__(self, settings: Settings, run_dir: Path) -> None:
+    def __init__(self, settings: Settings, places: Places) -> None:
         self.settings = settings
-        self.plan = run_plan.RunPlan(settings, run_dir, origin_ns=time.monotonic_ns())
+        self.plan = run_plan.RunPlan(settings, places.path, origin_ns=time.monotonic_ns())
+        self._places = places
         self.supervisor = Supervisor(
             self.plan.control_endpoint,
             SupervisorPolicy(budget=self.plan.budget, weight=self.plan.weight, pauses=self.plan.venue.pauses),
@@ -76,7 +78,7 @@ class Topology:
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
         self._reminding = Every(METER_S, self._symbols.remind, "remind", give_up=None)
-        self._keeping = Every(PLACES_S, self.supervisor.restore_control, "places", give_up=None)
+        self._keeping = Every(PLACES_S, self._keep_places, "places", give_up=None)
         self._looking = Every(MARKET_S, self._market.turn, "market", give_up=None)
         self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
         self._burying = Every(METER_S, Orphans().bury, "orphans", give_up=None) if os.getpid() == FIRST else None
@@ -356,6 +358,10 @@ class Topology:
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 
+    def _keep_places(self) -> None:
+        self._places.restore()
+        self.supervisor.restore_control()
+
     def _measure(self) -> None:
         self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
         for name in self._shard_names:
@@ -404,6 +410,6 @@ class Topology:
         self._stop.set()
 
 
-async def main(settings: Settings, run_dir: Path) -> int:
+async def main(settings: Settings, places: Places) -> int:
     """The parent's main; the exit code."""
-    return await Topology(settings, run_dir).run()
+    return await Topology(settings, places).run()

@@ -132,6 +132,12 @@ def test_a_broken_or_missing_file_is_one_message(tmp_path: Path) -> None:
         load({}, tmp_path / "none.toml")
 
 
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbfshards = 3\n")
+    assert load({}, path).shards == 3
+
+
 def test_the_demo_takes_every_symbol_unless_told() -> None:
     assert load({"demo": True}).symbols == ["*"]
     assert load({"demo": True, "symbols": "BTCUSDT"}).symbols == ["BTCUSDT"]

@@ -26,7 +26,7 @@ from multiprocess import forkserver, resource_tracker
 from multiprocess import process as mp_process
 
 from k2workers import outlet
-from k2workers.errors import K2Error
+from k2workers.errors import ConfigError, K2Error
 from k2workers.supervision.restart import RestartPolicy
 
 DRAIN_LIMIT_S = 15.0
@@ -63,10 +63,10 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
 
 
-def start_server(modules: list[str]) -> None:
+def start_server(modules: list[str], folders: list[Path]) -> None:
     """Start the forkserver, which imports these once for all children; returns at once. Call before the first child.
 
-    What it and all children print goes where this process prints now.
+    For a moment a file is made in the first of ``folders`` that will do; ConfigError if none will. What it and all children print goes where this process prints now.
     """
     _context.set_forkserver_preload(modules)
     resource_tracker.ensure_running()  # which ignores them by itself, and would unblock them below
@@ -74,12 +74,34 @@ def start_server(modules: list[str]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     own = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
     try:
-        forkserver.ensure_running()
-        _take_off_the_file_system()
+        _listen_in_one_of(folders)
     finally:
         for number, handler in own.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
+def _listen_in_one_of(folders: list[Path]) -> None:
+    config = mp_process.current_process()._config
+    tried = []
+    for folder in folders:
+        try:
+            with contextlib.ExitStack() as opened:
+                if DESCRIPTORS.is_dir():
+                    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                    opened.callback(os.close, descriptor)
+                    # However long the folder's name is, this is short enough for a socket.
+                    config["tempdir"] = str(DESCRIPTORS / str(descriptor))
+                forkserver.ensure_running()
+                _take_off_the_file_system()
+                return
+        except OSError as error:
+            tried.append(f"{folder} ({error.strerror or error})")
+        finally:
+            config.pop("tempdir", None)  # another forkserver, should this one die, makes a directory of its own
+    raise ConfigError(
+        f"no directory can be written, not even for a moment: {', '.join(tried) or 'none is known'}; set TMPDIR"
+    )
 
 
 def _take_off_the_file_system() -> None:
@@ -93,10 +115,6 @@ def _take_off_the_file_system() -> None:
         return
     server._forkserver_address = str(DESCRIPTORS / str(os.open(name, os.O_PATH | os.O_CLOEXEC)))
     name.unlink()
-    with contextlib.suppress(OSError):
-        name.parent.rmdir()
-    # Another one, should this one die, makes a directory of its own.
-    mp_process.current_process()._config.pop("tempdir", None)
 
 
 class Child:

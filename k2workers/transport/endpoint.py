@@ -7,13 +7,15 @@ import ipaddress
 
 ALLOWED = "tcp://HOST:PORT, tcp://[IPv6]:PORT or ipc://PATH"
 MAX_PORT = 65_535
+PATH_BYTES = 107
+"""The most that the path of a socket holds."""
 
 
 def mistake_in(endpoint: str) -> str:
     """What is wrong with it, in words; empty if nothing is."""
     scheme, _, rest = endpoint.partition("://")
     if scheme == "ipc" and rest:
-        return ""
+        return "" if len(rest.encode()) <= PATH_BYTES else f"a path to listen at holds at most {PATH_BYTES} bytes"
     host, _, port = rest.rpartition(":")
     if scheme != "tcp" or not host or not (port == "*" or (port.isascii() and port.isdecimal())):
         return f"allowed: {ALLOWED}"
@@ -22,6 +24,12 @@ def mistake_in(endpoint: str) -> str:
     if ":" in host and not is_ipv6(endpoint):
         return f"an IPv6 address stands in brackets, such as tcp://[::1]:5555; allowed: {ALLOWED}"
     return ""
+
+
+def path_of(endpoint: str) -> str:
+    """The file at which it listens; empty if that is none, or ZeroMQ chooses it."""
+    scheme, _, rest = endpoint.partition("://")
+    return rest if scheme == "ipc" and rest[:1] not in {"@", "*"} else ""
 
 
 def next_port(endpoint: str) -> str:

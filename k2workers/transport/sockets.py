@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 import zmq
 
-from k2workers.bound_path import SCHEME, BoundPath, make_room
+from k2workers.bound_path import BoundPath, make_room
 from k2workers.errors import ConfigError
-from k2workers.transport.endpoint import is_ipv6, mistake_in
+from k2workers.transport.endpoint import is_ipv6, mistake_in, path_of
 
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
@@ -62,7 +62,7 @@ def bind(socket: Socket, endpoint: str, *, setting: str) -> str:
     except BaseException:
         socket.close()
         raise
-    if endpoint.startswith(SCHEME):
+    if path_of(endpoint):
         _bound_paths.append(BoundPath(socket, endpoint))
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 

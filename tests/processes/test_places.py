@@ -7,14 +7,15 @@ import errno
 import io
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.processes.support import Program, feed
-from tests.support.namespace import on_small_file_system
+from tests.processes.support import PROGRAM, Program, feed
+from tests.support.namespace import on_small_file_system, where_nothing_can_be_written
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 
@@ -106,3 +107,136 @@ def test_a_worker_that_dies_leaves_no_file(tmp_path: Path) -> None:
         restart(program, "worker-0")
         flows(program)
         assert sorted(os.walk(tmp_path)) == before
+
+
+# ── two at once ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def beside(venue: Venue, folder: Path, **shared: str) -> Program:
+    """A feed with places of its own in ``folder``, but for those that are ``shared``: settings."""
+    settings = {
+        "run_dir": f"{folder}/run", "publish_endpoint": f"ipc://{folder}/publish", "snapshot_endpoint": f"ipc://{folder}/snapshot",
+        "checkpoint": f"{folder}/checkpoint", "http_port": "0", "binance_websocket_url": venue.ws_url,
+        "binance_rest_url": venue.rest_url, "symbols": "*", "shards": "1", "log_format": "json",
+    }  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    return Program(**{f"K2_{name}".upper(): value for name, value in {**settings, **shared}.items()})
+
+
+@pytest.mark.parametrize("setting", ["run_dir", "publish_endpoint", "books_endpoint", "checkpoint"])
+def test_a_second_feed_with_a_place_of_the_first_refuses_and_names_it(tmp_path: Path, setting: str) -> None:
+    place = f"{tmp_path}/shared"
+    shared = {setting: f"ipc://{place}" if "endpoint" in setting else place}
+    with Venue(["AAAUSDT"]) as venue, beside(venue, tmp_path / "first", **shared) as first:
+        first.wait_ready()
+        with beside(venue, tmp_path / "second", **shared) as second:
+            second.join()
+            assert second.process.returncode == 2
+            (said,) = [line for line in second.raw if "error: " in line]
+            assert f"{setting} = '{shared[setting]}'" in said
+            assert f"in use by pid {first.process.pid} (" in said
+            assert "-m k2workers" in said
+        for name in ("worker-0", "aggregator"):
+            restart(first, name)
+        flows(first)
+        first.stop()
+        assert first.process.returncode == 0
+        with beside(venue, tmp_path / "second", **shared) as second:
+            second.wait_ready()
+
+
+def test_a_place_of_a_feed_that_was_killed_is_taken_over_at_once(tmp_path: Path) -> None:
+    with Venue(["AAAUSDT"]) as venue, beside(venue, tmp_path) as first:
+        first.wait_ready()
+        first.process.kill()
+        with beside(venue, tmp_path) as second:
+            second.wait_ready()
+            wait_for("metrics of the worker", lambda: received(second) > 0)
+            flows(second)
+
+
+def test_feeds_without_a_run_directory_live_side_by_side_and_the_next_one_removes_what_dead_ones_left(
+    tmp_path: Path,
+) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path), "RUNTIME_DIRECTORY": ""}
+
+    def directories() -> set[Path]:
+        return set((tmp_path / "k2workers").glob("run-*"))
+
+    with serving(**state) as first:
+        (of_first,) = directories()
+        with serving(**state):
+            (of_second,) = directories() - {of_first}
+            wait_for("metrics of the worker", lambda: received(first) > 0)
+            flows(first)
+        assert of_second in directories(), "it was killed"
+        with serving(**state) as third:
+            assert of_second not in directories()
+            assert of_first in directories()
+            third.stop()
+        flows(first)
+        first.stop()
+    assert directories() == set()
+
+
+# ── places of no use ────────────────────────────────────────────────────────────────────────────────────────
+
+LONG = "x" * 139
+
+
+def refusal(program: Program) -> str:
+    """All that it said but for its log, which is one line; it has ended."""
+    program.join()
+    assert program.process.returncode == 2, "".join(program.raw)
+    (words,) = [line for line in program.raw if not line.startswith("{")]
+    assert words.startswith("k2workers: error: ")
+    return words.removeprefix("k2workers: error: ")
+
+
+def start_briefly(*command: str, **environment: str) -> Program:
+    ports = [word for name in ("publish", "snapshot", "books") for word in (f"--{name}-endpoint", "tcp://127.0.0.1:*")]
+    flags = ["--demo", "--shards", "1", "--http-port", "0", "--duration", "1", "--log-format", "json", *ports]
+    return Program(*flags, command=(*command, *PROGRAM), **environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "place"),
+    [
+        ("K2_RUN_DIR", "{tmp_path}/" + LONG), ("K2_RUN_DIR", "{tmp_path}/file"), ("K2_RUN_DIR", "{tmp_path}/file/below"),
+        ("K2_RUN_DIR", "/proc/k2workers"), ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}/" + LONG),
+        ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}/file"), ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}"),
+        ("K2_PUBLISH_ENDPOINT", "ipc:///proc/publish"), ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}/missing/publish"),
+    ],
+)  # fmt: skip
+def test_a_place_that_is_of_no_use_is_told_in_one_sentence(tmp_path: Path, variable: str, place: str) -> None:
+    (tmp_path / "file").write_text("precious")
+    place = place.format(tmp_path=tmp_path)
+    flags = ("--demo", "--shards", "1", "--http-port", "0", "--duration", "1", "--log-format", "json")
+    with Program(*flags, **{variable: place}) as program:
+        assert refusal(program).startswith(f"{variable.removeprefix('K2_').lower()} = '{place}'")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_temporary_directory_with_a_long_name_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / LONG).mkdir()
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp", prefix="k2-") as home,  # its name is short
+        serving(TMPDIR=str(tmp_path / LONG), HOME=home, XDG_STATE_HOME="", RUNTIME_DIRECTORY="") as program,
+    ):
+        program.stop()
+        assert program.process.returncode == 0
+
+
+def test_a_machine_without_a_place_for_sockets_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / LONG).mkdir()
+    with start_briefly(
+        TMPDIR=str(tmp_path / LONG), HOME=str(tmp_path / LONG), XDG_STATE_HOME="", RUNTIME_DIRECTORY=""
+    ) as program:
+        words = refusal(program)
+    assert "too long" in words
+    assert "run_dir (K2_RUN_DIR)" in words
+
+
+def test_a_machine_on_which_nothing_can_be_written_is_told_in_one_sentence() -> None:
+    with start_briefly(*where_nothing_can_be_written()) as program:
+        assert refusal(program).startswith("no directory")

@@ -66,6 +66,32 @@ class Namespace:
         return ["nsenter", f"--target={self._keeper.pid}", *as_user, "--net", "--mount", "--wd=.", "--", *command]
 
 
+def on_small_file_system(folder: Path) -> tuple[str, ...]:
+    """What to put before a command that shall find a megabyte of a file system of its own there. Its files are seen under /proc/PID/root."""
+    return _after(f'mount -t tmpfs -o size=1m none "{folder}"')
+
+
+def where_nothing_can_be_written() -> tuple[str, ...]:
+    """What to put before a command that shall find every file system read-only."""
+    places = "/ /tmp /var/tmp /dev/shm"
+    return _after(f"for place in {places}; do mount --bind $place $place && mount -o remount,bind,ro $place; done")
+
+
+def _after(mounting: str) -> tuple[str, ...]:
+    """The command, without its end, that runs another one after ``mounting`` for it alone. Who cannot make namespaces skips the test, as above."""
+    root = os.geteuid() == 0
+    as_user = [] if root else ["--user", "--map-root-user"]
+    command = ("unshare", *as_user, "--mount", "sh", "-c", f'{mounting} && exec "$@"', "sh")
+    try:
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+        words = tried.stderr.strip() if tried.returncode else ""
+    except FileNotFoundError:
+        words = "unshare (util-linux) is not installed"
+    if words:
+        (pytest.fail if root else pytest.skip)(f"no mounts here: {words}")
+    return command
+
+
 def keep(folder: Path) -> None:
     """Set the namespaces up, say so, and stay until the test's end closes our input."""
     for place, file in RESOLVING.items():

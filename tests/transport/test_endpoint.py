@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import is_ipv6, mistake_in, next_endpoint, next_port
+from k2workers.transport.endpoint import is_ipv6, mistake_in, next_endpoint, next_port, path_of
 
 
 @pytest.mark.parametrize(
     "endpoint",
     [
         "tcp://127.0.0.1:5555", "tcp://*:0", "tcp://feed.example:*", "ipc:///run/k2/push", "tcp://[::1]:5555", "tcp://[::]:*",
-        "tcp://[fe80::1%eth0]:5555",
+        "tcp://[fe80::1%eth0]:5555", f"ipc:///{'x' * 106}",
     ],
 )  # fmt: skip
 def test_what_zeromq_takes_is_taken(endpoint: str) -> None:
@@ -24,6 +24,8 @@ def test_what_zeromq_takes_is_taken(endpoint: str) -> None:
         ("localhost:5555", "tcp://HOST:PORT"),
         ("sctp://a:1", "tcp://HOST:PORT"),
         ("ipc://", "ipc://PATH"),
+        (f"ipc:///{'x' * 107}", "at most 107 bytes"),
+        (f"ipc:///{'ü' * 54}", "at most 107 bytes"),
         ("tcp://:5555", "tcp://HOST:PORT"),
         ("tcp://127.0.0.1", "tcp://HOST:PORT"),
         ("tcp://127.0.0.1:²", "tcp://HOST:PORT"),
@@ -67,3 +69,11 @@ def test_the_next_port_is_of_the_same_host(endpoint: str, expected: str) -> None
 )
 def test_any_endpoint_has_a_next_one(endpoint: str, expected: str) -> None:
     assert next_endpoint(endpoint) == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [("ipc:///run/k2/push", "/run/k2/push"), ("ipc://@name", ""), ("ipc://*", ""), ("tcp://127.0.0.1:5555", "")],
+)
+def test_only_a_path_is_a_file(endpoint: str, path: str) -> None:
+    assert path_of(endpoint) == path

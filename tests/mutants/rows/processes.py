@@ -18,6 +18,7 @@ supervisor = within("supervision/supervisor.py")
 topology = within("topology.py")
 run_plan = within("run_plan.py")
 bound_path = within("bound_path.py")
+lock_file = within("lock_file.py")
 
 ROWS = (
     run_plan(
@@ -170,6 +171,18 @@ ROWS = (
         "if ward.spec.vital and not ward.served:",
         "if not ward.served:",
         "test_a_child_that_the_others_can_do_without_is_restarted_for_ever_though_it_never_served",
+    ),
+    restart(
+        "a child that never comes to serve again is restarted for ever",
+        "if self._unready >= self.policy.most_unready and",
+        "if False and",
+        "test_lives_that_never_came_to_serve_are_given_up_after_so_many_in_a_row_and_a_period",
+    ),
+    lock_file(
+        "a lock whose file was removed counts as held",
+        "return self._descriptor >= 0 and self._is_there(self._descriptor)",
+        "return self._descriptor >= 0",
+        "test_a_lock_whose_file_was_removed_is_not_held_and_can_be_taken_again",
     ),
     bound_path(
         "a socket whose file was removed is deaf",

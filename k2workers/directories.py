@@ -1,0 +1,57 @@
+"""Owns which directories of this machine are for a run's own things where the user names none. Makes none itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+from k2workers.errors import ConfigError
+
+PROGRAM = "k2workers"
+
+MEMORY = "/dev/shm"
+"""Can mostly be written also where nothing else can, such as in a container with a read-only root."""
+
+
+def for_runs(environ: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """Where runs have their directories, the best first, and how the directories' names begin there.
+
+    Those that last come first, and not ``XDG_RUNTIME_DIR``: it goes when the user logs out, and a feed stays.
+    """
+    bases = []
+    if given := environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
+        bases.append((Path(given), "run-"))
+    home = environ.get("HOME", "")
+    state = environ.get("XDG_STATE_HOME", "") or (f"{home}/.local/state" if home else "")
+    if Path(state).is_absolute():
+        bases.append((Path(state) / PROGRAM, "run-"))
+    return bases + [(path, f"{PROGRAM}-") for path in _temporary()]
+
+
+def for_a_moment(environ: Mapping[str, str]) -> list[Path]:
+    """Where something can be made that is at once removed again, the best first."""
+    names = [environ.get("K2_RUN_DIR", ""), environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]]
+    names += [environ.get("XDG_STATE_HOME", ""), environ.get("HOME", ""), MEMORY]
+    return [path for path in [*_temporary(), *map(Path, filter(None, names))] if os.access(path, os.W_OK | os.X_OK)]
+
+
+def have_temporary(environ: MutableMapping[str, str]) -> None:
+    """Name a temporary directory to this process and its children where the machine has none of the usual ones.
+
+    Call it before ``multiprocess`` is imported, which cannot be without one. Raises ConfigError if nothing can be written.
+    """
+    if _temporary():
+        return
+    others = for_a_moment(environ)
+    if not others:
+        raise ConfigError("no directory can be written; name one with TMPDIR")
+    environ["TMPDIR"] = tempfile.tempdir = str(others[0])
+
+
+def _temporary() -> list[Path]:
+    with contextlib.suppress(OSError):  # there is none
+        return [Path(tempfile.gettempdir())]
+    return []

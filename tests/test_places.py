@@ -1,0 +1,100 @@
+"""The places of a run, each a real file; what two programs do with them is in ``processes/test_places.py``."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from k2workers import places
+from k2workers.config import Settings
+from k2workers.errors import ConfigError
+from k2workers.lock_file import LockFile
+
+
+def settings(folder: Path, **others: str) -> Settings:
+    return Settings(**{"run_dir": f"{folder}/run", **others})
+
+
+def test_all_places_that_cannot_be_had_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    (tmp_path / "publish").write_text("precious")
+    wanted = settings(
+        tmp_path, publish_endpoint=f"ipc://{tmp_path}/publish", snapshot_endpoint=f"ipc://{tmp_path}/missing/snapshot"
+    )
+    with pytest.raises(ConfigError) as refused, places.held(wanted):
+        pass
+    told = str(refused.value).splitlines()
+    assert [line.partition(" ")[0] for line in told] == [
+        "run_dir",
+        "publish_endpoint",
+        "snapshot_endpoint",
+        "books_endpoint",
+    ]
+    assert (tmp_path / "publish").read_text() == "precious"
+
+
+def test_two_endpoints_at_one_path_are_a_mistake(tmp_path: Path) -> None:
+    path = f"ipc://{tmp_path}/socket"
+    with (
+        pytest.raises(ConfigError, match=r"snapshot_endpoint = .*: that is publish_endpoint already"),
+        places.held(settings(tmp_path, publish_endpoint=path, snapshot_endpoint=path)),
+    ):
+        pass
+
+
+def test_a_path_at_which_another_program_listens_is_refused_although_it_has_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "ORPHANS_END_S", 0.0)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"{tmp_path}/socket")
+        other.listen()
+        with (
+            pytest.raises(ConfigError, match=r"publish_endpoint = .*: in use by pid "),
+            places.held(settings(tmp_path, publish_endpoint=f"ipc://{tmp_path}/socket")),
+        ):
+            pass
+    with places.held(settings(tmp_path, publish_endpoint=f"ipc://{tmp_path}/socket")):
+        pass
+
+
+def test_what_a_cleaner_removed_is_made_anew_and_what_another_took_is_told_once(tmp_path: Path) -> None:
+    with places.held(settings(tmp_path)) as held, capture_logs() as logs:
+        shutil.rmtree(held.path)
+        held.restore()
+        assert (held.path / places.LOCK).is_file()
+        (held.path / places.LOCK).unlink()
+        other = LockFile(held.path / places.LOCK)
+        assert other.take() == ""
+        held.restore()
+        held.restore()
+        assert [line["event"] for line in logs] == ["place_taken"]
+        other.close()
+        held.restore()
+    assert not (tmp_path / "run" / places.LOCK).exists(), "it was ours again"
+
+
+def test_only_directories_of_dead_runs_are_removed(tmp_path: Path) -> None:
+    base = tmp_path / "k2workers"
+    dead, alive, other, foreign = (base / name for name in ("run-dead", "run-alive", "run-other", "elsewhere"))
+    for folder in (dead, alive, other, foreign):
+        folder.mkdir(parents=True)
+    (dead / places.LOCK).touch()
+    (foreign / places.LOCK).touch()
+    lock = LockFile(alive / places.LOCK)
+    assert lock.take() == ""
+    with places.held(Settings(), {"XDG_STATE_HOME": str(tmp_path)}) as held:
+        own = held.path
+        assert set(base.iterdir()) == {own, alive, other, foreign}
+    assert not own.exists()
+    lock.close()
+
+
+def test_a_checkpoint_beside_which_no_lock_can_be_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.lock").mkdir()
+    with places.held(settings(tmp_path, checkpoint=f"{tmp_path}/checkpoint")) as held:
+        assert held.path == tmp_path / "run"
