@@ -107,7 +107,9 @@ class Settings(BaseSettings):
         64.0, gt=0, le=65_536, description="megabytes of published batches kept for subscribers that missed some"
     )
     replay_ring_s: float = Field(300.0, gt=0, le=MOST_S, description="seconds for which they are kept at most")
-    run_dir: str = Field("", description="directory for sockets, metric files and the checkpoint; a new one of the run if empty")
+    run_dir: str = Field(
+        "", description="directory for sockets, metric files and the checkpoint; a new one of the run if empty"
+    )
     environment: str = Field("dev", min_length=1, description="label of all metrics")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
     log_format: str = Field(

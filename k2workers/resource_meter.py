@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import psutil
+from prometheus_client import CollectorRegistry
 
 from k2workers import every, outlet
+from k2workers.metrics import files
 from k2workers.metrics.instruments import PARENT, Instruments
 from k2workers.supervision.permissions import Permissions
 from k2workers.venue_answers import Service
@@ -29,6 +31,16 @@ class ResourceMeter:
         self._usage: dict[str, Usage] = {}
         self._counts: dict[str, tuple[float, float]] = {}
         self._rates: dict[str, float] = {}
+
+    @property
+    def only_here(self) -> CollectorRegistry | None:
+        """The parent's metrics, if no file can hold them."""
+        return self._instruments.only_here
+
+    def flush_not_kept(self, pids: Iterable[int]) -> None:
+        """Bring the metric up to date that tells of how many processes, of these and this one, the metrics are in no file."""
+        missing = sum(not files.of(pid) for pid in pids) + (self.only_here is not None)
+        self._instruments.flush({"k2_metrics_not_kept": missing})
 
     def measure(self, pids: Mapping[str, int]) -> None:
         """Read memory and CPU of these processes; one that has just ended keeps its last reading."""

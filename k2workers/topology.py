@@ -23,7 +23,7 @@ from k2workers.console import LiveSummary
 from k2workers.errors import BootError, ConfigError, K2Error
 from k2workers.every import Every
 from k2workers.market_watch import MarketWatch
-from k2workers.metrics import exporter
+from k2workers.metrics import exporter, files
 from k2workers.places import Places
 from k2workers.readiness import Reason
 from k2workers.resource_meter import ResourceMeter
@@ -96,6 +96,7 @@ class Topology:
             get_status=self.status,
             unhealthy=self._unhealthy,
             unready=lambda: [reason.line() for reason in self._unready()],
+            only_here=lambda: self._meter.only_here,
         )
         await self._take_ports(server)
         self.supervisor.start()
@@ -372,6 +373,11 @@ class Topology:
             market_looks=self._market.looks,
         )
         self._meter.flush_symbols(self._symbols.counts())
+        with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self._shard_names}
+        states = self.supervisor.states()
+        self._meter.flush_not_kept(
+            pid for name, pid in self.supervisor.pids().items() if name in with_metrics and states[name]["ready"]
+        )
         self._meter.flush_readiness(readiness.counts(self._unready()))
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -403,7 +409,7 @@ class Topology:
             _log.info("keeping_books", endpoint=record.data["books"])
 
     def _on_dead(self, name: str, pid: int) -> None:
-        exporter.mark_dead(pid)
+        files.bury(pid)
 
     def _on_fatal(self, error: K2Error) -> None:
         self._fatal = self._fatal or error

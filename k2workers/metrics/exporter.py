@@ -21,9 +21,10 @@ from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import ThreadingWSGIServer
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from k2workers.errors import ConfigError
+from k2workers.metrics.files import unchanged
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -44,26 +45,26 @@ TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 
+NO_METRICS = b"503: no metrics: their files cannot be written or read; the log says why (metrics_not_kept)"
+
 Answer = tuple[HTTPStatus, str, bytes]
 """Status, content type, body."""
 
 T = TypeVar("T")
 
 
-def mark_dead(pid: int) -> None:
-    """A process ended: its gauges go, its counters stay."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types here
-
-
-def render() -> bytes:
-    """The metrics of all processes in Prometheus' text format."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-    return generate_latest(registry)
+def render(only_here: CollectorRegistry | None = None) -> bytes:
+    """The metrics of all processes in Prometheus' text format, with those of this one if no file can hold them; empty if there are none."""
+    registry, text = CollectorRegistry(), b""
+    with unchanged() as directory, contextlib.suppress(OSError, RuntimeError):  # a cleaner is at work
+        directory.mkdir(parents=True, exist_ok=True)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
+        text = generate_latest(registry)
+    return text + (generate_latest(only_here) if only_here is not None else b"")
 
 
 class MetricsServer:
-    """The endpoint. ``get_status`` gives what /status shows; the other two give the reasons for saying no.
+    """The endpoint. ``get_status`` gives what /status shows; the next two give the reasons for saying no; ``only_here`` the metrics that no file holds.
 
     These three are called on the thread of the loop in which ``start`` was called.
     """
@@ -76,16 +77,18 @@ class MetricsServer:
         get_status: Callable[[], dict[str, Any]],
         unhealthy: Callable[[], list[str]],
         unready: Callable[[], list[str]],
+        only_here: Callable[[], CollectorRegistry | None] = lambda: None,
     ) -> None:
         self.host = host
         self.port = port
         self._answers: dict[str, Callable[[], Answer]] = {
             "/": lambda: (HTTPStatus.OK, TEXT, "\n".join(list(self._answers)[1:]).encode() + b"\n"),
-            "/metrics": lambda: (HTTPStatus.OK, METRICS_TEXT, render()),
+            "/metrics": self._metrics,
             "/healthz": lambda: _verdict(self._ask(unhealthy)),
             "/readyz": lambda: _verdict(self._ask(unready)),
             "/status": lambda: (HTTPStatus.OK, JSON, json.dumps(self._ask(get_status)).encode()),
         }
+        self._only_here = only_here
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
 
@@ -119,6 +122,10 @@ class MetricsServer:
         if self._server is not None:
             await asyncio.to_thread(self._server.shutdown)
             self._server.server_close()
+
+    def _metrics(self) -> Answer:
+        text = render(self._only_here())
+        return (HTTPStatus.OK, METRICS_TEXT, text) if text else (HTTPStatus.SERVICE_UNAVAILABLE, TEXT, NO_METRICS)
 
     def _respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method, answer = environ["REQUEST_METHOD"], self._answers.get(environ["PATH_INFO"])

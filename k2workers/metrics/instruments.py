@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from k2workers.metrics.files import OwnFiles
+
 BASE_LABELS = ("service", "environment", "component", "exchange", "shard")
 SERVICE = "k2-binance-stream"
 
@@ -133,6 +135,9 @@ BOOKS = ANY_PROCESS | {
 """Metrics of the books process."""
 
 PARENT = ANY_PROCESS | {
+    "k2_metrics_not_kept": MetricRow(
+        Gauge, "Processes whose metrics no file can hold now: those of children are not shown meanwhile"
+    ),
     "k2_process_resident_memory_bytes": MetricRow(Gauge, "Resident memory", "process"),
     "k2_process_cpu_seconds": MetricRow(Gauge, "CPU time used by the process as it runs now", "process"),
     "k2_symbols": MetricRow(Gauge, "Symbols that were asked for, by what has become of them", "state"),
@@ -193,14 +198,26 @@ class Instruments:
         component: str,
         exchange: str = "",
         shard: str = "",
-        registry: CollectorRegistry | None = None,
     ) -> None:
         self._base = (SERVICE, environment, component, exchange, shard)
         self._rows = rows
+        self._files = OwnFiles()
+        self._look_at_files()
+
+    @property
+    def only_here(self) -> CollectorRegistry | None:
+        """The metrics, if no file can hold them: then only this process can show them."""
+        return None if self._files.kept else self._registry
+
+    def _look_at_files(self) -> None:
+        if not self._files.renew():
+            return
+        self._registry = CollectorRegistry()
         self._flushed: dict[tuple[str, str], float] = {}
         self._flushed_buckets: dict[str, list[int]] = {}
-        registry = registry or CollectorRegistry()
-        self._metrics: dict[str, Any] = {name: self._make(name, row, registry) for name, row in rows.items()}
+        self._metrics: dict[str, Any] = {
+            name: self._make(name, row, self._registry) for name, row in self._rows.items()
+        }
 
     @staticmethod
     def _make(name: str, row: MetricRow, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
@@ -215,6 +232,7 @@ class Instruments:
 
     def flush(self, totals: Mapping[str, float | Mapping[str, float] | LatencyHistogram]) -> None:
         """Bring the metrics up to these totals: name → number, or label value → number, or a histogram."""
+        self._look_at_files()
         for name, total in totals.items():
             if isinstance(total, LatencyHistogram):
                 self._flush_histogram(name, total)

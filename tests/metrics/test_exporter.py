@@ -18,7 +18,8 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.metrics import exporter
-from k2workers.metrics.exporter import MetricsServer
+from k2workers.metrics.exporter import NO_METRICS, MetricsServer
+from k2workers.metrics.instruments import WORKER, Instruments
 from tests.support.waiting import WAIT_S
 
 
@@ -66,7 +67,11 @@ async def test_each_path_answers_what_it_is_for(tmp_path: Path, monkeypatch: pyt
             assert reply.status == 503
             assert (await reply.json())["reasons"] == ["worker-1 has no live connection"]
         async with client.get("/metrics") as reply:
+            assert (reply.status, await reply.text()) == (503, NO_METRICS.decode())
+        Instruments({"k2_gaps": WORKER["k2_gaps"]}, environment="", component="").flush({"k2_gaps": {"trade": 3}})
+        async with client.get("/metrics") as reply:
             assert reply.status == 200
+            assert 'kind="trade"' in await reply.text()
             assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         async with client.get("/") as reply:
             assert (reply.status, (await reply.text()).split()) == (200, ["/metrics", "/healthz", "/readyz", "/status"])

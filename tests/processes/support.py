@@ -197,9 +197,18 @@ def demo(
 
 
 def feed(
-    venue: Venue, *args: str, shards: int = 2, publish: int | None = None, replay: int | None = None, **environment: str
+    venue: Venue,
+    *args: str,
+    shards: int = 2,
+    publish: int | None = None,
+    replay: int | None = None,
+    command: Sequence[str] = (),
+    **environment: str,
 ) -> Program:
-    """The feed against a bendable venue, on free ports unless some are given, with every symbol unless told."""
+    """The feed against a bendable venue, on free ports unless some are given, with every symbol unless told.
+
+    It is run by ``command``, if there is one.
+    """
     addresses = [
         "--http-port", "0",
         "--publish-endpoint", f"tcp://127.0.0.1:{publish or free_port()}",
@@ -208,4 +217,5 @@ def feed(
         "--binance-websocket-url", venue.ws_url, "--binance-rest-url", venue.rest_url,
     ]  # fmt: skip
     symbols = [] if "--symbols" in args else ["--symbols", "*"]
-    return Program("--shards", str(shards), "--log-format", "json", *addresses, *symbols, *args, **environment)
+    flags = ["--shards", str(shards), "--log-format", "json", *addresses, *symbols, *args]
+    return Program(*flags, command=(*command, *PROGRAM), **environment)

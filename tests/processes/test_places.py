@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,21 +65,49 @@ def writes(filler: io.RawIOBase) -> bool:
         raise
 
 
-def fill(folder: Path) -> None:
-    """Write until the file system is full."""
-    with (folder / "filler").open("wb", buffering=0) as filler:
-        while writes(filler):
-            pass
+@contextlib.contextmanager
+def kept_full(folder: Path) -> Iterator[None]:
+    """No room is left in the file system there, also where somebody gives up some, until the end."""
+    over, full = threading.Event(), threading.Event()
+
+    def fill() -> None:
+        with (folder / "filler").open("wb", buffering=0) as filler:
+            while not over.is_set():
+                if not writes(filler):
+                    full.set()
+                    over.wait(0.001)
+
+    filling = threading.Thread(target=fill)
+    filling.start()
+    wait_for("no room", full.is_set)
+    try:
+        yield
+    finally:
+        over.set()
+        filling.join()
+        (folder / "filler").unlink()
 
 
-def test_a_full_file_system_under_the_run_directory_stops_nothing_and_hides_no_metric(tmp_path: Path) -> None:
+def not_kept(program: Program) -> float:
+    """Of how many processes no file holds the metrics."""
+    return sum(program.metrics("k2_metrics_not_kept").values())
+
+
+def test_a_full_file_system_under_the_run_directory_stops_nothing_and_is_told_until_there_is_room(
+    tmp_path: Path,
+) -> None:
     with serving(*on_small_file_system(tmp_path), K2_RUN_DIR=str(tmp_path / "run")) as program:
         wait_for("metrics of the worker", lambda: received(program) > 0)
-        fill(Path(f"/proc/{program.process.pid}/root{tmp_path}"))
-        before = received(program)
-        for name in ("worker-0", "aggregator"):
-            restart(program, name)
-        assert received(program) >= before, "what a dead worker counted is kept"
+        assert not_kept(program) == 0
+        before, published = received(program), program.status()["published"]
+        with kept_full(Path(f"/proc/{program.process.pid}/root{tmp_path}")):
+            for name in ("worker-0", "aggregator"):
+                restart(program, name)
+            wait_for("the metric that tells", lambda: not_kept(program) == 2)
+            assert received(program) >= before, "what a dead worker counted is kept"
+            wait_for("more events published", lambda: program.status()["published"] > published)
+            assert {line["process"] for line in program.logged("metrics_not_kept")} == {"worker-0", "aggregator"}
+        wait_for("all metrics", lambda: not_kept(program) == 0)
         flows(program)
         program.stop()
         assert program.process.returncode == 0
@@ -94,19 +122,26 @@ def test_directories_that_a_cleaner_removes_stop_nothing_and_hide_no_metric(tmp_
         shutil.rmtree(run_dir if place == "the run directory" else temporary)
         for name in ("worker-0", "aggregator"):
             restart(program, name)
+        wait_for("metrics of the next worker", lambda: received(program) > 0)
+        wait_for("all metrics", lambda: not_kept(program) == 0)
         flows(program)
         program.stop()
         assert program.process.returncode == 0
 
 
-def test_a_worker_that_dies_leaves_no_file(tmp_path: Path) -> None:
+def test_dead_workers_leave_one_file_together(tmp_path: Path) -> None:
+    def files() -> int:
+        return len(list((tmp_path / "metrics").iterdir()))
+
     with serving(K2_RUN_DIR=str(tmp_path)) as program:
         wait_for("metrics of the worker", lambda: received(program) > 0)
-        wait_for("the checkpoint", (tmp_path / "checkpoint").exists)
-        before = sorted(os.walk(tmp_path))
-        restart(program, "worker-0")
-        flows(program)
-        assert sorted(os.walk(tmp_path)) == before
+        alive = files()
+        for _ in range(2):
+            before = received(program)
+            restart(program, "worker-0")
+            assert received(program) >= before
+            flows(program)
+            wait_for("the files of the living and two of the dead", lambda: files() == alive + 2)
 
 
 # ── two at once ─────────────────────────────────────────────────────────────────────────────────────────────
