@@ -105,7 +105,7 @@ class Topology:
         self._keeping.start()
         if self._burying is not None:
             self._burying.start()
-        _log.info("started", http=server.url, shards=self.settings.shards)
+        _log.info("started", http=server.url, shards=self.settings.shards, run_dir=str(self._places.path))
         try:
             async with LiveSummary(self.status):
                 await self._serve()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import resource
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -159,6 +160,14 @@ async def full_disk(rig: Rig) -> list[int]:
     return list(range(rig.shards))
 
 
+async def cleaned(rig: Rig) -> list[int]:
+    """A cleaner removes the run directory, and then a worker and the aggregator die."""
+    shutil.rmtree(rig.feed.logged("started")[-1]["run_dir"])
+    for name in (f"worker-{rig.rng.randrange(rig.shards)}", "aggregator"):
+        end(await rig.process(name), signal.SIGKILL)
+    return list(range(rig.shards))
+
+
 async def everything(rig: Rig) -> list[int]:
     """kill -9 of the parent: the whole tree goes, and a new one continues from the checkpoint."""
     rig.feed.remember_family()
@@ -293,6 +302,7 @@ TABLE: dict[str, Row] = {
     "whole feed frozen 25 s": Row(stand_still(25.0, whole=True)),
     "no room for the checkpoint": Row(full_disk, rest_s=5.0),
     "log not read, all lines reset": Row(log_stalls, STALLED_S - 1),
+    "run directory removed, two die": Row(cleaned, 2.0, rest_s=7.0),
     "subscriber restarted": Row(subscriber_restart),
 }
 """Every fault, by the name that the report shows."""

@@ -119,6 +119,7 @@ def test_directories_that_a_cleaner_removes_stop_nothing_and_hide_no_metric(tmp_
     temporary.mkdir()
     with serving(K2_RUN_DIR=str(run_dir), TMPDIR=str(temporary)) as program:
         wait_for("metrics of the worker", lambda: received(program) > 0)
+        assert list(temporary.iterdir()) == []
         shutil.rmtree(run_dir if place == "the run directory" else temporary)
         for name in ("worker-0", "aggregator"):
             restart(program, name)
