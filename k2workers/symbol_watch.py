@@ -48,7 +48,7 @@ class SymbolWatch:
         """The names and patterns of the last look."""
         self._no_room: set[str] = set()
         self._choice = Choice({}, {}, {}, 0, {})
-        self.trouble = ""
+        self.failure = ""
         """Why the venue was asked for its symbols in vain the last time; nothing once it has answered."""
 
     @property
@@ -71,7 +71,7 @@ class SymbolWatch:
         while True:
             try:
                 choice = await self._ask()
-                self.trouble = ""
+                self.failure = ""
                 if choice.served:
                     return choice
                 if choice.mistake:
@@ -82,7 +82,7 @@ class SymbolWatch:
                 )
             except VenueError as error:
                 hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
-                self.trouble = str(error)
+                self.failure = str(error)
                 event = "venue_refuses" if isinstance(error, AddressRefused) else "venue_unreachable"
                 paused_s = self._supervisor.permissions.gate.paused_ns(Service.REST, time.monotonic_ns()) / 1e9
                 retry_in_s = round(max(delay_s, paused_s), 1)

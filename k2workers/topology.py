@@ -269,7 +269,7 @@ class Topology:
             for service in Service
             if (status := gate.status(service))
         ]
-        return [*refused, *([self._symbols.trouble] if self._symbols.trouble else [])]
+        return [*refused, *([self._symbols.failure] if self._symbols.failure else [])]
 
     @property
     def _published(self) -> dict[str, Any]:
