@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2workers import directories, metrics, outlet
+from k2workers.errors import ConfigError
 from k2workers.inflow import Inflow
 from k2workers.supervision import child
 
@@ -70,8 +71,11 @@ def _tell_proxies(settings: Settings) -> None:
 
 
 def _prepare_metrics(directory: Path) -> None:
-    """Make the directory of the processes' metric files, empty it, and name it to every process to come."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for stale in directory.glob("*.db"):
-        stale.unlink()
+    """Make the directory of the processes' metric files, empty it, and name it to every process to come. Raises ConfigError if there can be none."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for stale in directory.glob("*.db"):
+            stale.unlink()
+    except OSError as error:
+        raise ConfigError(f"run_dir: {str(directory)!r} in it cannot be used ({error.strerror})") from None
     os.environ[metrics.DIRECTORY_VARIABLE] = str(directory)

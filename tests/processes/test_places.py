@@ -253,6 +253,12 @@ def test_a_place_that_is_of_no_use_is_told_in_one_sentence(tmp_path: Path, varia
     assert (tmp_path / "file").read_text() == "precious"
 
 
+def test_a_run_directory_in_which_no_metrics_can_be_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "metrics").write_text("")
+    with start_briefly(K2_RUN_DIR=str(tmp_path)) as program:
+        assert refusal(program).startswith("run_dir: ")
+
+
 def test_a_temporary_directory_with_a_long_name_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / LONG).mkdir()
     with (
