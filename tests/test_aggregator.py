@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from k2workers import checkpoint, wire
+import pytest
+
+from k2workers import checkpoint, metrics, wire
 from k2workers.aggregator import Aggregator, _serve
 from k2workers.checkpoint_file import CheckpointFile
 from k2workers.child_settings import AggregatorSettings
@@ -271,7 +273,10 @@ async def test_what_is_too_old_is_replayed_no_longer(tmp_path: Path) -> None:
     aggregator.close()
 
 
-async def test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_published(tmp_path: Path) -> None:
+async def test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
     said: list[AnyControlMessage] = []
     server = ControlServer(f"ipc://{tmp_path}/control", lambda _, message: said.append(message))
     server.start()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import zmq
 
+from k2workers import metrics
 from k2workers import worker as worker_module
 from k2workers.child_settings import WorkerSettings
 from k2workers.continuity import renumbered
@@ -43,6 +44,12 @@ from k2workers.worker import Worker
 from tests.support.numberings import begin_anew
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, until
+
+
+@pytest.fixture(autouse=True)
+def metrics_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+
 
 NAME = "worker-0"
 TOPIC = "binance.trade.AAAUSDT"
