@@ -10,8 +10,8 @@ BEHIND_BYTES = 128 * 1024
 MAX_TOPICS_KNOWN = 20_000
 """Topics of which it is remembered whether they go to a peer that is behind."""
 
-FLOOD, SLOW, SUBSCRIPTIONS = "flood", "slow", "subscriptions"
-"""Why a peer is cut loose: it sends too much, it does not read, it asks for too many topics."""
+FLOOD, SLOW, SUBSCRIPTIONS, CONNECTIONS = "flood", "slow", "subscriptions", "connections"
+"""Why a peer is cut loose: it sends too much, it does not read, it asks for too many topics, its host has too many connections."""
 
 
 class PeerPolicy(msgspec.Struct, frozen=True):
@@ -27,6 +27,8 @@ class PeerPolicy(msgspec.Struct, frozen=True):
     topic_bytes: int = 500_000
     all_topics: int = 30_000
     """Of all peers together; then the one with most goes."""
+    connections: int = 400
+    """Of all peers together, to one port; then the newest of the host that has most goes."""
     owed_bytes: int = 64 * 2**20
     """May wait in ZeroMQ for one that does not read; then it is cut loose. Whoever repairs its holes gets them from the replay ring."""
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import structlog
 import zmq
 
-from k2workers.transport.peer import FLOOD, SLOW, Peer, PeerPolicy
+from k2workers.transport.peer import CONNECTIONS, FLOOD, SLOW, Peer, PeerPolicy
 from k2workers.transport.sockets import Context, Socket, readable
 
 LOOK_S = 0.05
@@ -101,6 +101,7 @@ class PeerWatch:
         with _borrowed(descriptor) as connection:
             host, name = _name_of(connection)
         again = now_ns - self._cut_ns.get(host, -PENALTY_NS) < PENALTY_NS
+        self.peers.pop(descriptor, None)  # the newest is to be the last
         self.peers[descriptor] = Peer(name, host, self._policy, now_ns, again=again)
         self._inodes[descriptor] = inode
 
@@ -118,6 +119,10 @@ class PeerWatch:
                 continue
             if cause:
                 self.cut(descriptor, cause)
+        while len(self.peers) > self._policy.connections:
+            hosts = Counter(peer.host for peer in self.peers.values())
+            most = max(hosts, key=hosts.__getitem__)
+            self.cut(next(one for one in reversed(self.peers) if self.peers[one].host == most), CONNECTIONS)
         self.behind = [peer for peer in self.peers.values() if peer.behind]
 
     @staticmethod
@@ -145,7 +150,7 @@ class PeerWatch:
         self._forget(descriptor)
         self.cuts[peer.host if peer.host in self.cuts or len(self.cuts) < MAX_HOSTS else OTHERS] += 1
         self.newest_cuts.append({"peer": peer.name, "port": self._port, "cause": cause})
-        if cause != SLOW:
+        if cause not in {SLOW, CONNECTIONS}:
             self._punish(peer.host, now_ns)
         self._untold += 1
         if now_ns - self._told_ns >= TELL_NS:

@@ -72,9 +72,11 @@ class Rig:
         self.listener = listener
         self.figures = ""
         self.aggregator = psutil.Process(program.pid_of("aggregator"))
+        self.books_endpoint = wait_for("the books", lambda: program.logged("keeping_books"))[0]["endpoint"]
+        self.books = psutil.Process(program.pid_of("books"))
 
     def held_bytes(self) -> int:
-        return int(self.aggregator.memory_info().rss)
+        return sum(int(process.memory_info().rss) for process in (self.aggregator, self.books))
 
     def attack(self, endpoint: str, kind: bytes, act: Callable[[Hostile], object]) -> float:
         """Do it as one peer after another for a while; the most bytes that the aggregator has grown by."""
@@ -112,7 +114,8 @@ class Rig:
     def assert_unharmed(self, grown: float) -> None:
         sys.stderr.write(f"{self.figures}\n")
         assert not self.listener.wrong
-        assert self.program.status()["children"]["aggregator"]["restarts"] == 0
+        children = self.program.status()["children"]
+        assert children["aggregator"]["restarts"] == children["books"]["restarts"] == 0
         assert grown < MOST_BYTES
         assert self.listener.longest_s < MOST_PAUSE_S
 
@@ -122,7 +125,7 @@ def rig() -> Iterator[Rig]:
     publish, replay = free_port(), free_port()
     with (
         Venue(["AAAUSDT", "BBBUSDT"]) as venue,
-        feed(venue, "--streams", "trade", publish=publish, replay=replay) as program,
+        feed(venue, "--streams", "trade,depth", publish=publish, replay=replay) as program,
     ):
         program.wait_ready()
         listener = Listener(publish, replay)
@@ -170,6 +173,26 @@ ON_REQUESTS: dict[str, Callable[[Hostile], object]] = {
 @pytest.mark.parametrize("what", ON_REQUESTS)
 def test_one_peer_of_the_replay_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
     rig.assert_unharmed(rig.attack(rig.replay, b"DEALER", ON_REQUESTS[what]))
+
+
+ON_BOOKS: dict[str, Callable[[Hostile], object]] = {
+    "books that nobody reads": lambda peer: peer.flood(message(b"book", b"binance.") * 100, 2),
+    "a question without an end": ON_REQUESTS["a question without an end"],
+}
+
+
+@pytest.mark.parametrize("what", ON_BOOKS)
+def test_one_peer_of_the_books_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
+    rig.assert_unharmed(rig.attack(rig.books_endpoint, b"DEALER", ON_BOOKS[what]))
+
+
+def test_very_many_connections_cannot_stop_the_feed(rig: Rig) -> None:
+    def connect(peer: Hostile) -> None:
+        with contextlib.ExitStack() as stack:
+            for _ in range(600):
+                stack.enter_context(Hostile(rig.publish))
+
+    rig.assert_unharmed(rig.attack(rig.publish, b"SUB", connect))
 
 
 def test_who_floods_is_named(rig: Rig) -> None:

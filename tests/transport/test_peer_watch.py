@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.hostile import Hostile, frame, subscription
 from tests.support.waiting import wait_for
 
 POLICY = PeerPolicy(
+    connections=6,
     burst_bytes=50_000,
     bytes_per_s=100,
     again_bytes=5_000,
@@ -141,3 +143,16 @@ def test_hosts_are_counted_by_name_as_far_as_there_is_room(
         wait_for("its end", lambda: len(looked(publisher).watch.cuts) == 2)
     assert publisher.watch.cuts == {"10.0.0.9": 1, "others": 1}
     assert list(publisher.watch._cut_ns) == ["127.0.0.1"]
+
+
+def test_of_too_many_connections_the_newest_of_the_host_with_most_goes(publisher: Publisher) -> None:
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Hostile(publisher.endpoint)) for _ in range(6)]
+        wait_for("all of them", lambda: len(looked(publisher).watch.peers) == 6)
+        assert not publisher.watch.cuts
+        for number in range(2):
+            newest = stack.enter_context(Hostile(publisher.endpoint))
+            wait_for("the end of one", lambda number=number: sum(looked(publisher).watch.cuts.values()) == number + 1)
+            assert publisher.watch.newest_cuts[-1]["peer"] == f"127.0.0.1:{newest.port}"
+            assert publisher.watch.newest_cuts[-1]["cause"] == "connections"
+        assert not any(peer.is_cut() for peer in peers)
