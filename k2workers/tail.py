@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from k2workers import outlet
 from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message, Subscriber
 
@@ -71,7 +72,8 @@ async def _follow(
         async for item in subscriber:
             if waiting:
                 waiting -= {topic for topic in waiting if item.topic == topic or _under(topic, item.topic)}
-            print(_json(item) if as_json else _line(item), flush=True)
+            # Not ``print``: unbuffered (PYTHONUNBUFFERED), it drops the rest of a line in whose midst a signal comes.
+            outlet.write_all(sys.stdout.fileno(), f"{_json(item) if as_json else _line(item)}\n")
             if left is not None and isinstance(item, Message):
                 left -= 1
                 if left <= 0:
