@@ -44,14 +44,14 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
     from k2workers import event_loop, log, places
 
     log.configure(settings.log_level, settings.log_format, process="parent")
-    if settings_file is not None:
-        import structlog
-
-        structlog.get_logger(__name__).info("settings_file", path=str(settings_file.resolve()))
     if not settings.demo:
         _tell_proxies(settings)
     with places.held(settings) as held:
         _prepare_metrics(held.path / "metrics")
+        if settings_file is not None:
+            import structlog
+
+            structlog.get_logger(__name__).info("settings_file", path=str(settings_file.resolve()))
         # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs there, Ctrl-C has no handler of ours.
         from k2workers import topology
 

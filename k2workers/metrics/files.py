@@ -66,6 +66,8 @@ class OwnFiles:
         return True
 
     def _reserve(self, *, first: bool) -> bool:
+        if DIRECTORY_VARIABLE not in os.environ:
+            return False  # nobody gathers them
         paths = self._paths()
         try:
             directory().mkdir(parents=True, exist_ok=True)
