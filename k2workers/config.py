@@ -129,8 +129,10 @@ class Settings(BaseSettings):
     @field_validator("symbols")
     @classmethod
     def _commas(cls, value: list[str]) -> list[str]:
-        if any(" " in word for word in value if not word.startswith("file:")):
-            raise ValueError("names stand between commas")
+        if value and all(" " in word and not word.startswith("file:") for word in value):
+            raise ValueError(
+                "names stand between commas"
+            )  # an odd one among others is named later, and the others are served
         return value
 
     @field_validator("streams")

@@ -39,6 +39,7 @@ class ResourceMeter:
 
     def flush_not_kept(self, pids: Iterable[int]) -> None:
         """Bring the metric up to date that tells of how many processes, of these and this one, the metrics are in no file."""
+        files.bury_all()
         missing = sum(not files.of(pid) for pid in pids) + (self.only_here is not None)
         self._instruments.flush({"k2_metrics_not_kept": missing})
 

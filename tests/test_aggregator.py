@@ -203,7 +203,7 @@ async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_agg
 
 async def test_ids_that_began_anew_survive_every_death(tmp_path: Path) -> None:
     old, new = CHAIN.number, renumbered(CHAIN.number)
-    aggregator = living(tmp_path)
+    aggregator = living(tmp_path, "missing/checkpoint")  # it cannot be written: nothing is acknowledged
     bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
     bundle_sender.start(reached=lambda: {TOPIC: (new, 2)}, begun=lambda: {TOPIC: (new, 1)})
     for numbering, event in ((old, trade(8)), (old, trade(9)), (new, Reset(9, 1, 0)), (new, trade(1)), (new, trade(2))):

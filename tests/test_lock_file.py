@@ -12,6 +12,7 @@ import pytest
 
 from k2workers import lock_file
 from k2workers.lock_file import LockFile, described, listener_at
+from tests.support.waiting import wait_for
 
 HOLDER = """
 import sys
@@ -72,8 +73,10 @@ def test_a_place_where_no_file_can_be_is_an_error_of_the_system(tmp_path: Path) 
 
 def test_a_process_is_told_by_its_number_and_its_command_which_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(["sleep", "1000"]) as other:
-        assert described(other.pid) == f"pid {other.pid} (sleep 1000)"
-        other.kill()
+        try:
+            wait_for("its words", lambda: described(other.pid) == f"pid {other.pid} (sleep 1000)")
+        finally:
+            other.kill()
     assert described(other.pid) == f"pid {other.pid}"
     monkeypatch.setattr(sys, "orig_argv", ["python", "x" * 5_000])
     assert len(described(os.getpid())) < lock_file.COMMAND_CHARS + 50

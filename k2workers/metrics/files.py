@@ -31,6 +31,8 @@ KINDS = (*SUMMED, "gauge_livemostrecent")
 _changing = threading.Lock()
 """Held while the files of the dead are gathered, and while all are read: else one would count twice, or not at all."""
 
+_unburied: set[int] = set()
+
 _log = structlog.get_logger(__name__)
 
 
@@ -97,10 +99,18 @@ def of(pid: int) -> bool:
 
 def bury(pid: int) -> None:
     """A process has ended: its gauges go, its counters are gathered with those of all others that have ended."""
-    with unchanged() as there, contextlib.suppress(OSError, RuntimeError):  # no room: they stay where they are
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types here
-        for kind in SUMMED:
-            _gather(there / f"{kind}_{pid}.db", there / f"{kind}_dead.db")
+    _unburied.add(pid)
+    bury_all()
+
+
+def bury_all() -> None:
+    """Gather what could not be gathered when its process ended, because there was no room."""
+    for pid in list(_unburied):
+        with unchanged() as there, contextlib.suppress(OSError, RuntimeError):
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types here
+            for kind in SUMMED:
+                _gather(there / f"{kind}_{pid}.db", there / f"{kind}_dead.db")
+            _unburied.discard(pid)
 
 
 def _gather(dead: Path, into: Path) -> None:

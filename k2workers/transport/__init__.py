@@ -10,6 +10,8 @@ Parts, in reading order:
 ``reassembly``, ``deliveries`` all topics: holes repaired from the ring, or lost by name; ``position`` is what a program saves
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
+``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm
+``readers``                    who reads, and how far behind
 
 Three rules hold everywhere:
 
@@ -38,6 +40,7 @@ heartbeat      aggregator, subscribers  this life speaks; every subscription mad
 SINCE          subscriber, aggregator   batches of a topic from n on, as far as the ring has them; answered with the first and newest it has
 NEWEST         subscriber, aggregator   the newest numbers of topics: what a subscriber did not hear of
 LAST           subscriber, aggregator   the last batch of topics, for one who joins late
+READER         subscriber, aggregator   I am called so, and so much waits for me; told every few seconds, never answered
 BOOK           subscriber, books        the whole books of topics, each as of batch n of this life: it stands for every batch up to n
 =============  =======================  =====================================================================================
 
