@@ -6,6 +6,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from tests.processes.support import Program, feed, free_port
 from tests.support.listener import Listener
 from tests.support.venue import Answer, Venue
@@ -128,6 +130,7 @@ class Behind:
         return Answer(200, rows)
 
 
+@pytest.mark.long
 def test_quiet_streams_of_a_venue_whose_looks_are_behind_its_streams_are_not_silent() -> None:
     symbols = [f"{letter * 3}USDT" for letter in "ABCDEFGH"]
     with Venue(symbols, every_s=1.37) as venue:
@@ -147,6 +150,7 @@ def test_quiet_streams_of_a_venue_whose_looks_are_behind_its_streams_are_not_sil
             assert len(venue.handshakes) == 1
 
 
+@pytest.mark.long
 def test_a_delisted_symbol_is_quiet() -> None:
     with Venue(SYMBOLS) as venue, feed(venue, "--symbols", ",".join(SYMBOLS), shards=1) as program:
         venue.pings_every_s = 1.0
