@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the directory of the files. prometheus_client writes files only if this is set when it is imported."""
+"""Names the directory of the files. Without it the figures of a process stay in it (``files``)."""

@@ -1,7 +1,7 @@
 """Owns every metric: one table of names, and the instruments of each kind of process.
 
 The hot paths count in plain ints and hand over totals about once a second: in multiprocess mode each ``inc`` is a lock
-and a write to a mapped file. PROMETHEUS_MULTIPROC_DIR must be set before this module is imported.
+and a write to a mapped file. PROMETHEUS_MULTIPROC_DIR must be set before instruments are made.
 """
 
 from __future__ import annotations
