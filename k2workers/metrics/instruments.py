@@ -54,7 +54,7 @@ WORKER = ANY_PROCESS | {
         Counter, "Aggregates whose trades do not follow those of the aggregate before, though none is missing"
     ),
     "k2_gaps": MetricRow(Counter, "Holes announced", "kind"),
-    "k2_missing_ids": MetricRow(Counter, "Ids announced as missing"),
+    "k2_missing_ids": MetricRow(Counter, "Ids (of bars: bars) announced as missing"),
     "k2_streams_silent": MetricRow(
         Gauge,
         "Streams of which the venue has what no connection brought, or that are silent for much longer than they used to be",
@@ -106,8 +106,10 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_bytes_published": MetricRow(Counter, "Bytes published to subscribers"),
     "k2_gaps_published": MetricRow(Counter, "Gaps announced to subscribers"),
     "k2_gaps_open": MetricRow(Gauge, "Announced gaps that nothing has filled yet"),
-    "k2_repaired_ids": MetricRow(Counter, "Ids that filled an announced gap"),
-    "k2_void_ids": MetricRow(Counter, "Ids that the venue confirmed never to have existed"),
+    "k2_repaired_ids": MetricRow(Counter, "Ids (of bars: bars) that filled an announced gap"),
+    "k2_void_ids": MetricRow(
+        Counter, "Ids that the venue confirmed never to have existed; among bars one for each Void"
+    ),
     "k2_gaps_given_up": MetricRow(Counter, "Gaps, or parts of them, that are not asked for any longer"),
     "k2_resets": MetricRow(Counter, "Topics whose ids began anew"),
     "k2_replay_ring_bytes": MetricRow(Gauge, "Bytes of published batches kept for subscribers that missed some"),

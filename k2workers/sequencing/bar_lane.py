@@ -212,6 +212,11 @@ class BarLane(HoldingLane):
             self._release()
         self._deadline_ns = None
 
+    def _counted(self, ids: int) -> int:
+        """Bars: their ids are ns."""
+        bar = self._newest if isinstance(self._newest, Kline) else next(iter(self._held.values()), None)
+        return ids // (bar.next_open_ns - bar.open_time_ns) if bar is not None else min(1, ids)
+
     def _pass_over(self) -> None:
         """The newest bar is left without its final state."""
         newest = self._newest

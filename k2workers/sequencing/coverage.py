@@ -121,7 +121,7 @@ class Coverage:
     ``continuity`` is unknown until the first batch. ``chained``, ``ordered`` (ids rise: what is not above the last one is
     old) and ``bars`` (one id has many states) follow from it. ``last_time_ns`` is the venue's time of the last state of the last
     bar, or ``FINAL_NS``: then the next one opens at ``next_open_ns``. ``open`` are the ids of gaps that nothing has filled; ``closed`` those of which it was told that
-    no event will come: if one comes all the same, it is new. ``filled`` counts ids that late events or a book snapshot have filled.
+    no event will come: if one comes all the same, it is new. ``filled`` counts ids (of bars, whose ids are times: bars) that late events or a book snapshot have filled.
     """
 
     __slots__ = (
@@ -264,7 +264,7 @@ class Coverage:
         # One that fills no announced gap, and corrects nothing that was told, would come out of nowhere.
         ids = covered_ids(late.event)
         filled = self.open.remove(*ids) + self.closed.remove(*ids)
-        self.filled += filled
+        self.filled += min(1, filled) if self.bars else filled
         return late if filled else None
 
     ADMIT: ClassVar[dict[type[Event], Admit]] = {

@@ -278,10 +278,14 @@ class Lane:
         self.ready.append(Gap(first_id, last_id, cause, noticed_ns))
         self.mixed = True
         self.gaps += 1
-        self.missing += last_id - first_id + 1
+        self.missing += self._counted(last_id - first_id + 1)
         self.last_id = last_id
         self.open.add(first_id, last_id)
         self._bound_open(noticed_ns)
+
+    def _counted(self, ids: int) -> int:
+        """How many so many ids count, for figures."""
+        return ids
 
     def _bound_open(self, at_ns: int) -> None:
         while len(self.open) > MAX_OPEN:
@@ -332,7 +336,7 @@ class HoldingLane(Lane):
                 self.voids -= last_id - first_id + 1
             noticed_ns = learned_ns(event.event if isinstance(event, Backfilled) else event)
         self.gaps += bool(lost) and not announced
-        self.missing += lost.ids - announced.ids
+        self.missing += self._counted(lost.ids) - self._counted(announced.ids)
         for first_id, last_id in lost:
             if wanted:
                 self.want_again(first_id, last_id, noticed_ns)

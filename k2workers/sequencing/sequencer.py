@@ -259,14 +259,15 @@ class Sequencer:
             if new is None:
                 self.old_events += 1
                 continue
-            self._count(new)
+            self._count(new, state)
             self._pass(wire.batch_of(batch.topic, [new], batch.continuity), state)
 
-    def _count(self, announcement: Event) -> None:
+    def _count(self, announcement: Event, state: TopicState) -> None:
         self.gaps += isinstance(announcement, Gap)
         self.gaps_given_up += isinstance(announcement, GivenUp)
         if isinstance(announcement, Void):
-            self.void_ids += announcement.last_id - announcement.first_id + 1
+            # Among bars ids are times.
+            self.void_ids += 1 if state.bars else announcement.last_id - announcement.first_id + 1
 
     def _learn(self, batch: Batch, state: TopicState, now_ns: int) -> bool:
         """A batch of another continuity number than those before it: the first of its topic, or of another numbering.

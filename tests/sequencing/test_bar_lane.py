@@ -62,6 +62,13 @@ def test_a_final_state_that_does_not_come_is_announced_and_filled_late() -> None
     assert taken(lane) == [Backfilled(bar(0, 60, final=True)), Backfilled(bar(60, 120, final=True))]
     assert lane.wanted() == []
     assert lane.offer(bar(60, 120, final=True), 0, HOLD) is Verdict.DUPLICATE
+    assert (lane.gaps, lane.missing, lane.repaired) == (1, 2, 2), "bars are counted, not the ns in them"
+
+
+def test_bars_that_could_not_be_sent_count_as_bars() -> None:
+    lane, _ = offered(bar(0, 60, final=True), bar(60, 120, final=True))
+    lane.take_back(taken(lane))
+    assert (lane.gaps, lane.missing) == (1, 2)
 
 
 def test_a_bar_that_never_was_is_void() -> None:

@@ -392,6 +392,16 @@ def test_late_events_do_not_show_how_far_their_topic_is() -> None:
     sequencer.rewind({}, {}, {"t": (BAR.number, [(60_000_000, 119_999_999)])}, {})
     assert stamped(sequencer, Backfilled(late)) == [Backfilled(late)]
     assert sequencer.topics["t"].last_id == NO_ID
+    assert sequencer.repaired_ids == 1, "a bar counts as one, not the ns in it"
+
+
+def test_a_void_among_bars_counts_as_one() -> None:
+    sequencer = Sequencer(1)
+    late = Kline(60_000_000, 119_000_000, "", "", "", "", "", "", "", "", 0, 0, 0, True, 1, 0)
+    stamped(sequencer, late)
+    void = Void(120_000_000, 179_999_999, 0)
+    assert taken(sequencer, BAR.number, void) == [void]
+    assert sequencer.void_ids == 1
 
 
 def test_of_a_numbering_that_nobody_here_knew_it_is_not_said_where_it_ended() -> None:
