@@ -17,7 +17,7 @@ from typing import Any
 from k2workers import Lost, Position
 from tests.chaos.ledger import Ledger, compare_books
 from tests.chaos.readers import Reader
-from tests.chaos.rig import Rig, end
+from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS
 from tests.support.waiting import until
 
@@ -131,7 +131,7 @@ async def _run(rig: Rig, frozen: Reader) -> dict[str, Any]:
     frozen.signal(signal.SIGSTOP)
     await rig.inject("drop", probability=0.05, everywhere=True, for_s=1.0)
     await asyncio.sleep(RING_S + 2.0)
-    end(await rig.process("aggregator"), signal.SIGKILL)  # with what was on its way to the one that is frozen
+    rig.kill(await rig.process("aggregator"))  # with what was on its way to the one that is frozen
     await asyncio.sleep(RING_S + 2.0)
     await until(rig.is_ready, "readyz 200")
     frozen.signal(signal.SIGCONT)

@@ -19,7 +19,7 @@ from typing import Any
 from tests.chaos.ledger import Ledger, compare_bars, compare_books, compare_chains
 from tests.chaos.observer import BARS
 from tests.chaos.readers import Reader
-from tests.chaos.rig import Rig, end
+from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS, WHOLE_S
 from tests.support.waiting import until
 
@@ -97,7 +97,7 @@ class Deaths:
             process = await self._rig.process("aggregator")
             self.count += 1
             self.with_gaps_open += bool(self._rig.observer.ledger.open_gaps())
-            end(process, signal.SIGKILL)
+            self._rig.kill(process)
 
     async def _until_s(self, due_s: float) -> None:
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))

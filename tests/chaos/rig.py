@@ -49,6 +49,8 @@ class Rig:
             *exchange_args,
         )  # fmt: skip
         self.position = Position()
+        self.doomed: set[int] = set()
+        """Processes of the feed that have been killed, or stopped for so long that it has to end them: no other may ever die."""
 
     async def __aenter__(self) -> Self:
         try:
@@ -151,6 +153,21 @@ class Rig:
 
         await until(look, f"{name} running")
         return psutil.Process(found[0])
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the feed keeps its sockets and metrics."""
+        return Path(self.feed.logged("started")[-1]["run_dir"])
+
+    def kill(self, process: psutil.Process) -> None:
+        """SIGKILL of one of the feed's own processes."""
+        self.doomed.add(process.pid)
+        end(process, signal.SIGKILL)
+
+    def died_healthy(self) -> list[str]:
+        """Children of the feed that died, or were ended as hung, although nothing was done to them."""
+        died = [*self.feed.logged("child_died"), *self.feed.logged("child_hung")]
+        return [f"{line['event']}: {line['child']}" for line in died if line["pid"] not in self.doomed]
 
     # ── the subscriber ──────────────────────────────────────────────────────────────────────────────────
 

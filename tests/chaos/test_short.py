@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.__main__ import judge, one_round
 from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
+from tests.chaos.rounds import judge, one_round
 from tests.chaos.table import SETTINGS, TABLE
 from tests.support.waiting import WAIT_S
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ from k2workers import Lost, Position, Subscriber
 from tests.chaos.ledger import Ledger, compare_chains
 from tests.chaos.lives import has_all
 from tests.chaos.observer import Observer
-from tests.chaos.rig import Rig, end
+from tests.chaos.rig import Rig
 from tests.support.waiting import until
 
 KINDS = ("trade", "agg_trade", "book_ticker", "depth")
@@ -120,7 +119,7 @@ class Outage:
         await self._sample_for(seconds)
         failed = await rig.gauge("k2_checkpoint_failures_total")
         at_death_s = self._now_s()
-        end(await rig.process("aggregator"), signal.SIGKILL)
+        rig.kill(await rig.process("aggregator"))
         came_back = asyncio.ensure_future(self._come_back(before))
         await self._sample_for(AFTER_S)
         blocked.rmdir()
