@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import os
+import stat
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ from k2workers.venue_answers import Service
 from k2workers.venues.venue import TRADING, VANISHED, Choice, Listing
 
 RETRY_CAP_S = 30.0
+
+FILE_BYTES = 2**20
+"""The most that a file of symbols may hold; the names of a whole market are some 50,000."""
 
 SHOWN = 50
 """How many names of each state /status and a log line hold; the metric counts all."""
@@ -239,12 +243,19 @@ def read_selectors(words: Iterable[str]) -> list[str]:
 
 
 def _lines(word: str) -> list[str]:
-    path = word.removeprefix("file:")
     try:
-        # A line that is no text is a name that the venue does not know: it is reported like any other, and the rest is served.
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        # Not to be kept waiting by a pipe: the loop that reads has a feed to look after.
+        descriptor = os.open(word.removeprefix("file:"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigError(f"symbols = {word!r}: not a regular file, which can be read again and again")
+            content = file.read(FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error})") from None
+        raise ConfigError(f"symbols = {word!r}: the file cannot be read ({error.strerror})") from None
+    if len(content) > FILE_BYTES:
+        raise ConfigError(f"symbols = {word!r}: the file is far too large; allowed: {FILE_BYTES:,} bytes")
+    # A line that is no text is a name that the venue does not know: it is reported like any other, and the rest is served.
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
     return [name for line in lines if (name := line.partition("#")[0].strip())]
 
 

@@ -21,7 +21,7 @@ from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_messages import Beat, Serve
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
-from k2workers.symbol_watch import SymbolWatch
+from k2workers.symbol_watch import SymbolWatch, read_selectors
 from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from tests.fakes import Careless
@@ -131,6 +131,32 @@ async def test_a_file_of_symbols_with_odd_lines_serves_the_others(run: Run, tmp_
         async with looking(file, venue) as watch:
             with pytest.raises(ConfigError, match=r"symbols\.txt.*names no symbol"):
                 await watch.choose()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("a pipe that nobody writes to", "not a regular file"),
+        ("a device without end", "not a regular file"),
+        ("a directory", "cannot be read"),
+        ("a recording", "far too large"),
+    ],
+)
+def test_what_is_no_file_of_symbols_keeps_nobody_waiting(kind: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "symbols.txt"
+    if kind == "a pipe that nobody writes to":
+        os.mkfifo(path)
+    elif kind == "a device without end":
+        path.symlink_to("/dev/zero")
+    elif kind == "a directory":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(2**40)  # of holes: it takes no room
+    with pytest.raises(ConfigError, match=words) as told:
+        read_selectors([f"file:{path}"])
+    assert f"symbols = 'file:{path}': " in str(told.value)
+    assert "Errno" not in str(told.value)
 
 
 async def test_a_file_that_changes_or_goes_hides_nothing_of_what_is_served(run: Run, tmp_path: Path) -> None:
