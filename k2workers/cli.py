@@ -288,11 +288,27 @@ def tail(
         One JSON object a line.
     """
     from k2workers.tail import follow
+    from k2workers.transport.endpoint import mistake_in
 
+    addresses = {"endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint}
+    problems = [
+        f"{name} = {value!r}: {mistake} (flag --{name.replace('_', '-')})"
+        for name, value in addresses.items()
+        if (value or name == "endpoint") and (mistake := mistake_in(value))
+    ]
+    problems += [
+        f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot"
+        for topic in topics
+        if not topic or " " in topic
+    ]
+    if count is not None and count < 1:
+        problems.append(f"count = {count}: allowed: 1 or more (flag --count)")
     if not topics:
-        raise ConfigError(
+        problems.append(
             "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
         )
+    if problems:
+        raise ConfigError("\n".join(problems))
     return follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=json)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,11 +14,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from k2workers import outlet
+from k2workers.errors import ConfigError
 from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message, Subscriber
 
 HINT_S = 5.0
+
+ENDING_LOOK_MS = 200
+"""How often a line that nobody reads is left to see whether the end is wished for."""
 
 
 def follow(
@@ -28,7 +33,9 @@ def follow(
     *,
     as_json: bool,
 ) -> int:
-    """Print until ``count`` events, Ctrl-C, SIGTERM or a closed pipe; the exit code."""
+    """Print until ``count`` events, Ctrl-C, SIGTERM, SIGHUP or a closed pipe; the exit code. Raises ConfigError without a standard output."""
+    if sys.stdout is None:
+        raise ConfigError("tail: standard output is closed, and events are printed there")
     try:
         asyncio.run(_follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -36,7 +43,65 @@ def follow(
     except BrokenPipeError:
         # The reader (such as head) has enough; nothing may be flushed into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _NotWritten as error:
+        _tell(f"k2workers: error: standard output cannot be written ({error})")
+        return 1
     return 0
+
+
+class _NotWritten(Exception):
+    """An event found no room where standard output leads."""
+
+
+class _Output:
+    """Standard output, to which whole lines are written, and the wish to end, which does not wait for whoever reads them.
+
+    Own it in the task that prints: that task is cancelled by a signal. A signal that comes while a line is written leaves it whole, unless nobody reads.
+    """
+
+    def __init__(self) -> None:
+        self._fd = sys.stdout.fileno()
+        self._ending = False
+        self._room = select.poll()
+        self._room.register(self._fd, select.POLLOUT)
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+
+        def end(*_: object) -> None:
+            self._ending = True
+            loop.call_soon_threadsafe(task.cancel)
+
+        # Not the loop's own handlers: they would wait for a line that nobody reads.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, end)
+
+    def write(self, line: str) -> None:
+        """Write it, however long that takes. Raises CancelledError if nobody reads and the end is wished for."""
+        data = f"{line}\n".encode(errors="backslashreplace")
+        while data:
+            if self._room.poll(ENDING_LOOK_MS):
+                # So much fits into a pipe that has room at all, without waiting.
+                data = data[self._write(data[: select.PIPE_BUF]) :]
+            elif self._ending:
+                raise asyncio.CancelledError
+
+    def _write(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:  # somebody who has the same file made it so
+            return 0
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _NotWritten(error.strerror) from None
+
+
+def _tell(words: str) -> None:
+    """Say it on standard error, if there is one; what is said there is worth no event."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(words, file=sys.stderr, flush=True)
 
 
 async def _follow(
@@ -49,15 +114,13 @@ async def _follow(
     as_json: bool,
 ) -> None:
     left = count
-    this_task = asyncio.current_task()
-    assert this_task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)
+    output = _Output()
 
     def tell_of_feed(speaks: bool) -> None:
         words = (
             "the feed is back" if speaks else f"feed lost: nothing heard from {endpoint}; is k2workers running there?"
         )
-        print(words, file=sys.stderr, flush=True)
+        _tell(words)
 
     async with Subscriber(
         topics,
@@ -73,7 +136,7 @@ async def _follow(
             if waiting:
                 waiting -= {topic for topic in waiting if item.topic == topic or _under(topic, item.topic)}
             # Not ``print``: unbuffered (PYTHONUNBUFFERED), it drops the rest of a line in whose midst a signal comes.
-            outlet.write_all(sys.stdout.fileno(), f"{_json(item) if as_json else _line(item)}\n")
+            output.write(_json(item) if as_json else _line(item))
             if left is not None and isinstance(item, Message):
                 left -= 1
                 if left <= 0:
@@ -91,13 +154,9 @@ async def _hint(subscriber: Subscriber, waiting: set[str], endpoint: str) -> Non
     await asyncio.sleep(HINT_S)
     absent = waiting.intersection(subscriber.absent)
     for topic in sorted(absent):
-        print(f"{topic} does not exist: {endpoint} has published nothing under it so far", file=sys.stderr, flush=True)
+        _tell(f"{topic} does not exist: {endpoint} has published nothing under it so far")
     if waiting - absent:
-        print(
-            f"waiting for events of {', '.join(sorted(waiting - absent))} from {endpoint} …",
-            file=sys.stderr,
-            flush=True,
-        )
+        _tell(f"waiting for events of {', '.join(sorted(waiting - absent))} from {endpoint} …")
 
 
 def _line(item: Message | Lost) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from k2workers import Subscriber
-from tests.processes.support import ROOT, Program, feed, free_port
+from tests.processes.support import PROGRAM, ROOT, Program, feed, free_port
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, wait_for
 
@@ -43,6 +46,46 @@ def test_tail_says_when_nobody_speaks_and_which_topic_does_not_exist() -> None:
         tail.stop(signal.SIGINT)
         assert tail.process.returncode == 0
         assert not said("Traceback"), "".join(tail.raw)
+
+
+def test_tail_ends_in_words_wherever_its_output_goes() -> None:
+    publish, replay = free_port(), free_port()
+    words = ["tail", "binance.trade.", "--endpoint", f"tcp://127.0.0.1:{publish}"]
+    addresses = ["--snapshot-endpoint", f"tcp://127.0.0.1:{replay}"]
+    with Venue(["AAAUSDT"]) as venue, feed(venue, shards=1, publish=publish, replay=replay):
+        # A full disk.
+        full = os.open("/dev/full", os.O_WRONLY)
+        with Program(*words, *addresses, output=full, errors=False) as tail:
+            tail.join()
+            assert tail.process.returncode == 1
+            assert tail.raw == ["k2workers: error: standard output cannot be written (No space left on device)\n"]
+        # None at all.
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", *PROGRAM]
+        with Program(*words, *addresses, command=closed, output=full, errors=False) as tail:
+            tail.join()
+            assert tail.process.returncode == 2
+            assert tail.raw == ["k2workers: error: tail: standard output is closed, and events are printed there\n"]
+        os.close(full)
+        # A pipe that nobody reads.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            reading, writing = os.pipe()
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
+            with Program(*words, *addresses, output=writing, errors=False) as tail:
+                wait_for("a full pipe", lambda end=writing: not select.select([], [end], [], 0)[1])  # type: ignore[misc]
+                tail.stop(number)
+                assert tail.process.returncode == 0
+                assert tail.raw == []
+            os.close(reading)
+            os.close(writing)
+
+
+def test_ctrl_c_that_comes_again_and_again_ends_tail_without_a_traceback() -> None:
+    with Program("tail", "binance.trade.", "--endpoint", f"tcp://127.0.0.1:{free_port()}") as tail:
+        wait_for("its first word", lambda: tail.raw)
+        while tail.process.poll() is None:
+            tail.process.send_signal(signal.SIGINT)
+        tail.join()
+        assert len(tail.raw) == 1, "".join(tail.raw)
 
 
 @pytest.mark.parametrize("ended_by", ["Ctrl-C", "a closed pipe"])
