@@ -185,6 +185,18 @@ class Settings(BaseSettings):
             raise ValueError("allowed: a file in a directory that exists and can be written")
         return value
 
+    @field_validator("checkpoint")
+    @classmethod
+    def _can_be_replaced(cls, value: str) -> str:
+        if not value:
+            return value
+        real = Path(os.path.realpath(value))  # the link stays; and two names of one file are one checkpoint
+        if real.exists() and not real.is_file():
+            raise ValueError("that is no regular file, and each new checkpoint takes the place of the one before it")
+        if not os.access(real.parent, os.W_OK):
+            raise ValueError(f"it leads to {real}; allowed: a file in a directory that exists and can be written")
+        return str(real) if Path(value).is_symlink() else value
+
     @model_validator(mode="after")
     def _demo_only(self) -> Settings:
         for name in ("rotation_lifetime_s", "replay"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,25 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "marked.toml"
     path.write_bytes(b"\xef\xbb\xbfshards = 3\n")
     assert load({}, path).shards == 3
+
+
+def test_a_checkpoint_behind_a_link_is_the_file_that_the_link_names(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "first").touch()
+    for target in ("disk/first", "disk/second"):  # also one that is still to come
+        link = tmp_path / Path(target).name
+        link.symlink_to(tmp_path / target)
+        assert load({"checkpoint": str(link)}, environ={}).checkpoint == str(tmp_path / target)
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "pipe", "astray"])
+def test_a_checkpoint_takes_no_place_of_anything_but_a_file(tmp_path: Path, place: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "astray").symlink_to(tmp_path / "missing" / "checkpoint")
+    path = str(tmp_path / place)
+    with pytest.raises(ConfigError) as told:
+        load({"checkpoint": path}, environ={})
+    assert str(told.value).startswith(f"checkpoint = {path!r}: ")
 
 
 def test_the_demo_takes_every_symbol_unless_told() -> None:
