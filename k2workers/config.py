@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from k2workers.errors import ConfigError
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     binance_connection_max_lifetime_hours: float = Field(
         4.0, ge=1, le=24, description="hours after which a connection is replaced, make before break"
     )
+    demo: bool = Field(False, description="feed from the embedded exchange instead of the venue")
     rotation_lifetime_s: float | None = Field(
         None, ge=2, le=86_400, description="the lifetime in seconds, with demo only (15 if not set)"
     )
@@ -63,7 +64,6 @@ class Settings(BaseSettings):
     binance_websocket_url: str = Field("wss://stream.binance.com:9443", description="base of the stream address")
     binance_rest_url: str = Field("https://api.binance.com", description="base of the REST address")
     binance_ca_bundle: str = Field("", description="PEM file with further certificate authorities to trust")
-    demo: bool = Field(False, description="feed from the embedded exchange instead of the venue")
     demo_rate: float = Field(4000.0, gt=0, le=200_000, description="events a second of the embedded exchange")
     replay: Words = Field(default=[], description="recorded files for the embedded exchange, with demo only")
     replay_speed: float = Field(1.0, ge=0, le=10_000, description="how much faster than recorded; 0: without pauses")
@@ -197,12 +197,19 @@ class Settings(BaseSettings):
             raise ValueError(f"it leads to {real}; allowed: a file in a directory that exists and can be written")
         return str(real) if Path(value).is_symlink() else value
 
-    @model_validator(mode="after")
-    def _demo_only(self) -> Settings:
-        for name in ("rotation_lifetime_s", "replay"):
-            if getattr(self, name) and not self.demo:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed only together with demo")
-        return self
+    @field_validator("rotation_lifetime_s", "replay")
+    @classmethod
+    def _demo_only(cls, value: object, info: ValidationInfo) -> object:
+        if value and not info.data.get("demo", True):  # not there if it is a mistake itself
+            raise ValueError("allowed only together with demo")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in {int, float, float | None}:
+            raise ValueError(_NO_NUMBER)  # for pydantic true is 1
+        return value
 
     @property
     def lifetime_ns(self) -> int:

@@ -126,6 +126,24 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert "no such setting; did you mean shards?" in text
 
 
+def test_what_only_the_demonstration_has_is_told_with_all_other_mistakes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"shards": 0, "rotation_lifetime_s": 5}, file(tmp_path, 'replay = ["a.gz"]\n'), environ={})
+    told = str(caught.value).splitlines()
+    assert len(told) == 3
+    assert {line.partition(":")[0] for line in told} == {
+        "shards = 0",
+        "rotation_lifetime_s = 5",
+        "replay = ['a.gz']",
+    }
+
+
+@pytest.mark.parametrize("name", ["shards", "duration_s", "http_port", "hold_back_s", "gather_us"])
+def test_a_switch_is_no_number(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} = True: not a number; allowed: "):
+        load({}, file(tmp_path, f"{name} = true\n"), environ={})
+
+
 def test_a_broken_or_missing_file_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not valid TOML.*line 1"):
         load({}, file(tmp_path, "shards = = 3"))
