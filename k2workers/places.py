@@ -56,6 +56,7 @@ class Places:
 def held(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Places]:
     """The places of a run, until its end. Raises ConfigError that tells of every one that cannot be had."""
     locks: list[LockFile] = []
+    sockets: list[Path] = []
     mistakes = []
     path, own = Path(settings.run_dir), not settings.run_dir
     try:
@@ -67,10 +68,13 @@ def held(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterato
             locks.append(lock)
         except ConfigError as error:
             mistakes.append(str(error))
-        mistakes += _lock_endpoints(settings, locks) + _lock_checkpoint(settings, locks)
+        mistakes += _lock_endpoints(settings, locks, sockets) + _lock_checkpoint(settings, locks)
         if mistakes:
             raise ConfigError("\n".join(mistakes))
-        yield Places(path, locks)
+        try:
+            yield Places(path, locks)
+        finally:
+            _remove(sockets)
     finally:
         if own and locks and locks[0].path.parent == path:
             shutil.rmtree(path, ignore_errors=True)
@@ -154,8 +158,8 @@ def _try_socket(path: Path) -> None:
 # ── what else is exclusive ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _lock_endpoints(settings: Settings, locks: list[LockFile]) -> list[str]:
-    """Lock each path that the feed listens at. Returns what is wrong."""
+def _lock_endpoints(settings: Settings, locks: list[LockFile], sockets: list[Path]) -> list[str]:
+    """Lock each path that the feed listens at, and add it to ``sockets``. Returns what is wrong."""
     books = settings.books_endpoint or next_endpoint(settings.snapshot_endpoint)
     endpoints = {
         "publish_endpoint": settings.publish_endpoint,
@@ -163,19 +167,27 @@ def _lock_endpoints(settings: Settings, locks: list[LockFile]) -> list[str]:
         "books_endpoint": books,
     }
     mistakes = []
-    setting_of: dict[str, str] = {}
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    setting_of = {f"tcp://{host}:{settings.http_port}": "http_port"}
     for setting, endpoint in endpoints.items():
         path = path_of(endpoint)
-        if not path:
-            continue
-        mistake = mistake_in(endpoint)
-        if path in setting_of:
-            mistake = f"that is {setting_of[path]} already"
-        setting_of.setdefault(path, setting)
-        mistake = mistake or _lock_path(path, locks)
-        if mistake:
+        # A directory may have many names.
+        place = str(Path(path).parent.resolve() / Path(path).name) if path else endpoint
+        if (mistake := _taken_by_us(place, setting_of, setting)) or (
+            path and (mistake := mistake_in(endpoint) or _lock_path(path, locks))
+        ):
             mistakes.append(f"{setting} = {endpoint!r}: {mistake}")
+        elif path:
+            sockets.append(Path(path))
     return mistakes
+
+
+def _taken_by_us(place: str, setting_of: dict[str, str], setting: str) -> str:
+    """Which other setting of ours has this place already, in words; empty if none has, and from now on this one does."""
+    if place.endswith((":*", ":0", "//*")):  # whatever is free
+        return ""
+    other = setting_of.setdefault(place, setting)
+    return "" if other == setting else f"that is {other} already"
 
 
 def _lock_path(path: str, locks: list[LockFile]) -> str:
@@ -192,6 +204,14 @@ def _lock_path(path: str, locks: list[LockFile]) -> str:
             return "a file or directory is there, which is no socket"
         owner = _listener_that_stays(path)
     return f"in use by {owner}" if owner else ""
+
+
+def _remove(sockets: list[Path]) -> None:
+    """Remove those at which nobody listens any longer. ZeroMQ leaves them there."""
+    for path in sockets:
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(path.lstat().st_mode) and not listener_at(str(path)):
+                path.unlink()
 
 
 def _listener_that_stays(path: str) -> str:

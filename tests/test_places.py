@@ -37,13 +37,50 @@ def test_all_places_that_cannot_be_had_are_told_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "publish").read_text() == "precious"
 
 
-def test_two_endpoints_at_one_path_are_a_mistake(tmp_path: Path) -> None:
-    path = f"ipc://{tmp_path}/socket"
-    with (
-        pytest.raises(ConfigError, match=r"snapshot_endpoint = .*: that is publish_endpoint already"),
-        places.held(settings(tmp_path, publish_endpoint=path, snapshot_endpoint=path)),
-    ):
+@pytest.mark.parametrize(
+    ("publish", "others", "told"),
+    [
+        (
+            "ipc://{0}/socket",
+            {"snapshot_endpoint": "ipc://{0}/socket"},
+            "snapshot_endpoint .*: that is publish_endpoint",
+        ),
+        ("ipc://{0}/socket", {"snapshot_endpoint": "ipc://{0}/./socket"}, "snapshot_endpoint .*: that is publish_"),
+        ("ipc://{0}/socket", {"snapshot_endpoint": "ipc://{0}/link/socket"}, "snapshot_endpoint .*: that is publish_"),
+        ("ipc://@k2-places", {"snapshot_endpoint": "ipc://@k2-places"}, "snapshot_endpoint .*: that is publish_"),
+        ("tcp://127.0.0.1:7", {"snapshot_endpoint": "tcp://127.0.0.1:7"}, "snapshot_endpoint .*: that is publish_"),
+        ("tcp://127.0.0.1:7", {"snapshot_endpoint": "tcp://127.0.0.1:6"}, "books_endpoint .*:7': that is publish_"),
+        ("tcp://127.0.0.1:7", {"http_port": "7"}, "publish_endpoint .*: that is http_port already"),
+        ("tcp://[::1]:7", {"http_port": "7", "http_host": "::1"}, "publish_endpoint .*: that is http_port already"),
+    ],
+)
+def test_two_endpoints_at_one_place_are_a_mistake(
+    tmp_path: Path, publish: str, others: dict[str, str], told: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    wanted = {name: value.format(tmp_path) for name, value in {"publish_endpoint": publish, **others}.items()}
+    with pytest.raises(ConfigError, match=told), places.held(settings(tmp_path, **wanted)):
         pass
+
+
+def test_endpoints_that_are_any_free_one_are_not_the_same(tmp_path: Path) -> None:
+    for any_one in ("ipc://*", "tcp://127.0.0.1:*", "tcp://127.0.0.1:0"):
+        with places.held(settings(tmp_path, publish_endpoint=any_one, snapshot_endpoint=any_one, http_port="0")):
+            pass
+
+
+def test_sockets_that_nobody_listens_at_any_longer_go_with_the_run(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("publish", "snapshot", "snapshot-books")]
+    wanted = settings(tmp_path, publish_endpoint=f"ipc://{paths[0]}", snapshot_endpoint=f"ipc://{paths[1]}")
+    with socket.socket(socket.AF_UNIX) as alive:
+        with places.held(wanted):
+            alive.bind(str(paths[0]))
+            alive.listen()
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(paths[1]))
+            paths[2].write_text("precious")
+        assert [path.exists() for path in paths] == [True, False, True]
+    assert not list(tmp_path.glob("*.lock"))
 
 
 def test_a_path_at_which_another_program_listens_is_refused_although_it_has_no_lock(
