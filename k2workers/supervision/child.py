@@ -42,6 +42,12 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MISTAKE_TOLD = 2
 """The exit code of a child that has told the user in words why it cannot run."""
 
+AWAKE_S = 1.0
+"""How long the forkserver may stand still."""
+
+STOPPED = b"T"
+"""What /proc says of a process that was sent SIGSTOP; of one that a debugger holds it says ``t``."""
+
 DESCRIPTORS = Path("/proc/self/fd")
 
 _context = multiprocess.get_context("forkserver")
@@ -79,6 +85,19 @@ def start_server(modules: list[str], folders: list[Path]) -> None:
         for number, handler in own.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    # Not in the loop: that waits for the forkserver whenever a child starts.
+    threading.Thread(target=_keep_server_awake, name="forkserver-guard", daemon=True).start()
+
+
+def _keep_server_awake() -> None:
+    """Wake the forkserver if somebody stops it alone: while it stands still no child can start, and the end of none is told."""
+    while True:
+        time.sleep(AWAKE_S)
+        pid = forkserver._forkserver._forkserver_pid
+        with contextlib.suppress(OSError, IndexError):  # it has just ended, or there is no /proc
+            state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+            if state == STOPPED:
+                os.kill(pid, signal.SIGCONT)
 
 
 def _listen_in_one_of(folders: list[Path]) -> None:

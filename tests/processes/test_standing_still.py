@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from k2workers.supervision.supervisor import SupervisorPolicy
-from tests.processes.support import Program, demo, feed
+from tests.processes.support import Program, alive, demo, feed
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 
@@ -65,3 +66,21 @@ def test_a_whole_feed_that_was_frozen_ends_no_child_and_keeps_its_connections() 
         assert len(venue.handshakes) == handshakes
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
+
+
+@pytest.mark.parametrize("moment", ["a worker dies", "the end"])
+def test_a_forkserver_that_was_stopped_alone_keeps_no_child_from_starting_or_ending(moment: str) -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.02) as venue, feed(venue) as program:
+        program.wait_ready()
+        worker = psutil.Process(program.pid_of("worker-1"))
+        forkserver = worker.parent()
+        assert forkserver is not None
+        forkserver.suspend()
+        if moment == "a worker dies":
+            worker.kill()
+            wait_for("its next life", lambda: program.status()["children"]["worker-1"]["restarts"] == 1)
+            goes_on(program)
+            forkserver.suspend()
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
+        wait_for("the end of all", lambda: not any(map(alive, program.family.values())))
