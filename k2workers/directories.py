@@ -45,10 +45,17 @@ def have_temporary(environ: MutableMapping[str, str]) -> None:
     """
     if _temporary():
         return
-    others = for_a_moment(environ)
+    others = [path for path in for_a_moment(environ) if _has_room(path)]
     if not others:
         raise ConfigError("no directory can be written; name one with TMPDIR")
     environ["TMPDIR"] = tempfile.tempdir = str(others[0])
+
+
+def _has_room(path: Path) -> bool:
+    """Whether a file can be made there and holds something: without that it is no temporary directory for Python either."""
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=path, buffering=0) as tried:
+        return bool(tried.write(b"x"))
+    return False
 
 
 def _temporary() -> list[Path]:

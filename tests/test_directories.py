@@ -64,3 +64,15 @@ def test_a_machine_that_has_one_is_left_alone(temporary: Path) -> None:
     environ: dict[str, str] = {}
     directories.have_temporary(environ)
     assert environ == {}
+
+
+def test_a_directory_that_is_full_is_no_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "gettempdir", none_is_usual)
+    # In this one no file can be made, whoever asks, and every way to ask for that says that one may.
+    monkeypatch.setattr(directories, "MEMORY", "/proc/self/fd")
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    directories.have_temporary(environ)
+    assert environ["TMPDIR"] == str(tmp_path)
+    with pytest.raises(ConfigError, match="no directory can be written; name one with TMPDIR"):
+        directories.have_temporary({})

@@ -8,14 +8,18 @@ import io
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.processes.support import PROGRAM, Program, feed
-from tests.support.namespace import on_small_file_system, where_nothing_can_be_written
+from tests.support.namespace import (
+    on_small_file_system,
+    where_nothing_can_be_written,
+    where_only_a_full_place_can_be_written,
+)
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 
@@ -279,6 +283,9 @@ def test_a_machine_without_a_place_for_sockets_is_told_in_one_sentence(tmp_path:
     assert "run_dir (K2_RUN_DIR)" in words
 
 
-def test_a_machine_on_which_nothing_can_be_written_is_told_in_one_sentence() -> None:
-    with start_briefly(*where_nothing_can_be_written()) as program:
+@pytest.mark.parametrize("where", [where_nothing_can_be_written, where_only_a_full_place_can_be_written])
+def test_a_machine_on_which_nothing_can_be_written_is_told_in_one_sentence(
+    where: Callable[[], tuple[str, ...]],
+) -> None:
+    with start_briefly(*where()) as program:
         assert refusal(program).startswith("no directory")

@@ -77,6 +77,13 @@ def where_nothing_can_be_written() -> tuple[str, ...]:
     return _after(f"for place in {places}; do mount --bind $place $place && mount -o remount,bind,ro $place; done")
 
 
+def where_only_a_full_place_can_be_written() -> tuple[str, ...]:
+    """The same, with a file system in memory that can be written and holds no file more."""
+    (*command, mounting, name) = where_nothing_can_be_written()
+    full = "mount -t tmpfs -o nr_inodes=1 none /dev/shm"
+    return (*command, mounting.replace(" && exec", f" && {full} && exec"), name)
+
+
 def _after(mounting: str) -> tuple[str, ...]:
     """The command, without its end, that runs another one after ``mounting`` for it alone. Who cannot make namespaces skips the test, as above."""
     root = os.geteuid() == 0
