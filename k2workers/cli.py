@@ -42,8 +42,9 @@ def _unjudged(_type: Any, tokens: Sequence[Token]) -> int | float | str:
 
 
 # Judged together with all other settings, which tells every mistake at once.
-Whole = Annotated[int | None, Parameter(converter=_unjudged)]
-Number = Annotated[float | None, Parameter(converter=_unjudged)]
+JUDGED_LATER = Parameter(converter=_unjudged)
+Whole = Annotated[int | None, JUDGED_LATER]
+Number = Annotated[float | None, JUDGED_LATER]
 
 app = App(
     name="k2workers",
@@ -155,23 +156,32 @@ def run(
     return bootstrap.run(settings, configuration.file_read(config))
 
 
+def _wrong_number(value: object, least: float, most: float, *, whole: bool) -> str | None:
+    """How a mistake begins, before what is allowed; None if it is none."""
+    if not isinstance(value, int | float):
+        return "not a whole number; " if whole else "not a number; "
+    if whole and not isinstance(value, int):
+        return "not a whole number; "
+    return None if least <= value <= most else ""
+
+
 @app.command(help_epilogue="")
 def simulate(
     *,
     host: str = "127.0.0.1",
-    port: int = 9443,
-    symbols: int = 40,
-    rate: float = 2000.0,
-    seed: int = 1,
+    port: Annotated[int, JUDGED_LATER] = 9443,
+    symbols: Annotated[int, JUDGED_LATER] = 40,
+    rate: Annotated[float, JUDGED_LATER] = 2000.0,
+    seed: Annotated[int, JUDGED_LATER] = 1,
     replay: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
-    replay_speed: float = 1.0,
+    replay_speed: Annotated[float, JUDGED_LATER] = 1.0,
     tls_cert: str = "",
     tls_key: str = "",
-    history: int = 20_000,
-    history_s: float = 900.0,
-    max_age: float = 86_400.0,
-    ping_interval: float = 20.0,
-    shutdown_notice: float = 0.0,
+    history: Annotated[int, JUDGED_LATER] = 20_000,
+    history_s: Annotated[float, JUDGED_LATER] = 900.0,
+    max_age: Annotated[float, JUDGED_LATER] = 86_400.0,
+    ping_interval: Annotated[float, JUDGED_LATER] = 20.0,
+    shutdown_notice: Annotated[float, JUDGED_LATER] = 0.0,
     fault: Annotated[list[str] | None, Parameter(negative="")] = None,
 ) -> int:
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
@@ -215,22 +225,31 @@ def simulate(
     fault
         A fault such as drop:probability=0.01 or reset:every_s=30; repeat for more. At run time: POST /_exchange/fault.
     """
-    numbers: dict[str, tuple[float, float, float]] = {
+    whole: dict[str, tuple[object, float, float]] = {
         "port": (port, 0, 65_535),
         "symbols": (symbols, 1, 100_000),
+        "seed": (seed, -LONGEST_S, LONGEST_S),
+        "history": (history, 1, 10_000_000),
+    }
+    numbers: dict[str, tuple[object, float, float]] = {
         "rate": (rate, 0.001, 200_000),
         "replay_speed": (replay_speed, 0, 10_000),
-        "history": (history, 1, 10_000_000),
         "history_s": (history_s, 0.001, LONGEST_S),
         "max_age": (max_age, 0.001, LONGEST_S),
         "ping_interval": (ping_interval, 0.001, LONGEST_S),
         "shutdown_notice": (shutdown_notice, 0, LONGEST_S),
     }
     problems = [
-        f"{name} = {value:g}: allowed: {least:g} to {most:g} (flag --{name.replace('_', '-')})"
-        for name, (value, least, most) in numbers.items()
-        if not least <= value <= most
+        f"{name} = {value}: {wrong}allowed: {least:g} to {most:g} (flag --{name.replace('_', '-')})"
+        for name, (value, least, most) in (whole | numbers).items()
+        if (wrong := _wrong_number(value, least, most, whole=name in whole)) is not None
     ]
+    if not host:
+        problems.append("host = '': allowed: an address of this machine, 0.0.0.0 for all (flag --host)")
+    if bool(tls_cert) != bool(tls_key):
+        problems.append(
+            f"tls_cert = {tls_cert!r}, tls_key = {tls_key!r}: allowed: both or none (flags --tls-cert, --tls-key)"
+        )
     if problems:
         raise ConfigError("\n".join(problems))
     from k2workers import outlet
