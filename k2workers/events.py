@@ -356,6 +356,10 @@ RECORD_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.RECOR
 SNAPSHOT_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.SNAPSHOT)
 ANNOUNCEMENT_SCHEMAS = frozenset(row.number for row in TABLE if row.part in {Part.GAP, Part.VOID, Part.GIVEN_UP})
 GAP_SCHEMA = next(row.number for row in TABLE if row.part is Part.GAP)
+COUNTED_SCHEMAS = DATA_SCHEMAS | {LATE + number for number in DATA_SCHEMAS}
+"""Batches whose events count in figures: those of the venue, in time or late. The others are what the feed says of them, and whole books."""
+COUNTED_TYPES = frozenset({row.type for row in TABLE if row.part is Part.DATA} | {Backfilled})
+"""The same by type."""
 RESET_SCHEMA = next(row.number for row in TABLE if row.part is Part.RESET)
 
 _reader = functools.cache(operator.attrgetter)

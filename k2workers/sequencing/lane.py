@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from k2workers.errors import StateError
 from k2workers.events import (
+    COUNTED_TYPES,
     Backfilled,
     BookSnapshot,
     Event,
@@ -58,7 +59,7 @@ class Lane:
     """One topic in the arbiter. ``last_id`` is the venue id of the newest accepted event or gap.
 
     ``open`` are announced ids that may still be filled, ``closed`` those that were told to be void or given up: an event for
-    them is still new, but nobody asks for it. Counters are totals: ``passed`` events given out, ``duplicates``
+    them is still new, but nobody asks for it. Counters are totals: ``passed`` events of the venue given out, ``duplicates``
     copies dropped, ``gaps`` and ``missing`` (ids) announced, ``repaired`` ids filled late, ``voids`` ids confirmed never to
     have existed, ``outliers`` events dropped because the topic went on elsewhere; ``outlier`` is the last of them, until the caller clears it.
     """
@@ -178,7 +179,7 @@ class Lane:
         Here nothing but a ``Reset``: the next value makes the rest good.
         """
         for event in events:
-            self.passed -= 1
+            self.passed -= type(event) in COUNTED_TYPES
             if isinstance(event, Reset):
                 self.ready.append(event)
                 self.mixed = True
@@ -197,10 +198,11 @@ class Lane:
     def pop_ready(self) -> list[list[Event]]:
         """The accepted events since the last call, in order, as runs of one type each."""
         events, self.ready = self.ready, []
-        self.passed += len(events)
         if not self.mixed:
+            self.passed += len(events)
             return [events]
         self.mixed = False
+        self.passed += sum(type(event) in COUNTED_TYPES for event in events)
         return [list(run) for _, run in itertools.groupby(events, key=type)]
 
     def pass_lag(self) -> None:
@@ -324,7 +326,7 @@ class HoldingLane(Lane):
         lost, announced = IdRanges(), IdRanges()
         noticed_ns = 0
         for event in events:
-            self.passed -= 1
+            self.passed -= type(event) in COUNTED_TYPES
             if isinstance(event, BookSnapshot) or (isinstance(event, Kline) and not event.final):
                 continue
             first_id, last_id = covered_ids(event.event if isinstance(event, Backfilled) else event)

@@ -18,6 +18,7 @@ from k2workers import wire
 from k2workers.continuity import RECORDS, numberings_ahead, renumbered
 from k2workers.events import (
     ANNOUNCEMENT_SCHEMAS,
+    COUNTED_SCHEMAS,
     DATA_SCHEMAS,
     RESET_SCHEMA,
     SNAPSHOT_SCHEMAS,
@@ -43,9 +44,6 @@ from k2workers.sequencing.coverage import (
 )
 from k2workers.sequencing.tally import Tally
 from k2workers.wire import Batch
-
-_NO_EVENTS = ANNOUNCEMENT_SCHEMAS | SNAPSHOT_SCHEMAS
-"""Batches that do not count as events of the venue."""
 
 BETWEEN_WORKERS = "between workers"
 """The cause of a gap that was found here: a worker died, or had to give up what it could not send."""
@@ -331,7 +329,7 @@ class Sequencer:
         state.waiting.append(batch)
         if batch.last_id > state.last_id:  # noqa: PLR1730 - ``max`` is a call more for every batch
             state.last_id = batch.last_id
-        if batch.schema not in _NO_EVENTS:
+        if batch.schema in COUNTED_SCHEMAS:
             state.count += batch.count
             self.events += batch.count
             if state.first_id is None or batch.first_id < state.first_id:

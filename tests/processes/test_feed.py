@@ -38,6 +38,9 @@ def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:
     truth = result["truth"]
     assert truth["emitted"] > 5_000
     assert truth["received"] == truth["emitted"]
+    assert result["events"]["received"] == result["events"]["published"], (
+        "books and the feed's own records are no events"
+    )
     assert (truth["lost"], truth["duplicated"], truth["reordered"]) == (0, 0, 0)
     assert set(result["rotations"]["by_shard"]) == {"0", "1", "2"}
     assert result["rotations"]["max_concurrent"] == 1
