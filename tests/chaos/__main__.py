@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cyclopts import App
 from rich.console import Console
 from rich.table import Table
@@ -42,6 +43,9 @@ def show(results: list[dict[str, Any]]) -> None:
     ):
         table.add_column(column, justify="left" if column in ("fault", "verdict") else "right")
     for result in results:
+        if "skipped" in result:
+            table.add_row(result["fault"], *[""] * 10, f"[yellow]skipped: {result['skipped']}")
+            continue
         kinds = result.get("by_kind")
         if kinds is None:
             table.add_row(result["fault"], str(result["rounds"]), *[""] * 9, f"[red]{result['failures'][0]}")
@@ -102,16 +106,19 @@ def main(
         sys.stderr.write(f"scripts/chaos: no fault begins with {fault}; known are: {', '.join(TABLE)}\n")
         return 2
     rng = random.Random(seed)
-    if pairs and len(chosen) < 2:
+    together = [name for name in chosen if not TABLE[name].alone]
+    if pairs and len(together) < 2:
         sys.stderr.write("scripts/chaos: a pair needs two faults to choose from\n")
         return 2
-    plans = [(name,) for name in chosen if singly] + [tuple(rng.sample(chosen, 2)) for _ in range(pairs)]
+    plans = [(name,) for name in chosen if singly] + [tuple(rng.sample(together, 2)) for _ in range(pairs)]
     results = []
     for number, names in enumerate(plans):
         begun_s = time.monotonic()
         try:
             result = asyncio.run(run_fault(names, rounds, seed + number, shards, rate, with_joiners=joining))
-        except (AssertionError, OSError) as error:
+        except pytest.skip.Exception as reason:
+            result = {"fault": " + ".join(names), "skipped": str(reason), "failures": []}
+        except (AssertionError, OSError, pytest.fail.Exception) as error:
             # A feed that does not even come back is a failure of the fault, told in its row.
             result = {
                 "fault": " + ".join(names),
@@ -120,7 +127,8 @@ def main(
                 "failures": [str(error).strip()],
             }
         results.append(result)
-        verdict = "; ".join(result["failures"]) or "held"
+        held = f"skipped: {result['skipped']}" if "skipped" in result else "held"
+        verdict = "; ".join(result["failures"]) or held
         sys.stdout.write(f"{' + '.join(names)}: {verdict} ({time.monotonic() - begun_s:.0f} s)\n")
         sys.stdout.flush()
         if report is not None:

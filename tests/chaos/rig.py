@@ -15,25 +15,30 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 import psutil
+import pytest
 
 from k2workers import Position, Subscriber, sharding
 from k2workers.venues.binance import streams
 from k2workers.witness import compare
 from tests.chaos.ledger import compare_bars, compare_books
 from tests.chaos.observer import BARS, KINDS, Observer
+from tests.chaos.place import VENUE, Place, hindrance
 from tests.chaos.promise import NO_ANSWER
-from tests.processes.support import Program, free_port
+from tests.processes.support import PROGRAM, Program, free_port
 from tests.support.waiting import WAIT_S, until
 
 _SUFFIX_OF = {streams.KINDS[kind].suffix: kind for kind in KINDS}
 
 
 class Rig:
-    """``async with Rig(...)``: an exchange, a feed of ``shards`` against it, and an observer that follows everything."""
+    """``async with Rig(...)``: an exchange, a feed of ``shards`` against it, and an observer that follows everything.
+
+    With ``place`` the feed runs in a ``Place``, which some faults need, if this machine can have one.
+    """
 
     def __init__(self, directory: Path, *, shards: int = 8, symbols: int = 40, rate: float = 2000.0, seed: int = 1,
                  settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = (),
-                 kinds: tuple[str, ...] = KINDS) -> None:  # fmt: skip
+                 kinds: tuple[str, ...] = KINDS, place: bool = False) -> None:  # fmt: skip
         self.directory = directory
         self.shards = shards
         self.rng = random.Random(seed)
@@ -41,7 +46,9 @@ class Rig:
         self.checkpoint = directory / "checkpoint"
         self.port, self.publish, self.replay, self.books = (free_port() for _ in range(4))
         self._stack = contextlib.AsyncExitStack()
-        self._settings = settings or {}
+        self._run_dir = directory / "small" / "run"
+        self._place = Place(directory, self._run_dir, self.port) if place and not hindrance() else None
+        self.settings = {"K2_RUN_DIR": str(self._run_dir), **(settings or {})}
         self._kinds = kinds
         self._exchange_args = (
             "simulate", "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
@@ -60,6 +67,8 @@ class Rig:
             raise
 
     async def _start(self) -> Self:
+        if self._place is not None:
+            self._stack.enter_context(self._place)
         self.exchange = self._stack.enter_context(Program(*self._exchange_args))
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         await until(lambda: self.exchange.raw, "the exchange listening")
@@ -96,16 +105,35 @@ class Rig:
 
     # ── the feed ────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def place(self) -> Place:
+        """Where the feed runs. Who has no such place skips the fault that needs it."""
+        if self._place is None:
+            pytest.skip(hindrance() or "this rig was made without a place of its own")
+        return self._place
+
+    @property
+    def run_dir(self) -> Path:
+        """The feed's run directory, as seen from here."""
+        return self._place.seen(self._run_dir) if self._place else self._run_dir
+
     def start_feed(self) -> None:
-        self.feed = self._stack.enter_context(Program(
+        """Start it; the last one must have ended."""
+        self.feed = self._stack.enter_context(self.make_feed())
+
+    def make_feed(self) -> Program:
+        """A feed with these places and ports: the one under test, or a second copy of it."""
+        host = VENUE if self._place else "127.0.0.1"
+        return Program(
             "--shards", str(self.shards), "--symbols", "*", "--streams", ",".join(self._kinds), "--http-port", "0", "--log-format", "json",
-            "--binance-rest-url", f"http://127.0.0.1:{self.port}",
-            "--binance-websocket-url", f"ws://127.0.0.1:{self.port}",
+            "--binance-rest-url", f"http://{host}:{self.port}",
+            "--binance-websocket-url", f"ws://{host}:{self.port}",
             "--publish-endpoint", f"tcp://127.0.0.1:{self.publish}",
             "--snapshot-endpoint", f"tcp://127.0.0.1:{self.replay}",
             "--books-endpoint", f"tcp://127.0.0.1:{self.books}",
-            "--checkpoint", str(self.checkpoint), "--report", str(self.report), **self._settings,
-        ))  # fmt: skip
+            "--checkpoint", str(self.checkpoint), "--report", str(self.report),
+            command=self._place.inside(*PROGRAM) if self._place else PROGRAM, **self.settings,
+        )  # fmt: skip
 
     async def ready(self) -> None:
         await until(lambda: self.feed.logged("started") or self.feed.process.poll() is not None, "the feed's start")
@@ -153,11 +181,6 @@ class Rig:
 
         await until(look, f"{name} running")
         return psutil.Process(found[0])
-
-    @property
-    def run_dir(self) -> Path:
-        """Where the feed keeps its sockets and metrics."""
-        return Path(self.feed.logged("started")[-1]["run_dir"])
 
     def kill(self, process: psutil.Process) -> None:
         """SIGKILL of one of the feed's own processes."""

@@ -27,7 +27,9 @@ async def run_fault(
     completes: list[float] = []
     with tempfile.TemporaryDirectory(prefix="k2-chaos-") as directory:
         settings = joiners.SETTINGS_WITH_A_SHORT_RING if with_joiners else SETTINGS
-        async with Rig(Path(directory), shards=shards, rate=rate, seed=seed, settings=settings) as rig:
+        for row in rows:
+            settings = {**settings, **row.settings}
+        async with Rig(Path(directory), shards=shards, rate=rate, seed=seed, settings=settings, place=True) as rig:
             joined = joiners.Joiners(rig, rig.subscriber.position())
             async with ReadinessWatch(rig) as watch:
                 for _ in range(rounds):

@@ -8,14 +8,17 @@ import fcntl
 import resource
 import shutil
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 
 import msgspec
 import psutil
 
 from tests.chaos.rig import Rig, end
-from tests.processes.support import alive
-from tests.support.waiting import until
+from tests.processes.support import Program, alive
+from tests.support.attacks import ON_BOOKS, ON_REQUESTS, ON_SUBSCRIPTIONS
+from tests.support.hostile import PONG, Hostile, subscription
+from tests.support.waiting import WAIT_S, until
 
 Act = Callable[[Rig], Awaitable[list[int]]]
 """Does the fault, and ends it; answers the shards that it hit."""
@@ -28,6 +31,14 @@ SETTINGS = {"K2_STALE_AFTER_S": f"{STALE_S:g}", "K2_BOOK_LEVELS": "500"}
 
 
 HALT_S = 40.0
+NAMELESS_S = 7.0
+ATTACK_S = 5.0
+IDLE_S = 6.0
+SMALL_RING = {"K2_REPLAY_RING_MB": "1"}
+"""With it whoever takes nothing is cut loose within seconds."""
+ONE_TOPIC = "binance.trade.BTCUSDT"
+LOOKUP_S = 10.0
+"""For so long a question is asked that meets no answer."""
 STALLED_S = 6.0
 HIGHEST_NEW_ID = 9_000_000
 """Below every id that the exchange begins with."""
@@ -39,12 +50,15 @@ WHOLE_S = 180.0
 class Row(msgspec.Struct, frozen=True):
     """One fault. ``pause_limit_s``: the longest time without an event of the shards hit; None: not judged.
 
-    ``rest_s`` between rounds keeps the same child from dying so often that the feed rightly gives up.
+    ``rest_s`` between rounds keeps the same child from dying so often that the feed rightly gives up. ``settings`` show more of the fault;
+    it can be done without them. One that is ``alone`` is of use only while no other fault strikes.
     """
 
     act: Act
     pause_limit_s: float | None = None
     rest_s: float = 0.0
+    settings: dict[str, str] = {}
+    alone: bool = False
 
 
 def exchange(kind: str, *, active_s: float = 0.3, connections: int = 1, **keys: object) -> Act:
@@ -137,16 +151,15 @@ def stand_still(seconds: float, *, whole: bool) -> Act:
     """SIGSTOP of the parent, or of the whole feed as a paused container is; SIGCONT after so long. Nobody is ended for that."""
 
     async def act(rig: Rig) -> list[int]:
-        family = [process for process in rig.feed.remember_family().values() if alive(process)]
-        parent = psutil.Process(rig.feed.process.pid)
-        stopped = [parent, *family] if whole else [parent]
+        stopped = [psutil.Process(rig.feed.process.pid)]
+        if whole:
+            stopped += [process for process in rig.feed.remember_family().values() if alive(process)]
         for process in stopped:
             end(process, signal.SIGSTOP)
         await asyncio.sleep(seconds)
         for process in stopped:
             end(process, signal.SIGCONT)
         await asyncio.sleep(2.0)
-        assert all(alive(process) for process in family), "a process was ended because the feed stood still"
         return list(range(rig.shards))
 
     return act
@@ -163,10 +176,98 @@ async def full_disk(rig: Rig) -> list[int]:
 
 async def cleaned(rig: Rig) -> list[int]:
     """A cleaner removes the run directory, and then a worker and the aggregator die."""
+    names = (f"worker-{rig.rng.randrange(rig.shards)}", "aggregator")
+    died = [await rig.process(name) for name in names]
     shutil.rmtree(rig.run_dir)
-    for name in (f"worker-{rig.rng.randrange(rig.shards)}", "aggregator"):
-        rig.kill(await rig.process(name))
+    for process in died:
+        rig.kill(process)
+    await asyncio.sleep(1.0)
     return list(range(rig.shards))
+
+
+async def no_room(rig: Rig) -> list[int]:
+    """The file system of the run directory is full while a worker and the aggregator die; then there is room again."""
+    names = (f"worker-{rig.rng.randrange(rig.shards)}", "aggregator")
+    died = [await rig.process(name) for name in names]
+    with rig.place.without_room():
+        for process in died:
+            rig.kill(process)
+        for name, process in zip(names, died, strict=True):
+            await rig.process(name, after=process)
+        await until(lambda: _tells(rig, "k2_metrics_not_kept", 2), "word that metrics are not kept")
+    await until(lambda: _tells(rig, "k2_metrics_not_kept", 0), "metrics of all processes")
+    return list(range(rig.shards))
+
+
+async def _tells(rig: Rig, metric: str, value: float) -> bool:
+    return await rig.gauge(metric) == value
+
+
+async def no_names(rig: Rig) -> list[int]:
+    """The name server falls silent, and then every connection is reset; after some seconds it answers again."""
+    async with rig.place.without_names():
+        await rig.inject("reset", connections=0)
+        await asyncio.sleep(NAMELESS_S)
+    await asyncio.sleep(LOOKUP_S / 2)
+    return list(range(rig.shards))
+
+
+async def second_copy(rig: Rig) -> list[int]:
+    """The same program is started once more, with the same places and ports. It refuses, and names the first."""
+    with rig.make_feed() as second:
+        await until(lambda: second.process.poll() is not None, "the end of the second copy")
+        await asyncio.to_thread(second.join)
+        said = "".join(second.raw)
+        assert second.process.returncode == 2, said
+        assert f"in use by pid {rig.feed.process.pid} (" in said, said
+    return list(range(rig.shards))
+
+
+async def hostile_peers(rig: Rig) -> list[int]:
+    """Each of the three ports is attacked, by programs that keep to ZeroMQ's protocol and to nothing else."""
+    plans = zip(rig.endpoints, (ON_SUBSCRIPTIONS, ON_REQUESTS, ON_BOOKS), strict=True)
+    chosen = [(endpoint, rig.rng.choice(sorted(attacks))) for endpoint, attacks in plans]
+    with contextlib.ExitStack() as stack:
+        for endpoint, what in chosen:
+            command = (sys.executable, "-m", "tests.support.attacks", endpoint, what)
+            attacker = stack.enter_context(Program(command=command))
+            stack.callback(_still_runs, attacker)
+        await asyncio.sleep(ATTACK_S)
+    return list(range(rig.shards))
+
+
+def _still_runs(program: Program) -> None:
+    assert program.process.poll() is None, "".join(program.raw)
+
+
+async def idle_readers(rig: Rig) -> list[int]:
+    """Two subscribe to everything and then take nothing: one that knows only the protocol, and a ``Subscriber`` whose program has other things to do.
+
+    Where the ring is small the first is cut loose. What the second takes in the end has no hole that was not named.
+    """
+    took = rig.make_observer()
+    async with rig.subscriber_at(None) as idle, asyncio.timeout(WHOLE_S):
+        await idle.wait_subscribed(WAIT_S)
+        with Hostile(rig.endpoints[0], receive_buffer=4_096) as raw:
+            raw.send(subscription(b"binance."))
+            await asyncio.sleep(IDLE_S)
+            if rig.settings.items() >= SMALL_RING.items():
+                await until(lambda: _is_cut(raw), "the end of the connection of one that reads nothing")
+        _, due_id = rig.observer.reached()[ONE_TOPIC]
+        async for item in idle:
+            took.take(item)
+            if item.topic == ONE_TOPIC and took.reached()[ONE_TOPIC][1] >= due_id:
+                break
+    assert not took.ledger.broken_rules(), took.ledger.broken_rules()[:5]
+    return list(range(rig.shards))
+
+
+def _is_cut(peer: Hostile) -> bool:
+    try:
+        peer.send(PONG)  # else ZeroMQ itself gives it up one day
+    except OSError:
+        return True
+    return False
 
 
 async def everything(rig: Rig) -> list[int]:
@@ -310,6 +411,11 @@ TABLE: dict[str, Row] = {
     "no room for the checkpoint": Row(full_disk, rest_s=5.0),
     "log not read, all lines reset": Row(log_stalls, STALLED_S - 1),
     "run directory removed, two die": Row(cleaned, 2.0, rest_s=7.0),
+    "no room under the run directory, two die": Row(no_room, 2.0, rest_s=7.0, alone=True),
+    "name server silent, all lines reset": Row(no_names, NAMELESS_S + LOOKUP_S),
+    "a second copy": Row(second_copy, 0.5, alone=True),
+    "hostile peers on all ports": Row(hostile_peers),
+    "a reader that takes nothing": Row(idle_readers, 0.5, settings=SMALL_RING),
     "subscriber restarted": Row(subscriber_restart),
 }
 """Every fault, by the name that the report shows."""

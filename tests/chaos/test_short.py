@@ -37,6 +37,12 @@ FEEDS = {
         "REST with an odd row",
     ),
     "processes": ("worker killed", "aggregator killed", "aggregator stopped 3 s", "subscriber restarted"),
+    "surroundings": (
+        "no room under the run directory, two die",
+        "a second copy",
+        "hostile peers on all ports",
+        "a reader that takes nothing",
+    ),
     "all of it": ("parent killed, all restarted",),
 }
 """Which faults strike one feed after the other."""
@@ -45,7 +51,7 @@ FEEDS = {
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("names", FEEDS.values(), ids=FEEDS)
 async def test_nothing_is_lost_repeated_or_out_of_order(names: tuple[str, ...], tmp_path: Path) -> None:
-    async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS) as rig:
+    async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS, place=True) as rig:
         async with ReadinessWatch(rig) as watch:
             for name in names:
                 # How long a pause may be is judged by the long form: a test must not fail because a machine is slow.

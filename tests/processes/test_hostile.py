@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from k2workers import Lost, Subscriber, Trade
-from k2workers.transport.replay_server import pack
 from tests.processes.support import Program, feed, free_port, wait_for
-from tests.support.hostile import Hostile, frame, message, subscription, unsubscription
+from tests.support.attacks import ENDLESS, ON_BOOKS, ON_REQUESTS, ON_SUBSCRIPTIONS, PREFIX, Act, Attacker
+from tests.support.hostile import Hostile
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S
 
@@ -24,7 +23,6 @@ MOST_PAUSE_S = 6.0
 """On a machine that has much else to do; a feed that is killed as hung needs ten."""
 
 ATTACK_S = 3.0
-PREFIX = "binance.trade."
 
 
 class Listener:
@@ -41,7 +39,7 @@ class Listener:
 
     def _follow(self, publish: int, replay: int) -> None:
         endpoint, snapshot = f"tcp://127.0.0.1:{publish}", f"tcp://127.0.0.1:{replay}"
-        with Subscriber([PREFIX], endpoint, snapshot_endpoint=snapshot, books_endpoint=None) as subscriber:
+        with Subscriber([PREFIX.decode()], endpoint, snapshot_endpoint=snapshot, books_endpoint=None) as subscriber:
             for item in subscriber:
                 if self._ending.is_set():
                     return
@@ -78,34 +76,17 @@ class Rig:
     def held_bytes(self) -> int:
         return sum(int(process.memory_info().rss) for process in (self.aggregator, self.books))
 
-    def attack(self, endpoint: str, kind: bytes, act: Callable[[Hostile], object]) -> float:
+    def attack(self, endpoint: str, kind: bytes, act: Act) -> float:
         """Do it as one peer after another for a while; the most bytes that the aggregator has grown by."""
         before, most = self.held_bytes(), 0
         self.listener.goes_on()
         self.listener.longest_s = 0.0
-        ending = threading.Event()
-        peers: list[Hostile] = []
-
-        def go_on() -> None:
-            while not ending.is_set():
-                # An error: it was cut loose.
-                with (
-                    contextlib.suppress(OSError, AssertionError),
-                    Hostile(endpoint, kind, receive_buffer=4_096) as peer,
-                ):
-                    peers.append(peer)
-                    act(peer)
-                ending.wait(0.01)
-
-        attacker = threading.Thread(target=go_on, daemon=True)
-        attacker.start()
+        attacker = Attacker(endpoint, kind, act)
         end_s = time.monotonic() + ATTACK_S
         while time.monotonic() < end_s:
             most = max(most, self.held_bytes() - before)
             time.sleep(0.02)
-        ending.set()
-        peers[-1].end()
-        attacker.join(WAIT_S)
+        attacker.end()
         self.listener.goes_on()
         most = max(most, self.held_bytes() - before)
         self.figures = f"+{most / 2**20:.0f} MB, longest pause {self.listener.longest_s:.2f} s"
@@ -124,7 +105,7 @@ class Rig:
 def rig() -> Iterator[Rig]:
     publish, replay = free_port(), free_port()
     with (
-        Venue(["AAAUSDT", "BBBUSDT"]) as venue,
+        Venue(["BTCUSDT", "ETHUSDT"]) as venue,
         feed(venue, "--streams", "trade,depth", publish=publish, replay=replay) as program,
     ):
         program.wait_ready()
@@ -136,49 +117,14 @@ def rig() -> Iterator[Rig]:
         assert program.process.returncode == 0, "".join(program.raw)
 
 
-LOOP = (subscription(b"binance.trade.AAAUSDT ") + unsubscription(b"binance.trade.AAAUSDT ")) * 5_000
-SAME = subscription(b"") * 50_000
-ENDLESS = frame(b"", 1) * 200_000
-
-
-def topics(count: int, size: int) -> bytes:
-    return b"".join(subscription(os.urandom(size)) for _ in range(count))
-
-
-ON_SUBSCRIPTIONS: dict[str, Callable[[Hostile], object]] = {
-    "a loop that subscribes and leaves": lambda peer: peer.flood(LOOP, 2),
-    "the same subscription again and again": lambda peer: peer.flood(SAME, 2),
-    "one subscription of ten megabytes": lambda peer: peer.send(subscription(bytes(10_000_000))),
-    "many long subscriptions": lambda peer: [peer.send(topics(300, 36_000)) for _ in range(20)],
-    "very many like topics": lambda peer: [peer.send(topics(20_000, 20)) for _ in range(50)],
-    "a message without an end": lambda peer: peer.flood(ENDLESS, 2),
-}
-
-
 @pytest.mark.parametrize("what", ON_SUBSCRIPTIONS)
 def test_one_peer_of_the_publish_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
     rig.assert_unharmed(rig.attack(rig.publish, b"SUB", ON_SUBSCRIPTIONS[what]))
 
 
-ON_REQUESTS: dict[str, Callable[[Hostile], object]] = {
-    "questions whose answers nobody reads": lambda peer: peer.flood(
-        message(b"since", b"binance.trade.AAAUSDT", pack(0)) * 50 + message(b"last", PREFIX.encode()) * 50, 2
-    ),
-    "one question of ten megabytes": lambda peer: peer.send(message(b"last", bytes(10_000_000))),
-    "a question without an end": lambda peer: peer.flood(ENDLESS, 2),
-    "questions of very many frames": lambda peer: peer.flood((frame(b"", 1) * 100_000) + frame(b""), 2),
-}
-
-
 @pytest.mark.parametrize("what", ON_REQUESTS)
 def test_one_peer_of_the_replay_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
     rig.assert_unharmed(rig.attack(rig.replay, b"DEALER", ON_REQUESTS[what]))
-
-
-ON_BOOKS: dict[str, Callable[[Hostile], object]] = {
-    "books that nobody reads": lambda peer: peer.flood(message(b"book", b"binance.") * 100, 2),
-    "a question without an end": ON_REQUESTS["a question without an end"],
-}
 
 
 @pytest.mark.parametrize("what", ON_BOOKS)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import io
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import psutil
 import pytest
 
 from tests.processes.support import PROGRAM, Program, feed
+from tests.support.full_file_system import kept_full
 from tests.support.namespace import (
     on_small_file_system,
     where_nothing_can_be_written,
@@ -57,39 +55,6 @@ def flows(program: Program) -> None:
     assert before > 0
     wait_for("more events in /metrics", lambda: received(program) > before)
     wait_for("more events published", lambda: program.status()["published"] > published)
-
-
-def writes(filler: io.RawIOBase) -> bool:
-    """Whether there was room for more."""
-    try:
-        return bool(filler.write(bytes(4096)))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            return False
-        raise
-
-
-@contextlib.contextmanager
-def kept_full(folder: Path) -> Iterator[None]:
-    """No room is left in the file system there, also where somebody gives up some, until the end."""
-    over, full = threading.Event(), threading.Event()
-
-    def fill() -> None:
-        with (folder / "filler").open("wb", buffering=0) as filler:
-            while not over.is_set():
-                if not writes(filler):
-                    full.set()
-                    over.wait(0.001)
-
-    filling = threading.Thread(target=fill)
-    filling.start()
-    wait_for("no room", full.is_set)
-    try:
-        yield
-    finally:
-        over.set()
-        filling.join()
-        (folder / "filler").unlink()
 
 
 def not_kept(program: Program) -> float:

@@ -10,7 +10,7 @@ import psutil
 
 from k2workers import Message, PartialDepth, Subscriber
 from tests.processes.support import Program, feed, free_port, wait_for
-from tests.support.hostile import Hostile, frame, subscription
+from tests.support.hostile import PONG, Hostile, subscription
 from tests.support.venue import Venue
 
 RING_MB = 1
@@ -18,7 +18,6 @@ MOST_BYTES = 40 * 2**20
 """That the aggregator may grow by."""
 
 LEVELS = [["1.00000000", "1.00000000"]] * 1_000
-PONG = frame(b"\x04PONG", 4)
 PREFIX = "binance.partial_depth_20."
 
 

@@ -31,6 +31,10 @@ def message(*frames: bytes) -> bytes:
     return b"".join(frame(body, int(body is not frames[-1])) for body in frames)
 
 
+PONG = frame(b"\x04PONG", 4)
+"""What ZeroMQ wants to hear of a peer from time to time."""
+
+
 class Hostile:
     """One connection as a socket of this kind (``SUB``, ``DEALER``)."""
 

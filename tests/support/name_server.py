@@ -1,6 +1,6 @@
-"""A name server that can fall silent: every name is 127.0.0.1 until SIGUSR1 comes, and then nothing is answered any more.
+"""A name server that can fall silent: every name is 127.0.0.1; after SIGUSR1 nothing is answered any more, until SIGUSR2.
 
-``python -m tests.support.name_server ADDRESS``; from then on it prints each name that is asked for.
+``python -m tests.support.name_server ADDRESS``; while it is silent it prints each name that is asked for.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ def answer_to(question: bytes) -> bytes:
 def serve(address: str) -> None:
     silent = False
 
-    def fall_silent(*_: object) -> None:
+    def obey(number: int, _: object) -> None:
         nonlocal silent
-        silent = True
-        print("silent", flush=True)
+        silent = number == signal.SIGUSR1
+        print("silent" if silent else "answering", flush=True)
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((address, 53))
-        signal.signal(signal.SIGUSR1, fall_silent)
+        signal.signal(signal.SIGUSR1, obey)
+        signal.signal(signal.SIGUSR2, obey)
         print("listening", flush=True)
         while True:
             question, client = server.recvfrom(4_096)
