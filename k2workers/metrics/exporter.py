@@ -1,7 +1,8 @@
 """Owns the one HTTP endpoint: /metrics of all processes, /healthz, /readyz, /status. Knows no process by itself.
 
 It is served by the standard library from threads of its own, so the loop that gives grants is asked for what only it knows, and
-neither renders metrics nor waits for a slow client.
+neither renders metrics nor waits for a slow client. However many ask, an answer is made once at a time, for all of them together
+(``shared_answer``), and clients are taken no faster than ``PACE_S`` allows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,6 +26,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from k2workers.errors import ConfigError
 from k2workers.metrics.files import unchanged
+from k2workers.metrics.shared_answer import SharedAnswer
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -33,7 +35,16 @@ PATIENCE_S = 10.0
 """A client that has not sent its request and read the answer after this long is let go, however busy it seems."""
 
 MAX_CLIENTS = 50
-"""At a time; if there are more, the one that has been here longest is let go."""
+"""At a time. Then the one that has been here longest without having asked, or without taking its answer, is let go, but no sooner than after
+``GRACE_S``; if all of them wait for us, so does the new one, for ``PLACE_S``, and is refused."""
+
+GRACE_S, PLACE_S = 0.1, 0.5
+
+PACE_S = 0.002
+"""One client is taken in so long: parsing requests alone could use a whole core, and the lock that the loop needs."""
+
+BACKLOG = 1_024
+"""Clients that wait in the kernel to be taken. With a short queue it loses them at random, and who asks once a second would hardly get in."""
 
 LOOP_PATIENCE_S = 2.0
 """A loop that is not there to answer for this long is trouble of its own: 503."""
@@ -45,10 +56,17 @@ TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 
+REFUSED = (
+    b"HTTP/1.0 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n503: too many clients\n"
+)
+
 NO_METRICS = b"503: no metrics: their files cannot be written or read; the log says why (metrics_not_kept)"
 
 Answer = tuple[HTTPStatus, str, bytes]
 """Status, content type, body."""
+
+ANSWERED = "k2workers.answered"
+"""Of a request's environment: call it when the answer is made."""
 
 T = TypeVar("T")
 
@@ -83,10 +101,10 @@ class MetricsServer:
         self.port = port
         self._answers: dict[str, Callable[[], Answer]] = {
             "/": lambda: (HTTPStatus.OK, TEXT, "\n".join(list(self._answers)[1:]).encode() + b"\n"),
-            "/metrics": self._metrics,
-            "/healthz": lambda: _verdict(self._ask(unhealthy)),
-            "/readyz": lambda: _verdict(self._ask(unready)),
-            "/status": lambda: (HTTPStatus.OK, JSON, json.dumps(self._ask(get_status)).encode()),
+            "/metrics": SharedAnswer(self._metrics).get,
+            "/healthz": SharedAnswer(lambda: _verdict(self._ask(unhealthy))).get,
+            "/readyz": SharedAnswer(lambda: _verdict(self._ask(unready))).get,
+            "/status": SharedAnswer(lambda: (HTTPStatus.OK, JSON, json.dumps(self._ask(get_status)).encode())).get,
         }
         self._only_here = only_here
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -138,6 +156,7 @@ class MetricsServer:
                 status, content_type, body = answer()
             except TimeoutError:
                 status, content_type, body = _words(HTTPStatus.SERVICE_UNAVAILABLE)
+        environ[ANSWERED]()
         headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append(("Allow", "GET, HEAD"))
@@ -160,17 +179,41 @@ class MetricsServer:
 
 class _Handler(WSGIRequestHandler):
     timeout = PATIENCE_S
+    server: _Server
+
+    def parse_request(self) -> bool:
+        """Whether it is a request; then the client waits for us."""
+        understood = super().parse_request()
+        if understood:
+            self.server.asked(self.connection)
+        return understood
+
+    def get_environ(self) -> WSGIEnvironment:
+        """What the request says, and who is to be told that it has an answer."""
+        return {**super().get_environ(), ANSWERED: lambda: self.server.answered(self.connection)}
 
     def log_message(self, *_: object) -> None:
         """Log no line a request."""
 
 
+class _Stay(NamedTuple):
+    """Since when a client is where it is, and when it must have gone."""
+
+    since_s: float
+    until_s: float
+
+
 class _Server(ThreadingWSGIServer):
     """One thread a client, which the end of the process does not wait for."""
 
+    request_queue_size = BACKLOG
+
     def __init__(self, host: str, port: int) -> None:
-        self._clients: dict[socket.socket, float] = {}
-        """Those that are here, and when each must have gone; the oldest first."""
+        self._idle: dict[socket.socket, _Stay] = {}
+        """Clients for whom we wait, the oldest first."""
+        self._waiting: dict[socket.socket, _Stay] = {}
+        """Those that wait for us."""
+        self._changed = threading.Condition()
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self.address_family = family
         super().__init__(address, _Handler)  # type: ignore[arg-type]  # an address is longer with IPv6
@@ -182,28 +225,74 @@ class _Server(ThreadingWSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Give the client a thread, and a time."""
-        self._clients[request] = time.monotonic() + PATIENCE_S
-        if len(self._clients) > MAX_CLIENTS:
-            self._let_go(next(iter(self._clients)))
-        super().process_request(request, client_address)
+        """Give the client a thread, and a time; or refuse it. Returns when the next one may come."""
+        if self._has_place():
+            with self._changed:
+                now_s = time.monotonic()
+                self._idle[request] = _Stay(now_s, now_s + PATIENCE_S)
+            super().process_request(request, client_address)
+        else:
+            self._refuse(request)
+        time.sleep(PACE_S)
+
+    def _has_place(self) -> bool:
+        """Make room for one more, or wait until there is; whether there is."""
+        until_s = time.monotonic() + PLACE_S
+        while (now_s := time.monotonic()) < until_s:
+            with self._changed:
+                if len(self._idle) + len(self._waiting) < MAX_CLIENTS:
+                    return True
+                oldest = next(iter(self._idle), None)
+                if oldest is not None and now_s - self._idle[oldest].since_s >= GRACE_S:
+                    self._let_go(oldest)
+                    return True
+                self._changed.wait(PACE_S * 5)
+        return False
+
+    def asked(self, client: socket.socket) -> None:
+        """It has sent its whole request."""
+        self._move(client, self._idle, self._waiting)
+
+    def answered(self, client: socket.socket) -> None:
+        """Its answer was made."""
+        self._move(client, self._waiting, self._idle)
+
+    def _move(self, client: socket.socket, here: dict[socket.socket, _Stay], there: dict[socket.socket, _Stay]) -> None:
+        with self._changed:
+            stay = here.pop(client, None)
+            if stay is not None:  # else it was let go
+                there[client] = _Stay(time.monotonic(), stay.until_s)
+                self._changed.notify_all()
 
     def service_actions(self) -> None:
         """Let go who has been here too long; the accepting thread calls it every ``STOP_POLL_S``, and after each client."""
         super().service_actions()
         now_s = time.monotonic()
-        for client, until_s in list(self._clients.items()):
-            if now_s >= until_s:
-                self._let_go(client)
+        with self._changed:
+            for client, stay in [*self._idle.items(), *self._waiting.items()]:
+                if now_s >= stay.until_s:
+                    self._let_go(client)
 
     def shutdown_request(self, request: Any) -> None:
         """The client's thread has done with it."""
-        self._clients.pop(request, None)
+        with self._changed:
+            self._idle.pop(request, None)
+            self._waiting.pop(request, None)
+            self._changed.notify_all()
         super().shutdown_request(request)
+
+    def _refuse(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.recv(4_096)  # what was not read would make the kernel take back the answer
+            client.send(REFUSED)
+        super().shutdown_request(client)
 
     def _let_go(self, client: socket.socket) -> None:
         """End the connection: its thread, which waits for it, comes to an end."""
-        self._clients.pop(client, None)
+        self._idle.pop(client, None)
+        self._waiting.pop(client, None)
         with contextlib.suppress(OSError):  # it has just gone
             client.shutdown(socket.SHUT_RDWR)
 

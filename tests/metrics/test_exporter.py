@@ -18,9 +18,9 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.metrics import exporter
-from k2workers.metrics.exporter import NO_METRICS, MetricsServer
+from k2workers.metrics.exporter import NO_METRICS, REFUSED, MetricsServer
 from k2workers.metrics.instruments import WORKER, Instruments
-from tests.support.waiting import WAIT_S
+from tests.support.waiting import WAIT_S, wait_for
 
 
 def status() -> dict[str, object]:
@@ -189,3 +189,37 @@ async def test_of_too_many_clients_the_oldest_is_let_go(monkeypatch: pytest.Monk
                 assert reply.status == 200
             silent[0].settimeout(WAIT_S)
             assert await asyncio.to_thread(silent[0].recv, 1) == b""
+
+
+ASKING = b"GET /status HTTP/1.0\r\n\r\n"
+
+
+def read_all(client: socket.socket) -> bytes:
+    client.settimeout(WAIT_S)
+    return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+async def test_however_many_ask_at_once_all_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "GRACE_S", WAIT_S)
+    monkeypatch.setattr(exporter, "PLACE_S", WAIT_S)
+    async with serving() as (server, _):
+        with contextlib.ExitStack() as stack:
+            # On purpose in the loop's thread: nobody is answered before the last has come.
+            clients = [stack.enter_context(connected(server, ASKING)) for _ in range(2 * exporter.MAX_CLIENTS)]
+            answers = await asyncio.gather(*(asyncio.to_thread(read_all, client) for client in clients))
+            assert [answer[:12] for answer in answers] == [b"HTTP/1.0 200"] * len(clients)
+
+
+async def test_of_too_many_who_wait_for_an_answer_the_next_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(exporter, "PLACE_S", 0.05)
+    monkeypatch.setattr(exporter, "LOOP_PATIENCE_S", WAIT_S)
+    async with serving() as (server, _):
+        with connected(server, ASKING) as first, connected(server, ASKING) as second:
+            # On purpose in the loop's thread: nobody is answered meanwhile.
+            assert server._server is not None
+            wait_for("both to wait", lambda: len(server._server._waiting) == 2)
+            with connected(server, ASKING) as third:
+                assert read_all(third) == REFUSED
+            for client in (first, second):
+                assert (await asyncio.to_thread(read_all, client)).startswith(b"HTTP/1.0 200")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -23,6 +25,31 @@ MOST_PAUSE_S = 6.0
 """On a machine that has much else to do; a feed that is killed as hung needs ten."""
 
 ATTACK_S = 3.0
+
+
+ASK_AGAIN_AND_AGAIN = """
+import socket, sys, threading, time
+(host, port), path, end_s = sys.argv[1].split(":"), sys.argv[2], time.monotonic() + float(sys.argv[3])
+answers = []
+def ask():
+    while time.monotonic() < end_s:
+        try:
+            with socket.create_connection((host, int(port)), timeout=5) as client:
+                client.sendall(f"GET {path} HTTP/1.0\\r\\n\\r\\n".encode() if path else b"G")
+                answer = client.recv(15)
+                answers.append(answer)
+                while client.recv(1 << 20):
+                    pass
+        except OSError:
+            pass
+threads = [threading.Thread(target=ask, daemon=True) for _ in range(200)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(max(0, end_s + 1 - time.monotonic()))
+print(sum(b" 200" in answer for answer in answers), flush=True)
+"""
+"""Two hundred clients of an HTTP server."""
 
 
 class Listener:
@@ -139,6 +166,29 @@ def test_very_many_connections_cannot_stop_the_feed(rig: Rig) -> None:
                 stack.enter_context(Hostile(rig.publish))
 
     rig.assert_unharmed(rig.attack(rig.publish, b"SUB", connect))
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/status", ""])
+def test_very_many_requests_cannot_stop_the_feed(rig: Rig, path: str) -> None:
+    """Clients that ask again and again, or (without a path) say nothing; meanwhile one asks once a second."""
+    address = urlsplit(rig.program.logged("started")[0]["http"])
+    with subprocess.Popen(
+        [sys.executable, "-c", ASK_AGAIN_AND_AGAIN, address.netloc, path, str(ATTACK_S)], stdout=subprocess.PIPE
+    ) as flooding:
+        rig.listener.goes_on()
+        rig.listener.longest_s = 0.0
+        waits = []
+        while flooding.poll() is None:
+            asked_s = time.monotonic()
+            code, text = rig.program.http("/metrics")
+            assert code == 200 and "k2_events_published_total" in text
+            waits.append(time.monotonic() - asked_s)
+            time.sleep(max(0.0, 1.0 - waits[-1]))
+        assert flooding.stdout is not None
+        rig.figures = f"{path or 'silence'}: {flooding.stdout.read().decode().strip()} answers; one a second waited {max(waits):.2f} s, "
+    rig.listener.goes_on()
+    rig.figures += f"longest pause {rig.listener.longest_s:.2f} s"
+    rig.assert_unharmed(0)
 
 
 def test_who_floods_is_named(rig: Rig) -> None:
