@@ -64,6 +64,9 @@ class Peer:
 
     def sent(self, total: int, now_ns: int) -> bool:
         """It has sent so many bytes in all. Whether that is within bounds."""
+        if total == self._received and not self._level:
+            self._looked_ns = now_ns
+            return True
         passed = (now_ns - self._looked_ns) * self.policy.bytes_per_s / 1e9
         self._level = max(0.0, self._level - passed) + total - self._received
         self._received, self._looked_ns = total, now_ns

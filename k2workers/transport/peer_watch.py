@@ -15,7 +15,7 @@ import struct
 import termios
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import structlog
 import zmq
@@ -32,6 +32,9 @@ MESSAGE_BYTES = 1_024
 RECEIVE_BUFFER_BYTES = 32 * 1024
 """In the kernel, for what a peer sends: requests and subscriptions are small, and a flood is to wait outside."""
 
+CHECK_NS = 10**9
+"""How often to look whether descriptors are still whose they were."""
+
 PENALTY_NS = 60 * 10**9
 """For how long the other connections of a host that was cut loose may send less."""
 
@@ -43,11 +46,17 @@ MAX_HOSTS = 50
 
 OTHERS = "others"
 
-_ACKED, _RECEIVED = 120, 128
-"""Where the kernel's ``struct tcp_info`` has the bytes that have reached the peer, and those that came of it."""
+_info = struct.Struct("=24xI92xQQ8xI")
+"""Of the kernel's ``struct tcp_info``: packets on their way, bytes that have reached the peer, bytes that came of it, bytes that wait to be sent."""
 
-_TCP_INFO = getattr(sockets, "TCP_INFO", None)
-"""Not every system has it; then who floods is bounded by what ZeroMQ takes at a time."""
+_number = struct.Struct("i")
+_NUMBER = bytes(_number.size)
+_INFO_BYTES = _info.size
+
+_TIOCOUTQ, _IPPROTO_TCP = int(termios.TIOCOUTQ), int(sockets.IPPROTO_TCP)
+
+_TCP_INFO: int = getattr(sockets, "TCP_INFO", 0)
+"""Not every system has it (0); then who floods is bounded by what ZeroMQ takes at a time."""
 
 _ids = itertools.count()
 _log = structlog.get_logger(__name__)
@@ -57,6 +66,24 @@ def limit_peers(socket: Socket) -> None:
     """Bound what ZeroMQ takes from one peer at a time; call it before the socket is bound."""
     socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES)
     socket.setsockopt(zmq.RCVBUF, RECEIVE_BUFFER_BYTES)
+
+
+class _Connection(NamedTuple):
+    """One of ZeroMQ's. It stays its own: ``socket`` is let go of as it is, never closed. (Made anew for each look, it costs three calls of the kernel.)"""
+
+    descriptor: int
+    inode: int
+    """Another connection may have the same descriptor later."""
+    socket: sockets.socket
+    counts: bool
+    """Whether the kernel counts what comes and goes."""
+
+    def is_there(self) -> bool:
+        """Whether the descriptor is still this connection's."""
+        try:
+            return os.fstat(self.descriptor).st_ino == self.inode
+        except OSError:
+            return False
 
 
 class PeerWatch:
@@ -72,10 +99,11 @@ class PeerWatch:
         self.newest_cuts: deque[dict[str, object]] = deque(maxlen=5)
         self._port = port
         self._policy = policy
-        self._inodes: dict[int, int] = {}
+        self._connections: dict[int, _Connection] = {}
         self._cut_ns: dict[str, int] = {}
         self._told_ns = -TELL_NS
         self._untold = 0
+        self._checked_ns = 0
         self._socket = socket
         address = f"inproc://peers-{next(_ids)}"
         socket.monitor(address, zmq.EVENT_ACCEPTED)
@@ -86,6 +114,8 @@ class PeerWatch:
 
     def close(self) -> None:
         """Look no longer."""
+        for descriptor in list(self.peers):
+            self._forget(descriptor)
         if not self._socket.closed:
             self._socket.disable_monitor()
         self._news.close(0)
@@ -98,22 +128,29 @@ class PeerWatch:
 
     def _meet(self, descriptor: int) -> None:
         inode, now_ns = os.fstat(descriptor).st_ino, time.monotonic_ns()
-        with _borrowed(descriptor) as connection:
+        if descriptor in self.peers:
+            self._forget(descriptor)  # also for the newest to be the last
+        connection = sockets.socket(fileno=descriptor)
+        try:
             host, name = _name_of(connection)
+        except OSError:
+            connection.detach()
+            raise
         again = now_ns - self._cut_ns.get(host, -PENALTY_NS) < PENALTY_NS
-        self.peers.pop(descriptor, None)  # the newest is to be the last
+        counts = bool(_TCP_INFO) and connection.family != sockets.AF_UNIX
         self.peers[descriptor] = Peer(name, host, self._policy, now_ns, again=again)
-        self._inodes[descriptor] = inode
+        self._connections[descriptor] = _Connection(descriptor, inode, connection, counts)
 
     def look(self) -> None:
         """See who has left, sends too much, or does not read."""
         self.meet()
         now_ns = time.monotonic_ns()
+        if now_ns - self._checked_ns >= CHECK_NS:
+            self._checked_ns = now_ns
+            self._forget_strangers()
         for descriptor, peer in list(self.peers.items()):
             try:
-                if os.fstat(descriptor).st_ino != self._inodes[descriptor]:
-                    raise OSError
-                cause = self._harm(descriptor, peer, now_ns)
+                cause = _harm(self._connections[descriptor], peer, now_ns)
             except OSError:
                 self._forget(descriptor)
                 continue
@@ -125,28 +162,21 @@ class PeerWatch:
             self.cut(next(one for one in reversed(self.peers) if self.peers[one].host == most), CONNECTIONS)
         self.behind = [peer for peer in self.peers.values() if peer.behind]
 
-    @staticmethod
-    def _harm(descriptor: int, peer: Peer, now_ns: int) -> str:
-        (queued,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
-        acked = received = 0
-        with _borrowed(descriptor) as connection:
-            if connection.family != sockets.AF_UNIX and _TCP_INFO is not None:
-                info = connection.getsockopt(sockets.IPPROTO_TCP, _TCP_INFO, 256)
-                acked, received = (
-                    struct.unpack_from("=Q", info, _ACKED)[0],
-                    struct.unpack_from("=Q", info, _RECEIVED)[0],
-                )
-        if not peer.sent(received, now_ns):
-            return FLOOD
-        return "" if peer.look(queued, acked) else SLOW
+    def _forget_strangers(self) -> None:
+        """Forget whose descriptor is another's by now. (Of most who have left, the kernel says so when asked for their counts.)"""
+        for descriptor, connection in list(self._connections.items()):
+            if not connection.is_there():
+                self._forget(descriptor)
 
     def cut(self, descriptor: int, cause: str) -> None:
         """End this connection."""
         peer, now_ns = self.peers[descriptor], time.monotonic_ns()
+        connection = self._connections[descriptor]
+        if not connection.is_there():
+            self._forget(descriptor)
+            return
         with contextlib.suppress(OSError):  # it has just left
-            if os.fstat(descriptor).st_ino == self._inodes[descriptor]:
-                with _borrowed(descriptor) as connection:
-                    connection.shutdown(sockets.SHUT_RDWR)
+            connection.socket.shutdown(sockets.SHUT_RDWR)
         self._forget(descriptor)
         self.cuts[peer.host if peer.host in self.cuts or len(self.cuts) < MAX_HOSTS else OTHERS] += 1
         self.newest_cuts.append({"peer": peer.name, "port": self._port, "cause": cause})
@@ -163,17 +193,23 @@ class PeerWatch:
             del self._cut_ns[min(self._cut_ns, key=self._cut_ns.__getitem__)]
 
     def _forget(self, descriptor: int) -> None:
-        del self.peers[descriptor], self._inodes[descriptor]
+        del self.peers[descriptor]
+        self._connections.pop(descriptor).socket.detach()
 
 
-@contextlib.contextmanager
-def _borrowed(descriptor: int) -> Iterator[sockets.socket]:
-    """ZeroMQ's connection, which stays its own."""
-    connection = sockets.socket(fileno=descriptor)
-    try:
-        yield connection
-    finally:
-        connection.detach()
+def _harm(connection: _Connection, peer: Peer, now_ns: int) -> str:
+    """Why its peer is to be cut loose, if it is. Raises OSError if it has left."""
+    queued, acked, received = 1, 0, 0
+    if connection.counts:
+        unacked, acked, received, unsent = _info.unpack(
+            connection.socket.getsockopt(_IPPROTO_TCP, _TCP_INFO, _INFO_BYTES)
+        )
+        queued = unacked + unsent
+    if queued:
+        (queued,) = _number.unpack(fcntl.ioctl(connection.descriptor, _TIOCOUTQ, _NUMBER))
+    if not peer.sent(received, now_ns):
+        return FLOOD
+    return "" if peer.look(queued, acked) else SLOW
 
 
 def _name_of(connection: sockets.socket) -> tuple[str, str]:

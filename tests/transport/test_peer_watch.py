@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,59 @@ def test_of_too_many_connections_the_newest_of_the_host_with_most_goes(publisher
             assert publisher.watch.newest_cuts[-1]["peer"] == f"127.0.0.1:{newest.port}"
             assert publisher.watch.newest_cuts[-1]["cause"] == "connections"
         assert not any(peer.is_cut() for peer in peers)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_descriptor_that_is_another_connection_by_now_is_neither_watched_nor_cut(
+    publisher: Publisher, told: bool
+) -> None:
+    with Hostile(publisher.endpoint):
+        wait_for("it", lambda: looked(publisher).watch.peers)
+        (descriptor,) = publisher.watch.peers
+
+    def free() -> bool:
+        with contextlib.suppress(OSError):
+            os.fstat(descriptor)
+            return False
+        return True
+
+    wait_for("ZeroMQ to close it", free)
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        while ours.fileno() != descriptor:
+            ours = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        if told:
+            publisher.watch.cut(descriptor, "flood")
+        else:
+            publisher.watch._checked_ns = 0
+            publisher.look()
+        assert not publisher.watch.peers
+        assert not publisher.watch.cuts
+        # It listens on as before.
+        stack.enter_context(socket.create_connection(ours.getsockname()))
+        ours.accept()[0].close()
+
+
+def test_a_look_costs_less_than_to_make_an_object_of_each_connection(publisher: Publisher) -> None:
+    with contextlib.ExitStack() as stack:
+        publisher.watch._policy = PeerPolicy()
+        for _ in range(50):
+            stack.enter_context(Hostile(publisher.endpoint))
+        wait_for("all of them", lambda: len(looked(publisher).watch.peers) == 50)
+
+        def make() -> None:
+            for descriptor in publisher.watch.peers:
+                connection = socket.socket(fileno=descriptor)
+                assert connection.family != socket.AF_UNIX
+                connection.detach()
+
+        assert _cheapest(publisher.watch.look) < _cheapest(make)
+
+
+def _cheapest(act: Callable[[], object]) -> int:
+    costs = []
+    for _ in range(100):
+        began_ns = time.thread_time_ns()
+        act()
+        costs.append(time.thread_time_ns() - began_ns)
+    return min(costs)

@@ -200,7 +200,7 @@ ROWS = (
     ),
     peer_watch(
         "the connection of who does harm is not ended",
-        "connection.shutdown(sockets.SHUT_RDWR)",
+        "connection.socket.shutdown(sockets.SHUT_RDWR)",
         "pass",
         "test_whoever_floods_is_cut_loose_and_nobody_else",
     ),
