@@ -8,6 +8,7 @@ import secrets
 import time
 from pathlib import Path
 
+import msgspec
 import structlog
 import zmq
 
@@ -25,7 +26,7 @@ from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.relay import SALTS, Relay, begun
-from k2workers.transport.replay_server import ReplayServer
+from k2workers.transport.replay_server import POLICY, ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import restore_paths
 
@@ -70,10 +71,16 @@ class Aggregator:
             settings.publish_endpoint,
             high_water_mark=settings.subscriber_high_water_mark,
             # More than that nobody could be given again.
-            policy=PeerPolicy(owed_bytes=settings.replay_bytes),
+            policy=PeerPolicy(owed_bytes=settings.replay_bytes, connections=settings.connections),
         )
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
-        self.snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self.ring, self.sequencer.epoch)
+        self.snapshots = ReplayServer(
+            self._context,
+            settings.snapshot_endpoint,
+            self.ring,
+            self.sequencer.epoch,
+            policy=msgspec.structs.replace(POLICY, connections=settings.connections),
+        )
         self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
         self.relay = Relay(
             self.sequencer, self.ring, self.bundle_receiver, self.checkpoint_file, self.publisher.publish

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 
+import msgspec
 import structlog
 import zmq
 
@@ -29,6 +30,7 @@ from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.books_server import BooksServer
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.peer_watch import LOOK_S
+from k2workers.transport.replay_server import POLICY
 from k2workers.transport.sockets import Context, restore_paths
 from k2workers.transport.subscriber import Subscriber
 
@@ -56,7 +58,13 @@ class Books:
         self._tell_s = TELL_S
         self._told_s = clock()
         self._context: Context = zmq.Context()
-        self.server = BooksServer(self._context, settings.books_endpoint, self.topics_under, self.frame_of)
+        self.server = BooksServer(
+            self._context,
+            settings.books_endpoint,
+            self.topics_under,
+            self.frame_of,
+            policy=msgspec.structs.replace(POLICY, connections=settings.connections),
+        )
         self.subscriber = Subscriber(
             settings.prefixes,
             settings.endpoint,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k2workers import directories, metrics, outlet
+from k2workers import directories, metrics, open_files, outlet
 from k2workers.errors import ConfigError
 from k2workers.inflow import Inflow
 from k2workers.supervision import child
@@ -31,6 +31,7 @@ def prepare() -> None:
     """Start the forkserver before the settings are read: it imports the children's modules meanwhile, which takes longest."""
     # Only that it is set counts when the forkserver imports; each child is told the directory at its start.
     os.environ.setdefault(metrics.DIRECTORY_VARIABLE, os.devnull)
+    open_files.raise_limit()
     outlet.take_over()
     with contextlib.ExitStack() as starting:
         if sys.stdout is sys.stderr and sys.stdout.isatty():

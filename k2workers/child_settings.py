@@ -7,6 +7,7 @@ import msgspec
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.simulator.simulator_settings import SimulatorSettings
 from k2workers.supervision.permission_client import AlonePolicy
+from k2workers.transport.peer import MOST_CONNECTIONS
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +27,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it receives and publishes, how many batches may wait for a slow subscriber, and how much the replay ring holds.
+    """Where it receives and publishes, how many batches may wait for a slow subscriber, how much the replay ring holds, how many
+    peers may be connected to each port.
 
     ``checkpoint`` is the file from which a restart continues; ``source`` names the venue (or the embedded
     exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be.
@@ -42,6 +44,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     replay_bytes: int = 64 * 2**20
     replay_age_s: float = 300.0
     subscriber_high_water_mark: int = 100_000
+    connections: int = MOST_CONNECTIONS
     environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"
@@ -54,6 +57,7 @@ class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_endpoint: str
     books_endpoint: str
     prefixes: tuple[str, ...]
+    connections: int = MOST_CONNECTIONS
     environment: str = "dev"
     log_level: str = "info"
     log_format: str = "auto"

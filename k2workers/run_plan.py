@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from k2workers import log, metrics, sharding
+from k2workers import log, metrics, open_files, sharding
 from k2workers.backoff import Backoff
 from k2workers.child_settings import (
     AggregatorSettings,
@@ -31,6 +31,7 @@ from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
+from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.venues.binance import BinanceSpot, streams
 
 AGGREGATOR = "aggregator"
@@ -82,6 +83,11 @@ class RunPlan:
         self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
         self.rest_url = f"http://127.0.0.1:{listening['rest_port']}"
 
+    @property
+    def connections(self) -> int:
+        """How many peers may be connected to each port."""
+        return open_files.connections_a_port(MOST_CONNECTIONS, self.settings.shards)
+
     # ── children ────────────────────────────────────────────────────────────────────────────────────────
 
     def aggregator(self) -> ChildSpec:
@@ -96,6 +102,7 @@ class RunPlan:
             run=self._run,
             replay_bytes=int(own.replay_ring_mb * 2**20),
             replay_age_s=own.replay_ring_s,
+            connections=self.connections,
             checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
             log_level=own.log_level,
@@ -130,6 +137,7 @@ class RunPlan:
             snapshot_endpoint=snapshot_endpoint,
             books_endpoint=own.books_endpoint or next_endpoint(own.snapshot_endpoint),
             prefixes=self.book_prefixes,
+            connections=self.connections,
             environment=own.environment,
             log_level=own.log_level,
             log_format=log.here(own.log_format),

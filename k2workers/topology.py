@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from k2workers import outlet, readiness, report, run_plan
+from k2workers import open_files, outlet, readiness, report, run_plan
 from k2workers.config import Settings
 from k2workers.console import LiveSummary
 from k2workers.errors import BootError, ConfigError, K2Error
@@ -32,6 +32,7 @@ from k2workers.supervision.control_messages import Record
 from k2workers.supervision.orphans import FIRST, Orphans
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
 from k2workers.symbol_watch import SymbolWatch
+from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.transport.sockets import mistakes_in
 from k2workers.venue_answers import Service
 
@@ -105,6 +106,13 @@ class Topology:
         self._keeping.start()
         if self._burying is not None:
             self._burying.start()
+        if self.plan.connections < MOST_CONNECTIONS:
+            _log.warning(
+                "few_files",
+                limit=open_files.limit(),
+                peers_a_port=self.plan.connections,
+                note=f"a higher limit of open files (ulimit -n) lets {MOST_CONNECTIONS} peers connect to each port",
+            )
         _log.info("started", http=server.url, shards=self.settings.shards, run_dir=str(self._places.path))
         try:
             async with LiveSummary(self.status):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 
 import zmq
 
+from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import PeerWatch, limit_peers
 from k2workers.transport.replay_server import POLICY
 from k2workers.transport.request_reader import RequestReader
@@ -71,6 +72,7 @@ class BooksServer:
         frame_of: Callable[[str], bytes | None],
         *,
         setting: str = "books_endpoint",
+        policy: PeerPolicy = POLICY,
     ) -> None:
         self.requests = 0
         self.given = 0
@@ -84,7 +86,7 @@ class BooksServer:
         # Otherwise what a client has no room for would be dropped unseen.
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         limit_peers(self._socket)
-        self.watch = PeerWatch(context, self._socket, setting, POLICY)
+        self.watch = PeerWatch(context, self._socket, setting, policy)
         try:
             self.endpoint = bind(self._socket, endpoint, setting=setting)
         except BaseException:

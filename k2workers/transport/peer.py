@@ -14,6 +14,10 @@ FLOOD, SLOW, SUBSCRIPTIONS, CONNECTIONS = "flood", "slow", "subscriptions", "con
 """Why a peer is cut loose: it sends too much, it does not read, it asks for too many topics, its host has too many connections."""
 
 
+MOST_CONNECTIONS = 400
+"""Of all peers together, to one port, where as many files may be open."""
+
+
 class PeerPolicy(msgspec.Struct, frozen=True):
     """What one peer may do, in bytes. ZeroMQ's tree of subscriptions takes some 35 bytes for each byte of a topic and 2 kB for each topic."""
 
@@ -27,7 +31,7 @@ class PeerPolicy(msgspec.Struct, frozen=True):
     topic_bytes: int = 500_000
     all_topics: int = 30_000
     """Of all peers together; then the one with most goes."""
-    connections: int = 400
+    connections: int = MOST_CONNECTIONS
     """Of all peers together, to one port; then the newest of the host that has most goes."""
     owed_bytes: int = 64 * 2**20
     """May wait in ZeroMQ for one that does not read; then it is cut loose. Whoever repairs its holes gets them from the replay ring."""

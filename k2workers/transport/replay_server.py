@@ -80,6 +80,7 @@ class ReplayServer:
         epoch: int,
         *,
         setting: str = "snapshot_endpoint",
+        policy: PeerPolicy = POLICY,
     ) -> None:
         self.replayed = 0
         """Frames given again so far."""
@@ -95,7 +96,7 @@ class ReplayServer:
         # Otherwise what a subscriber has no room for would be dropped unseen.
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         limit_peers(self._socket)
-        self.watch = PeerWatch(context, self._socket, setting, POLICY)
+        self.watch = PeerWatch(context, self._socket, setting, policy)
         try:
             self.endpoint = bind(self._socket, endpoint, setting=setting)
         except BaseException:
