@@ -1,7 +1,7 @@
 """Owns the files that prometheus_client keeps a process' figures in: that there is room for them, that they are there, what the dead leave.
 
 The library maps its files into memory and writes there: where the file system is full, the kernel ends the process. So room is reserved
-before; where there is none, the figures stay in the process until there is.
+before, also where a file must grow (``ReservedDict``); where there is none, the figures stay in the process until there is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import values
@@ -21,7 +22,10 @@ from prometheus_client.values import MultiProcessValue, MutexValue, close_all_mu
 from k2workers.metrics import DIRECTORY_VARIABLE
 
 ROOM_BYTES = 2**16
-"""Of each file. A worker with all its labels uses a quarter of it; beyond it the library takes more without asking."""
+"""Of each file at first. A worker with all its labels uses a quarter of it, the parent of 256 shards four times as much."""
+
+ENTRY_BYTES = 32
+"""Of a figure beside its name, at most."""
 
 SUMMED = ("counter", "histogram")
 """The files whose figures outlive a process, and the beginnings of their names."""
@@ -48,11 +52,35 @@ def unchanged() -> Iterator[Path]:
         yield directory()
 
 
+class ReservedDict(MmapedDict):
+    """The library's table in a file, which doubles when it is full. Raises OSError where there is no room for that, instead of dying at the next write."""
+
+    wanted_bytes = 0
+    """The most that any of them needed."""
+
+    def _init_value(self, key: str) -> None:
+        needed, size = self._used + len(key.encode()) + ENTRY_BYTES, self._capacity
+        if needed > size:
+            ReservedDict.wanted_bytes = max(ReservedDict.wanted_bytes, 2 * size)
+            _reserve(Path(self._fname), 2 * size)
+        super()._init_value(key)  # type: ignore[no-untyped-call]  # the library has no types here
+
+
 class OwnFiles:
     """The files of this process. ``kept`` is whether the figures are in them; None before the first ``renew``."""
 
     def __init__(self) -> None:
         self.kept: bool | None = None
+        self._room_bytes = ROOM_BYTES
+        """What one of the files needed, as far as is known."""
+
+    def lose(self, error: OSError) -> None:
+        """They cannot hold all the figures. The next ``renew`` looks for more room."""
+        self._room_bytes = max(self._room_bytes, ReservedDict.wanted_bytes)
+        self._tell(error)
+        self._remove()
+        self._use(MutexValue)
+        self.kept = False
 
     def renew(self) -> bool:
         """Whether the instruments must be made anew, and all totals be written again: at the beginning, when files have gone, or when there is room again."""
@@ -61,8 +89,7 @@ class OwnFiles:
         before, self.kept = self.kept, self._reserve(first=self.kept is None)
         if before is False and not self.kept:
             return False
-        close_all_multiprocess_files()  # type: ignore[no-untyped-call]  # the library has no types here
-        values.ValueClass = MultiProcessValue() if self.kept else MutexValue  # type: ignore[no-untyped-call]  # as above
+        self._use(MultiProcessValue() if self.kept else MutexValue)  # type: ignore[no-untyped-call]  # the library has no types here
         if self.kept and before is not None:
             _log.info("metrics_kept_again", directory=str(directory()))
         return True
@@ -77,15 +104,28 @@ class OwnFiles:
                 for path in paths:
                     path.unlink(missing_ok=True)  # all of them begin anew together
             for path in paths:
-                _reserve(path, ROOM_BYTES)
+                _reserve(path, self._room_bytes)
         except OSError as error:
             if self.kept is not False:
-                _log.warning("metrics_not_kept", directory=str(directory()), error=error.strerror or str(error))
-            for path in paths:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
+                self._tell(error)
+            self._remove()
             return False
         return True
+
+    @staticmethod
+    def _use(kind: Any) -> None:
+        close_all_multiprocess_files()  # type: ignore[no-untyped-call]  # the library has no types here
+        values.MmapedDict = ReservedDict  # type: ignore[attr-defined]  # as above
+        values.ValueClass = kind
+
+    @staticmethod
+    def _tell(error: OSError) -> None:
+        _log.warning("metrics_not_kept", directory=str(directory()), error=error.strerror or str(error))
+
+    def _remove(self) -> None:
+        for path in self._paths():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     @staticmethod
     def _paths() -> list[Path]:
@@ -122,7 +162,7 @@ def _gather(dead: Path, into: Path) -> None:
             totals[key] = totals.get(key, 0.0) + number
     fresh = into.with_suffix(".new")  # the endpoint reads no such file
     fresh.unlink(missing_ok=True)
-    _reserve(fresh, 64 + sum(len(key.encode()) + 32 for key in totals))
+    _reserve(fresh, 64 + sum(len(key.encode()) + ENTRY_BYTES for key in totals))
     table = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
     for key, number in totals.items():
         table.write_value(key, number, 0.0)  # type: ignore[no-untyped-call]

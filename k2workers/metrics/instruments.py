@@ -212,8 +212,10 @@ class Instruments:
         return None if self._files.kept else self._registry
 
     def _look_at_files(self) -> None:
-        if not self._files.renew():
-            return
+        if self._files.renew():
+            self._begin()
+
+    def _begin(self) -> None:
         self._registry = CollectorRegistry()
         self._flushed: dict[tuple[str, str], float] = {}
         self._flushed_buckets: dict[str, list[int]] = {}
@@ -235,6 +237,14 @@ class Instruments:
     def flush(self, totals: Mapping[str, float | Mapping[str, float] | LatencyHistogram]) -> None:
         """Bring the metrics up to these totals: name → number, or label value → number, or a histogram."""
         self._look_at_files()
+        try:
+            self._flush(totals)
+        except OSError as error:  # no room for more labels
+            self._files.lose(error)
+            self._begin()
+            self._flush(totals)
+
+    def _flush(self, totals: Mapping[str, float | Mapping[str, float] | LatencyHistogram]) -> None:
         for name, total in totals.items():
             if isinstance(total, LatencyHistogram):
                 self._flush_histogram(name, total)

@@ -68,7 +68,7 @@ def limit_peers(socket: Socket) -> None:
     socket.setsockopt(zmq.RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
-class _Connection(NamedTuple):
+class _Accepted(NamedTuple):
     """One of ZeroMQ's. It stays its own: ``socket`` is let go of as it is, never closed. (Made anew for each look, it costs three calls of the kernel.)"""
 
     descriptor: int
@@ -99,7 +99,7 @@ class PeerWatch:
         self.newest_cuts: deque[dict[str, object]] = deque(maxlen=5)
         self._port = port
         self._policy = policy
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, _Accepted] = {}
         self._cut_ns: dict[str, int] = {}
         self._told_ns = -TELL_NS
         self._untold = 0
@@ -139,7 +139,7 @@ class PeerWatch:
         again = now_ns - self._cut_ns.get(host, -PENALTY_NS) < PENALTY_NS
         counts = bool(_TCP_INFO) and connection.family != sockets.AF_UNIX
         self.peers[descriptor] = Peer(name, host, self._policy, now_ns, again=again)
-        self._connections[descriptor] = _Connection(descriptor, inode, connection, counts)
+        self._connections[descriptor] = _Accepted(descriptor, inode, connection, counts)
 
     def look(self) -> None:
         """See who has left, sends too much, or does not read."""
@@ -197,7 +197,7 @@ class PeerWatch:
         self._connections.pop(descriptor).socket.detach()
 
 
-def _harm(connection: _Connection, peer: Peer, now_ns: int) -> str:
+def _harm(connection: _Accepted, peer: Peer, now_ns: int) -> str:
     """Why its peer is to be cut loose, if it is. Raises OSError if it has left."""
     queued, acked, received = 1, 0, 0
     if connection.counts:
