@@ -25,6 +25,9 @@ class PeerPolicy(msgspec.Struct, frozen=True):
     """May come at once: ten thousand exact topics after a reconnect are a third of it."""
     bytes_per_s: int = 20_000
     """May come for ever."""
+    endless_looks: int = 3
+    """Where the kernel counts nothing: so often in a row something may wait of one of whom no whole message came meanwhile; once, if a peer of its
+    host was cut loose lately. ZeroMQ takes the frames of a message without an end and counts none of them."""
     again_bytes: int = 100_000
     """What may come at once from a host of which a peer was cut loose lately."""
     topics: int = 10_000
@@ -41,7 +44,7 @@ class Peer:
     """One connection. ``name`` is its address; times are monotonic."""
 
     __slots__ = (
-        "_acked", "_burst", "_handed", "_level", "_looked_ns", "_matching", "_received", "_starts", "behind", "host", "name",
+        "_acked", "_burst", "_endless", "_endless_looks", "_handed", "_level", "_looked_ns", "_matching", "_received", "_starts", "behind", "host", "name",
         "owed", "policy", "topic_bytes", "topics",
     )  # fmt: skip
 
@@ -56,6 +59,8 @@ class Peer:
         self.owed = 0
         """How many bytes wait in ZeroMQ, at the last look."""
         self._burst = policy.again_bytes if again else policy.burst_bytes
+        self._endless = 0
+        self._endless_looks = 1 if again else policy.endless_looks
         self._level = 0.0
         self._received = 0
         self._looked_ns = now_ns
@@ -75,6 +80,15 @@ class Peer:
         self._level = max(0.0, self._level - passed) + total - self._received
         self._received, self._looked_ns = total, now_ns
         return self._level <= self._burst
+
+    def waits(self, waiting: int) -> bool:
+        """So many bytes of it wait in the kernel, which counts no more than that. Whether that is within bounds."""
+        self._endless = self._endless + 1 if waiting else 0
+        return self._endless <= self._endless_looks
+
+    def told(self) -> None:
+        """A message of it has come."""
+        self._endless = 0
 
     # ── what it asks for ────────────────────────────────────────────────────────────────────────────────
 

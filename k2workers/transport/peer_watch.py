@@ -46,6 +46,9 @@ MAX_HOSTS = 50
 
 OTHERS = "others"
 
+LOCAL = "local"
+"""The host of a peer that came by a path."""
+
 _info = struct.Struct("=24xI92xQQ8xI")
 """Of the kernel's ``struct tcp_info``: packets on their way, bytes that have reached the peer, bytes that came of it, bytes that wait to be sent."""
 
@@ -53,7 +56,7 @@ _number = struct.Struct("i")
 _NUMBER = bytes(_number.size)
 _INFO_BYTES = _info.size
 
-_TIOCOUTQ, _IPPROTO_TCP = int(termios.TIOCOUTQ), int(sockets.IPPROTO_TCP)
+_TIOCOUTQ, _FIONREAD, _IPPROTO_TCP = int(termios.TIOCOUTQ), int(termios.FIONREAD), int(sockets.IPPROTO_TCP)
 
 _TCP_INFO: int = getattr(sockets, "TCP_INFO", 0)
 """Not every system has it (0); then who floods is bounded by what ZeroMQ takes at a time."""
@@ -162,6 +165,18 @@ class PeerWatch:
             self.cut(next(one for one in reversed(self.peers) if self.peers[one].host == most), CONNECTIONS)
         self.behind = [peer for peer in self.peers.values() if peer.behind]
 
+    def heard(self, frame: zmq.Frame) -> int | None:
+        """The descriptor of the peer whose message ends with this frame; None if it has gone, or was cut loose."""
+        try:
+            descriptor = int(frame.get("__fd"))
+        except zmq.ZMQError:
+            return None
+        peer = self.peers.get(descriptor)
+        if peer is None:
+            return None
+        peer.told()
+        return descriptor
+
     def _forget_strangers(self) -> None:
         """Forget whose descriptor is another's by now. (Of most who have left, the kernel says so when asked for their counts.)"""
         for descriptor, connection in list(self._connections.items()):
@@ -205,6 +220,8 @@ def _harm(connection: _Accepted, peer: Peer, now_ns: int) -> str:
             connection.socket.getsockopt(_IPPROTO_TCP, _TCP_INFO, _INFO_BYTES)
         )
         queued = unacked + unsent
+    elif not peer.waits(*_number.unpack(fcntl.ioctl(connection.descriptor, _FIONREAD, _NUMBER))):
+        return FLOOD
     if queued:
         (queued,) = _number.unpack(fcntl.ioctl(connection.descriptor, _TIOCOUTQ, _NUMBER))
     if not peer.sent(received, now_ns):
@@ -216,6 +233,6 @@ def _name_of(connection: sockets.socket) -> tuple[str, str]:
     """Its host, and its whole address; of a local one its process."""
     if connection.family == sockets.AF_UNIX:
         pid = struct.unpack("3i", connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0]
-        return "local", f"process {pid}"
+        return LOCAL, f"process {pid}"
     host, port, *_ = connection.getpeername()
     return host, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

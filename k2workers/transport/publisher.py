@@ -83,17 +83,12 @@ class Publisher:
                 news = self._socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return False
-            try:
-                descriptor = int(news.get("__fd"))
-            except zmq.ZMQError:
-                continue  # its peer has gone
-            self._take(descriptor, news.bytes)
+            if not news.more and (descriptor := self.watch.heard(news)) is not None:
+                self._take(descriptor, news.bytes)
         return True
 
     def _take(self, descriptor: int, news: bytes) -> None:
-        peer = self.watch.peers.get(descriptor)
-        if peer is None:
-            return  # it has gone, or was cut loose
+        peer = self.watch.peers[descriptor]
         topic = news[1:]
         if news[:1] == b"\x00":
             peer.unsubscribe(topic)

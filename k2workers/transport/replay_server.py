@@ -102,7 +102,7 @@ class ReplayServer:
         except BaseException:
             self.watch.close()
             raise
-        self._reader = RequestReader(self._socket)
+        self._reader = RequestReader(self._socket, self.watch.heard)
         self._watcher = SocketWatcher(self._socket, self._turn)
 
     def start(self) -> None:

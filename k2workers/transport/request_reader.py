@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import zmq
 
 from k2workers.transport.sockets import Socket, readable
@@ -13,10 +15,11 @@ FRAMES_A_TURN = 500
 
 
 class RequestReader:
-    """Call ``next`` for the next request."""
+    """Call ``next`` for the next request. ``heard`` is called with the last frame of each."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, heard: Callable[[zmq.Frame], object] = lambda _frame: None) -> None:
         self._socket = socket
+        self._heard = heard
         self._skipping = False
 
     @property
@@ -38,6 +41,7 @@ class RequestReader:
             if not self._skipping:
                 frames.append(frame.bytes)
             if not frame.more:
+                self._heard(frame)
                 skipped, self._skipping = self._skipping, False
                 return [] if skipped else frames
             self._skipping = self._skipping or len(frames) >= MAX_FRAMES

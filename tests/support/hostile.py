@@ -1,4 +1,4 @@
-"""A peer of a ZeroMQ socket that keeps to the protocol (ZMTP 3.0) and to nothing else: bare TCP, nothing of ZeroMQ's own bounds."""
+"""A peer of a ZeroMQ socket that keeps to the protocol (ZMTP 3.0) and to nothing else: a bare connection, nothing of ZeroMQ's own bounds."""
 
 from __future__ import annotations
 
@@ -40,18 +40,17 @@ class Hostile:
 
     def __init__(self, endpoint: str, kind: bytes = b"SUB", receive_buffer: int = 0) -> None:
         address = urlsplit(endpoint)
-        assert address.hostname is not None and address.port is not None
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_UNIX if address.scheme == "ipc" else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(60)
-        self.socket.connect((address.hostname, address.port))
+        self.socket.connect(address.path if address.scheme == "ipc" else (address.hostname, address.port))
         self.socket.sendall(GREETING)
         self._read(64)
         ready = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
         self.socket.sendall(frame(ready, 4))
         assert self._read(2)[0] == 4
-        self.port = self.socket.getsockname()[1]
+        self.port = self.socket.getsockname()[1] if address.scheme != "ipc" else 0
 
     def _read(self, size: int) -> bytes:
         got = b""

@@ -92,3 +92,16 @@ def test_topics_that_are_known_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(one._matching) <= 2
     assert one.look(BEHIND_BYTES, 0)
     assert one.owed == 15
+
+
+def test_where_nothing_is_counted_one_whose_messages_never_end_shows_by_what_waits() -> None:
+    one = peer()
+    assert all(one.waits(1) for _ in range(POLICY.endless_looks))
+    one.told()
+    assert all(one.waits(1) for _ in range(POLICY.endless_looks))
+    assert one.waits(0)
+    assert all(one.waits(1) for _ in range(POLICY.endless_looks))
+    assert not one.waits(1)
+    again = peer(again=True)
+    assert again.waits(1)
+    assert not again.waits(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ import zmq
 from k2workers.transport import peer_watch
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.publisher import Publisher
+from k2workers.transport.replay_server import ReplayServer
+from k2workers.transport.ring import ReplayRing
 from tests.support.hostile import Hostile, frame, subscription
-from tests.support.waiting import wait_for
+from tests.support.waiting import WAIT_S, wait_for
 
 POLICY = PeerPolicy(
     connections=6,
@@ -214,3 +217,27 @@ def _cheapest(act: Callable[[], object]) -> int:
         act()
         costs.append(time.thread_time_ns() - began_ns)
     return min(costs)
+
+
+@pytest.mark.parametrize("body", [b"", bytes(200)])
+def test_whose_message_never_ends_is_cut_loose_from_a_path_too(tmp_path: Path, body: bytes) -> None:
+    """There the kernel counts nothing."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    server = ReplayServer(context, f"ipc://{tmp_path}/r", ReplayRing(1_000, 1), 1, policy=POLICY)
+    part = frame(body, 1) * 20_000
+
+    def cut() -> bool:
+        server._reader.next()
+        server.watch.look()
+        return bool(server.watch.cuts)
+
+    with Hostile(server.endpoint, b"DEALER") as flooding:
+        sending = threading.Thread(target=flooding.flood, args=(part, WAIT_S), daemon=True)
+        sending.start()
+        wait_for("its end", cut)
+        sending.join(WAIT_S)
+        assert server.watch.newest_cuts[0] == {
+            "peer": f"process {os.getpid()}", "port": "snapshot_endpoint", "cause": "flood",
+        }  # fmt: skip
+    server.close()
+    context.term()
