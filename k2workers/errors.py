@@ -4,7 +4,7 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
 
     class                  to blame   retryable  raised in
     K2Error                -          no         -
-      ConfigError          user       no         bootstrap, cli, config, directories, metrics, places, proxies, sharding, simulator, supervision, symbol_watch, tls, topology, transport, venues
+      ConfigError          user       no         bootstrap, cli, config, directories, metrics, places, proxies, sharding, simulator, supervision, symbol_watch, tail, tls, topology, transport, venues
       StateError           k2workers  no         events, every, feed, sequencing
       BootError            k2workers  no         supervision, topology
       CheckpointUnusable   user       no         checkpoint

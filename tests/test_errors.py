@@ -14,7 +14,7 @@ from k2workers import errors
 from k2workers.errors import K2Error
 
 ROOT = Path(k2workers.__path__[0])
-SIGNALS = {"_Refused"}
+SIGNALS = {"_NotWritten", "_Refused"}
 """What is raised and caught in one module to get out of nested calls."""
 
 
