@@ -326,7 +326,8 @@ def test_nothing_else_is_periodic_by_hand() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (_arms_itself(node) or _sleeps_for_ever(node))
     ]
     # A subscriber lives in its user's process: what fails there is raised where the program waits, and nothing is counted.
-    assert found == ["subscriber._tick_later"]
+    # The loop that runs duties waits for the forkserver whenever a child starts: who wakes that one stands beside it.
+    assert sorted(found) == ["child._keep_server_awake", "subscriber._tick_later"]
 
 
 def _arms_itself(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
