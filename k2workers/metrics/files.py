@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class OwnFiles:
         self._room_bytes = max(self._room_bytes, ReservedDict.wanted_bytes)
         self._tell(error)
         self._remove()
-        self._use(MutexValue)
+        self._use(lambda: MutexValue)
         self.kept = False
 
     def renew(self) -> bool:
@@ -89,7 +89,7 @@ class OwnFiles:
         before, self.kept = self.kept, self._reserve(first=self.kept is None)
         if before is False and not self.kept:
             return False
-        self._use(MultiProcessValue() if self.kept else MutexValue)  # type: ignore[no-untyped-call]  # the library has no types here
+        self._use(MultiProcessValue if self.kept else lambda: MutexValue)
         if self.kept and before is not None:
             _log.info("metrics_kept_again", directory=str(directory()))
         return True
@@ -113,10 +113,11 @@ class OwnFiles:
         return True
 
     @staticmethod
-    def _use(kind: Any) -> None:
+    def _use(kind: Callable[[], Any]) -> None:
+        # Before the next kind is made, which the library would forget to close otherwise.
         close_all_multiprocess_files()  # type: ignore[no-untyped-call]  # the library has no types here
         values.MmapedDict = ReservedDict  # type: ignore[attr-defined]  # as above
-        values.ValueClass = kind
+        values.ValueClass = kind()
 
     @staticmethod
     def _tell(error: OSError) -> None:

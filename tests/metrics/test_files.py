@@ -64,3 +64,29 @@ def test_figures_that_become_more_than_there_is_room_for_stay_in_the_process_unt
     )  # fmt: skip
     assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
     assert done.stdout.count("metrics_not_kept") == done.stdout.count("metrics_kept_again") == 1, done.stdout
+
+
+CLEANED = """
+import os
+from pathlib import Path
+from k2workers.metrics.instruments import PARENT, Instruments
+
+instruments = Instruments(PARENT, environment="test", component="parent")
+directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+for count in range(5):
+    instruments.flush({"k2_child_restarts": {"worker-0": float(count)}})
+    opened = [path for path in Path("/proc/self/fd").iterdir() if os.readlink(path).startswith(str(directory))]
+    assert len(opened) == len(list(directory.iterdir())) == 3, opened
+    for path in directory.iterdir():
+        path.unlink()
+"""
+"""A cleaner removes the files again and again."""
+
+
+def test_files_that_a_cleaner_removed_are_not_kept_open(tmp_path: Path) -> None:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-c", CLEANED]
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
