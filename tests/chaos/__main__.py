@@ -273,9 +273,14 @@ def run_hour(
     seed
         Same seed, same order of faults and same market.
     report
-        Write all figures to this JSON file.
+        Write all figures to this JSON file, and the feed's log beside it.
     """
-    return _tell(asyncio.run(hour.run(minutes, shards=shards, rate=rate, seed=seed)), report)
+    return _tell(
+        asyncio.run(
+            hour.run(minutes, shards=shards, rate=rate, seed=seed, log=report.with_suffix(".log") if report else None)
+        ),
+        report,
+    )
 
 
 @app.command(name="soak")

@@ -54,13 +54,25 @@ class Sample(msgspec.Struct, frozen=True):
     files: int
 
 
+EXCHANGE = ("--history", "1000000")
+"""All trades of a quarter of an hour: repairs wait for weight most of the time, and no venue has forgotten by then what is asked for."""
+
+
 async def run(
-    minutes: float, *, shards: int = 4, rate: float = 5000.0, seed: int = 1, faults: Iterable[str] = tuple(TABLE)
+    minutes: float,
+    *,
+    shards: int = 4,
+    rate: float = 5000.0,
+    seed: int = 1,
+    faults: Iterable[str] = tuple(TABLE),
+    log: Path | None = None,
 ) -> dict[str, Any]:
-    """The figures; ``failures`` are what is wrong, in words."""
+    """The figures; ``failures`` are what is wrong, in words. What the feed said is written to ``log``."""
     with tempfile.TemporaryDirectory(prefix="k2-hour-") as name:
         settings = {**SETTINGS, **EXTRA_SETTINGS}
-        async with Rig(Path(name), shards=shards, rate=rate, seed=seed, settings=settings, place=True) as rig:
+        async with Rig(
+            Path(name), shards=shards, rate=rate, seed=seed, settings=settings, place=True, exchange_args=EXCHANGE
+        ) as rig:
             hour = Hour(rig, [fault for fault in faults if fault not in LEFT_OUT])
             hour.unheard = (await rig.status())["published"] - hour.given()
             async with ReadinessWatch(rig) as watch:
@@ -72,6 +84,8 @@ async def run(
                 await watch.see_it_out(WHOLE_S)
             verdict = await rig.settle()
             await asyncio.to_thread(rig.feed.stop)
+            if log is not None:
+                log.write_text("".join(rig.feed.raw), encoding="utf-8")
             report = json.loads(rig.report.read_text(encoding="utf-8"))
             failures = [
                 *broken,
