@@ -211,7 +211,7 @@ def simulate(
     tls_cert
         PEM certificate: serve TLS.
     tls_key
-        Its private key.
+        Its private key, unless the certificate's file holds it.
     history
         How many trades and aggregate trades of each symbol REST remembers.
     history_s
@@ -246,9 +246,9 @@ def simulate(
     ]
     if not host:
         problems.append("host = '': allowed: an address of this machine, 0.0.0.0 for all (flag --host)")
-    if bool(tls_cert) != bool(tls_key):
+    if tls_key and not tls_cert:
         problems.append(
-            f"tls_cert = {tls_cert!r}, tls_key = {tls_key!r}: allowed: both or none (flags --tls-cert, --tls-key)"
+            f"tls_cert = {tls_cert!r}, tls_key = {tls_key!r}: allowed: no key without its certificate (flags --tls-cert, --tls-key)"
         )
     if problems:
         raise ConfigError("\n".join(problems))

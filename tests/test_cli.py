@@ -38,7 +38,7 @@ from tests.processes.support import run_briefly
             "port = abc: not a whole number; allowed: 0 to",
         ),
         (["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"], "rate = x: not a number; allowed: 0.001 to"),
-        (["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"], "tls_key = 'k': allowed: both or none"),
+        (["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"], "tls_key = 'k': allowed: no key without"),
         (["simulate", "--symbols", "1.5", "--host", ""], "symbols = 1.5: not a whole number; allowed: 1 to 100000"),
         (["simulate", "--symbols", "1.5", "--host", ""], "host = '': allowed: an address of this machine"),
         (["--shards", "1.5"], "shards = 1.5: not a whole number; allowed: ≥ 1 and ≤ 256 (flag --shards"),
