@@ -7,17 +7,17 @@ Parts, in reading order:
 ``rotation``            pure: the life of one shard's connection as a table of rows, the schedule, the proof, the record
 ``feed``                one shard's connection: lines, and the driver that does what the table says; backfill over REST, silences
 ``venues``              everything that is true of one exchange only
+``network``             TLS, proxies, and what answers say of a venue's state
 ``transport``           ZeroMQ: bundles (acknowledged), publisher, replay ring, subscriber and reassembly
-``supervision``         processes: children, restarts, grants from the budgets of connections and REST weight, the control channel
-``books``               the process that keeps whole order books for joiners
-``checkpoint``          the file from which a restart continues
+``supervision``         child processes: restarts, grants from the budgets of connections and REST weight, the control channel
+``processes``           the parent and the main of each child: worker, aggregator, books; readiness, report, console, ``tail``
+``files``               the checkpoint from which a restart continues; directories, locks
 ``metrics``             every metric in one table, and the HTTP endpoint
-``every``               how anything periodic is done
-``log``, ``outlet``     how logs look; the way of whatever is printed out of a process, which waits for no reader
-``errors``              one tree of errors
-``worker``, ``aggregator``, ``topology``   the process mains, and how they are put together
-``simulator``           the embedded exchange
+``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
+``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how retries grow apart
+``simulator``, ``demo`` the embedded exchange; the processes that only a demonstration has
 ``config``, ``cli``     settings, commands
+``errors``              one tree of errors
 
 The import contract (who may know whom) stands in ``pyproject.toml``; ``scripts/check`` proves it.
 

@@ -144,10 +144,10 @@ def run(
     setting_of = {name: SETTING_OF.get(name, name) for name in parameters}
     flag_of = {setting: f"--{name.replace('_', '-')}" for name, setting in setting_of.items()}
     flags: dict[str, Any] = {setting_of[name]: value for name, value in parameters.items() if value is not None}
-    from k2workers import directories
+    from k2workers.files import directories
 
     directories.have_temporary(os.environ)  # first: what comes now cannot be imported without
-    from k2workers import bootstrap
+    from k2workers.processes import bootstrap
 
     bootstrap.prepare()
     from k2workers import config as configuration
@@ -252,7 +252,7 @@ def simulate(
         )
     if problems:
         raise ConfigError("\n".join(problems))
-    from k2workers import outlet
+    from k2workers.logs import outlet
     from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
 
@@ -306,7 +306,7 @@ def tail(
     json
         One JSON object a line.
     """
-    from k2workers.tail import follow
+    from k2workers.processes.tail import follow
     from k2workers.transport.endpoint import mistake_in
 
     addresses = {"endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint}

@@ -4,10 +4,10 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
 
     class                  to blame   retryable  raised in
     K2Error                -          no         -
-      ConfigError          user       no         bootstrap, cli, config, directories, metrics, places, proxies, sharding, simulator, supervision, symbol_watch, tail, tls, topology, transport, venues
+      ConfigError          user       no         cli, config, files, metrics, network, processes, simulator, supervision, transport, venues
       StateError           k2workers  no         events, every, feed, sequencing
-      BootError            k2workers  no         supervision, topology
-      CheckpointUnusable   user       no         checkpoint
+      BootError            k2workers  no         processes, supervision
+      CheckpointUnusable   user       no         files
       FeedSilent           feed       yes        transport
       VenueError           venue      yes        feed, venues
         VenueRefused       venue      no         feed, venues

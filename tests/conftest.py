@@ -15,7 +15,7 @@ settings.register_profile("first finding", settings.get_profile("any machine"), 
 settings.load_profile("any machine")
 
 
-TOGETHER = ("tests/clients/", "tests/processes/test_commands.py")
+TOGETHER = ("tests/clients/", "tests/system/test_commands.py")
 """Their tests share what is costly to make."""
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from k2workers.errors import VenueError
+from k2workers.network.venue_answers import Answer
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.control_messages import AnyControlMessage, Beat
 from k2workers.supervision.permissions import Permissions
-from k2workers.venue_answers import Answer
 
 
 class OpenHanded:

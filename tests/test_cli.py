@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.processes.support import run_briefly
+from tests.system.support import run_briefly
 
 
 @pytest.mark.parametrize(

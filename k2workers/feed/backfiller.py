@@ -15,10 +15,10 @@ from k2workers.every import Every, beside
 from k2workers.feed.intake import Intake
 from k2workers.feed.log_limit import LogLimit
 from k2workers.feed.repairs import Repairs
+from k2workers.network.venue_answers import SUCCESS, Answer
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.chain_lane import BrokenLink
 from k2workers.sequencing.ranges import Range
-from k2workers.venue_answers import SUCCESS, Answer
 from k2workers.venues.venue import Fetched, FetchedBook, History
 
 LOOK_S = 0.05

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from aiohappyeyeballs import AddrInfoType as Address
 from aiohappyeyeballs import start_connection
 
-from k2workers.proxies import Proxy, proxy_for
+from k2workers.network.proxies import Proxy, proxy_for
 
 NEXT_ADDRESS_AFTER_S = 0.25
 """RFC 8305, "Connection Attempt Delay"."""

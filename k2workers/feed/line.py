@@ -24,7 +24,6 @@ from websockets.frames import Frame
 from websockets.protocol import Event as ProtocolEvent
 from websockets.protocol import State
 
-from k2workers import tls
 from k2workers.errors import StateError, VenueError
 from k2workers.feed import dialing, handshake_refusal
 from k2workers.feed.framing import FrameCutter, MessageAssembler
@@ -32,6 +31,7 @@ from k2workers.feed.gathering import Gathering
 from k2workers.feed.handshake_refusal import END_OF_HEAD, MAX_BODY_BYTES, MAX_HEAD_BYTES, HandshakeRefused
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
+from k2workers.network import tls
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message ends the connection with 1009; the venue's largest seen are 35 kB."""

@@ -25,7 +25,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from k2workers.errors import ConfigError
-from k2workers.metrics.files import unchanged
+from k2workers.metrics.metric_files import unchanged
 from k2workers.metrics.shared_answer import SharedAnswer
 
 if TYPE_CHECKING:

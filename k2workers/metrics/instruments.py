@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from k2workers.metrics.files import OwnFiles
+from k2workers.metrics.metric_files import OwnFiles
 
 BASE_LABELS = ("service", "environment", "component", "exchange", "shard")
 SERVICE = "k2-binance-stream"

@@ -25,8 +25,8 @@ from multiprocess import connection as mp_connection
 from multiprocess import forkserver, resource_tracker
 from multiprocess import process as mp_process
 
-from k2workers import outlet
 from k2workers.errors import ConfigError, K2Error
+from k2workers.logs import outlet
 from k2workers.supervision.restart import RestartPolicy
 
 DRAIN_LIMIT_S = 15.0

@@ -11,8 +11,8 @@ from collections import deque
 
 import msgspec
 
+from k2workers.network.venue_answers import Service
 from k2workers.supervision.gate import Gate, Key
-from k2workers.venue_answers import Service
 
 CONNECT = "connect"
 ROTATE = "rotate"

@@ -20,9 +20,9 @@ import structlog
 import zmq
 import zmq.asyncio
 
-from k2workers.bound_path import BoundPath
 from k2workers.errors import StateError
 from k2workers.every import MOST_IN_A_ROW, Every, end_process
+from k2workers.files.bound_path import BoundPath
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ChildHello,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from k2workers.venue_answers import Answer
+from k2workers.network.venue_answers import Answer
 
 
 class ControlMessage(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from k2workers.venue_answers import Answer, Pause, Pauses, Service
+from k2workers.network.venue_answers import Answer, Pause, Pauses, Service
 
 SECOND_NS = 1_000_000_000
 

@@ -12,10 +12,10 @@ import msgspec
 import structlog
 
 from k2workers.errors import VenueError
+from k2workers.network.venue_answers import Answer, Pauses, Service
 from k2workers.supervision.control_channel import ControlClient, GrantHandle
 from k2workers.supervision.control_messages import ConnectedAlone, HandshakeDone, WeightDone
 from k2workers.supervision.gate import Gate
-from k2workers.venue_answers import Answer, Pauses, Service
 
 PARENT_SILENCE_S = 10.0
 """A shard without data waits this long for a parent that says nothing."""

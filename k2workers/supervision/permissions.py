@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from k2workers.errors import VenueError
+from k2workers.network.venue_answers import SUCCESS, Answer, Pauses, Service
 from k2workers.supervision.connect_budget import BudgetPolicy, ConnectBudget, ConnectRequest
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
@@ -31,7 +32,6 @@ from k2workers.supervision.control_messages import (
 )
 from k2workers.supervision.gate import Gate, Key
 from k2workers.supervision.weight_budget import WeightBudget, WeightPolicy, WeightRequest
-from k2workers.venue_answers import SUCCESS, Answer, Pauses, Service
 
 REASSURE_NS = 1_000_000_000
 """How often a child is told that its requests still wait."""

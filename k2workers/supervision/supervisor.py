@@ -18,6 +18,7 @@ import structlog
 
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every, beside
+from k2workers.network.venue_answers import Pauses
 from k2workers.supervision.child import DRAIN_LIMIT_S, MISTAKE_TOLD, Child, ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
@@ -34,7 +35,6 @@ from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.restart import RestartTracker
 from k2workers.supervision.signs_of_life import SignsOfLife
 from k2workers.supervision.weight_budget import WeightPolicy
-from k2workers.venue_answers import Pauses
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""

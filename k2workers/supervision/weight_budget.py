@@ -12,8 +12,8 @@ from collections import deque
 
 import msgspec
 
+from k2workers.network.venue_answers import Service
 from k2workers.supervision.gate import Gate, Key
-from k2workers.venue_answers import Service
 
 REMEMBER_NS = 3_600_000_000_000
 """How long a limit counts after the venue last named it: a 429 may name a lower one than exchangeInfo does."""

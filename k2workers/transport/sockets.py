@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 
 import zmq
 
-from k2workers.bound_path import BoundPath, make_room
 from k2workers.errors import ConfigError
+from k2workers.files.bound_path import BoundPath, make_room
 from k2workers.transport.endpoint import is_ipv6, mistake_in, path_of
 
 Context = zmq.Context[zmq.Socket[bytes]]

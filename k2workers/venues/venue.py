@@ -16,7 +16,7 @@ import msgspec
 from k2workers.continuity import Continuity
 from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
-from k2workers.venue_answers import Pauses
+from k2workers.network.venue_answers import Pauses
 
 
 class Outcome(enum.IntEnum):

@@ -18,8 +18,8 @@ import psutil
 import trustme
 import zmq
 
-from k2workers import sharding
-from tests.processes.support import Program, demo, free_port, wait_for
+from k2workers.processes import sharding
+from tests.system.support import Program, demo, free_port, wait_for
 
 SYMBOLS = 40
 SLOW_RATE = 400.0

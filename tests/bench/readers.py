@@ -23,15 +23,15 @@ import zmq
 from websockets.asyncio.client import connect
 
 from k2workers import Lost, Subscriber, Trade
-from k2workers.aggregator import Aggregator
-from k2workers.child_settings import AggregatorSettings
 from k2workers.feed.gathering import Gathering
 from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
+from k2workers.network.tls import client_context
+from k2workers.processes.aggregator import Aggregator
+from k2workers.processes.child_settings import AggregatorSettings
 from k2workers.supervision.child import settle_memory
-from k2workers.tls import client_context
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.bundle_sender import BundleSender

@@ -7,7 +7,7 @@ import time
 from k2workers import Lost, Subscriber
 from k2workers.events import Trade
 from tests.bench.floor import quantiles_us
-from tests.processes.support import demo, free_port
+from tests.system.support import demo, free_port
 
 LIFETIMES_S = {"rotating": 4.0, "quiet": 3_600.0}
 """Of a connection: with 8 shards a rotation every half second, and none."""

@@ -6,8 +6,8 @@ import itertools
 import time
 
 from k2workers import Lost, Message
+from k2workers.demo.witness import Witness
 from k2workers.events import Backfilled, BookSnapshot, Gap, Reset
-from k2workers.witness import Witness
 from tests.chaos.ledger import Ledger
 
 BARS = ("kline_1s", "kline_1m")

@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Self
 
-from tests.processes.support import Program
 from tests.support.full_file_system import kept_full
 from tests.support.namespace import Namespace
 from tests.support.waiting import until, wait_for
+from tests.system.support import Program
 
 VENUE = "venue.example"
 """The name of the exchange's host, as of any other: 127.0.0.1."""

@@ -17,13 +17,13 @@ from typing import Any
 import aiohttp
 
 from k2workers import Subscriber
+from k2workers.demo.witness import Witness, compare
 from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.market import EVENTS_PER_ACTION
-from k2workers.witness import Witness, compare
 from tests.chaos.observer import CHAINED
 from tests.chaos.rig import topic_of
-from tests.processes.support import Program, free_port
 from tests.support.waiting import until
+from tests.system.support import Program, free_port
 
 EVERY_S = 600.0
 """An event of each symbol so often, on average."""

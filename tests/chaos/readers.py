@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.chaos import capture
 from tests.chaos.ledger import Ledger
-from tests.processes.support import ROOT
 from tests.support.waiting import until
+from tests.system.support import ROOT
 
 
 class Reader:

@@ -17,15 +17,16 @@ import msgspec
 import psutil
 import pytest
 
-from k2workers import Position, Subscriber, sharding
+from k2workers import Position, Subscriber
+from k2workers.demo.witness import compare
+from k2workers.processes import sharding
 from k2workers.venues.binance import streams
-from k2workers.witness import compare
 from tests.chaos.ledger import compare_bars, compare_books
 from tests.chaos.observer import BARS, KINDS, Observer
 from tests.chaos.place import VENUE, Place, hindrance
 from tests.chaos.promise import NO_ANSWER
-from tests.processes.support import PROGRAM, Program, free_port
 from tests.support.waiting import WAIT_S, until
+from tests.system.support import PROGRAM, Program, free_port
 
 _SUFFIX_OF = {streams.KINDS[kind].suffix: kind for kind in KINDS}
 

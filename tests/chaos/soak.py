@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from tests.processes.support import demo
+from tests.system.support import demo
 
 SAMPLE_S = 2.0
 WARM_UP_SHARE = 0.3

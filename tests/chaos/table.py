@@ -15,10 +15,10 @@ import msgspec
 import psutil
 
 from tests.chaos.rig import Rig, end
-from tests.processes.support import Program, alive
 from tests.support.attacks import ON_BOOKS, ON_REQUESTS, ON_SUBSCRIPTIONS
 from tests.support.hostile import PONG, Hostile, subscription
 from tests.support.waiting import WAIT_S, until
+from tests.system.support import Program, alive
 
 Act = Callable[[Rig], Awaitable[list[int]]]
 """Does the fault, and ends it; answers the shards that it hit."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.place import VENUE, Place, hindrance
-from tests.processes.support import Program, free_port
 from tests.support.waiting import until
+from tests.system.support import Program, free_port
 
 LOOK_UP = f"import socket; print(socket.gethostbyname('{VENUE}'))"
 

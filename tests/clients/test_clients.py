@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.processes.support import ROOT, Program, wait_for
 from tests.support import environments
+from tests.system.support import ROOT, Program, wait_for
 
 WAIT_S = 180.0
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP")

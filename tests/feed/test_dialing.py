@@ -15,8 +15,8 @@ from k2workers.errors import VenueError
 from k2workers.feed.gathering import Gathering
 from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
-from k2workers.proxies import VARIABLES
-from k2workers.tls import client_context
+from k2workers.network.proxies import VARIABLES
+from k2workers.network.tls import client_context
 from k2workers.venues.binance.rest import RestClient
 from tests.support import names
 from tests.support.proxy import ForwardProxy

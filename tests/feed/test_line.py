@@ -22,7 +22,7 @@ from k2workers.feed.gathering import Gathering
 from k2workers.feed.line import Line
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
-from k2workers.tls import client_context
+from k2workers.network.tls import client_context
 from k2workers.venues.binance import BinanceSpot
 from tests.bench.frames import frames, symbols
 from tests.bench.pump import Pumping

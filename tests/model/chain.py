@@ -11,9 +11,10 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from k2workers import checkpoint, wire
+from k2workers import wire
 from k2workers.errors import CheckpointUnusable
 from k2workers.events import Event
+from k2workers.files import checkpoint
 from k2workers.sequencing.doubts import AGREE, STAMPS_APART_NS
 from k2workers.transport.reassembly import MAX_EPOCHS_LEFT
 from k2workers.transport.relay import KEEP_NS, MOMENTS

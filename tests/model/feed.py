@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from k2workers import checkpoint, wire
+from k2workers import wire
 from k2workers.backoff import Backoff
 from k2workers.continuity import RECORDS
 from k2workers.errors import CheckpointUnusable, VenueError
 from k2workers.events import HEARTBEAT_TOPIC, Event, Heartbeat
 from k2workers.feed.intake import Intake
 from k2workers.feed.repairs import Repairs
+from k2workers.files import checkpoint
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.tally import Tally

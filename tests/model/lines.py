@@ -16,8 +16,6 @@ import msgspec
 import pytest
 import structlog
 
-from k2workers import worker as worker_module
-from k2workers.child_settings import WorkerSettings
 from k2workers.errors import VenueError
 from k2workers.events import Backfilled, Event, Gap, Trade
 from k2workers.feed import lines as lines_module
@@ -26,6 +24,9 @@ from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.silence import LookUrgency, MarketView
+from k2workers.processes import worker as worker_module
+from k2workers.processes.child_settings import WorkerSettings
+from k2workers.processes.worker import Worker
 from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
@@ -33,7 +34,6 @@ from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.venues.venue import Fetched, FetchedBook, SymbolSeen, Topic
 from k2workers.wire import Batch, SendOutcome, decode_batch
-from k2workers.worker import Worker
 from tests.fakes import OpenHanded, Turns
 from tests.model import virtual_time
 from tests.model.ledger import Finding

@@ -1,202 +1,194 @@
-"""Whole books for those who join late or lost their place, on the running program: equal to the exchange's, level by level."""
+"""The books process, in one process with its feed: what it keeps, what it gives, and what it tells the workers."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import zmq.asyncio
+import zmq
+from structlog.testing import capture_logs
 
-from k2workers import BookSnapshot, Lost, Message, Position, Subscriber
-from k2workers.transport.replay_server import SINCE, pack, unpack_since
-from tests.chaos.ledger import Book
-from tests.chaos.rig import Rig, end
-from tests.processes.support import alive, demo
-from tests.support.waiting import until, wait_for
+from k2workers import Message, Subscriber, wire
+from k2workers.continuity import renumbered
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Heartbeat, Reset
+from k2workers.processes.books import TELL_S, TELL_SELDOM_S, Books
+from k2workers.processes.child_settings import BooksSettings
+from k2workers.supervision.control_messages import BooksKept
+from k2workers.transport.deliveries import Lost
+from k2workers.transport.publisher import Publisher
+from k2workers.transport.replay_server import ReplayServer
+from k2workers.transport.ring import ReplayRing
+from k2workers.venues.binance.streams import BOOK
+from tests.support.batches import batch_of
+from tests.support.waiting import WAIT_S, until
 
-SYMBOLS = 6
+T = "d.x"
 
 
-class Joiner:
-    """A subscriber of all depth topics: its books, what each began with, and what followed each loss."""
+def diff(number: int) -> DepthUpdate:
+    return DepthUpdate(number, number, [("1", str(number))], [], 0, number)
+
+
+def book(number: int, quantity: str = "1") -> BookSnapshot:
+    return BookSnapshot(number, [("1", quantity)], [], 0)
+
+
+class Feed:
+    """A publisher and its ring, and the books that are made from it."""
 
     def __init__(self) -> None:
-        self.books: dict[str, Book] = {}
-        self.first: dict[str, object] = {}
-        self.lost: dict[str, int] = {}
-        self.after_loss: dict[str, object] = {}
-        self.position = Position()
+        self.epoch = 1
+        self.sequences: dict[str, int] = {}
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.publisher = Publisher(self.context, "tcp://127.0.0.1:*")
+        self.ring = ReplayRing(10_000_000, 10**12)
+        self.replay = ReplayServer(self.context, "tcp://127.0.0.1:*", self.ring, epoch=1)
+        self.replay.start()
+        self.beats = 0
+        self.now_s = 100.0
+        self.books = Books(
+            BooksSettings(
+                endpoint=self.publisher.endpoint,
+                snapshot_endpoint=self.replay.endpoint,
+                books_endpoint="tcp://127.0.0.1:*",
+                prefixes=("d.",),
+            ),
+            clock=lambda: self.now_s,
+        )
 
-    def take(self, item: Message | Lost) -> None:
-        symbol = item.topic.rpartition(".")[2]
-        event = item if isinstance(item, Lost) else item.event
-        self.first.setdefault(symbol, event)
-        if isinstance(item, Lost):
-            self.lost[symbol] = self.lost.get(symbol, 0) + 1
-            self.after_loss.pop(symbol, None)
-        elif symbol in self.lost:
-            self.after_loss.setdefault(symbol, event)
-        book = self.books.setdefault(symbol, Book())
-        if isinstance(event, Lost):
-            book.lose()
-        else:
-            book.take(event)
+    def send(self, *events: Event, topic: str = T, numbering: int = 0) -> None:
+        sequence = self.sequences[topic] = self.sequences.get(topic, 0) + 1
+        batch = wire.batch_of(topic, events, renumbered(BOOK.number, numbering))
+        frame = wire.publication(batch, epoch=self.epoch, sequence=sequence, publish_ns=1)
+        self.ring.put(topic, sequence, frame, 0)
+        self.publisher.publish(frame)
+
+    async def beat(self) -> None:
+        while True:
+            self.beats += 1
+            batch = batch_of("heartbeat", [Heartbeat(1)])
+            self.publisher.publish(wire.publication(batch, epoch=self.epoch, sequence=self.beats, publish_ns=1))
+            self.publisher.subscriptions()
+            await asyncio.sleep(0.05)
+
+    def place(self, topic: str = T) -> tuple[int, int, BookSnapshot] | None:
+        """Epoch, sequence and content of what a joiner would be given."""
+        frame = self.books.frame_of(topic) if topic in self.books.books else None
+        if frame is None:
+            return None
+        header = wire.read_header(frame)
+        (event,) = wire.decode_events(frame, header)
+        assert isinstance(event, BookSnapshot)
+        assert header.first_id == header.last_id == event.last_update_id
+        return header.epoch, header.sequence, event
 
 
-@contextlib.asynccontextmanager
-async def joined(rig: Rig, position: Position | None = None) -> AsyncIterator[Joiner]:
-    joiner = Joiner()
-
-    async def follow() -> None:
-        async with Subscriber(
-            ["binance.depth."], f"tcp://127.0.0.1:{rig.publish}", snapshot_endpoint=f"tcp://127.0.0.1:{rig.replay}",
-            books_endpoint=f"tcp://127.0.0.1:{rig.books}", position=position,
-        ) as subscriber:  # fmt: skip
-            try:
-                async for item in subscriber:
-                    joiner.take(item)
-            finally:
-                joiner.position = subscriber.position()
-
-    following = asyncio.create_task(follow())
-    try:
-        yield joiner
-    finally:
+@pytest.fixture
+async def feed() -> AsyncIterator[Feed]:
+    made = Feed()
+    beating = asyncio.create_task(made.beat())
+    async with made.books.subscriber:
+        following = asyncio.create_task(made.books.follow())
+        await made.books.subscriber.wait_subscribed(WAIT_S)
+        made.books.server.start()
+        yield made
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+    beating.cancel()
+    made.books.close()
+    made.publisher.close()
+    made.replay.close()
+    made.context.term()
 
 
-async def equal(rig: Rig, joiner: Joiner) -> bool:
-    """Whether every book is the exchange's, whose market stands still."""
-    own: dict[str, Any] = await rig.ask("books")
-    return len(joiner.books) == len(own) and all(
-        book.valid
-        and book.update_id == own[symbol]["lastUpdateId"]
-        and book.sides == (dict(map(tuple, own[symbol]["bids"])), dict(map(tuple, own[symbol]["asks"])))
-        for symbol, book in joiner.books.items()
-    )
+async def test_a_book_is_given_as_of_the_last_batch_that_is_in_it(feed: Feed) -> None:
+    feed.send(diff(9))
+    feed.send(book(9))
+    feed.send(diff(10), diff(11))
+    await until(lambda: feed.place() == (1, 3, BookSnapshot(11, [("1", "11")], [], 11)))
+    feed.epoch, feed.sequences = 2, {}
+    await until(lambda: feed.place() == (2, 0, BookSnapshot(11, [("1", "11")], [], 11)), "quiet in the new life")
+    feed.send(diff(11))
+    await until(lambda: feed.place() == (2, 1, BookSnapshot(11, [("1", "11")], [], 11)), "what comes again is in it")
 
 
-async def books_are_whole(rig: Rig) -> bool:
-    beat = (await rig.status())["books"]
-    return bool(beat.get("whole") == SYMBOLS)
+@pytest.mark.parametrize("harm", [Gap(12, 13, "", 0), Reset(11, 1, 0)])
+async def test_after_a_gap_or_when_ids_begin_anew_there_is_no_book_until_the_venues_next(
+    feed: Feed, harm: Event
+) -> None:
+    feed.send(book(11))
+    await until(lambda: feed.place() is not None)
+    numbering = int(isinstance(harm, Reset))
+    feed.send(harm, numbering=numbering)
+    await until(lambda: feed.books.lost == 1)
+    assert (feed.place(), feed.books.whole) == (None, [])
+    feed.send(book(20, "7"), numbering=numbering)
+    await until(lambda: feed.place() == (1, 3, book(20, "7")))
 
 
-async def killed(rig: Rig, name: str) -> None:
-    """One of the feed's processes, at once; until it is gone."""
-    process = await rig.process(name)
-    end(process, signal.SIGKILL)
-    await until(lambda: not alive(process))
+async def test_what_was_lost_on_the_way_leaves_no_book(feed: Feed) -> None:
+    feed.send(book(11))
+    await until(lambda: feed.place() is not None)
+    feed.ring = ReplayRing(10_000_000, 10**12)
+    feed.replay._ring = feed.ring
+    feed.sequences[T] = 3
+    feed.send(diff(14))
+    await until(lambda: feed.books.lost == 1)
+    assert feed.place() is None
 
 
-async def has_forgotten(rig: Rig, position: Position) -> bool:
-    """Whether the replay ring has lost something of each topic since this place."""
-    with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as ring:
-        ring.linger = 0
-        ring.connect(f"tcp://127.0.0.1:{rig.replay}")
-        for topic, place in position.topics.items():
-            await ring.send_multipart([SINCE, topic.encode(), pack(place.sequence + 1)])
-            _, _, held, *_ = await ring.recv_multipart()
-            if unpack_since(held)[1] <= place.sequence + 1:
-                return False
-    return True
+async def test_a_loss_after_which_nothing_comes_leaves_no_book_either(feed: Feed) -> None:
+    feed.send(book(11))
+    await until(lambda: feed.place() is not None)
+    feed.books.take(Lost(T, 2, 2, 12, 13))
+    assert (feed.place(), feed.books.lost) == (None, 1)
 
 
-def feed(tmp_path: Path, **settings: str) -> Rig:
-    return Rig(tmp_path, shards=2, symbols=SYMBOLS, rate=600, settings=settings, kinds=("depth",))
+async def test_a_level_that_is_no_quantity_costs_one_book_until_the_venues_next(feed: Feed) -> None:
+    for topic in ("d.x", "d.y"):
+        feed.send(book(11), topic=topic)
+    await until(lambda: len(feed.books.whole) == 2)
+    with capture_logs() as logs:
+        feed.send(DepthUpdate(12, 12, [("1", "abc")], [], 0, 12))
+        await until(lambda: feed.books.lost == 1)
+    assert [(line["event"], line["topic"]) for line in logs] == [("book_unreadable", T)]
+    assert (feed.place(), feed.books.whole) == (None, ["d.y"])
+    feed.send(book(13))
+    await until(lambda: feed.place() == (1, 3, book(13)))
 
 
-@pytest.mark.timeout(900)
-async def test_who_joins_late_has_the_exchanges_books_whoever_died_before(tmp_path: Path) -> None:
-    async with feed(tmp_path) as rig:
-        await until(lambda: books_are_whole(rig), "books of every topic")
-        async with joined(rig) as joiner:
-            await until(lambda: len(joiner.first) == SYMBOLS)
-            assert {type(event) for event in joiner.first.values()} == {BookSnapshot}
-            await killed(rig, "aggregator")
-            async with joined(rig) as second:
-                await until(lambda: len(second.first) == SYMBOLS, "books of every topic after the aggregator's death")
-                await killed(rig, "books")
-                async with joined(rig) as third:
-                    await until(
-                        lambda: len(third.books) == SYMBOLS and all(book.valid for book in third.books.values()),
-                        "books of every topic after the death of the books process",
-                    )
-                    await rig.control("stop_market")
-                    for one in (joiner, second, third):
-                        await until(lambda one=one: equal(rig, one), "the exchange's books")
-                    assert {type(event) for event in second.first.values()} == {BookSnapshot}
-        # Now every symbol is quiet: who joins gets what no change will ever bring.
-        await until(lambda: books_are_whole(rig), "books of every topic")
-        async with joined(rig) as quiet:
-            await until(lambda: equal(rig, quiet), "books of quiet topics")
-            assert {type(event) for event in quiet.first.values()} == {BookSnapshot}
-        ended = {name: await rig.process(name) for name in ("aggregator", "books")}
-        for process in ended.values():
-            end(process, signal.SIGKILL)
-        for name, process in ended.items():
-            await rig.process(name, after=process)
-        await until(lambda: books_are_whole(rig), "books of quiet topics that nobody knows of but the workers")
-        async with joined(rig) as quiet:
-            await until(lambda: equal(rig, quiet), "books of quiet topics")
-        rig.feed.stop()
-        assert rig.feed.process.returncode == 0
-        assert not any("Traceback" in line for line in rig.feed.raw), "".join(rig.feed.raw)
+async def test_a_joiner_gets_all_books_of_a_prefix(feed: Feed) -> None:
+    for topic in ("d.a", "d.b"):
+        feed.send(book(11), topic=topic)
+    feed.send(diff(5), topic="d.c")
+    await until(lambda: len(feed.books.whole) == 2 and len(feed.books.books) == 3)
+    assert feed.books.topics_under("d.") == ["d.a", "d.b", "d.c"]
+    assert (feed.books.topics_under("d.b"), feed.books.topics_under("d")) == (["d.b"], [])
+    async with Subscriber(
+        ["d."], feed.publisher.endpoint, snapshot_endpoint=feed.replay.endpoint,
+        books_endpoint=feed.books.server.endpoint,
+    ) as subscriber:  # fmt: skip
+        async with asyncio.timeout(WAIT_S):
+            items = [await anext(subscriber) for _ in range(2)]
+    found = {item.topic: item.event for item in items if isinstance(item, Message)}
+    assert found == {"d.a": book(11), "d.b": book(11)}
 
 
-@pytest.mark.timeout(900)
-async def test_who_lost_its_place_is_told_so_and_gets_the_exchanges_books(tmp_path: Path) -> None:
-    async with feed(tmp_path, K2_REPLAY_RING_S="0.5") as rig:
-        await until(lambda: books_are_whole(rig), "books of every topic")
-        async with joined(rig) as joiner:
-            await until(lambda: len(joiner.first) == SYMBOLS)
-        before = rig.observer.ledger.books
-        reached = {symbol: book.update_id for symbol, book in before.items()}
-        await until(lambda: all(before[symbol].update_id > reached[symbol] for symbol in reached))
-        await until(lambda: has_forgotten(rig, joiner.position), "a ring that has forgotten")
-        async with joined(rig, joiner.position) as again:
-            await until(lambda: len(again.after_loss) == SYMBOLS, "what follows the losses")
-            assert {type(event) for event in again.after_loss.values()} == {BookSnapshot}
-            await rig.control("stop_market")
-            await until(lambda: equal(rig, again), "the exchange's books")
-
-
-def test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with demo("--streams", "depth,trade", books=port) as program:
-            program.wait_ready()
-            refused = wait_for("the reason in the log", lambda: program.logged("books_not_kept"))[0]
-            assert f"books_endpoint = 'tcp://127.0.0.1:{port}'" in refused["error"]
-            assert program.status()["books"]["error"] == refused["error"]
-            wait_for("more than once", lambda: len(program.logged("books_not_kept")) > 2)
-            assert [program.http(path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
-            other.close()
-            wait_for("books", lambda: program.logged("keeping_books"))
-            wait_for("whole ones", lambda: program.status()["books"].get("whole"))
-            assert "error" not in program.status()["books"]
-            program.stop()
-            assert program.process.returncode == 0
-
-
-@pytest.mark.timeout(900)
-async def test_without_a_books_process_the_changes_come_all_the_same(tmp_path: Path) -> None:
-    async with feed(tmp_path) as rig:
-        books = await rig.process("books")
-        end(books, signal.SIGSTOP)
-        async with joined(rig) as joiner:
-            await until(lambda: len(joiner.first) == SYMBOLS, "changes of every topic")
-            assert not any(isinstance(event, BookSnapshot) for event in joiner.first.values())
-            assert await rig._is_ok(f"{rig.feed.logged('started')[0]['http']}/readyz"), "the feed does not wait for it"
-            end(books, signal.SIGCONT)
-            await until(lambda: all(book.valid for book in joiner.books.values()), "books in the end")
-            await rig.control("stop_market")
-            await until(lambda: equal(rig, joiner), "the exchange's books")
+async def test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_and_seldom_else(feed: Feed) -> None:
+    feed.send(book(11))
+    await until(lambda: feed.place() is not None)
+    assert feed.books.news() is None, "most are on their way"
+    feed.now_s += TELL_S
+    assert feed.books.news() == BooksKept(("d.",), (T,))
+    feed.now_s += TELL_S
+    assert feed.books.news() is None
+    for _ in range(10):
+        feed.now_s += TELL_SELDOM_S
+        assert feed.books.news() is not None
+    feed.now_s += TELL_SELDOM_S - 1
+    assert feed.books.news() is None
+    feed.send(Gap(12, 13, "", 0))
+    await until(lambda: feed.books.lost == 1)
+    feed.now_s += TELL_S
+    assert feed.books.news() == BooksKept(("d.",), ())

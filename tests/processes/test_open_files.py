@@ -1,89 +1,40 @@
-"""A feed that may have few files open, while very many peers connect and say nothing."""
+"""The limit of open files of this very process."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import resource
+from collections.abc import Iterator
 
-import psutil
 import pytest
 
-from k2workers import Subscriber, Trade
-from tests.processes.support import Program, feed, free_port
-from tests.support.venue import Venue
-from tests.support.waiting import wait_for
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process are looked at")
-
-LIMIT = 256
-PEERS = 250
-"""To each of three ports."""
-
-SOON_S = 20.0
-"""ZeroMQ itself ends a connection that says nothing after 30 s."""
+from k2workers.processes import open_files
 
 
-@contextlib.contextmanager
-def limited(ulimit: str, *args: str, publish: int, replay: int) -> Iterator[Program]:
-    command = ("bash", "-c", f'{ulimit}; exec "$@"', "bash")
-    with (
-        Venue(["AAAUSDT", "BBBUSDT"]) as venue,
-        feed(venue, "--streams", "trade,depth", *args, publish=publish, replay=replay, command=command) as program,
-    ):
-        program.wait_ready()
-        yield program
-        program.stop()
-        assert program.process.returncode == 0, "".join(program.raw)
+@pytest.fixture(autouse=True)
+def limits() -> Iterator[tuple[int, int]]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield before
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@contextlib.contextmanager
-def silent_peers(*ports: int) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        for port in ports:
-            for _ in range(PEERS):
-                peer = stack.enter_context(socket.socket())
-                peer.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    peer.connect(("127.0.0.1", port))
-        yield
+def test_what_may_be_had_is_taken(limits: tuple[int, int]) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    open_files.raise_limit()
+    assert open_files.limit() == min(open_files.MOST, limits[1])
 
 
-def test_silent_peers_cannot_take_the_files_that_the_feed_needs(tmp_path: Path) -> None:
-    publish, replay = free_port(), free_port()
-    checkpoint = tmp_path / "checkpoint"
-    with limited(f"ulimit -n {LIMIT}", "--checkpoint", str(checkpoint), publish=publish, replay=replay) as program:
-        (few,) = program.logged("few_files")
-        assert few["limit"] == LIMIT
-        books = wait_for("the books", lambda: program.logged("keeping_books"))[0]["endpoint"]
-        aggregator = psutil.Process(program.pid_of("aggregator"))
-        with silent_peers(publish, replay, int(books.rsplit(":", 1)[1])):
-            wait_for(
-                "those to be cut loose for whom there is no room",
-                lambda: program.status()["subscribers"]["cut"] >= PEERS - few["peers_a_port"],
-            )
-            # What is cut loose is closed in a moment.
-            wait_for("room", lambda: aggregator.num_fds() <= LIMIT - 50, SOON_S)
-            before = checkpoint.stat().st_mtime_ns
-            wait_for("a checkpoint", changed(checkpoint, before))
-            with Subscriber(["binance.trade."], f"tcp://127.0.0.1:{publish}", books_endpoint=None) as subscriber:
-                assert isinstance(next(iter(subscriber)).event, Trade)
-        children = program.status()["children"]
-        assert {name: child["restarts"] for name, child in children.items()} == dict.fromkeys(children, 0)
-        assert not program.metrics("k2_metrics_not_kept ")
+def test_a_limit_that_is_higher_already_stays(limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_files, "MOST", 300)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, limits[1]))
+    open_files.raise_limit()
+    assert open_files.limit() == 400
 
 
-def changed(path: Path, before: int) -> Callable[[], bool]:
-    return lambda: path.stat().st_mtime_ns != before
-
-
-def test_a_soft_limit_is_raised_for_all_processes() -> None:
-    publish, replay = free_port(), free_port()
-    with limited(f"ulimit -Sn {LIMIT}", publish=publish, replay=replay) as program:
-        _, hard = psutil.Process().rlimit(psutil.RLIMIT_NOFILE)
-        for name in ("aggregator", "books", "worker-0"):
-            soft, _ = psutil.Process(program.pid_of(name)).rlimit(psutil.RLIMIT_NOFILE)
-            assert soft == min(hard, 65_536)
-        assert bool(program.logged("few_files")) == (soft < 1_000)
+@pytest.mark.parametrize(
+    ("soft", "workers", "connections"), [(1_024, 8, 400), (1_024, 256, 320), (256, 8, 60), (128, 8, 1)]
+)
+def test_each_port_has_half_of_what_the_process_and_its_workers_leave(
+    limits: tuple[int, int], soft: int, workers: int, connections: int
+) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, limits[1]))
+    assert open_files.connections_a_port(400, workers) == connections

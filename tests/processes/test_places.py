@@ -1,256 +1,137 @@
-"""Where a run keeps what lies in the file system: full, cleaned, gone, taken, or of no use from the beginning."""
+"""The places of a run, each a real file; what two programs do with them is in ``processes/test_places.py``."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+import socket
 from pathlib import Path
 
-import psutil
 import pytest
+from structlog.testing import capture_logs
 
-from tests.processes.support import PROGRAM, Program, feed
-from tests.support.full_file_system import kept_full
-from tests.support.namespace import (
-    on_small_file_system,
-    where_nothing_can_be_written,
-    where_only_a_full_place_can_be_written,
-)
-from tests.support.venue import Venue
-from tests.support.waiting import wait_for
+from k2workers.config import Settings
+from k2workers.errors import ConfigError
+from k2workers.files.lock_file import LockFile
+from k2workers.processes import places
 
 
-@contextlib.contextmanager
-def serving(*command: str, **environment: str) -> Iterator[Program]:
-    """One shard of one symbol, ready."""
-    with Venue(["AAAUSDT"]) as venue, feed(venue, shards=1, command=command, **environment) as program:
-        program.wait_ready()
-        yield program
+def settings(folder: Path, **others: str) -> Settings:
+    return Settings(**{"run_dir": f"{folder}/run", **others})
 
 
-def restart(program: Program, name: str) -> None:
-    """Kill a child, and wait until the next one serves."""
-    before = program.pid_of(name)
-    psutil.Process(before).kill()
-
-    def serves() -> bool:
-        assert program.process.poll() is None, "".join(program.raw)
-        state = program.status()["children"][name]
-        return state["ready"] and state["pid"] != before
-
-    wait_for(f"a new {name} that serves", serves)
-    wait_for("readyz 200", lambda: program.http("/readyz")[0] == 200)
-
-
-def received(program: Program) -> float:
-    """Events of all lives of the worker, as /metrics tells."""
-    return sum(program.metrics("k2_events_received_total").values())
-
-
-def flows(program: Program) -> None:
-    """Events come, and /metrics tells of them."""
-    before, published = received(program), program.status()["published"]
-    assert before > 0
-    wait_for("more events in /metrics", lambda: received(program) > before)
-    wait_for("more events published", lambda: program.status()["published"] > published)
-
-
-def not_kept(program: Program) -> float:
-    """Of how many processes no file holds the metrics."""
-    return sum(program.metrics("k2_metrics_not_kept").values())
-
-
-def test_a_full_file_system_under_the_run_directory_stops_nothing_and_is_told_until_there_is_room(
-    tmp_path: Path,
-) -> None:
-    with serving(*on_small_file_system(tmp_path), K2_RUN_DIR=str(tmp_path / "run")) as program:
-        wait_for("metrics of the worker", lambda: received(program) > 0)
-        assert not_kept(program) == 0
-        before, published = received(program), program.status()["published"]
-        with kept_full(Path(f"/proc/{program.process.pid}/root{tmp_path}")):
-            for name in ("worker-0", "aggregator"):
-                restart(program, name)
-            wait_for("the metric that tells", lambda: not_kept(program) == 2)
-            assert received(program) >= before, "what a dead worker counted is kept"
-            wait_for("more events published", lambda: program.status()["published"] > published)
-            assert {line["process"] for line in program.logged("metrics_not_kept")} == {"worker-0", "aggregator"}
-        wait_for("all metrics", lambda: not_kept(program) == 0)
-        flows(program)
-        program.stop()
-        assert program.process.returncode == 0
-
-
-@pytest.mark.parametrize("place", ["the run directory", "every temporary directory"])
-def test_directories_that_a_cleaner_removes_stop_nothing_and_hide_no_metric(tmp_path: Path, place: str) -> None:
-    run_dir, temporary = tmp_path / "run", tmp_path / "temporary"
-    temporary.mkdir()
-    with serving(K2_RUN_DIR=str(run_dir), TMPDIR=str(temporary)) as program:
-        wait_for("metrics of the worker", lambda: received(program) > 0)
-        assert list(temporary.iterdir()) == []
-        shutil.rmtree(run_dir if place == "the run directory" else temporary)
-        for name in ("worker-0", "aggregator"):
-            restart(program, name)
-        wait_for("metrics of the next worker", lambda: received(program) > 0)
-        wait_for("all metrics", lambda: not_kept(program) == 0)
-        flows(program)
-        program.stop()
-        assert program.process.returncode == 0
-
-
-def test_dead_workers_leave_one_file_together(tmp_path: Path) -> None:
-    def files() -> int:
-        return len(list((tmp_path / "metrics").iterdir()))
-
-    with serving(K2_RUN_DIR=str(tmp_path)) as program:
-        wait_for("metrics of the worker", lambda: received(program) > 0)
-        alive = files()
-        for _ in range(2):
-            before = received(program)
-            restart(program, "worker-0")
-            assert received(program) >= before
-            flows(program)
-            wait_for("the files of the living and two of the dead", lambda: files() == alive + 2)
-
-
-# ── two at once ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def beside(venue: Venue, folder: Path, **shared: str) -> Program:
-    """A feed with places of its own in ``folder``, but for those that are ``shared``: settings."""
-    settings = {
-        "run_dir": f"{folder}/run", "publish_endpoint": f"ipc://{folder}/publish", "snapshot_endpoint": f"ipc://{folder}/snapshot",
-        "checkpoint": f"{folder}/checkpoint", "http_port": "0", "binance_websocket_url": venue.ws_url,
-        "binance_rest_url": venue.rest_url, "symbols": "*", "shards": "1", "log_format": "json",
-    }  # fmt: skip
-    folder.mkdir(exist_ok=True)
-    return Program(**{f"K2_{name}".upper(): value for name, value in {**settings, **shared}.items()})
-
-
-@pytest.mark.parametrize("setting", ["run_dir", "publish_endpoint", "books_endpoint", "checkpoint"])
-def test_a_second_feed_with_a_place_of_the_first_refuses_and_names_it(tmp_path: Path, setting: str) -> None:
-    place = f"{tmp_path}/shared"
-    shared = {setting: f"ipc://{place}" if "endpoint" in setting else place}
-    with Venue(["AAAUSDT"]) as venue, beside(venue, tmp_path / "first", **shared) as first:
-        first.wait_ready()
-        with beside(venue, tmp_path / "second", **shared) as second:
-            second.join()
-            assert second.process.returncode == 2
-            (said,) = [line for line in second.raw if "error: " in line]
-            assert f"{setting} = '{shared[setting]}'" in said
-            assert f"in use by pid {first.process.pid} (" in said
-            assert "-m k2workers" in said
-        for name in ("worker-0", "aggregator"):
-            restart(first, name)
-        flows(first)
-        first.stop()
-        assert first.process.returncode == 0
-        with beside(venue, tmp_path / "second", **shared) as second:
-            second.wait_ready()
-
-
-def test_a_place_of_a_feed_that_was_killed_is_taken_over_at_once(tmp_path: Path) -> None:
-    with Venue(["AAAUSDT"]) as venue, beside(venue, tmp_path) as first:
-        first.wait_ready()
-        first.process.kill()
-        with beside(venue, tmp_path) as second:
-            second.wait_ready()
-            wait_for("metrics of the worker", lambda: received(second) > 0)
-            flows(second)
-
-
-def test_feeds_without_a_run_directory_live_side_by_side_and_the_next_one_removes_what_dead_ones_left(
-    tmp_path: Path,
-) -> None:
-    state = {"XDG_STATE_HOME": str(tmp_path), "RUNTIME_DIRECTORY": ""}
-
-    def directories() -> set[Path]:
-        return set((tmp_path / "k2workers").glob("run-*"))
-
-    with serving(**state) as first:
-        (of_first,) = directories()
-        with serving(**state):
-            (of_second,) = directories() - {of_first}
-            wait_for("metrics of the worker", lambda: received(first) > 0)
-            flows(first)
-        assert of_second in directories(), "it was killed"
-        with serving(**state) as third:
-            assert of_second not in directories()
-            assert of_first in directories()
-            third.stop()
-        flows(first)
-        first.stop()
-    assert directories() == set()
-
-
-# ── places of no use ────────────────────────────────────────────────────────────────────────────────────────
-
-LONG = "x" * 139
-
-
-def refusal(program: Program) -> str:
-    """All that it said but for its log, which is one line; it has ended."""
-    program.join()
-    assert program.process.returncode == 2, "".join(program.raw)
-    (words,) = [line for line in program.raw if not line.startswith("{")]
-    assert words.startswith("k2workers: error: ")
-    return words.removeprefix("k2workers: error: ")
-
-
-def start_briefly(*command: str, **environment: str) -> Program:
-    ports = [word for name in ("publish", "snapshot", "books") for word in (f"--{name}-endpoint", "tcp://127.0.0.1:*")]
-    flags = ["--demo", "--shards", "1", "--http-port", "0", "--duration", "1", "--log-format", "json", *ports]
-    return Program(*flags, command=(*command, *PROGRAM), **environment)
+def test_all_places_that_cannot_be_had_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    (tmp_path / "publish").write_text("precious")
+    wanted = settings(
+        tmp_path, publish_endpoint=f"ipc://{tmp_path}/publish", snapshot_endpoint=f"ipc://{tmp_path}/missing/snapshot"
+    )
+    with pytest.raises(ConfigError) as refused, places.held(wanted):
+        pass
+    told = str(refused.value).splitlines()
+    assert [line.partition(" ")[0] for line in told] == [
+        "run_dir",
+        "publish_endpoint",
+        "snapshot_endpoint",
+        "books_endpoint",
+    ]
+    assert (tmp_path / "publish").read_text() == "precious"
 
 
 @pytest.mark.parametrize(
-    ("variable", "place"),
+    ("publish", "others", "told"),
     [
-        ("K2_RUN_DIR", "{tmp_path}/" + LONG), ("K2_RUN_DIR", "{tmp_path}/file"), ("K2_RUN_DIR", "{tmp_path}/file/below"),
-        ("K2_RUN_DIR", "/proc/k2workers"), ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}/" + LONG),
-        ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}/file"), ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}"),
-        ("K2_PUBLISH_ENDPOINT", "ipc:///proc/publish"), ("K2_PUBLISH_ENDPOINT", "ipc://{tmp_path}/missing/publish"),
+        (
+            "ipc://{0}/socket",
+            {"snapshot_endpoint": "ipc://{0}/socket"},
+            "snapshot_endpoint .*: that is publish_endpoint",
+        ),
+        ("ipc://{0}/socket", {"snapshot_endpoint": "ipc://{0}/./socket"}, "snapshot_endpoint .*: that is publish_"),
+        ("ipc://{0}/socket", {"snapshot_endpoint": "ipc://{0}/link/socket"}, "snapshot_endpoint .*: that is publish_"),
+        ("ipc://@k2-places", {"snapshot_endpoint": "ipc://@k2-places"}, "snapshot_endpoint .*: that is publish_"),
+        ("tcp://127.0.0.1:7", {"snapshot_endpoint": "tcp://127.0.0.1:7"}, "snapshot_endpoint .*: that is publish_"),
+        ("tcp://127.0.0.1:7", {"snapshot_endpoint": "tcp://127.0.0.1:6"}, "books_endpoint .*:7': that is publish_"),
+        ("tcp://127.0.0.1:7", {"http_port": "7"}, "publish_endpoint .*: that is http_port already"),
+        ("tcp://[::1]:7", {"http_port": "7", "http_host": "::1"}, "publish_endpoint .*: that is http_port already"),
     ],
-)  # fmt: skip
-def test_a_place_that_is_of_no_use_is_told_in_one_sentence(tmp_path: Path, variable: str, place: str) -> None:
-    (tmp_path / "file").write_text("precious")
-    place = place.format(tmp_path=tmp_path)
-    flags = ("--demo", "--shards", "1", "--http-port", "0", "--duration", "1", "--log-format", "json")
-    with Program(*flags, **{variable: place}) as program:
-        assert refusal(program).startswith(f"{variable.removeprefix('K2_').lower()} = '{place}'")
-    assert (tmp_path / "file").read_text() == "precious"
-
-
-def test_a_run_directory_in_which_no_metrics_can_be_is_told_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "metrics").write_text("")
-    with start_briefly(K2_RUN_DIR=str(tmp_path)) as program:
-        assert refusal(program).startswith("run_dir: ")
-
-
-def test_a_temporary_directory_with_a_long_name_is_no_hindrance(tmp_path: Path) -> None:
-    (tmp_path / LONG).mkdir()
-    with (
-        tempfile.TemporaryDirectory(dir="/tmp", prefix="k2-") as home,  # its name is short
-        serving(TMPDIR=str(tmp_path / LONG), HOME=home, XDG_STATE_HOME="", RUNTIME_DIRECTORY="") as program,
-    ):
-        program.stop()
-        assert program.process.returncode == 0
-
-
-def test_a_machine_without_a_place_for_sockets_is_told_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / LONG).mkdir()
-    with start_briefly(
-        TMPDIR=str(tmp_path / LONG), HOME=str(tmp_path / LONG), XDG_STATE_HOME="", RUNTIME_DIRECTORY=""
-    ) as program:
-        words = refusal(program)
-    assert "too long" in words
-    assert "run_dir (K2_RUN_DIR)" in words
-
-
-@pytest.mark.parametrize("where", [where_nothing_can_be_written, where_only_a_full_place_can_be_written])
-def test_a_machine_on_which_nothing_can_be_written_is_told_in_one_sentence(
-    where: Callable[[], tuple[str, ...]],
+)
+def test_two_endpoints_at_one_place_are_a_mistake(
+    tmp_path: Path, publish: str, others: dict[str, str], told: str
 ) -> None:
-    with start_briefly(*where()) as program:
-        assert refusal(program).startswith("no directory")
+    (tmp_path / "link").symlink_to(tmp_path)
+    wanted = {name: value.format(tmp_path) for name, value in {"publish_endpoint": publish, **others}.items()}
+    with pytest.raises(ConfigError, match=told), places.held(settings(tmp_path, **wanted)):
+        pass
+
+
+def test_endpoints_that_are_any_free_one_are_not_the_same(tmp_path: Path) -> None:
+    for any_one in ("ipc://*", "tcp://127.0.0.1:*", "tcp://127.0.0.1:0"):
+        with places.held(settings(tmp_path, publish_endpoint=any_one, snapshot_endpoint=any_one, http_port="0")):
+            pass
+
+
+def test_sockets_that_nobody_listens_at_any_longer_go_with_the_run(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("publish", "snapshot", "snapshot-books")]
+    wanted = settings(tmp_path, publish_endpoint=f"ipc://{paths[0]}", snapshot_endpoint=f"ipc://{paths[1]}")
+    with socket.socket(socket.AF_UNIX) as alive:
+        with places.held(wanted):
+            alive.bind(str(paths[0]))
+            alive.listen()
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(paths[1]))
+            paths[2].write_text("precious")
+        assert [path.exists() for path in paths] == [True, False, True]
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_path_at_which_another_program_listens_is_refused_although_it_has_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "ORPHANS_END_S", 0.0)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"{tmp_path}/socket")
+        other.listen()
+        with (
+            pytest.raises(ConfigError, match=r"publish_endpoint = .*: in use by pid "),
+            places.held(settings(tmp_path, publish_endpoint=f"ipc://{tmp_path}/socket")),
+        ):
+            pass
+    with places.held(settings(tmp_path, publish_endpoint=f"ipc://{tmp_path}/socket")):
+        pass
+
+
+def test_what_a_cleaner_removed_is_made_anew_and_what_another_took_is_told_once(tmp_path: Path) -> None:
+    with places.held(settings(tmp_path)) as held, capture_logs() as logs:
+        shutil.rmtree(held.path)
+        held.restore()
+        assert (held.path / places.LOCK).is_file()
+        (held.path / places.LOCK).unlink()
+        other = LockFile(held.path / places.LOCK)
+        assert other.take() == ""
+        held.restore()
+        held.restore()
+        assert [line["event"] for line in logs] == ["place_taken"]
+        other.close()
+        held.restore()
+    assert not (tmp_path / "run" / places.LOCK).exists(), "it was ours again"
+
+
+def test_only_directories_of_dead_runs_are_removed(tmp_path: Path) -> None:
+    base = tmp_path / "k2workers"
+    dead, alive, other, foreign = (base / name for name in ("run-dead", "run-alive", "run-other", "elsewhere"))
+    for folder in (dead, alive, other, foreign):
+        folder.mkdir(parents=True)
+    (dead / places.LOCK).touch()
+    (foreign / places.LOCK).touch()
+    lock = LockFile(alive / places.LOCK)
+    assert lock.take() == ""
+    with places.held(Settings(), {"XDG_STATE_HOME": str(tmp_path)}) as held:
+        own = held.path
+        assert set(base.iterdir()) == {own, alive, other, foreign}
+    assert not own.exists()
+    lock.close()
+
+
+def test_a_checkpoint_beside_which_no_lock_can_be_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.lock").mkdir()
+    with places.held(settings(tmp_path, checkpoint=f"{tmp_path}/checkpoint")) as held:
+        assert held.path == tmp_path / "run"

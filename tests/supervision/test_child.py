@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from k2workers import aggregator, worker
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.processes import aggregator, worker
 from k2workers.supervision.child import DRAIN_LIMIT_S, settle_memory
 from k2workers.supervision.supervisor import SupervisorPolicy
 from tests.support.waiting import wait_for

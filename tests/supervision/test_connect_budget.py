@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from k2workers.network.venue_answers import Answer, Pause, Service
 from k2workers.supervision.connect_budget import CONNECT, ROTATE, BudgetPolicy, ConnectBudget, ConnectRequest
 from k2workers.supervision.gate import Gate
-from k2workers.venue_answers import Answer, Pause, Service
 
 PAUSES = {
     (Service.CONNECT, 429): Pause(frozenset({Service.CONNECT}), 10.0, 900.0),

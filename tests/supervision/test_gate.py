@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from k2workers.network.venue_answers import Answer, Service
 from k2workers.supervision.gate import LONGEST_TOLD_S, PROBE_LIMIT_NS, Gate
 from k2workers.supervision.gate import SECOND_NS as S
-from k2workers.venue_answers import Answer, Service
 from k2workers.venues.binance.refusals import PAUSES
 
 CONNECT, REST = Service.CONNECT, Service.REST

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from k2workers.errors import AddressRefused
+from k2workers.network.venue_answers import Answer, Service
 from k2workers.supervision import permission_client
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlClient, ControlServer
@@ -27,7 +28,6 @@ from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.permission_client import PermissionClient as Asking
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
-from k2workers.venue_answers import Answer, Service
 from k2workers.venues.binance.refusals import PAUSES
 from tests.support.waiting import until
 

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from k2workers.network.venue_answers import Answer, Pause, Service
 from k2workers.supervision.gate import Gate
 from k2workers.supervision.weight_budget import WeightBudget, WeightPolicy, WeightRequest
-from k2workers.venue_answers import Answer, Pause, Service
 
 S = 1_000_000_000
 PAUSES = {

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import msgspec
 
 from k2workers.errors import AddressRefused, VenueError, VenueRefused
-from k2workers.venue_answers import Pause, Pauses, Service
+from k2workers.network.venue_answers import Pause, Pauses, Service
 
 _CONNECT, _REST = frozenset({Service.CONNECT}), frozenset({Service.REST})
 _QUARTER_S = 900.0

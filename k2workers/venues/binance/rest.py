@@ -15,9 +15,9 @@ import httpcore
 import msgspec
 import structlog
 
-from k2workers import tls
 from k2workers.errors import VenueError
-from k2workers.proxies import proxy_for
+from k2workers.network import tls
+from k2workers.network.proxies import proxy_for
 from k2workers.venues.binance import refusals, values
 from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.messages import Id, Levels, OptionalId

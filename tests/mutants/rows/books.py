@@ -8,7 +8,7 @@ order_book = within("sequencing/order_book.py")
 book_lane = within("sequencing/book_lane.py")
 book_reassembly = within("transport/book_reassembly.py")
 lives = within("transport/lives.py")
-books = within("books.py")
+books = within("processes/books.py")
 standing = within("transport/standing.py")
 subscriber = within("transport/subscriber.py")
 books_server = within("transport/books_server.py")
@@ -129,7 +129,7 @@ ROWS = (
         "        except ValueError:\n",
         "        except ZeroDivisionError:\n",
         "test_a_level_that_is_no_price_and_quantity_leaves_no_book_until_the_next_snapshot",
-        "test_books.py::test_a_level_that_is_no_quantity_costs_one_book_until_the_venues_next",
+        "processes/test_books.py::test_a_level_that_is_no_quantity_costs_one_book_until_the_venues_next",
     ),
     book_lane(
         "diffs that wait behind a hole are passed over by a book",

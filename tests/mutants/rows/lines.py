@@ -12,7 +12,7 @@ liveness = within("feed/liveness.py")
 silence = within("feed/silence.py")
 fetches = within("feed/fetches.py")
 steps = within("rotation/steps.py")
-readiness = within("readiness.py")
+readiness = within("processes/readiness.py")
 
 TABLE = "rotation/test_table.py::test_the_table_answers_as_the_scenario_tells"
 

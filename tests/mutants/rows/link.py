@@ -9,9 +9,9 @@ kept_bundles = within("transport/kept_bundles.py")
 inbox = within("transport/inbox.py")
 bundle_receiver = within("transport/bundle_receiver.py")
 relay = within("transport/relay.py")
-aggregator = within("aggregator.py")
-checkpoint = within("checkpoint.py")
-checkpoint_file = within("checkpoint_file.py")
+aggregator = within("processes/aggregator.py")
+checkpoint = within("files/checkpoint.py")
+checkpoint_file = within("files/checkpoint_file.py")
 
 ROWS = (
     bundle_receiver(
@@ -97,13 +97,13 @@ ROWS = (
         "what a new aggregator forgot is nobody's to announce",
         "if forgotten := before.forgotten(welcome.positions, self.begun()):",
         "if False:",
-        "test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
+        "processes/test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
     ),
     outbox(
         "a hello claims what nobody has made safe",
         "if before_dropped is None and self._durable:",
         "if before_dropped is None:",
-        "test_worker.py::test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
+        "processes/test_worker.py::test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
     ),
     kept_bundles(
         "a void of an old gap moves a topic back",
@@ -143,7 +143,7 @@ ROWS = (
             "                self._send(worker, bundle_protocol.numbered(bundle_protocol.ACK, number))\n"
         ),
         "test_each_bundle_is_taken_once_and_in_order_after_the_hello",
-        "test_aggregator.py::test_a_gap_that_no_checkpoint_holds_is_still_known_after_a_death",
+        "processes/test_aggregator.py::test_a_gap_that_no_checkpoint_holds_is_still_known_after_a_death",
         hidden=True,
     ),
     inbox(

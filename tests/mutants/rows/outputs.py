@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import within
 
-outlet = within("outlet.py")
-console = within("console.py")
+outlet = within("logs/outlet.py")
+console = within("processes/console.py")
 
 ROWS = (
     outlet(

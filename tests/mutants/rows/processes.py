@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from tests.mutants.mutant import within
 
-worker = within("worker.py")
+worker = within("processes/worker.py")
 restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
 permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
-checkpoint = within("checkpoint.py")
+checkpoint = within("files/checkpoint.py")
 relay = within("transport/relay.py")
 child = within("supervision/child.py")
 event_loop = within("event_loop.py")
 signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
-topology = within("topology.py")
-run_plan = within("run_plan.py")
-bound_path = within("bound_path.py")
-lock_file = within("lock_file.py")
+topology = within("processes/topology.py")
+run_plan = within("processes/run_plan.py")
+bound_path = within("files/bound_path.py")
+lock_file = within("files/lock_file.py")
 
 ROWS = (
     run_plan(
@@ -194,7 +194,7 @@ ROWS = (
         "the health of the feed hangs on the books process",
         'if not state["alive"] and name != run_plan.BOOKS',
         'if not state["alive"]',
-        "processes/test_books.py::test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without",
+        "system/test_books.py::test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without",
     ),
     supervisor(
         "children that drain are charged with the time for which the parent stood still",
@@ -218,7 +218,7 @@ ROWS = (
         "a limit in time counts only from when the venue was reached",
         "await asyncio.wait({starting, stopping}, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)",
         "await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)",
-        "processes/test_endings.py::test_a_limit_in_time_holds_without_a_venue_and_a_run_that_served_nothing_says_why",
+        "system/test_endings.py::test_a_limit_in_time_holds_without_a_venue_and_a_run_that_served_nothing_says_why",
     ),
     child(
         "a child that has lost its parent is cut off while it drains",
@@ -236,7 +236,7 @@ ROWS = (
         "a hangup that was to be ignored ends the feed",
         "if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:",
         "if True:",
-        "processes/test_endings.py::test_a_hangup_that_was_to_be_ignored_is",
+        "system/test_endings.py::test_a_hangup_that_was_to_be_ignored_is",
     ),
     checkpoint(
         "what an earlier run of the program counted is counted to this one",

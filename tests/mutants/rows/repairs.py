@@ -45,8 +45,8 @@ ROWS = (
         "self._intake.ask_book(topic_index)",
         "pass",
         "test_after_an_outage_a_book_that_has_changed_is_published_and_the_old_one_is_told_to_be_wrong",
-        "processes/test_repairs.py::test_the_book_of_a_quiet_symbol_that_changed_while_no_line_was_there_is_fetched_after_it",
-        "test_worker.py::test_the_book_is_fetched_when_changes_of_it_were_withheld",
+        "system/test_repairs.py::test_the_book_of_a_quiet_symbol_that_changed_while_no_line_was_there_is_fetched_after_it",
+        "processes/test_worker.py::test_the_book_is_fetched_when_changes_of_it_were_withheld",
     ),
     book_lane(
         "a book that was only checked is published anew",
@@ -306,13 +306,13 @@ ROWS = (
         "a topic that is told late is not resumed",
         "                lane.resume(published)\n                self._continuity_numbers[topic_index] = number",
         "                self._continuity_numbers[topic_index] = number",
-        "test_worker.py::test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
+        "processes/test_worker.py::test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
     ),
     intake(
         "what a new aggregator forgot is not announced",
         "self.lanes[topic_index].want_again(first_id, last_id, time.time_ns())",
         "pass",
-        "test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
+        "processes/test_worker.py::test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
     ),
     intake(
         "REST is asked again while what it brought is not announced",

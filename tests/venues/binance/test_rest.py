@@ -282,7 +282,7 @@ def test_a_request_can_be_cancelled_and_leaves_nothing_open(run: Callable[..., o
     run(main())
 
 
-# ── proxies (more of them, and TLS: tests/feed/test_dialing.py, tests/test_tls.py) ──────────────────────────
+# ── proxies (more of them, and TLS: tests/feed/test_dialing.py, tests/network/test_tls.py) ──────────────────────────
 
 
 async def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,25 @@
+"""Owns what the parent gives the processes of a demonstration at their start; apart, so that the parent need not import what they run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from k2workers.simulator.simulator_settings import SimulatorSettings
+
+
+class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's own settings, and how it logs."""
+
+    simulator: SimulatorSettings
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to subscribe and ask for what was missed, and which prefix."""
+
+    endpoint: str
+    snapshot_endpoint: str
+    prefix: str
+    log_level: str = "info"
+    log_format: str = "auto"

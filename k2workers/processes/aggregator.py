@@ -1,0 +1,280 @@
+"""Owns the aggregator process: bundles of all workers in, numbered batches out to any number of subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from pathlib import Path
+
+import msgspec
+import structlog
+import zmq
+
+from k2workers import event_loop, every, wire
+from k2workers.continuity import RECORDS
+from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
+from k2workers.every import Every
+from k2workers.files.checkpoint_file import CheckpointFile
+from k2workers.logs import log, outlet
+from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
+from k2workers.processes.child_settings import AggregatorSettings
+from k2workers.supervision import control_channel, control_messages
+from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.transport.bundle_receiver import BundleReceiver
+from k2workers.transport.peer import PeerPolicy
+from k2workers.transport.peer_watch import LOOK_S
+from k2workers.transport.publisher import Publisher
+from k2workers.transport.relay import SALTS, Relay, begun
+from k2workers.transport.replay_server import POLICY, ReplayServer
+from k2workers.transport.ring import ReplayRing
+from k2workers.transport.sockets import restore_paths
+
+HEARTBEAT_S = 0.25
+BEAT_S = 0.5
+METRICS_S = 1.0
+PLACES_S = 0.5
+CHECKPOINT_S = 1.0
+
+QUIET_S = 0.2
+"""A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
+
+DRAIN_LIMIT_S = 2.0
+
+MAX_NAMED = 20
+"""Subscribers that are named in a beat: those furthest behind."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Aggregator:
+    """The sockets of the data path, open at construction, with the clock; what becomes of bundles is decided in ``transport/relay.py``."""
+
+    def __init__(self, settings: AggregatorSettings) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.checkpoint_file = CheckpointFile(
+            Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s, settings.run
+        )
+        earlier = self.checkpoint_file.read()
+        self.sequencer = begun(
+            earlier.epoch, earlier.positions, time.time_ns(), secrets.randbelow(SALTS), earlier.tally
+        )
+        self.latency = LatencyHistogram()
+        self.heartbeats = 0
+        self._received_ns: int | None = None
+        """When the first bundle of this turn was read from its worker's socket."""
+        self._heard = False
+        """Whether a bundle came in this turn."""
+        self.heard_ns = time.monotonic_ns()
+        self.publisher = Publisher(
+            self._context,
+            settings.publish_endpoint,
+            high_water_mark=settings.subscriber_high_water_mark,
+            # More than that nobody could be given again.
+            policy=PeerPolicy(owed_bytes=settings.replay_bytes, connections=settings.connections),
+        )
+        self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
+        self.snapshots = ReplayServer(
+            self._context,
+            settings.snapshot_endpoint,
+            self.ring,
+            self.sequencer.epoch,
+            policy=msgspec.structs.replace(POLICY, connections=settings.connections),
+        )
+        self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
+        self.relay = Relay(
+            self.sequencer, self.ring, self.bundle_receiver, self.checkpoint_file, self.publisher.publish
+        )
+        self._duties = (
+            Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
+            Every(LOOK_S, self.look, "peers", give_up=None),
+            Every(CHECKPOINT_S, lambda: self.relay.checkpoint(time.monotonic_ns()), "checkpoint"),
+        )
+
+    def start(self) -> None:
+        """Begin to receive and publish, inside the running loop."""
+        self.publisher.start()
+        self.snapshots.start()
+        self.bundle_receiver.start(self.on_bundle, self.publish, self.relay.hello)
+        for duty in self._duties:
+            duty.start()
+
+    def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
+        """Take one bundle; it is published at the end of the turn."""
+        relay = self.relay
+        relay.take(worker, batches, time.time_ns())
+        if relay.cause:
+            _log.error("batch_unreadable", error=relay.cause, total=relay.unreadable)
+            relay.cause = ""
+        if self._received_ns is None and batches:
+            self._received_ns = wire.newest_received_ns(batches[-1])
+        self._heard = True
+
+    def publish(self) -> None:
+        """Number and publish what was received since the last call."""
+        published_ns, now_ns = time.time_ns(), time.monotonic_ns()
+        self.relay.publish(published_ns, now_ns)
+        if self._heard:
+            self._heard, self.heard_ns = False, now_ns
+        # The first bundle of a turn waited longest, and all of it was read from the worker's socket at the same time.
+        if self._received_ns is not None:
+            self.latency.observe(published_ns - self._received_ns)
+            self._received_ns = None
+
+    async def last_checkpoint(self) -> None:
+        """Write where every topic stands, once everything has been given to subscribers."""
+        await self.checkpoint_file.settle()
+        self.checkpoint_file.save(self.sequencer.epoch, self.sequencer.positions(), self.sequencer.tally())
+        await self.checkpoint_file.settle()
+
+    def heartbeat(self) -> None:
+        """Publish a heartbeat."""
+        self.heartbeats += 1
+        beat, now_ns = self.heartbeats, time.time_ns()
+        batch = wire.batch_of(HEARTBEAT_TOPIC, [Heartbeat(now_ns)], RECORDS.number)
+        self.publisher.publish(wire.publication(batch, epoch=self.sequencer.epoch, sequence=beat, publish_ns=now_ns))
+        self.ring.expire(time.monotonic_ns())
+
+    def look(self) -> None:
+        """Cut loose what does harm to the sockets that anybody may reach."""
+        self.publisher.look()
+        self.snapshots.watch.look()
+
+    def peers(self) -> dict[str, object]:
+        """How many subscribers there are, which of them do not take what they are owed, what they tell of themselves, and which peers were cut loose last."""
+        watch, asking = self.publisher.watch, self.snapshots.watch
+        return {
+            "connected": len(watch.peers),
+            "behind": [{"peer": peer.name, "bytes": peer.owed} for peer in watch.behind[:MAX_NAMED]],
+            "readers": [
+                {"name": one.name, "waiting": one.waiting, "lost": one.lost}
+                for one in self.snapshots.readers.furthest_behind(MAX_NAMED, time.monotonic_ns())
+            ],
+            "cut": sum(watch.cuts.values()) + sum(asking.cuts.values()),
+            "newest_cuts": [*watch.newest_cuts, *asking.newest_cuts],
+        }
+
+    async def drain(self) -> None:
+        """Publish what still comes, until nothing has come for a moment; then cease."""
+        deadline_s = time.monotonic() + DRAIN_LIMIT_S
+        while time.monotonic() < deadline_s and time.monotonic_ns() - self.heard_ns < QUIET_S * 1e9:
+            await asyncio.sleep(0.02)
+        for duty in self._duties:
+            duty.stop()
+
+    def close(self) -> None:
+        """Close all sockets; what subscribers can still take within the linger time reaches them."""
+        self.bundle_receiver.close()
+        self.snapshots.close()
+        self.publisher.close()
+        self._context.term()
+
+    def totals(self) -> dict[str, int]:
+        """What was counted in all lives of this run."""
+        totals = self.sequencer.tally().totals()
+        return {"events_published": totals.pop("events"), **totals}
+
+    def summary(self) -> dict[str, object]:
+        """Everything counted so far, for the report."""
+        return {
+            **self.totals(),
+            "gaps_open": self.sequencer.gaps_open,
+            "latency_us": {
+                name: self.latency.quantile_us(quantile)
+                for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
+            },
+            "continuity": [
+                {
+                    "topic": topic,
+                    "first_id": state.first_id,
+                    "last_id": state.last_id,
+                    "count": state.count,
+                    "missing": state.open.ids,
+                    "guarantee": state.continuity.guarantee.value,
+                }
+                for topic, state in sorted(self.sequencer.topics.items())
+                if state.chained
+            ],
+        }
+
+
+def main(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
+    """Entry of the aggregator process."""
+    log.configure(settings.log_level, settings.log_format, process=name)
+    event_loop.run(_serve(name, control_endpoint, settings))
+
+
+async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    aggregator = Aggregator(settings)
+    aggregator.start()
+    client = control_channel.ControlClient(name, control_endpoint)
+    await client.start(control_channel.ending(stop))
+    client.send(
+        control_messages.Record(
+            name,
+            "listening",
+            {"publish": aggregator.publisher.endpoint, "snapshot": aggregator.snapshots.endpoint},
+        )
+    )
+    client.send(control_messages.Ready(name))
+    settle_memory()
+    instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
+    beating = Every(BEAT_S, lambda: client.send(_beat(aggregator, name)), "beat")
+    beating.start()
+    metrics = Every(METRICS_S, lambda: _flush(aggregator, instruments), "metrics", give_up=None)
+    metrics.start()
+    places = Every(PLACES_S, restore_paths, "places", give_up=None)
+    places.start()
+    await stop.wait()
+    places.stop()
+    await aggregator.drain()
+    await aggregator.last_checkpoint()
+    metrics.stop(last_turn=True)
+    beating.stop()
+    client.send(control_messages.Record(name, "published", aggregator.summary()))
+    aggregator.close()
+    await client.close()
+
+
+def _beat(aggregator: Aggregator, name: str) -> control_messages.Beat:
+    sequencer = aggregator.sequencer
+    counters: dict[str, int | float] = {
+        **aggregator.totals(),
+        "gaps_open": sequencer.gaps_open,
+        "checkpoint_failures": aggregator.checkpoint_file.failures,
+    }
+    return control_messages.Beat(
+        name, os.getpid(), counters, {"topics": len(sequencer.topics), "subscribers": aggregator.peers()}
+    )
+
+
+def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
+    sequencer = aggregator.sequencer
+    instruments.flush(
+        {
+            "k2_events_published": sequencer.events,
+            "k2_batches_published": aggregator.relay.batches,
+            "k2_bytes_published": aggregator.relay.bytes,
+            "k2_gaps_published": sequencer.gaps,
+            "k2_gaps_open": sequencer.gaps_open,
+            "k2_repaired_ids": sequencer.repaired_ids,
+            "k2_void_ids": sequencer.void_ids,
+            "k2_gaps_given_up": sequencer.gaps_given_up,
+            "k2_resets": sequencer.resets,
+            "k2_replay_ring_bytes": aggregator.ring.bytes,
+            "k2_replayed_batches": aggregator.snapshots.replayed,
+            "k2_checkpoint_failures": aggregator.checkpoint_file.failures,
+            "k2_batches_unreadable": aggregator.relay.unreadable,
+            "k2_old_events_dropped": sequencer.old_events,
+            "k2_published_topics": len(sequencer.topics),
+            "k2_publish_latency_seconds": aggregator.latency,
+            "k2_subscribers": len(aggregator.publisher.watch.peers),
+            "k2_subscribers_behind": len(aggregator.publisher.watch.behind),
+            "k2_peers_cut": aggregator.publisher.watch.cuts + aggregator.snapshots.watch.cuts,
+            "k2_duty_failures": every.failures,
+            "k2_log_lines_dropped": outlet.dropped(),
+        }
+    )

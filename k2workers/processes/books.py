@@ -1,0 +1,206 @@
+"""Owns the books process: it keeps a whole book of every topic of book changes, and gives it to those who join late.
+
+It is a subscriber like any other, beside the feed's path: the aggregator decodes nothing for it, and nobody waits for it. Of what it lacks
+itself (it began late, or lost something) it tells the workers, which have the venue's book published anew.
+
+What bounds its memory: 8 MB a book (``order_book.MAX_LEVELS`` and the slack, both sides, some 170 bytes a level; one that was fetched with 1000
+levels begins with 0.4 MB), what its subscriber holds (64 MiB over all topics), and 5 books in their published form for each client that does
+not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+import zmq
+
+from k2workers import event_loop, every, wire
+from k2workers.errors import ConfigError
+from k2workers.every import Every
+from k2workers.logs import log, outlet
+from k2workers.metrics.instruments import BOOKS, Instruments
+from k2workers.processes.child_settings import BooksSettings
+from k2workers.sequencing.order_book import OrderBook
+from k2workers.supervision import control_channel, control_messages
+from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.transport.books_server import BooksServer
+from k2workers.transport.deliveries import Lost, MessageBatch
+from k2workers.transport.peer_watch import LOOK_S
+from k2workers.transport.replay_server import POLICY
+from k2workers.transport.sockets import Context, restore_paths
+from k2workers.transport.subscriber import Subscriber
+
+BEAT_S = 0.5
+METRICS_S = 1.0
+SUBSCRIBE_S = 60.0
+TELL_S = 3.0
+"""How long after a start or a loss the workers are told which books are here: most of the others are on their way by then."""
+
+TELL_SELDOM_S = 60.0
+"""How seldom they are told at most: the pause doubles from ``TELL_S`` on. A topic that was never heard of shows only by its absence."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Books:
+    """The books, the subscription they are made from, and the socket that gives them away. Make it inside the running loop."""
+
+    def __init__(self, settings: BooksSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.books: dict[str, OrderBook] = {}
+        self.lost = 0
+        """How often a book ceased to be whole."""
+        self._prefixes = settings.prefixes
+        self._tell_s = TELL_S
+        self._told_s = clock()
+        self._context: Context = zmq.Context()
+        self.server = BooksServer(
+            self._context,
+            settings.books_endpoint,
+            self.topics_under,
+            self.frame_of,
+            policy=msgspec.structs.replace(POLICY, connections=settings.connections),
+        )
+        self.subscriber = Subscriber(
+            settings.prefixes,
+            settings.endpoint,
+            snapshot_endpoint=settings.snapshot_endpoint,
+            books_endpoint=None,
+            name="books",
+        )
+
+    async def follow(self) -> None:
+        """Take what comes, for ever."""
+        async for item in self.subscriber.batches():
+            self.take(item)
+
+    def take(self, item: MessageBatch | Lost) -> None:
+        """The next batch of some topic."""
+        book = self.books.get(item.topic)
+        if book is None:
+            book = self.books[item.topic] = OrderBook()
+        whole, unreadable = book.whole, book.unreadable
+        if isinstance(item, Lost):
+            book.lose()
+        else:
+            for event in item.events:
+                book.take(event)
+        if book.unreadable > unreadable:
+            _log.warning(
+                "book_unreadable", topic=item.topic, note="a level is no price and quantity: another book is awaited"
+            )
+        if whole and not book.whole:
+            self.lost += 1
+            self._tell_s, self._told_s = TELL_S, self._clock()
+
+    @property
+    def whole(self) -> list[str]:
+        """The topics of which there is a whole book."""
+        return [topic for topic, book in self.books.items() if book.whole]
+
+    def topics_under(self, wanted: str) -> list[str]:
+        """The topics that match a topic, or a prefix ending in a dot."""
+        if wanted.endswith("."):
+            return [topic for topic in self.books if topic.startswith(wanted)]
+        return [wanted] if wanted in self.books else []
+
+    def frame_of(self, topic: str) -> bytes | None:
+        """The book as a published batch that stands for everything that was published up to it; None if there is no whole one."""
+        book, place = self.books[topic], self.subscriber.place(topic)
+        if not book.whole or place is None:
+            return None
+        batch = wire.batch_of(topic, [book.snapshot()], place.continuity)
+        return wire.publication(batch, epoch=place.epoch, sequence=place.sequence, publish_ns=time.time_ns())
+
+    def news(self) -> control_messages.BooksKept | None:
+        """What to tell the workers now, if anything."""
+        now_s = self._clock()
+        if now_s - self._told_s < self._tell_s:
+            return None
+        self._told_s, self._tell_s = now_s, min(2 * self._tell_s, TELL_SELDOM_S)
+        return control_messages.BooksKept(self._prefixes, tuple(self.whole))
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self.subscriber.close()
+        self.server.close()
+        self._context.term()
+
+
+def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:
+    """Entry of the books process."""
+    log.configure(settings.log_level, settings.log_format, process=name)
+    event_loop.run(_serve(name, control_endpoint, settings))
+
+
+async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    client = control_channel.ControlClient(name, control_endpoint)
+    await client.start(control_channel.ending(stop))
+    try:
+        books = Books(settings)
+    except ConfigError as error:
+        client.send(control_messages.Record(name, "refused", {"error": str(error)}))
+        await client.close()
+        raise
+    client.send(control_messages.Record(name, "listening", {"books": books.server.endpoint}))
+    beating = Every(BEAT_S, lambda: client.send(_beat(books, name)), "beat")
+    beating.start()
+    async with books.subscriber:
+        following = loop.create_task(books.follow())
+        # A subscription that failed ends the process, for a new one to begin anew.
+        following.add_done_callback(lambda _: stop.set())
+        await books.subscriber.wait_subscribed(SUBSCRIBE_S)
+        books.server.start()
+        client.send(control_messages.Ready(name))
+        settle_memory()
+        instruments = Instruments(BOOKS, environment=settings.environment, component="books")
+        duties = (
+            Every(LOOK_S, books.server.watch.look, "peers", give_up=None),
+            Every(METRICS_S, lambda: _flush(books, instruments), "metrics", give_up=None),
+            Every(METRICS_S, lambda: _tell(books, client), "books"),
+            Every(METRICS_S, restore_paths, "places", give_up=None),
+        )
+        for duty in duties:
+            duty.start()
+        await stop.wait()
+        for duty in (*duties, beating):
+            duty.stop()
+        failure = following.exception() if following.done() and not following.cancelled() else None
+        following.cancel()
+    books.close()
+    await client.close()
+    if failure is not None:
+        raise failure
+
+
+def _tell(books: Books, client: control_channel.ControlClient) -> None:
+    news = books.news()
+    if news is not None:
+        client.send(news)
+
+
+def _beat(books: Books, name: str) -> control_messages.Beat:
+    counters: dict[str, int | float] = {"books_given": books.server.given, "books_lost": books.lost}
+    return control_messages.Beat(name, os.getpid(), counters, {"books": len(books.books), "whole": len(books.whole)})
+
+
+def _flush(books: Books, instruments: Instruments) -> None:
+    whole = len(books.whole)
+    instruments.flush(
+        {
+            "k2_books": {"whole": whole, "awaited": len(books.books) - whole},
+            "k2_books_lost": books.lost,
+            "k2_book_requests": books.server.requests,
+            "k2_books_given": books.server.given,
+            "k2_peers_cut": books.server.watch.cuts,
+            "k2_duty_failures": every.failures,
+            "k2_log_lines_dropped": outlet.dropped(),
+        }
+    )

@@ -1,0 +1,62 @@
+"""Owns the settings that the parent gives each child at its start. A module of its own, so that the parent need not import what the children run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from k2workers.feed.feed_settings import FeedSettings
+from k2workers.supervision.permission_client import AlonePolicy
+from k2workers.transport.peer import MOST_CONNECTIONS
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one worker needs, sent once at its start."""
+
+    feed: FeedSettings
+    symbols: tuple[str, ...]
+    kinds: tuple[str, ...]
+    bundle_endpoint: str
+    rest_url: str
+    book_levels: int = 1_000
+    ca_bundle: str = ""
+    alone: AlonePolicy = AlonePolicy()
+    environment: str = "dev"
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it receives and publishes, how many batches may wait for a slow subscriber, how much the replay ring holds, how many
+    peers may be connected to each port.
+
+    ``checkpoint`` is the file from which a restart continues; ``source`` names the venue (or the embedded
+    exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be.
+    """
+
+    bundle_endpoint: str
+    publish_endpoint: str
+    snapshot_endpoint: str
+    checkpoint: str
+    source: str
+    run: str = ""
+    checkpoint_max_age_s: float = 3_600.0
+    replay_bytes: int = 64 * 2**20
+    replay_age_s: float = 300.0
+    subscriber_high_water_mark: int = 100_000
+    connections: int = MOST_CONNECTIONS
+    environment: str = "dev"
+    log_level: str = "info"
+    log_format: str = "auto"
+
+
+class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners."""
+
+    endpoint: str
+    snapshot_endpoint: str
+    books_endpoint: str
+    prefixes: tuple[str, ...]
+    connections: int = MOST_CONNECTIONS
+    environment: str = "dev"
+    log_level: str = "info"
+    log_format: str = "auto"

@@ -1,0 +1,154 @@
+"""Owns the live summary on a terminal: one row a shard, drawn again every second below the log lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from k2workers.every import Every
+from k2workers.logs import outlet
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+REFRESH_S = 1.0
+
+LINES_A_DRAWING = 100
+"""Log lines for which the table is drawn again once."""
+
+
+class LiveSummary:
+    """Draws ``get_status()`` (see ``topology.Topology.status``) while it is open; does nothing without a terminal.
+
+    Only the thread of the terminal's outlet draws, and it waits as long as it must for a terminal that is not read; meanwhile the newest
+    status takes the place of the one before it.
+    """
+
+    def __init__(self, get_status: Callable[[], dict[str, Any]]) -> None:
+        self._get_status = get_status
+        self._terminal = outlet.terminal()
+        self._view: Any = None
+        self._live: Live | None = None
+        # A picture is not worth the feed: it is tried for ever.
+        self._drawing = Every(REFRESH_S, self._draw, "summary", give_up=None)
+
+    async def __aenter__(self) -> Self:
+        if self._terminal is not None:
+            self._drawing.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drawing.stop()
+        if self._terminal is not None:
+            self._terminal.soon(self._close)
+
+    def _draw(self) -> None:
+        assert self._terminal is not None
+        self._view = table(self._get_status())
+        self._terminal.soon(self._show)
+
+    # ── on the thread of the outlet ─────────────────────────────────────────────────────────────────────
+
+    def _show(self) -> None:
+        if self._live is None:
+            self._live = self._open()
+        self._live.update(self._view, refresh=True)
+
+    def _open(self) -> Live:
+        # Imported here: a run without a terminal does not pay for it.
+        from rich.console import Console
+        from rich.live import Live
+
+        assert self._terminal is not None
+        console = Console(file=_Unbuffered(self._terminal.fileno()))  # type: ignore[arg-type]  # it is a text stream
+        live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        live.start()
+        self._terminal.show_with(lambda lines: _print_above(console, lines), LINES_A_DRAWING)
+        return live
+
+    def _close(self) -> None:
+        if self._live is not None:
+            assert self._terminal is not None
+            self._terminal.show_with(None)
+            self._live.stop()
+
+
+class _Unbuffered(io.TextIOBase):
+    """Writes to the terminal at once: text in a buffer would be waited for again when the program ends."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, text: str, /) -> int:
+        outlet.write_all(self._fd, text)
+        return len(text)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _print_above(console: Console, lines: list[str]) -> None:
+    from rich.text import Text
+
+    console.print(Text.from_ansi("".join(lines).removesuffix("\n")), soft_wrap=True)
+
+
+def table(status: dict[str, Any]) -> Any:
+    """The summary as rich draws it: within 80 columns, whatever the figures."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    source = "DEMO (embedded exchange)" if status["demo"] else status["venue"]
+    figures = f"{status['events_per_s']:,.0f} events/s  {status['rotations']:,} rotations"
+    above = [
+        f"k2workers  {source}  up {_duration(status['uptime_s'])}",
+        f"{status['symbols']:,} symbols  {figures}",
+    ]
+    words = list(dict.fromkeys(reason["reason"] for reason in status["unready"]))
+    if status["waiting_for"]:
+        above.append(f"waiting for {status['waiting_for']}")
+    elif words:
+        above.append(f"not ready: {', '.join(words)}")
+    view = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    for column in ("shard", "state", "events/s", "age s", "next s", "rotated", "dups", "gaps", "restarts", "MB"):
+        view.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
+    for worker in status["workers"]:
+        view.add_row(
+            str(worker["shard"]),
+            str(worker.get("state", "starting")) if worker["alive"] else "restarting",
+            _short(worker["events_per_s"]),
+            _short(worker.get("connection_age_s", 0)),
+            _short(worker.get("next_rotation_s", 0)),
+            _short(worker.get("rotations", 0)),
+            _short(worker["duplicates"]),
+            _short(worker["gaps"]),
+            _short(worker["restarts"]),
+            _short(worker["rss_bytes"] / 1e6),
+        )
+    return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in above), view)
+
+
+def _short(number: float) -> str:
+    """The number in seven characters at most."""
+    unit = ""
+    for larger in ("M", "T"):
+        if number >= 999_999.5:
+            number, unit = number / 1e6, larger
+    return f"{number:,.0f}{unit}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{days} d {hour}:{minute:02}:{second:02}" if days else f"{hour}:{minute:02}:{second:02}"

@@ -1,0 +1,102 @@
+"""Owns what the parent measures: memory and CPU of every process, event rates, and the parent's own metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import psutil
+from prometheus_client import CollectorRegistry
+
+from k2workers import every
+from k2workers.logs import outlet
+from k2workers.metrics import metric_files
+from k2workers.metrics.instruments import PARENT, Instruments
+from k2workers.network.venue_answers import Service
+from k2workers.supervision.permissions import Permissions
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a process used when last looked at."""
+
+    rss_bytes: int = 0
+    cpu_s: float = 0.0
+
+
+class ResourceMeter:
+    """Looks at processes by name; ``measure`` about once a second."""
+
+    def __init__(self, environment: str) -> None:
+        self._instruments = Instruments(PARENT, environment=environment, component="parent")
+        self._usage: dict[str, Usage] = {}
+        self._counts: dict[str, tuple[float, float]] = {}
+        self._rates: dict[str, float] = {}
+
+    @property
+    def only_here(self) -> CollectorRegistry | None:
+        """The parent's metrics, if no file can hold them."""
+        return self._instruments.only_here
+
+    def flush_not_kept(self, pids: Iterable[int]) -> None:
+        """Bring the metric up to date that tells of how many processes, of these and this one, the metrics are in no file."""
+        metric_files.bury_all()
+        missing = sum(not metric_files.of(pid) for pid in pids) + (self.only_here is not None)
+        self._instruments.flush({"k2_metrics_not_kept": missing})
+
+    def measure(self, pids: Mapping[str, int]) -> None:
+        """Read memory and CPU of these processes; one that has just ended keeps its last reading."""
+        for name, pid in pids.items():
+            try:
+                process = psutil.Process(pid)
+                with process.oneshot():
+                    times = process.cpu_times()
+                    self._usage[name] = Usage(process.memory_info().rss, round(times.user + times.system, 3))
+            except psutil.Error:
+                continue
+
+    def of(self, name: str) -> Usage:
+        """The last reading of a process."""
+        return self._usage.get(name, Usage())
+
+    def count(self, name: str, total: float) -> None:
+        """Note a rising total; ``rate`` is then its growth a second. A total that fell has begun anew."""
+        now_s = time.monotonic()
+        before_s, before = self._counts.get(name, (now_s, total))
+        if now_s > before_s:
+            self._rates[name] = round(max(0.0, total - before) / (now_s - before_s), 1)
+        self._counts[name] = (now_s, total)
+
+    def rate(self, name: str) -> float:
+        """Growth a second at the last look."""
+        return self._rates.get(name, 0.0)
+
+    def flush_symbols(self, counts: Mapping[str, int]) -> None:
+        """Bring the metric of the symbols up to date: how many by state."""
+        self._instruments.flush({"k2_symbols": counts})
+
+    def flush_readiness(self, unready: Mapping[str, int]) -> None:
+        """Bring the metrics of readiness up to date: how much of each reason holds."""
+        self._instruments.flush({"k2_ready": float(not any(unready.values())), "k2_unready": unready})
+
+    def flush(self, *, restarts: Mapping[str, int], permissions: Permissions, market_looks: Mapping[str, int]) -> None:
+        """Bring the parent's metrics up to date."""
+        now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate
+        self._instruments.flush(
+            {
+                "k2_process_resident_memory_bytes": {n: u.rss_bytes for n, u in self._usage.items()},
+                "k2_process_cpu_seconds": {n: u.cpu_s for n, u in self._usage.items()},
+                "k2_child_restarts": restarts,
+                "k2_connect_grants_in_window": budget.granted_in_window(now_ns),
+                "k2_connect_grants_waiting": budget.waiting,
+                "k2_connects_alone": budget.alone,
+                "k2_connect_refusals": gate.refusals(Service.CONNECT),
+                "k2_rest_weight_used": weight.used(now_ns),
+                "k2_rest_weight_limit": weight.limit,
+                "k2_market_looks": market_looks,
+                "k2_rest_refusals": gate.refusals(Service.REST),
+                "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
+                "k2_duty_failures": every.failures,
+                "k2_log_lines_dropped": outlet.dropped(),
+            }
+        )

@@ -1,0 +1,231 @@
+"""Owns which processes run and with which settings: endpoints, child specs, shards and symbols of one run. Starts nothing itself."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from k2workers import metrics
+from k2workers.backoff import Backoff
+from k2workers.config import Settings
+from k2workers.continuity import Repair
+from k2workers.demo.demo_settings import ExchangeSettings, WitnessSettings
+from k2workers.feed.feed_settings import FeedSettings
+from k2workers.logs import log
+from k2workers.processes import open_files, sharding
+from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, WorkerSettings
+from k2workers.rotation import schedule
+from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.connect_budget import BudgetPolicy
+from k2workers.supervision.permission_client import AlonePolicy
+from k2workers.supervision.restart import RestartPolicy
+from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.transport.endpoint import next_endpoint
+from k2workers.transport.peer import MOST_CONNECTIONS
+from k2workers.venues.binance import BinanceSpot, streams
+
+AGGREGATOR = "aggregator"
+BOOKS = "books"
+EXCHANGE = "exchange"
+WITNESS = "witness"
+
+STOP_ORDER = {"worker": 0, AGGREGATOR: 1, BOOKS: 2, WITNESS: 2, EXCHANGE: 3}
+"""Children stop in the direction in which data flows, so that each can still hand on what it has."""
+
+BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=Backoff(1_000_000_000, 60_000_000_000))
+"""Of a child that the feed can do without: restarted for ever, seldom in the end, for what keeps it from living may take long."""
+
+DEMO_CONNECTS = 100_000
+"""Connection attempts in a window that the embedded exchange allows."""
+
+CONNECT_RESERVE = 30
+"""Connection attempts of the venue's window that we leave to the user's other programs on this IP."""
+
+
+class RunPlan:
+    """One run's plan. ``origin_ns`` is the monotonic moment from which rotation slots count."""
+
+    venue = BinanceSpot()
+
+    def __init__(self, settings: Settings, run_dir: Path, origin_ns: int) -> None:
+        self.settings = settings
+        self._run_dir = run_dir
+        # An embedded exchange lives as long as its run, and the next one has other ids.
+        self._source = f"demo {secrets.token_hex(8)}" if settings.demo else settings.binance_websocket_url
+        self._run = secrets.token_hex(8)
+        self.control_endpoint = f"ipc://{run_dir}/control"
+        self._bundle_endpoint = f"ipc://{run_dir}/push"
+        self._origin_ns = origin_ns
+        self._websocket_url = settings.binance_websocket_url
+        self.rest_url = settings.binance_rest_url
+        limits = self.venue.limits
+        # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
+        window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
+        self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
+        self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=settings.rest_weight_share)
+
+        self._whole_market = streams.all_market_kinds(settings.streams)
+        self._everywhere = [kind for kind in settings.streams if kind not in self._whole_market]
+        """The kinds that have a stream for each symbol."""
+
+    def use_exchange(self, listening: Mapping[str, Any]) -> None:
+        """Point the workers to the embedded exchange instead of the venue."""
+        self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
+        self.rest_url = f"http://127.0.0.1:{listening['rest_port']}"
+
+    @property
+    def connections(self) -> int:
+        """How many peers may be connected to each port."""
+        return open_files.connections_a_port(MOST_CONNECTIONS, self.settings.shards)
+
+    # ── children ────────────────────────────────────────────────────────────────────────────────────────
+
+    def aggregator(self) -> ChildSpec:
+        """The aggregator's process."""
+        own = self.settings
+        settings = AggregatorSettings(
+            bundle_endpoint=self._bundle_endpoint,
+            publish_endpoint=own.publish_endpoint,
+            snapshot_endpoint=own.snapshot_endpoint,
+            checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
+            source=self._source,
+            run=self._run,
+            replay_bytes=int(own.replay_ring_mb * 2**20),
+            replay_age_s=own.replay_ring_s,
+            connections=self.connections,
+            checkpoint_max_age_s=own.checkpoint_max_age_s,
+            environment=own.environment,
+            log_level=own.log_level,
+            log_format=log.here(own.log_format),
+        )
+        return self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings)
+
+    def exchange(self) -> ChildSpec:
+        """The embedded exchange's process, on a free port."""
+        own = self.settings
+        simulator = SimulatorSettings(
+            port=0,
+            rate=own.demo_rate,
+            replay=tuple(own.replay),
+            replay_speed=own.replay_speed,
+            connects_per_window=DEMO_CONNECTS,
+        )
+        settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=log.here(own.log_format))
+        return self._spec(EXCHANGE, "k2workers.demo.demo_exchange:main", settings)
+
+    @property
+    def book_prefixes(self) -> tuple[str, ...]:
+        """Prefixes of the topics of which whole books are kept for joiners."""
+        kinds = [streams.KINDS[name] for name in self.settings.streams]
+        return tuple(f"{self.venue.name}.{kind.kind}." for kind in kinds if kind.continuity.repair is Repair.BOOK)
+
+    def books(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
+        """The process that keeps whole books. The feed goes on without it."""
+        own = self.settings
+        settings = BooksSettings(
+            endpoint=endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            books_endpoint=own.books_endpoint or next_endpoint(own.snapshot_endpoint),
+            prefixes=self.book_prefixes,
+            connections=self.connections,
+            environment=own.environment,
+            log_level=own.log_level,
+            log_format=log.here(own.log_format),
+        )
+        spec = self._spec(BOOKS, "k2workers.processes.books:main", settings)
+        return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False)
+
+    def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
+        """The independent subscriber's process."""
+        own = self.settings
+        settings = WitnessSettings(
+            endpoint=endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            prefix=f"{self.venue.name}.",
+            log_level=own.log_level,
+            log_format=log.here(own.log_format),
+        )
+        return self._spec(WITNESS, "k2workers.demo.witness:main", settings)
+
+    def workers(self, symbols: list[str]) -> list[ChildSpec]:
+        """One worker for each shard that has streams. Raises ConfigError if a shard's streams do not fit."""
+        kinds, whole_market, everywhere = self.settings.streams, self._whole_market, self._everywhere
+        shards = sharding.assign(
+            symbols,
+            self.settings.shards if everywhere else 1,
+            streams_per_symbol=len(everywhere),
+            streams_per_connection=self.venue.limits.streams_per_connection - len(whole_market),
+        )
+        if whole_market:
+            shards = shards or [[]]
+        # A stream of the whole market is one stream: the first shard carries it.
+        return [
+            self._worker(shard, len(shards), names, everywhere if shard else kinds)
+            for shard, names in enumerate(shards)
+        ]
+
+    @property
+    def room(self) -> int:
+        """How many symbols fit on one worker's connection."""
+        streams_left = self.venue.limits.streams_per_connection - len(self._whole_market)
+        return streams_left // len(self._everywhere) if self._everywhere else sys.maxsize
+
+    def by_topic(self, emitted: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The exchange's count by stream name → by our topic, for the streams that are compared one to one."""
+        kind_of = {streams.KINDS[name].suffix: streams.KINDS[name].kind for name in self.settings.streams}
+        topics = {}
+        for name, count in emitted.items():
+            symbol, at, suffix = name.partition("@")
+            kind = kind_of.get(at + suffix)
+            if kind is not None and not name.startswith("!"):
+                topics[f"{self.venue.name}.{kind}.{symbol.upper()}"] = count
+        return topics
+
+    def _worker(self, shard: int, running: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
+        own = self.settings
+        limits = self.venue.limits
+        lifetime_ns = schedule.effective_lifetime_ns(own.lifetime_ns, limits.max_connection_age_ns)
+        slot_s = lifetime_ns / running / 1e9
+        feed = FeedSettings(
+            shard=shard,
+            shards=running,
+            url=self._websocket_url,
+            lifetime_ns=lifetime_ns,
+            origin_ns=self._origin_ns,
+            connect_timeout_s=own.connect_timeout_s,
+            stale_after_ns=int(own.stale_after_s * 1e9),
+            hold_ns=int(own.hold_back_s * 1e9),
+            gather_ns=own.gather_us * 1_000,
+            overlap_limit_ns=int(own.overlap_limit_s * 1e9),
+            # A second, unless the slots are so close (short demonstrations) that rotations would queue up.
+            min_overlap_ns=int(min(1.0, slot_s / 8) * 1e9),
+        )
+        settings = WorkerSettings(
+            feed=feed,
+            symbols=tuple(symbols),
+            kinds=tuple(kinds),
+            bundle_endpoint=self._bundle_endpoint,
+            rest_url=self.rest_url,
+            book_levels=own.book_levels,
+            ca_bundle=own.binance_ca_bundle,
+            # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
+            alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
+            environment=own.environment,
+            log_level=own.log_level,
+            log_format=log.here(own.log_format),
+        )
+        return self._spec(f"worker-{shard}", "k2workers.processes.worker:main", settings, STOP_ORDER["worker"])
+
+    @staticmethod
+    def _spec(name: str, target: str, settings: Any, stop_order: int | None = None) -> ChildSpec:
+        order = STOP_ORDER[name] if stop_order is None else stop_order
+        # The forkserver began before the directory was known.
+        env = {metrics.DIRECTORY_VARIABLE: os.environ[metrics.DIRECTORY_VARIABLE]}
+        return ChildSpec(name=name, target=target, settings=settings, stop_order=order, env=env)

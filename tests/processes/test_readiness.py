@@ -1,0 +1,94 @@
+"""Whether the feed is ready, from what its processes report: every word has its cause, and nothing else is a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k2workers.processes import readiness
+from k2workers.processes.readiness import MEANING, Word
+
+UP: dict[str, Any] = {"alive": True, "ready": True, "last_beat_s": 0.4}
+NO_WAIT: dict[str, Any] = {"used": 0, "limit": 100, "wanted": 0, "wait_s": 0.0}
+FLOWS: dict[str, Any] = {"live": True, "fresh": True}
+
+
+def told(
+    *,
+    waiting_for: str = "",
+    child: dict[str, Any] | None = None,
+    worker: dict[str, Any] | None = None,
+    wait_s: float = 0,
+) -> list[str]:
+    """The lines of a feed of one worker in which all is well but what is named."""
+    children = {"aggregator": UP, "worker-0": UP | (child or {})}
+    weight = {"used": 10, "limit": 100, "wanted": 30, "wait_s": wait_s}
+    reasons = readiness.unready(waiting_for, children, {"worker-0": FLOWS | (worker or {})}, weight)
+    return [reason.line() for reason in reasons]
+
+
+def test_a_feed_that_flows_is_ready() -> None:
+    assert told() == []
+    assert readiness.unready("", {}, {}, NO_WAIT) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"waiting_for": "symbols"}, "starting: waiting for symbols"),
+        ({"child": {"ready": False}}, "starting: worker-0 does not serve yet"),
+        ({"child": {"last_beat_s": None}}, "starting: worker-0 does not serve yet"),
+        ({"child": {"alive": False}}, "process_down: worker-0 is not running"),
+        ({"child": {"last_beat_s": 5.2}}, "process_down: worker-0 was not heard for 5 s"),
+        ({"worker": {"live": False}}, "no_connection: worker-0 has none"),
+        ({"worker": {"fresh": False}}, "stale_connection: worker-0 heard nothing on its own lately"),
+        ({"worker": {"streams_refused_count": 2}}, "streams_refused: worker-0 is refused 2 of its streams"),
+        ({"worker": {"streams_unproven": 3}}, "streams_unproven: worker-0 has 3 without an event, not asked for yet"),
+        ({"worker": {"streams_silent": 2}}, "streams_silent: worker-0 has 2"),
+        ({"worker": {"kinds_unreadable": ["trade", "depth"]}}, "kind_unreadable: worker-0 can read none of depth, trade"),
+        ({"worker": {"gaps_open": 4}}, "gaps_open: worker-0 has 4"),
+        ({"worker": {"books_missing": 5}}, "books_missing: worker-0 lacks 5 books"),
+        ({"worker": {"books_missing": 274, "books": 300}}, "books_missing: worker-0 lacks 274 of 300 books"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_trouble_is_named_and_says_where(given: dict[str, Any], line: str) -> None:
+    assert told(**given) == [line]
+
+
+def test_a_worker_that_serves_is_not_believed_before_it_has_reported() -> None:
+    children = {"worker-0": UP, "worker-1": UP | {"alive": False}}
+    reasons = readiness.unready("", children, {"worker-0": {}, "worker-1": {}}, NO_WAIT)
+    assert [reason.line() for reason in reasons] == [
+        "process_down: worker-1 is not running", "starting: worker-0 has not reported yet",
+    ]  # fmt: skip
+
+
+def test_the_wait_for_weight_is_a_reason_only_beside_one_that_it_would_end() -> None:
+    assert told(wait_s=40) == []
+    assert told(wait_s=40, worker={"live": False}) == ["no_connection: worker-0 has none"]
+    waits = "waiting_for_weight: about 190 s at the venue's weight, 30 wanted"
+    assert told(wait_s=189.6, worker={"books_missing": 5})[1:] == [waits]
+    assert told(wait_s=189.6, worker={"gaps_open": 1})[1:] == [waits]
+
+
+def test_what_is_denied_or_quiet_is_no_reason() -> None:
+    assert told(worker={"gaps_doubted": 7, "streams_quiet": 9, "repairs_waiting": 2, "kinds_unreadable": []}) == []
+
+
+def test_every_word_is_counted_also_those_that_do_not_hold() -> None:
+    reasons = readiness.unready(
+        "", {}, {n: FLOWS | {"gaps_open": 2} for n in ("worker-0", "worker-1")}, NO_WAIT | {"wait_s": 0.2}
+    )
+    assert readiness.counts(reasons) == {word.value: 0 for word in Word} | {"gaps_open": 4, "waiting_for_weight": 1}
+    assert reasons[0].as_data() == {
+        "reason": "gaps_open", "where": "worker-0", "count": 2, "text": "worker-0 has 2",
+    }  # fmt: skip
+
+
+def test_the_readme_explains_every_word_in_one_table() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = [f"| `{word.value}` | {meaning} |" for word, meaning in MEANING.items()]
+    assert "\n".join(rows) in readme
+    assert list(MEANING) == list(Word)

@@ -1,0 +1,93 @@
+"""What runs where: workers, their symbols and streams, for any number of shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k2workers import metrics
+from k2workers.config import Settings
+from k2workers.errors import ConfigError
+from k2workers.processes.child_settings import BooksSettings, WorkerSettings
+from k2workers.processes.run_plan import RunPlan
+from k2workers.venues.binance import BinanceSpot
+
+DEFAULT_SYMBOLS: list[str] = Settings.model_fields["symbols"].default
+
+
+@pytest.fixture
+def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The workers' settings of a run, in order."""
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+
+    def settings_of(symbols: list[str], **settings: Any) -> list[WorkerSettings]:
+        plan = RunPlan(Settings(**settings), tmp_path, origin_ns=0)
+        return [spec.settings for spec in plan.workers(symbols)]
+
+    return settings_of
+
+
+@pytest.mark.parametrize("shards", range(1, 17))
+def test_the_default_symbols_are_served_balanced_by_any_number_of_shards(workers: Any, shards: int) -> None:
+    running: list[WorkerSettings] = workers(DEFAULT_SYMBOLS, shards=shards)
+    sizes = [len(worker.symbols) for worker in running]
+    assert len(sizes) == min(shards, len(DEFAULT_SYMBOLS))
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(name for worker in running for name in worker.symbols) == sorted(DEFAULT_SYMBOLS)
+    assert all(BinanceSpot().stream_specs(worker.kinds, worker.symbols) for worker in running)
+    # Rotation slots are those of the shards that run.
+    assert [(w.feed.shard, w.feed.shards) for w in running] == [(n, len(running)) for n in range(len(running))]
+
+
+@pytest.mark.parametrize("symbols", [[], ["BTCUSDT"], DEFAULT_SYMBOLS])
+def test_streams_of_the_whole_market_alone_are_one_worker(workers: Any, symbols: list[str]) -> None:
+    (only,) = workers(symbols, shards=8, streams=["mini_ticker_all"])
+    assert only.kinds == ("mini_ticker_all",)
+
+
+def test_streams_of_the_whole_market_are_carried_once(workers: Any) -> None:
+    running = workers(DEFAULT_SYMBOLS, shards=3, streams=["trade", "mini_ticker_all"])
+    assert [worker.kinds for worker in running] == [("trade", "mini_ticker_all"), ("trade",), ("trade",)]
+
+
+def test_streams_of_the_whole_market_count_in_what_a_connection_carries(workers: Any) -> None:
+    symbols = [f"S{number}" for number in range(1024)]
+    assert len(workers(symbols, shards=1, streams=["trade"])) == 1
+    with pytest.raises(ConfigError, match="at least 2 shards"):
+        workers(symbols, shards=1, streams=["trade", "mini_ticker_all"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint"),
+    [
+        ({}, "tcp://127.0.0.1:5557"),
+        ({"snapshot_endpoint": "tcp://0.0.0.0:7000"}, "tcp://0.0.0.0:7001"),
+        ({"books_endpoint": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9"),
+    ],
+)
+def test_books_are_kept_of_the_kinds_that_are_changes_of_one(
+    settings: dict[str, Any], endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    plan = RunPlan(Settings(streams=["trade", "depth", "depth_1s", "partial_depth_5"], **settings), tmp_path, 0)
+    books = plan.books("tcp://127.0.0.1:1", "tcp://127.0.0.1:2").settings
+    assert isinstance(books, BooksSettings)
+    assert (books.prefixes, books.books_endpoint) == (("binance.depth.", "binance.depth_1s."), endpoint)
+    assert RunPlan(Settings(streams=["trade", "partial_depth_5"]), tmp_path, 0).book_prefixes == ()
+
+
+def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_of_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+
+    def source(**settings: Any) -> str:
+        plan = RunPlan(Settings(**settings), tmp_path, origin_ns=0)
+        named: list[str] = [plan.aggregator().settings.source for _ in range(2)]
+        assert named[0] == named[1]
+        return named[0]
+
+    assert source(demo=True) != source(demo=True)
+    assert source(binance_websocket_url="wss://one") == source(binance_websocket_url="wss://one") == "wss://one"
