@@ -108,6 +108,7 @@ class BooksServer:
         self._socket.close()
 
     def _turn(self) -> bool:
+        self.watch.meet()  # who is not known has gone
         frames = self._reader.next()
         if frames:
             self._hear(frames)

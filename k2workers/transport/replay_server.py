@@ -118,6 +118,7 @@ class ReplayServer:
         self._socket.close()
 
     def _turn(self) -> bool:
+        self.watch.meet()  # who is not known has gone
         sender, *request = self._reader.next() or [b""]
         if sender and len(request) == 3 and request[0] == READER:
             with contextlib.suppress(msgspec.MsgspecError):

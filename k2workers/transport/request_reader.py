@@ -15,9 +15,9 @@ FRAMES_A_TURN = 500
 
 
 class RequestReader:
-    """Call ``next`` for the next request. ``heard`` is called with the last frame of each."""
+    """Call ``next`` for the next request. ``heard`` is called with the last frame of each, and answers None if its peer has gone: then it is none."""
 
-    def __init__(self, socket: Socket, heard: Callable[[zmq.Frame], object] = lambda _frame: None) -> None:
+    def __init__(self, socket: Socket, heard: Callable[[zmq.Frame], object | None] = lambda _frame: True) -> None:
         self._socket = socket
         self._heard = heard
         self._skipping = False
@@ -28,11 +28,13 @@ class RequestReader:
         return self._skipping
 
     def next(self) -> list[bytes]:
-        """The sender and the frames of one request; empty if none waits, or if it was too long."""
+        """The sender and the frames of one request; empty if none waits, or if the turn is over before one was found."""
         frames: list[bytes] = []
         if not self._skipping and not readable(self._socket):
             return frames
-        for _ in range(FRAMES_A_TURN):
+        left = FRAMES_A_TURN
+        while left > 0 or (frames and not self._skipping):
+            left -= 1
             try:
                 frame = self._socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
@@ -40,9 +42,12 @@ class RequestReader:
                 return []
             if not self._skipping:
                 frames.append(frame.bytes)
-            if not frame.more:
-                self._heard(frame)
-                skipped, self._skipping = self._skipping, False
+            if frame.more:
+                self._skipping = self._skipping or len(frames) >= MAX_FRAMES
+                continue
+            skipped, self._skipping = self._skipping, False
+            # Much may wait behind a peer that was cut loose: it costs no turn a request.
+            if self._heard(frame) is not None:
                 return [] if skipped else frames
-            self._skipping = self._skipping or len(frames) >= MAX_FRAMES
+            frames = []
         return []

@@ -20,8 +20,10 @@ from k2workers.transport.endpoint import is_ipv6, mistake_in, path_of
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
 
-HEARTBEAT_INTERVAL_MS = 5_000
-"""A silent TCP peer is pinged this often, and given up after three times as long."""
+KEEPALIVE_S = 5
+"""A silent TCP peer is asked this often by the kernel, and given up after three times as long. Not by ZeroMQ's own heartbeats: one that is due,
+or a ping that waits behind messages for which there was no room, ends the whole process when that peer has gone (libzmq 4.3.5, ``Assertion
+failed: !_io_error``)."""
 
 _POLLIN = int(zmq.POLLIN)
 """A plain number: the arithmetic of enumerations costs more than the call it is for."""
@@ -47,8 +49,10 @@ def open_socket(
     socket.setsockopt(zmq.SNDHWM, send_high_water_mark)
     socket.setsockopt(zmq.RCVHWM, receive_high_water_mark)
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_INTERVAL_MS)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_S)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 2)
+    socket.setsockopt(zmq.TCP_MAXRT, 3 * KEEPALIVE_S * 1_000)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
     return socket

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from k2workers.transport.replay_server import pack
-from tests.support.hostile import Hostile, frame, message, subscription, unsubscription
+from tests.support.hostile import PING, Hostile, frame, message, subscription, unsubscription
 from tests.support.waiting import WAIT_S
 
 Act = Callable[[Hostile], object]
@@ -21,6 +21,16 @@ TOPIC = PREFIX + b"BTCUSDT"
 LOOP = (subscription(TOPIC + b" ") + unsubscription(TOPIC + b" ")) * 5_000
 SAME = subscription(b"") * 50_000
 ENDLESS = frame(b"", 1) * 200_000
+
+
+ASKED_AND_GONE = (message(b"last", TOPIC) * 10 + PING) * 300
+SUBSCRIBED_AND_GONE = (subscription(TOPIC) * 10 + PING) * 300
+
+
+def gone(peer: Hostile, content: bytes) -> None:
+    """Send this, and end without a farewell while most of it waits to be read."""
+    peer.send(content)
+    peer.abort()
 
 
 def topics(count: int, size: int) -> bytes:

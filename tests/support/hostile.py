@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 
@@ -35,6 +35,10 @@ PONG = frame(b"\x04PONG", 4)
 """What ZeroMQ wants to hear of a peer from time to time."""
 
 
+PING = frame(b"\x04PING\0\0", 4)
+"""It has to be answered."""
+
+
 class Hostile:
     """One connection as a socket of this kind (``SUB``, ``DEALER``)."""
 
@@ -43,6 +47,13 @@ class Hostile:
         self.socket = socket.socket(socket.AF_UNIX if address.scheme == "ipc" else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            self._greet(address, kind)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _greet(self, address: SplitResult, kind: bytes) -> None:
         self.socket.settimeout(60)
         self.socket.connect(address.path if address.scheme == "ipc" else (address.hostname, address.port))
         self.socket.sendall(GREETING)
@@ -62,6 +73,11 @@ class Hostile:
 
     def send(self, content: bytes) -> None:
         self.socket.sendall(content)
+
+    def abort(self) -> None:
+        """End the connection as a crash of the whole machine would: the other side is told so at once."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def flood(self, content: bytes, seconds: float) -> bool:
         """Send it again and again for so long. Whether the connection outlived it."""

@@ -14,7 +14,18 @@ import psutil
 import pytest
 
 from k2workers import Lost, Subscriber, Trade
-from tests.support.attacks import ENDLESS, ON_BOOKS, ON_REQUESTS, ON_SUBSCRIPTIONS, PREFIX, Act, Attacker
+from tests.support.attacks import (
+    ASKED_AND_GONE,
+    ENDLESS,
+    ON_BOOKS,
+    ON_REQUESTS,
+    ON_SUBSCRIPTIONS,
+    PREFIX,
+    SUBSCRIBED_AND_GONE,
+    Act,
+    Attacker,
+    gone,
+)
 from tests.support.hostile import Hostile
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S
@@ -157,6 +168,30 @@ def test_one_peer_of_the_replay_port_cannot_stop_the_feed(rig: Rig, what: str) -
 @pytest.mark.parametrize("what", ON_BOOKS)
 def test_one_peer_of_the_books_port_cannot_stop_the_feed(rig: Rig, what: str) -> None:
     rig.assert_unharmed(rig.attack(rig.books_endpoint, b"DEALER", ON_BOOKS[what]))
+
+
+@pytest.mark.parametrize("port", ["publish", "replay", "books"])
+def test_a_peer_that_ends_a_process_through_a_defect_of_zeromq_costs_nobody_an_event(port: str) -> None:
+    """libzmq 4.3.5 aborts over a ping that waits behind what a peer sent that is gone. Nothing of ours can prevent that: the process is started anew."""
+    publish, replay = free_port(), free_port()
+    with (
+        Venue(["BTCUSDT", "ETHUSDT"]) as venue,
+        feed(venue, "--streams", "trade,depth", publish=publish, replay=replay) as program,
+    ):
+        program.wait_ready()
+        listener = Listener(publish, replay)
+        wait_for("both topics", lambda: len(listener.last) == 2)
+        endpoint = {"publish": f"tcp://127.0.0.1:{publish}", "replay": f"tcp://127.0.0.1:{replay}"}.get(port)
+        endpoint = endpoint or wait_for("the books", lambda: program.logged("keeping_books"))[0]["endpoint"]
+        with Hostile(endpoint, b"SUB" if port == "publish" else b"DEALER") as peer:
+            gone(peer, SUBSCRIBED_AND_GONE if port == "publish" else ASKED_AND_GONE)
+        wait_for("its end, or nothing of it", lambda: program.logged("child_died") or program.status()["ready"])
+        program.wait_ready()
+        listener.goes_on()
+        listener.end()
+        assert not listener.wrong
+        program.stop()
+        assert program.process.returncode == 0, "".join(program.raw)
 
 
 def test_very_many_connections_cannot_stop_the_feed(rig: Rig) -> None:
