@@ -1,0 +1,131 @@
+"""Owns which test file belongs to which module, and the list of what is allowed to have none, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Through(NamedTuple):
+    """A module without a test file of its own: the files whose tests judge it, and why there."""
+
+    files: tuple[str, ...]
+    why: str
+
+
+_TABLE = ("tests/rotation/test_machine.py", "tests/rotation/test_table.py")
+_CHANNEL = ("tests/supervision/test_permissions.py", "tests/supervision/test_supervisor.py")
+_SOCKETS = ("tests/transport/test_publisher.py", "tests/transport/test_bundle_receiver.py")
+
+_BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "only data: judged where it is taken": {
+        "demo/demo_settings.py": ("tests/system/test_commands.py",),
+        "feed/feed_settings.py": ("tests/feed/test_driver.py",),
+        "processes/child_settings.py": ("tests/processes/test_run_plan.py",),
+        "simulator/simulator_settings.py": ("tests/simulator/test_exchange.py",),
+        "supervision/control_messages.py": ("tests/supervision/test_supervisor.py",),
+        "transport/deliveries.py": ("tests/transport/test_reassembly.py",),
+        "venues/binance/messages.py": ("tests/venues/binance/test_codec.py",),
+        "venues/binance/streams.py": ("tests/venues/binance/test_codec.py",),
+        "venues/venue.py": ("tests/venues/binance/test_codec.py",),
+    },
+    "the rows of one table, judged with it": {
+        "rotation/actions.py": _TABLE,
+        "rotation/guards.py": _TABLE,
+        "rotation/inputs.py": _TABLE,
+        "rotation/memory.py": _TABLE,
+        "rotation/policy.py": _TABLE,
+        "rotation/steps.py": _TABLE,
+    },
+    "a part of what is judged there, until it has its own": {
+        "demo/demo_exchange.py": ("tests/system/test_commands.py",),
+        "feed/dropped_messages.py": ("tests/feed/test_intake.py",),
+        "feed/lines.py": ("tests/feed/test_driver.py",),
+        "feed/message_block.py": ("tests/feed/test_framing.py",),
+        "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
+        "network/venue_answers.py": ("tests/supervision/test_gate.py",),
+        "processes/bootstrap.py": ("tests/system/test_commands.py",),
+        "processes/resource_meter.py": ("tests/system/test_duties.py",),
+        "processes/topology.py": ("tests/system/test_commands.py",),
+        "simulator/book.py": ("tests/simulator/test_market.py",),
+        "simulator/exchange_control.py": ("tests/simulator/test_faults.py",),
+        "simulator/first_look.py": ("tests/simulator/test_replay_market.py",),
+        "simulator/hub.py": ("tests/simulator/test_ws.py",),
+        "simulator/payloads.py": ("tests/simulator/test_market.py",),
+        "simulator/query.py": ("tests/simulator/test_rest_endpoints.py",),
+        "simulator/recorded_events.py": ("tests/simulator/test_replay_market.py",),
+        "simulator/recording.py": ("tests/simulator/test_replay_market.py",),
+        "simulator/replies.py": ("tests/simulator/test_rest_endpoints.py",),
+        "simulator/stream_requests.py": ("tests/simulator/test_ws.py",),
+        "simulator/symbol_market.py": ("tests/simulator/test_market.py",),
+        "supervision/control_channel.py": _CHANNEL,
+        "supervision/orphans.py": ("tests/system/test_orphans.py",),
+        "supervision/permission_client.py": ("tests/supervision/test_permissions.py",),
+        "transport/lives.py": ("tests/transport/test_reassembly.py",),
+        "transport/position.py": ("tests/transport/test_standing.py",),
+        "transport/sockets.py": _SOCKETS,
+        "venues/binance/request_timeout.py": ("tests/venues/binance/test_rest.py",),
+    },
+}
+
+ELSEWHERE = {
+    f"k2workers/{module}": Through(files, why) for why, those in _BY_REASON.items() for module, files in those.items()
+}
+"""Modules that have no test file of their own. One that gets its own leaves this list: the check says so."""
+
+APART: Mapping[str, str] = {
+    "tests/bench/": "what benches print and measure",
+    "tests/chaos/": "whole feeds among faults",
+    "tests/clients/": "other people's clients against the embedded exchange",
+    "tests/mirror/": "these checks",
+    "tests/model/": "the pure parts together against a model of the venue, in virtual time",
+    "tests/mutants/": "the tests themselves, judged by mutants",
+    "tests/support/": "stand-ins that only tests use",
+    "tests/system/": "whole programs",
+    "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
+    "tests/test_names.py": "the names of all modules and classes",
+    "tests/test_public.py": "what the package makes public",
+    "tests/test_work.py": "the work of the hot path, from a frame to a subscriber",
+}
+"""Test files, or folders of them, that belong to no module, and what they judge."""
+
+
+def own_test(module: str) -> str:
+    """The path of a module's own test file: ``k2workers/a/b.py`` has ``tests/a/test_b.py``."""
+    path = Path(module)
+    return (Path("tests", *path.parts[1:-1]) / f"test_{path.name}").as_posix()
+
+
+def modules(root: Path) -> list[str]:
+    """Every module of the package that can have a test file; what a package's own file says is tested with its parts."""
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in (root / "k2workers").rglob("*.py")
+        if not path.stem.startswith("__")
+    )
+
+
+def unmapped(root: Path, elsewhere: Mapping[str, Through] = ELSEWHERE, apart: Mapping[str, str] = APART) -> list[str]:
+    """What is wrong with the mirror: a sentence each."""
+    known = set(modules(root))
+    tests = {path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py")}
+    wrong = []
+    for module in sorted(known):
+        own = own_test(module)
+        if own in tests and module in elsewhere:
+            wrong.append(f"{module} has its own test file now: take it out of ELSEWHERE")
+        elif own not in tests and module not in elsewhere:
+            wrong.append(f"{module} has no test file: make {own}")
+    belongs = {own_test(module) for module in known}
+    strangers = sorted(test for test in tests - belongs if not test.startswith(tuple(apart)))
+    wrong.extend(f"{test} tests no module: name it after one" for test in strangers)
+    wrong.extend(f"ELSEWHERE names {module}, which is gone" for module in sorted(elsewhere.keys() - known))
+    for module, through in sorted(elsewhere.items()):
+        wrong.extend(
+            f"{module} is said to be tested by {file}, which is gone"
+            for file in through.files
+            if not (root / file).is_file()
+        )
+    wrong.extend(f"APART names {place}, which is gone" for place in apart if not (root / place).exists())
+    return wrong
