@@ -59,6 +59,7 @@ app = App(
 @app.default
 def run(
     *,
+    venue: str | None = None,
     shards: Whole = None,
     symbols: str | None = None,
     streams: str | None = None,
@@ -90,6 +91,8 @@ def run(
 
     Parameters
     ----------
+    venue
+        The market to feed from.
     shards
         Worker processes, one connection each (1 to 256).
     symbols
@@ -97,7 +100,7 @@ def run(
     streams
         Kinds of streams between commas, such as trade,book_ticker,depth.
     demo
-        Feed from the embedded exchange instead of Binance: no network needed.
+        Feed from the embedded exchange instead of the venue: no network needed.
     demo_rate
         Events a second of the embedded exchange.
     duration

@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.transport.endpoint import mistake_in
-from k2workers.venues.binance import streams as binance_streams
+from k2workers.venues.venue import VenueSettings
 
 ENVIRONMENT_PREFIX = "K2_"
 DEFAULT_FILE = Path("config/k2workers.toml")
 DEMO_LIFETIME_S = 15.0
-BOOK_LEVELS = (100, 500, 1000, 5000)
 MOST_S = 1e9
 """Thirty years: for times that have no other bound; beyond some more, nanoseconds fit nowhere."""
 
@@ -34,12 +34,13 @@ Words = Annotated[list[str], NoDecode]
 
 
 class Settings(BaseSettings):
-    """Everything a run can be told. The defaults feed Binance spot."""
+    """Everything a run can be told. The names that begin with ``binance_`` are of every Binance market."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
+    venue: str = Field(venues.DEFAULT, description=f"the market to feed from: {', '.join(venues.NAMES)}")
     shards: int = Field(4, ge=1, le=256, description="worker processes, one connection each")
     symbols: Words = Field(
         default=["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LTCUSDT"],
@@ -61,8 +62,8 @@ class Settings(BaseSettings):
     connect_timeout_s: float = Field(
         10.0, gt=0, le=120, description="for making a connection, and as long again for its handshakes"
     )
-    binance_websocket_url: str = Field("wss://stream.binance.com:9443", description="base of the stream address")
-    binance_rest_url: str = Field("https://api.binance.com", description="base of the REST address")
+    binance_websocket_url: str = Field("", description="base of the stream address; the venue's own if empty")
+    binance_rest_url: str = Field("", description="base of the REST address; the venue's own if empty")
     binance_ca_bundle: str = Field("", description="PEM file with further certificate authorities to trust")
     demo_rate: float = Field(4000.0, gt=0, le=200_000, description="events a second of the embedded exchange")
     replay: Words = Field(default=[], description="recorded files for the embedded exchange, with demo only")
@@ -135,22 +136,29 @@ class Settings(BaseSettings):
             )  # an odd one among others is named later, and the others are served
         return value
 
+    @field_validator("venue")
+    @classmethod
+    def _known_venue(cls, value: str) -> str:
+        if value not in venues.NAMES:
+            raise ValueError(f"unknown; allowed: {', '.join(venues.NAMES)}")
+        return value
+
     @field_validator("streams")
     @classmethod
-    def _known_streams(cls, value: list[str]) -> list[str]:
-        try:
-            binance_streams.stream_specs(value, ["BTCUSDT"])
-        except ConfigError as error:
-            raise ValueError(str(error).removeprefix("streams: ")) from None
+    def _known_streams(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if "venue" in info.data:  # not there if it is a mistake itself
+            try:
+                venues.load(info.data["venue"]).stream_specs(value, [])
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix("streams: ")) from None
         return value
 
     @field_validator("book_levels")
     @classmethod
-    def _level_steps(cls, value: int) -> int:
-        if value not in BOOK_LEVELS:
-            raise ValueError(
-                f"allowed: {', '.join(map(str, BOOK_LEVELS))}"
-            )  # between them the venue's price is the same
+    def _level_steps(cls, value: int, info: ValidationInfo) -> int:
+        steps = venues.load(info.data["venue"]).book_levels if "venue" in info.data else [value]
+        if value not in steps:
+            raise ValueError(f"allowed: {', '.join(map(str, steps))}")
         return value
 
     @field_validator("publish_endpoint", "snapshot_endpoint", "books_endpoint")
@@ -164,12 +172,12 @@ class Settings(BaseSettings):
     @field_validator("binance_websocket_url")
     @classmethod
     def _websocket_url(cls, value: str) -> str:
-        return _url(value, ("ws", "wss"))
+        return value and _url(value, ("ws", "wss"))
 
     @field_validator("binance_rest_url")
     @classmethod
     def _rest_url(cls, value: str) -> str:
-        return _url(value, ("http", "https"))
+        return value and _url(value, ("http", "https"))
 
     @field_validator("binance_ca_bundle")
     @classmethod
@@ -217,6 +225,16 @@ class Settings(BaseSettings):
         if self.demo:
             return int((self.rotation_lifetime_s or DEMO_LIFETIME_S) * 1e9)
         return int(self.binance_connection_max_lifetime_hours * 3.6e12)
+
+    @property
+    def of_venue(self) -> VenueSettings:
+        """What is said of the venue, or holds because nothing is."""
+        own = venues.load(self.venue).settings
+        return VenueSettings(
+            websocket_url=self.binance_websocket_url or own.websocket_url,
+            rest_url=self.binance_rest_url or own.rest_url,
+            ca_bundle=self.binance_ca_bundle or own.ca_bundle,
+        )
 
     @classmethod
     def settings_customise_sources(

@@ -202,9 +202,10 @@ class Line:
         read_refusal: ReadRefusal = lambda asked, status, *_: VenueError(
             f"{asked} answered HTTP {status}", status=status
         ),
+        ca_setting: str = "ca_bundle",
     ) -> None:
         """Connect, then shake hands; ``timeout_s`` is for each. Raises VenueError with the reason in words, as ``read_refusal``
-        understands an answer other than 101."""
+        understands an answer other than 101; ``ca_setting`` is where the user would add a CA."""
         secure = self.url.startswith("wss:")
         try:
             self._connection = await connect(
@@ -223,7 +224,7 @@ class Line:
             raise read_refusal(self.url, refusal.status, refusal.headers, refusal.body, time.time()) from None
         except (OSError, websockets.WebSocketException) as error:
             _collect_soon()
-            raise VenueError(f"cannot connect to {self.url}: {tls.reason(error)}") from error
+            raise VenueError(f"cannot connect to {self.url}: {tls.reason(error, ca_setting)}") from error
         self.opened_ns = self.last_read_ns = time.monotonic_ns()
 
     def _make(self, *args: Any, **kwargs: Any) -> _Connection:

@@ -201,6 +201,7 @@ class Lines:
                 timeout_s=own.connect_timeout_s,
                 close_timeout_s=own.close_timeout_s,
                 read_refusal=self._venue.read_refusal,
+                ca_setting=self._venue.ca_bundle_setting,
             )
         except VenueError as error:
             self._grants.answered(error)

@@ -29,29 +29,29 @@ def prepare() -> None:
     _prepared.append(_with_roots())
 
 
-def client_context(ca_bundle: str) -> ssl.SSLContext:
-    """A context that verifies certificates and host names. Raises ConfigError for an unusable bundle."""
+def client_context(ca_bundle: str, setting: str = "ca_bundle") -> ssl.SSLContext:
+    """A context that verifies certificates and host names. Raises ConfigError for an unusable bundle, by the ``setting`` that named it."""
     context = _prepared.pop() if _prepared else _with_roots()
     if ca_bundle:
         try:
             context.load_verify_locations(cafile=ca_bundle)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"binance_ca_bundle = {ca_bundle!r}: not a PEM file of certificates ({error})") from None
+            raise ConfigError(f"{setting} = {ca_bundle!r}: not a PEM file of certificates ({error})") from None
     return context
 
 
-def reason(error: BaseException) -> str:
+def reason(error: BaseException, ca_setting: str = "ca_bundle") -> str:
     """Why a connection failed: what was wrong with TLS if that was it, or the words of the first cause.
 
-    The outermost error of a library says less, such as that all attempts have failed.
+    The outermost error of a library says less, such as that all attempts have failed. ``ca_setting`` is where the user would add a CA.
     """
     words = ""
     for cause in _chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             what = _CAUSES.get(cause.verify_code, "the certificate is refused")
-            return f"TLS: {what}: {cause.verify_message}; trusted are certifi's roots and the file of binance_ca_bundle"
+            return f"TLS: {what}: {cause.verify_message}; trusted are certifi's roots and the file of {ca_setting}"
         if isinstance(cause, BaseExceptionGroup):
-            return ", ".join(dict.fromkeys(map(reason, cause.exceptions)))
+            return ", ".join(dict.fromkeys(reason(each, ca_setting) for each in cause.exceptions))
         if isinstance(cause, ssl.SSLError):
             words = f"TLS: {cause.reason or cause}"
         elif isinstance(cause, Exception):

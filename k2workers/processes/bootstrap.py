@@ -70,7 +70,7 @@ def _tell_proxies(settings: Settings) -> None:
 
     from k2workers.network.proxies import proxy_for
 
-    for url in (settings.binance_websocket_url, settings.binance_rest_url):
+    for url in (settings.of_venue.websocket_url, settings.of_venue.rest_url):
         proxy = proxy_for(url)
         if proxy is not None:
             structlog.get_logger(__name__).info("proxy", to=url, through=proxy.address, variable=proxy.variable)

@@ -12,6 +12,7 @@ from k2workers.transport.peer import MOST_CONNECTIONS
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one worker needs, sent once at its start."""
 
+    venue: str
     feed: FeedSettings
     symbols: tuple[str, ...]
     kinds: tuple[str, ...]

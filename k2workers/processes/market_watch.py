@@ -10,7 +10,6 @@ import structlog
 
 from k2workers.errors import VenueError
 from k2workers.feed.silence import LookUrgency
-from k2workers.network.tls import client_context
 from k2workers.processes.look_schedule import LookSchedule
 from k2workers.processes.run_plan import RunPlan
 from k2workers.processes.symbol_watch import SymbolWatch
@@ -82,6 +81,4 @@ class MarketWatch:
     @functools.cached_property
     def _look(self) -> MarketLook:
         """Made for the first look: only then the plan knows where the venue is."""
-        url = self._plan.rest_url
-        context = client_context(self._plan.settings.binance_ca_bundle) if url.startswith("https:") else None
-        return self._plan.venue.market_look(url, context)
+        return self._plan.venue.market_look(self._plan.rest_url, self._plan.rest_context())

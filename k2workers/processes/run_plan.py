@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import secrets
+import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from k2workers import metrics
+from k2workers import metrics, venues
 from k2workers.backoff import Backoff
 from k2workers.config import Settings
 from k2workers.continuity import Repair
 from k2workers.demo.demo_settings import ExchangeSettings, WitnessSettings
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.logs import log
+from k2workers.network.tls import client_context
 from k2workers.processes import open_files, sharding
 from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, WorkerSettings
 from k2workers.rotation import schedule
@@ -29,7 +31,7 @@ from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
-from k2workers.venues.binance import BinanceSpot, streams
+from k2workers.venues.venue import all_market_kinds, topic_of
 
 AGGREGATOR = "aggregator"
 BOOKS = "books"
@@ -45,6 +47,9 @@ BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=Backoff(1_000_000_000, 6
 DEMO_CONNECTS = 100_000
 """Connection attempts in a window that the embedded exchange allows."""
 
+ANY_SYMBOL = "ANY"
+"""Where streams are asked for only to know their kinds."""
+
 CONNECT_RESERVE = 30
 """Connection attempts of the venue's window that we leave to the user's other programs on this IP."""
 
@@ -52,26 +57,26 @@ CONNECT_RESERVE = 30
 class RunPlan:
     """One run's plan. ``origin_ns`` is the monotonic moment from which rotation slots count."""
 
-    venue = BinanceSpot()
-
     def __init__(self, settings: Settings, run_dir: Path, origin_ns: int) -> None:
         self.settings = settings
+        self.venue = venues.load(settings.venue)
         self._run_dir = run_dir
         # An embedded exchange lives as long as its run, and the next one has other ids.
-        self._source = f"demo {secrets.token_hex(8)}" if settings.demo else settings.binance_websocket_url
+        of_venue = settings.of_venue
+        self._source = f"demo {secrets.token_hex(8)}" if settings.demo else of_venue.websocket_url
         self._run = secrets.token_hex(8)
         self.control_endpoint = f"ipc://{run_dir}/control"
         self._bundle_endpoint = f"ipc://{run_dir}/push"
         self._origin_ns = origin_ns
-        self._websocket_url = settings.binance_websocket_url
-        self.rest_url = settings.binance_rest_url
+        self._websocket_url = of_venue.websocket_url
+        self.rest_url = of_venue.rest_url
         limits = self.venue.limits
         # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
         window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
         self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
         self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=settings.rest_weight_share)
 
-        self._whole_market = streams.all_market_kinds(settings.streams)
+        self._whole_market = all_market_kinds(self.venue, settings.streams)
         self._everywhere = [kind for kind in settings.streams if kind not in self._whole_market]
         """The kinds that have a stream for each symbol."""
 
@@ -79,6 +84,12 @@ class RunPlan:
         """Point the workers to the embedded exchange instead of the venue."""
         self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
         self.rest_url = f"http://127.0.0.1:{listening['rest_port']}"
+
+    def rest_context(self) -> ssl.SSLContext | None:
+        """How the venue's REST is trusted; None without TLS. Raises ConfigError for an unusable CA bundle."""
+        if not self.rest_url.startswith("https:"):
+            return None
+        return client_context(self.settings.of_venue.ca_bundle, self.venue.ca_bundle_setting)
 
     @property
     def connections(self) -> int:
@@ -123,8 +134,10 @@ class RunPlan:
     @property
     def book_prefixes(self) -> tuple[str, ...]:
         """Prefixes of the topics of which whole books are kept for joiners."""
-        kinds = [streams.KINDS[name] for name in self.settings.streams]
-        return tuple(f"{self.venue.name}.{kind.kind}." for kind in kinds if kind.continuity.repair is Repair.BOOK)
+        specs = self.venue.stream_specs(self.settings.streams, [ANY_SYMBOL])
+        return tuple(
+            topic_of(self.venue.name, spec.kind, "") for spec in specs if spec.continuity.repair is Repair.BOOK
+        )
 
     def books(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The process that keeps whole books. The feed goes on without it."""
@@ -177,16 +190,16 @@ class RunPlan:
         streams_left = self.venue.limits.streams_per_connection - len(self._whole_market)
         return streams_left // len(self._everywhere) if self._everywhere else sys.maxsize
 
-    def by_topic(self, emitted: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-        """The exchange's count by stream name → by our topic, for the streams that are compared one to one."""
-        kind_of = {streams.KINDS[name].suffix: streams.KINDS[name].kind for name in self.settings.streams}
-        topics = {}
-        for name, count in emitted.items():
-            symbol, at, suffix = name.partition("@")
-            kind = kind_of.get(at + suffix)
-            if kind is not None and not name.startswith("!"):
-                topics[f"{self.venue.name}.{kind}.{symbol.upper()}"] = count
-        return topics
+    def by_topic(
+        self, emitted: Mapping[str, Mapping[str, Any]], symbols: Sequence[str]
+    ) -> dict[str, Mapping[str, Any]]:
+        """The exchange's count by stream name → by our topic, for the streams of these symbols: those are compared one to one."""
+        specs = self.venue.stream_specs(self._everywhere, symbols)
+        return {
+            topic_of(self.venue.name, spec.kind, spec.symbol): emitted[spec.name]
+            for spec in specs
+            if spec.name in emitted
+        }
 
     def _worker(self, shard: int, running: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
         own = self.settings
@@ -208,13 +221,14 @@ class RunPlan:
             min_overlap_ns=int(min(1.0, slot_s / 8) * 1e9),
         )
         settings = WorkerSettings(
+            venue=own.venue,
             feed=feed,
             symbols=tuple(symbols),
             kinds=tuple(kinds),
             bundle_endpoint=self._bundle_endpoint,
             rest_url=self.rest_url,
             book_levels=own.book_levels,
-            ca_bundle=own.binance_ca_bundle,
+            ca_bundle=own.of_venue.ca_bundle,
             # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
             alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
             environment=own.environment,

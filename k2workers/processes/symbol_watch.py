@@ -20,7 +20,6 @@ import msgspec
 import structlog
 
 from k2workers.errors import AddressRefused, ConfigError, VenueError
-from k2workers.network.tls import client_context
 from k2workers.network.venue_answers import Service
 from k2workers.processes.run_plan import RunPlan
 from k2workers.supervision.child import ChildSpec
@@ -113,9 +112,7 @@ class SymbolWatch:
     @functools.cached_property
     def _listing(self) -> Listing:
         """Made for the first look: only then the plan knows where the venue is."""
-        url = self._plan.rest_url
-        context = client_context(self._plan.settings.binance_ca_bundle) if url.startswith("https:") else None
-        return self._plan.venue.listing(url, context)
+        return self._plan.venue.listing(self._plan.rest_url, self._plan.rest_context())
 
     def _read_selectors(self) -> list[str]:
         """The names and patterns that are asked for now: files may have changed. Of a file that cannot be read any longer, the last content counts."""

@@ -292,7 +292,7 @@ class Topology:
 
         emitted = self._records.get((run_plan.EXCHANGE, "emitted"), {})
         received = self._records.get((run_plan.WITNESS, "received"), {}).get("topics", {})
-        compared = witness.compare(self.plan.by_topic(emitted.get("topics", {})), received)
+        compared = witness.compare(self.plan.by_topic(emitted.get("topics", {}), self._symbols.symbols), received)
         return {**compared, "left_out": emitted.get("left_out", {})}
 
     def _worker_figures(self, name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from k2workers import event_loop, every, wire
+from k2workers import event_loop, every, venues, wire
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
 from k2workers.every import Every
@@ -38,7 +38,6 @@ from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.supervision.permission_client import PermissionClient
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
-from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.venue import SymbolSeen
 
 BEAT_S = 0.5
@@ -68,11 +67,12 @@ class Worker:
         self._latency = LatencyHistogram()
         self._venue_clock = VenueClock()
         self._driver: Driver | None = None
+        self._venue = venues.load(settings.venue)
         self._instruments = Instruments(
             WORKER,
             environment=settings.environment,
             component="worker",
-            exchange=BinanceSpot.name,
+            exchange=self._venue.name,
             shard=str(settings.feed.shard),
         )
 
@@ -82,9 +82,10 @@ class Worker:
         guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
         client = control_channel.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
-        venue, grants = BinanceSpot(), PermissionClient(client, settings.feed.shard, settings.alone, BinanceSpot.pauses)
+        venue = self._venue
+        grants = PermissionClient(client, settings.feed.shard, settings.alone, venue.pauses)
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
-        context = client_context(settings.ca_bundle) if wss or https else None
+        context = client_context(settings.ca_bundle, venue.ca_bundle_setting) if wss or https else None
         bundle_sender = BundleSender(
             settings.bundle_endpoint, f"{self.name}{bundle_protocol.LIFE.decode()}{secrets.token_hex(8)}"
         )
@@ -183,8 +184,7 @@ class Worker:
     def _serve_as_well(self, symbols: list[str]) -> None:
         if not symbols or self._driver is None:
             return  # not yet: the parent says it again
-        venue, kinds = BinanceSpot(), self.settings.kinds
-        specs = [spec for spec in venue.stream_specs(kinds, symbols) if spec.symbol]
+        specs = [spec for spec in self._venue.stream_specs(self.settings.kinds, symbols) if spec.symbol]
         self._driver.add_streams(specs)
         self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
         _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))

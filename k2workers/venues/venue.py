@@ -231,16 +231,34 @@ class MarketLook(Protocol):
         """What each of these symbols shows; one of which nothing can be told is left out. ``now_ns`` is monotonic. Raises VenueError."""
 
 
+class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may say of a venue: where it is, and whom to trust there besides the usual authorities."""
+
+    websocket_url: str
+    rest_url: str
+    ca_bundle: str = ""
+
+
 class Venue(Protocol):
     """One market of an exchange."""
 
     name: str
+    """The first part of its topics, and the label of its metrics. It stands nowhere else: whoever needs it asks."""
     limits: Limits
+    settings: VenueSettings
+    """What holds where the user says nothing else."""
+    ca_bundle_setting: str
+    """By which name the user knows ``settings.ca_bundle``: for words."""
+    book_levels: tuple[int, ...]
+    """How many levels of each side a book may be asked for with."""
     pauses: Pauses
     """Which refusals pause which services."""
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
-        """The streams of these kinds for these symbols. Raises ConfigError for an unknown kind."""
+        """The streams of these kinds for these symbols; one of the whole market is there whatever the symbols, even without any.
+
+        Raises ConfigError for an unknown kind, or kinds that do not fit together.
+        """
 
     def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
         """The names in parts that each fit into one request."""
@@ -276,3 +294,13 @@ class Venue(Protocol):
 
     def codec(self, specs: Sequence[StreamSpec]) -> Codec:
         """A decoder for these streams."""
+
+
+def all_market_kinds(venue: Venue, kinds: Sequence[str]) -> list[str]:
+    """The kinds among these that are one stream for the whole market."""
+    return [kind for kind in kinds if venue.stream_specs([kind], [])]
+
+
+def topic_of(venue: str, kind: str, symbol: str) -> str:
+    """Our name of a flow of the venue of this name; with an empty symbol, the prefix of all topics of the kind."""
+    return f"{venue}.{kind}.{symbol}"

@@ -257,7 +257,9 @@ class Shard:
             shard=0, shards=1, url="ws://venue", lifetime_ns=HOUR_NS, origin_ns=now_ns + rotates_in_ns - HOUR_NS,
             overlap_limit_ns=20_000_000_000, min_overlap_ns=0,
         )  # fmt: skip
-        settings = WorkerSettings(feed=feed, symbols=tuple(EVERY_S), kinds=("trade",), bundle_endpoint="", rest_url="")
+        settings = WorkerSettings(
+            venue="binance", feed=feed, symbols=tuple(EVERY_S), kinds=("trade",), bundle_endpoint="", rest_url=""
+        )
         self.worker = Worker("worker-0", "", settings)
         turns = Turns()
         turns.turn.set()

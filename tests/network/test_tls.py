@@ -50,8 +50,8 @@ def test_a_prepared_context_is_given_out_once() -> None:
 def test_a_bundle_that_is_none_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "none.pem"
     path.write_text("no certificate")
-    with pytest.raises(ConfigError, match="not a PEM file"):
-        tls.client_context(str(path))
+    with pytest.raises(ConfigError, match=r"^own_ca = .*not a PEM file"):
+        tls.client_context(str(path), "own_ca")
 
 
 # ── handshakes ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,7 +77,7 @@ def words_of(run: Callable[..., object], server: ssl.SSLContext, bundle: str) ->
         )
         words = ["", ""]
         try:
-            await line.open(ssl_context=context, timeout_s=60, close_timeout_s=1)
+            await line.open(ssl_context=context, timeout_s=60, close_timeout_s=1, ca_setting="binance_ca_bundle")
             await line.close(1000, "done")
         except VenueError as error:
             words[0] = str(error)

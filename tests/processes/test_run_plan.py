@@ -91,3 +91,14 @@ def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_
 
     assert source(demo=True) != source(demo=True)
     assert source(binance_websocket_url="wss://one") == source(binance_websocket_url="wss://one") == "wss://one"
+
+
+def test_what_the_exchange_counted_is_told_by_topic_for_the_streams_of_single_symbols(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    plan = RunPlan(Settings(streams=["trade", "depth", "mini_ticker_all"]), tmp_path, 0)
+    emitted = {
+        name: {"emitted": 1} for name in ("btcusdt@trade", "币usdt@depth@100ms", "btcusdt@aggTrade", "!miniTicker@arr")
+    }
+    assert plan.by_topic(emitted, ["BTCUSDT", "币USDT"]).keys() == {"binance.trade.BTCUSDT", "binance.depth.币USDT"}

@@ -152,7 +152,7 @@ def settings_of(around: Around, venue: Venue, *symbols: str, kind: str = "trade"
         min_overlap_ns=0,
     )
     return WorkerSettings(
-        feed=feed, symbols=symbols, kinds=(kind,), bundle_endpoint=around.push, rest_url=venue.rest_url
+        venue="binance", feed=feed, symbols=symbols, kinds=(kind,), bundle_endpoint=around.push, rest_url=venue.rest_url
     )
 
 

@@ -12,7 +12,8 @@ from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
 from k2workers.venues.binance.market_look import EVIDENCE, BinanceMarketLook
-from k2workers.venues.venue import Evidence, StreamSpec
+from k2workers.venues.binance.settings import BOOK_LEVELS, CA_BUNDLE_SETTING, SPOT_SETTINGS
+from k2workers.venues.venue import Evidence, StreamSpec, Venue
 
 
 class BinanceSpot:
@@ -20,6 +21,9 @@ class BinanceSpot:
 
     name = "binance"
     limits = SPOT_LIMITS
+    settings = SPOT_SETTINGS
+    ca_bundle_setting = CA_BUNDLE_SETTING
+    book_levels = BOOK_LEVELS
     pauses = refusals.PAUSES
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
@@ -66,4 +70,9 @@ class BinanceSpot:
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
         """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds."""
-        return BinanceCodec(specs)
+        return BinanceCodec(self.name, specs)
+
+
+def venue() -> Venue:
+    """What ``venues.load`` gives."""
+    return BinanceSpot()

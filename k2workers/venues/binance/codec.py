@@ -21,9 +21,8 @@ from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Levels, RefusalDetail, StreamMessage, fitted
 from k2workers.venues.binance.symbols import LONGEST, fault_of
 from k2workers.venues.elements import ElementReader, Elements
-from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
+from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic, topic_of
 
-VENUE_NAME = "binance"
 SHUTDOWN_EVENT = "serverShutdown"
 MAX_TOPICS = 10_000
 """All-market streams open a topic for each symbol they show; past this many, new ones count as malformed."""
@@ -124,9 +123,10 @@ def _any_of(shapes: Sequence[type]) -> typing.Any:
 
 
 class BinanceCodec:
-    """Fulfils ``venues.venue.Codec``."""
+    """Fulfils ``venues.venue.Codec`` for the Binance market of this name."""
 
-    def __init__(self, specs: Sequence[StreamSpec]) -> None:
+    def __init__(self, venue: str, specs: Sequence[StreamSpec]) -> None:
+        self._venue = venue
         self.topics: list[Topic] = []
         self.last_reply = Reply(None, ok=True)
         self.malformed_cause = ""
@@ -281,7 +281,7 @@ class BinanceCodec:
     def _topic(self, spec: StreamSpec, symbol: str) -> int:
         position = self._topic_of.setdefault((spec.kind, symbol), len(self.topics))
         if position == len(self.topics):
-            self.topics.append(Topic(f"{VENUE_NAME}.{spec.kind}.{symbol}", spec.kind, symbol, spec.continuity))
+            self.topics.append(Topic(topic_of(self._venue, spec.kind, symbol), spec.kind, symbol, spec.continuity))
         return position
 
     def _other(self, message: bytes) -> Outcome:

@@ -22,6 +22,7 @@ from k2workers.venues.binance import refusals, values
 from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.messages import Id, Levels, OptionalId
 from k2workers.venues.binance.request_timeout import RequestTimeout
+from k2workers.venues.binance.settings import CA_BUNDLE_SETTING
 from k2workers.venues.binance.symbols import SymbolInfo
 from k2workers.venues.binance.values import CheckedDecimal, OptionalTime, Time, nanoseconds
 from k2workers.venues.elements import ElementReader, Elements, members
@@ -310,7 +311,7 @@ class RestClient:
         except TimeoutError:
             raise VenueError(f"{url} {timeout.excess}") from None
         except UNREACHABLE as error:
-            raise VenueError(f"{url} cannot be reached: {tls.reason(error)}") from error
+            raise VenueError(f"{url} cannot be reached: {tls.reason(error, CA_BUNDLE_SETTING)}") from error
         self.endpoints.answered(path, status, time.monotonic_ns())
         used = WEIGHT.fullmatch(headers.get(USED_WEIGHT_HEADER, ""))
         self.used_weight = int(used[1]) if used else 0

@@ -120,11 +120,6 @@ def stream_specs(kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpe
     ]
 
 
-def all_market_kinds(kinds: Sequence[str]) -> list[str]:
-    """The kinds among these that are one stream for the whole market."""
-    return [name for name in kinds if parse_kind(name).all_market]
-
-
 def subscribe_chunks(names: Sequence[str]) -> list[list[str]]:
     """The names in parts whose SUBSCRIBE has at most ``SPOT_LIMITS.subscribe_bytes`` bytes of UTF-8."""
     chunks: list[list[str]] = []

@@ -82,7 +82,7 @@ MESSAGES: dict[str, tuple[str, Any]] = {
 
 
 def codec(*kinds: str) -> BinanceCodec:
-    return BinanceCodec(stream_specs(kinds, ["BTCUSDT"]))
+    return BinanceCodec("binance", stream_specs(kinds, ["BTCUSDT"]))
 
 
 def frame(stream: str, data: Any) -> bytes:
@@ -382,7 +382,7 @@ def test_times_that_the_venue_does_not_know_stay_none() -> None:
 
 
 def test_a_codec_without_streams_reads_what_is_not_data() -> None:
-    reader = BinanceCodec([])
+    reader = BinanceCodec("binance", [])
     assert reader.decode(b'{"result":null,"id":3}', AT, []) is Outcome.REPLY
     for message in (frame("btcusdt@trade", TRADE), frame("", 0), frame("", None), b'{"stream":""}'):
         assert together(reader, [message]) is None
@@ -485,7 +485,7 @@ def test_nothing_that_ten_symbols_have_sent_is_rejected(recordings: Path) -> Non
     with gzip.open(recordings / "multi" / "BINANCE-b38f7c.0.gz") as lines:
         messages = [line.partition(b": ")[2].strip() for line in lines if b': {"stream":' in line]
     names = {json.loads(message)["stream"].partition("@")[0].upper() for message in messages}
-    reader = BinanceCodec(stream_specs(["agg_trade", "book_ticker", "depth"], sorted(names)))
+    reader = BinanceCodec("binance", stream_specs(["agg_trade", "book_ticker", "depth"], sorted(names)))
     assert [reader.decode(message, AT, []) for message in messages] == [Outcome.EVENTS] * 11_357
     # Its times are in milliseconds: known by now, so each read is decoded at once.
     assert all(together(reader, messages[at : at + 50]) for at in range(0, len(messages), 50))
