@@ -268,7 +268,8 @@ class Driver:
     def _rotation_begun(self, action: actions.RotationBegun) -> None:
         self.intake.proof = action.proof
         _log.info(
-            f"{self._venue.name}_connection_rotation_triggered",
+            "binance_connection_rotation_triggered",
+            exchange=self._venue.name,
             reason=action.reason,
             line=action.line,
             lifetime_seconds=round(action.lifetime_ns / 1e9, 3),

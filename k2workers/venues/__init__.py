@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "binance": "k2workers.venues.binance",
+    "binance_us": "k2workers.venues.binance.us",
 }
 """Name → the module whose ``venue()`` makes it."""
 

@@ -142,6 +142,8 @@ class Venue:
         """The symbols that trade; those without a flow are acknowledged and stay silent."""
         self.halted: dict[str, Flow] = {}
         """What became of symbols that do not trade any longer."""
+        self.units = True
+        """Whether it knows timeUnit and the header of the same meaning; without, its times are in milliseconds."""
         self.every_s = every_s
         self.pings_every_s: float | None = None
         """How often every connection gets a ping; None: only when a test says so."""
@@ -308,7 +310,7 @@ class Venue:
             return refusal.response()
         socket = web.WebSocketResponse(autoping=True)
         await socket.prepare(request)
-        unit = 1 if request.query.get("timeUnit", "").upper() == "MICROSECOND" else 1000
+        unit = 1 if self.units and request.query.get("timeUnit", "").upper() == "MICROSECOND" else 1000
         connection = Connection(socket, unit, request.transport)
         connection.names.update(filter(None, request.query.get("streams", "").split("/")))
         self.connections.append(connection)
@@ -353,7 +355,7 @@ class Venue:
         return response
 
     def _rest(self, path: str, query: dict[str, str], request: web.Request) -> Answer:
-        unit = 1 if request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND" else 1000
+        unit = 1 if self.units and request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND" else 1000
         if path == "exchangeInfo":
             return self._exchange_info(query)
         if path in ("ticker/24hr", "ticker/bookTicker"):
@@ -370,7 +372,7 @@ class Venue:
         rows = flow.aggs if path == "aggTrades" else flow.trades
         times = {"startTime": 0, "endTime": 2**63} | {key: int(value) for key, value in query.items() if "Time" in key}
         if path == "aggTrades":
-            rows = [entry for entry in rows if times["startTime"] <= entry["T"] <= times["endTime"]]
+            rows = [entry for entry in rows if times["startTime"] <= entry["T"] // unit <= times["endTime"]]
         if "fromId" in query:
             rows = [entry for entry in rows if entry[key] >= int(query["fromId"])][:limit]
         time_key = "T" if path == "aggTrades" else "time"

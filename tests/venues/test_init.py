@@ -22,6 +22,7 @@ MARKED = sorted({name.partition("_")[0] for name in venues.NAMES})
 ALLOWED = {
     r"k2_binance_connection_(rotations|lifetime_seconds|next_rotation_seconds|up)": "dashboards hold these metrics; ``exchange`` tells markets apart",
     r"k2_binance_reconnects": "the same",
+    r"binance_connection_rotation_triggered": "users grep their logs for it; ``exchange`` tells markets apart",
     r"k2-binance-stream": "the container's name, and the label ``service`` of every metric",
     r"binance_connection_max_lifetime_hours": "a setting that users have in files and environments, until settings are per venue",
     r"binance_(websocket_url|rest_url|ca_bundle)": "the same",

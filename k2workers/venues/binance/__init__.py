@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from k2workers.errors import VenueError
 from k2workers.venues.binance import refusals, streams
 from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.dialect import SPOT_DIALECT
 from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
@@ -17,11 +18,12 @@ from k2workers.venues.venue import Evidence, StreamSpec, Venue
 
 
 class BinanceSpot:
-    """Fulfils ``venues.venue.Venue`` for Binance spot."""
+    """Fulfils ``venues.venue.Venue`` for Binance spot. Other spot markets of the exchange's family are subclasses that hold what differs."""
 
     name = "binance"
     limits = SPOT_LIMITS
     settings = SPOT_SETTINGS
+    dialect = SPOT_DIALECT
     ca_bundle_setting = CA_BUNDLE_SETTING
     book_levels = BOOK_LEVELS
     pauses = refusals.PAUSES
@@ -46,7 +48,7 @@ class BinanceSpot:
 
     def ws_url(self, base: str) -> str:
         """See ``streams.ws_url``."""
-        return streams.ws_url(base)
+        return streams.ws_url(base, self.dialect)
 
     def list_message(self, request_id: int) -> bytes:
         """See ``streams.list_message``."""
@@ -54,22 +56,22 @@ class BinanceSpot:
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> BinanceHistory:
         """REST for repairs; ``book_levels`` of each side in a snapshot."""
-        return BinanceHistory(base_url, ssl_context, book_levels)
+        return BinanceHistory(base_url, ssl_context, book_levels, self.dialect)
 
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
         """Which symbols there are."""
-        return BinanceListing(base_url, ssl_context)
+        return BinanceListing(base_url, ssl_context, self.dialect)
 
     def market_look(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceMarketLook:
         """What the market as a whole does."""
-        return BinanceMarketLook(base_url, ssl_context)
+        return BinanceMarketLook(base_url, ssl_context, self.dialect)
 
     def evidence(self, kind: str) -> Evidence:
         """See ``market_look.EVIDENCE``."""
         return EVIDENCE.get(kind, Evidence.NONE)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
-        """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds."""
+        """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds where there are some."""
         return BinanceCodec(self.name, specs)
 
 

@@ -30,9 +30,10 @@ class _Refusal:
 
 
 class Endpoints:
-    """Tell it every answer; ask before a request. ``path`` names the endpoint."""
+    """Tell it every answer; ask before a request. ``path`` names the endpoint; those in ``lacks`` are known to be missing, for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, lacks: frozenset[str] = frozenset()) -> None:
+        self._lacks = lacks
         self._refused: dict[str, _Refusal] = {}
 
     def answered(self, path: str, status: int, now_ns: int) -> None:
@@ -50,11 +51,15 @@ class Endpoints:
 
     def missing(self, path: str, now_ns: int) -> bool:
         """Whether it is known that the host does not have it."""
+        if path in self._lacks:
+            return True
         known = self._refused.get(path)
         return known is not None and known.sure_ns is not None and not self._forgotten(known, now_ns)
 
     def left_alone(self, path: str, now_ns: int) -> bool:
         """Whether it is better not asked now: it is missing, or it has just seemed so."""
+        if path in self._lacks:
+            return True
         known = self._refused.get(path)
         if known is None or self._forgotten(known, now_ns):
             return False

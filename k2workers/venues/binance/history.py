@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
+from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import AggTradeRow, KlineRow, RestClient, TradeRow
 from k2workers.venues.binance.streams import KINDS
 from k2workers.venues.binance.values import nanoseconds
@@ -31,15 +32,20 @@ AGGREGATES_WEIGHT = 4
 
 Range = tuple[int, int]
 
-_US = 1_000
 _UTC8 = "_utc8"
 
 
 class BinanceHistory(RestClient):
     """Fulfils ``venues.venue.History``."""
 
-    def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, book_levels: int = 1_000) -> None:
-        super().__init__(base_url, ssl_context)
+    def __init__(
+        self,
+        base_url: str,
+        ssl_context: ssl.SSLContext | None = None,
+        book_levels: int = 1_000,
+        dialect: Dialect = SPOT_DIALECT,
+    ) -> None:
+        super().__init__(base_url, ssl_context, dialect=dialect)
         self._book_levels = book_levels
 
     async def __aenter__(self) -> Self:
@@ -135,8 +141,8 @@ class BinanceHistory(RestClient):
         rows = await self.klines(
             topic.symbol,
             interval.removesuffix(_UTC8),
-            start_us=first_id // _US,
-            end_us=last_id // _US,
+            start_ns=first_id,
+            end_ns=last_id,
             limit=PAGE,
             utc8=utc8,
         )

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.errors import VenueError, VenueRefused
+from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.limits import weight_per_minute
 from k2workers.venues.binance.rest import ExchangeInfo, RestClient
 from k2workers.venues.binance.symbols import can_be_asked_alone, choose
@@ -31,9 +32,12 @@ class BinanceListing:
     weight = 40
     """Two requests of exchangeInfo: the names that are listed, then a missing one, or all symbols if some could not be asked for alone."""
 
-    def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, base_url: str, ssl_context: ssl.SSLContext | None = None, dialect: Dialect = SPOT_DIALECT
+    ) -> None:
         self._base_url = base_url
         self._ssl = ssl_context
+        self._dialect = dialect
         self._missing: dict[str, str] = {}
         """Names that the venue did not list at the last look → the nearest in the whole list."""
         self._whole_ns = 0
@@ -42,7 +46,7 @@ class BinanceListing:
     async def look(self, selectors: Sequence[str], now_ns: int) -> tuple[Choice, int]:
         """See ``Listing.look``."""
         self._looks += 1
-        async with RestClient(self._base_url, self._ssl, timeout_s=SILENCE_S) as rest:
+        async with RestClient(self._base_url, self._ssl, SILENCE_S, self._dialect) as rest:
             info = await self._few(rest, selectors, now_ns)
             if info is not None:
                 choice = choose(selectors, info.symbols, complete=False)

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Sequence
 
 from k2workers.errors import VenueError, VenueRefused
+from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.streams import INTERVALS
 from k2workers.venues.binance.symbols import can_be_asked_alone
@@ -40,9 +41,12 @@ EVIDENCE = {
 class BinanceMarketLook:
     """Fulfils ``venues.venue.MarketLook`` for Binance spot."""
 
-    def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, base_url: str, ssl_context: ssl.SSLContext | None = None, dialect: Dialect = SPOT_DIALECT
+    ) -> None:
         self._base_url = base_url
         self._ssl = ssl_context
+        self._dialect = dialect
         self._unlisted: set[str] = set()
         self._unlisted_ns = 0
         self._whole = False
@@ -58,7 +62,7 @@ class BinanceMarketLook:
         if now_ns - self._unlisted_ns >= UNLISTED_NS:
             self._unlisted.clear()
         names = self._names(symbols)
-        async with RestClient(self._base_url, self._ssl, timeout_s=SILENCE_S) as rest:
+        async with RestClient(self._base_url, self._ssl, SILENCE_S, self._dialect) as rest:
             try:
                 days, tops = await rest.days(names), await rest.tops(names)
             except VenueRefused:
@@ -81,4 +85,5 @@ class BinanceMarketLook:
     def _names(self, symbols: Sequence[str]) -> list[str]:
         """What is asked for by name; nothing: all."""
         names = [symbol for symbol in symbols if symbol not in self._unlisted]
-        return names if not self._whole and can_be_asked_alone(names) else []
+        apart = self._dialect.tickers_by_name and not self._whole and can_be_asked_alone(names)
+        return names if apart else []

@@ -19,6 +19,7 @@ from k2workers.errors import VenueError
 from k2workers.network import tls
 from k2workers.network.proxies import proxy_for
 from k2workers.venues.binance import refusals, values
+from k2workers.venues.binance.dialect import MICROSECOND_NS, SPOT_DIALECT, Dialect
 from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.messages import Id, Levels, OptionalId
 from k2workers.venues.binance.request_timeout import RequestTimeout
@@ -186,20 +187,28 @@ class RestClient:
     """A REST client; use it as ``async with``. ``timeout_s`` is how long a request may stand still: a big answer on a thin link
     takes its time, up to a generous limit. Proxies come from the environment; ConfigError for one that is none."""
 
-    def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        ssl_context: ssl.SSLContext | None = None,
+        timeout_s: float = 10.0,
+        dialect: Dialect = SPOT_DIALECT,
+    ) -> None:
         self.used_weight = 0
         """Weight used in the venue's current minute by this IP, as the last answer reported."""
         self.rows_dropped = 0
         """Rows of lists that could not be read so far; the others were taken."""
-        self.endpoints = Endpoints()
+        self.endpoints = Endpoints(dialect.lacks)
+        self._dialect = dialect
         self._base = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._headers: dict[bytes | str, bytes | str] = {
             "Host": urlsplit(base_url).netloc,  # httpcore's own forgets the brackets of an IPv6 address
             "User-Agent": "k2workers",
             "Accept-Encoding": "gzip",
-            "X-MBX-TIME-UNIT": "MICROSECOND",
         }
+        if dialect.unit_ns == MICROSECOND_NS:
+            self._headers["X-MBX-TIME-UNIT"] = "MICROSECOND"
         proxy = _proxy(base_url, ssl_context)
         self._pool = httpcore.AsyncConnectionPool(ssl_context, proxy=proxy, keepalive_expiry=IDLE_LIMIT_S)
 
@@ -247,11 +256,12 @@ class RestClient:
         return await self._rows("aggTrades", params, _agg_trades)
 
     async def klines(
-        self, symbol: str, interval: str, *, start_us: int, end_us: int, limit: int, utc8: bool = False
+        self, symbol: str, interval: str, *, start_ns: int, end_ns: int, limit: int, utc8: bool = False
     ) -> list[KlineRow | None]:
         """Bars that open between these times, inclusive; weight 2."""
         params = {
-            "symbol": symbol, "interval": interval, "startTime": str(start_us), "endTime": str(end_us),
+            "symbol": symbol, "interval": interval,
+            "startTime": str(start_ns // self._dialect.unit_ns), "endTime": str(end_ns // self._dialect.unit_ns),
             "limit": str(limit), "timeZone": "8" if utc8 else "0",
         }  # fmt: skip
         return await self._rows("klines", params, _klines)
@@ -297,6 +307,7 @@ class RestClient:
 
     async def _get(self, path: str, params: dict[str, str], whole_limit_s: float = WHOLE_LIMIT_S) -> bytes:
         url = f"{self._base}/api/v3/{path}"
+        params = {name: value for name, value in params.items() if name not in self._dialect.unread}
         timeout = RequestTimeout(self._timeout_s, whole_limit_s)
         try:
             async with (
