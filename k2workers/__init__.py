@@ -6,7 +6,8 @@ Parts, in reading order:
 ``sequencing``          pure: ids, gaps, which copy of an event goes on, what to backfill, our own sequence numbers
 ``rotation``            pure: the life of one shard's connection as a table of rows, the schedule, the proof, the record
 ``feed``                one shard's connection: lines, and the driver that does what the table says; backfill over REST, silences
-``venues``              ``load`` gives a venue by name, ``venue`` is what the feed needs of any; a package for what is true of one exchange only
+``venues``              ``load`` gives a venue by name, ``venue`` is what the feed needs of any; a package for what is true of one exchange only (some hold
+                        only ``market_facts`` yet)
 ``network``             TLS, proxies, and what answers say of a venue's state
 ``transport``           ZeroMQ: bundles (acknowledged), publisher, replay ring, subscriber and reassembly
 ``supervision``         child processes: restarts, grants from the budgets of connections and REST weight, the control channel

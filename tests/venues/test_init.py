@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from k2workers.venues.binance import BinanceSpot
 
 PACKAGE = Path(k2workers.__file__).parent
 
-MARKED = sorted({name.partition("_")[0] for name in venues.NAMES})
+PACKAGES = [name for _, name, package in pkgutil.iter_modules([str(PACKAGE / "venues")]) if package]
+MARKED = sorted({name.partition("_")[0] for name in (*venues.NAMES, *PACKAGES)})
 """The exchanges whose names are looked for."""
 
 ALLOWED = {

@@ -1,0 +1,1 @@
+"""Coinbase Advanced: so far only its facts."""

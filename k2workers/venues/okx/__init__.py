@@ -1,0 +1,1 @@
+"""OKX v5: so far only its facts."""
