@@ -21,13 +21,12 @@ def for_runs(environ: Mapping[str, str]) -> list[tuple[Path, str]]:
 
     Those that last come first, and not ``XDG_RUNTIME_DIR``: it goes when the user logs out, and a feed stays.
     """
-    bases = []
-    if given := environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
-        bases.append((Path(given), "run-"))
     home = environ.get("HOME", "")
     state = environ.get("XDG_STATE_HOME", "") or (f"{home}/.local/state" if home else "")
-    if Path(state).is_absolute():
-        bases.append((Path(state) / PROGRAM, "run-"))
+    places = Path(environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]), Path(state) / PROGRAM
+    bases = [
+        (path, "run-") for path in places if path.is_absolute()
+    ]  # others are nobody's: whoever sets these names whole paths
     return bases + [(path, f"{PROGRAM}-") for path in _temporary()]
 
 

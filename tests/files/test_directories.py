@@ -30,7 +30,7 @@ def test_the_service_managers_directory_comes_first_and_one_that_does_not_last_c
     )
 
 
-@pytest.mark.parametrize("environ", [{}, {"HOME": "", "XDG_STATE_HOME": "relative"}])
+@pytest.mark.parametrize("environ", [{}, {"HOME": "", "XDG_STATE_HOME": "relative"}, {"RUNTIME_DIRECTORY": "relative"}])
 def test_without_a_home_there_is_only_the_temporary_one(temporary: Path, environ: dict[str, str]) -> None:
     assert directories.for_runs(environ) == [(temporary, "k2workers-")]
 
