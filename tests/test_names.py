@@ -1,15 +1,19 @@
-"""One name a thing: no module and no class stands twice, and names that were given up do not come back."""
+"""One name a thing: no module and no class stands twice, names that were given up do not come back, and a venue is named at home only."""
 
 from __future__ import annotations
 
 import ast
 import io
 import keyword
+import pkgutil
+import re
 import tokenize
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import k2workers
+from k2workers import venues
 
 PACKAGE = Path(k2workers.__file__).parent
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.stem.startswith("__")]
@@ -39,6 +43,49 @@ INDEXED = (
     "sequencing/backfill_planner.py",
 )
 """Here ``stream`` would be a topic's index; a stream is the venue's name."""
+
+
+VENUES = [name for _, name, package in pkgutil.iter_modules([str(PACKAGE / "venues")]) if package]
+MARKED = sorted({name.partition("_")[0] for name in (*venues.NAMES, *VENUES)})
+"""The exchanges whose names are looked for in generic files."""
+
+ALLOWED = {
+    r"k2_binance_connection_(rotations|lifetime_seconds|next_rotation_seconds|up)": "dashboards hold these metrics; ``exchange`` tells markets apart",
+    r"k2_binance_reconnects": "the same",
+    r"binance_connection_rotation_triggered": "users grep their logs for it; ``exchange`` tells markets apart",
+    r"k2-binance-stream": "the container's name, and the label ``service`` of every metric",
+    r"binance_connection_max_lifetime_hours": "a setting that users have in files and environments, until settings are per venue",
+    r"binance_(websocket_url|rest_url|ca_bundle)": "the same",
+    r"binance\.(trade\.(BTCUSDT)?)": "an example of a topic, in what the commands print about themselves",
+    r"\bBinance spot\b": "the default, in the same examples",
+}
+"""What generic files may say, and why; as patterns."""
+
+
+def _said(tree: ast.AST) -> Iterator[str]:
+    """Every identifier and string of a module; no prose: strings that stand alone."""
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+        for field in ("id", "attr", "name", "asname", "arg", "module"):
+            value = getattr(node, field, None)
+            if isinstance(value, str):
+                yield value
+
+
+def _generic_files() -> list[Path]:
+    """Those that know no venue: all but the registry, the venues' packages and the stand-in."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = path.relative_to(PACKAGE).parts
+        if (
+            place[0] != "simulator"
+            and place != ("venues", "__init__.py")
+            and not (place[0] == "venues" and len(place) > 2)
+        ):
+            found.append(path)
+    return found
 
 
 def _venue_of(path: Path) -> str:
@@ -85,3 +132,22 @@ def test_names_that_were_given_up_do_not_come_back() -> None:
 
 def test_a_topics_index_is_not_called_a_stream() -> None:
     assert [path for path in INDEXED if "stream" in _identifiers(PACKAGE / path)] == []
+
+
+def test_no_generic_file_names_a_venue() -> None:
+    named = re.compile("|".join(MARKED), re.IGNORECASE)
+    allowed = re.compile("|".join(ALLOWED))
+    found = {
+        str(path.relative_to(PACKAGE)): sorted(
+            text
+            for text in set(_said(ast.parse(path.read_text(encoding="utf-8"))))
+            if named.search(allowed.sub("", text))
+        )
+        for path in _generic_files()
+    }
+    assert {path: texts for path, texts in found.items() if texts} == {}
+
+
+def test_every_name_that_is_allowed_is_needed() -> None:
+    said = "\n".join(text for path in _generic_files() for text in _said(ast.parse(path.read_text(encoding="utf-8"))))
+    assert [pattern for pattern in ALLOWED if not re.search(pattern, said)] == []

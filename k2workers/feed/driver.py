@@ -267,13 +267,8 @@ class Driver:
 
     def _rotation_begun(self, action: actions.RotationBegun) -> None:
         self.intake.proof = action.proof
-        _log.info(
-            "binance_connection_rotation_triggered",
-            exchange=self._venue.name,
-            reason=action.reason,
-            line=action.line,
-            lifetime_seconds=round(action.lifetime_ns / 1e9, 3),
-        )
+        told = {"reason": action.reason, "line": action.line, "lifetime_seconds": round(action.lifetime_ns / 1e9, 3)}
+        _log.info("binance_connection_rotation_triggered", exchange=self._venue.name, **told)
 
     def _promoted(self, action: actions.Promoted) -> None:
         intake = self.intake

@@ -31,7 +31,7 @@ from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
-from k2workers.venues.venue import all_market_kinds, topic_of
+from k2workers.venues.topics import all_market_kinds, topic_of
 
 AGGREGATOR = "aggregator"
 BOOKS = "books"

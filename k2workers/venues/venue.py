@@ -294,13 +294,3 @@ class Venue(Protocol):
 
     def codec(self, specs: Sequence[StreamSpec]) -> Codec:
         """A decoder for these streams."""
-
-
-def all_market_kinds(venue: Venue, kinds: Sequence[str]) -> list[str]:
-    """The kinds among these that are one stream for the whole market."""
-    return [kind for kind in kinds if venue.stream_specs([kind], [])]
-
-
-def topic_of(venue: str, kind: str, symbol: str) -> str:
-    """Our name of a flow of the venue of this name; with an empty symbol, the prefix of all topics of the kind."""
-    return f"{venue}.{kind}.{symbol}"

@@ -21,7 +21,8 @@ from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Levels, RefusalDetail, StreamMessage, fitted
 from k2workers.venues.binance.symbols import LONGEST, fault_of
 from k2workers.venues.elements import ElementReader, Elements
-from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic, topic_of
+from k2workers.venues.topics import topic_of
+from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
 SHUTDOWN_EVENT = "serverShutdown"
 MAX_TOPICS = 10_000

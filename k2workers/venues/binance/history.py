@@ -17,7 +17,8 @@ from typing import NamedTuple, Self
 from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
-from k2workers.venues.binance.rest import AggTradeRow, KlineRow, RestClient, TradeRow
+from k2workers.venues.binance.rest import RestClient
+from k2workers.venues.binance.rows import AggTradeRow, KlineRow, TradeRow
 from k2workers.venues.binance.streams import KINDS
 from k2workers.venues.binance.values import nanoseconds
 from k2workers.venues.venue import Fetched, FetchedBook, Topic

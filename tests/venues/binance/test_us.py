@@ -111,15 +111,6 @@ async def test_bars_are_asked_for_in_milliseconds_and_without_a_time_zone() -> N
     assert [event.first_id for event in reply.events] == [AT_MS * 10**6]
 
 
-async def test_bars_of_binance_are_asked_for_in_microseconds() -> None:
-    with Venue(["AAAUSDT"]) as venue:
-        venue.on_rest = lambda _path, _query: Answer(200, [])
-        async with BinanceSpot().history(venue.rest_url, None, 1_000) as rest:
-            await rest.fetch(topic("kline_1m"), AT_MS * 10**6, (AT_MS + 1) * 10**6, 0)
-        (asked,) = venue.asked("klines")
-    assert (asked.query["startTime"], asked.query["endTime"]) == (f"{AT_MS}000", f"{AT_MS + 1}000")
-
-
 @pytest.mark.parametrize("attempt", [0, 1])
 async def test_trades_come_from_memory_alone_and_older_ones_cannot_be_had(attempt: int) -> None:
     with stand_in() as venue:
