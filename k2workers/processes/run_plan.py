@@ -17,6 +17,7 @@ from k2workers.backoff import Backoff
 from k2workers.config import Settings
 from k2workers.continuity import Repair
 from k2workers.demo.demo_settings import ExchangeSettings, WitnessSettings
+from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.logs import log
 from k2workers.network.tls import client_context
@@ -32,6 +33,7 @@ from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.venues.topics import all_market_kinds, topic_of
+from k2workers.venues.venue import VenueSettings
 
 AGGREGATOR = "aggregator"
 BOOKS = "books"
@@ -63,6 +65,8 @@ class RunPlan:
         self._run_dir = run_dir
         # An embedded exchange lives as long as its run, and the next one has other ids.
         of_venue = settings.of_venue
+        if not settings.demo:
+            _refuse_another_venues_address(self.venue.name, of_venue)
         self._source = f"demo {secrets.token_hex(8)}" if settings.demo else of_venue.websocket_url
         self._run = secrets.token_hex(8)
         self.control_endpoint = f"ipc://{run_dir}/control"
@@ -243,3 +247,12 @@ class RunPlan:
         # The forkserver began before the directory was known.
         env = {metrics.DIRECTORY_VARIABLE: os.environ[metrics.DIRECTORY_VARIABLE]}
         return ChildSpec(name=name, target=target, settings=settings, stop_order=order, env=env)
+
+
+def _refuse_another_venues_address(name: str, given: VenueSettings) -> None:
+    """Raise ConfigError if an address is another venue's own: its events would be published under a wrong name."""
+    for other in venues.NAMES:
+        own = venues.load(other).settings
+        for address in (given.websocket_url, given.rest_url):
+            if other != name and address.rstrip("/") in (own.websocket_url, own.rest_url):
+                raise ConfigError(f"venue = {name!r}: the address {address} is that of {other!r}; leave it out")

@@ -102,3 +102,19 @@ def test_what_the_exchange_counted_is_told_by_topic_for_the_streams_of_single_sy
         name: {"emitted": 1} for name in ("btcusdt@trade", "币usdt@depth@100ms", "btcusdt@aggTrade", "!miniTicker@arr")
     }
     assert plan.by_topic(emitted, ["BTCUSDT", "币USDT"]).keys() == {"binance.trade.BTCUSDT", "binance.depth.币USDT"}
+
+
+@pytest.mark.parametrize(
+    ("venue", "setting", "address"),
+    [
+        ("binance_us", "binance_websocket_url", "wss://stream.binance.com:9443"),
+        ("binance_us", "binance_rest_url", "https://api.binance.com/"),
+        ("binance", "binance_rest_url", "https://api.binance.us"),
+    ],
+)
+def test_events_of_one_venue_are_never_published_as_those_of_another(
+    venue: str, setting: str, address: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"the address {address} is that of"):
+        RunPlan(Settings(venue=venue, **{setting: address}), tmp_path, 0)
+    RunPlan(Settings(venue=venue, demo=True, **{setting: address}), tmp_path, 0)
