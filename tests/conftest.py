@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("first finding", settings.get_profile("any machine"), phases=[Phase.explicit, Phase.generate])
+settings.register_profile("same each time", settings.get_profile("any machine"), derandomize=True, database=None)
 settings.load_profile("any machine")
 
 

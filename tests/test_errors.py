@@ -11,7 +11,7 @@ from pathlib import Path
 
 import k2workers
 from k2workers import errors
-from k2workers.errors import K2Error
+from k2workers.errors import CheckpointUnusable, K2Error, VenueError
 
 ROOT = Path(k2workers.__path__[0])
 SIGNALS = {"_NotWritten", "_Refused"}
@@ -82,3 +82,17 @@ def test_each_error_says_what_it_means_and_who_is_to_blame() -> None:
         if each is not K2Error and issubclass(each, K2Error):
             assert each.__doc__
             assert each.blame in {"user", "k2workers", "venue", "feed", "client"}
+
+
+def test_an_error_of_the_venue_says_what_its_answer_said() -> None:
+    silent, limited = (
+        VenueError("no answer"),
+        VenueError("slow down", status=429, retry_after_s=2.5, weight_limit=6_000),
+    )
+    assert (str(silent), silent.status, silent.retry_after_s, silent.weight_limit) == ("no answer", 0, 0.0, 0)
+    assert (str(limited), limited.status, limited.retry_after_s, limited.weight_limit) == ("slow down", 429, 2.5, 6_000)
+
+
+def test_a_checkpoint_that_cannot_be_used_names_its_epoch_if_that_can_be_read() -> None:
+    assert [CheckpointUnusable("damaged").epoch, CheckpointUnusable("of another feed", 7).epoch] == [0, 7]
+    assert str(CheckpointUnusable("damaged")) == "damaged"

@@ -86,3 +86,12 @@ def test_the_newest_receive_time_is_read_without_decoding() -> None:
     batch = batch_of("t", [DepthUpdate(1, 2, [("1", "2")], [], 5, at_ns)])
     assert wire.newest_received_ns(batch) == at_ns
     assert wire.newest_received_ns(msgspec.structs.replace(batch, events=b"short")) is None
+
+
+def test_a_batch_of_another_version_is_named_as_such_and_what_is_no_batch_as_that() -> None:
+    frame = wire.publication(batch_of("t", [Trade(1, "", "", True, 1, 1, 1)]), epoch=1, sequence=1, publish_ns=1)
+    with pytest.raises(wire.WireError, match="another version"):
+        wire.read_header(frame[:2] + b"\x98" + frame[3:])
+    for not_one in (frame[:2] + b"\x90" + frame[3:], frame[1:]):
+        with pytest.raises(wire.WireError, match="not a batch: "):
+            wire.read_header(not_one)

@@ -42,9 +42,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "demo/demo_exchange.py": ("tests/system/test_commands.py",),
         "feed/dropped_messages.py": ("tests/feed/test_intake.py",),
         "feed/lines.py": ("tests/feed/test_driver.py",),
-        "feed/message_block.py": ("tests/feed/test_framing.py",),
         "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
-        "network/venue_answers.py": ("tests/supervision/test_gate.py",),
         "processes/bootstrap.py": ("tests/system/test_commands.py",),
         "processes/resource_meter.py": ("tests/system/test_duties.py",),
         "processes/topology.py": ("tests/system/test_commands.py",),
@@ -62,8 +60,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "supervision/control_channel.py": _CHANNEL,
         "supervision/orphans.py": ("tests/system/test_orphans.py",),
         "supervision/permission_client.py": ("tests/supervision/test_permissions.py",),
-        "transport/lives.py": ("tests/transport/test_reassembly.py",),
-        "transport/position.py": ("tests/transport/test_standing.py",),
+        "transport/lives.py": ("tests/transport/test_reassembly.py", "tests/transport/test_book_reassembly.py"),
         "transport/sockets.py": _SOCKETS,
         "venues/binance/request_timeout.py": ("tests/venues/binance/test_rest.py",),
     },
@@ -73,6 +70,24 @@ ELSEWHERE = {
     f"k2workers/{module}": Through(files, why) for why, those in _BY_REASON.items() for module, files in those.items()
 }
 """Modules that have no test file of their own. One that gets its own leaves this list: the check says so."""
+
+_LANES = ("tests/sequencing/test_doubts.py", "tests/sequencing/test_lane_choice.py")
+
+SHARED: Mapping[str, tuple[str, ...]] = {
+    "k2workers/sequencing/bar_lane.py": _LANES,
+    "k2workers/sequencing/book_lane.py": _LANES,
+    "k2workers/sequencing/chain_lane.py": _LANES,
+    "k2workers/sequencing/lane.py": (
+        *_LANES,
+        "tests/sequencing/test_bar_lane.py",
+        "tests/sequencing/test_book_lane.py",
+        "tests/sequencing/test_chain_lane.py",
+    ),
+    "k2workers/sequencing/monotone_lane.py": _LANES,
+    "k2workers/transport/reassembly.py": ("tests/transport/test_book_reassembly.py",),
+}
+"""Test files that are a module's own beside the one of its name: what every kind of lane must do is tested once, for all of them, and a
+base does nothing without what is made of it."""
 
 APART: Mapping[str, str] = {
     "tests/bench/": "what benches print and measure",

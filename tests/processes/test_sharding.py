@@ -72,3 +72,7 @@ def test_more_streams_than_connections_carry_names_the_shards_needed() -> None:
 def test_a_symbol_with_too_many_streams_is_refused() -> None:
     with pytest.raises(ConfigError, match="exceed"):
         assign(["A"], 2, streams_per_symbol=2000, streams_per_connection=1024)
+
+
+def test_symbols_without_streams_of_their_own_fit_into_any_shard() -> None:
+    assert assign(["A", "B"], 1, streams_per_symbol=0, streams_per_connection=1) == [["A", "B"]]

@@ -595,3 +595,18 @@ def test_a_request_that_fails_when_nothing_is_wanted_any_longer_leaves_nothing_b
     assert plan.waiting == 1
     plan.failed(request, 2)
     assert plan.waiting == 0
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_book_that_was_asked_for_and_is_still_needed_is_asked_for_later(*, answers: bool) -> None:
+    plan = planner()
+    plan.update(1, [], Urgency.FIRST_BOOK, 0, snapshot=True)
+    for now_ns in (0, 0):  # the first retry goes at once
+        request = asked(plan, now_ns)
+        assert request.snapshot
+        if answers:
+            assert plan.answered(request, NOTHING, now_ns) == []
+        else:
+            plan.failed(request, now_ns)
+    assert plan.next(0) is None
+    assert asked(plan, 1_000).snapshot

@@ -180,3 +180,19 @@ def test_a_fetched_bar_with_fewer_trades_than_were_seen_of_it_is_not_believed() 
     lane.offer(traded(240, 250, 1), 0, 0)
     assert not lane.believes(traded(120, 180, 6, final=True))
     assert lane.believes(traded(0, 60, 1, final=True)), "what is filled is forgotten"
+
+
+def test_a_held_bar_inside_of_one_that_goes_on_is_dropped() -> None:
+    lane, _ = offered(bar(0, 10), bar(60, 120, final=True), bar(90, 95))
+    lane.offer(bar(0, 60, final=True), 0, HOLD)
+    assert taken(lane) == [bar(0, 10), bar(0, 60, final=True), bar(60, 120, final=True)]
+    assert (lane.duplicates, lane.deadline_ns, lane.wanted()) == (1, None, [])
+
+
+def test_what_a_backfill_brings_between_held_bars_waits_for_what_is_before_it() -> None:
+    lane, _ = offered(bar(0, 10), bar(60, 120, final=True), bar(120, 180, final=True), bar(240, 250))
+    holes = [(0, 60 * MS - 1), (180 * MS, 240 * MS - 1)]
+    taken(lane)
+    for early in (Void(180 * MS, 240 * MS - 1, 5), bar(180, 240, final=True), bar(120, 180, final=True)):
+        assert not lane.fill([early], 0)
+        assert (taken(lane), lane.wanted()) == ([], holes)

@@ -366,3 +366,50 @@ def test_a_book_below_all_diffs_confirms_that_their_ids_have_begun_anew() -> Non
     assert not lane.offer_snapshot(book(100)), "it has the old ids"
     assert lane.offer_snapshot(book(5))
     assert taken(lane) == [Reset(100, 5, 9 * second), made(5, 9), book(5)]
+
+
+def with_book() -> BookLane:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")))
+    taken(lane)
+    return lane
+
+
+def test_changes_that_could_not_be_sent_leave_no_book_until_the_next_one() -> None:
+    lane = with_book()
+    lane.offer(diff(3, 4), 0, 0)
+    lane.take_back(taken(lane))
+    assert taken(lane) == [Gap(3, 4, "not sent", 4)]
+    lane.offer(diff(5, 6), 0, 0)
+    assert lane.awaits_fetch
+    lane.requested = True
+    assert lane.requested
+    assert lane.offer_snapshot(book(4, ("5", "2")))
+    assert taken(lane) == [diff(5, 6), book(6, ("5", "2"))]
+    assert (lane.repaired, len(lane.open)) == (2, 0)
+
+
+def test_whoever_lacks_a_book_gets_one_whatever_a_check_shows() -> None:
+    lane = with_book()
+    assert lane.ask_book(withheld=True)
+    assert lane.ask_book()
+    assert lane.offer_snapshot(book(2, ("5", "1")))
+    assert taken(lane) == [book(2, ("5", "1"))]
+
+
+def test_a_diff_that_continues_shows_that_nothing_was_withheld() -> None:
+    lane = with_book()
+    assert lane.ask_book(withheld=True)
+    lane.offer(diff(3, 4), 0, 0)
+    assert not lane.needs_snapshot
+    assert taken(lane) == [diff(3, 4)]
+
+
+def test_a_book_that_is_asked_for_while_the_larger_one_is_awaited_comes_sooner() -> None:
+    lane = BookLane("t")
+    lane.offer(diff(1, 2), 0, 0)
+    lane.offer_snapshot(book(2, ("5", "1")), cut=True)
+    assert (lane.needs_snapshot, lane.urgent) == (True, False)
+    assert lane.ask_book()
+    assert lane.urgent

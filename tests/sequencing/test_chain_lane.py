@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from k2workers.events import AggTrade, Backfilled, BookTicker, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
 from k2workers.sequencing.chain_lane import MAX_HELD, MAX_LINKS, ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.sequencing.lane import MAX_OPEN, NOT_RECEIVED, TOO_MANY, Lane, Verdict
+from k2workers.sequencing.lane import MAX_OPEN, NOT_RECEIVED, NOT_SENT, TOO_MANY, Lane, Verdict
 from k2workers.sequencing.monotone_lane import MonotoneLane
 
 HOLD = 1_000
@@ -427,3 +427,41 @@ def test_a_run_of_copies_that_fills_a_gap_is_not_dropped() -> None:
     lane.offer_run([trade(5), trade(6)], 0, HOLD)
     assert taken(lane)[-1] == Backfilled(trade(4))
     assert (list(lane.open), lane.duplicates) == ([(2, 3)], 3)
+
+
+def test_the_newest_id_is_that_of_what_is_held_back() -> None:
+    lane = ChainLane("t")
+    assert lane.newest_id is None
+    lane.offer(trade(1), 0, HOLD)
+    lane.offer(trade(7), 0, HOLD)
+    assert (lane.last_id, lane.newest_id) == (1, 7)
+    lane.offer(trade(2), 0, HOLD)
+    assert (lane.last_id, lane.newest_id) == (2, 7)
+
+
+def test_what_could_not_be_sent_is_announced_once_and_what_was_announced_already_not_as_missing() -> None:
+    lane = ChainLane("t")
+    for number in (1, 3):
+        lane.offer(trade(number), 0, 0)
+    taken(lane)
+    lane.fill([Void(2, 2, 0)], 0)
+    lane.offer(trade(4), 0, 0)
+    assert (lane.gaps, lane.missing, lane.voids, lane.passed) == (1, 1, 1, 2)
+    lane.take_back(taken(lane))
+    assert taken(lane) == [Gap(2, 2, NOT_SENT, 4), Gap(4, 4, NOT_SENT, 4)]
+    assert (list(lane.open), lane.gaps, lane.missing, lane.voids, lane.passed) == ([(2, 2), (4, 4)], 1, 2, 0, 2)
+    lane.fill([trade(4)], 0)
+    assert lane.repaired == 1
+    lane.take_back(taken(lane))
+    assert (taken(lane), lane.repaired) == ([Gap(4, 4, NOT_SENT, 4)], 0)
+
+
+def test_of_ids_that_have_begun_anew_since_what_could_not_be_sent_is_announced_and_not_wanted() -> None:
+    lane = ChainLane("t")
+    for number in (8, 9):
+        lane.offer(trade(number), 0, 0)
+    lane.begin_anew(1, 5)
+    lane.offer(trade(1), 0, 0)
+    lane.take_back(taken(lane))
+    assert taken(lane) == [Gap(8, 9, NOT_SENT, 9), Reset(9, 1, 5), Gap(1, 1, NOT_SENT, 1)]
+    assert list(lane.open) == [(1, 1)]

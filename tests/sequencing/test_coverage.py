@@ -22,7 +22,15 @@ from k2workers.events import (
     Trade,
     Void,
 )
-from k2workers.sequencing.coverage import MAX_CLOSED, NOT_KNOWN, ChainStep, Coverage, chain_step
+from k2workers.sequencing.coverage import (
+    MAX_CLOSED,
+    NOT_KNOWN,
+    ChainStep,
+    Coverage,
+    chain_step,
+    is_before,
+    next_id_before,
+)
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 
 MINUTE_NS = 60_000_000_000
@@ -258,3 +266,30 @@ def test_gaps_of_old_ids_are_none_of_the_new_ones() -> None:
     topic.begin_anew(renumbered(CHAIN.number), 3)
     assert (topic.last_id, list(topic.open), list(topic.closed)) == (2, [], [])
     assert topic.admit(Backfilled(trade(4))) is None
+
+
+def test_a_place_is_before_another_by_its_numbering_and_then_by_its_id() -> None:
+    old, new = CHAIN.number, renumbered(CHAIN.number)
+    assert is_before((old, 3), (old, 4))
+    assert not is_before((old, 4), (old, 4))
+    assert is_before((old, 900), (new, 1))
+    assert not is_before((new, 1), (old, 900))
+
+
+def test_a_batch_of_books_stands_for_all_ids_up_to_its_own() -> None:
+    assert next_id_before(SCHEMA_OF[BookSnapshot], 7, 7) == 8
+    assert next_id_before(SCHEMA_OF[Trade], 7, 9) == 7
+
+
+def test_what_comes_again_after_a_restart_is_new_whatever_came_before() -> None:
+    number = CHAIN.number
+    fresh = Coverage()
+    fresh.restart(number, 9)
+    assert (fresh.continuity_number, fresh.last_id) == (number, 9)
+    known = Coverage(20, [(5, 6), (12, 13)], [(3, 3), (15, 15)])
+    known.learn(number)
+    known.restart(number, 9)
+    assert (known.last_id, list(known.open), list(known.closed)) == (9, [(5, 6)], [(3, 3)])
+    known.restart(renumbered(number), 4)
+    assert (known.continuity_number, known.last_id) == (renumbered(number), 4)
+    assert (list(known.open), list(known.closed)) == ([], [])

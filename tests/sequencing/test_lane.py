@@ -5,12 +5,41 @@ from __future__ import annotations
 import pytest
 
 from k2workers.errors import StateError
-from k2workers.events import Trade
-from k2workers.sequencing.lane import Lane
+from k2workers.events import BookSnapshot, Kline, Reset, Trade
+from k2workers.sequencing.lane import HoldingLane, Lane
+
+TRADE = Trade(1, "", "", True, 0, 0, 0)
 
 
 def test_the_base_lane_judges_nothing() -> None:
     with pytest.raises(StateError):
-        Lane("t").offer(Trade(1, "", "", True, 0, 0, 0), 0, 0)
+        Lane("t").offer(TRADE, 0, 0)
+    with pytest.raises(StateError):
+        Lane("t")._go_far([TRADE], 0, 0)
+    with pytest.raises(StateError):
+        HoldingLane("t")._announce()
     assert not Lane("t").expire(0)
     assert Lane("t").deadline_ns is None
+
+
+def test_a_lane_of_which_nothing_came_knows_and_wants_nothing() -> None:
+    lane = Lane("t")
+    assert (lane.newest_id, lane.newest_trade_id, lane.newest_top, lane.wanted()) == (None, None, None, [])
+    assert not lane.fill([TRADE], 0)
+    assert lane.believes(TRADE)
+
+
+def test_where_the_next_value_makes_it_good_nothing_that_was_not_sent_is_announced_but_a_reset() -> None:
+    lane = Lane("t")
+    lane.passed = 1
+    lane.take_back([TRADE, Reset(9, 1, 0)])
+    assert (lane.pop_ready(), lane.passed) == ([[Reset(9, 1, 0)]], 0)
+
+
+@pytest.mark.parametrize(
+    "event", [BookSnapshot(7, [], [], 0), Kline(0, 59, "", "", "", "", "", "", "", "", 0, 0, 0, False, 10, 0)]
+)
+def test_a_book_and_a_bar_that_is_not_final_are_no_loss_when_they_are_not_sent(event: BookSnapshot | Kline) -> None:
+    lane = HoldingLane("t")
+    lane.take_back([event])
+    assert (lane.gaps, lane.ready) == (0, [])

@@ -20,3 +20,11 @@ def test_a_monotone_lane_never_goes_back(numbers: list[int]) -> None:
     assert lane.deadline_ns is None
     if numbers:
         assert passed[-1] == max(numbers)
+
+
+def test_the_newest_top_is_that_of_the_last_value_that_tells_of_one() -> None:
+    lane = MonotoneLane("t")
+    assert lane.newest_top is None
+    lane.offer(BookTicker(5, "1.0", "3", "1.1", "4", 0), 0, 0)
+    lane.offer(BookTicker(4, "0.9", "3", "1.0", "4", 0), 0, 0)
+    assert lane.newest_top == ("1.0", "1.1")

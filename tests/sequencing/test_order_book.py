@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.events import BookSnapshot, DepthUpdate, Gap, Level
+from k2workers.events import BookSnapshot, DepthUpdate, Gap, Level, Status
 from k2workers.sequencing.order_book import OrderBook
 
 
@@ -94,3 +94,10 @@ def test_a_level_that_is_no_price_and_quantity_leaves_no_book_until_the_next_sna
     assert (book.whole, book.bids, book.unreadable) == (False, {}, 2)
     book.take(snapshot(9, ("2", "1")))
     assert book.snapshot() == snapshot(9, ("2", "1"))
+
+
+def test_an_event_that_is_no_part_of_a_book_changes_nothing() -> None:
+    book = OrderBook()
+    book.take(snapshot(5, ("2", "1")))
+    book.take(Status("", {}, 0))
+    assert book.snapshot() == snapshot(5, ("2", "1"))

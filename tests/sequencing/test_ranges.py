@@ -38,3 +38,12 @@ def test_within_is_the_part_between(done: list[tuple[bool, int, int]], first: in
 
 def test_neighbours_are_joined() -> None:
     assert list(IdRanges([(5, 6), (1, 2), (3, 4)])) == [(1, 6)]
+
+
+def test_only_the_highest_ranges_are_kept_and_those_below_are_told() -> None:
+    ranges = IdRanges([(1, 2), (5, 6), (9, 9)])
+    assert ranges.keep_newest(3) == []
+    assert ranges.keep_newest(1) == [(1, 2), (5, 6)]
+    assert list(ranges) == [(9, 9)]
+    assert ranges.keep_newest(0) == [(9, 9)]
+    assert not list(ranges)

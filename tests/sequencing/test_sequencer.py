@@ -501,3 +501,9 @@ def test_a_later_life_counts_on_from_what_the_checkpoint_holds_and_counts_nothin
     found = second.tally()
     assert (found.events, found.gaps, found.topics) == (5, 1, {"t": (5, 4), "u": (9, 1)})
     assert second.events == 2, "the metrics count this life"
+
+
+def test_a_continuity_that_only_a_newer_version_knows_is_named_with_its_topic() -> None:
+    batch = msgspec.structs.replace(batch_of("t", [trade(1)]), continuity=2**15 - 1)
+    with pytest.raises(wire.WireError, match="topic t: continuity"):
+        Sequencer(1).take(batch, 9)

@@ -30,3 +30,11 @@ def test_a_book_is_asked_for_often_while_events_are_held_and_slowly_while_they_g
     expected = BookWait(holding=False)
     expected.look(0, 10**12)
     assert not expected.asks(0), "it comes by itself"
+
+
+def test_to_hold_what_is_held_already_changes_nothing() -> None:
+    wait = BookWait(holding=True)
+    wait.look(0, 10)
+    asked_ns = wait.ask_ns
+    wait.hold()
+    assert (wait.holding, wait.deadline_ns, wait.ask_ns) == (True, 10, asked_ns)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pkgutil
 import re
 
+import pytest
+
 from k2workers import transport
 from k2workers.transport import bundle_protocol, replay_server
+from k2workers.wire import encode_bundle
+from tests.transport.support import trades
 
 PAGE = transport.__doc__ or ""
 
@@ -29,3 +33,16 @@ def test_the_page_names_every_module_that_is_more_than_a_tool() -> None:
 def test_numbers_travel_in_the_first_frame() -> None:
     frame = bundle_protocol.numbered(bundle_protocol.ACK, 2**40 + 7)
     assert (frame[:1], bundle_protocol.number_of(frame)) == (bundle_protocol.ACK, 2**40 + 7)
+
+
+@pytest.mark.parametrize("frame", [b"", bundle_protocol.numbered(bundle_protocol.ACK, 1)[:-1]])
+def test_a_frame_that_is_too_short_holds_no_number(frame: bytes) -> None:
+    with pytest.raises(ValueError, match=f"a frame of {len(frame)} bytes holds no number"):
+        bundle_protocol.number_of(frame)
+
+
+def test_a_bundle_follows_its_number() -> None:
+    bundle = encode_bundle([trades(1), trades(2)])
+    frame = bundle_protocol.numbered(bundle_protocol.BUNDLE, 3) + bundle
+    assert bundle_protocol.bundle_in(frame) == bundle
+    assert bundle_protocol.bundle_of(frame) == [trades(1), trades(2)]

@@ -182,3 +182,8 @@ def test_of_a_numbering_that_an_aggregator_does_not_know_all_ids_are_forgotten()
     assert before.forgotten(published, {}) == {}
     assert before.forgotten({T: PublishedPosition(3, [], new)}, {T: (new, 1)}) == {}
     assert BeforeKept({T: (old, 102)}, {}).forgotten(published, {T: (new, 1)}) == {}, "its bundles will come"
+
+
+def test_a_reset_of_a_topic_that_stands_nowhere_tells_no_place() -> None:
+    bundles = [memoryview(encode_bundle([wire.batch_of(T, [Reset(9, 1, 0)], renumbered(CHAIN.number))]))]
+    assert before_kept(bundles, {}, {}) == BeforeKept({}, {})

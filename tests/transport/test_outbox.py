@@ -196,3 +196,12 @@ def test_what_was_refused_is_not_claimed_when_everything_before_it_is_acknowledg
     line.outbox.heard(bundle_protocol.CHALLENGE)
     hello = line.hello()
     assert (hello.acknowledged, hello.dropped_after) == ({}, {T: (CHAIN.number, 2)})
+
+
+def test_a_hello_that_is_said_again_says_the_same() -> None:
+    line = Line()
+    line.outbox.push([trades(1)])
+    line.outbox.greet()
+    first = line.hello()
+    line.outbox.greet()
+    assert line.hello() == first

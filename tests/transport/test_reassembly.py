@@ -29,6 +29,7 @@ from k2workers.events import (
 )
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.ranges import IdRanges, Range
+from k2workers.transport import lives as lives_module
 from k2workers.transport import reassembly as reassembly_module
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.position import Position, TopicPosition
@@ -1113,3 +1114,54 @@ def test_a_feed_that_remembers_no_reset_and_speaks_of_what_only_a_newer_version_
     assert "is no continuity" in state.unreadable or "is not a valid" in state.unreadable
     assert found[-1] == trade(7)
     assert (state._held_bytes, state._doubtful) == (0, {})
+
+
+def test_a_batch_that_is_held_already_is_not_held_twice() -> None:
+    state = reassembly()
+    state.take(trades(1, 1), 0)
+    for _ in range(2):
+        state.take(trades(3, 3), 0)
+    assert state.counters.duplicates_dropped == 1
+    state.take(trades(2, 2), 0)
+    assert numbers(delivered(state)) == [1, 2, 3]
+
+
+def test_where_ids_show_nothing_what_was_held_when_a_life_ended_is_given_after_its_loss() -> None:
+    topic = "binance.book_ticker.X"
+    tops = [BookTicker(number, "", "", "", "", 0) for number in (5, 7, 9)]
+    state = reassembly()
+    state.take(frame(1, tops[0], topic=topic), 0)
+    state.take(frame(3, tops[1], topic=topic), 0)
+    state.take(frame(1, tops[2], topic=topic, epoch=2), 0)
+    assert delivered(state) == [tops[0], Lost(topic, 2, 2), tops[1], tops[2]]
+
+
+def test_a_hole_before_bars_that_cannot_be_read_is_lost_without_times() -> None:
+    topic = "binance.kline_1m.X"
+    kline = Kline(0, 59 * MS, "", "", "", "", "", "", "", "", 0, 0, 0, False, 10 * MS, 0)
+    later = msgspec.structs.replace(kline, open_time_ns=600 * MS, close_time_ns=659 * MS, venue_time_ns=610 * MS)
+    state = reassembly()
+    state.take(frame(1, kline, topic=topic), 0)
+    state.take(frame(3, later, topic=topic)[:-3], 0)
+    state.tick(PATIENCE)
+    assert delivered(state)[:2] == [kline, Lost(topic, 2, 2)]
+
+
+def test_what_one_life_repeats_of_an_earlier_numbering_is_dropped() -> None:
+    state = reassembly()
+    state.take(anew(1, trade(5)), 0)
+    state.take(trades(2, 900, 901), 0)
+    state.take(anew(3, trade(6)), 0)
+    assert numbers(delivered(state)) == [5, 6]
+    assert state.counters.duplicates_dropped == 2
+
+
+def test_so_much_of_an_earlier_numbering_is_no_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lives_module, "MAX_HELD_BYTES", 2 * len(trades(1, 1)))
+    state = reassembly()
+    state.take(anew(1, trade(5)), 0)
+    for number in (1, 2):
+        state.take(trades(number, number, epoch=2), 0)
+    assert numbers(delivered(state)) == [5]
+    state.take(trades(3, 3, epoch=2), 0)
+    assert numbers(delivered(state)) == [1, 2, 3]
