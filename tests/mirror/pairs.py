@@ -45,7 +45,6 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
         "processes/bootstrap.py": ("tests/system/test_commands.py",),
         "processes/resource_meter.py": ("tests/system/test_duties.py",),
-        "processes/topology.py": ("tests/system/test_commands.py",),
         "simulator/book.py": ("tests/simulator/test_market.py",),
         "simulator/exchange_control.py": ("tests/simulator/test_faults.py",),
         "simulator/first_look.py": ("tests/simulator/test_replay_market.py",),
