@@ -118,3 +118,42 @@ def test_events_of_one_venue_are_never_published_as_those_of_another(
     with pytest.raises(ConfigError, match=f"the address {address} is that of"):
         RunPlan(Settings(venue=venue, **{setting: address}), tmp_path, 0)
     RunPlan(Settings(venue=venue, demo=True, **{setting: address}), tmp_path, 0)
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    return lambda **settings: RunPlan(Settings(**settings), tmp_path, origin_ns=0)
+
+
+def test_workers_of_a_demonstration_are_pointed_to_its_exchange(plan: Any) -> None:
+    made = plan(demo=True, demo_rate=250.0)
+    exchange = made.exchange().settings.simulator
+    assert (exchange.port, exchange.rate) == (0, 250.0)
+    made.use_exchange({"ws_port": 81, "rest_port": 82})
+    (worker, *_) = made.workers(["BTCUSDT", "ETHUSDT"])
+    assert (worker.settings.feed.url, worker.settings.rest_url) == ("ws://127.0.0.1:81", "http://127.0.0.1:82")
+
+
+def test_the_witness_reads_what_the_aggregator_publishes_of_the_venue(plan: Any) -> None:
+    witness = plan(demo=True).witness("tcp://127.0.0.1:1", "tcp://127.0.0.1:2").settings
+    assert (witness.endpoint, witness.snapshot_endpoint) == ("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
+    assert witness.prefix == "binance."
+
+
+@pytest.mark.parametrize(
+    ("streams", "room"), [(["trade"], 1024), (["trade", "depth"], 512), (["trade", "mini_ticker_all"], 1023)]
+)
+def test_the_room_of_a_worker_is_what_its_streams_leave_of_a_connection(
+    plan: Any, streams: list[str], room: int
+) -> None:
+    assert plan(streams=streams).room == room
+    assert plan(streams=["mini_ticker_all"]).room > 10**9, "no symbol takes a stream"
+
+
+def test_processes_end_in_the_order_in_which_data_flows(plan: Any) -> None:
+    made = plan(demo=True)
+    feed = [made.workers(["BTCUSDT"])[0], made.aggregator(), made.witness("", "")]
+    orders = [spec.stop_order for spec in feed]
+    assert orders == sorted(orders)
+    assert len(set(orders)) == 3
