@@ -25,7 +25,7 @@ from k2workers.continuity import (
 from k2workers.events import SCHEMA_OF
 from k2workers.venues.binance.streams import INTERVALS, KINDS
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+PAGE = (Path(__file__).parents[1] / "k2workers" / "transport" / "PROTOCOL.md").read_text(encoding="utf-8")
 
 continuities = st.builds(
     Continuity,
@@ -88,19 +88,19 @@ def test_one_type_of_trades_is_worth_what_its_market_lets_anyone_prove() -> None
     assert RECORDS.guarantee is Guarantee.UNPROVEN
 
 
-def test_the_readme_names_every_bit() -> None:
+def test_the_protocol_page_names_every_bit() -> None:
     def words(values: type[enum.IntEnum]) -> str:
         return ", ".join(f"{value.value} {value.name.lower().replace('_', ' ')}" for value in values)
 
-    rows = re.findall(r"^\| (\d) \| [^|]+ \| (\d [^|]+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| (\d) \| [^|]+ \| (\d [^|]+) \|$", PAGE, re.MULTILINE)
     parts = ((3, Identity), (2, Link), (1, Scope), (2, Proof), (3, Repair))
     assert rows == [*((str(bits), words(values)) for bits, values in parts), ("1", "0 no, 1 yes"), ("4", "0 to 15")]
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_readme_says_of_every_kind_its_schema_number_and_guarantee(name: str) -> None:
+def test_the_protocol_page_says_of_every_kind_its_schema_number_and_guarantee(name: str) -> None:
     kind = KINDS[name]
-    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \| (\d+) \| ([^|]+) \| [^|]+ \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \| (\d+) \| ([^|]+) \| [^|]+ \|$", PAGE, re.MULTILINE)
     matching = [row for row in rows if name in _named(row[0])]
     assert len(matching) == 1
     _, schemas, number, guarantee = matching[0]

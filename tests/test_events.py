@@ -87,7 +87,7 @@ def test_levels_stay_whole_when_a_depth_event_is_cut() -> None:
 
 
 @each_row
-def test_the_readme_gives_its_fields_in_wire_order_and_marks_its_ids(row: EventRow) -> None:
+def test_the_protocol_page_gives_its_fields_in_wire_order_and_marks_its_ids(row: EventRow) -> None:
     fields = ", ".join(f"**{name}**" if name in (row.first, row.last) else name for name in row.type.__struct_fields__)
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    assert f"| {row.number} | `{row.type.__name__}` | {fields} |\n" in readme
+    page = (Path(__file__).parents[1] / "k2workers" / "transport" / "PROTOCOL.md").read_text(encoding="utf-8")
+    assert f"| {row.number} | `{row.type.__name__}` | {fields} |\n" in page

@@ -260,7 +260,7 @@ def rotating(
 
 @app.command
 def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | None = None) -> int:
-    """All of it with a report for each in this directory, and the figures of README from them. Takes half an hour.
+    """All of it with a report for each in this directory, and the figures of tests/bench/README.md from them. Takes half an hour.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | No
 
 @app.command
 def plot(directory: Path, *, figures: Path = FIGURES) -> int:
-    """Draw the figures of README from the reports of ``everything``.
+    """Draw the figures of tests/bench/README.md from the reports of ``everything``.
 
     Parameters
     ----------

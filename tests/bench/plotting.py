@@ -1,4 +1,4 @@
-"""Owns the figures in README: reads the reports of one ``scripts/bench everything``, writes SVG. Runs in an environment with matplotlib.
+"""Owns the figures in README.md next to it: reads the reports of one ``scripts/bench everything``, writes SVG. Runs in an environment with matplotlib.
 
 ``python plotting.py REPORTS FIGURES``
 """

@@ -1,4 +1,4 @@
-"""A capture program as README advises: what it was given and its position are saved together, and it goes on from there.
+"""A capture program as SUBSCRIBING.md advises: what it was given and its position are saved together, and it goes on from there.
 
     python -m tests.chaos.capture FILE ENDPOINT SNAPSHOT_ENDPOINT BOOKS_ENDPOINT TOPIC…
 

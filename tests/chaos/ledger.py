@@ -1,4 +1,4 @@
-"""Owns what a subscriber was told, checked event by event against README's rules, in the order in which it came.
+"""Owns what a subscriber was told, checked event by event against PROTOCOL.md's rules, in the order in which it came.
 
 It knows nothing of the pipeline. A hole that nothing has named at the moment at which the next record comes is *silent*, whatever
 comes later; that is more than counting at the end. Times and ids are the venue's.

@@ -191,7 +191,7 @@ def has_all(ledger: Ledger, sent: dict[str, Any]) -> bool:
 
 def wrong_with(figures: dict[str, Any], *, allowed_to_lose: bool) -> list[str]:
     """What is wrong with one program's count, in words."""
-    # A gap whose events came while a program was away stays open for it: README says so of a ``Lost``.
+    # A gap whose events came while a program was away stays open for it: PROTOCOL.md says so of what is missing.
     words = ["silent", "repeated", "wrongly_lost", "unnamed_batches"]
     words += [] if allowed_to_lose else ["lost", "still_open"]
     found = [f"{word} {figures[word]}" for word in words if figures[word]]

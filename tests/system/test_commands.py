@@ -1,4 +1,4 @@
-"""Every command that README, the Dockerfile and the help tell users to run, run as written: default ports, default addresses.
+"""Every command that README, OPERATING.md, the Dockerfile and the help tell users to run, run as written: default ports, default addresses.
 
 They run in a network of their own, in which the venue's names lead to the stand-in, over TLS with certificates of a test's authority.
 """
@@ -26,9 +26,11 @@ from tests.support.written import Written
 from tests.system.support import ROOT, Program, run_briefly, wait_for
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATING = (ROOT / "k2workers" / "OPERATING.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMMANDS = {
     "README": written.in_text(README),
+    "OPERATING": written.in_text(OPERATING),
     "Dockerfile": written.in_dockerfile(DOCKERFILE),
 }
 ALL = list(dict.fromkeys(command for commands in COMMANDS.values() for command in commands))
@@ -186,10 +188,10 @@ def test_each_text_has_commands(source: str) -> None:
     assert COMMANDS[source]
 
 
-def test_help_shows_the_commands_of_readme() -> None:
+def test_help_shows_the_commands_of_operating() -> None:
     examples = run_briefly("--help").stdout.partition("\nExamples:\n\n")[2].strip()
     assert written.in_lines(examples)
-    assert f"```\n{examples}\n```\n" in README
+    assert f"```\n{examples}\n```\n" in OPERATING
 
 
 @pytest.mark.parametrize(
