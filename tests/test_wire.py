@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -57,6 +59,25 @@ def test_the_bytes_are_plain_messagepack_after_the_topic() -> None:
     topic, _, body = wire.publication(batch, epoch=5, sequence=6, publish_ns=8).partition(b" ")
     assert topic == b"binance.book_ticker.BTCUSDT"
     assert msgspec.msgpack.decode(body) == [4, 5, 6, 1, 7, 7, 8, LATEST.number, [[7, "1.0", "2.0", "1.1", "3.0", 99]]]
+
+
+def test_the_protocol_page_says_at_which_byte_each_value_stands() -> None:
+    page = (Path(__file__).parents[1] / "k2workers" / "transport" / "PROTOCOL.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(..)` \| (\d) bytes, (un)?signed \| `(\w+)`", page, re.MULTILINE)
+    batch = batch_of("t", [Gap(-2, 2**62 + 1, "why", 9)])
+    frame = wire.publication(batch, epoch=2**63 + 2, sequence=2**63 + 3, publish_ns=2**63 + 4)
+    header, body = wire.read_header(frame), frame.removeprefix(b"t ")
+    assert [name for *_, name in rows] == [
+        name for name in wire.Header.__struct_fields__ if name not in ("topic", "events_offset")
+    ]
+    end = 1
+    for offset, marker, size, unsigned, name in rows:
+        begin = int(offset) + 1
+        assert (int(offset), body[int(offset)]) == (end, int(marker, 16))
+        end = begin + int(size)
+        assert int.from_bytes(body[begin:end], signed=not unsigned) == getattr(header, name)
+    assert f"| {end} | | | `events`" in page
+    assert frame[header.events_offset :] == body[end:] == batch.events
 
 
 @given(st.binary(max_size=200))
