@@ -1,9 +1,10 @@
-"""What a program may import from ``k2workers`` itself: whole, documented, and at no cost until it is used."""
+"""What a program may import from ``k2workers`` itself: whole, documented, and at no cost until it is used; and the pages that say so."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,29 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_what_is_not_there_is_said_as_by_any_module() -> None:
     with pytest.raises(AttributeError, match="module 'k2workers' has no attribute 'Nothing'"):
         k2workers.Nothing  # noqa: B018
+
+
+ROOT = Path(k2workers.__file__).parents[1]
+PAGES = sorted(page for part in (".", "config", "k2workers/**", "tests/**") for page in ROOT.glob(f"{part}/*.md"))
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in addresses."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        path, _, anchor = link.partition("#")
+        if path.startswith("http"):
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130

@@ -18,6 +18,7 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.metrics import exporter
+from k2workers.metrics.__main__ import names, page
 from k2workers.metrics.exporter import NO_METRICS, REFUSED, MetricsServer
 from k2workers.metrics.instruments import WORKER, Instruments
 from tests.support.waiting import WAIT_S, wait_for
@@ -223,3 +224,17 @@ async def test_of_too_many_who_wait_for_an_answer_the_next_is_refused_in_words(m
                 assert read_all(third) == REFUSED
             for client in (first, second):
                 assert (await asyncio.to_thread(read_all, client)).startswith(b"HTTP/1.0 200")
+
+
+PACKAGE = Path(exporter.__file__).parents[1]
+
+
+def test_the_page_of_all_metrics_is_what_the_table_says() -> None:
+    assert (PACKAGE / "metrics" / "README.md").read_text(encoding="utf-8") == page(), "python -m k2workers.metrics"
+
+
+def test_every_metric_that_operators_are_told_to_watch_exists() -> None:
+    rows = re.findall(r"^\| (`k2_[^|]*) \|", (PACKAGE / "OPERATING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    told = [name for row in rows for name in re.findall(r"`(\S+)`", row)]
+    assert len(told) > 50
+    assert set(told) <= set(names())
