@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from k2workers.transport.subscriber import Message, Subscriber
     from k2workers.wire import WireError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "AggTrade",
     "AveragePrice",

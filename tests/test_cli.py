@@ -56,4 +56,4 @@ def test_a_mistake_is_words_and_exit_code_2(args: list[str], words: str) -> None
 
 def test_help_and_version_are_there() -> None:
     assert "--shards" in run_briefly("--help").stdout
-    assert run_briefly("--version").stdout.strip() == "0.1.0"
+    assert run_briefly("--version").stdout.strip() == "0.2.0"

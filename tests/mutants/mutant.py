@@ -18,7 +18,17 @@ from tests.mutants import verdicts
 from tests.mutants.verdicts import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("k2workers", "tests", "config", "scripts", "pyproject.toml", "README.md", "Dockerfile")
+COPIED = (
+    "k2workers",
+    "tests",
+    "config",
+    "scripts",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Dockerfile",
+)
 
 WAIT_S = 15
 """How long tests wait for what must happen, when a mutant may keep it from happening."""
