@@ -20,7 +20,8 @@ Parts, in reading order:
 ``config``, ``cli``     settings, commands
 ``errors``              one tree of errors
 
-The import contract (who may know whom) stands in ``pyproject.toml``; ``scripts/check`` proves it.
+The import contract (who may know whom) stands in ``pyproject.toml``; ``scripts/check`` proves it. ``ARCHITECTURE.md`` next to this file is the
+way through all of it in ten minutes.
 
 Words, each with one meaning:
 

@@ -13,6 +13,8 @@ Parts, in reading order:
 ``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm
 ``readers``                    who reads, and how far behind
 
+``PROTOCOL.md`` next to this file tells whoever writes a subscriber in another language all that it needs.
+
 Three rules hold everywhere:
 
 * What a topic has is known by (numbering, venue id) alone. Our own numbers (of bundles, of batches) only tell, within one life of
