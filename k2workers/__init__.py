@@ -17,7 +17,9 @@ Parts, in reading order:
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
 ``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how retries grow apart
 ``simulator``, ``demo`` the embedded exchange; the processes that only a demonstration has
-``config``, ``cli``     settings, commands
+``config``, ``cli``     every setting with its default, bounds and words; commands (the flags are the settings)
+``setting``, ``setting_rules``, ``setting_pages``   how any setting is described and read; rules of single ones; ``config/`` made from the list
+``early_stop``          what a signal does before a command has handlers of its own
 ``errors``              one tree of errors
 
 The import contract (who may know whom) stands in ``pyproject.toml``; ``scripts/check`` proves it. ``ARCHITECTURE.md`` next to this file is the

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
 
 
 def main() -> None:
     """See ``cli.main``."""
-    # Until a command has handlers of its own there is nothing to drain.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, lambda *_: sys.exit(0))
+    from k2workers import early_stop
+
+    early_stop.install(sys.argv[1:], os.environ)
     # Imported here: children import the module of an installed command's entry too, and have no command line.
     from k2workers import cli
 

@@ -1,24 +1,36 @@
-"""Owns the command line: ``run`` (the default), ``simulate`` and ``tail``. Commands import what they need themselves."""
+"""Owns the command line: ``run`` (the default), ``simulate`` and ``tail``. Commands import what they need themselves.
+
+The flags of ``run`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of ``SimulatorSettings``; none is
+written here.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter, Token, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    RepeatArgumentError,
+    Token,
+    UnknownOptionError,
+)
 
-from k2workers import __version__
+from k2workers import __version__, early_stop
 from k2workers.errors import ConfigError, K2Error, StateError
 from k2workers.every import GAVE_UP
+from k2workers.transport.endpoint import DEFAULT
 
-SETTING_OF = {"duration": "duration_s", "rotation_lifetime": "rotation_lifetime_s"}
-"""Flags whose setting has another name."""
-
-LONGEST_S = 1e9
+if TYPE_CHECKING:
+    from k2workers.setting import Setting
 
 EXAMPLES = r"""python -m k2workers --shards 8                    # Binance spot
 python -m k2workers --shards 8 --symbols BTCUSDT,ETHUSDT \
@@ -30,21 +42,12 @@ python -m k2workers --demo --replay DAY1.gz DAY2.gz --replay-speed 20
 python -m k2workers simulate --port 9443          # the venue's stand-in
 python -m k2workers tail binance.trade.BTCUSDT    # print a topic
 python -m k2workers tail binance.trade.           # all with this prefix"""
-"""Shown by ``--help``, and word for word the commands of ``OPERATING.md``; each line fits 80 columns."""
+"""Shown by ``--help``, and word for word the commands of README; each line fits 80 columns."""
 
 
-def _unjudged(_type: Any, tokens: Sequence[Token]) -> int | float | str:
-    word = tokens[0].value
-    for number in (int, float):
-        with contextlib.suppress(ValueError):
-            return number(word)
-    return word
+def _as_written(_type: Any, tokens: Sequence[Token]) -> str:
+    return tokens[0].value
 
-
-# Judged together with all other settings, which tells every mistake at once.
-JUDGED_LATER = Parameter(converter=_unjudged)
-Whole = Annotated[int | None, JUDGED_LATER]
-Number = Annotated[float | None, JUDGED_LATER]
 
 app = App(
     name="k2workers",
@@ -56,97 +59,65 @@ app = App(
 )
 
 
-@app.default
-def run(
-    *,
-    venue: str | None = None,
-    shards: Whole = None,
-    symbols: str | None = None,
-    streams: str | None = None,
-    demo: Annotated[bool | None, Parameter(negative="")] = None,
-    demo_rate: Number = None,
-    duration: Number = None,
-    report: str | None = None,
-    replay: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
-    replay_speed: Number = None,
-    config: Path | None = None,
-    binance_connection_max_lifetime_hours: Number = None,
-    rotation_lifetime: Number = None,
-    binance_websocket_url: str | None = None,
-    binance_rest_url: str | None = None,
-    binance_ca_bundle: str | None = None,
-    publish_endpoint: str | None = None,
-    snapshot_endpoint: str | None = None,
-    books_endpoint: str | None = None,
-    checkpoint: str | None = None,
-    http_host: str | None = None,
-    http_port: Whole = None,
-    environment: str | None = None,
-    log_level: str | None = None,
-    log_format: str | None = None,
-) -> int:
+CONFIG_HELP = "Settings file (TOML); config/k2workers.toml if it exists."
+
+
+def run(**flags: Any) -> int:
     """Run the feed until stopped.
 
-    Flags win over the environment (K2_SHARDS, …), which wins over the file; config/k2workers.toml names every setting.
-
-    Parameters
-    ----------
-    venue
-        The market to feed from.
-    shards
-        Worker processes, one connection each (1 to 256).
-    symbols
-        Names, patterns such as '*USDT', or file:PATH; between commas.
-    streams
-        Kinds of streams between commas, such as trade,book_ticker,depth.
-    demo
-        Feed from the embedded exchange instead of the venue: no network needed.
-    demo_rate
-        Events a second of the embedded exchange.
-    duration
-        Stop after so many seconds.
-    report
-        Write what happened to this JSON file.
-    replay
-        Recorded files for the embedded exchange (with --demo).
-    replay_speed
-        How much faster than recorded; 0 is without pauses.
-    config
-        Settings file (TOML); config/k2workers.toml if it exists.
-    binance_connection_max_lifetime_hours
-        Replace each connection after so many hours (1 to 24).
-    rotation_lifetime
-        The same in seconds, with --demo only.
-    binance_websocket_url
-        Base of the stream address.
-    binance_rest_url
-        Base of the REST address.
-    binance_ca_bundle
-        PEM file with further certificate authorities to trust.
-    publish_endpoint
-        Where subscribers connect.
-    snapshot_endpoint
-        Where subscribers ask for last values and for what they missed.
-    books_endpoint
-        Where they ask for whole order books; the next port unless given, or the path with -books.
-    checkpoint
-        File from which a restart continues.
-    http_host
-        Address of /metrics, /healthz, /readyz and /status.
-    http_port
-        Its port; 0 is any free one.
-    environment
-        Label of all metrics.
-    log_level
-        debug, info, warning or error.
-    log_format
-        auto, console or json.
+    Flags win over the environment (K2_SHARDS, …), which wins over the file; config/README.md has all settings in one table.
     """
-    parameters = dict(locals())
-    del parameters["config"]
-    setting_of = {name: SETTING_OF.get(name, name) for name in parameters}
-    flag_of = {setting: f"--{name.replace('_', '-')}" for name, setting in setting_of.items()}
-    flags: dict[str, Any] = {setting_of[name]: value for name, value in parameters.items() if value is not None}
+    return _feed(flags, [])
+
+
+def _register_flags() -> None:
+    """Give the commands that have settings a flag for each."""
+    from k2workers.config import SETTINGS  # the other commands do without
+    from k2workers.setting import settings_of
+    from k2workers.simulator import SimulatorSettings
+
+    config = _flag("config", Path, Parameter(help=CONFIG_HELP, converter=_as_written))
+    _set_signature(run, [*_flags(SETTINGS), config])
+    _set_signature(simulate, _flags(settings_of(SimulatorSettings)))
+    app.default(run)
+    app.command(simulate, help_epilogue="")
+
+
+def _set_signature(command: Callable[..., int], flags: Sequence[inspect.Parameter]) -> None:
+    command.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]
+
+
+def _flags(settings: Mapping[str, Setting]) -> list[inspect.Parameter]:
+    from k2workers.setting import LIST, NUMBER, SWITCH, TEXT, WHOLE
+
+    hints = {WHOLE: int, NUMBER: float, SWITCH: bool, TEXT: str, LIST: str}
+    flags = []
+    for setting in settings.values():
+        name, about = setting.parameter, setting.sentence
+        if setting.about.several:
+            flags.append(_flag(name, list[str], Parameter(help=about, consume_multiple=True, negative="")))
+        elif setting.sort == SWITCH:
+            flags.append(_flag(name, bool, Parameter(help=about, negative="")))
+        else:
+            flags.append(_flag(name, hints[setting.sort], Parameter(help=about, converter=_as_written)))
+    return flags
+
+
+def _flag(name: str, hint: Any, parameter: Parameter) -> inspect.Parameter:
+    # None is what was not given; words are judged together with all other settings, which tells every mistake at once.
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[hint | None, parameter]
+    )
+
+
+def _by_name(settings: Mapping[str, Setting], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of flags by the names of their settings."""
+    named = {setting.parameter: name for name, setting in settings.items()}
+    return {named[parameter]: value for parameter, value in flags.items()}
+
+
+def _feed(flags: dict[str, Any], problems: list[str]) -> int:
+    """Run with what the command line gave; ``problems`` are those that it has already."""
     from k2workers.files import directories
 
     directories.have_temporary(os.environ)  # first: what comes now cannot be imported without
@@ -155,38 +126,17 @@ def run(
     bootstrap.prepare()
     from k2workers import config as configuration
 
-    settings = configuration.load(flags, config, flag_of=flag_of)
-    return bootstrap.run(settings, configuration.file_read(config))
+    file = flags.pop("config", None)
+    if file == "":
+        problems = [*problems, "config = '': allowed: the path of a file (flag --config)"]
+    path = Path(file) if file else None
+    given = _by_name(configuration.SETTINGS, flags)
+    settings = configuration.load(given, path, problems=problems, with_flags=True)
+    early_stop.expect_report(settings.report)
+    return bootstrap.run(settings, configuration.file_read(path))
 
 
-def _wrong_number(value: object, least: float, most: float, *, whole: bool) -> str | None:
-    """How a mistake begins, before what is allowed; None if it is none."""
-    if not isinstance(value, int | float):
-        return "not a whole number; " if whole else "not a number; "
-    if whole and not isinstance(value, int):
-        return "not a whole number; "
-    return None if least <= value <= most else ""
-
-
-@app.command(help_epilogue="")
-def simulate(
-    *,
-    host: str = "127.0.0.1",
-    port: Annotated[int, JUDGED_LATER] = 9443,
-    symbols: Annotated[int, JUDGED_LATER] = 40,
-    rate: Annotated[float, JUDGED_LATER] = 2000.0,
-    seed: Annotated[int, JUDGED_LATER] = 1,
-    replay: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
-    replay_speed: Annotated[float, JUDGED_LATER] = 1.0,
-    tls_cert: str = "",
-    tls_key: str = "",
-    history: Annotated[int, JUDGED_LATER] = 20_000,
-    history_s: Annotated[float, JUDGED_LATER] = 900.0,
-    max_age: Annotated[float, JUDGED_LATER] = 86_400.0,
-    ping_interval: Annotated[float, JUDGED_LATER] = 20.0,
-    shutdown_notice: Annotated[float, JUDGED_LATER] = 0.0,
-    fault: Annotated[list[str] | None, Parameter(negative="")] = None,
-) -> int:
+def simulate(**flags: Any) -> int:
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
 
     For REST it remembers of each symbol the last 20,000 trades and aggregate trades, none older than 15 minutes (or what
@@ -194,61 +144,22 @@ def simulate(
     hours, 300 MB after days. A replay remembers of all symbols together the last 200,000 trades and as many aggregate
     trades, none older than a day of the recording: some 130 MB, and up to 3 MB of bars for each symbol. What is held, and
     its bounds, stand in /_exchange/status.
-
-    Parameters
-    ----------
-    host
-        Address to listen on.
-    port
-        Port to listen on; 0 is any free one.
-    symbols
-        How many symbols the generated market has.
-    rate
-        Events a second over all symbols.
-    seed
-        Same seed, same market.
-    replay
-        Recorded files instead of a generated market.
-    replay_speed
-        How much faster than recorded; 0 is without pauses.
-    tls_cert
-        PEM certificate: serve TLS.
-    tls_key
-        Its private key, unless the certificate's file holds it.
-    history
-        How many trades and aggregate trades of each symbol REST remembers.
-    history_s
-        For how many seconds.
-    max_age
-        Seconds after which a connection is cut.
-    ping_interval
-        Seconds between two pings on a connection.
-    shutdown_notice
-        Seconds of warning (serverShutdown) before the cut; 0 is none.
-    fault
-        A fault such as drop:probability=0.01 or reset:every_s=30; repeat for more. At run time: POST /_exchange/fault.
     """
-    whole: dict[str, tuple[object, float, float]] = {
-        "port": (port, 0, 65_535),
-        "symbols": (symbols, 1, 100_000),
-        "seed": (seed, -LONGEST_S, LONGEST_S),
-        "history": (history, 1, 10_000_000),
-    }
-    numbers: dict[str, tuple[object, float, float]] = {
-        "rate": (rate, 0.001, 200_000),
-        "replay_speed": (replay_speed, 0, 10_000),
-        "history_s": (history_s, 0.001, LONGEST_S),
-        "max_age": (max_age, 0.001, LONGEST_S),
-        "ping_interval": (ping_interval, 0.001, LONGEST_S),
-        "shutdown_notice": (shutdown_notice, 0, LONGEST_S),
-    }
-    problems = [
-        f"{name} = {value}: {wrong}allowed: {least:g} to {most:g} (flag --{name.replace('_', '-')})"
-        for name, (value, least, most) in (whole | numbers).items()
-        if (wrong := _wrong_number(value, least, most, whole=name in whole)) is not None
+    return _serve(flags, [])
+
+
+def _serve(flags: dict[str, Any], problems: list[str]) -> int:
+    """Run the stand-in with what the command line gave; ``problems`` are those that it has already."""
+    from k2workers.setting import read_all, settings_of
+    from k2workers.simulator import SimulatorSettings
+
+    settings = settings_of(SimulatorSettings)
+    given = _by_name(settings, flags)
+    values, mistakes = read_all(settings, given, {})
+    problems = problems + [
+        settings[name].mistake(given[name], wrong, f"flag {settings[name].flag}") for name, wrong in mistakes.items()
     ]
-    if not host:
-        problems.append("host = '': allowed: an address of this machine, 0.0.0.0 for all (flag --host)")
+    tls_cert, tls_key = values.get("tls_cert", ""), values.get("tls_key", "")
     if tls_key and not tls_cert:
         problems.append(
             f"tls_cert = {tls_cert!r}, tls_key = {tls_key!r}: allowed: no key without its certificate (flags --tls-cert, --tls-key)"
@@ -256,37 +167,20 @@ def simulate(
     if problems:
         raise ConfigError("\n".join(problems))
     from k2workers.logs import outlet
-    from k2workers.simulator import SimulatorSettings
     from k2workers.simulator import main as serve
 
     outlet.take_over()
-
-    serve(
-        SimulatorSettings(
-            host=host,
-            port=port,
-            symbols=symbols,
-            rate=rate,
-            seed=seed,
-            replay=tuple(replay or ()),
-            replay_speed=replay_speed,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            history=history,
-            history_s=history_s,
-            max_age_s=max_age,
-            ping_interval_s=ping_interval,
-            shutdown_notice_s=shutdown_notice,
-            faults=tuple(fault or ()),
-        )
-    )
+    chosen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    serve(SimulatorSettings(**chosen))
     return 0
 
 
 @app.command(help_epilogue="")
 def tail(
     *topics: str,
-    endpoint: str = "tcp://127.0.0.1:5555",
+    endpoint: str = DEFAULT,
     snapshot_endpoint: str = "",
     books_endpoint: str = "",
     count: int | None = None,
@@ -334,21 +228,73 @@ def tail(
     return follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=json)
 
 
-def _unexpected(words: Sequence[str]) -> str:
+def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """What is wrong with words that the command line has no use for."""
     import difflib  # only a mistake pays for it
 
-    near = difflib.get_close_matches(" ".join(words[:1]), ["simulate", "tail"], n=1)
-    hint = f"did you mean {near[0]}?" if near else "names of a list stand between commas, without spaces"
-    return f"{' '.join(words)}: not expected here; {hint}"
+    problems = []
+    rest: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("-"):
+            rest.append(word)
+            continue
+        name = word.partition("=")[0]
+        near = difflib.get_close_matches(name, flags, n=1, cutoff=0.7)
+        problems.append(f"{name}: no such flag{f'; did you mean {near[0]}?' if near else ''}")
+        if "=" not in word and left and not left[0].startswith("-"):
+            left.pop(0)  # its value
+    if rest:
+        near = difflib.get_close_matches(rest[0], ["simulate", "tail"], n=1)
+        hint = f"did you mean {near[0]}?" if near else "names of a list stand between commas, without spaces"
+        problems.append(f"{' '.join(rest)}: not expected here; {hint}")
+    return problems
+
+
+def _called(words: Sequence[str]) -> object:
+    """Do what the command line says."""
+    if words[:1] not in (["tail"], ["--version"]):
+        _register_flags()
+    command, bound, unused, _ = app.parse_known_args(words)
+    flags = [f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters]
+    problems = _unexpected(unused, flags)
+    problems += [
+        f"--{name.replace('_', '-')}: its value is missing" for name, value in bound.kwargs.items() if value == []
+    ]
+    if command is run:
+        return _feed(dict(bound.kwargs), problems)
+    if command is simulate:
+        return _serve(dict(bound.kwargs), problems)
+    if problems and command is tail:
+        raise ConfigError("\n".join(problems))
+    return command(*bound.args, **bound.kwargs)
+
+
+_NOT: dict[Any, str] = {int: "not a whole number", bool: "neither true nor false"}
+"""What a word is not that stands for none of a type, where no setting says it."""
+
+
+def _in_words(error: CycloptsError | K2Error) -> str:
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword}: stands twice; allowed: once"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        return f"{error.argument.name}: its value is missing"
+    if isinstance(error, UnknownOptionError):
+        return _unexpected([error.token.keyword or error.token.value], [])[0]
+    if isinstance(error, CoercionError) and error.token is not None and error.target_type in _NOT:
+        return f"{error.token.keyword} = {error.token.value}: {_NOT[error.target_type]}"
+    if isinstance(error, CycloptsError):
+        error.verbose = False  # else it names this file
+    return str(error)
 
 
 def main() -> None:
     """Entry of the program. A user's mistake gives one message and exit code 2, never a traceback; a defect of ours ``GAVE_UP``."""
     try:
-        code = app(exit_on_error=False, print_error=False)
+        code = _called(sys.argv[1:])
     except (CycloptsError, K2Error) as error:
-        words = _unexpected(error.unused_tokens or []) if isinstance(error, UnusedCliTokensError) else str(error)
-        for line in words.splitlines():
+        for line in _in_words(error).splitlines():
             print(f"k2workers: error: {line}", file=sys.stderr)
         raise SystemExit(GAVE_UP if isinstance(error, StateError) else 2) from None
     except KeyboardInterrupt:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import pytest
 
-from tests.system.support import run_briefly
+from k2workers.config import SETTINGS
+from tests.support.waiting import WAIT_S
+from tests.system.support import ROOT, run_briefly
 
 
 @pytest.mark.parametrize(
@@ -29,20 +35,46 @@ from tests.system.support import run_briefly
         (["tail", "a b", "--count", "-1", "--endpoint", "x"], "topic 'a b'"),
         (["--config", "/no/such.toml"], "cannot be read"),
         (["simulate", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
-        (["simulate", "--port", "65536"], "port = 65536: allowed: 0 to 65535 (flag --port)"),
-        (["simulate", "--rate", "nan"], "rate = nan: allowed: 0.001 to 200000 (flag --rate)"),
-        (["simulate", "--rate", "-1", "--symbols", "0"], "symbols = 0: allowed: 1 to 100000 (flag --symbols)"),
-        (["simulate", "--ping-interval", "inf"], "ping_interval = inf"),
+        (["simulate", "--port", "65536"], "port = 65536: too large; allowed: ≥ 0 and ≤ 65535 (flag --port)"),
+        (["simulate", "--rate", "nan"], "rate = nan: not a finite number; allowed: ≥ 0.001 and ≤ 200000 (flag --rate)"),
+        (
+            ["simulate", "--rate", "-1", "--symbols", "0"],
+            "symbols = 0: too small; allowed: ≥ 1 and ≤ 100000 (flag --symbols)",
+        ),
+        (["simulate", "--ping-interval", "inf"], "ping_interval_s = inf: not a finite number; allowed: ≥ 0.001"),
         (
             ["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"],
-            "port = abc: not a whole number; allowed: 0 to",
+            "port = abc: not a whole number; allowed: ≥ 0 and",
         ),
-        (["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"], "rate = x: not a number; allowed: 0.001 to"),
+        (
+            ["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"],
+            "rate = x: not a number; allowed: ≥ 0.001 and",
+        ),
         (["simulate", "--port", "abc", "--rate", "x", "--tls-key", "k"], "tls_key = 'k': allowed: no key without"),
-        (["simulate", "--symbols", "1.5", "--host", ""], "symbols = 1.5: not a whole number; allowed: 1 to 100000"),
-        (["simulate", "--symbols", "1.5", "--host", ""], "host = '': allowed: an address of this machine"),
+        (["simulate", "--symbols", "1.5", "--host", ""], "symbols = 1.5: not a whole number; allowed: ≥ 1 and"),
+        (["simulate", "--symbols", "1.5", "--host", ""], "host = '': empty (flag --host)"),
         (["--shards", "1.5"], "shards = 1.5: not a whole number; allowed: ≥ 1 and ≤ 256 (flag --shards"),
         (["tale", "x"], "tale x: not expected here; did you mean tail?"),
+        (["--shards", "1_0"], "shards = 1_0: not a whole number; allowed: ≥ 1 and ≤ 256 (flag --shards"),
+        (
+            ["--hold-back-s", "61"],
+            "hold_back_s = 61: too large; allowed: ≥ 0 and ≤ 60 (flag --hold-back-s, environment",
+        ),
+        (["--config", "", "--shards", "0"], "config = '': allowed: the path of a file (flag --config)"),
+        (["--config", "", "--shards", "0"], "shards = 0: too small"),
+        (["--shard", "3", "--http-port", "x"], "--shard: no such flag; did you mean --shards?"),
+        (["--shard", "3", "--http-port", "x"], "http_port = x: not a whole number"),
+        (["--shards", "1", "--shards", "2"], "--shards: stands twice; allowed: once"),
+        (["--symbols", "A", "--symbols", "B"], "--symbols: stands twice; allowed: once"),
+        (["--demo", "--shards"], "--shards: its value is missing"),
+        (["simulate", "--prot", "5", "--port", "1_0"], "port = 1_0: not a whole number"),
+        (["simulate", "--prot", "5"], "--prot: no such flag; did you mean --port?"),
+        (["--demo", "--replay"], "--replay: its value is missing"),
+        (["simulate", "--fault"], "--fault: its value is missing"),
+        (["--demo=maybe"], "--demo = maybe: neither true nor false"),
+        (["tail", "t", "--count", "abc"], "--count = abc: not a whole number"),
+        (["tail", "t", "--nonsense"], "--nonsense: no such flag"),
+        (["--no-demo"], "--no-demo: no such flag"),
         (["--symbols", "BTCUSDT", "ETHUSDT"], "ETHUSDT: not expected here; names of a list stand between commas"),
     ],
 )
@@ -54,6 +86,26 @@ def test_a_mistake_is_words_and_exit_code_2(args: list[str], words: str) -> None
     assert all(line.startswith("k2workers: error: ") for line in ended.stderr.splitlines())
 
 
-def test_help_and_version_are_there() -> None:
-    assert "--shards" in run_briefly("--help").stdout
+def test_help_has_every_setting_and_fits_a_narrow_terminal() -> None:
+    shown = run_briefly("--help", COLUMNS="80").stdout
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    for setting in SETTINGS.values():
+        found = re.search(rf"^│ {setting.flag[:26]}", shown, re.MULTILINE)
+        assert found is not None, setting.flag
+        assert setting.sentence.split()[0] in shown[found.end() :].splitlines()[0]
+
+
+def test_version_is_there() -> None:
     assert run_briefly("--version").stdout.strip() == "0.2.0"
+
+
+def test_a_command_imports_only_what_it_needs() -> None:
+    for args, unneeded in (
+        (("--version",), {"k2workers.config", "msgspec"}),
+        (("--help",), {"k2workers.venues.binance", "zmq", "aiohttp"}),
+    ):
+        script = "import sys\nfrom k2workers import cli\ntry: cli.main()\nexcept SystemExit: print('', *sys.modules)"
+        ended = subprocess.run(
+            [sys.executable, "-c", script, *args], cwd=ROOT, capture_output=True, text=True, check=True, timeout=WAIT_S
+        )
+        assert unneeded & set(ended.stdout.splitlines()[-1].split()) == set(), args

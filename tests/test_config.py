@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from k2workers.config import Settings, load
+import k2workers
+from k2workers import config
+from k2workers.config import SETTINGS, Settings, load
 from k2workers.errors import ConfigError
-
-ROOT = Path(__file__).resolve().parents[1]
+from k2workers.setting import NUMBER
 
 
 def file(folder: Path, text: str) -> Path:
@@ -29,7 +35,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path, monk
 
 
 def test_an_empty_variable_counts_as_not_set_for_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         monkeypatch.setenv(f"K2_{name.upper()}", "")
     assert load({}, file(tmp_path, "")) == Settings()
     path = file(tmp_path, 'shards = 3\nsymbols = ["BTCUSDT"]\ncheckpoint = "file"\n')
@@ -73,7 +79,7 @@ def test_the_lifetime_has_the_name_that_users_know(monkeypatch: pytest.MonkeyPat
         ({"replay": "a.gz"}, ["replay", "demo"]),
         ({"symbols": ""}, ["symbols", "names none"]),
         ({"symbols": "BTCUSDT ETHUSDT"}, ["symbols", "names stand between commas"]),
-        ({"shards": "1.5"}, ["shards = '1.5': not a whole number; allowed: ≥ 1 and ≤ 256"]),
+        ({"shards": "1.5"}, ["shards = 1.5: not a whole number; allowed: ≥ 1 and ≤ 256"]),
         ({"shards": "many"}, ["not a whole number"]),
         ({"demo_rate": "x"}, ["not a number"]),
         ({"demo": "maybe"}, ["neither true nor false"]),
@@ -93,9 +99,7 @@ def test_a_mistake_names_the_setting_the_value_and_what_is_allowed(flags: dict[s
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]
-)
+@pytest.mark.parametrize("name", [name for name, setting in SETTINGS.items() if setting.sort == NUMBER])
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e300])
 def test_no_number_is_without_bounds(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"{name} = .*: (not a finite number|too large)"):
@@ -157,31 +161,103 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert load({}, path).shards == 3
 
 
-def test_a_checkpoint_behind_a_link_is_the_file_that_the_link_names(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "disk" / "first").touch()
-    for target in ("disk/first", "disk/second"):  # also one that is still to come
-        link = tmp_path / Path(target).name
-        link.symlink_to(tmp_path / target)
-        assert load({"checkpoint": str(link)}, environ={}).checkpoint == str(tmp_path / target)
-
-
-@pytest.mark.parametrize("place", ["/dev/null", "pipe", "astray"])
-def test_a_checkpoint_takes_no_place_of_anything_but_a_file(tmp_path: Path, place: str) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "astray").symlink_to(tmp_path / "missing" / "checkpoint")
-    path = str(tmp_path / place)
-    with pytest.raises(ConfigError) as told:
-        load({"checkpoint": path}, environ={})
-    assert str(told.value).startswith(f"checkpoint = {path!r}: ")
-
-
 def test_the_demo_takes_every_symbol_unless_told() -> None:
     assert load({"demo": True}).symbols == ["*"]
     assert load({"demo": True, "symbols": "BTCUSDT"}).symbols == ["BTCUSDT"]
     assert load({"demo": True, "rotation_lifetime_s": 5}).lifetime_ns == 5 * 10**9
 
 
-def test_the_settings_file_names_every_setting() -> None:
-    text = (ROOT / "config" / "k2workers.toml").read_text(encoding="utf-8")
-    assert [name for name in Settings.model_fields if f"# {name} =" not in text] == []
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("shards = 1\nhttp_port = 2\nshards = 3\n", "shards stands twice (again in line 3)"),
+        ('demo = true\ndemo = "x"\n', "demo stands twice (again in line 2)"),
+        ("shards = 1\nshards = 3", "shards stands twice (again in line 2)"),
+        ("shards = {a = 1, a.b = 2}\n", "not valid TOML"),
+    ],
+)
+def test_a_name_that_stands_twice_in_the_file_is_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load({}, file(tmp_path, text), environ={})
+    assert words in str(told.value)
+
+
+def test_mistakes_of_a_broken_file_and_of_the_caller_are_told_with_all_others(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load({"shards": "1_0"}, file(tmp_path, "= 3"), environ={"K2_DEMO": "maybe"}, problems=["--x: no such flag"])
+    beginnings = ["--x: no such flag", "config = ", "shards = 1_0: not a whole", "demo = 'maybe': neither"]
+    lines = str(told.value).splitlines()
+    assert len(lines) == len(beginnings)
+    assert all(line.startswith(beginning) for line, beginning in zip(lines, beginnings, strict=True))
+
+
+def _structs() -> list[type[msgspec.Struct]]:
+    for module in pkgutil.walk_packages(k2workers.__path__, "k2workers."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found, left = [], [msgspec.Struct]
+    while left:
+        below = left.pop().__subclasses__()
+        left += below
+        found += [struct for struct in below if struct.__module__.startswith("k2workers.")]
+    return found
+
+
+UNIT = re.compile(r"_(s|ms|us|ns|mb|bytes|hours)$")
+
+OTHERS = {
+    ("SimulatorSettings", "symbols"): "a number of symbols: another thing than the feed's choice of them",
+    ("SimulatorSettings", "replay"): "none is none",
+}
+"""Fields that are called like a setting and are not it, with the reason."""
+
+
+def _functions_defaults(path: Path) -> Iterator[tuple[str, object]]:
+    """Each parameter of the module's functions that has a literal default, and that."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.arguments):
+            named = [*node.posonlyargs, *node.args][len(node.posonlyargs + node.args) - len(node.defaults) :]
+            for parameter, value in zip(named + node.kwonlyargs, node.defaults + node.kw_defaults, strict=True):
+                if isinstance(value, ast.Constant):
+                    yield parameter.arg, value.value
+
+
+def test_no_function_and_no_other_text_repeats_the_default_of_a_setting() -> None:
+    known = {UNIT.sub("", name): setting.default for name, setting in SETTINGS.items() if setting.default}
+    addresses = {text for text in known.values() if isinstance(text, str) and "://" in text}
+    again = []
+    for path in Path(config.__file__).parent.rglob("*.py"):
+        again += [
+            (path.name, name)
+            for name, value in _functions_defaults(path)
+            if value and known.get(UNIT.sub("", name)) == value
+        ]
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        again += [
+            (path.name, node.value) for node in nodes if isinstance(node, ast.Constant) and node.value in addresses
+        ]
+    assert again == [("endpoint.py", SETTINGS["publish_endpoint"].default)]
+
+
+def test_a_default_of_a_setting_stands_in_one_place() -> None:
+    """What a Struct has a default for is taken from there, and by no second Struct."""
+    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
+    listed = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
+    written = {
+        field.target.id: {node.id for node in ast.walk(field.value) if isinstance(node, ast.Name)}
+        for field in listed.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.value is not None
+    }
+    assert written.keys() == SETTINGS.keys()
+    homes: dict[str, set[str]] = {}
+    for struct in _structs():
+        names, defaults = struct.__struct_fields__, struct.__struct_defaults__
+        for name, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
+            if struct is not Settings and default is not msgspec.NODEFAULT and (struct.__name__, name) not in OTHERS:
+                homes.setdefault(UNIT.sub("", name), set()).add(struct.__name__)
+    wrong = {
+        name: (homes[stem], taken)
+        for name, taken in written.items()
+        if (stem := UNIT.sub("", name)) in homes and (len(homes[stem]) != 1 or not homes[stem] <= taken)
+    }
+    assert wrong == {}

@@ -16,7 +16,7 @@ from k2workers.supervision.child import guard_parent
 
 def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
     """Entry of the process."""
-    log.configure(settings.log_level, settings.log_format, process=name)
+    log.configure(settings.logs.level, settings.logs.format, process=name)
     event_loop.run(_serve(name, control_endpoint, settings))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from k2workers.logs.log import LogSettings
 from k2workers.simulator.simulator_settings import SimulatorSettings
 
 
@@ -11,8 +12,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's own settings, and how it logs."""
 
     simulator: SimulatorSettings
-    log_level: str = "info"
-    log_format: str = "auto"
+    logs: LogSettings
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,5 +21,4 @@ class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     snapshot_endpoint: str
     prefix: str
-    log_level: str = "info"
-    log_format: str = "auto"
+    logs: LogSettings

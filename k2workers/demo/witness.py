@@ -176,7 +176,7 @@ def compare(emitted: Mapping[str, Mapping[str, Any]], received: Mapping[str, Map
 
 def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
     """Entry of the witness process."""
-    log.configure(settings.log_level, settings.log_format, process=name)
+    log.configure(settings.logs.level, settings.logs.format, process=name)
     event_loop.run(_serve(name, control_endpoint, settings))
 
 

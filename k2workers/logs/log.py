@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import TextIO
 
+import msgspec
+
 # structlog imports rich if it finds it, for the looks of tracebacks on a terminal alone, and with rich pygments and attrs: 5 MB in
 # each of our processes. None in sys.modules is Python's word for a module that is not to be found.
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
@@ -19,6 +21,13 @@ from k2workers.logs.outlet import Outlet  # noqa: E402
 FORMATS = ("auto", "console", "json")
 COLOURS = "colours"
 """The format of readable lines on a terminal."""
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """How a child logs: the least ``level``, and what ``here`` made of the parent's format."""
+
+    level: str
+    format: str
 
 
 class _Lines(logging.StreamHandler[TextIO]):

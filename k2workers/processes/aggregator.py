@@ -201,7 +201,7 @@ class Aggregator:
 
 def main(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
     """Entry of the aggregator process."""
-    log.configure(settings.log_level, settings.log_format, process=name)
+    log.configure(settings.logs.level, settings.logs.format, process=name)
     event_loop.run(_serve(name, control_endpoint, settings))
 
 

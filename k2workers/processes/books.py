@@ -134,7 +134,7 @@ class Books:
 
 def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:
     """Entry of the books process."""
-    log.configure(settings.log_level, settings.log_format, process=name)
+    log.configure(settings.logs.level, settings.logs.format, process=name)
     event_loop.run(_serve(name, control_endpoint, settings))
 
 

@@ -1,10 +1,14 @@
-"""Owns the settings that the parent gives each child at its start. A module of its own, so that the parent need not import what the children run."""
+"""Owns the settings that the parent gives each child at its start. A module of its own, so that the parent need not import what the children run.
+
+What a user can set has no default here: the list of settings (``config``) has it, or the policy that the list takes it from.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.logs.log import LogSettings
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.transport.peer import MOST_CONNECTIONS
 
@@ -18,12 +22,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...]
     bundle_endpoint: str
     rest_url: str
-    book_levels: int = 1_000
+    book_levels: int
     ca_bundle: str = ""
     alone: AlonePolicy = AlonePolicy()
-    environment: str = "dev"
-    log_level: str = "info"
-    log_format: str = "auto"
+    environment: str
+    logs: LogSettings
 
 
 class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,14 +43,13 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
     source: str
     run: str = ""
-    checkpoint_max_age_s: float = 3_600.0
-    replay_bytes: int = 64 * 2**20
-    replay_age_s: float = 300.0
+    checkpoint_max_age_s: float
+    replay_bytes: int
+    replay_age_s: float
     subscriber_high_water_mark: int = 100_000
     connections: int = MOST_CONNECTIONS
-    environment: str = "dev"
-    log_level: str = "info"
-    log_format: str = "auto"
+    environment: str
+    logs: LogSettings
 
 
 class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,5 @@ class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
     books_endpoint: str
     prefixes: tuple[str, ...]
     connections: int = MOST_CONNECTIONS
-    environment: str = "dev"
-    log_level: str = "info"
-    log_format: str = "auto"
+    environment: str
+    logs: LogSettings

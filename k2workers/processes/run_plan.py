@@ -63,6 +63,7 @@ class RunPlan:
         self.settings = settings
         self.venue = venues.load(settings.venue)
         self._run_dir = run_dir
+        self._logs = log.LogSettings(settings.log_level, log.here(settings.log_format))
         # An embedded exchange lives as long as its run, and the next one has other ids.
         of_venue = settings.of_venue
         if not settings.demo:
@@ -117,8 +118,7 @@ class RunPlan:
             connections=self.connections,
             checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
-            log_level=own.log_level,
-            log_format=log.here(own.log_format),
+            logs=self._logs,
         )
         return self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings)
 
@@ -132,7 +132,7 @@ class RunPlan:
             replay_speed=own.replay_speed,
             connects_per_window=DEMO_CONNECTS,
         )
-        settings = ExchangeSettings(simulator=simulator, log_level=own.log_level, log_format=log.here(own.log_format))
+        settings = ExchangeSettings(simulator=simulator, logs=self._logs)
         return self._spec(EXCHANGE, "k2workers.demo.demo_exchange:main", settings)
 
     @property
@@ -153,21 +153,18 @@ class RunPlan:
             prefixes=self.book_prefixes,
             connections=self.connections,
             environment=own.environment,
-            log_level=own.log_level,
-            log_format=log.here(own.log_format),
+            logs=self._logs,
         )
         spec = self._spec(BOOKS, "k2workers.processes.books:main", settings)
         return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False)
 
     def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""
-        own = self.settings
         settings = WitnessSettings(
             endpoint=endpoint,
             snapshot_endpoint=snapshot_endpoint,
             prefix=f"{self.venue.name}.",
-            log_level=own.log_level,
-            log_format=log.here(own.log_format),
+            logs=self._logs,
         )
         return self._spec(WITNESS, "k2workers.demo.witness:main", settings)
 
@@ -236,8 +233,7 @@ class RunPlan:
             # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
             alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
             environment=own.environment,
-            log_level=own.log_level,
-            log_format=log.here(own.log_format),
+            logs=self._logs,
         )
         return self._spec(f"worker-{shard}", "k2workers.processes.worker:main", settings, STOP_ORDER["worker"])
 

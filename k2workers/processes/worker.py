@@ -300,7 +300,7 @@ class Worker:
 
 def main(name: str, control_endpoint: str, settings: WorkerSettings) -> None:
     """Entry of the worker process."""
-    log.configure(settings.log_level, settings.log_format, process=name)
+    log.configure(settings.logs.level, settings.logs.format, process=name)
     structlog.contextvars.bind_contextvars(shard=settings.feed.shard)
     event_loop.run(_run(name, control_endpoint, settings))
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from k2workers.setting import About
+
+LONGEST_S = 1e9
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,34 +20,57 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     without pauses: as fast as the subscribers read.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 9443
+    host: Annotated[str, About(text="address to listen on; 0.0.0.0 for all", filled=True)] = "127.0.0.1"
+    port: Annotated[int, About(text="port to listen on; 0 is any free one", ge=0, le=65_535)] = 9443
     rest_port: int | None = None
-    tls_cert: str = ""
-    tls_key: str = ""
+    tls_cert: Annotated[str, About(text="PEM certificate: serve TLS")] = ""
+    tls_key: Annotated[str, About(text="its private key, unless the certificate's file holds it")] = ""
 
-    symbols: int = 40
-    rate: float = 2000.0
+    symbols: Annotated[int, About(text="how many symbols the generated market has", ge=1, le=100_000)] = 40
+    rate: Annotated[float, About(text="events a second over all symbols", ge=0.001, le=200_000)] = 2000.0
     even: bool = False
     """Whether every symbol is as busy as any other."""
-    seed: int = 1
+    seed: Annotated[int, About(text="same seed, same market", ge=-LONGEST_S, le=LONGEST_S)] = 1
     tick_s: float = 0.005
-    history: int = 20_000
-    history_s: float = 900.0
+    history: Annotated[
+        int, About(text="how many trades and aggregate trades of each symbol REST remembers", ge=1, le=10_000_000)
+    ] = 20_000
+    history_s: Annotated[float, About(text="for how many seconds", ge=0.001, le=LONGEST_S)] = 900.0
     """What REST is answered from, of each symbol: so many trades and aggregate trades, none older than this."""
 
-    replay: tuple[str, ...] = ()
-    replay_speed: float = 1.0
+    replay: Annotated[tuple[str, ...], About(text="recorded files instead of a generated market", several=True)] = ()
+    replay_speed: Annotated[
+        float, About(text="how much faster than recorded; 0 is without pauses", ge=0, le=10_000)
+    ] = 1.0
     replay_settle_s: float = 0.25
 
-    faults: tuple[str, ...] = ()
+    faults: Annotated[
+        tuple[str, ...],
+        About(
+            text="a fault such as drop:probability=0.01 or reset:every_s=30; repeat for more. At run time: POST /_exchange/fault",
+            several=True,
+            flag="fault",
+        ),
+    ] = ()
     """Faults from the start, as ``simulator.faults`` writes them."""
 
-    max_age_s: float = 86_400.0
+    max_age_s: Annotated[
+        float, About(text="seconds after which a connection is cut", ge=0.001, le=LONGEST_S, flag="max_age")
+    ] = 86_400.0
     age_close_code: int = 1001
-    ping_interval_s: float = 20.0
+    ping_interval_s: Annotated[
+        float, About(text="seconds between two pings on a connection", ge=0.001, le=LONGEST_S, flag="ping_interval")
+    ] = 20.0
     pong_timeout_s: float = 60.0
-    shutdown_notice_s: float = 0.0
+    shutdown_notice_s: Annotated[
+        float,
+        About(
+            text="seconds of warning (serverShutdown) before the cut; 0 is none",
+            ge=0,
+            le=LONGEST_S,
+            flag="shutdown_notice",
+        ),
+    ] = 0.0
     """Lead time of the serverShutdown notice before the age cut; 0 sends no notice."""
     close_wait_s: float = 2.0
 

@@ -6,6 +6,9 @@ import contextlib
 import ipaddress
 
 ALLOWED = "tcp://HOST:PORT, tcp://[IPv6]:PORT or ipc://PATH"
+DEFAULT = "tcp://127.0.0.1:5555"
+"""Where a feed publishes, and a subscriber connects, unless told otherwise."""
+
 MAX_PORT = 65_535
 PATH_BYTES = 107
 """The most that the path of a socket holds."""

@@ -31,14 +31,13 @@ from k2workers.events import HEARTBEAT_TOPIC, Event
 from k2workers.transport import books_server, replay_server
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.deliveries import Delivery, Lost, MessageBatch, ReassemblyCounters
-from k2workers.transport.endpoint import next_port
+from k2workers.transport.endpoint import DEFAULT, next_port
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.readers import REPORT_S
 from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
 from k2workers.transport.sockets import Context, SocketWatcher, Turns, connect, open_socket, readable
 from k2workers.transport.waiting_clock import WaitingClock
 
-DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 TICK_S = 0.1
 FEED_LOST_S = 3.0
 """Twelve heartbeats: after so long without one the feed counts as lost. A restart of the aggregator takes about half of it."""
@@ -125,7 +124,7 @@ class Subscriber:
     def __init__(
         self,
         topics: Sequence[str],
-        endpoint: str = DEFAULT_ENDPOINT,
+        endpoint: str = DEFAULT,
         *,
         snapshot: bool = False,
         snapshot_endpoint: str = "",

@@ -28,6 +28,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
+from k2workers.logs.log import LogSettings
 from k2workers.network.tls import client_context
 from k2workers.processes.aggregator import Aggregator
 from k2workers.processes.child_settings import AggregatorSettings
@@ -189,7 +190,8 @@ async def aggregator(reading: Reading) -> None:
         running = Aggregator(
             AggregatorSettings(
                 bundle_endpoint=f"ipc://{directory}/push", publish_endpoint="tcp://127.0.0.1:0", snapshot_endpoint="tcp://127.0.0.1:0",
-                checkpoint=f"{directory}/checkpoint", source="bench",
+                checkpoint=f"{directory}/checkpoint", source="bench", checkpoint_max_age_s=3_600, replay_bytes=2**26, replay_age_s=300,
+                environment="bench", logs=LogSettings("info", "json"),
             )
         )  # fmt: skip
         running.start()

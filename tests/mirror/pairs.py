@@ -60,7 +60,6 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "supervision/orphans.py": ("tests/system/test_orphans.py",),
         "supervision/permission_client.py": ("tests/supervision/test_permissions.py",),
         "transport/lives.py": ("tests/transport/test_reassembly.py", "tests/transport/test_book_reassembly.py"),
-        "transport/sockets.py": _SOCKETS,
         "venues/binance/request_timeout.py": ("tests/venues/binance/test_rest.py",),
     },
 }

@@ -37,6 +37,7 @@ from k2workers.wire import Batch, SendOutcome, decode_batch
 from tests.fakes import OpenHanded, Turns
 from tests.model import virtual_time
 from tests.model.ledger import Finding
+from tests.support.told import LOGS
 
 SPOT = BinanceSpot()
 HOUR_NS = 3_600_000_000_000
@@ -258,8 +259,9 @@ class Shard:
             overlap_limit_ns=20_000_000_000, min_overlap_ns=0,
         )  # fmt: skip
         settings = WorkerSettings(
-            venue="binance", feed=feed, symbols=tuple(EVERY_S), kinds=("trade",), bundle_endpoint="", rest_url=""
-        )
+            venue="binance", feed=feed, symbols=tuple(EVERY_S), kinds=("trade",), bundle_endpoint="", rest_url="", book_levels=1_000,
+            environment="test", logs=LOGS,
+        )  # fmt: skip
         self.worker = Worker("worker-0", "", settings)
         turns = Turns()
         turns.turn.set()

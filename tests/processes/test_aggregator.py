@@ -24,6 +24,7 @@ from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch
 from tests.support.batches import batch_of
+from tests.support.told import LOGS
 from tests.support.waiting import WAIT_S, until
 from tests.transport.support import trades
 
@@ -41,6 +42,11 @@ def settings(directory: Path, **changes: object) -> AggregatorSettings:
             "snapshot_endpoint": "tcp://127.0.0.1:*",
             "checkpoint": str(directory / "checkpoint"),
             "source": "wss://venue",
+            "checkpoint_max_age_s": 3_600.0,
+            "replay_bytes": 2**26,
+            "replay_age_s": 300.0,
+            "environment": "test",
+            "logs": LOGS,
             **changes,
         }
     )

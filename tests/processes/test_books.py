@@ -21,6 +21,7 @@ from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.venues.binance.streams import BOOK
 from tests.support.batches import batch_of
+from tests.support.told import LOGS
 from tests.support.waiting import WAIT_S, until
 
 T = "d.x"
@@ -53,6 +54,8 @@ class Feed:
                 snapshot_endpoint=self.replay.endpoint,
                 books_endpoint="tcp://127.0.0.1:*",
                 prefixes=("d.",),
+                environment="test",
+                logs=LOGS,
             ),
             clock=lambda: self.now_s,
         )

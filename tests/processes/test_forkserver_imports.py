@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 NOT_FOR_CHILDREN = {
     "aiohttp", "attr", "cyclopts", "k2workers.cli", "k2workers.config", "k2workers.processes.run_plan", "k2workers.simulator.exchange",
-    "k2workers.supervision.supervisor", "k2workers.processes.topology", "psutil", "pydantic", "pygments", "rich",
+    "k2workers.supervision.supervisor", "k2workers.processes.topology", "psutil", "pygments", "rich",
 }  # fmt: skip
 
 SCRIPT = """

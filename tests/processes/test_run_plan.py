@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from k2workers import metrics
-from k2workers.config import Settings
+from k2workers.config import SETTINGS, Settings
 from k2workers.errors import ConfigError
 from k2workers.processes.child_settings import BooksSettings, WorkerSettings
 from k2workers.processes.run_plan import RunPlan
 from k2workers.venues.binance import BinanceSpot
 
-DEFAULT_SYMBOLS: list[str] = Settings.model_fields["symbols"].default
+DEFAULT_SYMBOLS: list[str] = SETTINGS["symbols"].default
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch, decode_batch
 from tests.support.numberings import begin_anew
+from tests.support.told import LOGS
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, until
 
@@ -152,7 +153,15 @@ def settings_of(around: Around, venue: Venue, *symbols: str, kind: str = "trade"
         min_overlap_ns=0,
     )
     return WorkerSettings(
-        venue="binance", feed=feed, symbols=symbols, kinds=(kind,), bundle_endpoint=around.push, rest_url=venue.rest_url
+        venue="binance",
+        feed=feed,
+        symbols=symbols,
+        kinds=(kind,),
+        bundle_endpoint=around.push,
+        rest_url=venue.rest_url,
+        book_levels=1_000,
+        environment="test",
+        logs=LOGS,
     )
 
 

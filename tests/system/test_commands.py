@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from k2workers.config import Settings
+from k2workers import venues
+from k2workers.config import SETTINGS
 from tests.support import written
 from tests.support.namespace import Namespace
 from tests.support.recording import write_recording
@@ -37,7 +38,8 @@ ALL = list(dict.fromkeys(command for commands in COMMANDS.values() for command i
 EXCHANGES = [command for command in ALL if "simulate" in command.words]
 READERS = [command for command in ALL if "tail" in command.words]
 FEEDS = [command for command in ALL if command not in EXCHANGES + READERS]
-DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
+OWN = venues.load(venues.DEFAULT).settings
 STAND_IN = """
 from k2workers.simulator import SimulatorSettings, main
 main(SimulatorSettings(
@@ -164,7 +166,7 @@ def assert_clean_end(program: Program) -> None:
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("machine")
-    venue = [str(urlsplit(DEFAULTS[name]).hostname) for name in ("binance_websocket_url", "binance_rest_url")]
+    venue = [str(urlsplit(url).hostname) for url in (OWN.websocket_url, OWN.rest_url)]
     authority = trustme.CA()
     certificate = authority.issue_cert(*venue)
     authority.cert_pem.write_to_path(folder / "ca.pem")

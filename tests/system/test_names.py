@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from k2workers.config import Settings, load
+from k2workers.config import SETTINGS, load
 from k2workers.errors import ConfigError
 from tests.support.venue import Venue
 from tests.system.support import Program, free_port, wait_for
@@ -56,7 +56,7 @@ def test_a_rotation_shows_under_the_names_that_users_know() -> None:
 
 
 def test_the_lifetime_is_set_by_its_known_name_within_its_known_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Settings.model_fields[SETTING].default == 4
+    assert SETTINGS[SETTING].default == 4
     for hours in (1, 24):
         monkeypatch.setenv("K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS", str(hours))
         assert load({}).lifetime_ns == hours * 3_600 * 10**9

@@ -56,7 +56,7 @@ class BinanceSpot:
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> BinanceHistory:
         """REST for repairs; ``book_levels`` of each side in a snapshot."""
-        return BinanceHistory(base_url, ssl_context, book_levels, self.dialect)
+        return BinanceHistory(base_url, ssl_context, self.dialect, book_levels=book_levels)
 
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
         """Which symbols there are."""

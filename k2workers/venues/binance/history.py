@@ -43,8 +43,9 @@ class BinanceHistory(RestClient):
         self,
         base_url: str,
         ssl_context: ssl.SSLContext | None = None,
-        book_levels: int = 1_000,
         dialect: Dialect = SPOT_DIALECT,
+        *,
+        book_levels: int,
     ) -> None:
         super().__init__(base_url, ssl_context, dialect=dialect)
         self._book_levels = book_levels

@@ -128,7 +128,7 @@ async def test_a_row_that_cannot_be_read_costs_neither_the_others_nor_makes_its_
 
     with Venue() as venue:
         venue.on_rest = lambda path, query: Answer(200, trades(int(query.get("fromId", 1_000))))
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             reply = await rest.fetch(topic("trade"), 1_005, 1_015, attempt)
             assert [event.first_id for event in reply.events] == [*range(1_005, 1_010), *range(1_011, 1_016)]
             assert reply.covered == (1_005 if attempt else 1_000, 1_009)
@@ -142,7 +142,7 @@ async def test_rows_that_cannot_be_read_are_logged_once_in_a_while_for_each_endp
     with Venue() as venue, capture_logs() as logs:
         venue.on_rest = lambda _path, _query: Answer(200, [None])
         for _ in range(3):
-            async with BinanceHistory(venue.rest_url) as rest:
+            async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
                 await rest.fetch(topic("agg_trade"), 1_005, 1_015, 0)
                 await rest.fetch(topic("kline_1m"), 1_005, 1_015, 0)
     told = [(line["path"], line["count"]) for line in logs if line["event"] == "rest_rows_dropped"]
@@ -167,7 +167,7 @@ async def test_a_reply_tells_whether_there_may_be_more_above_it(
     with Venue() as venue:
         rows: list[Any] = [{**ROWS[kind], key: number} for number in range(4, 4 + count)]
         venue.on_rest = lambda _path, _query: Answer(200, rows)
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             assert (await rest.fetch(topic(kind), 5, 6, attempt)).full is full
             rows[-1] = None
             assert (await rest.fetch(topic(kind), 5, 6, attempt)).full, "of what it cannot tell nothing is known"
@@ -192,7 +192,7 @@ async def test_odd_rows_of_aggregates_and_bars_are_left_out_alone(kind: str, row
     with Venue() as venue:
         rows = [numbered(1), numbered(2), None, numbered(4)]
         venue.on_rest = lambda _path, _query: Answer(200, rows)
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             reply = await rest.fetch(topic(kind), (base + 1) * unit, (base + 4) * unit, 0)
             assert [event.first_id for event in reply.events] == [(base + n) * unit for n in (1, 2, 4)]
             assert reply.covered == ((base + 1) * unit, (base + 2) * unit + after)
@@ -201,7 +201,7 @@ async def test_odd_rows_of_aggregates_and_bars_are_left_out_alone(kind: str, row
 async def test_an_odd_level_rejects_its_book_which_would_be_wrong_without_it() -> None:
     with Venue() as venue:
         venue.on_rest = lambda _path, _query: Answer(200, {"lastUpdateId": 5, "bids": [["1", "1"], None], "asks": []})
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             with pytest.raises(VenueError, match="not understood"):
                 await rest.book(topic("depth"), deep=True)
 
@@ -217,7 +217,7 @@ TIMES = {"trade": ["time"], "agg_trade": ["T"], "kline_1m": [0, 6]}
 async def fetched(kind: str, row: Any) -> list[Event]:
     with Venue() as venue:
         venue.on_rest = lambda _path, _query: Answer(200, [row])
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             return (await rest.fetch(topic(kind), 5 if kind != "kline_1m" else AT_US * 1_000, 5, 1)).events
 
 
@@ -258,7 +258,7 @@ async def test_an_invalidated_aggregate_needs_no_time() -> None:
     with Venue() as venue:
         rows = [{"a": 5, "p": "0", "q": "0", "f": -1, "l": -1, "T": 0, "m": True}]
         venue.on_rest = lambda _path, _query: Answer(200, rows)
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             reply = await rest.fetch(topic("agg_trade"), 5, 5, 0)
             assert (reply.events, reply.covered, rest.rows_dropped) == ([], (5, 5), 0)
 
@@ -268,7 +268,7 @@ async def test_levels_of_a_book_may_have_more_elements_than_two() -> None:
         venue.on_rest = lambda _path, _query: Answer(
             200, {"lastUpdateId": 5, "bids": [["1.5", "1", []]], "asks": [["2", "3"]]}
         )
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             book = (await rest.book(topic("depth"), deep=True)).snapshot
             assert (book.bids, book.asks) == ([("1.5", "1")], [("2", "3")])
 
@@ -277,7 +277,7 @@ async def test_levels_of_a_book_may_have_more_elements_than_two() -> None:
 async def test_a_book_with_a_level_that_is_no_decimal_is_rejected(odd: str) -> None:
     with Venue() as venue:
         venue.on_rest = lambda _path, _query: Answer(200, {"lastUpdateId": 5, "bids": [["1", odd]], "asks": []})
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             with pytest.raises(VenueError, match="not understood"):
                 await rest.book(topic("depth"), deep=True)
 
@@ -321,7 +321,7 @@ async def test_a_look_at_doubted_trades_finds_proof_in_the_aggregates() -> None:
         flow.skip(trades=5)
         flow.step(AT_US + 3)
         first = flow.trade_id - 5
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             plain = await rest.fetch(topic("trade"), first, first + 4, 1)
             assert (plain.events, plain.covered, plain.void) == ([], (first, first + 5), [])
             looked = await rest.fetch(topic("trade"), first, first + 4, 1, doubted=True)
@@ -344,7 +344,7 @@ async def test_aggregates_prove_nothing_of_trades_whose_neighbours_rest_does_not
         first = flow.trade_id - 6
         shown = [entry for entry in flow.trades if entry["id"] != first + hidden]
         venue.on_rest = lambda path, _query: Answer(200, shown) if path == "historicalTrades" else None
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             looked = await rest.fetch(topic("trade"), first, first + 4, 1, doubted=True)
         assert len(venue.asked("aggTrades")) == 1
         assert (looked.void, looked.covered) == ([], (first, flow.trade_id))
@@ -368,7 +368,7 @@ async def test_a_host_without_historical_trades_is_asked_for_its_memory() -> Non
             flow.step(AT_US + us)
         newest = flow.trade_id
         lacks(venue, "historicalTrades")
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             await twice(rest, "trade", "historicalTrades")
             with pytest.raises(VenueRefused):
                 await rest.fetch(topic("trade"), 1_001, 2_500, 1)
@@ -391,7 +391,7 @@ async def test_right_after_it_was_not_found_the_memory_is_asked_and_nothing_give
     with Venue(["BTCUSDT"], every_s=1000) as venue:
         venue.flows["BTCUSDT"].step(AT_US)
         lacks(venue, "historicalTrades")
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             with pytest.raises(VenueRefused):
                 await rest.fetch(topic("trade"), 500, 1_001, 1)
             reply = await rest.fetch(topic("trade"), 500, 1_001, 2)
@@ -402,7 +402,7 @@ async def test_right_after_it_was_not_found_the_memory_is_asked_and_nothing_give
 async def test_what_a_host_has_no_endpoint_for_is_not_asked_for(kind: str, path: str) -> None:
     with Venue(["BTCUSDT"], every_s=1000) as venue:
         lacks(venue, path, "depth")
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             await twice(rest, kind, path)
             with pytest.raises(VenueRefused):
                 await rest.fetch(topic(kind), 1, 2, 1)
@@ -419,7 +419,7 @@ async def test_after_a_refusal_of_one_endpoint_another_one_shows_whether_it_mean
     with Venue(["BTCUSDT"], every_s=1000) as venue:
         venue.flows["BTCUSDT"].step(AT_US)
         lacks(venue, "historicalTrades", status=403)
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             for attempt in (1, 3):
                 with pytest.raises(AddressRefused):
                     await rest.fetch(topic("trade"), 1, 1_001, attempt)
@@ -432,7 +432,7 @@ async def test_after_a_refusal_of_one_endpoint_another_one_shows_whether_it_mean
 async def test_bars_that_rest_does_not_have_between_two_times_are_denied_all_at_once() -> None:
     with Venue(["BTCUSDT"]) as venue:
         venue.on_rest = lambda path, _query: Answer(200, []) if path == "klines" else None
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             reply = await rest.fetch(topic("kline_1m"), 60_000, 1_200_000, 0)
         assert (reply.events, reply.covered) == ([], (60_000, 1_200_000))
 
@@ -443,7 +443,7 @@ async def test_a_shallow_book_is_cheap_and_says_whether_there_is_more() -> None:
         venue.on_rest = lambda _path, query: Answer(
             200, {"lastUpdateId": 5, "bids": levels[: int(query["limit"])], "asks": levels[:3]}
         )
-        async with BinanceHistory(venue.rest_url) as rest:
+        async with BinanceHistory(venue.rest_url, book_levels=1_000) as rest:
             shallow = await rest.book(topic("depth"), deep=False)
             assert (len(shallow.snapshot.bids), shallow.cut) == (100, True)
             deep = await rest.book(topic("depth"), deep=True)

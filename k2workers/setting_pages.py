@@ -1,0 +1,77 @@
+"""Owns what ``config/`` says of the settings: the file with all defaults, and the table. Both are made from the one list.
+
+``python -m k2workers.setting_pages`` writes them anew in a checkout; a test compares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from k2workers import config
+from k2workers.setting import LIST, Setting
+
+FOLDER = Path("config")
+
+TABLE_HEAD = """# Settings
+
+Made by `python -m k2workers.setting_pages` from `Settings` in `k2workers/config.py`: change them there.
+
+A flag wins over the environment, which wins over the file ([`k2workers.toml`](k2workers.toml) here, or the one that `--config` names),
+which wins over the default. An empty environment variable counts as not set. Lists are words between commas; those of a file are TOML's. A
+flag of a switch has no value.
+
+| setting | flag | environment variable | default | allowed | what it is |
+|---|---|---|---|---|---|
+"""
+
+FILE_HEAD = """# Every setting with its default. Flags and the environment (K2_ and the name in capitals) win over this file.
+# A line begins to count when its leading # is removed. Made by python -m k2workers.setting_pages.
+"""
+
+
+def settings_file(settings: Mapping[str, Setting]) -> str:
+    """The file with every setting and its default."""
+    lines = [FILE_HEAD]
+    for setting in settings.values():
+        about = f"# {setting.about.text}{f' (allowed: {setting.bounds})' if setting.bounds else ''}"
+        default = "" if setting.default is None else f" {json.dumps(setting.default, ensure_ascii=False)}"
+        lines.append(f"{about}\n# {setting.name} ={default}\n")
+    return "\n".join(lines)
+
+
+def table(settings: Mapping[str, Setting]) -> str:
+    """The table of all settings."""
+    return TABLE_HEAD + "".join(f"{_row(setting)}\n" for setting in settings.values())
+
+
+def _row(setting: Setting) -> str:
+    if setting.sort == LIST:
+        default = ",".join(setting.default)
+    else:
+        default = "" if setting.default is None else json.dumps(setting.default).strip('"')
+    about = f"{setting.about.text}; {setting.about.more}" if setting.about.more else setting.about.text
+    cells = (
+        f"`{setting.name}`",
+        f"`{setting.flag}`",
+        f"`{config.variable_of(setting.name)}`",
+        f"`{default}`" if default else "none",
+        setting.bounds or setting.sort,
+        about.replace("|", r"\|").replace(" *USDT", " `*USDT`").replace(": * if", ": `*` if"),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+PAGES = {"k2workers.toml": settings_file, "README.md": table}
+"""What makes each file."""
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write them all."""
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(config.SETTINGS), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Owns the rules of single settings beyond sort and bounds: names, addresses, files. Each gives the value to use or raises ValueError."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from k2workers import venues
+from k2workers.errors import ConfigError
+from k2workers.transport import endpoint
+
+
+def _names(value: list[str]) -> list[str]:
+    if value and all(" " in word and not word.startswith("file:") for word in value):
+        raise ValueError(
+            "names stand between commas"
+        )  # an odd one among others is named later, and the others are served
+    return value
+
+
+def _known_venue(value: str) -> str:
+    if value not in venues.NAMES:
+        raise ValueError(f"unknown; allowed: {', '.join(venues.NAMES)}")
+    return value
+
+
+def unknown_to(venue: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with settings of which the venue decides, by name."""
+    if not {"streams", "book_levels"} & values.keys():
+        return {}  # the command line's help needs no venue
+    there, found = venues.load(venue), {}
+    try:
+        there.stream_specs(values.get("streams", []), [])
+    except ConfigError as error:
+        found["streams"] = str(error).removeprefix("streams: ")
+    if values.get("book_levels", there.book_levels[0]) not in there.book_levels:
+        found["book_levels"] = f"allowed: {', '.join(map(str, there.book_levels))}"
+    return found
+
+
+def _endpoint(value: str) -> str:
+    mistake = endpoint.mistake_in(value)
+    if mistake:
+        raise ValueError(mistake)
+    return value
+
+
+def _endpoint_if_any(value: str) -> str:
+    return _endpoint(value) if value else value
+
+
+def _websocket_url(value: str) -> str:
+    return value and _url(value, ("ws", "wss"))
+
+
+def _rest_url(value: str) -> str:
+    return value and _url(value, ("http", "https"))
+
+
+def _url(value: str, schemes: tuple[str, ...]) -> str:
+    with contextlib.suppress(ValueError):
+        address = urlsplit(value)
+        # Asking for the port raises ValueError if it is none.
+        if value.isascii() and address.scheme in schemes and address.hostname and address.port != 0:
+            return value
+    raise ValueError(f"allowed: {' or '.join(f'{scheme}://HOST[:PORT]' for scheme in schemes)}")
+
+
+def _file_exists(value: str) -> str:
+    if value and not Path(value).is_file():
+        raise ValueError("no such file")
+    return value
+
+
+def _can_be_written(value: str) -> str:
+    if value and (Path(value).is_dir() or not os.access(Path(value).parent, os.W_OK)):
+        raise ValueError("allowed: a file in a directory that exists and can be written")
+    return value
+
+
+def _can_be_replaced(value: str) -> str:
+    if not _can_be_written(value):
+        return value
+    real = Path(os.path.realpath(value))  # the link stays; and two names of one file are one checkpoint
+    if real.exists() and not real.is_file():
+        raise ValueError("that is no regular file, and each new checkpoint takes the place of the one before it")
+    if not os.access(real.parent, os.W_OK):
+        raise ValueError(f"it leads to {real}; allowed: a file in a directory that exists and can be written")
+    return str(real) if Path(value).is_symlink() else value
+
+
+RULES: Mapping[str, Callable[[Any], Any]] = {
+    "symbols": _names,
+    "venue": _known_venue,
+    "report": _can_be_written,
+    "checkpoint": _can_be_replaced,
+    "binance_websocket_url": _websocket_url,
+    "binance_rest_url": _rest_url,
+    "binance_ca_bundle": _file_exists,
+    "publish_endpoint": _endpoint,
+    "snapshot_endpoint": _endpoint,
+    "books_endpoint": _endpoint_if_any,
+}
+"""By the setting's name."""
+
+DEMO_ONLY = frozenset({"rotation_lifetime_s", "replay"})
+"""Settings that mean something only together with ``demo``."""

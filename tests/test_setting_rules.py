@@ -1,0 +1,101 @@
+"""The rules of single settings."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from k2workers.config import SETTINGS, load
+from k2workers.errors import ConfigError
+from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
+
+
+def test_a_checkpoint_behind_a_link_is_the_file_that_the_link_names(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "first").touch()
+    for target in ("disk/first", "disk/second"):  # also one that is still to come
+        link = tmp_path / Path(target).name
+        link.symlink_to(tmp_path / target)
+        assert load({"checkpoint": str(link)}, environ={}).checkpoint == str(tmp_path / target)
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "pipe", "astray"])
+def test_a_checkpoint_takes_no_place_of_anything_but_a_file(tmp_path: Path, place: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "astray").symlink_to(tmp_path / "missing" / "checkpoint")
+    path = str(tmp_path / place)
+    with pytest.raises(ConfigError) as told:
+        load({"checkpoint": path}, environ={})
+    assert str(told.value).startswith(f"checkpoint = {path!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("symbols", ["BTCUSDT ETHUSDT"], "names stand between commas"),
+        ("binance_websocket_url", "https://x", "allowed: ws://"),
+        ("binance_rest_url", "http://x:0", "allowed: http://"),
+        ("binance_rest_url", "http://[x", "allowed: http://"),
+        ("binance_ca_bundle", "/no/such.pem", "no such file"),
+        ("report", "/no/such/report.json", "in a directory that exists"),
+        ("report", "/", "in a directory that exists"),
+        ("publish_endpoint", "", "allowed: tcp://"),
+        ("books_endpoint", "here", "allowed: tcp://"),
+    ],
+)
+def test_a_value_against_its_rule_is_told_with_what_is_allowed(name: str, value: object, wrong: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(wrong)):
+        RULES[name](value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("symbols", ["BTCUSDT", "A B"]),
+        ("symbols", ["file:a b"]),
+        ("binance_websocket_url", "ws://127.0.0.1:9443"),
+        ("binance_ca_bundle", __file__),
+        ("books_endpoint", "ipc:///run/k2/books"),
+    ],
+)
+def test_a_value_that_keeps_its_rule_stays_as_it_is(name: str, value: object) -> None:
+    assert RULES[name](value) == value
+
+
+def test_a_checkpoint_behind_a_link_into_a_place_that_cannot_be_written_is_told_with_that_place(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "missing" / "checkpoint")
+    with pytest.raises(ValueError, match=f"it leads to {tmp_path}/missing/checkpoint"):
+        RULES["checkpoint"](str(tmp_path / "link"))
+
+
+def test_each_rule_is_of_a_setting() -> None:
+    assert RULES.keys() | DEMO_ONLY <= SETTINGS.keys()
+
+
+def test_every_default_keeps_its_rule() -> None:
+    for name, rule in RULES.items():
+        assert rule(SETTINGS[name].default) == SETTINGS[name].default
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"streams": ["dept"]}, {"streams": "did you mean 'depth'"}),
+        ({"book_levels": 7}, {"book_levels": "allowed: 100, 500"}),
+        ({"streams": ["trade"], "book_levels": 500}, {}),
+        ({}, {}),
+    ],
+)
+def test_what_the_venue_decides_is_told_in_its_words(given: dict[str, object], wrong: dict[str, str]) -> None:
+    found = unknown_to("binance", given)
+    assert found.keys() == wrong.keys()
+    assert all(words in found[name] for name, words in wrong.items())
+
+
+def test_an_unknown_venue_is_told_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="allowed: binance, binance_us"):
+        RULES["venue"]("kraken")
+    assert RULES["binance_rest_url"]("") == ""
