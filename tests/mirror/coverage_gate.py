@@ -90,6 +90,7 @@ class Contexts:
 def measure(modules: list[str], files: list[str]) -> coverage.Coverage:
     """Run the test files and count. Exits with pytest's code if a test fails."""
     measured = coverage.Coverage(data_file=None, branch=True, source=["k2workers"], config_file=False)
+    measured.set_option("run:core", "ctrace")  # the one that knows contexts on every Python
     options = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=same each time"]
     code = pytest.main([*options, *files], [Contexts(measured, modules)])
     measured.stop()

@@ -49,8 +49,8 @@ def child(name: str, function: str, settings: float = 0.0) -> ChildSpec:
 
 
 async def test_a_start_takes_as_long_as_it_takes_while_the_child_is_at_work(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=3.0)) as supervisor:
-        supervisor.launch(child("slow", "serve", 4.0))
+    async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=1.5)) as supervisor:
+        supervisor.launch(child("slow", "serve", 2.0))
         await supervisor.wait_ready("slow")
         assert supervisor.states()["slow"]["restarts"] == 0
         assert await supervisor.stop()
