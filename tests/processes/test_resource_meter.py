@@ -1,0 +1,49 @@
+"""What the parent measures of real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from k2workers import metrics
+from k2workers.processes.resource_meter import ResourceMeter, Usage
+
+
+@pytest.fixture
+def meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResourceMeter:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    return ResourceMeter("test")
+
+
+def test_memory_and_processor_are_those_of_each_process_and_one_that_ended_keeps_its_last_reading(
+    meter: ResourceMeter,
+) -> None:
+    waits = [sys.executable, "-c", "print('here', flush=True); input()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"here\n"  # before, its memory is ours
+        meter.measure({"parent": os.getpid(), "child": other.pid})
+        read = meter.of("child")
+        other.communicate(b"\n")
+    assert meter.of("parent").rss_bytes > read.rss_bytes > 0
+    meter.measure({"parent": os.getpid(), "child": other.pid})
+    assert meter.of("child") == read
+    assert meter.of("nobody") == Usage()
+
+
+@pytest.mark.parametrize(("totals", "rises"), [((0, 500), True), ((500, 500), False), ((500, 3), False)])
+def test_a_rate_is_the_growth_of_a_total_and_one_that_fell_has_begun_anew(
+    meter: ResourceMeter, totals: tuple[int, int], *, rises: bool
+) -> None:
+    assert meter.rate("worker-0") == 0.0
+    for total in totals:
+        meter.count("worker-0", total)
+        begun_s = time.monotonic()
+        while time.monotonic() == begun_s:
+            pass  # until the clock has moved
+    assert (meter.rate("worker-0") > 0) is rises
