@@ -415,7 +415,7 @@ TABLE: dict[str, Row] = {
     "name server silent, all lines reset": Row(no_names, NAMELESS_S + LOOKUP_S),
     "a second copy": Row(second_copy, 0.5, alone=True),
     "hostile peers on all ports": Row(hostile_peers),
-    "a reader that takes nothing": Row(idle_readers, 0.5, settings=SMALL_RING),
+    "a reader that takes nothing": Row(idle_readers, 1.0, settings=SMALL_RING),
     "subscriber restarted": Row(subscriber_restart),
 }
 """Every fault, by the name that the report shows."""
