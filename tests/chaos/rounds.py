@@ -72,8 +72,8 @@ async def run_fault(
     }
 
 
-async def one_round(rig: Rig, rows: list[Row]) -> tuple[float, float]:
-    """(longest pause of the shards hit, time until everything was complete again)."""
+async def one_round(rig: Rig, rows: list[Row], limit_s: float = WHOLE_S) -> tuple[float, float]:
+    """(longest pause of the shards hit, time until everything was complete again, which must come within ``limit_s``)."""
     rig.observer.watch()
     begun_s = time.monotonic()
     hit = await asyncio.gather(*(row.act(rig) for row in rows))
@@ -88,7 +88,7 @@ async def one_round(rig: Rig, rows: list[Row]) -> tuple[float, float]:
     await until(
         over,
         lambda: f"recovery; incomplete: {rig.observer.holes()[:5]}, given up: {rig.observer.lost[:5]}",
-        WHOLE_S,
+        limit_s,
     )
     return (clear(shards) if shards else 0.0), time.monotonic() - begun_s
 
