@@ -1,4 +1,8 @@
-"""Owns the delay before trying again: capped exponential growth with full jitter. Pure."""
+"""Owns the delay before trying again: capped exponential growth with full jitter. Pure.
+
+The numbers stand with who tries again: of connections in ``feed/feed_settings.py``, of children in ``supervision/restart.py``, of REST in
+``sequencing/backfill_planner.py``.
+"""
 
 from __future__ import annotations
 

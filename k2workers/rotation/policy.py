@@ -23,6 +23,8 @@ STALE, SILENT = "stale", "silent"
 SILENCES = frozenset({STALE, SILENT})
 
 CLOSE_CODE = 1000
+"""Of every line that we close: one that was rotated, that was not proven, or at the end."""
+
 REPLACED = "Periodic rotation"
 """The close reason of a line that another one has replaced."""
 

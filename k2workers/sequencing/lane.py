@@ -299,7 +299,7 @@ class Lane:
 
 
 class HoldingLane(Lane):
-    """A lane that can hold events back behind a hole."""
+    """A lane that can hold events back behind a hole, for as long as ``hold_back_s`` (``FeedSettings.hold_ns``) says."""
 
     __slots__ = ("_deadline_ns",)
 

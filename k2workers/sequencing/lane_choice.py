@@ -1,4 +1,7 @@
-"""Owns which lane a topic gets: the one that can do what its continuity asks for. Pure."""
+"""Owns which lane a topic gets: the one that can do what its continuity asks for. Pure.
+
+Trades and aggregates get a ``ChainLane``, depth a ``BookLane``, klines a ``BarLane``, everything else a ``MonotoneLane`` or ``TimeLane``.
+"""
 
 from __future__ import annotations
 

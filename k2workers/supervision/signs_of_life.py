@@ -1,4 +1,4 @@
-"""Owns when a child last showed that it lives: it sent a message, or it used the processor. What follows from its silence is decided elsewhere."""
+"""Owns when a child last showed that it lives: it sent a message, or it used the processor. What follows from its silence is decided in ``supervisor.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Owns the care of child processes: ordered start, beats, restarts with backoff and a limit, ordered stop.
+"""Owns the care of child processes: ordered start, beats, restarts with backoff and a limit, ordered stop (the order
+is ``STOP_ORDER`` in ``processes/run_plan.py``).
 
 Knows processes, not market data: beats and records pass through to hooks unread.
 """

@@ -1,4 +1,7 @@
-"""Owns the last published frames, bounded by bytes and age, from which subscribers repair their holes. Pure."""
+"""Owns the last published frames, bounded by bytes and age, from which subscribers repair their holes. Pure.
+
+The bounds are the settings ``replay_ring_mb`` and ``replay_ring_s``.
+"""
 
 from __future__ import annotations
 

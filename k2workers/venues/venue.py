@@ -1,6 +1,6 @@
 """Owns what the feed needs of any venue: types, limits, and the protocols that a venue fulfils.
 
-Knows no venue. Everything that is true of one exchange only stands in its own package beside this file.
+A shard has one connection: a venue that needs several (other addresses for other streams) has no place here yet. Knows no venue. Everything that is true of one exchange only stands in its own package beside this file.
 """
 
 from __future__ import annotations

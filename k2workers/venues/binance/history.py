@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
+from k2workers.venues.binance import weights
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.rows import AggTradeRow, KlineRow, TradeRow
@@ -26,10 +27,6 @@ from k2workers.venues.venue import Fetched, FetchedBook, Topic
 PAGE = 1_000
 """Rows in one reply, the venue's most."""
 
-CHEAP_LEVELS = 100
-"""Levels of each side in the cheapest book."""
-
-AGGREGATES_WEIGHT = 4
 
 Range = tuple[int, int]
 
@@ -54,7 +51,7 @@ class BinanceHistory(RestClient):
         return await super().__aenter__()
 
     def weight(self, topic: Topic, *, doubted: bool = False) -> int:
-        """Documented weights of 2026."""
+        """See ``weights.py``."""
         row = BACKFILLS[KINDS[topic.kind].event_type]
         return row.weight + (row.proof_weight if doubted else 0)
 
@@ -68,9 +65,8 @@ class BinanceHistory(RestClient):
         return await row.fetch(self, topic, first_id, last_id, attempt, doubted)
 
     def book_weight(self, *, deep: bool) -> int:
-        """Documented weights of 2026."""
-        levels = self._levels(deep=deep)
-        return 5 if levels <= CHEAP_LEVELS else 25 if levels <= 500 else 50 if levels <= 1000 else 250
+        """See ``weights.BOOK``."""
+        return weights.of_book(self._levels(deep=deep))
 
     async def book(self, topic: Topic, *, deep: bool) -> FetchedBook:
         """See ``History.book``."""
@@ -81,7 +77,7 @@ class BinanceHistory(RestClient):
         return FetchedBook(snapshot, levels < self._book_levels and max(len(reply.bids), len(reply.asks)) >= levels)
 
     def _levels(self, *, deep: bool) -> int:
-        return self._book_levels if deep else min(CHEAP_LEVELS, self._book_levels)
+        return self._book_levels if deep else min(weights.CHEAP_LEVELS, self._book_levels)
 
     def _ask_only_if_there(self, path: str) -> None:
         if self.endpoints.left_alone(path, time.monotonic_ns()):
@@ -235,9 +231,9 @@ class TypeBackfill(NamedTuple):
 
 
 BACKFILLS: dict[type[Event], TypeBackfill] = {
-    Trade: TypeBackfill(25, AGGREGATES_WEIGHT, "", BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
-    AggTrade: TypeBackfill(AGGREGATES_WEIGHT, 0, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
-    Kline: TypeBackfill(2, 0, "klines", BinanceHistory._klines),  # noqa: SLF001
+    Trade: TypeBackfill(weights.TRADES, weights.AGGREGATES, "", BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
+    AggTrade: TypeBackfill(weights.AGGREGATES, 0, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
+    Kline: TypeBackfill(weights.BARS, 0, "klines", BinanceHistory._klines),  # noqa: SLF001
 }
 """Every type that can be asked for again."""
 

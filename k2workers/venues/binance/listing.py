@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.errors import VenueError, VenueRefused
+from k2workers.venues.binance import weights
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.limits import weight_per_minute
 from k2workers.venues.binance.rest import ExchangeInfo, RestClient
@@ -29,7 +30,7 @@ WHOLE_EVERY_NS = 3_600_000_000_000
 class BinanceListing:
     """Fulfils ``venues.venue.Listing`` for Binance spot."""
 
-    weight = 40
+    weight = 2 * weights.SYMBOLS
     """Two requests of exchangeInfo: the names that are listed, then a missing one, or all symbols if some could not be asked for alone."""
 
     def __init__(

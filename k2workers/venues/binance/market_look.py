@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Sequence
 
 from k2workers.errors import VenueError, VenueRefused
+from k2workers.venues.binance import weights
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.streams import INTERVALS
@@ -17,12 +18,6 @@ from k2workers.venues.venue import Evidence, SymbolSeen, top_of
 
 SILENCE_S = 8.0
 """How long the venue may be silent before the request is given up."""
-
-ALL_WEIGHT = 80
-NAMED_WEIGHTS = ((20, 2), (100, 40))
-"""The weight of ticker/24hr for up to so many symbols."""
-
-TOPS_WEIGHT = 4
 
 UNLISTED_NS = 600_000_000_000
 """For how long a symbol that the venue did not list is not asked for by name: it would refuse all others with it."""
@@ -54,8 +49,7 @@ class BinanceMarketLook:
 
     def weight(self, symbols: Sequence[str]) -> int:
         """See ``MarketLook.weight``."""
-        names = self._names(symbols)
-        return TOPS_WEIGHT + next((weight for most, weight in NAMED_WEIGHTS if 0 < len(names) <= most), ALL_WEIGHT)
+        return weights.BEST_PRICES + weights.of_statistics(len(self._names(symbols)))
 
     async def look(self, symbols: Sequence[str], now_ns: int) -> dict[str, SymbolSeen]:
         """See ``MarketLook.look``."""

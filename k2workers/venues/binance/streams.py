@@ -1,4 +1,7 @@
-"""Owns Binance spot's streams: the table of kinds, their names on the wire, and the SUBSCRIBE requests."""
+"""Owns Binance spot's streams: the table of kinds, their names on the wire, and the SUBSCRIBE requests.
+
+A kind with a new type of event begins in ``events.py`` (its fields, a row of ``TABLE``); its JSON is in ``messages.py``.
+"""
 
 from __future__ import annotations
 
