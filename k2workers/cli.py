@@ -42,7 +42,7 @@ python -m k2workers --demo --replay DAY1.gz DAY2.gz --replay-speed 20
 python -m k2workers simulate --port 9443          # the venue's stand-in
 python -m k2workers tail binance.trade.BTCUSDT    # print a topic
 python -m k2workers tail binance.trade.           # all with this prefix"""
-"""Shown by ``--help``, and word for word the commands of README; each line fits 80 columns."""
+"""Shown by ``--help``, and word for word the commands of ``OPERATING.md``; each line fits 80 columns."""
 
 
 def _as_written(_type: Any, tokens: Sequence[Token]) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 FLAG, VARIABLE = "--report", "K2_REPORT"
+OTHER_COMMANDS = frozenset({"simulate", "tail"})
 
 _asked: list[str] = []
 """Where a report was asked for, as far as is known; the last one counts."""
@@ -31,7 +32,9 @@ def expect_report(path: str) -> None:
 
 
 def asked_for(words: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Where these words, or else the environment, ask for a report; empty if they do not."""
+    """Where these words, or else the environment, ask for a report; empty if they do not, or are of a command that writes none."""
+    if words and words[0] in OTHER_COMMANDS:
+        return ""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         flag, has_value, value = word.partition("=")
         if flag == FLAG:

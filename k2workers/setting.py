@@ -135,6 +135,8 @@ def read_all(
                 values[name] = rules[name](value) if name in rules else value
             except ValueError as error:
                 mistakes[name] = str(error)
+            except OSError as error:  # a path that the system does not even look at
+                mistakes[name] = error.strerror or str(error)
     return values, mistakes
 
 

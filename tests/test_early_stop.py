@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from k2workers.config import SETTINGS, variable_of
 from k2workers.early_stop import FLAG, VARIABLE, asked_for
-from tests.support.waiting import WAIT_S
+from tests.support.waiting import WAIT_S, wait_for
 from tests.system.support import PROGRAM, ROOT
 
 
 def told(report: str) -> str:
     return f"k2workers: stopped before the feed began; no report was written to {report}\n"
+
+
+def opened(pipe: Path) -> IO[bytes] | None:
+    """Its writing end, if somebody reads."""
+    with contextlib.suppress(OSError):
+        return os.fdopen(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), "wb")
+    return None
 
 
 @pytest.mark.parametrize("by", ["flag", "variable"])
@@ -32,8 +41,12 @@ def test_whoever_stops_a_run_before_it_began_is_told_of_the_report(by: str, tmp_
         subprocess.Popen(
             words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         ) as running,
-        pipe.open("w", encoding="utf-8"),
-    ):  # opened once it reads
+        contextlib.ExitStack() as stack,
+    ):
+        # It can be opened once somebody reads, and not at all if the program has ended.
+        writing = wait_for("the file being read", lambda: opened(pipe) or running.poll() is not None)
+        assert not isinstance(writing, bool), running.communicate()
+        stack.callback(writing.close)
         running.terminate()
         _, said = running.communicate(timeout=WAIT_S)
     assert running.returncode == 0

@@ -11,6 +11,7 @@ REST = 3
 """After it was made it is not made again for so many times as long as that took: however many ask, it costs a quarter of one core."""
 
 MOST_REST_S = 0.5
+"""But no longer than this: one that takes more than a third of it to make costs more, and is not older."""
 
 T = TypeVar("T")
 

@@ -58,7 +58,7 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
             import structlog
 
             structlog.get_logger(__name__).info("settings_file", path=str(settings_file.resolve()))
-        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs there, Ctrl-C has no handler of ours.
+        # Only now: prometheus_client chooses its multiprocess mode when it is imported. And not in the loop: until ``Topology`` runs there, a signal ends the program at once.
         from k2workers.processes import topology
 
         return event_loop.run(topology.main(settings, held))

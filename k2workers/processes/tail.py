@@ -69,7 +69,8 @@ class _Output:
 
         def end(*_: object) -> None:
             self._ending = True
-            loop.call_soon_threadsafe(task.cancel)
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(task.cancel)
 
         # Not the loop's own handlers: they would wait for a line that nobody reads.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

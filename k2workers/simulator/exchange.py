@@ -236,8 +236,9 @@ async def _serve(settings: SimulatorSettings) -> None:
     exchange = Exchange(settings)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, stopping.set)
     ws_port, rest_port = await exchange.start()
     # The market's long-lived objects never become garbage; without this, full collections scan them all.
     gc.freeze()

@@ -20,7 +20,7 @@ class Sure(enum.Enum):
     DOCUMENTS = "the exchange's own documents"
     CODE = "code or notes of a library that is used with it"
     REPORT = "a user's report"
-    NO = "inference, or knowledge that was not read again"
+    NO = "inference, or inference, not checked against the documents"
 
 
 class Counted(enum.Enum):

@@ -260,7 +260,7 @@ def _tell(figures: dict[str, Any], report: Path | None) -> int:
 def run_hour(
     *, minutes: float = 60.0, shards: int = 4, rate: float = 5000.0, seed: int = 1, report: Path | None = None
 ) -> int:
-    """Let every fault of the table strike one feed in random order: nothing lost, nothing grown, and a report that adds up.
+    """Let every fault of the table (but a death of the parent) strike one feed in random order: nothing lost, nothing grown, and a report that adds up.
 
     Parameters
     ----------

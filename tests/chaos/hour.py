@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import psutil
 import pytest
@@ -34,6 +35,8 @@ LEFT_OUT = ("parent killed, all restarted",)
 """The next run has a report of its own."""
 
 SAMPLE_S = 5.0
+LATE_SAMPLE_S = 60.0
+"""A feed that stands still answers no question meanwhile."""
 GROWTH_MB = 24.0
 """What a process' memory may move between two parts of the run: how full its buffers are is chance."""
 GROWTH_FILES_KB = 256.0
@@ -83,8 +86,7 @@ async def run(
             async with ReadinessWatch(rig) as watch:
                 sampling = asyncio.ensure_future(hour.sample())
                 broken = await hour.strike(minutes * 60.0)
-                sampling.cancel()
-                await asyncio.wait({sampling})
+                broken += await hour.end_sampling(sampling)
                 await rig.control("clear_faults")
                 await watch.see_it_out(PATIENCE_S)
                 # Of a book that was missing the first one has few levels; the others follow when there is weight.
@@ -146,7 +148,7 @@ class Hour:
             except pytest.skip.Exception:
                 self.skipped.add(name)  # the machine cannot have it
                 continue
-            except (AssertionError, OSError) as error:
+            except (AssertionError, OSError, aiohttp.ClientError) as error:
                 return [f"{name}, number {len(self.order)}: {str(error).strip()}"]
             self.pauses_s.setdefault(name, []).append(pause_s)
             self.wholes_s.setdefault(name, []).append(whole_s)
@@ -165,9 +167,20 @@ class Hour:
     async def sample(self) -> None:
         """Look at memory and files, for ever."""
         while True:
-            children = {name: child["pid"] for name, child in (await self._rig.status())["children"].items()}
-            self.samples.append(await asyncio.to_thread(self._look, {"parent": self._rig.feed.process.pid, **children}))
+            with contextlib.suppress(aiohttp.ClientError):  # a parent that stands still lets nobody in
+                children = {name: child["pid"] for name, child in (await self._rig.status())["children"].items()}
+                pids = {"parent": self._rig.feed.process.pid, **children}
+                self.samples.append(await asyncio.to_thread(self._look, pids))
             await asyncio.sleep(SAMPLE_S)
+
+    async def end_sampling(self, sampling: asyncio.Task[None]) -> list[str]:
+        """Look no longer; what is wrong if it was not looked until now, in words."""
+        sampling.cancel()
+        (outcome,) = await asyncio.gather(sampling, return_exceptions=True)
+        if not isinstance(outcome, asyncio.CancelledError):
+            return [f"memory and files were not looked at until the end: {outcome!r}"]
+        last_s, now_s = (self.samples[-1].at_s if self.samples else 0.0), time.monotonic() - self._begun_s
+        return [] if now_s - last_s < LATE_SAMPLE_S else [f"the last look at memory was {now_s - last_s:.0f} s ago"]
 
     def _look(self, pids: dict[str, int]) -> Sample:
         rss_mb = {}

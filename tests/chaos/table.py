@@ -232,6 +232,7 @@ async def hostile_peers(rig: Rig) -> list[int]:
             command = (sys.executable, "-m", "tests.support.attacks", endpoint, what)
             attacker = stack.enter_context(Program(command=command))
             stack.callback(_still_runs, attacker)
+            await until(lambda attacker=attacker: "attacking\n" in attacker.raw, f"the attack: {what}")
         await asyncio.sleep(ATTACK_S)
     return list(range(rig.shards))
 

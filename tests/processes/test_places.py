@@ -1,4 +1,4 @@
-"""The places of a run, each a real file; what two programs do with them is in ``processes/test_places.py``."""
+"""The places of a run, each a real file; what two programs do with them is in ``system/test_places.py``."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from k2workers.transport.replay_server import pack
@@ -66,6 +67,8 @@ class Attacker:
 
     def __init__(self, endpoint: str, kind: bytes, act: Act) -> None:
         self._aim = endpoint, kind, act
+        self.connections = 0
+        """That were made."""
         self._ending = threading.Event()
         self._peer: Hostile | None = None
         self._thread = threading.Thread(target=self._go_on, daemon=True)
@@ -77,6 +80,7 @@ class Attacker:
             # An error: it was cut loose.
             with contextlib.suppress(OSError, AssertionError), Hostile(endpoint, kind, receive_buffer=4_096) as peer:
                 self._peer = peer
+                self.connections += 1
                 act(peer)
             self._ending.wait(0.01)
 
@@ -90,7 +94,10 @@ class Attacker:
 
 def main(endpoint: str, what: str) -> None:
     kind = b"SUB" if what in ON_SUBSCRIPTIONS else b"DEALER"
-    Attacker(endpoint, kind, {**ON_SUBSCRIPTIONS, **ON_REQUESTS, **ON_BOOKS}[what])
+    attacker = Attacker(endpoint, kind, {**ON_SUBSCRIPTIONS, **ON_REQUESTS, **ON_BOOKS}[what])
+    while not attacker.connections:
+        time.sleep(0.01)
+    print("attacking", flush=True)
     threading.Event().wait()
 
 

@@ -34,10 +34,10 @@ def kept_full(folder: Path) -> Iterator[None]:
                     full.set()
                     over.wait(0.001)
 
-    filling = threading.Thread(target=fill)
+    filling = threading.Thread(target=fill, daemon=True)
     filling.start()
-    wait_for("no room", full.is_set)
     try:
+        wait_for("no room", full.is_set)
         yield
     finally:
         over.set()
