@@ -99,3 +99,9 @@ def test_an_unknown_venue_is_told_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="allowed: binance, binance_us"):
         RULES["venue"]("kraken")
     assert RULES["binance_rest_url"]("") == ""
+
+
+@pytest.mark.parametrize("name", ["report", "checkpoint", "binance_ca_bundle"])
+def test_a_path_that_the_system_does_not_look_at_is_a_mistake_in_words(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} = .*: File name too long"):
+        load({name: "/" + "x" * 5_000}, environ={})
