@@ -6,6 +6,7 @@ Whoever waits for a report is told that there is none. Imports nothing heavy: it
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -35,7 +36,7 @@ def asked_for(words: Sequence[str], environ: Mapping[str, str]) -> str:
     """Where these words, or else the environment, ask for a report; empty if they do not, or are of a command that writes none."""
     if words and words[0] in OTHER_COMMANDS:
         return ""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         flag, has_value, value = word.partition("=")
         if flag == FLAG:
             return value if has_value else following

@@ -77,6 +77,9 @@ os.kill(os.getpid(), signal.SIGINT)
         (["--demo"], {VARIABLE: "b"}, "b"),
         (["--demo", "--reports", "a"], {}, ""),
         (["--report"], {}, ""),
+        ([], {}, ""),
+        ([], {VARIABLE: "b"}, "b"),
+        (["tail", "--report", "a"], {VARIABLE: "b"}, ""),
     ],
 )
 def test_the_words_of_the_command_line_ask_for_a_report_before_the_environment(
