@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import fcntl
 import resource
-import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ import psutil
 
 from tests.chaos.rig import Rig, end
 from tests.support.attacks import ON_BOOKS, ON_REQUESTS, ON_SUBSCRIPTIONS
+from tests.support.cleaner import remove
 from tests.support.hostile import PONG, Hostile, subscription
 from tests.support.waiting import WAIT_S, until
 from tests.system.support import Program, alive
@@ -178,7 +178,7 @@ async def cleaned(rig: Rig) -> list[int]:
     """A cleaner removes the run directory, and then a worker and the aggregator die."""
     names = (f"worker-{rig.rng.randrange(rig.shards)}", "aggregator")
     died = [await rig.process(name) for name in names]
-    shutil.rmtree(rig.run_dir)
+    remove(rig.run_dir)
     for process in died:
         rig.kill(process)
     await asyncio.sleep(1.0)

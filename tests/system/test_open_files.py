@@ -66,7 +66,7 @@ def test_silent_peers_cannot_take_the_files_that_the_feed_needs(tmp_path: Path) 
             )
             # What is cut loose is closed in a moment.
             wait_for("room", lambda: aggregator.num_fds() <= LIMIT - 50, SOON_S)
-            before = checkpoint.stat().st_mtime_ns
+            before = wait_for("the first checkpoint", lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns)
             wait_for("a checkpoint", changed(checkpoint, before))
             with Subscriber(["binance.trade."], f"tcp://127.0.0.1:{publish}", books_endpoint=None) as subscriber:
                 assert isinstance(next(iter(subscriber)).event, Trade)

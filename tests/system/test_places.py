@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.cleaner import remove
 from tests.support.full_file_system import kept_full
 from tests.support.namespace import (
     on_small_file_system,
@@ -89,7 +89,7 @@ def test_directories_that_a_cleaner_removes_stop_nothing_and_hide_no_metric(tmp_
     with serving(K2_RUN_DIR=str(run_dir), TMPDIR=str(temporary)) as program:
         wait_for("metrics of the worker", lambda: received(program) > 0)
         assert list(temporary.iterdir()) == []
-        shutil.rmtree(run_dir if place == "the run directory" else temporary)
+        remove(run_dir if place == "the run directory" else temporary)
         for name in ("worker-0", "aggregator"):
             restart(program, name)
         wait_for("metrics of the next worker", lambda: received(program) > 0)

@@ -68,6 +68,10 @@ def test_a_chain_of_trades_that_nobody_has_stated_is_to_be_probed(market: Market
     assert (trades.continuity.proof is Proof.NONE) or "trade" in market.to_probe
 
 
+def test_each_topic_promises_what_its_continuity_lets_anyone_rely_on() -> None:
+    assert all(topic.guarantee is topic.continuity.guarantee for _, topic in TOPICS)
+
+
 def test_each_form_that_the_border_must_learn_is_there() -> None:
     found = [topic.continuity for _, topic in TOPICS]
     assert {Link.PREDECESSOR, Link.PLUS_ONE} <= {continuity.link for continuity in found}

@@ -55,3 +55,9 @@ def test_other_answers_say_nothing_of_what_a_host_has() -> None:
     for status in (500, 404, 429, 451, 404, 400):
         host.answered(PATH, status, SURE_AFTER_NS * status)
     assert not host.missing(PATH, SURE_AFTER_NS * 500)
+
+
+def test_what_a_venue_is_known_to_lack_is_never_asked_for() -> None:
+    host = Endpoints(lacks=frozenset({PATH}))
+    assert (host.missing(PATH, 0), host.left_alone(PATH, 0)) == (True, True)
+    assert (host.missing(OTHER, 0), host.left_alone(OTHER, 0)) == (False, False)
