@@ -21,7 +21,7 @@ Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
 
 KEEPALIVE_S = 5
-"""A silent TCP peer is asked this often by the kernel, and given up after three times as long. Not by ZeroMQ's own heartbeats: one that is due,
+"""A silent TCP peer is asked this often by the kernel, and given up after three times as long, also one that takes nothing of what it is sent. Not by ZeroMQ's own heartbeats: one that is due,
 or a ping that waits behind messages for which there was no room, ends the whole process when that peer has gone (libzmq 4.3.5, ``Assertion
 failed: !_io_error``)."""
 
@@ -52,6 +52,7 @@ def open_socket(
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_S)
     socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_S)
     socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 2)
+    socket.setsockopt(zmq.TCP_MAXRT, 3 * KEEPALIVE_S * 1_000)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
     return socket
