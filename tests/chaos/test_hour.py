@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tests.chaos import hour
+from tests.chaos.table import TABLE
 
 
 @pytest.mark.timeout(600)
@@ -16,6 +17,10 @@ async def test_faults_in_random_order_lose_nothing_and_the_report_adds_up() -> N
     assert figures["failures"] == []
     assert figures["strikes"] >= 1
     assert figures["by_kind"]["trade"]["emitted"] > 1_000
+
+
+def test_the_faults_that_are_treated_apart_are_in_the_table() -> None:
+    assert {*hour.LEFT_OUT, *hour.TWO_DIE} <= TABLE.keys()
 
 
 def test_each_fault_strikes_as_often_as_every_other() -> None:
