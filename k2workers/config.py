@@ -21,7 +21,7 @@ import msgspec
 from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
-from k2workers.setting import About, Setting, default, read_all, settings_of
+from k2workers.setting import MOST_S, About, Setting, default, read_all, settings_of
 from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
 from k2workers.simulator.simulator_settings import SimulatorSettings
 from k2workers.supervision.weight_budget import WeightPolicy
@@ -32,8 +32,6 @@ ENVIRONMENT_PREFIX = "K2_"
 DEFAULT_FILE = Path("config/k2workers.toml")
 _NAME = re.compile(r"\s*([\w-]+)\s*=")
 DEMO_LIFETIME_S = 15.0
-MOST_S = 1e9
-"""Thirty years: for times that have no other bound; beyond some more, nanoseconds fit nowhere."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

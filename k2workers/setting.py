@@ -30,6 +30,10 @@ _SWITCHES = {
 }  # fmt: skip
 
 
+MOST_S = 1e9
+"""Thirty years: for times that have no other bound; beyond some more, nanoseconds fit nowhere."""
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What is said of a setting: ``text`` in one line; its bounds; whether it must not be empty; a flag that is not called like it.
 

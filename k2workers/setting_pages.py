@@ -22,7 +22,7 @@ A flag wins over the environment, which wins over the file ([`k2workers.toml`](k
 which wins over the default. An empty environment variable counts as not set. Lists are words between commas; those of a file are TOML's. A
 flag of a switch has no value.
 
-| setting | flag | environment variable | default | allowed | what it is |
+| setting | flag | environment variable | default | sort or bounds | what it is |
 |---|---|---|---|---|---|
 """
 

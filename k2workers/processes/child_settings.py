@@ -23,7 +23,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     bundle_endpoint: str
     rest_url: str
     book_levels: int
-    ca_bundle: str = ""
+    ca_bundle: str
     alone: AlonePolicy = AlonePolicy()
     environment: str
     logs: LogSettings

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from k2workers.setting import About
+from k2workers.setting import MOST_S, About
 
-LONGEST_S = 1e9
+MOST_SEED = 10**9
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,12 +30,12 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: Annotated[float, About(text="events a second over all symbols", ge=0.001, le=200_000)] = 2000.0
     even: bool = False
     """Whether every symbol is as busy as any other."""
-    seed: Annotated[int, About(text="same seed, same market", ge=-LONGEST_S, le=LONGEST_S)] = 1
+    seed: Annotated[int, About(text="same seed, same market", ge=-MOST_SEED, le=MOST_SEED)] = 1
     tick_s: float = 0.005
     history: Annotated[
         int, About(text="how many trades and aggregate trades of each symbol REST remembers", ge=1, le=10_000_000)
     ] = 20_000
-    history_s: Annotated[float, About(text="for how many seconds", ge=0.001, le=LONGEST_S)] = 900.0
+    history_s: Annotated[float, About(text="for how many seconds", ge=0.001, le=MOST_S)] = 900.0
     """What REST is answered from, of each symbol: so many trades and aggregate trades, none older than this."""
 
     replay: Annotated[tuple[str, ...], About(text="recorded files instead of a generated market", several=True)] = ()
@@ -55,11 +55,11 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Faults from the start, as ``simulator.faults`` writes them."""
 
     max_age_s: Annotated[
-        float, About(text="seconds after which a connection is cut", ge=0.001, le=LONGEST_S, flag="max_age")
+        float, About(text="seconds after which a connection is cut", ge=0.001, le=MOST_S, flag="max_age")
     ] = 86_400.0
     age_close_code: int = 1001
     ping_interval_s: Annotated[
-        float, About(text="seconds between two pings on a connection", ge=0.001, le=LONGEST_S, flag="ping_interval")
+        float, About(text="seconds between two pings on a connection", ge=0.001, le=MOST_S, flag="ping_interval")
     ] = 20.0
     pong_timeout_s: float = 60.0
     shutdown_notice_s: Annotated[
@@ -67,7 +67,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
         About(
             text="seconds of warning (serverShutdown) before the cut; 0 is none",
             ge=0,
-            le=LONGEST_S,
+            le=MOST_S,
             flag="shutdown_notice",
         ),
     ] = 0.0

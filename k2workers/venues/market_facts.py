@@ -158,10 +158,5 @@ class MarketFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP status of a request too many; None: it is told in the body of a 200."""
     unsure: frozenset[str] = frozenset()
 
-    @property
-    def to_probe(self) -> tuple[str, ...]:
-        """The kinds whose continuity nobody has stated."""
-        return tuple(topic.kind for topic in self.topics if topic.sure is not Sure.DOCUMENTS)
-
 
 DAY_S = 86_400.0

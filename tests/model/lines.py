@@ -259,7 +259,7 @@ class Shard:
             overlap_limit_ns=20_000_000_000, min_overlap_ns=0,
         )  # fmt: skip
         settings = WorkerSettings(
-            venue="binance", feed=feed, symbols=tuple(EVERY_S), kinds=("trade",), bundle_endpoint="", rest_url="", book_levels=1_000,
+            venue="binance", feed=feed, symbols=tuple(EVERY_S), kinds=("trade",), bundle_endpoint="", rest_url="", book_levels=1_000, ca_bundle="",
             environment="test", logs=LOGS,
         )  # fmt: skip
         self.worker = Worker("worker-0", "", settings)

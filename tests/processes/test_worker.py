@@ -160,6 +160,7 @@ def settings_of(around: Around, venue: Venue, *symbols: str, kind: str = "trade"
         bundle_endpoint=around.push,
         rest_url=venue.rest_url,
         book_levels=1_000,
+        ca_bundle="",
         environment="test",
         logs=LOGS,
     )

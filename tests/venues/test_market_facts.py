@@ -12,7 +12,7 @@ import pytest
 from k2workers import venues
 from k2workers.continuity import Continuity, Link, Proof, Repair, Scope
 from k2workers.events import Kline
-from k2workers.venues.market_facts import Counted, Ends, MarketFacts, Over, TopicFact, WholeFrom
+from k2workers.venues.market_facts import Counted, Ends, MarketFacts, Over, Sure, TopicFact, WholeFrom
 
 PACKAGES = [name for _, name, package in pkgutil.iter_modules([str(Path(venues.__file__).parent)]) if package]
 MARKETS: list[MarketFacts] = [
@@ -65,7 +65,7 @@ def test_a_market_is_whole(market: MarketFacts) -> None:
 @pytest.mark.parametrize("market", MARKETS, ids=named)
 def test_a_chain_of_trades_that_nobody_has_stated_is_to_be_probed(market: MarketFacts) -> None:
     trades = next(topic for topic in market.topics if topic.kind == "trade")
-    assert (trades.continuity.proof is Proof.NONE) or "trade" in market.to_probe
+    assert (trades.continuity.proof is Proof.NONE) or trades.sure is not Sure.DOCUMENTS
 
 
 def test_each_topic_promises_what_its_continuity_lets_anyone_rely_on() -> None:
