@@ -42,6 +42,9 @@ QUIET_S = 0.2
 
 DRAIN_LIMIT_S = 2.0
 
+SETTLE_S = 0.5
+"""How long peers behind a screen may take to read their last."""
+
 MAX_NAMED = 20
 """Subscribers that are named in a beat: those furthest behind."""
 
@@ -73,6 +76,7 @@ class Aggregator:
             high_water_mark=settings.subscriber_high_water_mark,
             # More than that nobody could be given again.
             policy=PeerPolicy(owed_bytes=settings.replay_bytes, connections=settings.connections),
+            screened_in=settings.screened_in,
         )
         self.ring = ReplayRing(settings.replay_bytes, int(settings.replay_age_s * 1e9))
         self.snapshots = ReplayServer(
@@ -81,12 +85,16 @@ class Aggregator:
             self.ring,
             self.sequencer.epoch,
             policy=msgspec.structs.replace(POLICY, connections=settings.connections),
+            screened_in=settings.screened_in,
         )
         self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
         self.relay = Relay(
             self.sequencer, self.ring, self.bundle_receiver, self.checkpoint_file, self.publisher.publish
         )
-        self._duties = (
+        self._duties = self._made_duties()
+
+    def _made_duties(self) -> tuple[Every, ...]:
+        return (
             Every(HEARTBEAT_S, self.heartbeat, "heartbeat"),
             Every(LOOK_S, self.look, "peers", give_up=None),
             Every(CHECKPOINT_S, lambda: self.relay.checkpoint(time.monotonic_ns()), "checkpoint"),
@@ -163,12 +171,14 @@ class Aggregator:
         for duty in self._duties:
             duty.stop()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close all sockets; what subscribers can still take within the linger time reaches them."""
         self.bundle_receiver.close()
         self.snapshots.close()
         self.publisher.close()
-        self._context.term()
+        await asyncio.to_thread(self._context.term)  # what lingers may pass through this loop
+        for port in (self.snapshots.port, self.publisher.port):
+            await port.settle(SETTLE_S)
 
     def totals(self) -> dict[str, int]:
         """What was counted in all lives of this run."""
@@ -235,7 +245,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     metrics.stop(last_turn=True)
     beating.stop()
     client.send(control_messages.Record(name, "published", aggregator.summary()))
-    aggregator.close()
+    await aggregator.close()
     await client.close()
 
 

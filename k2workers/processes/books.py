@@ -65,6 +65,7 @@ class Books:
             self.topics_under,
             self.frame_of,
             policy=msgspec.structs.replace(POLICY, connections=settings.connections),
+            screened_in=settings.screened_in,
         )
         self.subscriber = Subscriber(
             settings.prefixes,

@@ -34,7 +34,8 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     peers may be connected to each port.
 
     ``checkpoint`` is the file from which a restart continues; ``source`` names the venue (or the embedded
-    exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be.
+    exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be. ``screened_in`` is the directory of the sockets
+    that stand behind a screen (``transport.screen``); empty: none does.
     """
 
     bundle_endpoint: str
@@ -48,17 +49,19 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     replay_age_s: float
     subscriber_high_water_mark: int = 100_000
     connections: int = MOST_CONNECTIONS
+    screened_in: str = ""
     environment: str
     logs: LogSettings
 
 
 class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners."""
+    """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners. ``screened_in`` as for the aggregator."""
 
     endpoint: str
     snapshot_endpoint: str
     books_endpoint: str
     prefixes: tuple[str, ...]
     connections: int = MOST_CONNECTIONS
+    screened_in: str = ""
     environment: str
     logs: LogSettings

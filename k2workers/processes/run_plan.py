@@ -120,7 +120,8 @@ class RunPlan:
             environment=own.environment,
             logs=self._logs,
         )
-        return self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings)
+        spec = self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings)
+        return msgspec.structs.replace(spec, after_abort=self._screened(settings))
 
     def exchange(self) -> ChildSpec:
         """The embedded exchange's process, on a free port."""
@@ -156,7 +157,7 @@ class RunPlan:
             logs=self._logs,
         )
         spec = self._spec(BOOKS, "k2workers.processes.books:main", settings)
-        return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False)
+        return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False, after_abort=self._screened(settings))
 
     def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""
@@ -236,6 +237,10 @@ class RunPlan:
             logs=self._logs,
         )
         return self._spec(f"worker-{shard}", "k2workers.processes.worker:main", settings, STOP_ORDER["worker"])
+
+    def _screened(self, settings: AggregatorSettings | BooksSettings) -> AggregatorSettings | BooksSettings:
+        """The settings of its later lives, once a peer has ended it through a defect of ZeroMQ."""
+        return msgspec.structs.replace(settings, screened_in=str(self._run_dir))
 
     @staticmethod
     def _spec(name: str, target: str, settings: Any, stop_order: int | None = None) -> ChildSpec:

@@ -57,12 +57,14 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: ``target`` is ``module:function``, called as ``function(name, control_endpoint, settings)``.
 
     Children stop in rising ``stop_order``; those of one number stop together. One that is not ``vital`` is restarted also if it dies before
-    it ever served: nobody waits for it.
+    it ever served: nobody waits for it. ``after_abort`` are the settings of its lives from the first on that follows one which ended itself by
+    SIGABRT, as libraries in C do that find themselves in disorder.
     """
 
     name: str
     target: str
     settings: Any
+    after_abort: Any = None
     restart: RestartPolicy = RestartPolicy()
     vital: bool = True
     stop_order: int = 0

@@ -311,6 +311,8 @@ class Supervisor:
             )
             ward.restart_at_ns = now_ns + delay_ns
             ward.ready.clear()
+            if child.exit_code == -signal.SIGABRT and ward.spec.after_abort is not None:
+                ward.spec = msgspec.structs.replace(ward.spec, settings=ward.spec.after_abort)
         self._on_dead(name, child.pid)  # last: whatever becomes of it, the child is restarted
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────

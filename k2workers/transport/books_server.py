@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable
 import zmq
 
 from k2workers.transport.peer import PeerPolicy
-from k2workers.transport.peer_watch import PeerWatch, limit_peers
+from k2workers.transport.public_port import PublicPort
 from k2workers.transport.replay_server import POLICY
 from k2workers.transport.request_reader import RequestReader
-from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
+from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
 
 BOOK, END = b"book", b"end"
 
@@ -73,6 +73,7 @@ class BooksServer:
         *,
         setting: str = "books_endpoint",
         policy: PeerPolicy = POLICY,
+        screened_in: str = "",
     ) -> None:
         self.requests = 0
         self.given = 0
@@ -85,27 +86,22 @@ class BooksServer:
         self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=BOOKS_WAITING)
         # Otherwise what a client has no room for would be dropped unseen.
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        limit_peers(self._socket)
-        self.watch = PeerWatch(context, self._socket, setting, policy)
-        try:
-            self.endpoint = bind(self._socket, endpoint, setting=setting)
-        except BaseException:
-            self.watch.close()
-            raise
+        self.port = PublicPort(context, self._socket, endpoint, setting=setting, policy=policy, screened_in=screened_in)
+        self.watch, self.endpoint = self.port.watch, self.port.endpoint
         self._reader = RequestReader(self._socket, self.watch.heard)
         self._watcher = SocketWatcher(self._socket, self._turn)
 
     def start(self) -> None:
         """Begin to answer; call once, inside the running loop."""
         self._watcher.start()
+        self.port.start()
 
     def close(self) -> None:
         """Stop answering."""
         if self._timer is not None:
             self._timer.cancel()
         self._watcher.stop()
-        self.watch.close()
-        self._socket.close()
+        self.port.close()
 
     def _turn(self) -> bool:
         self.watch.meet()  # who is not known has gone

@@ -51,6 +51,12 @@ def next_endpoint(endpoint: str) -> str:
     return f"{endpoint.rpartition(':')[0]}:*"
 
 
+def split_tcp(endpoint: str) -> tuple[str, int]:
+    """The address and the port of a TCP endpoint in numbers, as ZeroMQ tells where it listens."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def is_ipv6(endpoint: str) -> bool:
     """Whether it names an IPv6 address (in brackets, with a zone or without)."""
     scheme, _, rest = endpoint.partition("://")

@@ -15,12 +15,14 @@ import struct
 import termios
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
 import zmq
 
 from k2workers.transport.peer import CONNECTIONS, FLOOD, SLOW, Peer, PeerPolicy
+from k2workers.transport.screen import Screen, name_behind
 from k2workers.transport.sockets import Context, Socket, readable
 
 LOOK_S = 0.05
@@ -90,9 +92,19 @@ class _Accepted(NamedTuple):
 
 
 class PeerWatch:
-    """The peers of one socket. Make it before the socket is bound; ``look`` steadily, and ``close`` it with the socket."""
+    """The peers of one socket. Make it before the socket is bound; ``look`` steadily, and ``close`` it with the socket.
 
-    def __init__(self, context: Context, socket: Socket, port: str, policy: PeerPolicy) -> None:
+    ``screen`` gives what stands between them and the socket, if anything does.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        socket: Socket,
+        port: str,
+        policy: PeerPolicy,
+        screen: Callable[[], Screen | None] = lambda: None,
+    ) -> None:
         self.peers: dict[int, Peer] = {}
         """By descriptor."""
         self.behind: list[Peer] = []
@@ -102,6 +114,7 @@ class PeerWatch:
         self.newest_cuts: deque[dict[str, object]] = deque(maxlen=5)
         self._port = port
         self._policy = policy
+        self._screen = screen
         self._connections: dict[int, _Accepted] = {}
         self._cut_ns: dict[str, int] = {}
         self._told_ns = -TELL_NS
@@ -147,11 +160,14 @@ class PeerWatch:
     def look(self) -> None:
         """See who has left, sends too much, or does not read."""
         self.meet()
-        now_ns = time.monotonic_ns()
+        now_ns, screen = time.monotonic_ns(), self._screen()
         if now_ns - self._checked_ns >= CHECK_NS:
             self._checked_ns = now_ns
             self._forget_strangers()
         for descriptor, peer in list(self.peers.items()):
+            if screen is not None and not screen.has(peer.name):
+                self._forget(descriptor)
+                continue
             try:
                 cause = _harm(self._connections[descriptor], peer, now_ns)
             except OSError:
@@ -190,8 +206,11 @@ class PeerWatch:
         if not connection.is_there():
             self._forget(descriptor)
             return
-        with contextlib.suppress(OSError):  # it has just left
-            connection.socket.shutdown(sockets.SHUT_RDWR)
+        if (screen := self._screen()) is not None:
+            screen.end(peer.name)
+        else:
+            with contextlib.suppress(OSError):  # it has just left
+                connection.socket.shutdown(sockets.SHUT_RDWR)
         self._forget(descriptor)
         self.cuts[peer.host if peer.host in self.cuts or len(self.cuts) < MAX_HOSTS else OTHERS] += 1
         self.newest_cuts.append({"peer": peer.name, "port": self._port, "cause": cause})
@@ -230,8 +249,11 @@ def _harm(connection: _Accepted, peer: Peer, now_ns: int) -> str:
 
 
 def _name_of(connection: sockets.socket) -> tuple[str, str]:
-    """Its host, and its whole address; of a local one its process."""
+    """Its host, and its whole address; of a local one its process, unless that only hands on what another sends."""
     if connection.family == sockets.AF_UNIX:
+        behind = name_behind(connection.getpeername())
+        if behind:
+            return behind.rpartition(":")[0].strip("[]"), behind
         pid = struct.unpack("3i", connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0]
         return LOCAL, f"process {pid}"
     host, port, *_ = connection.getpeername()

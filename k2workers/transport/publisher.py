@@ -5,8 +5,8 @@ from __future__ import annotations
 import zmq
 
 from k2workers.transport.peer import SUBSCRIPTIONS, PeerPolicy
-from k2workers.transport.peer_watch import PeerWatch, limit_peers
-from k2workers.transport.sockets import Context, SocketWatcher, bind, open_socket, readable
+from k2workers.transport.public_port import PublicPort
+from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
 
 NEWS_A_TURN = 100
 """Subscriptions that are read before others have their turn."""
@@ -32,26 +32,25 @@ class Publisher:
         linger_ms: int = 500,
         setting: str = "publish_endpoint",
         policy: PeerPolicy | None = None,
+        screened_in: str = "",
     ) -> None:
         self._linger_ms = linger_ms
         self._policy = policy or PeerPolicy()
         self._socket = open_socket(
             context, zmq.XPUB, send_high_water_mark=high_water_mark, receive_high_water_mark=NEWS_WAITING
         )
-        limit_peers(self._socket)
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # whose subscription it is shows only if each is told
-        self.watch = PeerWatch(context, self._socket, setting, self._policy)
-        try:
-            self.endpoint = bind(self._socket, endpoint, setting=setting)
-        except BaseException:
-            self.watch.close()
-            raise
+        self.port = PublicPort(
+            context, self._socket, endpoint, setting=setting, policy=self._policy, screened_in=screened_in
+        )
+        self.watch, self.endpoint = self.port.watch, self.port.endpoint
         self._send = self._socket.send
         self._watcher = SocketWatcher(self._socket, self.hear)
 
     def start(self) -> None:
         """Begin to hear subscribers; call once, inside the running loop."""
         self._watcher.start()
+        self.port.start()
 
     def publish(self, frame: bytes) -> None:
         """Hands one frame to ZeroMQ, which copies it. Never blocks: XPUB drops frames for a subscriber that is too slow."""
@@ -98,5 +97,4 @@ class Publisher:
     def close(self) -> None:
         """Closes; frames that ZeroMQ holds are still sent for ``linger_ms`` if the context is terminated."""
         self._watcher.stop()
-        self.watch.close()
-        self._socket.close(linger=self._linger_ms)
+        self.port.close(self._linger_ms)

@@ -21,9 +21,8 @@ Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
 
 KEEPALIVE_S = 5
-"""A silent TCP peer is asked this often by the kernel, and given up after three times as long, also one that takes nothing of what it is sent. Not by ZeroMQ's own heartbeats: one that is due,
-or a ping that waits behind messages for which there was no room, ends the whole process when that peer has gone (libzmq 4.3.5, ``Assertion
-failed: !_io_error``)."""
+"""A silent TCP peer is asked this often by the kernel, and given up after three times as long, also one that takes nothing of what it is sent. Not by
+ZeroMQ's own heartbeats: one that is due when its peer has gone can end the whole process (``screen`` says how)."""
 
 _POLLIN = int(zmq.POLLIN)
 """A plain number: the arithmetic of enumerations costs more than the call it is for."""

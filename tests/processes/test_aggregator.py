@@ -65,7 +65,7 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     assert aggregator.sequencer.gaps_open == 2
     aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, CHAIN.number, b"no events")])
     assert aggregator.relay.unreadable == 1
-    aggregator.close()
+    await aggregator.close()
 
 
 def trade(number: int) -> Trade:
@@ -82,11 +82,11 @@ def living(directory: Path, checkpoint_name: str = "checkpoint") -> Aggregator:
     return aggregator
 
 
-def end(aggregator: Aggregator) -> None:
+async def end(aggregator: Aggregator) -> None:
     """As if it died: nothing is written, nobody is told."""
     for duty in aggregator._duties:
         duty.stop()
-    aggregator.close()
+    await aggregator.close()
 
 
 async def announced(aggregator: Aggregator, bundle_sender: BundleSender) -> None:
@@ -106,7 +106,7 @@ async def filled_in_the_next_life(directory: Path, checkpoint_name: str, bundle_
     sequencer = aggregator.sequencer
     assert (sequencer.repaired_ids, sequencer.gaps_open, sequencer.old_events) == (4, 0, 0)
     bundle_sender.close()
-    end(aggregator)
+    await end(aggregator)
 
 
 async def test_a_gap_that_no_checkpoint_holds_is_still_known_after_a_death(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_a_gap_that_no_checkpoint_holds_is_still_known_after_a_death(tmp_p
     await announced(aggregator, bundle_sender)
     # However often it could not be written, and however long ago the bundles came.
     await until(lambda: aggregator.checkpoint_file.failures == 4)
-    end(aggregator)
+    await end(aggregator)
     assert bundle_sender.counters.kept_bundles == 3
     await filled_in_the_next_life(tmp_path, NO_ROOM, bundle_sender)
 
@@ -126,7 +126,7 @@ async def test_what_is_acknowledged_is_in_the_checkpoint(tmp_path: Path) -> None
     assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions == {
         TOPIC: PublishedPosition(10, [GAP], CHAIN.number)
     }
-    end(aggregator)
+    await end(aggregator)
     await filled_in_the_next_life(tmp_path, "checkpoint", bundle_sender)
 
 
@@ -134,7 +134,7 @@ async def test_an_open_gap_outlives_the_checkpoint_that_held_it(tmp_path: Path) 
     aggregator, bundle_sender = living(tmp_path), BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
     await announced(aggregator, bundle_sender)
     await until(lambda: bundle_sender.counters.kept_bundles == 0)
-    end(aggregator)
+    await end(aggregator)
     (tmp_path / "checkpoint").unlink()
     await filled_in_the_next_life(tmp_path, "checkpoint", bundle_sender)
 
@@ -150,14 +150,14 @@ async def test_what_a_worker_could_not_keep_is_named_although_there_never_was_a_
     await until(lambda: TOPIC in aggregator.sequencer.topics and aggregator.sequencer.topics[TOPIC].last_id == 19)
     forgotten = bundle_sender.counters.forgotten
     assert 0 < forgotten < 9
-    end(aggregator)
+    await end(aggregator)
     another = living(tmp_path, NO_ROOM)
     await until(lambda: TOPIC in another.sequencer.topics and another.sequencer.topics[TOPIC].last_id == 19)
     assert list(another.sequencer.topics[TOPIC].open) == [(10, 9 + forgotten)]
     await until(lambda: told)
     assert told[0] == {TOPIC: (CHAIN.number, [(10, 9 + forgotten)])}
     bundle_sender.close()
-    end(another)
+    await end(another)
 
 
 async def test_what_a_worker_had_to_refuse_while_nobody_read_is_announced_and_comes_late(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ async def test_what_a_worker_had_to_refuse_while_nobody_read_is_announced_and_co
     assert (aggregator.sequencer.gaps, aggregator.sequencer.gaps_open, intake.gaps_open) == (1, 0, 0)
     assert aggregator.sequencer.found_holes == {}
     bundle_sender.close()
-    end(aggregator)
+    await end(aggregator)
 
 
 async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_aggregator_that_lacks_it(
@@ -205,7 +205,7 @@ async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_agg
     bundle_sender.push([late(7, 8, 9)])
     await until(lambda: not aggregator.sequencer.gaps_open)
     bundle_sender.close()
-    end(aggregator)
+    await end(aggregator)
 
 
 async def test_ids_that_began_anew_survive_every_death(tmp_path: Path) -> None:
@@ -216,19 +216,19 @@ async def test_ids_that_began_anew_survive_every_death(tmp_path: Path) -> None:
     for numbering, event in ((old, trade(8)), (old, trade(9)), (new, Reset(9, 1, 0)), (new, trade(1)), (new, trade(2))):
         bundle_sender.push([wire.batch_of(TOPIC, [event], numbering)])
     await until(lambda: aggregator.sequencer.positions().get(TOPIC) == PublishedPosition(2, [], new))
-    end(aggregator)
+    await end(aggregator)
     # The checkpoint was lost with everything else: all is sent again, the old ids too.
     another = living(tmp_path, "another")
     await until(lambda: another.sequencer.positions().get(TOPIC) == PublishedPosition(2, [], new))
     assert (another.sequencer.resets, another.sequencer.gaps, another.sequencer.old_events) == (1, 0, 0)
     bundle_sender.close()
     await another.last_checkpoint()
-    end(another)
+    await end(another)
     third = living(tmp_path, "another")
     third.on_bundle(b"worker-0#2", [wire.batch_of(TOPIC, [trade(10)], old), wire.batch_of(TOPIC, [trade(3)], new)])
     assert third.sequencer.positions()[TOPIC] == PublishedPosition(3, [], new)
     assert (third.sequencer.resets, third.sequencer.old_events) == (0, 1)
-    end(third)
+    await end(third)
 
 
 async def test_a_worker_that_began_without_being_told_claims_nothing_and_what_lies_between_is_fetched(
@@ -259,7 +259,7 @@ async def test_a_worker_that_began_without_being_told_claims_nothing_and_what_li
     await until(lambda: aggregator.sequencer.repaired_ids == 4)
     assert aggregator.sequencer.positions()[TOPIC] == PublishedPosition(15, [], new)
     bundle_sender.close()
-    end(aggregator)
+    await end(aggregator)
 
 
 async def test_at_the_end_everything_that_was_published_is_in_the_checkpoint(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ async def test_at_the_end_everything_that_was_published_is_in_the_checkpoint(tmp
     aggregator.publish()
     await aggregator.last_checkpoint()
     assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions[TOPIC].last_id == 6
-    aggregator.close()
+    await aggregator.close()
 
 
 async def test_what_is_too_old_is_replayed_no_longer(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ async def test_what_is_too_old_is_replayed_no_longer(tmp_path: Path) -> None:
     aggregator.publish()
     assert len(aggregator.ring) == 1
     await until(lambda: aggregator.heartbeat() or not len(aggregator.ring))
-    aggregator.close()
+    await aggregator.close()
 
 
 async def test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_published(

@@ -41,6 +41,13 @@ def serve_once(name: str, endpoint: str, mark: str) -> None:
     asyncio.run(_serve(name, endpoint))
 
 
+def serve_or_abort(name: str, endpoint: str, settings: str) -> None:
+    """Serve; if ``settings`` are ``bare``, end as a library in C does that finds itself in disorder."""
+    if settings == "bare":
+        os.abort()
+    asyncio.run(_serve(name, endpoint))
+
+
 def hang(_name: str, _endpoint: str, _settings: float) -> None:
     """Wait for what never comes."""
     asyncio.run(asyncio.Event().wait())

@@ -271,6 +271,21 @@ async def test_a_child_that_the_others_can_do_without_is_restarted_for_ever_thou
         assert await supervisor.stop()
 
 
+async def test_a_child_that_aborted_has_other_settings_in_its_later_lives(tmp_path: Path) -> None:
+    bare = msgspec.structs.replace(
+        child("door", "serve_or_abort"), settings="bare", after_abort="screened", vital=False
+    )
+    async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
+        supervisor.launch(bare)
+        for deaths in (1, 2):  # any other death changes nothing
+            await until(lambda: supervisor.states()["door"]["ready"])
+            assert supervisor.states()["door"]["restarts"] == deaths
+            psutil.Process(supervisor.pids()["door"]).kill()
+            await until(lambda deaths=deaths: supervisor.states()["door"]["restarts"] > deaths)
+        await until(lambda: supervisor.states()["door"]["ready"])
+        assert await supervisor.stop()
+
+
 async def test_the_turn_of_a_child_that_died_is_given_to_the_next(tmp_path: Path) -> None:
     async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
         for name in NAMES[:2]:

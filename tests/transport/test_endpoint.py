@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import is_ipv6, mistake_in, next_endpoint, next_port, path_of
+from k2workers.transport.endpoint import is_ipv6, mistake_in, next_endpoint, next_port, path_of, split_tcp
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,8 @@ def test_any_endpoint_has_a_next_one(endpoint: str, expected: str) -> None:
 )
 def test_only_a_path_is_a_file(endpoint: str, path: str) -> None:
     assert path_of(endpoint) == path
+
+
+def test_an_endpoint_in_numbers_has_an_address_and_a_port() -> None:
+    assert split_tcp("tcp://127.0.0.1:5555") == ("127.0.0.1", 5555)
+    assert split_tcp("tcp://[fe80::1%eth0]:80") == ("fe80::1%eth0", 80)
