@@ -15,7 +15,7 @@ Parts, in reading order:
 ``files``               the checkpoint from which a restart continues; directories, locks
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
-``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how retries grow apart
+``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how far apart retries grow
 ``simulator``, ``demo`` the embedded exchange; the processes that only a demonstration has
 ``config``, ``cli``     every setting with its default, bounds and words; commands (the flags are the settings)
 ``setting``, ``setting_rules``, ``setting_pages``   how any setting is described and read; rules of single ones; ``config/`` made from the list
@@ -33,7 +33,7 @@ Words, each with one meaning:
 ``shard``                  the symbols that one worker serves
 ``book``, ``whole``        the levels of one symbol; said of a book of which nothing is missing, and of a topic whose reader has such a one
 ``line``                   one WebSocket connection of a shard: primary or standby
-``lane``                   one topic in the arbiter, which lets the first good copy of each event through
+``lane``                   one topic in the arbiter, which lets the first good copy of each event through (trades: ``chain_lane``)
 ``hole``, ``gap``, ``void`` ids or batches that were not received; a hole that was announced as a ``Gap``; ids that never existed
 ``missing``                said of the ids in a hole or a gap
 ``given up``, ``closed``   ids that nobody asks for any longer; ids, void or given up, for which an event would still be new

@@ -1,8 +1,4 @@
-"""Owns the delay before trying again: capped exponential growth with full jitter. Pure.
-
-The numbers stand with who tries again: of connections in ``feed/feed_settings.py``, of children in ``supervision/restart.py``, of REST in
-``sequencing/backfill_planner.py``.
-"""
+"""Owns the delay before trying again, and how long it may become for each thing that is tried: capped exponential growth with full jitter. Pure."""
 
 from __future__ import annotations
 
@@ -27,3 +23,19 @@ class Backoff(msgspec.Struct, frozen=True):
         doublings = min(attempt - 1, 64)
         whole_ns = min(self.cap_ns, self.first_ns * int(self.factor**doublings))
         return whole_ns // 2 + int(whole_ns / 2 * jitter)
+
+
+RECONNECT = Backoff(500_000_000, 30_000_000_000)
+"""Of a shard's connection that could not be made, or was lost; each half a minute at last."""
+
+RESTART = Backoff(200_000_000, 10_000_000_000)
+"""Of a child that died."""
+
+RESTART_BESIDE_THE_FEED = Backoff(1_000_000_000, 60_000_000_000)
+"""Of a child that the feed can do without: seldom in the end, for what keeps it from living may take long."""
+
+REFETCH = Backoff(150_000_000, 600_000_000_000)
+"""Of a backfill that brought nothing."""
+
+ASK_AGAIN = Backoff(5_000_000_000, 600_000_000_000)
+"""Of a question to the venue that was answered in vain."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from k2workers.backoff import Backoff
+from k2workers.backoff import RECONNECT, Backoff
 from k2workers.rotation import schedule
 from k2workers.rotation.policy import RotationPolicy
+from k2workers.sequencing.holding_lane import HOLD_NS
 
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,16 +23,15 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 10.0
     close_timeout_s: float = 2.0
     stale_after_ns: int = 30_000_000_000
-    hold_ns: int = 1_000_000_000
+    hold_ns: int = HOLD_NS
     gather_ns: int = 500_000
-    backoff_first_ns: int = 500_000_000
-    backoff_cap_ns: int = 30_000_000_000
+    backoff: Backoff = RECONNECT
 
     @property
     def rotation_policy(self) -> RotationPolicy:
         """The bounds of the rotation machine that follow from these."""
         return RotationPolicy(
-            backoff=Backoff(self.backoff_first_ns, self.backoff_cap_ns),
+            backoff=self.backoff,
             # TCP and the handshake may each take their whole time: the one that fails tells why, before the attempt is given up.
             connect_timeout_ns=int(self.connect_timeout_s * 3e9),
             min_overlap_ns=self.min_overlap_ns,

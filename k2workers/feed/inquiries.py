@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from k2workers.backoff import Backoff
+from k2workers.backoff import ASK_AGAIN
 from k2workers.continuity import Repair
 from k2workers.events import AggTrade, Event
 from k2workers.feed.intake import Intake
@@ -26,9 +26,6 @@ LINK_APART_NS = 60_000_000_000
 
 LINKS_WITHIN = 900
 """Links that are asked about together are within so many ids: one reply has them all."""
-
-ASK_AGAIN = Backoff(5_000_000_000, 600_000_000_000)
-"""How long until a question is asked again that was answered in vain."""
 
 
 class _Asked(msgspec.Struct):

@@ -247,7 +247,7 @@ class Line:
                 self._rate.sent(time.monotonic_ns())
 
     async def close(self, code: int, reason: str) -> None:
-        """Close with a handshake (the code is ``rotation.policy.CLOSE_CODE``); messages that arrive before the venue's close reply are still delivered."""
+        """Close with a handshake (the code is ``rotation.closing.CLOSE_CODE``); messages that arrive before the venue's close reply are still delivered."""
         if self._connection is not None:
             await self._connection.close(code, reason)
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from k2workers import metrics, venues
-from k2workers.backoff import Backoff
+from k2workers.backoff import RESTART_BESIDE_THE_FEED
 from k2workers.config import Settings
 from k2workers.continuity import Repair
 from k2workers.demo.demo_settings import ExchangeSettings, WitnessSettings
@@ -43,8 +43,8 @@ WITNESS = "witness"
 STOP_ORDER = {"worker": 0, AGGREGATOR: 1, BOOKS: 2, WITNESS: 2, EXCHANGE: 3}
 """Children stop in the direction in which data flows, so that each can still hand on what it has."""
 
-BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=Backoff(1_000_000_000, 60_000_000_000))
-"""Of a child that the feed can do without: restarted for ever, seldom in the end, for what keeps it from living may take long."""
+BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=RESTART_BESIDE_THE_FEED)
+"""Of a child that the feed can do without: restarted for ever."""
 
 DEMO_CONNECTS = 100_000
 """Connection attempts in a window that the embedded exchange allows."""

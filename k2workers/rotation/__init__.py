@@ -5,7 +5,7 @@ Parts, in reading order:
 ``inputs``, ``actions``   what the machine is told, and what it wants done
 ``table``                 the rule: one row for each state, input and condition (``guards``), with what is done (``steps``)
 ``machine``               holds the state and runs the rows; ``memory`` is what it remembers, and the rotation under way
-``policy``                the bounds, the reasons, the close code
+``policy``, ``closing``   the bounds and the reasons; with which code and words a line is closed
 ``schedule``              when a shard is due
 ``proof``                 has every active stream continued on the standby?
 ``record``                what a rotation leaves

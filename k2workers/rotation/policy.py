@@ -1,4 +1,4 @@
-"""Owns the bounds of a rotation, the words that name its reasons, and what a venue reads when we close a line."""
+"""Owns the bounds of a rotation, and the words that name its reasons."""
 
 from __future__ import annotations
 
@@ -21,18 +21,6 @@ STALE, SILENT = "stale", "silent"
 """Why we give a line up: nothing at all comes on it, or no data although the venue has some."""
 
 SILENCES = frozenset({STALE, SILENT})
-
-CLOSE_CODE = 1000
-"""Of every line that we close: one that was rotated, that was not proven, or at the end."""
-
-REPLACED = "Periodic rotation"
-"""The close reason of a line that another one has replaced."""
-
-NOT_PROVEN = "Not proven"
-"""The close reason of a standby on which an active stream never continued."""
-
-STOPPING = "Shutting down"
-"""The close reason of every line when the feed stops."""
 
 
 class RotationPolicy(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,9 +18,10 @@ from k2workers.rotation.actions import (
     RotationOver,
     WithdrawRequest,
 )
+from k2workers.rotation.closing import CLOSE_CODE, NOT_PROVEN, REPLACED, STOPPING
 from k2workers.rotation.inputs import Closed, Notice, Rotate, Wanted
 from k2workers.rotation.memory import Memory, Rotation
-from k2workers.rotation.policy import CLOSE_CODE, NOT_PROVEN, REPLACED, SCHEDULED, SERVER_SHUTDOWN, STOPPING
+from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN
 from k2workers.rotation.proof import OverlapProof
 
 Actions = list[Action]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from k2workers.backoff import Backoff
+from k2workers.backoff import REFETCH, Backoff
 from k2workers.sequencing.missing_ids import NOTHING, Findings, MissingIds, Question
 from k2workers.sequencing.ranges import IdRanges, Range
 
@@ -66,7 +66,7 @@ class BackfillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     page: int = 1_000
-    backoff: Backoff = Backoff(150_000_000, 600 * SECOND_NS)
+    backoff: Backoff = REFETCH
     retry_failed_ns: int = 20 * SECOND_NS
     patience_ns: tuple[int, ...] = (1 * SECOND_NS, 4 * SECOND_NS, 15 * SECOND_NS, 45 * SECOND_NS, 120 * SECOND_NS)
     bar_patience_ns: tuple[int, ...] = (1 * SECOND_NS, 3 * SECOND_NS, 8 * SECOND_NS, 20 * SECOND_NS)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from k2workers.events import Backfilled, Event, Kline, Void, learned_ns
 from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
 from k2workers.sequencing.doubts import TIMES, made_later, passed_ns
-from k2workers.sequencing.lane import HoldingLane, Verdict
+from k2workers.sequencing.holding_lane import HoldingLane
+from k2workers.sequencing.lane import Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD_BARS = 1_000

@@ -23,7 +23,8 @@ from k2workers.events import (
 )
 from k2workers.sequencing.coverage import ChainStep, chain_step, close_ids
 from k2workers.sequencing.doubts import made_before, made_later
-from k2workers.sequencing.lane import HoldingLane, Verdict
+from k2workers.sequencing.holding_lane import HoldingLane
+from k2workers.sequencing.lane import Verdict
 from k2workers.sequencing.ranges import IdRanges, Range
 
 MAX_HELD = 10_000

@@ -10,7 +10,7 @@ from collections import deque
 
 import msgspec
 
-from k2workers.backoff import Backoff
+from k2workers.backoff import RESTART, Backoff
 
 
 class RestartPolicy(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class RestartPolicy(msgspec.Struct, frozen=True):
     intensity: int | None = 10
     most_unready: int = 5
     period_ns: int = 60_000_000_000
-    backoff: Backoff = Backoff(200_000_000, 10_000_000_000)
+    backoff: Backoff = RESTART
     stable_ns: int = 5_000_000_000
 
 

@@ -36,6 +36,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "rotation/inputs.py": _TABLE,
         "rotation/memory.py": _TABLE,
         "rotation/policy.py": _TABLE,
+        "rotation/closing.py": _TABLE,
         "rotation/steps.py": _TABLE,
     },
     "a part of what is judged there, until it has its own": {
@@ -71,6 +72,11 @@ SHARED: Mapping[str, tuple[str, ...]] = {
     "k2workers/sequencing/bar_lane.py": _LANES,
     "k2workers/sequencing/book_lane.py": _LANES,
     "k2workers/sequencing/chain_lane.py": _LANES,
+    "k2workers/sequencing/holding_lane.py": (
+        *_LANES,
+        "tests/sequencing/test_bar_lane.py",
+        "tests/sequencing/test_chain_lane.py",
+    ),
     "k2workers/sequencing/lane.py": (
         *_LANES,
         "tests/sequencing/test_bar_lane.py",

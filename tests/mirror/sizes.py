@@ -32,7 +32,6 @@ LONGER: Mapping[str, int] = {
     "k2workers/sequencing/backfill_planner.py": 330,
     "k2workers/sequencing/book_lane.py": 310,
     "k2workers/sequencing/doubts.py": 320,
-    "k2workers/sequencing/lane.py": 370,
     "k2workers/sequencing/sequencer.py": 350,
     "k2workers/simulator/symbol_market.py": 320,
     "k2workers/supervision/supervisor.py": 350,

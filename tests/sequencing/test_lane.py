@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from k2workers.errors import StateError
-from k2workers.events import BookSnapshot, Kline, Reset, Trade
-from k2workers.sequencing.lane import HoldingLane, Lane
+from k2workers.events import Reset, Trade
+from k2workers.sequencing.lane import Lane
 
 TRADE = Trade(1, "", "", True, 0, 0, 0)
 
@@ -16,8 +16,6 @@ def test_the_base_lane_judges_nothing() -> None:
         Lane("t").offer(TRADE, 0, 0)
     with pytest.raises(StateError):
         Lane("t")._go_far([TRADE], 0, 0)
-    with pytest.raises(StateError):
-        HoldingLane("t")._announce()
     assert not Lane("t").expire(0)
     assert Lane("t").deadline_ns is None
 
@@ -34,12 +32,3 @@ def test_where_the_next_value_makes_it_good_nothing_that_was_not_sent_is_announc
     lane.passed = 1
     lane.take_back([TRADE, Reset(9, 1, 0)])
     assert (lane.pop_ready(), lane.passed) == ([[Reset(9, 1, 0)]], 0)
-
-
-@pytest.mark.parametrize(
-    "event", [BookSnapshot(7, [], [], 0), Kline(0, 59, "", "", "", "", "", "", "", "", 0, 0, 0, False, 10, 0)]
-)
-def test_a_book_and_a_bar_that_is_not_final_are_no_loss_when_they_are_not_sent(event: BookSnapshot | Kline) -> None:
-    lane = HoldingLane("t")
-    lane.take_back([event])
-    assert (lane.gaps, lane.ready) == (0, [])
