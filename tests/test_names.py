@@ -45,6 +45,11 @@ INDEXED = (
 """Here ``stream`` would be a topic's index; a stream is the venue's name."""
 
 
+HOMES = ("venues", "simulator")
+"""What each venue has a package of its own in."""
+
+REGISTRY = PACKAGE / "venues" / "__init__.py"
+
 VENUES = [name for _, name, package in pkgutil.iter_modules([str(PACKAGE / "venues")]) if package]
 MARKED = sorted({name.partition("_")[0] for name in (*venues.NAMES, *VENUES)})
 """The exchanges whose names are looked for in generic files."""
@@ -75,23 +80,16 @@ def _said(tree: ast.AST) -> Iterator[str]:
 
 
 def _generic_files() -> list[Path]:
-    """Those that know no venue: all but the registry, the venues' packages and the stand-in."""
-    found = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).parts
-        if (
-            place[0] != "simulator"
-            and place != ("venues", "__init__.py")
-            and not (place[0] == "venues" and len(place) > 2)
-        ):
-            found.append(path)
-    return found
+    """Those that know no venue: all but the registry of venues, their packages and the stand-in."""
+    known = [path for path in PACKAGE.rglob("*.py") if path == REGISTRY or _venue_of(path)]
+    return sorted({*PACKAGE.rglob("*.py")} - {*known, *(PACKAGE / "simulator").rglob("*.py")})
 
 
 def _venue_of(path: Path) -> str:
-    """The venue whose package the file is in; empty outside of these."""
+    """The venue's package, or its stand-in's, that the file or package is in or is; empty outside of these."""
     parts = path.relative_to(PACKAGE).parts
-    return parts[1] if parts[0] == "venues" and len(parts) > 2 else ""
+    inside = parts[0] in HOMES and (len(parts) > 2 or (len(parts) == 2 and path.is_dir()))
+    return "/".join(parts[:2]) if inside else ""
 
 
 def _places(found: dict[str, list[Path]]) -> dict[str, list[str]]:

@@ -1,11 +1,9 @@
 """The embedded exchange: a faithful stand-in for Binance spot over real sockets, for any client.
 
-``simulator_settings`` what can be set · ``market`` and ``symbol_market`` the generated market (pure), on ``book``, ``bars``,
-``payloads`` and ``stream_names`` · ``replay_market`` recorded files instead · ``hub`` who gets what, and the truth about what was
-sent · ``stream_requests`` and ``ws`` a client's connection · ``rest_endpoints`` the table of REST calls, on ``query``,
-``exchange_rules``, ``replies`` and ``tickers`` · ``address_limits`` per-IP limits · ``faults`` the kinds of faults, ``fault_set`` and
-``injection`` those at work, on ``damage`` and ``fault_answers`` · ``exchange_control`` its own endpoints · ``exchange`` the whole,
-running.
+``simulator_settings`` what can be set · ``hub`` who gets what, and the truth about what was sent · ``ws`` a client's connection ·
+``rest_server`` how REST is answered · ``address_limits`` per-IP limits · ``faults`` the kinds of faults, ``fault_set`` and ``injection``
+those at work, on ``damage`` · ``recording`` recorded files · ``exchange_control`` its own endpoints · ``exchange`` the whole, running ·
+``binance`` market, streams, payloads and REST of that venue.
 """
 
 from __future__ import annotations

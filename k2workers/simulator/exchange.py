@@ -18,12 +18,12 @@ from k2workers.errors import ConfigError
 from k2workers.every import Every
 from k2workers.simulator import exchange_control, faults, rest_server
 from k2workers.simulator.address_limits import NS, PerAddress, SlidingWindow
-from k2workers.simulator.fault_answers import refusal
+from k2workers.simulator.binance.fault_answers import refusal
+from k2workers.simulator.binance.market import Market, MarketSource
+from k2workers.simulator.binance.replay_market import ReplayMarket
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.injection import Injection
-from k2workers.simulator.market import Market, MarketSource
-from k2workers.simulator.replay_market import ReplayMarket
 from k2workers.simulator.simulator_settings import SimulatorSettings
 from k2workers.simulator.ws import UNITS, Connection, requested
 

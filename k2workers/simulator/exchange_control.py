@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import faults, replies
-from k2workers.simulator.bars import INTERVALS, KEPT_US, SECOND
+from k2workers.simulator import faults
+from k2workers.simulator.binance import replies
+from k2workers.simulator.binance.bars import INTERVALS, KEPT_US, SECOND
 from k2workers.simulator.hub import MOST_RANGES
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from k2workers.simulator.binance.stream_names import CONTIGUOUS, kind_of
+from k2workers.simulator.binance.symbol_market import Emission
 from k2workers.simulator.damage import damaged, frame
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.heads import Heads
-from k2workers.simulator.stream_names import CONTIGUOUS, kind_of
-from k2workers.simulator.symbol_market import Emission
 
 
 class HubConnection(Protocol):

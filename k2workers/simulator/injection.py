@@ -11,8 +11,8 @@ from aiohttp import WSCloseCode
 
 from k2workers.every import Every
 from k2workers.simulator import faults
+from k2workers.simulator.binance.symbol_market import SymbolMarket
 from k2workers.simulator.fault_set import FaultSet
-from k2workers.simulator.symbol_market import SymbolMarket
 from k2workers.simulator.ws import Connection
 
 MOST_WINDOWS = 100

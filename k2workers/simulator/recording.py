@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from k2workers.errors import ConfigError
-from k2workers.simulator.recorded_events import Rows
+from k2workers.simulator.binance.recorded_events import Rows
 
 
 class RecordedLine(msgspec.Struct):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from k2workers.simulator.address_limits import NS, PerAddress, WeightMeter
-from k2workers.simulator.fault_answers import BAN_TEXT, NOT_FOUND_PAGE, RATE_TEXT, refusal
+from k2workers.simulator.binance.fault_answers import BAN_TEXT, NOT_FOUND_PAGE, RATE_TEXT, refusal
+from k2workers.simulator.binance.query import ApiError, Query
+from k2workers.simulator.binance.rest_endpoints import ENDPOINTS, Endpoint
 from k2workers.simulator.faults import Fault
-from k2workers.simulator.query import ApiError, Query
-from k2workers.simulator.rest_endpoints import ENDPOINTS, Endpoint
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

@@ -14,12 +14,12 @@ from urllib.parse import parse_qsl, unquote
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from k2workers.every import Every
-from k2workers.simulator import payloads
 from k2workers.simulator.address_limits import NS, SlidingWindow
+from k2workers.simulator.binance import payloads
+from k2workers.simulator.binance.stream_requests import answer
 from k2workers.simulator.damage import PING_BETWEEN, frame
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.simulator_settings import SimulatorSettings
-from k2workers.simulator.stream_requests import answer
 
 UNITS = {"MICROSECOND": 1, "microsecond": 1, "MILLISECOND": 1000, "millisecond": 1000}
 _ENDED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)

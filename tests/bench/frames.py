@@ -9,7 +9,7 @@ from pathlib import Path
 from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 
-from k2workers.simulator import payloads
+from k2workers.simulator.binance import payloads
 
 KINDS = {"trade": "trade", "agg_trade": "aggTrade", "book_ticker": "bookTicker", "depth": "depth@100ms"}
 """Benchmarked kinds, and how their streams are called."""

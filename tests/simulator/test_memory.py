@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from k2workers.simulator import first_look, payloads, replay_market
 from k2workers.simulator.address_limits import PerAddress
-from k2workers.simulator.bars import INTERVALS, KEPT_US, SECOND, Bars
+from k2workers.simulator.binance import first_look, payloads, replay_market
+from k2workers.simulator.binance.bars import INTERVALS, KEPT_US, SECOND, Bars
+from k2workers.simulator.binance.market import Market
+from k2workers.simulator.binance.symbol_market import Emission, SymbolMarket
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import MOST_RANGES, Hub, Truth
-from k2workers.simulator.market import Market
-from k2workers.simulator.symbol_market import Emission, SymbolMarket
 from tests.simulator.support import collect, running
 
 START_NS = 1_790_000_000_500_000_000

@@ -6,8 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
-from k2workers.simulator import payloads
-from k2workers.simulator.bars import MINUTE, Bar
+from k2workers.simulator.binance import payloads
+from k2workers.simulator.binance.bars import MINUTE, Bar
 from tests.system.support import demo, wait_for
 
 START = 1_790_000_040_000_000

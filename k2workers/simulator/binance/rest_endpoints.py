@@ -61,8 +61,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from k2workers.simulator import exchange_rules, replies, tickers
-from k2workers.simulator.query import Query
+from k2workers.simulator.binance import exchange_rules, replies, tickers
+from k2workers.simulator.binance.query import Query
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

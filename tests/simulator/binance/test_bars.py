@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from k2workers.simulator.bars import DAY, INTERVALS, SECOND, UTC8, Bar, Bars
+from k2workers.simulator.binance.bars import DAY, INTERVALS, SECOND, UTC8, Bar, Bars
 
 START = 1_709_164_799_500_000
 """Half a second before the end of a leap day, UTC."""

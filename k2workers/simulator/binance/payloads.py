@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k2workers.simulator.bars import Bar
+    from k2workers.simulator.binance.bars import Bar
 
 SCALE = 100_000_000
 """Units in 1.0: spot decimals have eight fraction digits."""

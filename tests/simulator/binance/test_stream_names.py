@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k2workers.simulator.stream_names import CONTIGUOUS
+from k2workers.simulator.binance.stream_names import CONTIGUOUS
 from k2workers.venues.binance.streams import KINDS
 
 

@@ -10,9 +10,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from k2workers.simulator.payloads import SCALE, decimal
-from k2workers.simulator.query import ApiError, Query, chosen
-from k2workers.simulator.symbol_market import SymbolMarket
+from k2workers.simulator.binance.payloads import SCALE, decimal
+from k2workers.simulator.binance.query import ApiError, Query, chosen
+from k2workers.simulator.binance.symbol_market import SymbolMarket
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

@@ -13,10 +13,10 @@ from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
-from k2workers.simulator.bars import SECOND
-from k2workers.simulator.payloads import SCALE
-from k2workers.simulator.stream_names import ALL_MARKET
-from k2workers.simulator.symbol_market import Emission, Render, SymbolMarket
+from k2workers.simulator.binance.bars import SECOND
+from k2workers.simulator.binance.payloads import SCALE
+from k2workers.simulator.binance.stream_names import ALL_MARKET
+from k2workers.simulator.binance.symbol_market import Emission, Render, SymbolMarket
 
 KNOWN: tuple[tuple[str, float], ...] = (
     ("BTC", 61_685.99), ("ETH", 2_683.1), ("SOL", 154.2), ("BNB", 512.4), ("XRP", 0.6131), ("DOGE", 0.1021),

@@ -7,11 +7,11 @@ from bisect import bisect_left
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from k2workers.simulator.bars import INTERVALS, Bar
-from k2workers.simulator.book import Level
-from k2workers.simulator.payloads import SCALE, decimal
-from k2workers.simulator.query import ApiError, Query, one
-from k2workers.simulator.symbol_market import BookRow, SymbolMarket
+from k2workers.simulator.binance.bars import INTERVALS, Bar
+from k2workers.simulator.binance.book import Level
+from k2workers.simulator.binance.payloads import SCALE, decimal
+from k2workers.simulator.binance.query import ApiError, Query, one
+from k2workers.simulator.binance.symbol_market import BookRow, SymbolMarket
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

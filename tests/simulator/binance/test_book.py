@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2workers.simulator.book import Changes, Side
+from k2workers.simulator.binance.book import Changes, Side
 
 BIDS, ASKS = 1, -1
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from k2workers.simulator.stream_names import is_valid
+from k2workers.simulator.binance.stream_names import is_valid
 
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _TEXT_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")

@@ -13,11 +13,11 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from k2workers.simulator import payloads
-from k2workers.simulator.bars import DAY, SECOND, UTC8, Bar, Bars, Series
-from k2workers.simulator.book import Changes, Level, Side
-from k2workers.simulator.payloads import SCALE
-from k2workers.simulator.stream_names import SymbolStreams
+from k2workers.simulator.binance import payloads
+from k2workers.simulator.binance.bars import DAY, SECOND, UTC8, Bar, Bars, Series
+from k2workers.simulator.binance.book import Changes, Level, Side
+from k2workers.simulator.binance.payloads import SCALE
+from k2workers.simulator.binance.stream_names import SymbolStreams
 
 Render = Callable[[int], str]
 """Divisor of the connection's time unit → the payload's JSON text."""

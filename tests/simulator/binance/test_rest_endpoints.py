@@ -11,7 +11,8 @@ import pytest
 import trustme
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import Exchange, SimulatorSettings, rest_endpoints
+from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers.simulator.binance import rest_endpoints
 from tests.simulator.support import Client, collect, running
 
 

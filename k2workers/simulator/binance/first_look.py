@@ -11,9 +11,16 @@ from itertools import islice
 
 import msgspec
 
-from k2workers.simulator.recorded_events import DIFFS, RecordedEvent, RecordedTimed, decoder_of, micros, parse_decimal
+from k2workers.simulator.binance.recorded_events import (
+    DIFFS,
+    RecordedEvent,
+    RecordedTimed,
+    decoder_of,
+    micros,
+    parse_decimal,
+)
+from k2workers.simulator.binance.stream_names import is_valid
 from k2workers.simulator.recording import Recorded, RecordedLine, read_lines
-from k2workers.simulator.stream_names import is_valid
 
 LINES = 500_000
 """Of all files together; about a second's work."""

@@ -15,10 +15,10 @@ from functools import partial
 import msgspec
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import first_look
-from k2workers.simulator.first_look import Found
-from k2workers.simulator.payloads import SCALE
-from k2workers.simulator.recorded_events import (
+from k2workers.simulator.binance import first_look
+from k2workers.simulator.binance.first_look import Found
+from k2workers.simulator.binance.payloads import SCALE
+from k2workers.simulator.binance.recorded_events import (
     Decode,
     RecordedAggTrade,
     RecordedBlockTrade,
@@ -33,9 +33,9 @@ from k2workers.simulator.recorded_events import (
     parse_decimal,
     retimed,
 )
+from k2workers.simulator.binance.stream_names import is_valid
+from k2workers.simulator.binance.symbol_market import Emission, SymbolMarket
 from k2workers.simulator.recording import Broken, Recorded, read_lines
-from k2workers.simulator.stream_names import is_valid
-from k2workers.simulator.symbol_market import Emission, SymbolMarket
 
 NS = 1_000_000_000
 LINES_PER_TICK = 500

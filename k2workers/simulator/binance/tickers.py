@@ -6,10 +6,10 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from k2workers.simulator.bars import DAY, Bar
-from k2workers.simulator.payloads import decimal, price_change
-from k2workers.simulator.query import Query, chosen, invalid, one
-from k2workers.simulator.symbol_market import SymbolMarket
+from k2workers.simulator.binance.bars import DAY, Bar
+from k2workers.simulator.binance.payloads import decimal, price_change
+from k2workers.simulator.binance.query import Query, chosen, invalid, one
+from k2workers.simulator.binance.symbol_market import SymbolMarket
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange

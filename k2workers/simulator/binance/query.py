@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from k2workers.errors import K2Error
-from k2workers.simulator.bars import HOUR, MINUTE
-from k2workers.simulator.symbol_market import SymbolMarket
+from k2workers.simulator.binance.bars import HOUR, MINUTE
+from k2workers.simulator.binance.symbol_market import SymbolMarket
 
 STATUSES = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY")
 _NAME = re.compile(r"[\w.\-]{1,20}")

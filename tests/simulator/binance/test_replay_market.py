@@ -5,22 +5,20 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from k2workers.errors import ConfigError
-from k2workers.simulator import Exchange, SimulatorSettings, first_look, payloads
-from k2workers.simulator.bars import Bar
-from k2workers.simulator.recorded_events import retimed
+from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers.simulator.binance import first_look, payloads
+from k2workers.simulator.binance.bars import Bar
+from k2workers.simulator.binance.recorded_events import retimed
 from k2workers.simulator.recording import read_lines
 from tests.simulator.support import Client, collect, running
 from tests.support.waiting import WAIT_S, until
 
-DATA = Path(os.environ.get("K2_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-RECORDINGS = [DATA / "spot" / f"btcusdt_2024080{day}.gz" for day in (8, 9)]
 START = 1_700_000_000_000_000_000
 
 
@@ -315,9 +313,8 @@ async def test_steps_of_price_and_quantity_are_those_of_what_was_recorded(tmp_pa
         assert steps == {"SHIBUSDT": ["0.00000001"], "AAAUSDT": ["0.01000000"]}
 
 
-@pytest.mark.skipif(not all(path.exists() for path in RECORDINGS), reason="the recordings are not here")
-async def test_the_recordings_come_whole_and_in_order_at_full_speed() -> None:
-    files = tuple(str(path) for path in RECORDINGS)
+async def test_the_recordings_come_whole_and_in_order_at_full_speed(recordings: Path) -> None:
+    files = tuple(str(recordings / "spot" / f"btcusdt_2024080{day}.gz") for day in (8, 9))
     async with running(replay=files, replay_speed=0.0, replay_settle_s=0.0) as client:
         socket = await client.connect("/stream?streams=btcusdt@trade/btcusdt@depth@100ms")
         trades: list[int] = []

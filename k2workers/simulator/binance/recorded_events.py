@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from k2workers.simulator.payloads import SCALE
+from k2workers.simulator.binance.payloads import SCALE
 
 Rows = list[tuple[str, str]]
 """Levels of a book: price and quantity."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from k2workers.simulator.bars import INTERVALS
+from k2workers.simulator.binance.bars import INTERVALS
 
 _WINDOWS = ("1h", "4h", "1d")
 _KLINE = "|".join(INTERVALS)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from k2workers.simulator.market import Market, actions_per_second, symbol_names
-from k2workers.simulator.payloads import decimal
-from k2workers.simulator.stream_names import is_valid
+from k2workers.simulator.binance.market import Market, actions_per_second, symbol_names
+from k2workers.simulator.binance.payloads import decimal
+from k2workers.simulator.binance.stream_names import is_valid
 
 START_NS = 1_790_000_000_500_000_000
 TICK_NS = 5_000_000
