@@ -16,7 +16,8 @@ Parts, in reading order:
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
 ``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how far apart retries grow
-``simulator``, ``demo`` the embedded exchange; the processes that only a demonstration has
+``simulator``           the embedded exchange: what any stand-in has; a package for each venue that it stands in for
+``demo``                the processes that only a demonstration has
 ``config``, ``cli``     every setting with its default, bounds and words; commands (the flags are the settings)
 ``setting``, ``setting_rules``, ``setting_pages``   how any setting is described and read; rules of single ones; ``config/`` made from the list
 ``early_stop``          what a signal does before a command has handlers of its own

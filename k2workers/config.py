@@ -23,7 +23,7 @@ from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.setting import MOST_S, About, Setting, default, read_all, settings_of
 from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
-from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.simulator.simulator_settings import StandInSettings
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport import endpoint
 from k2workers.venues.venue import VenueSettings
@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         list[str], About(text="recorded files for the embedded exchange, with demo only", several=True)
     ] = msgspec.field(default_factory=list)
     replay_speed: Annotated[float, About(text="how much faster than recorded; 0: without pauses", ge=0, le=10_000)] = (
-        default(SimulatorSettings, "replay_speed")
+        default(StandInSettings, "replay_speed")
     )
     binance_connection_max_lifetime_hours: Annotated[
         float,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -206,8 +207,8 @@ def _structs() -> list[type[msgspec.Struct]]:
 UNIT = re.compile(r"_(s|ms|us|ns|mb|bytes|hours)$")
 
 OTHERS = {
-    ("SimulatorSettings", "symbols"): "a number of symbols: another thing than the feed's choice of them",
-    ("SimulatorSettings", "replay"): "none is none",
+    ("StandInSettings", "symbols"): "a number of symbols: another thing than the feed's choice of them",
+    ("StandInSettings", "replay"): "none is none",
 }
 """Fields that are called like a setting and are not it, with the reason."""
 
@@ -251,9 +252,11 @@ def test_a_default_of_a_setting_stands_in_one_place() -> None:
     assert written.keys() == SETTINGS.keys()
     homes: dict[str, set[str]] = {}
     for struct in _structs():
-        names, defaults = struct.__struct_fields__, struct.__struct_defaults__
+        names, defaults, own = struct.__struct_fields__, struct.__struct_defaults__, inspect.get_annotations(struct)
         for name, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
-            if struct is not Settings and default is not msgspec.NODEFAULT and (struct.__name__, name) not in OTHERS:
+            if struct is Settings or name not in own or default is msgspec.NODEFAULT:
+                continue
+            if (struct.__name__, name) not in OTHERS:
                 homes.setdefault(UNIT.sub("", name), set()).add(struct.__name__)
     wrong = {
         name: (homes[stem], taken)

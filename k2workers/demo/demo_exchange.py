@@ -32,8 +32,8 @@ async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -
     beating = Every(1.0, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")
     beating.start()
     await stop.wait()
-    left_out = {} if exchange.replay is None else dict(exchange.replay.left_out)
-    client.send(control_messages.Record(name, "emitted", {**exchange.hub.truth_report(), "left_out": left_out}))
+    emitted = {**exchange.hub.truth_report(), "left_out": dict(exchange.market.left_out)}
+    client.send(control_messages.Record(name, "emitted", emitted))
     beating.stop()
     await exchange.stop()
     await client.close()

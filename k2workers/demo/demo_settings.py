@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from k2workers.logs.log import LogSettings
-from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.simulator import SimulatorSettings
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from k2workers.network.tls import client_context
 from k2workers.processes import open_files, sharding
 from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, WorkerSettings
 from k2workers.rotation import schedule
-from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.simulator import SimulatorSettings
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.permission_client import AlonePolicy

@@ -1,16 +1,19 @@
-"""The embedded exchange: a faithful stand-in for Binance spot over real sockets, for any client.
+"""The embedded exchange: a faithful stand-in for a venue over real sockets, for any client.
 
-``simulator_settings`` what can be set · ``hub`` who gets what, and the truth about what was sent · ``ws`` a client's connection ·
-``rest_server`` how REST is answered · ``address_limits`` per-IP limits · ``faults`` the kinds of faults, ``fault_set`` and ``injection``
-those at work, on ``damage`` · ``recording`` recorded files · ``exchange_control`` its own endpoints · ``exchange`` the whole, running ·
-``binance`` market, streams, payloads and REST of that venue.
+Here is what any stand-in needs: ``exchange`` the whole, running · ``hub`` who gets what, and the truth about what was sent · ``ws`` a
+client's connection · ``rest_server`` what befalls every REST request · ``address_limits`` limits of an address · ``faults`` the kinds of
+faults, ``fault_set`` and ``injection`` those at work, on ``damage`` · ``recording`` and ``replay_clock`` recorded files and their pace ·
+``heads`` how far streams had come · ``exchange_control`` its own endpoints · ``simulator_settings`` what can be set.
+
+What a venue has to give is ``stand_in``; each has a package: market, streams, texts, REST, and its rules as settings. Which one plays is
+the import below, and nothing else here knows.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.simulator.binance.settings import SimulatorSettings
 
 if TYPE_CHECKING:
     from k2workers.simulator.exchange import Exchange, main

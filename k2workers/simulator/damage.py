@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from k2workers.simulator.faults import Fault
 
@@ -14,13 +13,6 @@ OVERSIZE_BYTES = 16 * 1024 * 1024 + 1
 PING_BETWEEN = b"between"
 """The payload of the ping inside a fragmented message; its pong does not count as the client's message."""
 
-GLITCH_IDS = 10**12
-YEAR_MS = 365 * 86_400_000
-MICROSECONDS_ABOVE = 10**14
-"""A larger time is in µs."""
-
-_IDS = {"trade": ("t",), "aggTrade": ("a",), "depthUpdate": ("U", "u"), "": ("u",)}
-"""The ids of an event by its type; a bookTicker has no type."""
 _DECIMAL = re.compile(rb'"(\d+\.\d+)"')
 
 _FINAL, _TEXT, _PING = 0x80, 0x1, 0x9
@@ -47,24 +39,13 @@ def malformed(payload: bytes) -> bytes:
     return _DECIMAL.sub(rb"\1", payload)
 
 
-def glitched(payload: bytes, what: str) -> bytes:
-    """The JSON with ids (``what`` is id) or times far from those that it has."""
-    message = json.loads(payload)
-    event = message.get("data", message)
-    if what == "id":
-        for key in _IDS.get(event.get("e", ""), ()):
-            event[key] += GLITCH_IDS
-    else:
-        bar = event.get("k", {})
-        for part, keys in ((event, ("E", "T")), (bar, ("t", "T"))):
-            for key in keys:
-                if key in part:
-                    part[key] += YEAR_MS * (1000 if part[key] > MICROSECONDS_ABOVE else 1)
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+def damaged(
+    payload: bytes, faults: Sequence[Fault], rng: random.Random, glitched: Callable[[bytes, str], bytes]
+) -> tuple[list[bytes], bool]:
+    """(frames to send instead of this message, whether they go after the connection's next message).
 
-
-def damaged(payload: bytes, faults: Sequence[Fault], rng: random.Random) -> tuple[list[bytes], bool]:
-    """(frames to send instead of this message, whether they go after the connection's next message)."""
+    ``glitched`` makes the copy with ids or times that are far off.
+    """
     frames, late = [frame(payload)], False
     for fault in faults:
         if fault.kind == "drop":

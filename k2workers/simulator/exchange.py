@@ -18,48 +18,27 @@ from k2workers.errors import ConfigError
 from k2workers.every import Every
 from k2workers.simulator import exchange_control, faults, rest_server
 from k2workers.simulator.address_limits import NS, PerAddress, SlidingWindow
-from k2workers.simulator.binance.fault_answers import refusal
-from k2workers.simulator.binance.market import Market, MarketSource
-from k2workers.simulator.binance.replay_market import ReplayMarket
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import Hub
 from k2workers.simulator.injection import Injection
-from k2workers.simulator.simulator_settings import SimulatorSettings
-from k2workers.simulator.ws import UNITS, Connection, requested
+from k2workers.simulator.simulator_settings import StandInSettings
+from k2workers.simulator.stand_in import Talk
+from k2workers.simulator.ws import Connection
 
-LAST_PUSHES_S = 4.0
-"""So long after a halt bars and books are still pushed as they are: what happened before it is told."""
 _BACK_PRESSURE_BYTES = 1 << 20
 """A replay without pauses waits while any connection has more unsent bytes than this."""
 
 
 class Exchange:
-    """A stand-in for Binance spot on real sockets. ``await start()``, use it, ``await stop()``."""
+    """A stand-in for the venue of its settings, on real sockets. ``await start()``, use it, ``await stop()``."""
 
-    def __init__(self, settings: SimulatorSettings) -> None:
+    def __init__(self, settings: StandInSettings) -> None:
         self.settings = settings
         self.faults = FaultSet(settings.seed)
-        self.hub = Hub(self.faults)
+        self.venue = settings.stand_in(self.faults)
+        self.hub = Hub(self.faults, self.venue)
         self.connections: dict[Connection, None] = {}
-        self.market: MarketSource
-        self.generated: Market | None = None
-        self.replay: ReplayMarket | None = None
-        now_ns = time.time_ns()
-        if settings.replay:
-            self.market = self.replay = ReplayMarket(
-                settings.replay, settings.replay_speed, self.hub.wanted, settings.replay_settle_s
-            )
-        else:
-            self.market = self.generated = Market(
-                settings.symbols,
-                settings.rate,
-                settings.seed,
-                now_ns,
-                self.hub.wanted,
-                settings.history,
-                settings.history_s,
-                even=settings.even,
-            )
+        self.market = self.venue.open_market(self.hub.wanted, time.time_ns())
         window_ns = int(settings.connect_window_s * NS)
         self._connects = PerAddress(lambda: SlidingWindow(settings.connects_per_window, window_ns))
         self.injection = Injection(self.faults, self.market.symbols, self.connections)
@@ -71,7 +50,7 @@ class Exchange:
         self.rest_log = rest_server.RequestLog()
         self._started_s = time.monotonic()
         # A wrong fault is said before anything is opened.
-        self._first_faults = [faults.parse(text) for text in settings.faults]
+        self._first_faults = [faults.parse(text, self.venue.fault_defaults) for text in settings.faults]
 
     async def start(self) -> tuple[int, int]:
         """Listens, starts the market, returns (WebSocket port, REST port); equal without ``rest_port``.
@@ -80,10 +59,9 @@ class Exchange:
         """
         settings = self.settings
         app = web.Application(middlewares=[_client_left])
-        app.router.add_get("/ws", self._on_websocket)
-        app.router.add_get("/ws/{names:.*}", self._on_websocket)
-        app.router.add_get("/stream", self._on_websocket)
-        rest_server.add_routes(app, self)
+        for address in self.venue.addresses:
+            app.router.add_get(address, self._on_websocket)
+        rest_server.add_routes(app, self.venue, self.faults, self.rest_log)
         exchange_control.add_routes(app, self)
         app.router.add_route("*", "/{path:.*}", self._on_unknown)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -98,11 +76,6 @@ class Exchange:
         for fault in self._first_faults:
             self.injection.inject(fault)
         return ws_port, rest_port
-
-    def weight_limit(self) -> int:
-        """REST weight of an address in a minute, as it is now."""
-        lowered = self.faults.weight_limit(time.monotonic()) if self.faults.rest else None
-        return self.settings.weight_per_minute if lowered is None else lowered
 
     async def _listen(self, name: str, port: int) -> int:
         assert self._runner is not None
@@ -139,11 +112,10 @@ class Exchange:
     def _advance(self) -> None:
         """Advances the market and delivers what happened; a late tick carries more events."""
         halted_s = self.faults.halted_s(time.monotonic()) if self.faults.halts else None
-        if self.generated is not None:
-            self.generated.halted = halted_s is not None
-        if halted_s is not None and (self.generated is None or halted_s > LAST_PUSHES_S):
+        self.market.halted = halted_s is not None
+        if halted_s is not None and halted_s >= self.market.pushes_on_s:
             return
-        if self.replay is not None and self.replay.unpaced and self._congested():
+        if self.market.unpaced and self._congested():
             return
         emissions = self.market.advance(time.time_ns())
         if emissions:
@@ -161,23 +133,13 @@ class Exchange:
         refused = await self._handshake_faults()
         if refused is not None:
             return refused
-        combined, unit, names = requested(request)
-        muted, unit = self._odd_connection(unit)
-        if len(set(names)) > settings.streams_per_connection:
-            raise web.HTTPBadRequest(text='{"code":4,"msg":"Too many subscriptions"}')
-        connection = Connection(
-            settings,
-            self.hub,
-            combined=combined,
-            unit=unit,
-            on_subscribed=self._on_subscribed,
-            refuses=lambda names: self.faults.refuses(names, time.monotonic()),
-            muted=muted,
-        )
+        talk = self.venue.talk(request)
+        muted = self._odd_connection(talk)
+        connection = Connection(settings, self.hub, talk, on_subscribed=self._on_subscribed, muted=muted)
         self.connections[connection] = None
         self.connects_total += 1
         try:
-            return await connection.serve(request, names)
+            return await connection.serve(request)
         finally:
             del self.connections[connection]
 
@@ -185,7 +147,8 @@ class Exchange:
         """Any other path: a WebSocket there is accepted and stays silent, all else is not found."""
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._on_websocket(request)
-        return rest_server.not_found(self.rest_log)
+        self.rest_log.count("unknown", 404)
+        return self.venue.not_found()
 
     async def _handshake_faults(self) -> web.Response | None:
         """A refusal, if a fault on handshakes says so."""
@@ -197,23 +160,21 @@ class Exchange:
             await asyncio.sleep(slow.values["delay_s"])
         refused = self.faults.handshake("refuse", now_s)
         if refused is not None:
-            return refusal(refused.values["status"], refused.values)
+            return self.venue.refusal(refused.values["status"], refused.values, rest=False)
         return None
 
-    def _odd_connection(self, unit: int) -> tuple[str | None, int]:
-        """What faults on handshakes make of a connection that is let in: (the end of the streams that stay mute, its time unit)."""
+    def _odd_connection(self, talk: Talk) -> str | None:
+        """What faults on handshakes make of a connection that is let in; the end of the streams that stay mute."""
         if not self.faults.handshakes:
-            return None, unit
+            return None
         now_s = time.monotonic()
-        mute, ignores = self.faults.handshake("mute", now_s), self.faults.handshake("ignore_unit", now_s)
-        return (
-            mute.values["stream"] if mute is not None else None,
-            unit if ignores is None else UNITS["MILLISECOND"],
-        )
+        mute = self.faults.handshake("mute", now_s)
+        if self.faults.handshake("ignore_unit", now_s) is not None:
+            talk.ignore_unit()
+        return mute.values["stream"] if mute is not None else None
 
     def _on_subscribed(self) -> None:
-        if self.replay is not None:
-            self.replay.subscribed(time.time_ns())
+        self.market.subscribed(time.time_ns())
 
 
 @web.middleware
@@ -227,12 +188,12 @@ async def _client_left(
         return web.Response()  # which nobody reads
 
 
-def main(settings: SimulatorSettings) -> None:
+def main(settings: StandInSettings) -> None:
     """Runs the exchange until SIGTERM or SIGINT; prints one line with its addresses. Raises ConfigError."""
     event_loop.run(_serve(settings))
 
 
-async def _serve(settings: SimulatorSettings) -> None:
+async def _serve(settings: StandInSettings) -> None:
     exchange = Exchange(settings)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from k2workers.errors import ConfigError
 from k2workers.simulator import faults
-from k2workers.simulator.binance import replies
-from k2workers.simulator.binance.bars import INTERVALS, KEPT_US, SECOND
-from k2workers.simulator.hub import MOST_RANGES
+from k2workers.simulator.fault_set import FaultSet
+from k2workers.simulator.hub import MOST_RANGES, Hub
+from k2workers.simulator.injection import Injection
+from k2workers.simulator.rest_server import RequestLog
+from k2workers.simulator.stand_in import MarketSource, StandIn
+from k2workers.simulator.ws import Connection
 
-if TYPE_CHECKING:
-    from k2workers.simulator.exchange import Exchange
+
+class Controlled(Protocol):
+    """The exchange as its control endpoints see it."""
+
+    venue: StandIn
+    market: MarketSource
+    hub: Hub
+    faults: FaultSet
+    injection: Injection
+    rest_log: RequestLog
+    connects_total: int
+
+    @property
+    def connections(self) -> Mapping[Connection, None]: ...
+
+    @property
+    def connects(self) -> Iterable[float]: ...
 
 
 def _reply(body: Any, status: int = 200) -> web.Response:
@@ -29,7 +48,7 @@ def _reply(body: Any, status: int = 200) -> web.Response:
 class ExchangeControl:
     """The endpoints of the exchange that the venue does not have."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Controlled) -> None:
         self._exchange = exchange
 
     async def truth(self, _: web.Request) -> web.Response:
@@ -46,19 +65,18 @@ class ExchangeControl:
 
     async def status(self, _: web.Request) -> web.Response:
         """The state of the exchange: connections, limits, memory."""
-        exchange = self._exchange
+        exchange, market = self._exchange, self._exchange.market
         return _reply(
             {
-                "finished": exchange.market.finished,
-                "replay": exchange.replay is not None,
-                "running": exchange.replay is not None
-                or (exchange.generated is not None and exchange.generated.running),
+                "finished": market.finished,
+                "replay": market.recorded,
+                "running": market.recorded or market.running,
                 "connections": len(exchange.connections),
                 "connects_total": exchange.connects_total,
                 "streams": len(exchange.hub.wanted),
                 "emitted": exchange.hub.events,
-                "symbols": list(exchange.market.symbols),
-                "left_out": {} if exchange.replay is None else exchange.replay.left_out,
+                "symbols": list(market.symbols),
+                "left_out": market.left_out,
                 "connects": list(exchange.connects),
                 "rest": exchange.rest_log.as_data(),
                 "memory": self._memory(),
@@ -67,31 +85,22 @@ class ExchangeControl:
 
     def _memory(self) -> dict[str, Any]:
         """What is remembered for REST and for the truth, and the bounds of it."""
-        exchange, markets = self._exchange, self._exchange.market.symbols.values()
         return {
-            "trades": sum(len(market.trades) for market in markets),
-            "agg_trades": sum(len(market.aggs) for market in markets),
-            "block_trades": sum(len(market.blocks) for market in markets),
-            "rows_of_a_kind_at_most": sum(market.rows_at_most for market in markets),
-            "rows_per_symbol_at_most": max((market.rows_at_most for market in markets), default=0),
-            "row_age_s_at_most": max((market.row_age_s_at_most for market in markets), default=0),
-            "bars": sum(market.bars.kept() for market in markets),
-            "bar_age_s_at_most": KEPT_US // SECOND,
-            "ranges": sum(len(truth.ranges) for truth in exchange.hub.truth.values()),
+            **self._exchange.venue.memory(),
+            "ranges": sum(len(truth.ranges) for truth in self._exchange.hub.truth.values()),
             "ranges_per_stream_at_most": MOST_RANGES,
         }
 
     async def books(self, _: web.Request) -> web.Response:
         """Every level of every book, at no weight."""
-        return _reply({name: replies.whole_book(market) for name, market in self._exchange.market.symbols.items()})
+        return _reply(self._exchange.venue.books())
 
     async def bars(self, request: web.Request) -> web.Response:
-        """Every final bar of ``interval`` that is remembered, in the form of a klines reply, at no weight."""
-        interval = request.query.get("interval", "1m")
-        if interval not in INTERVALS:
-            return _reply({"msg": f"interval = {interval!r}: allowed are {', '.join(INTERVALS)}"}, 400)
-        markets = self._exchange.market.symbols.items()
-        return _reply({name: replies.closed_bars(market, interval) for name, market in markets})
+        """Every final bar of ``interval`` that is remembered, in the form that REST has, at no weight."""
+        interval, venue = request.query.get("interval", "1m"), self._exchange.venue
+        if interval not in venue.intervals:
+            return _reply({"msg": f"interval = {interval!r}: allowed are {', '.join(venue.intervals)}"}, 400)
+        return _reply(venue.bars(interval))
 
     async def start_market(self, _: web.Request) -> web.Response:
         """Let time pass again."""
@@ -102,10 +111,7 @@ class ExchangeControl:
         return self._run(running=False)
 
     def _run(self, *, running: bool) -> web.Response:
-        if self._exchange.generated is not None:
-            self._exchange.generated.running = running
-        if self._exchange.replay is not None:
-            self._exchange.replay.pause(not running)
+        self._exchange.market.running = running
         return _reply({"running": running})
 
     async def drop(self, request: web.Request) -> web.Response:
@@ -119,7 +125,7 @@ class ExchangeControl:
         return _reply({"dropped": len(chosen)})
 
     async def shutdown_notice(self, _: web.Request) -> web.Response:
-        """Send serverShutdown on every connection."""
+        """Send the notice before a shutdown on every connection."""
         for connection in self._exchange.connections:
             connection.notify_shutdown()
         return _reply({"notified": len(self._exchange.connections)})
@@ -132,7 +138,7 @@ class ExchangeControl:
         except (ValueError, AttributeError, KeyError, TypeError):
             return _reply({"msg": 'allowed is a JSON object with the key "kind"'}, 400)
         try:
-            injected = self._exchange.injection.inject(faults.make(kind, body))
+            injected = self._exchange.injection.inject(faults.make(kind, body, self._exchange.venue.fault_defaults))
         except ConfigError as error:
             return _reply({"msg": str(error)}, 400)
         return _reply(injected.as_data())
@@ -147,7 +153,7 @@ class ExchangeControl:
         return _reply({"faults": []})
 
 
-def add_routes(app: web.Application, exchange: Exchange) -> None:
+def add_routes(app: web.Application, exchange: Controlled) -> None:
     """Adds /_exchange/ and the name of each method of ``ExchangeControl``."""
     control = ExchangeControl(exchange)
     for ask in (control.truth, control.heads, control.status, control.books, control.bars, control.faults):

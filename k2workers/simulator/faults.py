@@ -1,7 +1,8 @@
 """Owns the kinds of faults of the exchange and how one is written. Pure; times are seconds. ``fault_set.py`` has those in effect.
 
 A fault is written ``kind[:key=value[,key=value…]]`` or as a JSON object with the key ``kind``. Keys of every kind:
-``after_s`` begins later, ``for_s`` ends it (else it stays), ``every_s`` repeats one that acts at once.
+``after_s`` begins later, ``for_s`` ends it (else it stays), ``every_s`` repeats one that acts at once. Where a key is a name that is the
+venue's, its package says what stands there by itself (``fault_defaults``).
 
 On connections, at once (``connections``: all, or how many of the oldest)::
 
@@ -10,7 +11,7 @@ On connections, at once (``connections``: all, or how many of the oldest)::
     close      code=1001     a close frame with this code; 1006 drops without one
     age                      as if the connection had reached its greatest age
     forget     stream=       subscriptions are dropped without a word
-    shutdown   lead_s=5      serverShutdown, then the cut; a negative lead_s cuts without notice
+    shutdown   lead_s=5      the venue's notice, then the cut; a negative lead_s cuts without notice
 
 On messages (``stream``: a name or its end, such as @trade; ``probability``; ``count``: how many at most)::
 
@@ -22,7 +23,7 @@ On messages (``stream``: a name or its end, such as @trade; ``probability``; ``c
     garbage                  a frame of nonsense goes before it
     fragment                 sent as three frames with a ping between them
     oversize                 a frame above 16 MiB goes before it
-    odd_element element=null stream=@arr  this JSON goes into the message's first array
+    odd_element element=null this JSON goes into the message's first array (by itself: of the streams that are arrays)
     malformed                prices and quantities are numbers instead of strings
     glitch     what=id       before it goes a copy with ids of 10^12 more, or (what=time) with times a year later
 
@@ -35,7 +36,7 @@ On handshakes (``count``)::
     refuse     status=503    answered with this HTTP status; Retry-After as below, none by itself
     slow_handshake delay_s=3 answered late
     mute       stream=       SUBSCRIBE is acknowledged, data of the matching streams never come
-    ignore_unit              timeUnit is ignored: times are in milliseconds
+    ignore_unit              whatever unit of time is asked for, it is the venue's usual one
 
 On REST (``path`` such as depth; ``count``)::
 
@@ -43,14 +44,14 @@ On REST (``path`` such as depth; ``count``)::
     rest_429, rest_418       refused, as for too much weight, or banned; Retry-After: 2 by itself
     rest_5xx   status=502    a server error
     rest_403                 refused by the firewall, with its page, which is not JSON
-    rest_weight limit=1200   this is the weight of a minute, and exchangeInfo says so (on every path)
+    rest_weight limit=1200   this is the weight of a minute, and the venue's own limits say so (on every path)
     rest_trickle over_s=12   the reply comes byte by byte over this time
     rest_empty               the list in the reply is empty
-    odd_row    element=null path=exchangeInfo  this JSON is put among the rows of the reply
-    rest_lacks ids=5 path=historicalTrades  so many of the first rows are not in the reply
-    rest_delay delay_s=1     younger ids are not in historicalTrades, aggTrades and klines yet
-    snapshot_old windows=5   depth answers as it was so many 100 ms windows ago (100 at most)
-    snapshot_edge            depth answers as it was at the end of the last window
+    odd_row    element=null  this JSON is put among the rows of the reply (by itself: to the list of symbols)
+    rest_lacks ids=5         so many of the first rows are not in the reply (by itself: to trades by id)
+    rest_delay delay_s=1     younger ids are not yet in replies that come from the venue's database
+    snapshot_old windows=5   a book is as it was so many windows of its stream ago (100 at most)
+    snapshot_edge            a book is as it was at the end of the last window
 
 A refusal says when to come back: ``retry_after_s`` (a decimal; below 0: nothing is said), ``retry_after_as`` seconds, date
 or words (no header, only "banned until" in the body).
@@ -59,7 +60,7 @@ In the market (``symbol``: the busiest if empty; the first two all at once with 
 
     skip_ids   ids=3         trade ids that never exist
     new_ids    first=1       all ids begin anew here, and the old ones are forgotten
-    status     status=BREAK  the symbol has this status: listed, acknowledged when subscribed, and silent
+    status     status=       the symbol has this status: listed, acknowledged when subscribed, and silent (by itself: at rest)
     delist                   the symbol is unknown to REST, acknowledged when subscribed, and silent
     halt                     (all symbols) nothing happens, and soon nothing is sent but pings
 """
@@ -110,7 +111,7 @@ KINDS: dict[str, Kind] = {
         for name in ("duplicate", "reorder", "truncate", "garbage", "fragment", "oversize", "malformed")
     },
     "glitch": Kind(MESSAGE, {**_ON_MESSAGES, "what": "id"}),
-    "odd_element": Kind(MESSAGE, {**_ON_MESSAGES, "stream": "@arr", "element": "null"}),
+    "odd_element": Kind(MESSAGE, {**_ON_MESSAGES, "element": "null"}),
     "refuse_stream": Kind(SUBSCRIPTION, {**_ALWAYS, "count": 0, "stream": ""}),
     "refuse": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "status": 503, **_SAYS_NOTHING}),
     "slow_handshake": Kind(HANDSHAKE, {**_ON_HANDSHAKES, "delay_s": 3.0}),
@@ -124,15 +125,15 @@ KINDS: dict[str, Kind] = {
     "rest_weight": Kind(REST, {**_ALWAYS, "limit": 1200}),
     "rest_trickle": Kind(REST, {**_ON_REST, "over_s": 12.0}),
     "rest_empty": Kind(REST, _ON_REST),
-    "odd_row": Kind(REST, {**_ON_REST, "path": "exchangeInfo", "element": "null"}),
-    "rest_lacks": Kind(REST, {**_ON_REST, "path": "historicalTrades", "ids": 5}),
+    "odd_row": Kind(REST, {**_ON_REST, "element": "null"}),
+    "rest_lacks": Kind(REST, {**_ON_REST, "ids": 5}),
     "rest_delay": Kind(REST, {**_ON_REST, "delay_s": 1.0}),
     "snapshot_old": Kind(REST, {**_ON_REST, "windows": 5}),
     "snapshot_edge": Kind(REST, _ON_REST),
     "skip_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "ids": 3}),
     "new_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "first": 1}),
     "halt": Kind(HALT, _ALWAYS),
-    "status": Kind(STATE, {**_ALWAYS, "symbol": "", "status": "BREAK"}),
+    "status": Kind(STATE, {**_ALWAYS, "symbol": "", "status": ""}),
     "delist": Kind(STATE, {**_ALWAYS, "symbol": ""}),
 }
 """The whole table, by name."""
@@ -175,21 +176,28 @@ class Fault:
         return {"id": self.id, "kind": self.kind, "acted": self.acted, **self.values}
 
 
-def parse(text: str) -> Fault:
+Defaults = Mapping[str, Mapping[str, Any]]
+"""Kind → those of its keys that are a venue's names."""
+
+
+def parse(text: str, defaults: Defaults) -> Fault:
     """A fault from ``kind:key=value,…``. Raises ConfigError."""
     kind, _, rest = text.partition(":")
     pairs = dict(pair.partition("=")[::2] for pair in rest.split(",") if pair)
-    return make(kind, pairs)
+    return make(kind, pairs, defaults)
 
 
-def make(kind: str, pairs: Mapping[str, Any]) -> Fault:
-    """A fault from its keys, as text or as JSON values. Raises ConfigError that names what is wrong and what is allowed."""
+def make(kind: str, pairs: Mapping[str, Any], defaults: Defaults) -> Fault:
+    """A fault from its keys, as text or as JSON values; those not given are as ``defaults`` or the table say.
+
+    Raises ConfigError that names what is wrong and what is allowed.
+    """
     known = KINDS.get(kind)
     if known is None:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(KINDS)}"
         raise ConfigError(f"fault = {kind!r}: no such kind of fault; {hint}")
-    values = {}
+    values = dict(defaults.get(kind, ()))
     for key, value in pairs.items():
         if key not in known.keys:
             raise ConfigError(f"fault {kind}: {key!r} is not a key of it; allowed are {', '.join(known.keys)}")

@@ -10,18 +10,15 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from k2workers.simulator.binance.stream_names import CONTIGUOUS, kind_of
-from k2workers.simulator.binance.symbol_market import Emission
 from k2workers.simulator.damage import damaged, frame
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.heads import Heads
+from k2workers.simulator.stand_in import Emission, Form, Streams
 
 
 class HubConnection(Protocol):
     """A connection as the hub sees it."""
 
-    combined: bool
-    unit: int
     pending: list[bytes]
     delayed: list[bytes]
     muted: str | None
@@ -29,6 +26,9 @@ class HubConnection(Protocol):
 
     @property
     def open(self) -> bool: ...
+
+    @property
+    def form(self) -> Form: ...
 
     def flush(self) -> None: ...
 
@@ -41,13 +41,13 @@ class Truth:
     """What was sent of one stream: how many events, which ids; ranges only where ids form a chain."""
 
     __slots__ = (
-        "_unheard", "_unheard_events", "contiguous", "emitted", "first_id", "kind", "last_id", "lives", "ranges",
+        "_unheard", "_unheard_events", "chained", "emitted", "first_id", "kind", "last_id", "lives", "ranges",
         "ranges_forgotten",
     )  # fmt: skip
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, chained: bool) -> None:
         self.kind = kind
-        self.contiguous = kind in CONTIGUOUS
+        self.chained = chained
         self.emitted = 0
         self.first_id = self.last_id = -1
         self.lives = 0
@@ -67,7 +67,7 @@ class Truth:
         if not self.emitted:
             self.first_id = first_id
         self.emitted += 1
-        if self.contiguous:
+        if self.chained:
             self._extend(self.ranges, first_id, last_id)
         self.last_id = last_id
 
@@ -104,14 +104,15 @@ class Truth:
 
 
 class Hub:
-    """Delivers each event to the connections that want it: one text per time unit and form, one write per tick."""
+    """Delivers each event to the connections that want it: one text per form, one write per tick."""
 
-    def __init__(self, faults: FaultSet) -> None:
+    def __init__(self, faults: FaultSet, streams: Streams) -> None:
         self.wanted: set[str] = set()
         self.truth: dict[str, Truth] = {}
         self.events = 0
         self.heads = Heads()
         self._faults = faults
+        self._streams = streams
         self._subscribers: dict[str, dict[HubConnection, None]] = {}
 
     def subscribe(self, connection: HubConnection, names: Iterable[str]) -> None:
@@ -156,14 +157,14 @@ class Hub:
         self.heads.sample(self.truth, now_s)
 
     def _send(self, emission: Emission, holders: list[HubConnection]) -> None:
-        frames: dict[tuple[int, bool], bytes] = {}
+        frames: dict[Form, bytes] = {}
         for connection in holders:
             if connection.muted is not None and emission.stream.endswith(connection.muted):
                 continue
-            form = connection.unit, connection.combined
+            form = connection.form
             made = frames.get(form)
             if made is None:
-                made = frames[form] = frame(_payload(emission, *form))
+                made = frames[form] = frame(self._streams.message(emission, form))
             connection.pending.append(made)
 
     def _send_damaged(self, emission: Emission, holders: list[HubConnection], now_s: float) -> None:
@@ -171,28 +172,24 @@ class Hub:
             if connection.muted is not None and emission.stream.endswith(connection.muted):
                 continue
             struck = self._faults.strikes(emission.stream, now_s)
-            payload = _payload(emission, connection.unit, connection.combined)
-            frames, late = damaged(payload, struck, self._faults.random)
+            payload = self._streams.message(emission, connection.form)
+            frames, late = damaged(payload, struck, self._faults.random, self._streams.glitched)
             delayed, connection.delayed = connection.delayed, frames if late else []
             connection.pending += delayed if late else [*frames, *delayed]
 
     def _unheard(self, name: str, first_id: int, last_id: int) -> None:
         truth = self.truth.get(name)
-        if truth is not None and truth.contiguous:
+        if truth is not None and truth.chained:
             truth.miss(first_id, last_id)
 
     def _count(self, name: str, first_id: int, last_id: int) -> None:
         truth = self.truth.get(name)
         if truth is None:
-            truth = self.truth[name] = Truth(kind_of(name))
+            kind = self._streams.kind_of(name)
+            truth = self.truth[name] = Truth(kind, chained=self._streams.chained(kind))
         truth.count(first_id, last_id)
         self.events += 1
 
     def truth_report(self) -> Mapping[str, Any]:
         """The reply of /_exchange/truth."""
         return {"topics": {name: truth.as_json() for name, truth in self.truth.items()}}
-
-
-def _payload(emission: Emission, unit: int, combined: bool) -> bytes:
-    text = emission.render(unit)
-    return (f'{{"stream":"{emission.stream}","data":{text}}}' if combined else text).encode()

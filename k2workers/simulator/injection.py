@@ -11,8 +11,8 @@ from aiohttp import WSCloseCode
 
 from k2workers.every import Every
 from k2workers.simulator import faults
-from k2workers.simulator.binance.symbol_market import SymbolMarket
 from k2workers.simulator.fault_set import FaultSet
+from k2workers.simulator.stand_in import TradedSymbol
 from k2workers.simulator.ws import Connection
 
 MOST_WINDOWS = 100
@@ -23,7 +23,7 @@ class Injection:
     """The faults of one exchange at work on its symbols and its connections."""
 
     def __init__(
-        self, faults: FaultSet, symbols: Mapping[str, SymbolMarket], connections: Mapping[Connection, None]
+        self, faults: FaultSet, symbols: Mapping[str, TradedSymbol], connections: Mapping[Connection, None]
     ) -> None:
         self._faults = faults
         self._symbols = symbols
@@ -57,7 +57,7 @@ class Injection:
 
     def _set_states(self) -> None:
         """Gives every symbol the state that the faults in effect say."""
-        states = dict.fromkeys(self._symbols, ("TRADING", True))
+        states: dict[str, tuple[str | None, bool]] = dict.fromkeys(self._symbols, (None, True))
         now_s = time.monotonic()
         for fault in self._faults.states:
             symbol = fault.values["symbol"] or next(iter(states))

@@ -1,38 +1,26 @@
-"""Owns the reading of recorded files: gzip lines ``<receive time ns> <JSON>``.
-
-A line's JSON is a message of a combined stream, or a bare REST depth snapshot. What is in the messages is ``recorded_events``' matter.
-"""
+"""Owns the reading of recorded files: gzip lines ``<receive time ns> <JSON>``. What is in the JSON is the venue's matter."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from k2workers.errors import ConfigError
-from k2workers.simulator.binance.recorded_events import Rows
+
+Line = TypeVar("Line")
 
 
-class RecordedLine(msgspec.Struct):
-    """One recorded message: a stream's event, or a bare REST depth snapshot."""
-
-    stream: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"")
-    lastUpdateId: int = 0
-    bids: Rows = []
-    asks: Rows = []
-
-
-class Recorded(NamedTuple):
+class Recorded(NamedTuple, Generic[Line]):
     """A line and where it stands; the first line of a file is line 1."""
 
     path: str
     number: int
     stamp_ns: int
-    line: RecordedLine
+    line: Line
 
 
 class Broken(NamedTuple):
@@ -50,12 +38,11 @@ class Broken(NamedTuple):
         return f"replay file {self.path!r}{behind}: cannot be read ({self.reason})"
 
 
-_decode_line = msgspec.json.Decoder(RecordedLine).decode
-
-
-def read_lines(files: Sequence[str], on_broken: Callable[[Broken], None] | None = None) -> Iterator[Recorded]:
+def read_lines(
+    files: Sequence[str], decode: Callable[[bytes], Line], on_broken: Callable[[Broken], None] | None = None
+) -> Iterator[Recorded[Line]]:
     """All files in order, without empty lines. What cannot be read goes to ``on_broken``, and the rest goes on; without
-    ``on_broken`` it raises ConfigError."""
+    ``on_broken`` it raises ConfigError. ``decode`` reads a line's JSON and raises what msgspec does."""
 
     def tell(broken: Broken) -> None:
         if on_broken is None:
@@ -69,7 +56,7 @@ def read_lines(files: Sequence[str], on_broken: Callable[[Broken], None] | None 
                 for number, text in enumerate(lines, 1):
                     stamp, _, body = text.partition(b" ")
                     try:
-                        recorded = Recorded(path, number, int(stamp), _decode_line(body))
+                        recorded = Recorded(path, number, int(stamp), decode(body))
                     except (ValueError, msgspec.MsgspecError) as error:
                         if text.strip():
                             tell(Broken(path, number, False, str(error)))

@@ -1,23 +1,30 @@
-"""Owns the settings of the embedded exchange. Knows nothing of sockets or of the rest of k2workers' configuration."""
+"""Owns the settings that the embedded exchange has whichever venue it stands in for. Those of a venue are in its package, with its rules.
+
+Knows nothing of sockets or of the rest of k2workers' configuration.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from k2workers.setting import MOST_S, About
 
+if TYPE_CHECKING:
+    from k2workers.simulator.fault_set import FaultSet
+    from k2workers.simulator.stand_in import StandIn
+
 MOST_SEED = 10**9
 
 
-class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set. Defaults are Binance's published rules and a 40-symbol market.
+class StandInSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be set of any stand-in. What has no default is a rule of the venue, which says it.
 
     Times are seconds. ``port`` 0 takes any free port. ``rest_port`` opens a second listener that serves the
     same application; without it one port serves WebSocket paths and REST. ``rate`` is events per second over
-    all symbols if trade, aggTrade, bookTicker and depth@100ms are all subscribed. ``replay_speed`` 0 means
-    without pauses: as fast as the subscribers read.
+    all symbols if the venue's usual streams are all subscribed. ``replay_speed`` 0 means without pauses: as fast
+    as the subscribers read.
     """
 
     host: Annotated[str, About(text="address to listen on; 0.0.0.0 for all", filled=True)] = "127.0.0.1"
@@ -54,34 +61,19 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     """Faults from the start, as ``simulator.faults`` writes them."""
 
-    max_age_s: Annotated[
-        float, About(text="seconds after which a connection is cut", ge=0.001, le=MOST_S, flag="max_age")
-    ] = 86_400.0
+    max_age_s: float
     age_close_code: int = 1001
-    ping_interval_s: Annotated[
-        float, About(text="seconds between two pings on a connection", ge=0.001, le=MOST_S, flag="ping_interval")
-    ] = 20.0
-    pong_timeout_s: float = 60.0
-    shutdown_notice_s: Annotated[
-        float,
-        About(
-            text="seconds of warning (serverShutdown) before the cut; 0 is none",
-            ge=0,
-            le=MOST_S,
-            flag="shutdown_notice",
-        ),
-    ] = 0.0
-    """Lead time of the serverShutdown notice before the age cut; 0 sends no notice."""
+    ping_interval_s: float
+    pong_timeout_s: float
+    shutdown_notice_s: float
     close_wait_s: float = 2.0
 
-    messages_per_second: int = 5
-    streams_per_connection: int = 1024
-    connects_per_window: int = 300
-    connect_window_s: float = 300.0
-    max_request_bytes: int = 4096
-    """A SUBSCRIBE longer than this gets no answer, as reported of the venue; 0 answers any length."""
-    nested_errors: bool = True
-    weight_per_minute: int = 6000
-    ban_s: float = 120.0
+    messages_per_second: int
+    connects_per_window: int
+    connect_window_s: float
     write_buffer_limit: int = 64 * 1024 * 1024
     """A connection with more unsent bytes than this is cut, so that a slow reader costs bounded memory."""
+
+    def stand_in(self, faults: FaultSet) -> StandIn:
+        """The venue that these settings are for."""
+        raise NotImplementedError

@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from k2workers.every import Every
 from k2workers.simulator.address_limits import NS, SlidingWindow
-from k2workers.simulator.binance import payloads
-from k2workers.simulator.binance.stream_requests import answer
 from k2workers.simulator.damage import PING_BETWEEN, frame
 from k2workers.simulator.hub import Hub
-from k2workers.simulator.simulator_settings import SimulatorSettings
+from k2workers.simulator.simulator_settings import StandInSettings
+from k2workers.simulator.stand_in import Form, Talk
 
-UNITS = {"MICROSECOND": 1, "microsecond": 1, "MILLISECOND": 1000, "millisecond": 1000}
 _ENDED = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
@@ -30,25 +27,21 @@ class Connection:
 
     def __init__(
         self,
-        settings: SimulatorSettings,
+        settings: StandInSettings,
         hub: Hub,
+        talk: Talk,
         *,
-        combined: bool,
-        unit: int,
         on_subscribed: Callable[[], None],
-        refuses: Callable[[list[str]], bool],
         muted: str | None = None,
     ) -> None:
-        self.combined = combined
-        self.unit = unit
         self.pending: list[bytes] = []
         self.delayed: list[bytes] = []
         self.muted = muted
         self._silent = False
         self._settings = settings
         self._hub = hub
+        self._talk = talk
         self._on_subscribed = on_subscribed
-        self._refuses = refuses
         self._names: dict[str, None] = {}
         self._ws = web.WebSocketResponse(timeout=settings.close_wait_s, autoping=False, autoclose=False, compress=False)
         self._transport: asyncio.Transport | None = None
@@ -65,6 +58,11 @@ class Connection:
         return self._open and transport is not None and not (transport.is_closing() or self._ws.closed)
 
     @property
+    def form(self) -> Form:
+        """How it wants its messages."""
+        return self._talk.form
+
+    @property
     def names(self) -> list[str]:
         """Subscribed streams, in the order of subscription."""
         return list(self._names)
@@ -79,7 +77,7 @@ class Connection:
             self._names.pop(name, None)
         self._hub.unsubscribe(self, names)
 
-    async def serve(self, request: web.Request, names: list[str]) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Shakes hands, serves until the connection ends, and cleans up."""
         await self._ws.prepare(request)
         if request.transport is None:
@@ -87,8 +85,8 @@ class Connection:
         self._transport = request.transport
         self._open = True
         self._start_timers()
-        if names:
-            self.subscribe(names)
+        if self._talk.names:
+            self.subscribe(list(self._talk.names))
         try:
             await self._receive()
         finally:
@@ -118,17 +116,11 @@ class Connection:
                 self._on_pong(bytes(message.data))
 
     def _on_text(self, text: str) -> None:
-        limit = self._settings.max_request_bytes
-        if not self.open or self._silent or (limit and len(text.encode()) > limit):
+        if not self.open or self._silent:
             return
-        reply = answer(
-            text,
-            self,
-            stream_limit=self._settings.streams_per_connection,
-            nested=self._settings.nested_errors,
-            refuses=self._refuses,
-        )
-        self.write_text(reply)
+        reply = self._talk.answer(text, self)
+        if reply is not None:
+            self.write_text(reply)
 
     def write_text(self, text: str) -> None:
         """Sends one text frame now, after all that was sent before."""
@@ -151,10 +143,9 @@ class Connection:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def notify_shutdown(self) -> None:
-        """Sends the serverShutdown notice in the connection's form."""
+        """Sends the venue's notice that the connection will end."""
         if self.open:
-            notice = payloads.server_shutdown(time.time_ns() // 1000, self.unit)
-            self.write_text(f'{{"stream":"!serverShutdown","data":{notice}}}' if self.combined else notice)
+            self.write_text(self._talk.notice())
 
     def close(self, code: int, reason: str = "") -> None:
         """Sends a close frame behind all that was sent; cuts the connection if the client does not answer."""
@@ -253,23 +244,3 @@ class Connection:
 
     def _unanswered_ping(self) -> None:
         self.close(WSCloseCode.POLICY_VIOLATION, "Pong timeout")
-
-
-def requested(request: web.Request) -> tuple[bool, int, list[str]]:
-    """(combined, time unit divisor, stream names) that the address asks for. Raises HTTPBadRequest.
-
-    What an address names is not checked: the venue accepts any path and any name there, and stays silent. Clients rely
-    on it: ccxt connects to /ws/0, /ws/1 … and subscribes afterwards.
-    """
-    unit_name = request.query.get("timeUnit", "MILLISECOND")
-    if unit_name not in UNITS:
-        raise web.HTTPBadRequest(text='{"code":-1100,"msg":"Invalid timeUnit."}')
-    path = request.rel_url.raw_path
-    combined = path.startswith("/stream")
-    if combined:
-        # A plus sign is part of a name (kline_1d@+08:00), not a space as in a form.
-        query = request.rel_url.raw_query_string.replace("+", "%2B")
-        listed = dict(parse_qsl(query)).get("streams", "")
-    else:
-        listed = unquote(path.removeprefix("/ws/")) if path.startswith("/ws/") else ""
-    return combined, UNITS[unit_name], [name for name in listed.split("/") if name]

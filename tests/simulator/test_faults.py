@@ -35,15 +35,15 @@ TRADES = "/ws/btcusdt@trade"
 )
 def test_a_wrong_fault_is_one_clear_message(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        faults.parse(text)
+        faults.parse(text, {})
 
 
 def test_a_fault_is_read_from_text_as_from_json() -> None:
-    written = faults.parse("drop:probability=0.25,stream=@trade,everywhere=true,for_s=3")
+    written = faults.parse("drop:probability=0.25,stream=@trade,everywhere=true,for_s=3", {})
     assert written.values == faults.make(
-        "drop", {"probability": 0.25, "stream": "@trade", "everywhere": True, "for_s": 3}
+        "drop", {"probability": 0.25, "stream": "@trade", "everywhere": True, "for_s": 3}, {}
     ).values  # fmt: skip
-    assert faults.make("reset", {"connections": "all"}).values["connections"] == 0
+    assert faults.make("reset", {"connections": "all"}, {}).values["connections"] == 0
 
 
 def test_every_kind_is_in_the_documentation_of_the_module() -> None:

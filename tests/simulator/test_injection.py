@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from k2workers.simulator.exchange import LAST_PUSHES_S
 from tests.simulator.support import Client, ask, collect, inject, running
 from tests.support.waiting import WAIT_S, until
 
@@ -120,7 +119,7 @@ async def test_a_market_that_halts_pings_and_goes_on() -> None:
         await inject(client, kind="halt")
         pings, market = 0, client.exchange.market.symbols["BTCUSDT"]
         last_id, halted_s = market.trade_id, time.monotonic()
-        await until(lambda: time.monotonic() > halted_s + LAST_PUSHES_S + 0.1)
+        await until(lambda: time.monotonic() > halted_s + client.exchange.market.pushes_on_s + 0.1)
         status = await client.get("/_exchange/status")
         async with asyncio.timeout(WAIT_S):
             while pings < 10:

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from k2workers.simulator import SimulatorSettings
 from k2workers.simulator.address_limits import PerAddress
 from k2workers.simulator.binance import first_look, payloads, replay_market
 from k2workers.simulator.binance.bars import INTERVALS, KEPT_US, SECOND, Bars
 from k2workers.simulator.binance.market import Market
-from k2workers.simulator.binance.symbol_market import Emission, SymbolMarket
+from k2workers.simulator.binance.symbol_market import SymbolMarket
 from k2workers.simulator.fault_set import FaultSet
 from k2workers.simulator.hub import MOST_RANGES, Hub, Truth
+from k2workers.simulator.stand_in import Emission
 from tests.simulator.support import collect, running
 
 START_NS = 1_790_000_000_500_000_000
@@ -71,7 +73,7 @@ def test_closed_bars_are_kept_for_eight_days_and_a_thousand_at_most() -> None:
 
 
 def test_what_nobody_hears_is_remembered_as_ranges() -> None:
-    truth = Truth("trade")
+    truth = Truth("trade", chained=True)
     truth.count(1, 1)
     for number in range(2, 50_000):
         truth.miss(number, number)
@@ -80,7 +82,7 @@ def test_what_nobody_hears_is_remembered_as_ranges() -> None:
 
 
 def test_a_chain_that_always_breaks_is_counted_whole_though_its_oldest_ranges_are_forgotten() -> None:
-    truth = Truth("trade")
+    truth = Truth("trade", chained=True)
     for number in range(0, 6 * MOST_RANGES, 2):
         truth.count(number, number)
     for number in range(6 * MOST_RANGES, 12 * MOST_RANGES, 2):
@@ -137,7 +139,7 @@ def test_a_replay_remembers_so_many_rows_of_all_symbols_together(
 class Listener:
     """A connection that takes everything and keeps nothing."""
 
-    combined, unit, open = True, 1000, True
+    form, open = (1000, True), True
 
     def __init__(self) -> None:
         self.pending: list[bytes] = []
@@ -149,7 +151,8 @@ class Listener:
 
 
 def test_any_number_of_names_and_connections_leaves_nothing_behind() -> None:
-    hub = Hub(FaultSet(1))
+    faults = FaultSet(1)
+    hub = Hub(faults, SimulatorSettings().stand_in(faults))
     hub.subscribe(Listener(), ["real@trade"])
     hub.deliver([Emission("real@trade", 1, 1, lambda _: "{}")])
     for number in range(5_000):

@@ -8,9 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-import websockets
 
-from tests.simulator.support import ask, collect, end_of, running
+from tests.simulator.support import collect, end_of, running
 from tests.support.waiting import WAIT_S, until
 
 NAMES = ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth@100ms"]
@@ -29,110 +28,6 @@ async def test_two_connections_see_the_same_ids() -> None:
             one, two = (ids(events, name, key) for events in seen)
             low, high = max(one[0], two[0]), min(one[-1], two[-1])
             assert [n for n in one if low <= n <= high] == [n for n in two if low <= n <= high] != []
-
-
-async def test_raw_paths_carry_bare_payloads_and_take_percent_encoded_names() -> None:
-    async with running(symbols=8) as client:
-        socket = await client.connect("/ws/%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9Fusdt@trade/btcusdt@trade")
-        events = await collect(socket, lambda events: {e["s"] for e in events} >= {"币安人生USDT", "BTCUSDT"})
-        assert all(event["e"] == "trade" and event["E"] < 10**14 for event in events)
-
-
-@pytest.mark.parametrize("plus", ["+", "%2B"])
-async def test_a_plus_sign_in_an_address_is_part_of_the_name(plus: str) -> None:
-    async with running() as client:
-        url = f"ws://127.0.0.1:{client.port}/stream?streams=btcusdt@kline_1s@{plus}08:00"
-        async with websockets.connect(url) as socket:
-            assert json.loads(await socket.recv())["stream"] == "btcusdt@kline_1s@+08:00"
-
-
-async def test_the_websockets_library_is_served_as_well() -> None:
-    async with running() as client:
-        url = f"ws://127.0.0.1:{client.port}/stream?timeUnit=MICROSECOND"
-        async with websockets.connect(url) as socket:
-            await socket.send(json.dumps({"method": "SUBSCRIBE", "params": NAMES[:1], "id": "a-1"}))
-            assert json.loads(await socket.recv()) == {"result": None, "id": "a-1"}
-            event = json.loads(await socket.recv())
-            assert event["stream"] == NAMES[0] and event["data"]["E"] > 10**14
-
-
-async def test_subscriptions_are_listed_and_ended() -> None:
-    async with running(messages_per_second=100) as client:
-        socket = await client.connect("/ws")
-        subscribe = {"method": "SUBSCRIBE", "params": NAMES, "id": 1}
-        assert await ask(socket, subscribe) == {"result": None, "id": 1}
-        assert await ask(socket, subscribe | {"id": None}) == {"result": None, "id": None}
-        assert (await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 2}))["result"] == NAMES
-        assert await ask(socket, {"method": "UNSUBSCRIBE", "params": NAMES[1:], "id": 3})
-        assert (await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 4}))["result"] == NAMES[:1]
-        events = await collect(socket, lambda events: len(events) > 50)
-        numbers = [event["t"] for event in events]
-        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-async def test_the_combined_property_switches_the_wrapper() -> None:
-    async with running(messages_per_second=100) as client:
-        socket = await client.connect("/ws/btcusdt@trade")
-        assert (await ask(socket, {"method": "GET_PROPERTY", "params": ["combined"], "id": 1}))["result"] is False
-        await ask(socket, {"method": "SET_PROPERTY", "params": ["combined", True], "id": 2})
-        assert (await collect(socket, bool))[0]["stream"] == "btcusdt@trade"
-        assert (await ask(socket, {"method": "GET_PROPERTY", "params": ["combined"], "id": 3}))["result"] is True
-
-
-ERRORS: list[tuple[Any, int, str]] = [
-    ("{nonsense", 3, "Invalid JSON: expected value at line 1 column 2"),
-    ("[]", 2, "Invalid request"),
-    ({"method": "SUBSCRIBE", "params": ["btcusdt@trade"]}, 2, "request ID must be an unsigned integer"),
-    ({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1.5}, 2, "request ID"),
-    ({"method": "SUBSCRIBE", "params": ["btcusdt@tr ade"], "id": 1}, 2, "invalid stream"),
-    ({"method": "BUY", "id": 1}, 2, "unknown variant BUY, expected one of `SUBSCRIBE`"),
-    ({"id": 1}, 2, "missing field `method`"),
-    ({"method": "GET_PROPERTY", "params": ["colour"], "id": 1}, 0, "Unknown property"),
-    ({"method": "GET_PROPERTY", "params": [1], "id": 1}, 2, "property name must be a string"),
-    ({"method": "GET_PROPERTY", "params": ["combined", 1], "id": 1}, 2, "too many parameters"),
-    (
-        {"method": "SET_PROPERTY", "params": ["combined", 1], "id": 1},
-        1,
-        "Invalid value type: expected Boolean",
-    ),
-]
-
-
-@pytest.mark.parametrize("nested", [True, False])
-async def test_wrong_requests_get_the_documented_errors(nested: bool) -> None:
-    async with running(messages_per_second=100, nested_errors=nested) as client:
-        socket = await client.connect("/ws")
-        for request, code, message in ERRORS:
-            await socket.send_str(request if isinstance(request, str) else json.dumps(request))
-            reply = json.loads(await socket.receive_str())
-            error = reply["error"] if nested else reply
-            assert error["code"] == code and message in error["msg"], request
-
-
-async def test_an_unknown_symbol_is_acknowledged_and_stays_silent() -> None:
-    async with running() as client:
-        socket = await client.connect()
-        names = ["nosuchusdt@trade", "BTCUSDT@trade", "!ticker@arr"]
-        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1}))["result"] is None
-        await ask(socket, {"method": "SUBSCRIBE", "params": ["ethusdt@trade"], "id": 2})
-        events = await collect(socket, lambda events: len(events) > 100)
-        assert {event["stream"] for event in events} == {"ethusdt@trade"}
-
-
-async def test_more_streams_than_allowed_are_refused_whole() -> None:
-    async with running(streams_per_connection=3) as client:
-        socket = await client.connect()
-        reply = await ask(socket, {"method": "SUBSCRIBE", "params": NAMES, "id": 7})
-        assert reply == {"error": {"code": 4, "msg": "Too many subscriptions"}, "id": 7}
-        assert (await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 8}))["result"] == []
-
-
-async def test_a_request_that_is_too_long_gets_no_answer() -> None:
-    async with running() as client:
-        socket = await client.connect()
-        names = [f"coin{n}usdt@aggTrade" for n in range(250)]
-        await socket.send_str(json.dumps({"method": "SUBSCRIBE", "params": names, "id": 1}))
-        assert await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 2}) == {"result": [], "id": 2}
 
 
 async def test_the_sixth_message_in_a_second_ends_the_connection_with_1008() -> None:
@@ -227,28 +122,6 @@ async def test_connections_can_be_dropped_and_warned_on_demand() -> None:
         assert await client.post("/_exchange/drop?connections=all") == {"dropped": 1}
         assert (await end_of(second))[0] == 1006
         assert (await client.get("/_exchange/status"))["connects_total"] == 2
-
-
-@pytest.mark.parametrize(
-    "path", ["/ws/0", "/ws/no such stream", "/ws/@@@", "/stream?streams=0", "/market/ws/btcusdt@trade", "/elsewhere"]
-)
-async def test_an_address_may_name_anything_and_brings_nothing(path: str) -> None:
-    async with running() as client:
-        socket = await client.connect(path)
-        assert (await ask(socket, {"method": "SUBSCRIBE", "params": ["btcusdt@aggTrade"], "id": 1}))["result"] is None
-        events = await collect(socket, lambda events: len(events) > 20)
-        assert {event.get("data", event)["e"] for event in events} == {"aggTrade"}
-
-
-async def test_all_market_streams_deliver_under_every_name_that_clients_send() -> None:
-    names = [f"!{kind}@arr{speed}" for kind in ("miniTicker", "ticker_1h") for speed in ("", "@1000ms", "@3000ms")]
-    async with running() as client:
-        raw = await client.connect(f"/ws/{names[1]}")
-        socket = await client.connect()
-        assert (await ask(socket, {"method": "SUBSCRIBE", "params": names, "id": 1}))["result"] is None
-        await collect(socket, lambda events: {event["stream"] for event in events} == set(names))
-        (rows,) = await collect(raw, bool)
-        assert rows[0]["e"] == "24hrMiniTicker"
 
 
 async def test_names_that_never_brought_an_event_are_forgotten_with_their_connection() -> None:

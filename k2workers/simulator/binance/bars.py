@@ -7,7 +7,7 @@ keeps the cost of a trade the same whatever number of intervals exists.
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -111,10 +111,8 @@ def bar_bounds(interval: str, at_us: int, offset_us: int = 0) -> tuple[int, int]
     """(open, exclusive end) of the bar of ``interval`` that holds ``at_us``, boundaries shifted by the offset."""
     local = at_us + offset_us
     if interval == "1M":
-        month = datetime.datetime.fromtimestamp(local // SECOND, datetime.UTC).replace(
-            day=1, hour=0, minute=0, second=0
-        )
-        following = (month + datetime.timedelta(days=32)).replace(day=1)
+        month = dt.datetime.fromtimestamp(local // SECOND, dt.UTC).replace(day=1, hour=0, minute=0, second=0)
+        following = (month + dt.timedelta(days=32)).replace(day=1)
         return (
             int(month.timestamp()) * SECOND - offset_us,
             int(following.timestamp()) * SECOND - offset_us,

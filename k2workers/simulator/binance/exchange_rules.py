@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from k2workers.simulator.binance.payloads import SCALE, decimal
-from k2workers.simulator.binance.query import ApiError, Query, chosen
+from k2workers.simulator.binance.query import ApiError, Query, Source, chosen
 from k2workers.simulator.binance.symbol_market import SymbolMarket
-
-if TYPE_CHECKING:
-    from k2workers.simulator.exchange import Exchange
 
 PERMISSIONS = ("SPOT", "MARGIN")
 _GREATEST_QTY = 9_000_000 * SCALE
@@ -23,20 +20,20 @@ _MOST_TICKS = 100_000_000
 """The greatest price, in ticks: prices start at some 1,000 to 6,000,000 of them."""
 
 
-def exchange_info(exchange: Exchange, query: Query) -> Any:
+def exchange_info(source: Source, query: Query) -> Any:
     """GET /api/v3/exchangeInfo."""
     named = query.text("symbol") is not None or query.text("symbols") is not None
     wanted = query.text("permissions")
     if named and (wanted is not None or query.text("symbolStatus") is not None):
         raise ApiError(-1128, "Combination of optional parameters invalid.")
     allowed = set(PERMISSIONS if wanted is None else _permissions(wanted))
-    markets = chosen(exchange.market.symbols, query) if named or allowed & set(PERMISSIONS) else []
+    markets = chosen(source.symbols, query) if named or allowed & set(PERMISSIONS) else []
     sets = [] if query.text("showPermissionSets") == "false" else [list(PERMISSIONS)]
     return {
         "timezone": "UTC",
         "serverTime": time.time_ns() // 1000 // query.unit,
         "rateLimits": [
-            _limit("REQUEST_WEIGHT", "MINUTE", 1, exchange.weight_limit()),
+            _limit("REQUEST_WEIGHT", "MINUTE", 1, source.weight_limit()),
             _limit("ORDERS", "SECOND", 10, 100),
             _limit("ORDERS", "DAY", 1, 200_000),
             _limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
@@ -138,7 +135,7 @@ def _filters(market: SymbolMarket) -> list[dict[str, Any]]:
     ]
 
 
-def execution_rules(exchange: Exchange, query: Query) -> Any:
+def execution_rules(source: Source, query: Query) -> Any:
     """GET /api/v3/executionRules."""
     up, down = "1.1500", "0.8500"
     rule = {
@@ -148,5 +145,5 @@ def execution_rules(exchange: Exchange, query: Query) -> Any:
         "askLimitMultUp": up,
         "askLimitMultDown": down,
     }
-    markets = chosen(exchange.market.symbols, query)
+    markets = chosen(source.symbols, query)
     return {"symbolRules": [{"symbol": market.symbol, "rules": [rule]} for market in markets]}

@@ -14,13 +14,16 @@ import msgspec
 from k2workers.simulator.binance.recorded_events import (
     DIFFS,
     RecordedEvent,
+    RecordedLine,
+    RecordedMessage,
     RecordedTimed,
+    decode_line,
     decoder_of,
     micros,
     parse_decimal,
 )
 from k2workers.simulator.binance.stream_names import is_valid
-from k2workers.simulator.recording import Recorded, RecordedLine, read_lines
+from k2workers.simulator.recording import read_lines
 
 LINES = 500_000
 """Of all files together; about a second's work."""
@@ -60,10 +63,10 @@ class Found:
         self.received_us = 0
         self.has_diffs = False
         self._sampled = 0
-        self._updates: list[Recorded] = []
+        self._updates: list[RecordedMessage] = []
         """The first and the last message with an update id."""
 
-    def learn(self, recorded: Recorded) -> None:
+    def learn(self, recorded: RecordedMessage) -> None:
         """Take in one message."""
         suffix = recorded.line.stream.partition("@")[2]
         self.has_diffs = self.has_diffs or suffix in DIFFS
@@ -95,13 +98,13 @@ class Found:
         return max(0, min(ids) - update_id, update_id - max(ids))
 
 
-def event_of(recorded: Recorded) -> RecordedEvent | None:
+def event_of(recorded: RecordedMessage) -> RecordedEvent | None:
     """The message as an event; None if it does not fit its stream, or concerns the whole market."""
     event = _decoded(recorded)
     return event if isinstance(event, RecordedEvent) else None
 
 
-def _decoded(recorded: Recorded) -> RecordedEvent | list[RecordedTimed] | None:
+def _decoded(recorded: RecordedMessage) -> RecordedEvent | list[RecordedTimed] | None:
     decode = decoder_of(recorded.line.stream)
     try:
         return decode(recorded.line.data) if decode is not None else None
@@ -109,7 +112,7 @@ def _decoded(recorded: Recorded) -> RecordedEvent | list[RecordedTimed] | None:
         return None
 
 
-def _learn_all(recorded: Recorded, found: dict[str, Found]) -> None:
+def _learn_all(recorded: RecordedMessage, found: dict[str, Found]) -> None:
     """A message of the whole market has a row for each of many symbols."""
     rows = _decoded(recorded)
     for row in rows if isinstance(rows, list) else ():
@@ -125,7 +128,7 @@ def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, RecordedLine
     name, arrays = "", 0
     share = max(MIN_LINES, LINES // max(1, len(files)))
     for path in files:
-        for recorded in islice(read_lines((path,)), share):
+        for recorded in islice(read_lines((path,), decode_line), share):
             line = recorded.line
             if line.stream:
                 if not is_valid(line.stream):

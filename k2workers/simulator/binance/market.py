@@ -11,12 +11,12 @@ import random
 from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import accumulate
-from typing import Protocol
 
 from k2workers.simulator.binance.bars import SECOND
 from k2workers.simulator.binance.payloads import SCALE
 from k2workers.simulator.binance.stream_names import ALL_MARKET
-from k2workers.simulator.binance.symbol_market import Emission, Render, SymbolMarket
+from k2workers.simulator.binance.symbol_market import SymbolMarket
+from k2workers.simulator.stand_in import Emission, Render
 
 KNOWN: tuple[tuple[str, float], ...] = (
     ("BTC", 61_685.99), ("ETH", 2_683.1), ("SOL", 154.2), ("BNB", 512.4), ("XRP", 0.6131), ("DOGE", 0.1021),
@@ -42,17 +42,6 @@ MOODS = (0.3, 0.5, 0.7, 1.0, 1.2, 2.3)
 """How much busier than its mean the market is for a while, dealt like cards so that the mean is 1."""
 
 
-class MarketSource(Protocol):
-    """What the exchange needs of a market: symbols for REST, and events as time passes."""
-
-    finished: bool
-
-    @property
-    def symbols(self) -> Mapping[str, SymbolMarket]: ...
-
-    def advance(self, now_ns: int) -> list[Emission]: ...
-
-
 def symbol_names(count: int) -> list[tuple[str, str, float]]:
     """(symbol, base asset, price) of the first ``count`` symbols; beyond the known ones they are numbered."""
     named = [(base + "USDT", base, price) for base, price in KNOWN[:count]]
@@ -60,7 +49,11 @@ def symbol_names(count: int) -> list[tuple[str, str, float]]:
 
 
 class Market:
-    """A market of ``count`` symbols with uneven activity, making about ``rate`` events a second."""
+    """A market of ``count`` symbols with uneven activity, making about ``rate`` events a second. See ``stand_in.MarketSource``."""
+
+    recorded, finished, unpaced = False, False, False
+    pushes_on_s = 4.0
+    """Bars and books are pushed on for a while, so that what happened before a halt is told."""
 
     def __init__(
         self,
@@ -77,10 +70,8 @@ class Market:
         self._random = random.Random(seed)
         self._history, self._history_us = history, int(history_s * SECOND)
         self._wanted = wanted
-        self.finished = False
-        self.running = True
-        self.halted = False
-        """Nothing happens: as not ``running``, by a fault."""
+        self.running, self.halted = True, False
+        self.left_out: Mapping[str, int] = {}
         now_us = now_ns // 1000
         self._symbols: dict[str, SymbolMarket] = {}
         for symbol, base, price in symbol_names(count):
@@ -99,6 +90,9 @@ class Market:
     @property
     def symbols(self) -> Mapping[str, SymbolMarket]:
         return self._symbols
+
+    def subscribed(self, now_ns: int) -> None:
+        """It runs whether or not anybody listens."""
 
     def _list_symbol(self, symbol: str, base: str, price: float, now_us: int) -> SymbolMarket:
         """A symbol with a filled book. Ids start high and apart, as on the venue, to catch mixed-up ids."""

@@ -9,16 +9,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
 from aiohttp import web
 
 from k2workers.errors import K2Error
 from k2workers.simulator.binance.bars import HOUR, MINUTE
 from k2workers.simulator.binance.symbol_market import SymbolMarket
+from k2workers.simulator.fault_set import FaultSet
 
 STATUSES = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY")
 _NAME = re.compile(r"[\w.\-]{1,20}")
 _ZONE = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?")
+
+
+class Source(Protocol):
+    """What replies are made from."""
+
+    faults: FaultSet
+
+    @property
+    def symbols(self) -> Mapping[str, SymbolMarket]: ...
+
+    def weight_limit(self) -> int:
+        """REST weight of an address in a minute, as it is now."""
 
 
 class ApiError(K2Error):

@@ -10,9 +10,26 @@ from typing import Any
 import msgspec
 
 from k2workers.simulator.binance.payloads import SCALE
+from k2workers.simulator.recording import Recorded
 
 Rows = list[tuple[str, str]]
 """Levels of a book: price and quantity."""
+
+
+class RecordedLine(msgspec.Struct):
+    """One recorded message: one of a combined stream, or a bare REST depth snapshot."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+    lastUpdateId: int = 0
+    bids: Rows = []
+    asks: Rows = []
+
+
+decode_line = msgspec.json.Decoder(RecordedLine).decode
+
+RecordedMessage = Recorded[RecordedLine]
+"""A recorded line and where it stands."""
 
 
 class RecordedEvent(msgspec.Struct):

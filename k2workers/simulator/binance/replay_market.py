@@ -25,19 +25,22 @@ from k2workers.simulator.binance.recorded_events import (
     RecordedBookTicker,
     RecordedDepth,
     RecordedEvent,
+    RecordedMessage,
     RecordedPartialDepth,
     RecordedTrade,
     Rows,
+    decode_line,
     decoder_of,
     micros,
     parse_decimal,
     retimed,
 )
 from k2workers.simulator.binance.stream_names import is_valid
-from k2workers.simulator.binance.symbol_market import Emission, SymbolMarket
-from k2workers.simulator.recording import Broken, Recorded, read_lines
+from k2workers.simulator.binance.symbol_market import SymbolMarket
+from k2workers.simulator.recording import Broken, read_lines
+from k2workers.simulator.replay_clock import ReplayClock
+from k2workers.simulator.stand_in import Emission
 
-NS = 1_000_000_000
 LINES_PER_TICK = 500
 """Bound of one tick's work, so that a fast replay never holds up the connections."""
 HISTORY = 200_000
@@ -74,16 +77,16 @@ class Flow:
 
 
 class ReplayMarket:
-    """Recorded files as a market source. ``speed`` 0 is without pauses: as fast as the caller calls ``advance``.
+    """Recorded files as a market source, see ``stand_in.MarketSource``. ``speed`` 0: as fast as the caller calls ``advance``.
 
     Raises ConfigError for files whose first lines are no recording; what is broken further on is left out.
     """
 
+    recorded, halted = True, False
+    pushes_on_s = 0.0
+
     def __init__(self, files: tuple[str, ...], speed: float, wanted: set[str], settle_s: float) -> None:
         self._wanted = wanted
-        self._speed = speed
-        self._settle_ns = int(settle_s * NS)
-        self.unpaced = speed <= 0
         self.finished = False
         self.left_out: Counter[str] = Counter()
         """What is not played → how many messages."""
@@ -100,12 +103,10 @@ class ReplayMarket:
         self._share()
         for name, snapshot in snapshots.items():
             _replace_book(self._symbols[name], snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
-        self._lines = read_lines(files, self._broken)
+        self._lines = read_lines(files, decode_line, self._broken)
         self._next = next(self._lines, None)
-        self._subscribed_ns: int | None = None
-        self._last_ns: int | None = None
-        self._position_ns = self._next.stamp_ns if self._next else 0
-        self._paused = False
+        self._clock = ReplayClock(speed, settle_s, self._next.stamp_ns if self._next else 0)
+        self.unpaced = self._clock.unpaced
 
     @property
     def symbols(self) -> Mapping[str, SymbolMarket]:
@@ -129,35 +130,34 @@ class ReplayMarket:
 
     def subscribed(self, now_ns: int) -> None:
         """A client subscribed; the market starts a moment after the first one, so that it misses nothing."""
-        if self._subscribed_ns is None:
-            self._subscribed_ns = now_ns
+        self._clock.subscribed(now_ns)
 
-    def pause(self, paused: bool) -> None:
-        """Stops or continues the passing of recorded time."""
-        self._paused = paused
+    @property
+    def running(self) -> bool:
+        """Whether recorded time passes."""
+        return self._clock.running
+
+    @running.setter
+    def running(self, running: bool) -> None:
+        self._clock.running = running
 
     def advance(self, now_ns: int) -> list[Emission]:
         """The recorded events that are due, at most a bounded number of them."""
         out: list[Emission] = []
-        if self._subscribed_ns is None or now_ns < self._subscribed_ns + self._settle_ns:
+        if not self._clock.advance(now_ns):
             return out
-        elapsed = 0 if self._last_ns is None or self._paused else now_ns - self._last_ns
-        self._last_ns = now_ns
-        if self._paused:
-            return out
-        self._position_ns += int(elapsed * self._speed)
         for _ in range(LINES_PER_TICK):
             recorded = self._next
             if recorded is None:
                 self.finished = True
                 break
-            if not self.unpaced and recorded.stamp_ns > self._position_ns:
+            if not self._clock.due(recorded.stamp_ns):
                 break
             self._play(recorded, out)
             self._next = next(self._lines, None)
         return out
 
-    def _play(self, recorded: Recorded, out: list[Emission]) -> None:
+    def _play(self, recorded: RecordedMessage, out: list[Emission]) -> None:
         line = recorded.line
         stream = line.stream
         if not stream:
@@ -188,7 +188,7 @@ class ReplayMarket:
         elif playing is not None and playing.late:
             self._leave_out(stream, recorded, "its symbol came too late to be listed, and nobody has subscribed to it")
 
-    def _flow(self, recorded: Recorded) -> Flow | None:
+    def _flow(self, recorded: RecordedMessage) -> Flow | None:
         """A stream that comes for the first time, and perhaps its symbol."""
         stream = recorded.line.stream
         decode = decoder_of(stream)
@@ -210,7 +210,7 @@ class ReplayMarket:
             self._share()
         return Flow(decode, playing)
 
-    def _play_snapshot(self, recorded: Recorded) -> None:
+    def _play_snapshot(self, recorded: RecordedMessage) -> None:
         """A book that was asked for while it was recorded: it holds where the diffs before it do not reach."""
         line = recorded.line
         if not line.lastUpdateId:
@@ -226,7 +226,7 @@ class ReplayMarket:
         name = "rest of a file" if broken.ends else "lines that are no messages"
         self._note(f"{name}: {broken.path}", str(broken))
 
-    def _leave_out(self, name: str, recorded: Recorded, reason: str) -> None:
+    def _leave_out(self, name: str, recorded: RecordedMessage, reason: str) -> None:
         self._note(name, f"replay file {recorded.path!r}, line {recorded.number}: {reason}")
 
     def _note(self, name: str, reason: str) -> None:

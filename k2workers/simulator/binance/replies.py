@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from k2workers.simulator.binance.bars import INTERVALS, Bar
 from k2workers.simulator.binance.book import Level
 from k2workers.simulator.binance.payloads import SCALE, decimal
-from k2workers.simulator.binance.query import ApiError, Query, one
+from k2workers.simulator.binance.query import ApiError, Query, Source, one
 from k2workers.simulator.binance.symbol_market import BookRow, SymbolMarket
 
-if TYPE_CHECKING:
-    from k2workers.simulator.exchange import Exchange
 
-
-def depth(exchange: Exchange, query: Query) -> Any:
-    market = one(exchange.market.symbols, query)
+def depth(source: Source, query: Query) -> Any:
+    market = one(source.symbols, query)
     count = query.limit(100, 5000)
-    update_id, bids, asks = _book(exchange, market, count)
+    update_id, bids, asks = _book(source, market, count)
     return _depth_reply(update_id, bids[:count], asks[:count])
 
 
@@ -34,30 +31,30 @@ def whole_book(market: SymbolMarket) -> dict[str, Any]:
     return _depth_reply(market.update_id, market.bids.top(len(market.bids)), market.asks.top(len(market.asks)))
 
 
-def _book(exchange: Exchange, market: SymbolMarket, count: int) -> BookRow:
-    if exchange.faults.rest and market.books:
+def _book(source: Source, market: SymbolMarket, count: int) -> BookRow:
+    if source.faults.rest and market.books:
         now_s = time.monotonic()
-        if exchange.faults.request("snapshot_old", "depth", now_s):
+        if source.faults.request("snapshot_old", "depth", now_s):
             return market.books[0]
-        if exchange.faults.request("snapshot_edge", "depth", now_s):
+        if source.faults.request("snapshot_edge", "depth", now_s):
             return market.books[-1]
     return market.update_id, market.bids.top(count), market.asks.top(count)
 
 
-def _visible(exchange: Exchange, path: str, rows: list[Any], field: int) -> list[Any]:
+def _visible(source: Source, path: str, rows: list[Any], field: int) -> list[Any]:
     """The rows that the database shows already; the time is in this field, in µs."""
-    if not exchange.faults.rest:
+    if not source.faults.rest:
         return rows
-    late = exchange.faults.request("rest_delay", path, time.monotonic())
+    late = source.faults.request("rest_delay", path, time.monotonic())
     if late is None:
         return rows
     newest_us = time.time_ns() // 1000 - int(late.values["delay_s"] * 1e6)
     return [row for row in rows if row[field] <= newest_us]
 
 
-def historical_trades(exchange: Exchange, query: Query) -> Any:
-    market = one(exchange.market.symbols, query)
-    rows = _visible(exchange, "historicalTrades", market.trades, 3)
+def historical_trades(source: Source, query: Query) -> Any:
+    market = one(source.symbols, query)
+    rows = _visible(source, "historicalTrades", market.trades, 3)
     limit, start = query.limit(500, 1000), query.integer("fromId")
     return _trade_rows(rows[-limit:] if start is None else _from_id(rows, start, limit), query)
 
@@ -82,24 +79,24 @@ def _trade_rows(chosen: list[Any], query: Query) -> Any:
     ]
 
 
-def block_trades(exchange: Exchange, query: Query) -> Any:
+def block_trades(source: Source, query: Query) -> Any:
     """GET /api/v3/historicalBlockTrades."""
-    market = one(exchange.market.symbols, query)
+    market = one(source.symbols, query)
     query.required("fromId")
     rows = _trade_rows(_from_id(market.blocks, query.integer("fromId") or 0, query.limit(500, 1000)), query)
     return [{key: value for key, value in row.items() if key != "isBestMatch"} for row in rows]
 
 
-def latest_trades(exchange: Exchange, query: Query) -> Any:
+def latest_trades(source: Source, query: Query) -> Any:
     if query.text("fromId") is not None:
         raise ApiError(-1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'.")
-    market = one(exchange.market.symbols, query)
+    market = one(source.symbols, query)
     return _trade_rows(market.trades[-query.limit(500, 1000) :], query)
 
 
-def agg_trades(exchange: Exchange, query: Query) -> Any:
-    market = one(exchange.market.symbols, query)
-    rows, limit = _visible(exchange, "aggTrades", market.aggs, 5), query.limit(500, 1000)
+def agg_trades(source: Source, query: Query) -> Any:
+    market = one(source.symbols, query)
+    rows, limit = _visible(source, "aggTrades", market.aggs, 5), query.limit(500, 1000)
     first_id = query.integer("fromId")
     start, end = query.time_us("startTime"), query.time_us("endTime")
     if first_id is not None:
@@ -123,13 +120,13 @@ def _between(rows: list[Any], field: int, start: int | None, end: int | None, li
     return kept[:limit] if start is not None else kept[-limit:]
 
 
-def klines(exchange: Exchange, query: Query) -> Any:
-    market = one(exchange.market.symbols, query)
+def klines(source: Source, query: Query) -> Any:
+    market = one(source.symbols, query)
     interval = query.required("interval")
     if interval not in INTERVALS:
         raise ApiError(-1120, "Invalid interval.")
     bars = market.bars.rows(interval, query.zone_us())
-    rows = _visible(exchange, "klines", [(bar.open_us, bar, bar.end_us) for bar in bars], 2)
+    rows = _visible(source, "klines", [(bar.open_us, bar, bar.end_us) for bar in bars], 2)
     start, end = query.time_us("startTime"), query.time_us("endTime")
     chosen = _between(rows, 0, start, end, query.limit(500, 1000))
     return [_kline_row(bar, query.unit) for _, bar, _ in chosen]

@@ -59,21 +59,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from k2workers.simulator.binance import exchange_rules, replies, tickers
-from k2workers.simulator.binance.query import Query
-
-if TYPE_CHECKING:
-    from k2workers.simulator.exchange import Exchange
+from k2workers.simulator.binance.query import Query, Source
 
 
 class Endpoint(NamedTuple):
     weight: Callable[[Query], int]
-    reply: Callable[[Exchange, Query], Any]
+    reply: Callable[[Source, Query], Any]
 
 
-def _fixed(weight: int, reply: Callable[[Exchange, Query], Any]) -> Endpoint:
+def _fixed(weight: int, reply: Callable[[Source, Query], Any]) -> Endpoint:
     return Endpoint(lambda _: weight, reply)
 
 
@@ -104,12 +101,12 @@ def _rules_weight(query: Query) -> int:
     return 40 if names is None else min(40, 2 * len(names))
 
 
-def _server_time(_: Exchange, query: Query) -> Any:
+def _server_time(_: Source, query: Query) -> Any:
     return {"serverTime": time.time_ns() // 1000 // query.unit}
 
 
 ENDPOINTS: dict[str, Endpoint] = {
-    "ping": _fixed(1, lambda _exchange, _query: {}),
+    "ping": _fixed(1, lambda _source, _query: {}),
     "time": _fixed(1, _server_time),
     "exchangeInfo": _fixed(20, exchange_rules.exchange_info),
     "executionRules": Endpoint(_rules_weight, exchange_rules.execution_rules),

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from k2workers.simulator.binance.stream_names import is_valid
+from k2workers.simulator.stand_in import Client
 
-METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+PROPERTIES = ("SET_PROPERTY", "GET_PROPERTY")
+METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", *PROPERTIES)
 _TEXT_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
 
@@ -22,17 +24,10 @@ class _Refused(Exception):
         self.message = message
 
 
-class Session(Protocol):
-    """The connection as its requests see it."""
+class Wrapped(Protocol):
+    """What a client can change of its messages."""
 
     combined: bool
-
-    @property
-    def names(self) -> list[str]: ...
-
-    def subscribe(self, names: list[str]) -> None: ...
-
-    def unsubscribe(self, names: list[str]) -> None: ...
 
 
 def _compact(value: Any) -> str:
@@ -40,7 +35,13 @@ def _compact(value: Any) -> str:
 
 
 def answer(
-    text: str, session: Session, *, stream_limit: int, nested: bool, refuses: Callable[[list[str]], bool]
+    text: str,
+    client: Client,
+    talk: Wrapped,
+    *,
+    stream_limit: int,
+    nested: bool,
+    refuses: Callable[[list[str]], bool],
 ) -> str:
     """The reply to one text message; carries out what it asks. Replies are never wrapped.
 
@@ -56,7 +57,11 @@ def answer(
         except RecursionError:
             raise _Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
         number, method, params = _checked(request, len(text))
-        result = _perform(method, params, session, stream_limit, refuses)
+        result = (
+            _property(method, params or [], talk)
+            if method in PROPERTIES
+            else _perform(method, params, client, stream_limit, refuses)
+        )
     except _Refused as refusal:
         body: dict[str, Any] = {"code": refusal.code, "msg": refusal.message}
         return _compact({"error": body, "id": number} if nested else body | {"id": number})
@@ -86,31 +91,29 @@ def _checked(request: Any, length: int) -> tuple[Any, str, list[Any] | None]:
 def _perform(
     method: str,
     params: list[Any] | None,
-    session: Session,
+    client: Client,
     stream_limit: int,
     refuses: Callable[[list[str]], bool],
 ) -> Any:
     if method == "LIST_SUBSCRIPTIONS":
         if params:
             raise _Refused(2, "Invalid request: too many parameters")
-        return session.names
-    if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
-        names = params or []
-        if not names or not all(isinstance(name, str) and is_valid(name) for name in names):
+        return client.names
+    names = params or []
+    if not names or not all(isinstance(name, str) and is_valid(name) for name in names):
+        raise _Refused(2, "Invalid request: invalid stream")
+    if method == "UNSUBSCRIBE":
+        client.unsubscribe(names)
+    else:
+        if refuses(names):
             raise _Refused(2, "Invalid request: invalid stream")
-        if method == "UNSUBSCRIBE":
-            session.unsubscribe(names)
-        else:
-            if refuses(names):
-                raise _Refused(2, "Invalid request: invalid stream")
-            if len({*session.names, *names}) > stream_limit:
-                raise _Refused(4, "Too many subscriptions")
-            session.subscribe(names)
-        return None
-    return _property(method, params or [], session)
+        if len({*client.names, *names}) > stream_limit:
+            raise _Refused(4, "Too many subscriptions")
+        client.subscribe(names)
+    return None
 
 
-def _property(method: str, params: list[Any], session: Session) -> Any:
+def _property(method: str, params: list[Any], talk: Wrapped) -> Any:
     expected = 1 if method == "GET_PROPERTY" else 2
     if not params or not isinstance(params[0], str):
         raise _Refused(2, "Invalid request: property name must be a string")
@@ -119,8 +122,8 @@ def _property(method: str, params: list[Any], session: Session) -> Any:
     if params[0] != "combined":
         raise _Refused(0, "Unknown property")
     if method == "GET_PROPERTY":
-        return session.combined
+        return talk.combined
     if len(params) < 2 or not isinstance(params[1], bool):
         raise _Refused(1, "Invalid value type: expected Boolean")
-    session.combined = params[1]
+    talk.combined = params[1]
     return None

@@ -8,39 +8,31 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from k2workers.simulator.binance import payloads
 from k2workers.simulator.binance.bars import DAY, SECOND, UTC8, Bar, Bars, Series
 from k2workers.simulator.binance.book import Changes, Level, Side
 from k2workers.simulator.binance.payloads import SCALE
 from k2workers.simulator.binance.stream_names import SymbolStreams
-
-Render = Callable[[int], str]
-"""Divisor of the connection's time unit → the payload's JSON text."""
+from k2workers.simulator.stand_in import Emission, Render
 
 TradeRow = tuple[int, int, int, int, bool]
 """(trade id, price, quantity, time in µs, buyer is maker)"""
 AggRow = tuple[int, int, int, int, int, int, bool]
 """(aggregate id, price, quantity, first trade id, last trade id, time in µs, buyer is maker)"""
 
+TRADING = "TRADING"
+"""The status of a symbol in which something happens."""
+
 SLACK = 8
 """What is kept of trades, aggregate and block trades is bounded by count and by age, each exceeded by an eighth at most."""
 
 BookRow = tuple[int, list[Level], list[Level]]
 """(update id, bids, asks)"""
-
-
-class Emission(NamedTuple):
-    """One event of one stream, its ids and the way to its text; rendered only for connections that want it."""
-
-    stream: str
-    first_id: int
-    last_id: int
-    render: Render
 
 
 class SymbolMarket:
@@ -67,7 +59,7 @@ class SymbolMarket:
         history_us: int = DAY,
     ) -> None:
         self.symbol, self.base, self.quote = symbol, base, quote
-        self.status, self.listed = "TRADING", True
+        self.status, self.listed = TRADING, True
         self.tick, self.step = tick, step
         self.streams = SymbolStreams(symbol)
         self.wanted = self._wanted = wanted
@@ -107,10 +99,10 @@ class SymbolMarket:
         if len(rows) > self._history + self._history // SLACK:
             del rows[: -self._history]
 
-    def be(self, status: str, *, listed: bool) -> None:
+    def be(self, status: str | None, *, listed: bool) -> None:
         """A symbol that does not trade, or is not listed, is silent: nothing happens in it and nothing is sent of it."""
-        self.status, self.listed = status, listed
-        self.acts = listed and status == "TRADING"
+        self.status, self.listed = TRADING if status is None else status, listed
+        self.acts = listed and self.status == TRADING
         self.wanted = self._wanted if self.acts else frozenset()
 
     def keep_books(self, windows: int) -> None:

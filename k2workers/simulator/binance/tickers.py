@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from k2workers.simulator.binance.bars import DAY, Bar
 from k2workers.simulator.binance.payloads import decimal, price_change
-from k2workers.simulator.binance.query import Query, chosen, invalid, one
+from k2workers.simulator.binance.query import Query, Source, chosen, invalid, one
 from k2workers.simulator.binance.symbol_market import SymbolMarket
-
-if TYPE_CHECKING:
-    from k2workers.simulator.exchange import Exchange
 
 MOST_SYMBOLS = 100
 _MINUTES = {"m": 1, "h": 60, "d": 1440}
@@ -52,11 +49,11 @@ _FULL_DAY = (
 )  # fmt: skip
 
 
-def day(exchange: Exchange, query: Query) -> Any:
+def day(source: Source, query: Query) -> Any:
     """GET /api/v3/ticker/24hr."""
     now_us = time.time_ns() // 1000
     rows = []
-    for market in chosen(exchange.market.symbols, query):
+    for market in chosen(source.symbols, query):
         bar = market.bars.window(1440)
         row = _statistics(market, bar, now_us - DAY, now_us, query)
         if not query.mini():
@@ -67,7 +64,7 @@ def day(exchange: Exchange, query: Query) -> Any:
     return _listed(query, rows)
 
 
-def rolling(exchange: Exchange, query: Query) -> Any:
+def rolling(source: Source, query: Query) -> Any:
     """GET /api/v3/ticker. Beyond one day the figures are those of whole hours; the times are as documented."""
     size = query.text("windowSize") or "1d"
     if not _WINDOW.fullmatch(size):
@@ -75,25 +72,25 @@ def rolling(exchange: Exchange, query: Query) -> Any:
     minutes = int(size[:-1]) * _MINUTES[size[-1]]
     now_us = time.time_ns() // 1000
     rows = []
-    for market in chosen(exchange.market.symbols, query, most=MOST_SYMBOLS):
+    for market in chosen(source.symbols, query, most=MOST_SYMBOLS):
         bar = market.bars.window(minutes)
         rows.append(_statistics(market, bar, bar.open_us, now_us, query))
     return _listed(query, rows)
 
 
-def trading_day(exchange: Exchange, query: Query) -> Any:
+def trading_day(source: Source, query: Query) -> Any:
     """GET /api/v3/ticker/tradingDay."""
     zone_us = query.zone_us()
     rows = []
-    for market in chosen(exchange.market.symbols, query, most=MOST_SYMBOLS):
+    for market in chosen(source.symbols, query, most=MOST_SYMBOLS):
         bar = market.bars.rows("1d", zone_us)[-1]
         rows.append(_statistics(market, bar, bar.open_us, bar.end_us - 1, query))
     return _listed(query, rows)
 
 
-def price(exchange: Exchange, query: Query) -> Any:
+def price(source: Source, query: Query) -> Any:
     """GET /api/v3/ticker/price."""
-    markets = chosen(exchange.market.symbols, query)
+    markets = chosen(source.symbols, query)
     return _listed(query, [{"symbol": market.symbol, "price": decimal(market.last_price)} for market in markets])
 
 
@@ -103,27 +100,27 @@ def _best(market: SymbolMarket) -> dict[str, str]:
     return dict(zip(keys, map(decimal, (bid, bid_qty, ask, ask_qty)), strict=True))
 
 
-def book(exchange: Exchange, query: Query) -> Any:
+def book(source: Source, query: Query) -> Any:
     """GET /api/v3/ticker/bookTicker."""
-    return _listed(query, [{"symbol": m.symbol, **_best(m)} for m in chosen(exchange.market.symbols, query)])
+    return _listed(query, [{"symbol": m.symbol, **_best(m)} for m in chosen(source.symbols, query)])
 
 
-def average(exchange: Exchange, query: Query) -> Any:
+def average(source: Source, query: Query) -> Any:
     """GET /api/v3/avgPrice."""
-    market = one(exchange.market.symbols, query)
+    market = one(source.symbols, query)
     return {"mins": 5, "price": decimal(market.average()), "closeTime": market.last_trade_us // query.unit}
 
 
-def reference(exchange: Exchange, query: Query) -> Any:
+def reference(source: Source, query: Query) -> Any:
     """GET /api/v3/referencePrice: the last price, as the stream of this name sends."""
-    market = one(exchange.market.symbols, query)
+    market = one(source.symbols, query)
     now_us = time.time_ns() // 1000
     return {"symbol": market.symbol, "referencePrice": decimal(market.last_price), "timestamp": now_us // query.unit}
 
 
-def reference_calculation(exchange: Exchange, query: Query) -> Any:
+def reference_calculation(source: Source, query: Query) -> Any:
     """GET /api/v3/referencePrice/calculation."""
-    market = one(exchange.market.symbols, query)
+    market = one(source.symbols, query)
     return {
         "symbol": market.symbol,
         "calculationType": "ARITHMETIC_MEAN",

@@ -15,7 +15,6 @@ from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.binance import first_look, payloads
 from k2workers.simulator.binance.bars import Bar
 from k2workers.simulator.binance.recorded_events import retimed
-from k2workers.simulator.recording import read_lines
 from tests.simulator.support import Client, collect, running
 from tests.support.waiting import WAIT_S, until
 
@@ -108,7 +107,7 @@ def test_what_is_no_recording_is_told_with_its_line(tmp_path: Path, content: byt
 
 def test_a_missing_recording_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.gz"):
-        next(read_lines(("nowhere.gz",)))
+        Exchange(SimulatorSettings(replay=("nowhere.gz",)))
 
 
 AT = 1_790_000_000_000_000

@@ -13,6 +13,7 @@ import trustme
 from k2workers.errors import ConfigError
 from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.binance import rest_endpoints
+from k2workers.venues.binance import weights
 from tests.simulator.support import Client, collect, running
 
 
@@ -67,14 +68,6 @@ async def test_klines_and_exchange_info_have_the_venues_shape() -> None:
         assert len(await client.get("/api/v3/ticker/bookTicker")) == 8
 
 
-async def test_the_time_unit_header_switches_replies_to_microseconds() -> None:
-    async with running() as client:
-        url = f"http://127.0.0.1:{client.port}/api/v3/time"
-        async with client.session.get(url, headers={"X-MBX-TIME-UNIT": "MICROSECOND"}) as reply:
-            micro = (await reply.json())["serverTime"]
-        assert micro > 10**15 > (await client.get("/api/v3/time"))["serverTime"]
-
-
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -93,21 +86,6 @@ async def test_wrong_parameters_get_the_venues_code(path: str, code: int) -> Non
         async with client.session.get(url) as reply:
             assert reply.status == 400
             assert (await reply.json())["code"] == code
-
-
-async def test_weight_is_counted_then_refused_then_banned() -> None:
-    async with running(weight_per_minute=60, ban_s=30.0) as client:
-        url = f"http://127.0.0.1:{client.port}/api/v3/trades?symbol=BTCUSDT"
-        replies: list[tuple[int, str | None, str | None, Any]] = []
-        for _ in range(16):
-            async with client.session.get(url) as reply:
-                headers = reply.headers
-                used, wait = headers["X-MBX-USED-WEIGHT-1M"], headers.get("Retry-After")
-                replies.append((reply.status, used, wait, await reply.json()))
-        assert [(status, used) for status, used, _, _ in replies[:2]] == [(200, "25"), (200, "50")]
-        refused, banned = replies[2], replies[-1]
-        assert refused[0] == 429 and int(refused[2] or 0) >= 1 and refused[3]["code"] == -1003
-        assert banned[0] == 418 and int(banned[2] or 0) <= 30 and "IP banned until" in banned[3]["msg"]
 
 
 async def test_a_port_in_use_is_named() -> None:
@@ -176,6 +154,21 @@ async def test_every_call_costs_what_the_table_says() -> None:
             assert found == list(cases.values()), path
         assert asked.keys() == rest_endpoints.ENDPOINTS.keys()
         assert [path for path in asked if f"\n{path} " not in (rest_endpoints.__doc__ or "")] == []
+
+
+async def test_a_request_costs_what_the_feed_counts_for_it() -> None:
+    # Each side has its own table, or one that is wrong could not be found by the other.
+    async with running(symbols=101, weight_per_minute=100_000) as client:
+        names = [f'"{name}"' for name in client.exchange.market.symbols]
+        one = "symbol=BTCUSDT"
+        counted = {
+            f"historicalTrades?{one}": weights.TRADES, f"trades?{one}": weights.TRADES, f"aggTrades?{one}": weights.AGGREGATES,
+            f"klines?{one}&interval=1m": weights.BARS, "exchangeInfo": weights.SYMBOLS, "ticker/bookTicker": weights.BEST_PRICES,
+            "ticker/24hr": weights.ALL_STATISTICS,
+            **{f"depth?{one}&limit={levels}": weights.of_book(levels) for levels in (100, 101, 500, 501, 1000, 1001, 5000)},
+            **{f"ticker/24hr?symbols=[{','.join(names[:count])}]": weights.of_statistics(count) for count in (1, 20, 21, 100, 101)},
+        }  # fmt: skip
+        assert {path: await used_weight(client, f"/api/v3/{path}") for path in counted} == counted
 
 
 async def test_an_unknown_path_is_not_found_as_at_the_venues_proxy() -> None:
