@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers.simulator.simulator_settings import StandInSettings
 from tests.support.waiting import WAIT_S
 
 
@@ -52,7 +53,13 @@ async def inject(client: Client, **body: Any) -> Any:
 @contextlib.asynccontextmanager
 async def running(**changes: Any) -> AsyncIterator[Client]:
     """An exchange with the given settings, and a client for it."""
-    settings = SimulatorSettings(**({"port": 0, "symbols": 3, "rate": 2000.0} | changes))
+    async with served(SimulatorSettings(**({"port": 0, "symbols": 3, "rate": 2000.0} | changes))) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def served(settings: StandInSettings) -> AsyncIterator[Client]:
+    """An exchange of any venue, and a client for it."""
     exchange = Exchange(settings)
     port, _ = await exchange.start()
     async with aiohttp.ClientSession() as session:
