@@ -102,7 +102,7 @@ def test_version_is_there() -> None:
 def test_a_command_imports_only_what_it_needs() -> None:
     for args, unneeded in (
         (("--version",), {"k2workers.config", "msgspec"}),
-        (("--help",), {"k2workers.venues.binance", "zmq", "aiohttp"}),
+        (("--help",), {"k2workers.venues.binance.codec", "zmq", "aiohttp"}),
     ):
         script = "import sys\nfrom k2workers import cli\ntry: cli.main()\nexcept SystemExit: print('', *sys.modules)"
         ended = subprocess.run(

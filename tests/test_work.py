@@ -22,7 +22,7 @@ from k2workers.feed.intake import Intake
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.reassembly import Reassembly
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import BOOK
 from tests.bench.frames import frames, symbols
 from tests.support.batches import batch_of

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from k2workers.venues.venue import Venue
 
 _HOMES = {
-    "binance": "k2workers.venues.binance",
+    "binance": "k2workers.venues.binance.spot",
     "binance_us": "k2workers.venues.binance.us",
 }
 """Name → the module whose ``venue()`` makes it."""

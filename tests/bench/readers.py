@@ -36,7 +36,7 @@ from k2workers.supervision.child import settle_memory
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.bundle_sender import BundleSender
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.venue import StreamSpec
 from k2workers.wire import Batch
 from tests.bench import pump

@@ -20,7 +20,7 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.backfill_planner import BackfillPolicy, Urgency
 from k2workers.sequencing.chain_lane import BrokenLink
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.wire import SendOutcome
 from tests.fakes import OpenHanded
 from tests.simulator.support import Client, collect, running

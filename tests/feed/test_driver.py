@@ -29,7 +29,7 @@ from k2workers.rotation.policy import SCHEDULED, SERVER_SHUTDOWN, SILENT, SILENT
 from k2workers.rotation.record import RotationRecord
 from k2workers.rotation.table import State
 from k2workers.sequencing.book_lane import BookLane
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.venue import SymbolSeen
 from k2workers.wire import Batch
 from tests.fakes import Turns

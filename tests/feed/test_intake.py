@@ -36,7 +36,7 @@ from k2workers.sequencing.doubts import LAG_NS
 from k2workers.sequencing.lane import MAX_OPEN
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport.reassembly import Reassembly
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import SendOutcome
 from tests.support.numberings import begin_anew

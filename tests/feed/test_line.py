@@ -23,7 +23,7 @@ from k2workers.feed.line import Line
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
 from k2workers.network.tls import client_context
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from tests.bench.frames import frames, symbols
 from tests.bench.pump import Pumping
 from tests.support.waiting import WAIT_S, until

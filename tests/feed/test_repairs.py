@@ -25,7 +25,7 @@ from k2workers.feed.repairs import DIFFS_WITHIN_NS, NO_HISTORY, NOT_TO_BE_HAD, P
 from k2workers.sequencing.backfill_planner import BackfillPolicy, BackfillRequest, Urgency
 from k2workers.sequencing.book_lane import MAX_WAITING, BookLane
 from k2workers.sequencing.coverage import HIGHEST_ID, PublishedPosition
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.venue import Fetched
 from k2workers.wire import SendOutcome
 from tests.support.numberings import begin_anew

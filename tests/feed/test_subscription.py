@@ -13,7 +13,7 @@ from k2workers.feed.line import Line
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.subscription import Audit, Subscription, Subscriptions
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.venue import Outcome, Reply
 from tests.simulator.support import Client, inject, running
 from tests.support.venue import Venue

@@ -26,7 +26,7 @@ from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
 from k2workers.transport.relay import Relay, begun
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.waiting_clock import WaitingClock
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from tests.model.ledger import BarLedger, TickerLedger
 from tests.model.venue import ModelLine
 

@@ -30,7 +30,7 @@ from k2workers.processes.worker import Worker
 from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.venues.venue import Fetched, FetchedBook, SymbolSeen, Topic
 from k2workers.wire import Batch, SendOutcome, decode_batch

@@ -20,7 +20,7 @@ from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import AnyControlMessage, Beat, Drain
 from k2workers.transport.bundle_protocol import WorkerHello
 from k2workers.transport.bundle_sender import BundleSender
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch
 from tests.support.batches import batch_of

@@ -12,7 +12,7 @@ from k2workers.config import SETTINGS, Settings
 from k2workers.errors import ConfigError
 from k2workers.processes.child_settings import BooksSettings, WorkerSettings
 from k2workers.processes.run_plan import RunPlan
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 
 DEFAULT_SYMBOLS: list[str] = SETTINGS["symbols"].default
 

@@ -22,7 +22,7 @@ from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_messages import Beat, Serve
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from tests.fakes import Careless
 from tests.support.venue import Venue

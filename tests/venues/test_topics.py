@@ -6,7 +6,7 @@ import pytest
 
 from k2workers import venues
 from k2workers.errors import ConfigError
-from k2workers.venues.binance import BinanceSpot
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.topics import all_market_kinds, topic_of
 
 

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.errors import ConfigError
-from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
 from k2workers.venues.binance.limits import SPOT_LIMITS
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.venue import StreamSpec, Venue, VenueSettings
 
 LACKING = ("avg_price", "block_trade", "reference_price")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
 from k2workers.venues.binance.rest import RestClient
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import ws_url
 from k2workers.venues.venue import Topic
 from tests.support.venue import Answer, Venue

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from k2workers.continuity import Repair
 from k2workers.errors import AddressRefused, EndpointMissing, VenueError, VenueRefused
 from k2workers.events import AggTrade, Event, Kline, Trade, covered_ids
-from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.endpoints import SURE_AFTER_NS
 from k2workers.venues.binance.history import BACKFILLS, PAGE, BinanceHistory, trades_within, void_aggregates
 from k2workers.venues.binance.rows import AggTradeRow
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import KINDS, StreamKind
 from k2workers.venues.venue import Topic
 from tests.simulator.support import Client, collect, running

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from k2workers.errors import VenueError, VenueRefused
-from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.market_look import UNLISTED_NS, BinanceMarketLook
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import KINDS
 from k2workers.venues.venue import Evidence, SymbolSeen, top_of
 from tests.support.venue import Answer, Venue

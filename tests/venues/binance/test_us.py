@@ -13,8 +13,8 @@ from k2workers.config import Settings, load
 from k2workers.errors import ConfigError
 from k2workers.events import Trade
 from k2workers.processes.run_plan import RunPlan
-from k2workers.venues.binance import BinanceSpot
 from k2workers.venues.binance.history import PAGE, BinanceHistory
+from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.us import BinanceUs
 from k2workers.venues.venue import SymbolSeen, Topic
 from tests.support.venue import Answer, Venue

@@ -1,0 +1,80 @@
+"""Owns Binance spot, as the feed sees it: who does what in this package."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+
+from k2workers.errors import VenueError
+from k2workers.venues.binance import refusals, streams
+from k2workers.venues.binance.codec import BinanceCodec
+from k2workers.venues.binance.dialect import SPOT_DIALECT
+from k2workers.venues.binance.history import BinanceHistory
+from k2workers.venues.binance.limits import SPOT_LIMITS
+from k2workers.venues.binance.listing import BinanceListing
+from k2workers.venues.binance.market_look import EVIDENCE, BinanceMarketLook
+from k2workers.venues.binance.settings import BOOK_LEVELS, CA_BUNDLE_SETTING, SPOT_SETTINGS
+from k2workers.venues.venue import Evidence, StreamSpec, Venue
+
+
+class BinanceSpot:
+    """Fulfils ``venues.venue.Venue`` for Binance spot. Other spot markets of the exchange's family are subclasses that hold what differs."""
+
+    name = "binance"
+    limits = SPOT_LIMITS
+    settings = SPOT_SETTINGS
+    dialect = SPOT_DIALECT
+    ca_bundle_setting = CA_BUNDLE_SETTING
+    book_levels = BOOK_LEVELS
+    pauses = refusals.PAUSES
+
+    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
+        """See ``streams.stream_specs``."""
+        return streams.stream_specs(kinds, symbols)
+
+    def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
+        """See ``streams.subscribe_chunks``."""
+        return streams.subscribe_chunks(names)
+
+    def subscribe_message(self, names: Sequence[str], request_id: int) -> bytes:
+        """See ``streams.subscribe_message``."""
+        return streams.subscribe_message(names, request_id)
+
+    def read_refusal(
+        self, asked: str, status: int, headers: Mapping[str, str], body: bytes, now_s: float
+    ) -> VenueError:
+        """See ``refusals.read``."""
+        return refusals.read(asked, status, headers, body, now_s)
+
+    def ws_url(self, base: str) -> str:
+        """See ``streams.ws_url``."""
+        return streams.ws_url(base, self.dialect)
+
+    def list_message(self, request_id: int) -> bytes:
+        """See ``streams.list_message``."""
+        return streams.list_message(request_id)
+
+    def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> BinanceHistory:
+        """REST for repairs; ``book_levels`` of each side in a snapshot."""
+        return BinanceHistory(base_url, ssl_context, self.dialect, book_levels=book_levels)
+
+    def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
+        """Which symbols there are."""
+        return BinanceListing(base_url, ssl_context, self.dialect)
+
+    def market_look(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceMarketLook:
+        """What the market as a whole does."""
+        return BinanceMarketLook(base_url, ssl_context, self.dialect)
+
+    def evidence(self, kind: str) -> Evidence:
+        """See ``market_look.EVIDENCE``."""
+        return EVIDENCE.get(kind, Evidence.NONE)
+
+    def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
+        """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds where there are some."""
+        return BinanceCodec(self.name, specs)
+
+
+def venue() -> Venue:
+    """What ``venues.load`` gives."""
+    return BinanceSpot()
