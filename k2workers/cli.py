@@ -94,12 +94,13 @@ def _flags(settings: Mapping[str, Setting]) -> list[inspect.Parameter]:
     flags = []
     for setting in settings.values():
         name, about = setting.parameter, setting.sentence
+        group = f"Settings of {setting.table}" if setting.table else "Parameters"
         if setting.about.several:
-            flags.append(_flag(name, list[str], Parameter(help=about, consume_multiple=True, negative="")))
+            flags.append(_flag(name, list[str], Parameter(help=about, group=group, consume_multiple=True, negative="")))
         elif setting.sort == SWITCH:
-            flags.append(_flag(name, bool, Parameter(help=about, negative="")))
+            flags.append(_flag(name, bool, Parameter(help=about, group=group, negative="")))
         else:
-            flags.append(_flag(name, hints[setting.sort], Parameter(help=about, converter=_as_written)))
+            flags.append(_flag(name, hints[setting.sort], Parameter(help=about, group=group, converter=_as_written)))
     return flags
 
 

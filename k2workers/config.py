@@ -1,16 +1,13 @@
-"""Owns the settings: one list, filled from flags over environment (``K2_…``; an empty one counts as not set) over a TOML file over
-defaults.
+"""Owns the settings: one list, filled from flags over environment over a TOML file (``setting_sources``) over defaults.
 
-Every mistake is reported at once; each names the setting, the value and what is allowed. A setting is a field of ``Settings`` and nothing
-else: its flag, its place in ``config/`` and its mistakes follow from what is said about it there. A default that a policy has is taken
-from that policy.
+Every mistake is reported at once; each names the setting, the value and what is allowed. A setting is a field of ``Settings``, or of a venue's own
+Struct, and nothing else: its flag, its place in ``config/`` and its mistakes follow from what is said about it there. A default that a
+policy has is taken from that policy.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -21,27 +18,25 @@ import msgspec
 from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
-from k2workers.setting import MOST_S, About, Setting, default, read_all, settings_of
+from k2workers.setting import MOST_S, About, Setting, default, name_in, read_all, settings_of
 from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
+from k2workers.setting_sources import of_environment, of_file, variable_of
 from k2workers.simulator.simulator_settings import StandInSettings
-from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport import endpoint
-from k2workers.venues.venue import VenueSettings
+from k2workers.venues.venue_settings import VenueSettings
 
-ENVIRONMENT_PREFIX = "K2_"
 DEFAULT_FILE = Path("config/k2workers.toml")
-_NAME = re.compile(r"\s*([\w-]+)\s*=")
 DEMO_LIFETIME_S = 15.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run can be told. The names that begin with ``binance_`` are of every Binance market."""
+    """Everything a run can be told."""
 
     venue: Annotated[
         str,
         About(
             text=f"the market to feed from: {', '.join(venues.NAMES)}",
-            more="names of settings, metrics and logs that hold a market's name stay for all of its kind; the label `exchange` tells them apart",
+            more="names of metrics and logs that hold a market's name stay for all of its kind; the label `exchange` tells them apart",
         ),
     ] = venues.DEFAULT
     shards: Annotated[int, About(text="worker processes, one connection each", ge=1, le=256)] = 4
@@ -71,15 +66,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     replay_speed: Annotated[float, About(text="how much faster than recorded; 0: without pauses", ge=0, le=10_000)] = (
         default(StandInSettings, "replay_speed")
     )
-    binance_connection_max_lifetime_hours: Annotated[
-        float,
-        About(
-            text="hours after which a connection is replaced, make before break",
-            ge=1,
-            le=24,
-            more="at 24, ten minutes less: the venue cuts there",
-        ),
-    ] = 4.0
     rotation_lifetime_s: Annotated[
         float | None,
         About(
@@ -96,9 +82,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: Annotated[
         float, About(text="for making a connection, and as long again for its handshakes", gt=0, le=120)
     ] = default(FeedSettings, "connect_timeout_s")
-    binance_websocket_url: Annotated[str, About(text="base of the stream address; the venue's own if empty")] = ""
-    binance_rest_url: Annotated[str, About(text="base of the REST address; the venue's own if empty")] = ""
-    binance_ca_bundle: Annotated[str, About(text="PEM file with further certificate authorities to trust")] = ""
     publish_endpoint: Annotated[str, About(text="where subscribers connect", more=endpoint.ALLOWED)] = endpoint.DEFAULT
     snapshot_endpoint: Annotated[
         str, About(text="where they ask for last values and for what they missed", more=endpoint.ALLOWED)
@@ -126,17 +109,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     symbol_check_s: Annotated[
         float, About(text="seconds between looks at what the venue lists: new symbols, changed ones", ge=1, le=86_400)
     ] = 300.0
-    book_levels: Annotated[
-        int,
-        About(
-            text="levels of each side in a book snapshot: 100, 500, 1000 or 5000",
-            more="that is what a snapshot costs: the first one after none has 100, one with all of them follows when there is time",
-        ),
-    ] = 1000
-    rest_weight_share: Annotated[
-        float,
-        About(text="share of the venue's REST weight per minute that repairs and looks at the symbols use", gt=0, le=1),
-    ] = default(WeightPolicy, "share")
     checkpoint: Annotated[
         str,
         About(
@@ -176,31 +148,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["auto", "console", "json"], About(text="how logs are written; auto: console on a terminal, else json")
     ] = "auto"
 
+    of_venues: dict[str, VenueSettings] = {}
+    """By the venue's name, of those of which something is said."""
+
+    @property
+    def of_venue(self) -> VenueSettings:
+        """The settings of the venue that runs."""
+        return self.of_venues.get(self.venue) or msgspec.convert({}, venues.settings_struct(self.venue))
+
     @property
     def lifetime_ns(self) -> int:
         """The connection lifetime that was asked for, in ns."""
         if self.demo:
             return int((self.rotation_lifetime_s or DEMO_LIFETIME_S) * 1e9)
-        return int(self.binance_connection_max_lifetime_hours * 3.6e12)
-
-    @property
-    def of_venue(self) -> VenueSettings:
-        """What is said of the venue, or holds because nothing is."""
-        own = venues.load(self.venue).settings
-        return VenueSettings(
-            websocket_url=self.binance_websocket_url or own.websocket_url,
-            rest_url=self.binance_rest_url or own.rest_url,
-            ca_bundle=self.binance_ca_bundle or own.ca_bundle,
-        )
+        return int(self.of_venue.connection_max_lifetime_hours * 3.6e12)
 
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType(settings_of(Settings))
+_GENERAL = settings_of(Settings)
+_OF_VENUES = {
+    name: setting
+    for venue in venues.NAMES
+    for name, setting in settings_of(venues.settings_struct(venue), venue).items()
+}
+
+
+def _short(key: str) -> Setting:
+    own = _OF_VENUES[name_in(venues.DEFAULT, key)]
+    about = msgspec.structs.replace(own.about, text=f"of the venue that runs: {own.about.text}")
+    return msgspec.structs.replace(own, table="", about=about)
+
+
+_SHORT = {key: _short(key) for key in ("book_levels", "rest_weight_share")}
+"""Settings of a venue that users know without its name: then they are of the venue that runs, whose bounds hold."""
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType({**_GENERAL, **_SHORT, **_OF_VENUES})
 """All of them by name, in the order in which they are shown."""
-
-
-def variable_of(name: str) -> str:
-    """The environment variable of a setting."""
-    return f"{ENVIRONMENT_PREFIX}{name}".upper()
 
 
 def load(
@@ -216,80 +198,84 @@ def load(
     Raises ConfigError that lists every mistake, after the caller's own ``problems``; ``with_flags`` if the user may know settings by
     their flags.
     """
-    told = list(problems)
-    try:
-        from_file = _read(file)
-    except ConfigError as error:
-        told.append(str(error))
-        from_file = {}
-    there = {variable.upper(): value for variable, value in environ.items() if value}
-    from_environment = {name: there[variable_of(name)] for name in SETTINGS if variable_of(name) in there}
-    given = {**from_file, **from_environment, **flags}
-    told += [
-        f"{name} in {file or DEFAULT_FILE}: no such setting{_nearest(name, SETTINGS)}"
-        for name in from_file
-        if name not in SETTINGS
-    ]
-    variables = {variable_of(name) for name in SETTINGS}
-    told += [
-        f"{variable} in the environment: no such setting{near}"
-        for variable in sorted(there.keys() - variables)
-        # Only of what is nearly a setting: others may be somebody else's, as those that an orchestrator makes from a service's name.
-        if variable.startswith(ENVIRONMENT_PREFIX) and (near := _nearest(variable, variables, cutoff=0.8))
-    ]
-    values, mistakes = _judged(given)
+
+    def where(setting: Setting) -> list[str]:
+        flag = [f"flag {setting.flag}"] if with_flags else []
+        return [*flag, f"environment {variable_of(setting.name)}"]
+
+    in_file, in_tables, wrong_in_file = of_file(file_read(file), SETTINGS)
+    in_environment, wrong_in_environment = of_environment(environ, SETTINGS)
+    told = [*problems, *wrong_in_file, *wrong_in_environment]
+    by_name = {**in_file, **in_environment, **flags}
+    venue = by_name.get("venue", venues.DEFAULT)
+    given, called = _by_whole_name(({**in_file, **in_tables}, in_environment, flags), venue)
+    values, mistakes = _judged(given, venue)
+    astray = _said_of_another(by_name, given, venue)
     for name, wrong in mistakes.items():
-        flag = [f"flag {SETTINGS[name].flag}"] if with_flags else []
-        told.append(SETTINGS[name].mistake(given[name], wrong, *flag, f"environment {variable_of(name)}"))
+        if name not in astray:
+            told.append(called[name].mistake(given[name], wrong, *where(called[name])))
+    for name, meant in astray.items():
+        said = SETTINGS[name]
+        told.append(
+            f"{name} = {said.shown(by_name[name])}: is of venue {said.table!r} alone, and {venue!r} runs; "
+            f"allowed: {meant.name} ({', '.join(where(meant))})"
+        )
     if told:
         raise ConfigError("\n".join(told))
-    return Settings(**({"symbols": ["*"]} | values if values.get("demo") else values))
+    general = {name: value for name, value in values.items() if name in _GENERAL}
+    return Settings(**({"symbols": ["*"]} | general if general.get("demo") else general), of_venues=_of_venues(values))
 
 
-def _judged(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _by_whole_name(sources: Iterable[Mapping[str, Any]], venue: object) -> tuple[dict[str, Any], dict[str, Setting]]:
+    """What the sources together give, each over the one before it; and each setting as it was called."""
+    given: dict[str, Any] = {}
+    called = dict(SETTINGS)
+    for source in sources:
+        if venue in venues.NAMES:
+            for key in source.keys() & _SHORT.keys():
+                name = name_in(str(venue), key)
+                given[name], called[name] = source[key], msgspec.structs.replace(SETTINGS[name], table="")
+        for name in source.keys() - _SHORT.keys():  # after them: one that names the venue wins
+            given[name], called[name] = source[name], SETTINGS[name]
+    return given, called
+
+
+def _judged(given: Mapping[str, Any], venue: object) -> tuple[dict[str, Any], dict[str, str]]:
     """The values that can be used, and what is wrong with the others."""
     values, mistakes = read_all(SETTINGS, given, RULES)
     for name in DEMO_ONLY & values.keys():
         if values[name] and not values.get("demo") and "demo" not in mistakes:
             mistakes[name] = "allowed only together with demo"
-    if "venue" not in mistakes:
-        mistakes |= unknown_to(values.get("venue", venues.DEFAULT), values)
+    if venue in venues.NAMES:
+        mistakes |= unknown_to(str(venue), values)
     return values, {name: mistakes[name] for name in SETTINGS if name in mistakes}
+
+
+def _said_of_another(by_name: Mapping[str, Any], given: Mapping[str, Any], venue: object) -> dict[str, Setting]:
+    """Settings of one market that are said, outside of its table, while another one of its kind runs of which the same is not said; with those
+    that are meant: the first market's names were once of all.
+    """
+    found: dict[str, Setting] = {}
+    if venue not in venues.NAMES:
+        return found
+    kind = venues.settings_struct(str(venue))
+    for name in by_name.keys() & _OF_VENUES.keys():
+        said = SETTINGS[name]
+        meant = name_in(str(venue), said.key)
+        if by_name[name] != "" and meant not in given and issubclass(kind, venues.settings_struct(said.table)):
+            found[name] = SETTINGS[meant]
+    return {name: found[name] for name in SETTINGS if name in found}
+
+
+def _of_venues(values: Mapping[str, Any]) -> dict[str, VenueSettings]:
+    """The settings of each venue of which something is said. An empty text says nothing."""
+    said: dict[str, dict[str, Any]] = {}
+    for name in values.keys() & _OF_VENUES.keys():
+        if values[name] != "":
+            said.setdefault(SETTINGS[name].table, {})[SETTINGS[name].key] = values[name]
+    return {venue: msgspec.convert(own, venues.settings_struct(venue)) for venue, own in said.items()}
 
 
 def file_read(file: Path | None) -> Path | None:
     """The file that ``load`` reads if it is given this one, or none; None if it reads none."""
     return file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    path = file_read(file)
-    if path is None:
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"config = {str(path)!r}: cannot be read ({why})") from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"config = {str(path)!r}: {_twice(text, str(error)) or f'not valid TOML: {error}'}") from None
-
-
-def _twice(text: str, error: str) -> str:
-    """Which name stands twice, if that is the error; the library tells only where."""
-    at = re.search(r"at line (\d+)", error)
-    lines = text.splitlines()[: int(at[1]) if at else None]
-    names = [(found[1], number) for number, line in enumerate(lines, 1) if (found := _NAME.match(line))]
-    name, again = names[-1] if names else ("", 0)
-    if not error.startswith("Cannot overwrite") or name not in {earlier for earlier, _ in names[:-1]}:
-        return ""
-    return f"{name} stands twice (again in line {again}); allowed: once"
-
-
-def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    import difflib  # only a mistake pays for it
-
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]}?" if near else ""

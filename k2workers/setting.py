@@ -51,18 +51,27 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting. ``sort`` is what its values are; ``choices`` are all of them where they can be named; ``default`` None is none."""
+    """One setting. ``sort`` is what its values are; ``choices`` are all of them where they can be named; ``default`` None is none.
 
-    name: str
+    One that is somebody's own, such as a venue's, has his name as ``table``, and bears it in front of its own name, the ``key``.
+    """
+
+    key: str
+    table: str = ""
     sort: str
     choices: tuple[Any, ...]
     default: Any
     about: About
 
     @property
+    def name(self) -> str:
+        """By which it is known among all."""
+        return name_in(self.table, self.key)
+
+    @property
     def parameter(self) -> str:
         """The name of its flag, as Python writes it."""
-        return self.about.flag or self.name
+        return name_in(self.table, self.about.flag or self.key)
 
     @property
     def flag(self) -> str:
@@ -113,8 +122,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return str(value) if bare else repr(value)
 
 
-def settings_of(struct: type[msgspec.Struct]) -> dict[str, Setting]:
-    """The settings of a Struct by name, in its order; fields that nothing is said about are none."""
+def name_in(table: str, key: str) -> str:
+    """How a setting is called that stands in somebody's own table."""
+    return f"{table}_{key}" if table else key
+
+
+def settings_of(struct: type[msgspec.Struct], table: str = "") -> dict[str, Setting]:
+    """The settings of a Struct by name, in its order; fields that nothing is said about are none. ``table`` is whose they are."""
     hints = typing.get_type_hints(struct, include_extras=True)
     found = {}
     for field in msgspec.structs.fields(struct):
@@ -122,21 +136,25 @@ def settings_of(struct: type[msgspec.Struct]) -> dict[str, Setting]:
         if about is not None:
             sort, choices = _sort_of(typing.get_args(hints[field.name])[0])
             default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-            found[field.name] = Setting(name=field.name, sort=sort, choices=choices, default=default, about=about)
+            setting = Setting(key=field.name, table=table, sort=sort, choices=choices, default=default, about=about)
+            found[setting.name] = setting
     return found
 
 
 def read_all(
     settings: Mapping[str, Setting], given: Mapping[str, Any], rules: Mapping[str, Callable[[Any], Any]]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values that can be used of those given, and what is wrong with the others. A rule gives the value to use or raises ValueError."""
+    """The values that can be used of those given, and what is wrong with the others.
+
+    A rule, by the setting's key, gives the value to use or raises ValueError.
+    """
     values: dict[str, Any] = {}
     mistakes: dict[str, str] = {}
     for name, setting in settings.items():
         if name in given:
             try:
                 value = setting.read(given[name])
-                values[name] = rules[name](value) if name in rules else value
+                values[name] = rules[setting.key](value) if setting.key in rules else value
             except ValueError as error:
                 mistakes[name] = str(error)
             except OSError as error:  # a path that the system does not even look at

@@ -9,41 +9,51 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from k2workers import config
+from k2workers import config, venues
 from k2workers.setting import LIST, Setting
+from k2workers.setting_sources import variable_of
 
 FOLDER = Path("config")
 
 TABLE_HEAD = """# Settings
 
-Made by `python -m k2workers.setting_pages` from `Settings` in `k2workers/config.py`: change them there.
+Made by `python -m k2workers.setting_pages` from `Settings` in `k2workers/config.py`, and for venues from {homes}: change them there.
 
 A flag wins over the environment, which wins over the file ([`k2workers.toml`](k2workers.toml) here, or the one that `--config` names),
 which wins over the default. An empty environment variable counts as not set. Lists are words between commas; those of a file are TOML's. A
 flag of a switch has no value.
+
+A venue's own settings begin with its name; in the file they stand in its table and without it (`[{venue}]`, and below it `rest_url = …`), or with it above all tables.
+They count while that venue runs: several may share one file.
 
 | setting | flag | environment variable | default | sort or bounds | what it is |
 |---|---|---|---|---|---|
 """
 
 FILE_HEAD = """# Every setting with its default. Flags and the environment (K2_ and the name in capitals) win over this file.
-# A line begins to count when its leading # is removed. Made by python -m k2workers.setting_pages.
+# A line begins to count when its leading # is removed; that of a venue together with its [table]. Made by python -m k2workers.setting_pages.
 """
 
 
 def settings_file(settings: Mapping[str, Setting]) -> str:
     """The file with every setting and its default."""
-    lines = [FILE_HEAD]
+    lines, table = [FILE_HEAD], ""
     for setting in settings.values():
+        if setting.table != table:
+            table = setting.table
+            lines.append(f"# counts when venue = {json.dumps(table)}\n# [{table}]\n")
         about = f"# {setting.about.text}{f' (allowed: {setting.bounds})' if setting.bounds else ''}"
         default = "" if setting.default is None else f" {json.dumps(setting.default, ensure_ascii=False)}"
-        lines.append(f"{about}\n# {setting.name} ={default}\n")
+        lines.append(f"{about}\n# {setting.key} ={default}\n")
     return "\n".join(lines)
 
 
 def table(settings: Mapping[str, Setting]) -> str:
     """The table of all settings."""
-    return TABLE_HEAD + "".join(f"{_row(setting)}\n" for setting in settings.values())
+    modules = {venues.settings_struct(name).__module__ for name in venues.NAMES}
+    homes = ", ".join(f"`{module.replace('.', '/')}.py`" for module in sorted(modules))
+    head = TABLE_HEAD.format(homes=homes, venue=venues.NAMES[-1])
+    return head + "".join(f"{_row(setting)}\n" for setting in settings.values())
 
 
 def _row(setting: Setting) -> str:
@@ -55,7 +65,7 @@ def _row(setting: Setting) -> str:
     cells = (
         f"`{setting.name}`",
         f"`{setting.flag}`",
-        f"`{config.variable_of(setting.name)}`",
+        f"`{variable_of(setting.name)}`",
         f"`{default}`" if default else "none",
         setting.bounds or setting.sort,
         about.replace("|", r"\|").replace(" *USDT", " `*USDT`").replace(": * if", ": `*` if"),

@@ -30,16 +30,13 @@ def _known_venue(value: str) -> str:
 
 def unknown_to(venue: str, values: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with settings of which the venue decides, by name."""
-    if not {"streams", "book_levels"} & values.keys():
-        return {}  # the command line's help needs no venue
-    there, found = venues.load(venue), {}
+    if "streams" not in values:
+        return {}  # nothing to ask it, which takes its whole code
     try:
-        there.stream_specs(values.get("streams", []), [])
+        venues.load(venue).stream_specs(values["streams"], [])
     except ConfigError as error:
-        found["streams"] = str(error).removeprefix("streams: ")
-    if values.get("book_levels", there.book_levels[0]) not in there.book_levels:
-        found["book_levels"] = f"allowed: {', '.join(map(str, there.book_levels))}"
-    return found
+        return {"streams": str(error).removeprefix("streams: ")}
+    return {}
 
 
 def _endpoint(value: str) -> str:
@@ -98,14 +95,14 @@ RULES: Mapping[str, Callable[[Any], Any]] = {
     "venue": _known_venue,
     "report": _can_be_written,
     "checkpoint": _can_be_replaced,
-    "binance_websocket_url": _websocket_url,
-    "binance_rest_url": _rest_url,
-    "binance_ca_bundle": _file_exists,
+    "websocket_url": _websocket_url,
+    "rest_url": _rest_url,
+    "ca_bundle": _file_exists,
     "publish_endpoint": _endpoint,
     "snapshot_endpoint": _endpoint,
     "books_endpoint": _endpoint_if_any,
 }
-"""By the setting's name."""
+"""By the setting's key: what is said of one venue's address holds for every venue's."""
 
 DEMO_ONLY = frozenset({"rotation_lifetime_s", "replay"})
 """Settings that mean something only together with ``demo``."""

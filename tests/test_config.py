@@ -15,10 +15,11 @@ import msgspec
 import pytest
 
 import k2workers
-from k2workers import config
+from k2workers import config, venues
 from k2workers.config import SETTINGS, Settings, load
 from k2workers.errors import ConfigError
 from k2workers.setting import NUMBER
+from k2workers.venues.venue_settings import VenueSettings
 
 
 def file(folder: Path, text: str) -> Path:
@@ -156,31 +157,10 @@ def test_a_broken_or_missing_file_is_one_message(tmp_path: Path) -> None:
         load({}, tmp_path / "none.toml")
 
 
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "marked.toml"
-    path.write_bytes(b"\xef\xbb\xbfshards = 3\n")
-    assert load({}, path).shards == 3
-
-
 def test_the_demo_takes_every_symbol_unless_told() -> None:
     assert load({"demo": True}).symbols == ["*"]
     assert load({"demo": True, "symbols": "BTCUSDT"}).symbols == ["BTCUSDT"]
     assert load({"demo": True, "rotation_lifetime_s": 5}).lifetime_ns == 5 * 10**9
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("shards = 1\nhttp_port = 2\nshards = 3\n", "shards stands twice (again in line 3)"),
-        ('demo = true\ndemo = "x"\n', "demo stands twice (again in line 2)"),
-        ("shards = 1\nshards = 3", "shards stands twice (again in line 2)"),
-        ("shards = {a = 1, a.b = 2}\n", "not valid TOML"),
-    ],
-)
-def test_a_name_that_stands_twice_in_the_file_is_named(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(ConfigError) as told:
-        load({}, file(tmp_path, text), environ={})
-    assert words in str(told.value)
 
 
 def test_mistakes_of_a_broken_file_and_of_the_caller_are_told_with_all_others(tmp_path: Path) -> None:
@@ -190,6 +170,100 @@ def test_mistakes_of_a_broken_file_and_of_the_caller_are_told_with_all_others(tm
     lines = str(told.value).splitlines()
     assert len(lines) == len(beginnings)
     assert all(line.startswith(beginning) for line, beginning in zip(lines, beginnings, strict=True))
+
+
+RUNS_US = {"venue": "binance_us"}
+
+
+def test_a_table_a_variable_and_a_flag_say_the_same_of_a_venue_and_the_usual_one_wins(tmp_path: Path) -> None:
+    path = file(
+        tmp_path,
+        'venue = "binance_us"\n[binance_us]\nrest_url = "http://file"\nwebsocket_url = "ws://file"\nca_bundle = ""\n',
+    )
+    variables = {"K2_BINANCE_US_REST_URL": "http://variable", "K2_BINANCE_US_BOOK_LEVELS": "500"}
+    found = load({"binance_us_book_levels": "100"}, path, variables).of_venue
+    assert (found.rest_url, found.websocket_url, found.book_levels) == ("http://variable", "ws://file", 100)
+
+
+def test_a_venues_setting_stands_outside_of_its_table_by_its_whole_name(tmp_path: Path) -> None:
+    path = file(tmp_path, 'binance_rest_url = "http://here"\nbinance_us_rest_url = "http://there"\n')
+    assert load({}, path, {}).of_venue.rest_url == "http://here"
+    assert load(RUNS_US, path, {}).of_venue.rest_url == "http://there"
+
+
+def test_venues_that_share_a_file_each_have_their_own_settings_and_those_of_others_do_not_count(tmp_path: Path) -> None:
+    text = "[binance]\nconnection_max_lifetime_hours = 12\n[binance_us]\nconnection_max_lifetime_hours = 2\nbook_levels = 100\n"
+    path = file(tmp_path, text)
+    first, second = load({}, path, {}), load(RUNS_US, path, {})
+    assert [settings.lifetime_ns // (3_600 * 10**9) for settings in (first, second)] == [12, 2]
+    assert [settings.of_venue.book_levels for settings in (first, second)] == [1000, 100]
+    assert first.of_venues == second.of_venues, "several may run"
+
+
+@pytest.mark.parametrize("venue", venues.NAMES)
+def test_a_name_without_a_venue_is_of_the_one_that_runs_unless_the_same_source_names_it(
+    venue: str, tmp_path: Path
+) -> None:
+    runs = {"venue": venue}
+    given = load({"rest_weight_share": 0.5, **runs}, file(tmp_path, ""), {"K2_BOOK_LEVELS": "500"})
+    assert (given.of_venue.book_levels, given.of_venue.rest_weight_share) == (500, 0.5)
+    assert given.of_venues.keys() == {venue}
+    path = file(tmp_path, f"book_levels = 100\n[{venue}]\nbook_levels = 5000\n")
+    assert load(runs, path, {}).of_venue.book_levels == 5000
+    assert load({"book_levels": 500, **runs}, path, {}).of_venue.book_levels == 500, "a flag wins over the file"
+
+
+def test_a_mistake_is_told_by_the_name_that_was_used() -> None:
+    with pytest.raises(ConfigError) as told:
+        load({"book_levels": 7}, environ={"K2_BINANCE_REST_WEIGHT_SHARE": "2"}, with_flags=True)
+    assert str(told.value).splitlines() == [
+        "book_levels = 7: unknown; allowed: 100, 500, 1000, 5000 (flag --book-levels, environment K2_BOOK_LEVELS)",
+        (
+            "binance_rest_weight_share = 2: too large; allowed: > 0 and ≤ 1 "
+            "(flag --binance-rest-weight-share, environment K2_BINANCE_REST_WEIGHT_SHARE)"
+        ),
+    ]
+
+
+def test_mistakes_of_a_venue_that_does_not_run_are_told_too() -> None:
+    with pytest.raises(ConfigError, match=r"^binance_us_rest_url = 'x': allowed: http://HOST.* \(environment K2_B"):
+        load({}, environ={"K2_BINANCE_US_REST_URL": "x"})
+
+
+def test_a_name_that_was_once_of_every_market_is_refused_for_another_one_with_the_right_name(tmp_path: Path) -> None:
+    path = file(tmp_path, 'binance_rest_url = "http://x"\nbinance_ca_bundle = ""\n')
+    variables = {"K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS": "30"}  # nor is what is wrong with it told besides
+    with pytest.raises(ConfigError) as told:
+        load({"binance_websocket_url": "ws://x", "shards": 0, **RUNS_US}, path, variables, with_flags=True)
+    shards, *others = str(told.value).splitlines()
+    assert shards.startswith("shards = 0")
+    assert others == [
+        f"{said}: is of venue 'binance' alone, and 'binance_us' runs; allowed: {meant} "
+        f"(flag --{meant.replace('_', '-')}, environment K2_{meant.upper()})"
+        for said, meant in (
+            ("binance_websocket_url = 'ws://x'", "binance_us_websocket_url"),
+            ("binance_rest_url = 'http://x'", "binance_us_rest_url"),
+            ("binance_connection_max_lifetime_hours = 30", "binance_us_connection_max_lifetime_hours"),
+        )
+    ]
+
+
+def test_who_says_the_same_of_the_market_that_runs_knows_that_the_other_does_not_count(tmp_path: Path) -> None:
+    path = file(tmp_path, '[binance_us]\nrest_url = "http://own"\n')
+    found = load(RUNS_US, path, {"K2_BINANCE_REST_URL": "http://other", "K2_BINANCE_US_CA_BUNDLE": ""})
+    assert found.of_venue.rest_url == "http://own"
+    assert load({"binance_us_rest_url": "http://own"}, file(tmp_path, ""), {}).of_venue.rest_url != "http://own"
+
+
+@pytest.mark.parametrize("venue", ["kraken", ["binance"], {"name": "binance"}, 5])
+def test_of_an_unknown_venue_all_else_is_judged(venue: object, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load({"venue": venue, "book_levels": 7, "binance_rest_url": "x", "shards": 0}, file(tmp_path, ""), {})
+    assert [line.partition(" = ")[0] for line in str(told.value).splitlines()] == [
+        "venue",
+        "shards",
+        "binance_rest_url",
+    ]
 
 
 def _structs() -> list[type[msgspec.Struct]]:
@@ -224,8 +298,9 @@ def _functions_defaults(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def test_no_function_and_no_other_text_repeats_the_default_of_a_setting() -> None:
-    known = {UNIT.sub("", name): setting.default for name, setting in SETTINGS.items() if setting.default}
-    addresses = {text for text in known.values() if isinstance(text, str) and "://" in text}
+    known = {UNIT.sub("", setting.key): setting.default for setting in SETTINGS.values() if setting.default}
+    defaults = [setting.default for setting in SETTINGS.values()]
+    addresses = {text for text in defaults if isinstance(text, str) and "://" in text}
     again = []
     for path in Path(config.__file__).parent.rglob("*.py"):
         again += [
@@ -237,7 +312,13 @@ def test_no_function_and_no_other_text_repeats_the_default_of_a_setting() -> Non
         again += [
             (path.name, node.value) for node in nodes if isinstance(node, ast.Constant) and node.value in addresses
         ]
-    assert again == [("endpoint.py", SETTINGS["publish_endpoint"].default)]
+    of_venues = [setting.default for setting in SETTINGS.values() if setting.table and setting.default in addresses]
+    assert sorted(again) == sorted(
+        [
+            ("endpoint.py", SETTINGS["publish_endpoint"].default),
+            *(("settings.py", address) for address in of_venues),
+        ]
+    )
 
 
 def test_a_default_of_a_setting_stands_in_one_place() -> None:
@@ -249,7 +330,8 @@ def test_a_default_of_a_setting_stands_in_one_place() -> None:
         for field in listed.body
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.value is not None
     }
-    assert written.keys() == SETTINGS.keys()
+    of_venues = {setting.key for setting in SETTINGS.values() if setting.table}
+    assert written.keys() - {"of_venues"} == {setting.key for setting in SETTINGS.values()} - of_venues
     homes: dict[str, set[str]] = {}
     for struct in _structs():
         names, defaults, own = struct.__struct_fields__, struct.__struct_defaults__, inspect.get_annotations(struct)
@@ -257,7 +339,9 @@ def test_a_default_of_a_setting_stands_in_one_place() -> None:
             if struct is Settings or name not in own or default is msgspec.NODEFAULT:
                 continue
             if (struct.__name__, name) not in OTHERS:
-                homes.setdefault(UNIT.sub("", name), set()).add(struct.__name__)
+                home = "a venue's" if issubclass(struct, VenueSettings) else struct.__name__
+                homes.setdefault(UNIT.sub("", name), set()).add(home)
+    assert {key: homes[UNIT.sub("", key)] for key in of_venues} == {key: {"a venue's"} for key in of_venues}
     wrong = {
         name: (homes[stem], taken)
         for name, taken in written.items()

@@ -11,8 +11,9 @@ from typing import IO
 
 import pytest
 
-from k2workers.config import SETTINGS, variable_of
+from k2workers.config import SETTINGS
 from k2workers.early_stop import FLAG, VARIABLE, asked_for
+from k2workers.setting_sources import variable_of
 from tests.support.waiting import WAIT_S, wait_for
 from tests.system.support import PROGRAM, ROOT
 

@@ -59,8 +59,6 @@ ALLOWED = {
     r"k2_binance_reconnects": "the same",
     r"binance_connection_rotation_triggered": "users grep their logs for it; ``exchange`` tells markets apart",
     r"k2-binance-stream": "the container's name, and the label ``service`` of every metric",
-    r"binance_connection_max_lifetime_hours": "a setting that users have in files and environments, until settings are per venue",
-    r"binance_(websocket_url|rest_url|ca_bundle)": "the same",
     r"binance\.(trade\.(BTCUSDT)?)": "an example of a topic, in what the commands print about themselves",
     r"\bBinance spot\b": "the default, in the same examples",
     r"k2workers\.simulator\.binance\.settings": "which stand-in plays: one import in ``simulator/__init__.py``, and a contract lets nobody else",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from k2workers.setting import About, default, read_all, settings_of
+from k2workers.setting import About, default, name_in, read_all, settings_of
 
 
 class Some(msgspec.Struct, kw_only=True):
@@ -128,6 +128,14 @@ def test_values_and_mistakes_of_all_are_told_together_and_a_rule_has_the_last_wo
         {"step": 5, "text": "a"},
         {"whole": "not even", "number": "not a number"},
     )
+
+
+def test_what_is_somebodys_own_bears_his_name_in_front_and_keeps_the_rules_of_its_own_name() -> None:
+    own = settings_of(Some, "his")
+    assert list(own) == [name_in("his", key) for key in SOME]
+    assert (own["his_number"].flag, own["his_number"].key) == ("--his-other-name", "number")
+    assert read_all(own, {"his_whole": "3", "whole": "4"}, {"whole": lambda value: value + 1}) == ({"his_whole": 4}, {})
+    assert own["his_whole"].mistake("11", "too large", "x").startswith("his_whole = 11: too large")
 
 
 def test_a_mistake_says_what_is_allowed_and_where_it_can_be_set() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
-from k2workers import setting_pages
+import msgspec
+
+from k2workers import setting_pages, venues
 from k2workers.config import SETTINGS, load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,12 +30,19 @@ def test_the_table_has_a_row_for_every_setting() -> None:
 
 
 def test_the_file_without_its_signs_is_the_defaults(tmp_path: Path) -> None:
-    text = re.sub(r"^# (\w+ = )", r"\1", setting_pages.settings_file(SETTINGS), flags=re.MULTILINE)
-    with_one = {name: setting.default for name, setting in SETTINGS.items() if setting.default is not None}
+    text = re.sub(r"^# (\w+ = |\[)", r"\1", setting_pages.settings_file(SETTINGS), flags=re.MULTILINE)
+    with_one: dict[str, Any] = {}
+    for setting in SETTINGS.values():
+        if setting.default is not None:
+            (with_one.setdefault(setting.table, {}) if setting.table else with_one)[setting.key] = setting.default
     assert tomllib.loads(text) == with_one
     path = tmp_path / "all.toml"
     path.write_text(text, encoding="utf-8")
-    assert load({}, path, environ={}) == load({}, _empty(tmp_path), environ={})
+    settings, untold = load({}, path, environ={}), load({}, _empty(tmp_path), environ={})
+    assert settings.of_venues.keys() == {*venues.NAMES}
+    assert msgspec.structs.replace(settings, of_venues={}) == untold
+    for name in venues.NAMES:
+        assert settings.of_venues[name] == msgspec.structs.replace(untold, venue=name).of_venue
 
 
 def _empty(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from k2workers.network.tls import client_context
 from k2workers.processes import open_files, sharding
 from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, WorkerSettings
 from k2workers.rotation import schedule
+from k2workers.setting import default
 from k2workers.simulator import SimulatorSettings
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
@@ -33,7 +34,7 @@ from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.venues.topics import all_market_kinds, topic_of
-from k2workers.venues.venue import VenueSettings
+from k2workers.venues.venue_settings import VenueSettings
 
 AGGREGATOR = "aggregator"
 BOOKS = "books"
@@ -79,7 +80,7 @@ class RunPlan:
         # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
         window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
         self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
-        self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=settings.rest_weight_share)
+        self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=of_venue.rest_weight_share)
 
         self._whole_market = all_market_kinds(self.venue, settings.streams)
         self._everywhere = [kind for kind in settings.streams if kind not in self._whole_market]
@@ -229,7 +230,7 @@ class RunPlan:
             kinds=tuple(kinds),
             bundle_endpoint=self._bundle_endpoint,
             rest_url=self.rest_url,
-            book_levels=own.book_levels,
+            book_levels=own.of_venue.book_levels,
             ca_bundle=own.of_venue.ca_bundle,
             # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
             alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
@@ -253,7 +254,7 @@ class RunPlan:
 def _refuse_another_venues_address(name: str, given: VenueSettings) -> None:
     """Raise ConfigError if an address is another venue's own: its events would be published under a wrong name."""
     for other in venues.NAMES:
-        own = venues.load(other).settings
+        own = [default(venues.settings_struct(other), key) for key in ("websocket_url", "rest_url")]
         for address in (given.websocket_url, given.rest_url):
-            if other != name and address.rstrip("/") in (own.websocket_url, own.rest_url):
+            if other != name and address.rstrip("/") in own:
                 raise ConfigError(f"venue = {name!r}: the address {address} is that of {other!r}; leave it out")

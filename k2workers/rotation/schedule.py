@@ -1,6 +1,6 @@
 """Owns when each shard's connection is due for rotation, and so the spacing of rotations. Pure: the caller brings the time.
 
-With lifetime T (``binance_connection_max_lifetime_hours`` in ``config.py``) and S shards, shard i is due at origin + i·T/S (mod T). Every process computes the same
+With lifetime T (``connection_max_lifetime_hours`` of the venue's settings) and S shards, shard i is due at origin + i·T/S (mod T). Every process computes the same
 slots from one shared origin, so two shards are never due together and nobody has to ask anybody. A shard
 that reconnected for another reason keeps its slot: its next rotation comes early rather than late.
 """

@@ -27,7 +27,7 @@ class WeightPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     limit: int = 6_000
-    share: float = 0.8
+    share: float = 1.0
     window_ns: int = 60_000_000_000
     in_flight: int = 6
     patient_from: int = 3

@@ -231,28 +231,18 @@ class MarketLook(Protocol):
         """What each of these symbols shows; one of which nothing can be told is left out. ``now_ns`` is monotonic. Raises VenueError."""
 
 
-class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user may say of a venue: where it is, and whom to trust there besides the usual authorities."""
-
-    websocket_url: str
-    rest_url: str
-    ca_bundle: str = ""
-
-
 class Venue(Protocol):
     """One market of an exchange."""
 
     name: str
-    """The first part of its topics, and the label of its metrics. It stands nowhere else: whoever needs it asks."""
+    """The first part of its topics and settings, and the label of its metrics. It stands nowhere else: whoever needs it asks."""
     limits: Limits
-    settings: VenueSettings
-    """What holds where the user says nothing else."""
-    ca_bundle_setting: str
-    """By which name the user knows ``settings.ca_bundle``: for words."""
-    book_levels: tuple[int, ...]
-    """How many levels of each side a book may be asked for with."""
     pauses: Pauses
     """Which refusals pause which services."""
+
+    @property
+    def ca_bundle_setting(self) -> str:
+        """By which name the user knows ``VenueSettings.ca_bundle`` of this venue: for words."""
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """The streams of these kinds for these symbols; one of the whole market is there whatever the symbols, even without any.

@@ -24,6 +24,7 @@ from k2workers.feed.line import Line
 from k2workers.feed.message_rate import MessageRate
 from k2workers.network import tls
 from k2workers.venues.binance.rest import RestClient
+from k2workers.venues.binance.us import BinanceUs
 from tests.support.venue import Venue
 
 
@@ -81,7 +82,7 @@ def words_of(run: Callable[..., object], server: ssl.SSLContext, bundle: str) ->
             await line.close(1000, "done")
         except VenueError as error:
             words[0] = str(error)
-        async with RestClient(venue.rest_url, context) as rest:
+        async with RestClient(venue.rest_url, context, dialect=BinanceUs.dialect) as rest:
             try:
                 await rest.exchange_info()
             except VenueError as error:
@@ -111,8 +112,9 @@ def test_a_certificate_that_is_refused_names_the_cause_and_the_setting(
         bundle = str(tmp_path / "trusted.pem")
         authority.cert_pem.write_to_path(bundle)
     certificate = authority.issue_cert(certified.pop("identity", HERE), **certified)
-    for words in words_of(run, served(certificate), bundle):
-        assert re.search(f"TLS: {cause}.*binance_ca_bundle", words), words
+    settings = ("binance_ca_bundle", "binance_us_ca_bundle")
+    for words, setting in zip(words_of(run, served(certificate), bundle), settings, strict=True):
+        assert re.search(f"TLS: {cause}.*{setting}", words), words
 
 
 # ── one behaviour on every version of Python ────────────────────────────────────────────────────────────────

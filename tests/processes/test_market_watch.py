@@ -21,6 +21,7 @@ from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_messages import Beat, MarketSeen
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from k2workers.venues.venue import top_of
 from tests.fakes import Careless
@@ -34,7 +35,8 @@ class Watched:
     """The looks over two workers, on a venue where nothing happens by itself."""
 
     def __init__(self, venue: Venue, folder: Path) -> None:
-        settings = Settings(shards=2, streams=["trade"], symbols=SYMBOLS, binance_rest_url=venue.rest_url)
+        of_venues = {"binance": SpotSettings(rest_url=venue.rest_url)}
+        settings = Settings(shards=2, streams=["trade"], symbols=SYMBOLS, of_venues=of_venues)
         plan = RunPlan(settings, folder, origin_ns=0)
         self.supervisor = Careless()
         self.supervisor.permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), lambda *_: None)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from k2workers import metrics
+from k2workers import metrics, venues
 from k2workers.config import SETTINGS, Settings
 from k2workers.errors import ConfigError
 from k2workers.processes.child_settings import BooksSettings, WorkerSettings
 from k2workers.processes.run_plan import RunPlan
+from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.spot import BinanceSpot
+from k2workers.venues.venue_settings import VenueSettings
 
 DEFAULT_SYMBOLS: list[str] = SETTINGS["symbols"].default
 
@@ -83,14 +86,15 @@ def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_
 ) -> None:
     monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
 
-    def source(**settings: Any) -> str:
-        plan = RunPlan(Settings(**settings), tmp_path, origin_ns=0)
+    def source(address: str = "", **settings: Any) -> str:
+        of_venues: dict[str, VenueSettings] = {"binance": SpotSettings(websocket_url=address)} if address else {}
+        plan = RunPlan(Settings(**settings, of_venues=of_venues), tmp_path, origin_ns=0)
         named: list[str] = [plan.aggregator().settings.source for _ in range(2)]
         assert named[0] == named[1]
         return named[0]
 
     assert source(demo=True) != source(demo=True)
-    assert source(binance_websocket_url="wss://one") == source(binance_websocket_url="wss://one") == "wss://one"
+    assert source("wss://one") == source("wss://one") == "wss://one"
 
 
 def test_what_the_exchange_counted_is_told_by_topic_for_the_streams_of_single_symbols(
@@ -107,17 +111,18 @@ def test_what_the_exchange_counted_is_told_by_topic_for_the_streams_of_single_sy
 @pytest.mark.parametrize(
     ("venue", "setting", "address"),
     [
-        ("binance_us", "binance_websocket_url", "wss://stream.binance.com:9443"),
-        ("binance_us", "binance_rest_url", "https://api.binance.com/"),
-        ("binance", "binance_rest_url", "https://api.binance.us"),
+        ("binance_us", "websocket_url", "wss://stream.binance.com:9443"),
+        ("binance_us", "rest_url", "https://api.binance.com/"),
+        ("binance", "rest_url", "https://api.binance.us"),
     ],
 )
 def test_events_of_one_venue_are_never_published_as_those_of_another(
     venue: str, setting: str, address: str, tmp_path: Path
 ) -> None:
+    of_venues = {venue: msgspec.convert({setting: address}, venues.settings_struct(venue))}
     with pytest.raises(ConfigError, match=f"the address {address} is that of"):
-        RunPlan(Settings(venue=venue, **{setting: address}), tmp_path, 0)
-    RunPlan(Settings(venue=venue, demo=True, **{setting: address}), tmp_path, 0)
+        RunPlan(Settings(venue=venue, of_venues=of_venues), tmp_path, 0)
+    RunPlan(Settings(venue=venue, demo=True, of_venues=of_venues), tmp_path, 0)
 
 
 @pytest.fixture
@@ -133,6 +138,15 @@ def test_workers_of_a_demonstration_are_pointed_to_its_exchange(plan: Any) -> No
     made.use_exchange({"ws_port": 81, "rest_port": 82})
     (worker, *_) = made.workers(["BTCUSDT", "ETHUSDT"])
     assert (worker.settings.feed.url, worker.settings.rest_url) == ("ws://127.0.0.1:81", "http://127.0.0.1:82")
+
+
+def test_a_worker_gets_what_is_set_of_its_venue(plan: Any) -> None:
+    own = SpotSettings(rest_url="http://r", ca_bundle="ca.pem", book_levels=500, connection_max_lifetime_hours=2.0)
+    made = plan(of_venues={"binance": msgspec.structs.replace(own, rest_weight_share=0.25)})
+    worker = made.workers(["BTCUSDT"])[0].settings
+    assert (worker.rest_url, worker.ca_bundle, worker.book_levels) == ("http://r", "ca.pem", 500)
+    assert worker.feed.lifetime_ns == 2 * 3_600 * 10**9
+    assert made.weight.share == 0.25
 
 
 def test_the_witness_reads_what_the_aggregator_publishes_of_the_venue(plan: Any) -> None:

@@ -22,6 +22,7 @@ from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_messages import Beat, Serve
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from tests.fakes import Careless
@@ -113,7 +114,8 @@ async def looking(file: Path, venue: Venue) -> AsyncIterator[SymbolWatch]:
 
     permitting = asyncio.create_task(permit())
     try:
-        settings = Settings(symbols=[f"file:{file}"], binance_rest_url=venue.rest_url)
+        of_venues = {"binance": SpotSettings(rest_url=venue.rest_url)}
+        settings = Settings(symbols=[f"file:{file}"], of_venues=of_venues)
         yield SymbolWatch(RunPlan(settings, file.parent, origin_ns=0), supervisor)  # type: ignore[arg-type]
     finally:
         permitting.cancel()

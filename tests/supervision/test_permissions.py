@@ -42,7 +42,7 @@ class Parent:
         self.said: list[str] = []
         self.heard: list[AnyControlMessage] = []
         self.server = ControlServer(endpoint, self._take)
-        self.permissions = Permissions(PAUSES, budget, WeightPolicy(), self._send)
+        self.permissions = Permissions(PAUSES, budget, WeightPolicy(share=0.8), self._send)
         self.tasks: set[asyncio.Task[None]] = set()
 
     def _now_ns(self) -> int:

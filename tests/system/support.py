@@ -203,18 +203,20 @@ def feed(
     publish: int | None = None,
     replay: int | None = None,
     command: Sequence[str] = (),
+    market: str = "binance",
     **environment: str,
 ) -> Program:
-    """The feed against a bendable venue, on free ports unless some are given, with every symbol unless told.
+    """The feed of a market that the bendable venue plays, on free ports unless some are given, with every symbol unless told.
 
     It is run by ``command``, if there is one.
     """
+    of_market = f"--{market.replace('_', '-')}"
     addresses = [
         "--http-port", "0",
         "--publish-endpoint", f"tcp://127.0.0.1:{publish or free_port()}",
         "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
         "--books-endpoint", f"tcp://127.0.0.1:{free_port()}",
-        "--binance-websocket-url", venue.ws_url, "--binance-rest-url", venue.rest_url,
+        "--venue", market, f"{of_market}-websocket-url", venue.ws_url, f"{of_market}-rest-url", venue.rest_url,
     ]  # fmt: skip
     symbols = [] if "--symbols" in args else ["--symbols", "*"]
     flags = ["--shards", str(shards), "--log-format", "json", *addresses, *symbols, *args]

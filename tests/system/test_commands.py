@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from k2workers import venues
-from k2workers.config import SETTINGS
+from k2workers.config import SETTINGS, Settings
 from tests.support import written
 from tests.support.namespace import Namespace
 from tests.support.recording import write_recording
@@ -39,7 +38,7 @@ EXCHANGES = [command for command in ALL if "simulate" in command.words]
 READERS = [command for command in ALL if "tail" in command.words]
 FEEDS = [command for command in ALL if command not in EXCHANGES + READERS]
 DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
-OWN = venues.load(venues.DEFAULT).settings
+OWN = Settings().of_venue
 STAND_IN = """
 from k2workers.simulator import SimulatorSettings, main
 main(SimulatorSettings(

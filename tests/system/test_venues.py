@@ -33,10 +33,11 @@ def test_the_second_spot_market_is_served_under_its_own_name() -> None:
     with Venue(["AAAUSDT"]) as venue:
         venue.units, venue.on_rest = False, as_documented
         venue.rate_limits[0]["limit"] = 1_200
-        flags = ("--venue", "binance_us", "--streams", "trade,depth", "--symbols", "AAAUSDT")
+        flags = ("--streams", "trade,depth", "--symbols", "AAAUSDT")
         with feed(
-            venue, *flags, shards=1, publish=publish, replay=replay, K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS="2"
-        ) as program:
+            venue, *flags, shards=1, publish=publish, replay=replay, market="binance_us",
+            K2_BINANCE_US_CONNECTION_MAX_LIFETIME_HOURS="2",
+        ) as program:  # fmt: skip
             program.wait_ready()
             trades = asyncio.run(some_trades())
             status = program.status()

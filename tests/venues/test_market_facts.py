@@ -18,7 +18,7 @@ PACKAGES = [name for _, name, package in pkgutil.iter_modules([str(Path(venues._
 MARKETS: list[MarketFacts] = [
     importlib.import_module(f"k2workers.venues.{name}.facts").FACTS
     for name in PACKAGES
-    if not any(home.split(".")[2] == name for home in venues._HOMES.values())
+    if not any(home.package == name for home in venues._HOMES.values())
 ]
 TOPICS = [(market, topic) for market in MARKETS for topic in market.topics]
 

@@ -11,6 +11,8 @@ MILLISECOND_NS = 1_000_000
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """What requests to one of the markets may say. The defaults are those of the exchange whose documents the others began with."""
 
+    market: str = "binance"
+    """Its name as a venue: for words."""
     unit_ns: int = MICROSECOND_NS
     """The unit of times in requests and answers. Microseconds must be asked for; all markets speak milliseconds unasked."""
     unread: frozenset[str] = frozenset()

@@ -23,9 +23,9 @@ from k2workers.venues.binance.dialect import MICROSECOND_NS, SPOT_DIALECT, Diale
 from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.request_timeout import RequestTimeout
 from k2workers.venues.binance.rows import AggTradeRow, DayRow, DepthReply, KlineRow, TopRow, TradeRow, read_depth
-from k2workers.venues.binance.settings import CA_BUNDLE_SETTING
 from k2workers.venues.binance.symbols import SymbolInfo
 from k2workers.venues.elements import ElementReader, Elements, members
+from k2workers.venues.venue_settings import ca_bundle_setting
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """exchangeInfo is about 15 MB; more than this is no answer of the venue."""
@@ -225,7 +225,8 @@ class RestClient:
         except TimeoutError:
             raise VenueError(f"{url} {timeout.excess}") from None
         except UNREACHABLE as error:
-            raise VenueError(f"{url} cannot be reached: {tls.reason(error, CA_BUNDLE_SETTING)}") from error
+            why = tls.reason(error, ca_bundle_setting(self._dialect.market))
+            raise VenueError(f"{url} cannot be reached: {why}") from error
         self.endpoints.answered(path, status, time.monotonic_ns())
         used = WEIGHT.fullmatch(headers.get(USED_WEIGHT_HEADER, ""))
         self.used_weight = int(used[1]) if used else 0

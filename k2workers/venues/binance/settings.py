@@ -1,12 +1,38 @@
-"""Owns what a user may say of Binance's markets, and what holds where he says nothing. Pure."""
+"""Owns what may be set of each of Binance's markets, and what holds where nothing is said. Pure."""
 
 from __future__ import annotations
 
-from k2workers.venues.venue import VenueSettings
+from typing import Annotated, Literal
 
-SPOT_SETTINGS = VenueSettings(websocket_url="wss://stream.binance.com:9443", rest_url="https://api.binance.com")
+from k2workers.setting import About
+from k2workers.venues.venue_settings import RestUrl, VenueSettings, WebsocketUrl
 
-CA_BUNDLE_SETTING = "binance_ca_bundle"
 
-BOOK_LEVELS: tuple[int, ...] = (100, 500, 1000, 5000)
-"""Between them the price of a request is the same."""
+class SpotSettings(VenueSettings, frozen=True, kw_only=True):
+    """Of Binance spot."""
+
+    websocket_url: WebsocketUrl = "wss://stream.binance.com:9443"
+    rest_url: RestUrl = "https://api.binance.com"
+    connection_max_lifetime_hours: Annotated[
+        float,
+        About(
+            text="hours after which a connection is replaced, make before break",
+            ge=1,
+            le=24,
+            more="at 24, ten minutes less: the venue cuts there",
+        ),
+    ] = 4.0
+    book_levels: Annotated[
+        Literal[100, 500, 1000, 5000],  # between them the price of a request is the same
+        About(
+            text="levels of each side in a book snapshot",
+            more="that is what a snapshot costs: the first one after none has 100, one with all of them follows when there is time",
+        ),
+    ] = 1000
+
+
+class UsSettings(SpotSettings, frozen=True, kw_only=True):
+    """Of Binance.US: only what differs."""
+
+    websocket_url: WebsocketUrl = "wss://stream.binance.us:9443"
+    rest_url: RestUrl = "https://api.binance.us"

@@ -13,8 +13,8 @@ from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
 from k2workers.venues.binance.market_look import EVIDENCE, BinanceMarketLook
-from k2workers.venues.binance.settings import BOOK_LEVELS, CA_BUNDLE_SETTING, SPOT_SETTINGS
 from k2workers.venues.venue import Evidence, StreamSpec, Venue
+from k2workers.venues.venue_settings import ca_bundle_setting
 
 
 class BinanceSpot:
@@ -22,11 +22,13 @@ class BinanceSpot:
 
     name = "binance"
     limits = SPOT_LIMITS
-    settings = SPOT_SETTINGS
     dialect = SPOT_DIALECT
-    ca_bundle_setting = CA_BUNDLE_SETTING
-    book_levels = BOOK_LEVELS
     pauses = refusals.PAUSES
+
+    @property
+    def ca_bundle_setting(self) -> str:
+        """See ``venue_settings.ca_bundle_setting``."""
+        return ca_bundle_setting(self.name)
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """See ``streams.stream_specs``."""

@@ -23,7 +23,7 @@ from k2workers.errors import ConfigError
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.spot import BinanceSpot
-from k2workers.venues.venue import StreamSpec, Venue, VenueSettings
+from k2workers.venues.venue import StreamSpec, Venue
 
 LACKING = ("avg_price", "block_trade", "reference_price")
 LACKING_SUFFIX = "_utc8"
@@ -34,8 +34,8 @@ class BinanceUs(BinanceSpot):
 
     name = "binance_us"
     limits = msgspec.structs.replace(SPOT_LIMITS, rest_weight_per_minute=1_200, ping_interval_ns=180_000_000_000)
-    settings = VenueSettings(websocket_url="wss://stream.binance.us:9443", rest_url="https://api.binance.us")
     dialect = Dialect(
+        market=name,
         unit_ns=MILLISECOND_NS,
         unread=frozenset({"showPermissionSets", "timeZone", "type"}),
         tickers_by_name=False,

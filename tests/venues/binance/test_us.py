@@ -70,16 +70,16 @@ def test_its_own_addresses_and_limits_hold_unless_others_are_given(
     assert US.ws_url(worker.feed.url) == "wss://stream.binance.us:9443/stream"
     assert plan.weight.limit == 1_200
     assert plan.book_prefixes == ("binance_us.depth.",)
-    given = Settings(venue="binance_us", binance_websocket_url="ws://elsewhere").of_venue
+    given = load({"venue": "binance_us", "binance_us_websocket_url": "ws://elsewhere"}).of_venue
     assert (given.websocket_url, given.rest_url) == ("ws://elsewhere", "https://api.binance.us")
 
 
 def test_only_what_differs_is_not_binances() -> None:
-    assert (US.limits.streams_per_connection, US.pauses, US.book_levels) == (
+    assert (US.limits.streams_per_connection, US.pauses) == (
         BinanceSpot.limits.streams_per_connection,
         BinanceSpot.pauses,
-        BinanceSpot.book_levels,
     )
+    assert US.dialect.market == US.name
 
 
 @pytest.mark.parametrize("kind", ["block_trade", "reference_price", "avg_price", "kline_1m_utc8"])
