@@ -19,7 +19,8 @@ Parts, in reading order:
 ``simulator``           the embedded exchange: what any stand-in has; a package for each venue that it stands in for
 ``demo``                the processes that only a demonstration has
 ``config``, ``cli``     every setting with its default, bounds and words; commands (the flags are the settings)
-``setting``, ``setting_rules``, ``setting_pages``   how any setting is described and read; rules of single ones; ``config/`` made from the list
+``setting``, ``setting_rules``, ``setting_sources``, ``setting_pages``   how any setting is described and read; rules of single ones; what file and
+                        environment say; ``config/`` made from the list
 ``early_stop``          what a signal does before a command has handlers of its own
 ``errors``              one tree of errors
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from k2workers import venues
 from k2workers.config import SETTINGS
 from tests.support.waiting import WAIT_S
 from tests.system.support import ROOT, run_briefly
@@ -75,6 +76,10 @@ from tests.system.support import ROOT, run_briefly
         (["tail", "t", "--count", "abc"], "--count = abc: not a whole number"),
         (["tail", "t", "--nonsense"], "--nonsense: no such flag"),
         (["--no-demo"], "--no-demo: no such flag"),
+        (
+            ["--venue", "binance_us", "--binance-rest-url", "http://x"],
+            "allowed: binance_us_rest_url (flag --binance-us-",
+        ),
         (["--symbols", "BTCUSDT", "ETHUSDT"], "ETHUSDT: not expected here; names of a list stand between commas"),
     ],
 )
@@ -89,6 +94,7 @@ def test_a_mistake_is_words_and_exit_code_2(args: list[str], words: str) -> None
 def test_help_has_every_setting_and_fits_a_narrow_terminal() -> None:
     shown = run_briefly("--help", COLUMNS="80").stdout
     assert max(len(line) for line in shown.splitlines()) <= 80
+    assert all(f"─ Settings of {name} ─" in shown for name in venues.NAMES)
     for setting in SETTINGS.values():
         found = re.search(rf"^│ {setting.flag[:26]}", shown, re.MULTILINE)
         assert found is not None, setting.flag

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from k2workers import venues
 from k2workers.config import SETTINGS
 from k2workers.setting_sources import InFile, of_environment, of_file, variable_of
 
@@ -39,7 +40,7 @@ def test_a_venues_table_gives_its_settings_by_their_whole_names(tmp_path: Path) 
         ("[binance]\nshards = 3\n", "shards in [binance] of FILE: is of no venue; allowed: above all tables"),
         ("[binance.us]\nrest_url = 'r'\n", "us in [binance] of FILE: no such setting"),
         ("[binanceus]\nrest_url = 'r'\n", "[binanceus] in FILE: no such venue; did you mean binance_us?"),
-        ("[okx]\nrest_url = 'r'\n", "[okx] in FILE: no such venue; allowed: binance, binance_us"),
+        ("[okx]\nrest_url = 'r'\n", f"[okx] in FILE: no such venue; allowed: {', '.join(venues.NAMES)}"),
         ("binance_us = 5\n", "binance_us = 5 in FILE: not a table; allowed: [binance_us], and its settings below"),
         ("[[binance]]\nbook_levels = 5\n", "binance = [{'book_levels': 5}] in FILE: not a table; allowed: [binance], and its settings below"),
         ("binance_book_levels = 100\n[binance]\nbook_levels = 500\n", "binance_book_levels in FILE: stands in [binance] and outside of it; allowed: once"),
