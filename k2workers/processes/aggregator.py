@@ -20,6 +20,16 @@ from k2workers.files.checkpoint_file import CheckpointFile
 from k2workers.logs import log, outlet
 from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
 from k2workers.processes.child_settings import AggregatorSettings
+from k2workers.processes.child_status import (
+    AggregatorStatus,
+    LatencyUs,
+    PeerCut,
+    Published,
+    ReaderTold,
+    SubscriberBehind,
+    Subscribers,
+    TopicContinuity,
+)
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.transport.bundle_receiver import BundleReceiver
@@ -149,19 +159,17 @@ class Aggregator:
         self.publisher.look()
         self.snapshots.watch.look()
 
-    def peers(self) -> dict[str, object]:
-        """How many subscribers there are, which of them do not take what they are owed, what they tell of themselves, and which peers were cut loose last."""
+    def subscribers(self) -> Subscribers:
+        """Who is connected now."""
         watch, asking = self.publisher.watch, self.snapshots.watch
-        return {
-            "connected": len(watch.peers),
-            "behind": [{"peer": peer.name, "bytes": peer.owed} for peer in watch.behind[:MAX_NAMED]],
-            "readers": [
-                {"name": one.name, "waiting": one.waiting, "lost": one.lost}
-                for one in self.snapshots.readers.furthest_behind(MAX_NAMED, time.monotonic_ns())
-            ],
-            "cut": sum(watch.cuts.values()) + sum(asking.cuts.values()),
-            "newest_cuts": [*watch.newest_cuts, *asking.newest_cuts],
-        }
+        readers = self.snapshots.readers.furthest_behind(MAX_NAMED, time.monotonic_ns())
+        return Subscribers(
+            connected=len(watch.peers),
+            behind=[SubscriberBehind(peer.name, peer.owed) for peer in watch.behind[:MAX_NAMED]],
+            readers=[ReaderTold(one.name, one.waiting, one.lost) for one in readers],
+            cut=sum(watch.cuts.values()) + sum(asking.cuts.values()),
+            newest_cuts=msgspec.convert([*watch.newest_cuts, *asking.newest_cuts], list[PeerCut]),
+        )
 
     async def drain(self) -> None:
         """Publish what still comes, until nothing has come for a moment; then cease."""
@@ -180,33 +188,27 @@ class Aggregator:
         for port in (self.snapshots.port, self.publisher.port):
             await port.settle(SETTLE_S)
 
-    def totals(self) -> dict[str, int]:
-        """What was counted in all lives of this run."""
-        totals = self.sequencer.tally().totals()
-        return {"events_published": totals.pop("events"), **totals}
-
-    def summary(self) -> dict[str, object]:
+    def published(self) -> Published:
         """Everything counted so far, for the report."""
-        return {
-            **self.totals(),
-            "gaps_open": self.sequencer.gaps_open,
-            "latency_us": {
-                name: self.latency.quantile_us(quantile)
-                for name, quantile in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
-            },
-            "continuity": [
-                {
-                    "topic": topic,
-                    "first_id": state.first_id,
-                    "last_id": state.last_id,
-                    "count": state.count,
-                    "missing": state.open.ids,
-                    "guarantee": state.continuity.guarantee.value,
-                }
+        totals = self.sequencer.tally().totals()
+        return Published(
+            events_published=totals.pop("events"),
+            **totals,
+            gaps_open=self.sequencer.gaps_open,
+            latency_us=LatencyUs(*(self.latency.quantile_us(quantile) for quantile in (0.5, 0.99, 0.999))),
+            continuity=[
+                TopicContinuity(
+                    topic=topic,
+                    first_id=state.first_id,
+                    last_id=state.last_id,
+                    count=state.count,
+                    missing=state.open.ids,
+                    guarantee=state.continuity.guarantee.value,
+                )
                 for topic, state in sorted(self.sequencer.topics.items())
                 if state.chained
             ],
-        }
+        )
 
 
 def main(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
@@ -244,21 +246,16 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
     await aggregator.last_checkpoint()
     metrics.stop(last_turn=True)
     beating.stop()
-    client.send(control_messages.Record(name, "published", aggregator.summary()))
+    client.send(control_messages.Record(name, "published", msgspec.to_builtins(aggregator.published())))
     await aggregator.close()
     await client.close()
 
 
 def _beat(aggregator: Aggregator, name: str) -> control_messages.Beat:
-    sequencer = aggregator.sequencer
-    counters: dict[str, int | float] = {
-        **aggregator.totals(),
-        "gaps_open": sequencer.gaps_open,
-        "checkpoint_failures": aggregator.checkpoint_file.failures,
-    }
-    return control_messages.Beat(
-        name, os.getpid(), counters, {"topics": len(sequencer.topics), "subscribers": aggregator.peers()}
+    status = AggregatorStatus(
+        events_published=aggregator.sequencer.tally().events, subscribers=aggregator.subscribers()
     )
+    return control_messages.Beat(name, os.getpid(), {}, status)
 
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:

@@ -25,6 +25,7 @@ from k2workers.every import Every
 from k2workers.logs import log, outlet
 from k2workers.metrics.instruments import BOOKS, Instruments
 from k2workers.processes.child_settings import BooksSettings
+from k2workers.processes.child_status import BooksStatus
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
@@ -188,8 +189,7 @@ def _tell(books: Books, client: control_channel.ControlClient) -> None:
 
 
 def _beat(books: Books, name: str) -> control_messages.Beat:
-    counters: dict[str, int | float] = {"books_given": books.server.given, "books_lost": books.lost}
-    return control_messages.Beat(name, os.getpid(), counters, {"books": len(books.books), "whole": len(books.whole)})
+    return control_messages.Beat(name, os.getpid(), {}, BooksStatus(books=len(books.books), whole=len(books.whole)))
 
 
 def _flush(books: Books, instruments: Instruments) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from k2workers.every import Every
 from k2workers.logs import outlet
+from k2workers.processes.status import FeedStatus
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,13 +22,13 @@ LINES_A_DRAWING = 100
 
 
 class LiveSummary:
-    """Draws ``get_status()`` (see ``topology.Topology.status``) while it is open; does nothing without a terminal.
+    """Draws ``get_status()`` while it is open; does nothing without a terminal.
 
     Only the thread of the terminal's outlet draws, and it waits as long as it must for a terminal that is not read; meanwhile the newest
     status takes the place of the one before it.
     """
 
-    def __init__(self, get_status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, get_status: Callable[[], FeedStatus]) -> None:
         self._get_status = get_status
         self._terminal = outlet.terminal()
         self._view: Any = None
@@ -101,39 +102,41 @@ def _print_above(console: Console, lines: list[str]) -> None:
     console.print(Text.from_ansi("".join(lines).removesuffix("\n")), soft_wrap=True)
 
 
-def table(status: dict[str, Any]) -> Any:
+def table(status: FeedStatus) -> Any:
     """The summary as rich draws it: within 80 columns, whatever the figures."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    source = "DEMO (embedded exchange)" if status["demo"] else status["venue"]
-    figures = f"{status['events_per_s']:,.0f} events/s  {status['rotations']:,} rotations"
+    source = "DEMO (embedded exchange)" if status.demo else status.venue
+    rates = f"{status.events_per_s:,.0f} events/s  {status.rotations:,} rotations"
     above = [
-        f"k2workers  {source}  up {_duration(status['uptime_s'])}",
-        f"{status['symbols']:,} symbols  {figures}",
+        f"k2workers  {source}  up {_duration(status.uptime_s)}",
+        f"{status.symbols:,} symbols  {rates}",
     ]
-    words = list(dict.fromkeys(reason["reason"] for reason in status["unready"]))
-    if status["waiting_for"]:
-        above.append(f"waiting for {status['waiting_for']}")
+    words = list(dict.fromkeys(reason.word.value for reason in status.unready))
+    if status.waiting_for:
+        above.append(f"waiting for {status.waiting_for}")
     elif words:
         above.append(f"not ready: {', '.join(words)}")
     view = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for column in ("shard", "state", "events/s", "age s", "next s", "rotated", "dups", "gaps", "restarts", "MB"):
         view.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
-    for worker in status["workers"]:
+    for worker in status.workers:
+        figures, told = worker.figures, worker.told
+        state = told.state if told is not None else "starting"
         view.add_row(
-            str(worker["shard"]),
-            str(worker.get("state", "starting")) if worker["alive"] else "restarting",
-            _short(worker["events_per_s"]),
-            _short(worker.get("connection_age_s", 0)),
-            _short(worker.get("next_rotation_s", 0)),
-            _short(worker.get("rotations", 0)),
-            _short(worker["duplicates"]),
-            _short(worker["gaps"]),
-            _short(worker["restarts"]),
-            _short(worker["rss_bytes"] / 1e6),
+            str(figures.shard),
+            state if worker.alive else "restarting",
+            _short(worker.events_per_s),
+            _short(told.connection_age_s if told is not None else 0),
+            _short(told.next_rotation_s if told is not None else 0),
+            _short(told.rotations if told is not None else 0),
+            _short(figures.duplicates),
+            _short(figures.gaps),
+            _short(figures.restarts),
+            _short(figures.rss_bytes / 1e6),
         )
     return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in above), view)
 

@@ -10,6 +10,7 @@ import structlog
 
 from k2workers.errors import VenueError
 from k2workers.feed.silence import LookUrgency
+from k2workers.processes.child_status import WorkerStatus, told
 from k2workers.processes.look_schedule import LookSchedule
 from k2workers.processes.run_plan import RunPlan
 from k2workers.processes.symbol_watch import SymbolWatch
@@ -34,11 +35,10 @@ class MarketWatch:
     async def turn(self) -> None:
         """Look, if a worker asks for it and it is time."""
         running = self._supervisor.pids()
-        beats = [beat for name in self._symbols.of_workers if name in running and (beat := self._supervisor.beat(name))]
-        asking = max(
-            (LookUrgency(beat.status.get("look_wanted", LookUrgency.NO)) for beat in beats), default=LookUrgency.NO
-        )
-        market_quiet = all(beat.status.get("market_quiet") for beat in beats)
+        beats = [self._supervisor.beat(name) for name in self._symbols.of_workers if name in running]
+        workers = [status for beat in beats if (status := told(beat, WorkerStatus)) is not None]
+        asking = max((worker.look_wanted for worker in workers), default=LookUrgency.NO)
+        market_quiet = all(worker.market_quiet for worker in workers)
         permissions, symbols = self._supervisor.permissions, self._symbols.symbols
         listed = [symbol for symbol in symbols if self._symbols.status_of(symbol) != VANISHED]
         weight, now_ns = self._look.weight(listed), time.monotonic_ns()

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
+
+from k2workers.processes.child_status import WorkerStatus
+from k2workers.supervision.child import ChildState
+from k2workers.supervision.permissions import RestWeight
 
 BEAT_FRESH_S = 3.0
 """A process that was not heard for longer counts as down."""
@@ -54,7 +57,7 @@ ENDED_BY_REST = frozenset({Word.STREAMS_UNPROVEN, Word.STREAMS_SILENT, Word.GAPS
 class Reason(msgspec.Struct, frozen=True):
     """Why, where, how much of it (streams, gaps, books, seconds, …), and the same for a reader."""
 
-    word: Word
+    word: Word = msgspec.field(name="reason")
     where: str
     count: int
     text: str
@@ -63,30 +66,25 @@ class Reason(msgspec.Struct, frozen=True):
         """As /readyz shows it."""
         return f"{self.word.value}: {self.text}"
 
-    def as_data(self) -> dict[str, Any]:
-        """As /status shows it."""
-        return {"reason": self.word.value, "where": self.where, "count": self.count, "text": self.text}
-
 
 def unready(
     waiting_for: str,
-    children: Mapping[str, Mapping[str, Any]],
-    workers: Mapping[str, Mapping[str, Any]],
-    rest_weight: Mapping[str, int | float],
+    children: Mapping[str, ChildState],
+    workers: Mapping[str, WorkerStatus | None],
+    rest_weight: RestWeight,
 ) -> list[Reason]:
     """Every reason why the feed is not ready; none if it is.
 
-    ``waiting_for`` is what the start waits for, or nothing. ``children`` are the states of the processes that the feed needs, ``workers``
-    the statuses of the workers, empty of those that have reported none, ``rest_weight`` what waits for the venue's weight (``wanted``,
-    ``wait_s``).
+    ``waiting_for`` is what the start waits for, or nothing. ``children`` are the processes that the feed needs, ``workers`` what the workers
+    told, None of those that have told nothing.
     """
     found = [Reason(Word.STARTING, "", 1, f"waiting for {waiting_for}")] if waiting_for else []
     found += [reason for name, state in children.items() for reason in _of_child(name, state)]
     named = {reason.where for reason in found}
     found += [reason for name, status in workers.items() if name not in named for reason in _of_worker(name, status)]
-    wait_s = rest_weight["wait_s"]
+    wait_s = rest_weight.wait_s
     if wait_s and any(reason.word in ENDED_BY_REST for reason in found):
-        text = f"about {wait_s:.0f} s at the venue's weight, {rest_weight['wanted']} wanted"
+        text = f"about {wait_s:.0f} s at the venue's weight, {rest_weight.wanted} wanted"
         found.append(Reason(Word.WAITING_FOR_WEIGHT, "", max(1, round(wait_s)), text))
     return found
 
@@ -99,37 +97,34 @@ def counts(reasons: list[Reason]) -> dict[str, int]:
     return found
 
 
-def _of_child(name: str, state: Mapping[str, Any]) -> Iterator[Reason]:
-    heard_s = state["last_beat_s"]
-    if not state["alive"]:
+def _of_child(name: str, state: ChildState) -> Iterator[Reason]:
+    heard_s = state.last_beat_s
+    if not state.alive:
         yield Reason(Word.PROCESS_DOWN, name, 1, f"{name} is not running")
-    elif not state["ready"] or heard_s is None:
+    elif not state.ready or heard_s is None:
         yield Reason(Word.STARTING, name, 1, f"{name} does not serve yet")
     elif heard_s > BEAT_FRESH_S:
         yield Reason(Word.PROCESS_DOWN, name, 1, f"{name} was not heard for {heard_s:.0f} s")
 
 
-def _of_worker(name: str, status: Mapping[str, Any]) -> Iterator[Reason]:
-    if not status:
+def _of_worker(name: str, status: WorkerStatus | None) -> Iterator[Reason]:
+    if status is None:
         yield Reason(Word.STARTING, name, 1, f"{name} has not reported yet")
         return
-    if not status.get("live"):
+    if not status.live:
         yield Reason(Word.NO_CONNECTION, name, 1, f"{name} has none")
-    elif not status.get("fresh"):
+    elif not status.fresh:
         yield Reason(Word.STALE_CONNECTION, name, 1, f"{name} heard nothing on its own lately")
-    for word, field, text in (
-        (Word.STREAMS_REFUSED, "streams_refused_count", "{name} is refused {count} of its streams"),
-        (Word.STREAMS_UNPROVEN, "streams_unproven", "{name} has {count} without an event, not asked for yet"),
-        (Word.STREAMS_SILENT, "streams_silent", "{name} has {count}"),
-        (Word.GAPS_OPEN, "gaps_open", "{name} has {count}"),
+    for word, count, text in (
+        (Word.STREAMS_REFUSED, status.streams_refused_count, "{name} is refused {count} of its streams"),
+        (Word.STREAMS_UNPROVEN, status.streams_unproven, "{name} has {count} without an event, not asked for yet"),
+        (Word.STREAMS_SILENT, status.streams_silent, "{name} has {count}"),
+        (Word.GAPS_OPEN, status.gaps_open, "{name} has {count}"),
     ):
-        count = status.get(field, 0)
         if count:
             yield Reason(word, name, count, text.format(name=name, count=count))
-    kinds = status.get("kinds_unreadable", ())
+    kinds = status.kinds_unreadable
     if kinds:
         yield Reason(Word.KIND_UNREADABLE, name, len(kinds), f"{name} can read none of {', '.join(sorted(kinds))}")
-    missing = status.get("books_missing", 0)
-    if missing:
-        of = f" of {total}" if (total := status.get("books", 0)) else ""
-        yield Reason(Word.BOOKS_MISSING, name, missing, f"{name} lacks {missing}{of} books")
+    if missing := status.books_missing:
+        yield Reason(Word.BOOKS_MISSING, name, missing, f"{name} lacks {missing} of {status.books} books")

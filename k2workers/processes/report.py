@@ -11,39 +11,44 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from k2workers.processes.child_status import Published
+from k2workers.processes.status import WorkerFigures
 from k2workers.rotation.policy import SCHEDULED
+from k2workers.rotation.record import RotationRecord
 
 
-def rotations_summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def rotations_summary(records: Sequence[RotationRecord]) -> dict[str, Any]:
     """Counts, the most rotations under way at one moment, and the smallest distance between two starts.
 
     A rotation is under way from its start (the grant) to its cut. Scheduled ones take turns: ``min_spacing_s`` and ``median_spacing_s``
     are theirs, and None for fewer than two. Those after a notice of the venue go as close together as connections may:
     ``min_spacing_by_reason_s`` shows each reason apart.
     """
-    ordered = sorted(records, key=lambda record: int(record["started_ns"]))
-    edges = [(int(r["started_ns"]), 1) for r in ordered] + [(int(r["cut_ns"]), -1) for r in ordered]
+    ordered = sorted(records, key=lambda record: record.started_ns)
+    edges = [(record.started_ns, 1) for record in ordered] + [(record.cut_ns, -1) for record in ordered]
     under_way = most = 0
     for _, step in sorted(edges):
         under_way += step
         most = max(most, under_way)
-    reasons = dict(Counter(str(r["reason"]) for r in ordered))
-    spacings_of = {reason: _spacings_s([r for r in ordered if r["reason"] == reason]) for reason in reasons}
+    reasons = dict(Counter(record.reason for record in ordered))
+    spacings_of = {reason: _spacings_s([r for r in ordered if r.reason == reason]) for reason in reasons}
     spacings = spacings_of.get(SCHEDULED, [])
     return {
         "count": len(ordered),
         "by_reason": reasons,
-        "by_shard": dict(sorted(Counter(int(r["shard"]) for r in ordered).items())),
+        "by_shard": dict(sorted(Counter(record.shard for record in ordered).items())),
         "max_concurrent": most,
         "min_spacing_s": round(min(spacings), 3) if spacings else None,
         "median_spacing_s": round(sorted(spacings)[len(spacings) // 2], 3) if spacings else None,
         "min_spacing_by_reason_s": {reason: round(min(s), 3) for reason, s in spacings_of.items() if s},
-        "records": list(ordered),
+        "records": msgspec.to_builtins(ordered),
     }
 
 
-def _spacings_s(ordered: Sequence[Mapping[str, Any]]) -> list[float]:
-    starts = [int(record["started_ns"]) for record in ordered]
+def _spacings_s(ordered: Sequence[RotationRecord]) -> list[float]:
+    starts = [record.started_ns for record in ordered]
     return [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(starts)]
 
 
@@ -55,17 +60,15 @@ def build(
     duration_s: float,
     complaints: Sequence[str],
     unready: Sequence[str],
-    workers: Sequence[Mapping[str, Any]],
-    aggregator: Mapping[str, Any],
-    rotations: Sequence[Mapping[str, Any]],
+    workers: Sequence[WorkerFigures],
+    published: Published,
+    rotations: Sequence[RotationRecord],
     truth: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The report. ``workers`` hold what each shard, and ``aggregator`` what the aggregator counted in all its lives (``latency_us`` is of its last).
+    """The report. ``published`` is what the aggregator counted until its end.
 
     ``complaints`` say why the run was not clean, ``unready`` why the feed was not ready when it was told to end.
     """
-    received = sum(int(worker["events_received"]) for worker in workers)
-    gaps, gaps_open, gaps_given_up = (int(aggregator.get(name, 0)) for name in ("gaps", "gaps_open", "gaps_given_up"))
     report: dict[str, Any] = {
         "venue": venue,
         "shards": shards,
@@ -75,23 +78,24 @@ def build(
         "complaints": list(complaints),
         "unready": list(unready),
         "events": {
-            "received": received,
-            "published": int(aggregator.get("events_published", 0)),
-            "duplicates_dropped": sum(int(worker["duplicates"]) for worker in workers),
-            "gaps": gaps,
-            "gaps_repaired": max(0, gaps - gaps_open - gaps_given_up),
-            "gaps_open": gaps_open,
-            "gaps_given_up": gaps_given_up,
-            "repaired_ids": int(aggregator.get("repaired_ids", 0)),
-            "void_ids": int(aggregator.get("void_ids", 0)),
-            "resets": int(aggregator.get("resets", 0)),
+            "received": sum(worker.events_received for worker in workers),
+            "published": published.events_published,
+            "duplicates_dropped": sum(worker.duplicates for worker in workers),
+            "gaps": published.gaps,
+            "gaps_repaired": max(0, published.gaps - published.gaps_open - published.gaps_given_up),
+            "gaps_open": published.gaps_open,
+            "gaps_given_up": published.gaps_given_up,
+            "repaired_ids": published.repaired_ids,
+            "void_ids": published.void_ids,
+            "resets": published.resets,
         },
         "rotations": rotations_summary(rotations),
         "workers": [
-            {key: worker[key] for key in ("shard", "pid", "restarts", "rss_bytes", "cpu_s")} for worker in workers
+            {key: getattr(worker, key) for key in ("shard", "pid", "restarts", "rss_bytes", "cpu_s")}
+            for worker in workers
         ],
-        "latency_us": dict(aggregator.get("latency_us", {})),
-        "continuity": list(aggregator.get("continuity", [])),
+        "latency_us": msgspec.to_builtins(published.latency_us) or {},
+        "continuity": msgspec.to_builtins(published.continuity),
     }
     if truth is not None:
         report["truth"] = dict(truth)

@@ -14,13 +14,13 @@ import stat
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 import structlog
 
 from k2workers.errors import AddressRefused, ConfigError, VenueError
 from k2workers.network.venue_answers import Service
+from k2workers.processes.child_status import WorkerStatus, told
 from k2workers.processes.run_plan import RunPlan
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.control_messages import Serve
@@ -36,6 +36,19 @@ SHOWN = 50
 """How many names of each state /status and a log line hold; the metric counts all."""
 
 _log = structlog.get_logger(__name__)
+
+
+class SymbolStates(msgspec.Struct, frozen=True, kw_only=True):
+    """How many symbols of each state there are, and some of those that do not simply trade, by name."""
+
+    count: dict[str, int]
+    not_trading: dict[str, str]
+    """With the venue's word."""
+    unknown_nearest: dict[str, str]
+    """With the name that may be meant."""
+    left_out: dict[str, str]
+    """With the reason."""
+    no_room: list[str]
 
 
 class SymbolWatch:
@@ -161,7 +174,8 @@ class SymbolWatch:
         running = self._supervisor.pids()
         for name, spec in self._specs.items():
             beat = self._supervisor.beat(name) if name in running else None
-            if beat is not None and int(beat.status.get("symbols", 0)) < len(spec.settings.symbols):
+            status = told(beat, WorkerStatus)
+            if status is not None and status.symbols < len(spec.settings.symbols):
                 self._supervisor.send(name, Serve(spec.settings.symbols))
 
     def counts(self) -> dict[str, int]:
@@ -179,16 +193,15 @@ class SymbolWatch:
             "no_room": len(self._no_room),
         }
 
-    def status(self) -> dict[str, Any]:
-        """What /status shows: how many of each state, and the names of those that do not simply trade."""
-        quiet = {name: status for name, status in self._status.items() if status != TRADING}
-        return {
-            "count": self.counts(),
-            "not_trading": _some(quiet),
-            "unknown_nearest": _some(self._choice.unknown),
-            "left_out": _some(self._choice.left_out),
-            "no_room": sorted(self._no_room)[:SHOWN],
-        }
+    def status(self) -> SymbolStates:
+        """What /status shows."""
+        return SymbolStates(
+            count=self.counts(),
+            not_trading=_some({name: status for name, status in self._status.items() if status != TRADING}),
+            unknown_nearest=_some(self._choice.unknown),
+            left_out=_some(self._choice.left_out),
+            no_room=sorted(self._no_room)[:SHOWN],
+        )
 
     def _take_up(self, newcomers: Mapping[str, str]) -> None:
         taken: defaultdict[str, list[str]] = defaultdict(list)

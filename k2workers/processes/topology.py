@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from k2workers.config import Settings
@@ -24,12 +25,14 @@ from k2workers.logs import outlet
 from k2workers.metrics import exporter, metric_files
 from k2workers.network.venue_answers import Service
 from k2workers.processes import open_files, readiness, report, run_plan
+from k2workers.processes.child_status import Published
 from k2workers.processes.console import LiveSummary
 from k2workers.processes.market_watch import MarketWatch
 from k2workers.processes.places import Places
-from k2workers.processes.readiness import Reason
 from k2workers.processes.resource_meter import ResourceMeter
+from k2workers.processes.status import RunView
 from k2workers.processes.symbol_watch import SymbolWatch
+from k2workers.rotation.record import RotationRecord
 from k2workers.supervision.child import STOP_SIGNALS
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.orphans import FIRST, Orphans
@@ -60,22 +63,17 @@ class Topology:
             on_dead=self._on_dead,
             on_fatal=self._on_fatal,
         )
-        self._rotated = 0
-        self._rotations: list[dict[str, Any]] = []
-        """The record of each, if there will be a report: a feed runs for months."""
-        self.waiting_for = "start"
-        self._started_ns = time.monotonic_ns()
+        self._rotations: list[RotationRecord] = []
+        """Each, if there will be a report: a feed runs for months."""
         self._stop = asyncio.Event()
         self._told_to_stop_ns: int | None = None
         self._time_over = False
         """Whether the run has ended because its time was over."""
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
-        self._books_refused: dict[str, Any] = {}
-        """Why no books are kept, while none are."""
         self._meter = ResourceMeter(settings.environment)
-        self._shard_names: list[str] = []
         self._symbols = SymbolWatch(self.plan, self.supervisor)
+        self.view = RunView(self.plan, self.supervisor, self._symbols, self._meter)
         self._market = MarketWatch(self.plan, self.supervisor, self._symbols)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
@@ -95,9 +93,9 @@ class Topology:
         server = exporter.MetricsServer(
             self.settings.http_host,
             self.settings.http_port,
-            get_status=self.status,
-            unhealthy=self._unhealthy,
-            unready=lambda: [reason.line() for reason in self._unready()],
+            get_status=lambda: self.view.status().as_data(),
+            unhealthy=self.view.unhealthy,
+            unready=lambda: [reason.line() for reason in self.view.unready()],
             only_here=lambda: self._meter.only_here,
         )
         await self._take_ports(server)
@@ -116,7 +114,7 @@ class Topology:
             )
         _log.info("started", http=server.url, shards=self.settings.shards, run_dir=str(self._places.path))
         try:
-            async with LiveSummary(self.status):
+            async with LiveSummary(self.view.status):
                 await self._serve()
             return await self._finish()
         finally:
@@ -145,7 +143,7 @@ class Topology:
     def _left_s(self) -> float | None:
         """What is left of the run's time, which counts from its start; None without a limit."""
         limit_s = self.settings.duration_s
-        return None if limit_s is None else max(0.0, limit_s - (time.monotonic_ns() - self._started_ns) / 1e9)
+        return None if limit_s is None else max(0.0, limit_s - self.view.age_s)
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,7 +167,7 @@ class Topology:
             launch(self.plan.exchange())
             await ready(run_plan.EXCHANGE)
             self.plan.use_exchange(await self._record(run_plan.EXCHANGE, "listening"))
-        self.waiting_for = "symbols"
+        self.view.waiting_for = "symbols"
         choosing = asyncio.ensure_future(self._symbols.choose())
         serving = asyncio.ensure_future(ready(run_plan.AGGREGATOR))
         try:
@@ -178,7 +176,7 @@ class Topology:
             if serving.done():
                 await serving
             specs = self._symbols.begin(await choosing)
-            self.waiting_for = "aggregator"
+            self.view.waiting_for = "aggregator"
             await serving
         finally:
             choosing.cancel()
@@ -190,14 +188,14 @@ class Topology:
         if self.settings.demo:
             launch(self.plan.witness(listening["publish"], listening["snapshot"]))
             await ready(run_plan.WITNESS)
-        self.waiting_for = "workers"
+        self.view.waiting_for = "workers"
         for spec in specs:
-            self._shard_names.append(spec.name)
+            self.view.shard_names.append(spec.name)
             launch(spec)
         self._looking.start(at_once=False)
         for spec in specs:
             await ready(spec.name)
-        self.waiting_for = ""
+        self.view.waiting_for = ""
         self._checking.start(at_once=False)
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
@@ -213,8 +211,8 @@ class Topology:
 
     async def _finish(self) -> int:
         _log.info("stopping")
-        served_s = (time.monotonic_ns() - self._started_ns) / 1e9
-        unready = [reason.line() for reason in self._unready()]
+        served_s = self.view.age_s
+        unready = [reason.line() for reason in self.view.unready()]
         self._measuring.stop(last_turn=True)
         complaints = (
             [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
@@ -222,7 +220,7 @@ class Topology:
         truth = self._truth()
         if self._fatal is not None:
             complaints.append(str(self._fatal))
-        if self._time_over and not self._published.get("events_published"):
+        if self._time_over and not self._published.events_published:
             complaints.append(f"nothing was served: {'; '.join([*unready, *self._venue_trouble()]) or 'no event came'}")
         if self.settings.report and not self._write_report(served_s, complaints, unready, truth):
             complaints.append("the report could not be written")
@@ -239,12 +237,12 @@ class Topology:
     def _tell_truth(self, truth: dict[str, Any]) -> None:
         terminal = outlet.terminal()
         if terminal is not None:
-            terminal.write(f"{report.proof(truth, self._rotated)}\n")
+            terminal.write(f"{report.proof(truth, self.view.rotated)}\n")
         else:
             counts = {
                 name: truth[name] for name in ("emitted", "received", "lost", "unannounced", "duplicated", "reordered")
             }
-            _log.info("demonstrated", **counts, rotations=self._rotated)
+            _log.info("demonstrated", **counts, rotations=self.view.rotated)
 
     def _write_report(
         self, served_s: float, complaints: list[str], unready: list[str], truth: dict[str, Any] | None
@@ -252,13 +250,13 @@ class Topology:
         path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
-            shards=len(self._shard_names),
+            shards=len(self.view.shard_names),
             symbols=self._symbols.symbols,
             duration_s=served_s,
             complaints=complaints,
             unready=unready,
-            workers=[self._worker_figures(name) for name in self._shard_names],
-            aggregator=self._published,
+            workers=[self.view.worker_figures(name) for name in self.view.shard_names],
+            published=self._published,
             rotations=self._rotations,
             truth=truth,
         )
@@ -281,9 +279,9 @@ class Topology:
         return [*refused, *([self._symbols.failure] if self._symbols.failure else [])]
 
     @property
-    def _published(self) -> dict[str, Any]:
+    def _published(self) -> Published:
         """What the aggregator counted until its end; nothing if it did not come to that."""
-        return self._records.get((run_plan.AGGREGATOR, "published"), {})
+        return msgspec.convert(self._records.get((run_plan.AGGREGATOR, "published"), {}), Published)
 
     def _truth(self) -> dict[str, Any] | None:
         if not self.settings.demo:
@@ -295,77 +293,6 @@ class Topology:
         compared = witness.compare(self.plan.by_topic(emitted.get("topics", {}), self._symbols.symbols), received)
         return {**compared, "left_out": emitted.get("left_out", {})}
 
-    def _worker_figures(self, name: str) -> dict[str, Any]:
-        beat = self.supervisor.beat(name)
-        counted = self.supervisor.counted
-        usage = self._meter.of(name)
-        return {
-            "shard": self._shard_names.index(name),
-            "pid": beat.pid if beat is not None else None,
-            "restarts": self.supervisor.states()[name]["restarts"],
-            "rss_bytes": usage.rss_bytes,
-            "cpu_s": usage.cpu_s,
-            "events_received": counted(name, "events_received"),
-            "duplicates": counted(name, "duplicates"),
-            "gaps": counted(name, "gaps"),
-        }
-
-    # ── what others ask ─────────────────────────────────────────────────────────────────────────────────
-
-    def status(self) -> dict[str, Any]:
-        """What /status and the live summary show."""
-        states, unready = self.supervisor.states(), self._unready()
-        workers = []
-        for name in self._shard_names:
-            beat = self.supervisor.beat(name)
-            figures = {**self._worker_figures(name), **(beat.status if beat is not None else {})}
-            workers.append({**figures, "events_per_s": self._meter.rate(name), "alive": states[name]["alive"]})
-        aggregator = self.supervisor.beat(run_plan.AGGREGATOR) if run_plan.AGGREGATOR in states else None
-        books = self.supervisor.beat(run_plan.BOOKS) if run_plan.BOOKS in states else None
-        return {
-            "venue": self.plan.venue.name,
-            "demo": self.settings.demo,
-            "uptime_s": round((time.monotonic_ns() - self._started_ns) / 1e9, 1),
-            "waiting_for": self.waiting_for,
-            "ready": not unready,
-            "unready": [reason.as_data() for reason in unready],
-            "shards": len(self._shard_names),
-            "symbols": len(self._symbols.symbols),
-            "symbol_states": self._symbols.status(),
-            "rotations": self._rotated,
-            "events_per_s": sum(self._meter.rate(name) for name in self._shard_names),
-            "published": aggregator.counters.get("events_published", 0) if aggregator is not None else 0,
-            "subscribers": aggregator.status.get("subscribers", {}) if aggregator is not None else {},
-            "books": {**(books.status if books is not None else {}), **self._books_refused},
-            "venue_refusals": self.supervisor.permissions.status(time.monotonic_ns()),
-            "rest_weight": self._rest_weight(),
-            "children": states,
-            "workers": workers,
-        }
-
-    def _unhealthy(self) -> list[str]:
-        states = self.supervisor.states()
-        # Joiners want the books; to end the feed would give them none sooner.
-        return [
-            f"{name} is not running" for name, state in states.items() if not state["alive"] and name != run_plan.BOOKS
-        ]
-
-    def _unready(self) -> list[Reason]:
-        states = self.supervisor.states()
-        workers = {}
-        for name in self._shard_names:
-            beat = self.supervisor.beat(name)
-            # What a process before this one reported says nothing of it.
-            workers[name] = beat.status if beat is not None and beat.pid == states[name]["pid"] else {}
-        states.pop(run_plan.BOOKS, None)  # joiners wait for it, the feed does not
-        return readiness.unready(self.waiting_for, states, workers, self._rest_weight())
-
-    def _rest_weight(self) -> dict[str, int | float]:
-        """The venue's REST weight: what is used of it, what the workers still want, and how long that takes."""
-        beats = [beat for name in self._shard_names if (beat := self.supervisor.beat(name)) is not None]
-        wanted = sum(int(beat.status.get("weight_wanted", 0)) for beat in beats)
-        return self.supervisor.permissions.rest_weight(wanted, time.monotonic_ns())
-
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 
     def _keep_places(self) -> None:
@@ -374,20 +301,20 @@ class Topology:
 
     def _measure(self) -> None:
         self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
-        for name in self._shard_names:
-            self._meter.count(name, self.supervisor.counted(name, "events_received"))
+        for name in self.view.shard_names:
+            self._meter.count(name, self.view.worker_figures(name).events_received)
+        states = self.supervisor.states()
         self._meter.flush(
-            restarts={name: state["restarts"] for name, state in self.supervisor.states().items()},
+            restarts={name: state.restarts for name, state in states.items()},
             permissions=self.supervisor.permissions,
             market_looks=self._market.looks,
         )
         self._meter.flush_symbols(self._symbols.counts())
-        with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self._shard_names}
-        states = self.supervisor.states()
+        with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.shard_names}
         self._meter.flush_not_kept(
-            pid for name, pid in self.supervisor.pids().items() if name in with_metrics and states[name]["ready"]
+            pid for name, pid in self.supervisor.pids().items() if name in with_metrics and states[name].ready
         )
-        self._meter.flush_readiness(readiness.counts(self._unready()))
+        self._meter.flush_readiness(readiness.counts(self.view.unready()))
 
     def _on_signal(self, number: signal.Signals) -> None:
         now_ns = time.monotonic_ns()
@@ -404,14 +331,14 @@ class Topology:
         if record.name == run_plan.BOOKS:
             self._tell_of_books(record)
         if record.kind == "rotation":
-            self._rotated += 1
+            self.view.rotated += 1
             if self.settings.report:
-                self._rotations.append(record.data)
+                self._rotations.append(msgspec.convert(record.data, RotationRecord))
         else:
             self._records[record.name, record.kind] = record.data
 
     def _tell_of_books(self, record: Record) -> None:
-        self._books_refused = record.data if record.kind == "refused" else {}
+        self.view.books_refused = record.data["error"] if record.kind == "refused" else ""
         if record.kind == "refused":
             _log.error("books_not_kept", **record.data, note="the feed goes on without them; it is tried again")
         elif record.kind == "listening":

@@ -30,6 +30,7 @@ from k2workers.logs import log, outlet
 from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
 from k2workers.network.tls import client_context
 from k2workers.processes.child_settings import WorkerSettings
+from k2workers.processes.child_status import WorkerCounters, WorkerStatus
 from k2workers.rotation.record import RotationRecord
 from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.sequencing.coverage import PublishedPosition
@@ -203,50 +204,38 @@ class Worker:
         self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender
     ) -> control_messages.Beat:
         intake, at_rest = driver.intake, driver.silence.at_rest
-        counters: dict[str, int | float] = {
-            "events_received": intake.events,
-            "duplicates": intake.duplicates,
-            "gaps": intake.gaps,
-            "missing": intake.missing,
-            "trouble": intake.dropped.counts.total(),
-            "bytes": driver.lines.traffic[0],
-            "push_queue": bundle_sender.counters.pending_bundles,
-            "push_refused": bundle_sender.counters.bundles_refused,
-            "repaired": intake.repaired,
-            "voids": intake.voids,
-            "rest_requests": backfiller.requests.total(),
-        }
-        status: dict[str, Any] = {
-            "shard": self.settings.feed.shard,
-            "state": driver.machine.state.value,
-            "live": driver.live,
-            "fresh": driver.fresh,
-            "symbols": len(self.settings.symbols),
-            "connection_age_s": round(driver.lifetime_s, 1),
-            "next_rotation_s": round(driver.next_rotation_s, 1),
-            "rotations": driver.rotations.total(),
-            "reconnects": driver.reconnects.total(),
-            "gaps_open": backfiller.repairs.gaps_owed(at_rest),
-            "gaps_doubted": backfiller.repairs.gaps_doubted,
-            "books": intake.books,
-            "books_missing": intake.books_missing(at_rest),
-            "weight_wanted": backfiller.weight_wanted,
-            "repairs_waiting": backfiller.repairs.planner.waiting,
-            "clock_ahead_s": round(self._venue_clock.ahead_s(time.monotonic_ns()), 3),
-            "kinds_unreadable": intake.dropped.readability.unreadable,
-            "streams_silent": len(driver.silence.silent),
-            "streams_unproven": len(driver.silence.unproven),
-            "streams_quiet": len(driver.silence.quiet),
-            "streams_learned": driver.silence.learned,
-            "data_expected": driver.data_expected,
-            "market_quiet": driver.market_quiet,
-            "look_wanted": driver.look_wanted.value,
-            "streams": len(driver.lines.names),
-            "streams_refused_count": len(driver.lines.subscriptions.refused),
-            "streams_refused": dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
-            "streams_seen": driver.streams_seen,
-        }
-        return control_messages.Beat(self.name, os.getpid(), counters, status)
+        counters = WorkerCounters(events_received=intake.events, duplicates=intake.duplicates, gaps=intake.gaps)
+        status = WorkerStatus(
+            shard=self.settings.feed.shard,
+            state=driver.machine.state.value,
+            live=driver.live,
+            fresh=driver.fresh,
+            symbols=len(self.settings.symbols),
+            connection_age_s=round(driver.lifetime_s, 1),
+            next_rotation_s=round(driver.next_rotation_s, 1),
+            rotations=driver.rotations.total(),
+            reconnects=driver.reconnects.total(),
+            gaps_open=backfiller.repairs.gaps_owed(at_rest),
+            gaps_doubted=backfiller.repairs.gaps_doubted,
+            books=intake.books,
+            books_missing=intake.books_missing(at_rest),
+            weight_wanted=backfiller.weight_wanted,
+            repairs_waiting=backfiller.repairs.planner.waiting,
+            clock_ahead_s=round(self._venue_clock.ahead_s(time.monotonic_ns()), 3),
+            kinds_unreadable=intake.dropped.readability.unreadable,
+            streams_silent=len(driver.silence.silent),
+            streams_unproven=len(driver.silence.unproven),
+            streams_quiet=len(driver.silence.quiet),
+            streams_learned=driver.silence.learned,
+            data_expected=driver.data_expected,
+            market_quiet=driver.market_quiet,
+            look_wanted=driver.look_wanted,
+            streams=len(driver.lines.names),
+            streams_refused_count=len(driver.lines.subscriptions.refused),
+            streams_refused=dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
+            streams_seen=driver.streams_seen,
+        )
+        return control_messages.Beat(self.name, os.getpid(), msgspec.structs.asdict(counters), status)
 
     def _observe_latency(self, latency_ns: int) -> None:
         self._latency.observe(latency_ns)

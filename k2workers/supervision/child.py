@@ -71,6 +71,17 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
 
 
+class ChildState(msgspec.Struct, frozen=True, kw_only=True):
+    """A child as the parent sees it: the process of its present life, whether that runs and has come to serve, how often it was started anew."""
+
+    pid: int | None
+    alive: bool
+    ready: bool
+    restarts: int
+    last_beat_s: float | None
+    """Seconds since its last sign of life; None before the first."""
+
+
 def start_server(modules: list[str], folders: list[Path]) -> None:
     """Start the forkserver, which imports these once for all children; returns at once. Call before the first child.
 

@@ -27,12 +27,12 @@ class Ready(ControlMessage, frozen=True):
 
 
 class Beat(ControlMessage, frozen=True):
-    """The child's loop turns. ``counters`` only rise; ``status`` is what an operator wants to see."""
+    """The child's loop turns. ``counters`` only rise; ``status`` is a Struct of the child's kind, plain data on this channel."""
 
     name: str
     pid: int
-    counters: dict[str, int | float]
-    status: dict[str, Any]
+    counters: dict[str, int]
+    status: Any
 
 
 class Record(ControlMessage, frozen=True):

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import structlog
 
 from k2workers.errors import VenueError
@@ -40,6 +41,23 @@ OWN = "parent"
 """The name under which the parent's own requests wait."""
 
 _log = structlog.get_logger(__name__)
+
+
+class ServiceState(msgspec.Struct, frozen=True):
+    """How a service of the venue treats us: seconds for which it still refuses us, the HTTP status of the refusal (0: none), refusals so far."""
+
+    paused_s: float
+    refused_with: int
+    refusals: int
+
+
+class RestWeight(msgspec.Struct, frozen=True):
+    """The venue's REST weight: what is ``used`` of our ``limit`` in a window, what is still ``wanted``, and in how many seconds about it will be there."""
+
+    used: int
+    limit: int
+    wanted: int
+    wait_s: float
 
 
 class Permissions:
@@ -111,28 +129,22 @@ class Permissions:
         if self.weight.limit != before:
             _log.warning("weight_limit_learned", venue_limit=limit, ours=self.weight.limit, before=before)
 
-    def status(self, now_ns: int) -> dict[str, dict[str, Any]]:
-        """What to show of each service: seconds for which it still refuses us, the HTTP status of the refusal, refusals so far."""
+    def status(self, now_ns: int) -> dict[str, ServiceState]:
+        """What to show of each service, by name."""
         return {
-            service.value: {
-                "paused_s": round(self.gate.paused_ns(service, now_ns) / 1e9, 1),
-                "refused_with": self.gate.status(service),
-                "refusals": self.gate.refusals(service),
-            }
+            service.value: ServiceState(
+                round(self.gate.paused_ns(service, now_ns) / 1e9, 1),
+                self.gate.status(service),
+                self.gate.refusals(service),
+            )
             for service in Service
         }
 
-    def rest_weight(self, wanted: int, now_ns: int) -> dict[str, int | float]:
-        """What to show of the REST weight: what is used of our limit in a window, and how long it will take until the children have what they
-        still want, together ``wanted``, and the parent what it waits for.
-        """
+    def rest_weight(self, wanted: int, now_ns: int) -> RestWeight:
+        """What to show of the REST weight, when the children together still want so much; what the parent waits for is added."""
         wanted += self.weight.waiting_weight(OWN)
-        return {
-            "used": self.weight.used(now_ns),
-            "limit": self.weight.limit,
-            "wanted": wanted,
-            "wait_s": round(self.weight.wait_s(wanted, now_ns), 1),
-        }
+        wait_s = round(self.weight.wait_s(wanted, now_ns), 1)
+        return RestWeight(self.weight.used(now_ns), self.weight.limit, wanted, wait_s)
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────
 

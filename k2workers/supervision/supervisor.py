@@ -11,7 +11,8 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ import structlog
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every, beside
 from k2workers.network.venue_answers import Pauses
-from k2workers.supervision.child import DRAIN_LIMIT_S, MISTAKE_TOLD, Child, ChildSpec
+from k2workers.supervision.child import DRAIN_LIMIT_S, MISTAKE_TOLD, Child, ChildSpec, ChildState
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import (
@@ -78,7 +79,7 @@ class _Ward:
         self.served = False
         self.restart_at_ns: int | None = None
         self.beat: Beat | None = None
-        self.earlier: dict[str, int | float] = {}
+        self.earlier: Counter[str] = Counter()
         """What its ended lives had counted, as far as their last beats told."""
 
 
@@ -173,26 +174,27 @@ class Supervisor:
         return {n: w.child.pid for n, w in self._wards.items() if w.child is not None and w.child.alive}
 
     def beat(self, name: str) -> Beat | None:
-        """The last beat of a child, from whichever of its lives."""
-        return self._wards[name].beat
+        """The last beat of a child, from whichever of its lives; None before the first."""
+        ward = self._wards.get(name)
+        return ward.beat if ward is not None else None
 
-    def counted(self, name: str, counter: str) -> int | float:
-        """A counter of a child over all its lives. Of a life that was killed, what it counted after its last beat is missing."""
+    def counted(self, name: str) -> Mapping[str, int]:
+        """The counters of a child over all its lives. Of a life that was killed, what it counted after its last beat is missing."""
         ward = self._wards[name]
-        present = ward.beat.counters.get(counter, 0) if ward.beat is not None else 0
-        return ward.earlier.get(counter, 0) + present
+        present = Counter(ward.beat.counters if ward.beat is not None else {})
+        return ward.earlier + present
 
-    def states(self) -> dict[str, dict[str, Any]]:
-        """What to show of every child: pid, alive, ready, restarts, seconds since its last beat."""
+    def states(self) -> dict[str, ChildState]:
+        """What to show of every child, by name."""
         now_ns = time.monotonic_ns()
         return {
-            name: {
-                "pid": ward.child.pid if ward.child is not None else None,
-                "alive": ward.child is not None and ward.child.alive,
-                "ready": ward.ready.is_set(),
-                "restarts": ward.tracker.restarts,
-                "last_beat_s": round(ward.life.silent_ns(now_ns) / 1e9, 1) if ward.life.heard_ns else None,
-            }
+            name: ChildState(
+                pid=ward.child.pid if ward.child is not None else None,
+                alive=ward.child is not None and ward.child.alive,
+                ready=ward.ready.is_set(),
+                restarts=ward.tracker.restarts,
+                last_beat_s=round(ward.life.silent_ns(now_ns) / 1e9, 1) if ward.life.heard_ns else None,
+            )
             for name, ward in self._wards.items()
         }
 
@@ -330,8 +332,7 @@ class Supervisor:
 
     def _heard_beat(self, ward: _Ward, message: Beat) -> None:
         if ward.beat is not None and ward.beat.pid != message.pid:
-            for counter, count in ward.beat.counters.items():
-                ward.earlier[counter] = ward.earlier.get(counter, 0) + count
+            ward.earlier.update(ward.beat.counters)
         ward.beat = message
 
     def _heard_ready(self, ward: _Ward, _message: Ready) -> None:

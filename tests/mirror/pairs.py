@@ -23,6 +23,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "demo/demo_settings.py": ("tests/system/test_commands.py",),
         "feed/feed_settings.py": ("tests/feed/test_driver.py",),
         "processes/child_settings.py": ("tests/processes/test_run_plan.py",),
+        "processes/child_status.py": ("tests/processes/test_status.py",),
         "simulator/simulator_settings.py": ("tests/simulator/test_exchange.py",),
         "simulator/stand_in.py": ("tests/simulator/test_exchange.py",),
         "supervision/control_messages.py": ("tests/supervision/test_supervisor.py",),

@@ -291,7 +291,7 @@ async def test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_publish
     bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
     bundle_sender.start()
     bundle_sender.push([trades(5)])
-    await until(lambda: any(isinstance(message, Beat) and message.counters["events_published"] for message in said))
+    await until(lambda: any(isinstance(message, Beat) and message.status["events_published"] for message in said))
     await server.send("aggregator", Drain())
     async with asyncio.timeout(WAIT_S):
         await serving

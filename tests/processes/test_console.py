@@ -6,35 +6,36 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from k2workers import every
 from k2workers.logs import outlet
 from k2workers.processes.console import LiveSummary, table
+from k2workers.processes.readiness import Reason, Word
+from k2workers.processes.status import FeedStatus
 from tests.support.screen import Terminal
+from tests.support.told import seen, worker_row, worker_status
 from tests.support.waiting import until
 
-STATUS: dict[str, Any] = {
-    "demo": False, "venue": "binance", "uptime_s": 1.0, "waiting_for": "", "symbols": 1, "events_per_s": 2.0, "rotations": 3,
-    "workers": [], "unready": [],
-}  # fmt: skip
+STATUS = seen()
 HEADINGS = ["shard", "state", "events/s", "age", "s", "next", "s", "rotated", "dups", "gaps", "restarts", "MB"]
 
 
 @pytest.mark.parametrize("large", [0, 1, 99_999, 999_999, 999_999.6, 10_000_000, 10**15])
 @pytest.mark.parametrize("demo", [False, True])
 def test_the_summary_fits_80_columns_whatever_the_figures(large: float, demo: bool) -> None:
-    worker = {
-        "shard": 255, "state": "backing_off", "alive": True, "events_per_s": min(large, 999_999), "connection_age_s": 86_400.4,
-        "next_rotation_s": 86_400.4, "rotations": large, "duplicates": large, "gaps": large, "restarts": large, "rss_bytes": min(large, 99_999e6),
-    }  # fmt: skip
-    status = {
-        **STATUS, "demo": demo, "uptime_s": 400 * 86_400.0, "symbols": 100_000, "events_per_s": 9_999_999.0, "rotations": 1_000_000,
-        "workers": [worker, {**worker, "alive": False}], "unready": [{"reason": word} for word in ("no_connection", "gaps_open")],
-    }  # fmt: skip
+    told = worker_status(state="backing_off", connection_age_s=86_400.4, next_rotation_s=86_400.4, rotations=large)
+    worker = worker_row(
+        told, shard=255, events_per_s=min(large, 999_999), duplicates=large, gaps=large, restarts=large, rss_bytes=min(large, 99_999e6)
+    )  # fmt: skip
+    status = seen(
+        demo=demo, uptime_s=400 * 86_400.0, symbols=100_000, events_per_s=9_999_999.0, rotations=1_000_000,
+        workers=[worker, msgspec.structs.replace(worker, alive=False)],
+        unready=[Reason(word, "", 1, "") for word in (Word.NO_CONNECTION, Word.GAPS_OPEN)],
+    )  # fmt: skip
     console = Console(width=80, file=open(os.devnull, "w"), record=True)  # noqa: PTH123, SIM115
     console.print(table(status))
     console.file.close()
@@ -67,7 +68,7 @@ def shows(terminal: Terminal, words: str) -> bool:
 async def test_a_picture_that_could_not_be_drawn_is_drawn_again() -> None:
     asked = 0
 
-    def status() -> dict[str, Any]:
+    def status() -> FeedStatus:
         nonlocal asked
         asked += 1
         if asked == 1:

@@ -25,6 +25,7 @@ from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from k2workers.venues.venue import top_of
 from tests.fakes import Careless
+from tests.support.told import worker_status
 from tests.support.venue import Answer, Venue
 from tests.support.waiting import until
 
@@ -54,7 +55,7 @@ class Watched:
 
     def beats(self, *urgency: LookUrgency, market_quiet: bool = False) -> None:
         for name, each in zip(self.symbols.of_workers, urgency, strict=False):
-            status = {"symbols": 9, "look_wanted": each.value, "market_quiet": market_quiet}
+            status = worker_status(symbols=9, look_wanted=each, market_quiet=market_quiet)
             self.supervisor.beats[name] = Beat(name, os.getpid(), {}, status)
 
     async def turn(self) -> list[MarketSeen]:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 from k2workers.processes import report
+from k2workers.processes.child_status import Published
+from k2workers.processes.status import WorkerFigures
+from k2workers.rotation.record import RotationRecord
+from tests.support.told import rotated
 
 S = 1_000_000_000
 
 
-def rotation(shard: int, started_s: float, cut_s: float, reason: str = "scheduled_rotation") -> dict:
-    return {"shard": shard, "reason": reason, "started_ns": int(started_s * S), "cut_ns": int(cut_s * S)}
+def rotation(shard: int, started_s: float, cut_s: float, reason: str = "scheduled_rotation") -> RotationRecord:
+    return rotated(shard, reason=reason, started_ns=int(started_s * S), cut_ns=int(cut_s * S))
 
 
 def test_rotations_one_after_the_other_are_never_concurrent() -> None:
@@ -47,7 +53,7 @@ def test_a_demonstration_proves_itself_in_plain_words() -> None:
 
 
 def test_the_report_adds_up_what_the_processes_said() -> None:
-    worker = {"shard": 0, "pid": 1, "restarts": 0, "rss_bytes": 2, "cpu_s": 3.0}
+    worker: dict[str, Any] = {"shard": 0, "pid": 1, "restarts": 0, "rss_bytes": 2, "cpu_s": 3.0}
     built = report.build(
         venue="binance",
         shards=2,
@@ -55,15 +61,8 @@ def test_the_report_adds_up_what_the_processes_said() -> None:
         duration_s=1.5,
         complaints=["a process was killed"],
         unready=[],
-        workers=[{**worker, "events_received": 5, "duplicates": 1, "gaps": 2}] * 2,
-        aggregator={
-            "events_published": 9,
-            "gaps": 5,
-            "gaps_open": 2,
-            "gaps_given_up": 1,
-            "repaired_ids": 7,
-            "void_ids": 1,
-        },
+        workers=[WorkerFigures(**worker, events_received=5, duplicates=1, gaps=2)] * 2,
+        published=Published(events_published=9, gaps=5, gaps_open=2, gaps_given_up=1, repaired_ids=7, void_ids=1),
         rotations=[],
         truth=None,
     )
@@ -74,4 +73,5 @@ def test_the_report_adds_up_what_the_processes_said() -> None:
         "gaps": 5, "gaps_repaired": 2, "gaps_open": 2, "gaps_given_up": 1, "repaired_ids": 7, "void_ids": 1, "resets": 0,
     }  # fmt: skip
     assert built["workers"] == [worker, worker]
+    assert (built["latency_us"], built["continuity"]) == ({}, [])
     assert "truth" not in built

@@ -26,6 +26,7 @@ from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from tests.fakes import Careless
+from tests.support.told import worker_status
 from tests.support.venue import Venue
 
 
@@ -43,7 +44,7 @@ class Run:
         return choose(["*"], [SymbolInfo(symbol, each) for symbol, each in status.items()])
 
     def beat(self, name: str, symbols: int) -> None:
-        self.supervisor.beats[name] = Beat(name, os.getpid(), {}, {"symbols": symbols})
+        self.supervisor.beats[name] = Beat(name, os.getpid(), {}, worker_status(symbols=symbols))
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_what_does_not_fit_is_named_and_taken_by_nobody(run: Run) -> None:
     everything = {f"{letter}USDT": "TRADING" for letter in "ABCDE"}
     run.watch.look(run.listed(**everything))
     assert run.watch.counts()["no_room"] == 1
-    assert run.watch.status()["no_room"] == ["EUSDT"]
+    assert run.watch.status().no_room == ["EUSDT"]
     assert len(run.watch.symbols) == 4
 
 
@@ -95,7 +96,7 @@ def test_changes_are_counted_and_a_vanished_symbol_stays(run: Run) -> None:
     assert run.watch.counts() == {
         "trading": 1, "quiet": 1, "vanished": 1, "awaited": 0, "unknown": 0, "left_out": 0, "no_room": 0,
     }  # fmt: skip
-    assert run.watch.status()["not_trading"] == {"AUSDT": "not listed any longer", "BUSDT": "HALT"}
+    assert run.watch.status().not_trading == {"AUSDT": "not listed any longer", "BUSDT": "HALT"}
     ((_, spec),) = run.supervisor.specs.items()
     assert spec.settings.symbols[-1] == "CUSDT"
 

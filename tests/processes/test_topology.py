@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -21,6 +22,7 @@ from k2workers.errors import BootError, ConfigError
 from k2workers.processes import places, run_plan
 from k2workers.processes.topology import Topology
 from k2workers.supervision.control_messages import Record
+from tests.support.told import rotated
 from tests.support.waiting import WAIT_S, until
 
 FREE = "tcp://127.0.0.1:*"
@@ -66,14 +68,14 @@ async def test_a_demonstration_serves_until_it_is_told_to_stop_and_reports_that_
     parent = made(report=str(tmp_path / "report.json"))
     with capture_logs() as logs:
         async with running(parent) as run:
-            assert (parent.status()["ready"], parent.status()["waiting_for"]) == (False, "start")
-            await until(lambda: parent.status()["ready"] and parent.status()["published"] > 10)
-            status = parent.status()
-            assert [worker["alive"] for worker in status["workers"]] == [True, True]
-            assert {*status["children"]} == {
+            assert (parent.view.status().ready, parent.view.status().waiting_for) == (False, "start")
+            await until(lambda: parent.view.status().ready and parent.view.status().published > 10)
+            status = parent.view.status()
+            assert [worker.alive for worker in status.workers] == [True, True]
+            assert {*status.children} == {
                 run_plan.EXCHANGE, run_plan.AGGREGATOR, run_plan.WITNESS, *(f"worker-{n}" for n in range(2)),
             }  # fmt: skip
-            assert parent._unhealthy() == []
+            assert parent.view.unhealthy() == []
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)  # as a terminal and a service manager do together
             assert await run == 0
@@ -135,18 +137,18 @@ async def test_records_of_rotations_are_counted_and_kept_only_for_a_report(
     made: Any, report: str, tmp_path: Path
 ) -> None:
     parent = made(report=report and str(tmp_path / report))
-    for number in range(3):
-        parent._on_record(Record("worker-0", "rotation", {"number": number}))
-    assert parent.status()["rotations"] == 3
+    for shard in range(3):
+        parent._on_record(Record("worker-0", "rotation", msgspec.to_builtins(rotated(shard))))
+    assert parent.view.status().rotations == 3
     assert len(parent._rotations) == (3 if report else 0)
 
 
 async def test_why_no_books_are_kept_is_shown_until_they_are(made: Any) -> None:
     parent = made()
-    parent._on_record(Record(run_plan.BOOKS, "refused", {"reason": "the port is taken"}))
-    assert parent.status()["books"] == {"reason": "the port is taken"}
+    parent._on_record(Record(run_plan.BOOKS, "refused", {"error": "the port is taken"}))
+    assert parent.view.status().as_data()["books"] == {"error": "the port is taken"}
     parent._on_record(Record(run_plan.BOOKS, "listening", {"books": FREE}))
-    assert parent.status()["books"] == {}
+    assert parent.view.status().as_data()["books"] == {}
 
 
 async def test_a_child_that_says_nothing_of_where_it_listens_does_not_serve(made: Any) -> None:

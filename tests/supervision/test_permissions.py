@@ -155,8 +155,8 @@ async def test_the_parents_own_request_teaches_everybody(tmp_path: Path) -> None
                 raise AddressRefused("x", status=418, retry_after_s=600.0)
         assert await child.ask_weight(25, 0, timeout_s=0.5) is None
         shown = parent.permissions.status(int(asyncio.get_running_loop().time() * 1e9))["rest"]
-        assert (shown["refused_with"], shown["refusals"]) == (418, 1)
-        assert shown["paused_s"] > 500
+        assert (shown.refused_with, shown.refusals) == (418, 1)
+        assert shown.paused_s > 500
 
 
 def alone(child: ControlClient) -> Asking:

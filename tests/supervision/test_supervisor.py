@@ -52,7 +52,7 @@ async def test_a_start_takes_as_long_as_it_takes_while_the_child_is_at_work(tmp_
     async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=1.5)) as supervisor:
         supervisor.launch(child("slow", "serve", 2.0))
         await supervisor.wait_ready("slow")
-        assert supervisor.states()["slow"]["restarts"] == 0
+        assert supervisor.states()["slow"].restarts == 0
         assert await supervisor.stop()
 
 
@@ -142,7 +142,7 @@ async def test_a_child_that_the_host_lets_starve_is_not_hung(tmp_path: Path) -> 
         finally:
             hog.kill()
             await hog.wait()
-        assert supervisor.states()["starved"]["restarts"] == 0
+        assert supervisor.states()["starved"].restarts == 0
         await until(lambda: supervisor.beat("starved") is not beat)
         assert supervisor.pids()["starved"] == pid
         assert await supervisor.stop()
@@ -172,7 +172,7 @@ async def test_a_hook_that_fails_ends_no_care(tmp_path: Path) -> None:
             await supervisor.wait_ready(name)
         for name in NAMES:
             psutil.Process(supervisor.pids()[name]).kill()
-        await until(lambda: all(state["restarts"] == 1 and state["ready"] for state in supervisor.states().values()))
+        await until(lambda: all(state.restarts == 1 and state.ready for state in supervisor.states().values()))
         assert failed_before < every.failures["children"] <= failed_before + len(NAMES)
         supervisor._on_dead = lambda *_: None
         assert await supervisor.stop()
@@ -184,7 +184,7 @@ async def test_a_message_that_cannot_be_dealt_with_makes_the_parent_deaf_to_none
         supervisor.launch(child("odd", "misheard"))
         await supervisor.wait_ready("odd")
         await until(lambda: every.failures["control"] > failed_before + 3)
-        assert supervisor.states()["odd"]["restarts"] == 0
+        assert supervisor.states()["odd"].restarts == 0
         beat = supervisor.beat("odd")
         await until(lambda: supervisor.beat("odd") is not beat)
         assert await supervisor.stop()
@@ -225,7 +225,7 @@ async def test_a_start_that_fails_is_tried_again(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(supervisor_module, "Child", fails_once)
         for name in NAMES:
             psutil.Process(supervisor.pids()[name]).kill()
-        await until(lambda: all(state["restarts"] == 1 and state["ready"] for state in supervisor.states().values()))
+        await until(lambda: all(state.restarts == 1 and state.ready for state in supervisor.states().values()))
         assert supervisor_module.Child is sound
 
 
@@ -237,14 +237,14 @@ async def test_what_a_child_counted_before_it_died_still_counts(tmp_path: Path) 
             await until(
                 lambda: (beat := supervisor.beat("one")) is not None and beat.pid == supervisor.pids().get("one")
             )
-            before = supervisor.counted("one", "turns")
-            await until(lambda before=before: supervisor.counted("one", "turns") > before)
-            assert supervisor.counted("one", "turns") >= before >= lives - 1
+            before = supervisor.counted("one")["turns"]
+            await until(lambda before=before: supervisor.counted("one")["turns"] > before)
+            assert supervisor.counted("one")["turns"] >= before >= lives - 1
             psutil.Process(supervisor.pids()["one"]).kill()
-            await until(lambda lives=lives: supervisor.states()["one"]["restarts"] == lives)
+            await until(lambda lives=lives: supervisor.states()["one"].restarts == lives)
         await until(lambda: (beat := supervisor.beat("one")) is not None and beat.pid == supervisor.pids().get("one"))
-        assert supervisor.counted("one", "lives") == 4
-        assert supervisor.counted("one", "unheard of") == 0
+        assert supervisor.counted("one")["lives"] == 4
+        assert supervisor.counted("one")["unheard of"] == 0
 
 
 async def test_what_a_child_says_of_its_books_is_passed_on_to_the_others(tmp_path: Path) -> None:
@@ -264,10 +264,10 @@ async def test_a_child_that_the_others_can_do_without_is_restarted_for_ever_thou
     beside = msgspec.structs.replace(child("beside", "refuse"), restart=restart, vital=False)
     async with supervising(tmp_path, SupervisorPolicy(), on_fatal=fatal.append) as supervisor:
         supervisor.launch(beside)
-        await until(lambda: supervisor.states()["beside"]["restarts"] >= 3)
+        await until(lambda: supervisor.states()["beside"].restarts >= 3)
         assert (fatal, supervisor.stopping) == ([], False)
         supervisor.respec(msgspec.structs.replace(beside, target="tests.supervision.children:serve"))
-        await until(lambda: supervisor.states()["beside"]["ready"])
+        await until(lambda: supervisor.states()["beside"].ready)
         assert await supervisor.stop()
 
 
@@ -278,11 +278,11 @@ async def test_a_child_that_aborted_has_other_settings_in_its_later_lives(tmp_pa
     async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
         supervisor.launch(bare)
         for deaths in (1, 2):  # any other death changes nothing
-            await until(lambda: supervisor.states()["door"]["ready"])
-            assert supervisor.states()["door"]["restarts"] == deaths
+            await until(lambda: supervisor.states()["door"].ready)
+            assert supervisor.states()["door"].restarts == deaths
             psutil.Process(supervisor.pids()["door"]).kill()
-            await until(lambda deaths=deaths: supervisor.states()["door"]["restarts"] > deaths)
-        await until(lambda: supervisor.states()["door"]["ready"])
+            await until(lambda deaths=deaths: supervisor.states()["door"].restarts > deaths)
+        await until(lambda: supervisor.states()["door"].ready)
         assert await supervisor.stop()
 
 

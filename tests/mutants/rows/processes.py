@@ -16,6 +16,7 @@ event_loop = within("event_loop.py")
 signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
 topology = within("processes/topology.py")
+status = within("processes/status.py")
 run_plan = within("processes/run_plan.py")
 bound_path = within("files/bound_path.py")
 lock_file = within("files/lock_file.py")
@@ -190,10 +191,10 @@ ROWS = (
         "",
         "test_who_comes_after_the_file_was_removed_is_heard_and_whoever_was_there_stays",
     ),
-    topology(
+    status(
         "the health of the feed hangs on the books process",
-        'if not state["alive"] and name != run_plan.BOOKS',
-        'if not state["alive"]',
+        "if not state.alive and name != run_plan.BOOKS",
+        "if not state.alive",
         "system/test_books.py::test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without",
     ),
     supervisor(
@@ -252,7 +253,7 @@ ROWS = (
     ),
     supervisor(
         "the report knows only the last life of a worker",
-        "return ward.earlier.get(counter, 0) + present",
+        "return ward.earlier + present",
         "return present",
         "test_what_a_child_counted_before_it_died_still_counts",
     ),

@@ -1,0 +1,157 @@
+"""Owns what each child tells the parent of itself, in every beat and at its end. A module of its own, so that children need not import what reads it.
+
+/status shows all of it: see ``status``. Both sides are always of one version, so every field is there.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from k2workers.feed.silence import LookUrgency
+from k2workers.supervision.control_messages import Beat
+
+Told = TypeVar("Told", bound=msgspec.Struct)
+
+
+def told(beat: Beat | None, shape: type[Told]) -> Told | None:
+    """What a child of this kind told in this beat; None before its first."""
+    return None if beat is None else msgspec.convert(beat.status, shape)
+
+
+class WorkerCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker counts and the parent adds up over all its lives: ``events_received`` and ``duplicates`` (copies dropped) are events, ``gaps`` announcements."""
+
+    events_received: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A worker at this moment. Ages are in seconds; ``rotations`` and ``reconnects`` are of this life; without a unit a number counts what its name says."""
+
+    shard: int
+    state: str
+    """That of the rotation: live, warming, overlap, …"""
+    live: bool
+    """A connection carries the feed."""
+    fresh: bool
+    """Something was heard on it lately."""
+    symbols: int
+    connection_age_s: float
+    next_rotation_s: float
+    rotations: int
+    reconnects: int
+    gaps_open: int
+    """Gaps of symbols that trade, neither filled nor denied."""
+    gaps_doubted: int
+    """Gaps that the venue has denied once."""
+    books: int
+    """Topics that need a book."""
+    books_missing: int
+    """Those whose book has not come."""
+    weight_wanted: int
+    """REST weight that its repairs still need."""
+    repairs_waiting: int
+    """Holes that wait for a request."""
+    clock_ahead_s: float
+    """The venue's clock is at least so far ahead of ours."""
+    kinds_unreadable: list[str]
+    streams_silent: int
+    streams_unproven: int
+    streams_quiet: int
+    streams_learned: int
+    """Those whose usual silences are known."""
+    data_expected: bool
+    """The line's silence would be noticed soon."""
+    market_quiet: bool
+    look_wanted: LookUrgency
+    """How urgently it wants a look at the whole market: 0, 1 or 2."""
+    streams: int
+    streams_refused_count: int
+    streams_refused: dict[str, str]
+    """Some of their names, each with the venue's words."""
+    streams_seen: int
+    """Those that brought an event."""
+
+
+class SubscriberBehind(msgspec.Struct, frozen=True):
+    """A subscriber that does not take what it is owed: its address and port, and how much it is owed."""
+
+    peer: str
+    bytes: int
+
+
+class ReaderTold(msgspec.Struct, frozen=True):
+    """What a subscriber tells of itself: batches that ``waiting`` for its program, and those ``lost`` to it."""
+
+    name: str
+    waiting: int
+    lost: int
+
+
+class PeerCut(msgspec.Struct, frozen=True):
+    """A connection that was ended: its address and port, which port of ours it was on, and why."""
+
+    peer: str
+    port: str
+    cause: str
+
+
+class Subscribers(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is connected to the feed: how many, which do not take what they are owed, what they tell of themselves, and how many were cut loose, which last."""
+
+    connected: int
+    behind: list[SubscriberBehind]
+    readers: list[ReaderTold]
+    cut: int
+    newest_cuts: list[PeerCut]
+
+
+class AggregatorStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The aggregator at this moment; ``events_published`` is of all its lives."""
+
+    events_published: int
+    subscribers: Subscribers
+
+
+class LatencyUs(msgspec.Struct, frozen=True):
+    """From the read of a message to its publication, in µs, for so many of a hundred or a thousand; None if nothing was measured."""
+
+    p50: float | None
+    p99: float | None
+    p999: float | None
+
+
+class TopicContinuity(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic whose ids prove that nothing is missing: its first and last id, how many events, and ids that are still missing."""
+
+    topic: str
+    first_id: int | None
+    last_id: int | None
+    count: int
+    missing: int
+    guarantee: str
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the aggregator counted in all lives of the run, told at its end: events, gaps, or ids. ``latency_us`` is of its last life."""
+
+    events_published: int = 0
+    gaps: int = 0
+    gaps_given_up: int = 0
+    repaired_ids: int = 0
+    void_ids: int = 0
+    resets: int = 0
+    old_events: int = 0
+    gaps_open: int = 0
+    latency_us: LatencyUs | None = None
+    continuity: list[TopicContinuity] = []
+
+
+class BooksStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The books process at this moment: topics of book changes, and those of which it has a whole book."""
+
+    books: int
+    whole: int
