@@ -11,7 +11,6 @@ import contextlib
 import random
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,53 +33,29 @@ from k2workers.supervision.control_messages import (
     Record,
 )
 from k2workers.supervision.permissions import Permissions
-from k2workers.supervision.restart import RestartTracker
-from k2workers.supervision.signs_of_life import SignsOfLife
+from k2workers.supervision.signs_of_life import Deafness, SignsOfLife, SilenceLimits
+from k2workers.supervision.ward import Ward
 from k2workers.supervision.weight_budget import WeightPolicy
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
 
-SUSPICIOUS_S = 1.0
-"""A child that serves beats twice as often; when it has said nothing for so long, what keeps it is looked at."""
-
 _log = structlog.get_logger(__name__)
 
 
 class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a child may show no sign of life (``signs_of_life``) while it starts, serves, and drains; then it is hung and is killed.
-
-    A start may take as long as it needs: on a busy machine that is long. ``drain_limit_s`` bounds a whole drain, and is the one that a child
-    without a parent keeps too.
+    """How long the care is patient: with the ``silence`` of a child, and with a whole drain (a child without a parent keeps that limit too).
 
     After ``most_failures_in_a_row`` the care is given up: half a minute at least, because that is the end of the whole feed, and a host
     that is short of something may recover.
     """
 
-    boot_limit_s: float = 20.0
-    beat_limit_s: float = 10.0
-    stop_limit_s: float = 3.0
+    silence: SilenceLimits = SilenceLimits()
     drain_limit_s: float = DRAIN_LIMIT_S
     most_failures_in_a_row: int = 600
     budget: BudgetPolicy = BudgetPolicy()
     weight: WeightPolicy = WeightPolicy()
     pauses: Pauses = {}
-
-
-class _Ward:
-    """One child name under care, through all its lives."""
-
-    def __init__(self, spec: ChildSpec) -> None:
-        self.spec = spec
-        self.child: Child | None = None
-        self.tracker = RestartTracker(spec.restart)
-        self.life = SignsOfLife(0)
-        self.ready = asyncio.Event()
-        self.served = False
-        self.restart_at_ns: int | None = None
-        self.beat: Beat | None = None
-        self.earlier: Counter[str] = Counter()
-        """What its ended lives had counted, as far as their last beats told."""
 
 
 class Supervisor:
@@ -102,14 +77,11 @@ class Supervisor:
         self.policy = policy
         self.permissions = Permissions(policy.pauses, policy.budget, policy.weight, self.send)
         self.stopping = False
-        self._on_record = on_record
         self._on_dead = on_dead
         self._on_fatal = on_fatal
         self._server = ControlServer(endpoint, self._on_message, on_fatal, policy.most_failures_in_a_row)
-        self._wards: dict[str, _Ward] = {}
-        self._looked_ns = 0
-        self._deaf_ns = 0
-        """For how long we stood still ourselves, since the start."""
+        self._wards: dict[str, Ward] = {}
+        self._deafness = Deafness(WATCH_S)
         self._duties = [
             Every(WATCH_S, self._watch, "children", give_up=on_fatal, most_in_a_row=policy.most_failures_in_a_row),
             Every(
@@ -120,10 +92,10 @@ class Supervisor:
                 most_in_a_row=policy.most_failures_in_a_row,
             ),
         ]
-        self._handlers: dict[type[AnyControlMessage], Callable[[_Ward, Any], None]] = {
-            Beat: self._heard_beat,
-            Ready: self._heard_ready,
-            Record: self._heard_record,
+        self._handlers: dict[type[AnyControlMessage], Callable[[Ward, Any], None]] = {
+            Beat: Ward.heard,
+            Ready: lambda ward, _ready: ward.serves(),
+            Record: lambda _ward, record: on_record(record),
             ChildHello: self._heard_hello,
             BooksKept: self._pass_on,
         }
@@ -132,7 +104,7 @@ class Supervisor:
     def start(self) -> None:
         """Open the control channel and begin to watch."""
         self._server.start()
-        self._looked_ns = time.monotonic_ns()
+        self._deafness.since(time.monotonic_ns())
         for duty in self._duties:
             duty.start()
 
@@ -142,7 +114,7 @@ class Supervisor:
 
     def launch(self, spec: ChildSpec) -> None:
         """Start a child; returns at once. ``wait_ready`` waits for it."""
-        ward = self._wards[spec.name] = _Ward(spec)
+        ward = self._wards[spec.name] = Ward(spec)
         self._start(ward)
 
     def respec(self, spec: ChildSpec) -> None:
@@ -157,7 +129,9 @@ class Supervisor:
             if child is None or not child.alive:
                 code = child.exit_code if child is not None else None
                 if ward.life.hung:
-                    raise BootError(f"{name} hung before it served: no sign of life in {self.policy.boot_limit_s:g} s")
+                    raise BootError(
+                        f"{name} hung before it served: no sign of life in {self.policy.silence.boot_limit_s:g} s"
+                    )
                 if code == MISTAKE_TOLD:
                     raise BootError  # a second message would only hide what the child has said
                 raise BootError(f"{name} ended with exit code {code} before it served; its log says why")
@@ -171,7 +145,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """Name → pid of the children that run."""
-        return {n: w.child.pid for n, w in self._wards.items() if w.child is not None and w.child.alive}
+        return {name: child.pid for name, ward in self._wards.items() if (child := ward.running) is not None}
 
     def beat(self, name: str) -> Beat | None:
         """The last beat of a child, from whichever of its lives; None before the first."""
@@ -179,24 +153,13 @@ class Supervisor:
         return ward.beat if ward is not None else None
 
     def counted(self, name: str) -> Mapping[str, int]:
-        """The counters of a child over all its lives. Of a life that was killed, what it counted after its last beat is missing."""
-        ward = self._wards[name]
-        present = Counter(ward.beat.counters if ward.beat is not None else {})
-        return ward.earlier + present
+        """The counters of a child over all its lives."""
+        return self._wards[name].counted()
 
     def states(self) -> dict[str, ChildState]:
         """What to show of every child, by name."""
         now_ns = time.monotonic_ns()
-        return {
-            name: ChildState(
-                pid=ward.child.pid if ward.child is not None else None,
-                alive=ward.child is not None and ward.child.alive,
-                ready=ward.ready.is_set(),
-                restarts=ward.tracker.restarts,
-                last_beat_s=round(ward.life.silent_ns(now_ns) / 1e9, 1) if ward.life.heard_ns else None,
-            )
-            for name, ward in self._wards.items()
-        }
+        return {name: ward.state(now_ns) for name, ward in self._wards.items()}
 
     async def stop(self) -> bool:
         """Drain and end all children, group after group; True if every one ended by itself with exit code 0."""
@@ -219,14 +182,14 @@ class Supervisor:
 
     # ── care ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, ward: _Ward) -> None:
+    def _start(self, ward: Ward) -> None:
         ward.ready.clear()
         ward.life = SignsOfLife(time.monotonic_ns())
         ward.child = Child(ward.spec, self._server.endpoint)
         ward.restart_at_ns = None  # only now: a start that failed is tried again
         _log.debug("child_started", child=ward.spec.name, pid=ward.child.pid)
 
-    async def _stop_group(self, group: list[_Ward]) -> bool:
+    async def _stop_group(self, group: list[Ward]) -> bool:
         drained = [ward.child for ward in group if ward.child is not None and ward.served]
         for ward in group:
             if ward.served:
@@ -240,18 +203,17 @@ class Supervisor:
         # Only of those that were asked to drain: one that was killed may have reported ready at its last moment.
         return clean and all(child.exit_code == 0 for child in drained)
 
-    async def _wait_drained(self, group: list[_Ward]) -> bool:
+    async def _wait_drained(self, group: list[Ward]) -> bool:
         """Wait for the end of each of these; False if one was hung or took far too long, and was killed."""
-        begun_ns, deaf_before_ns = time.monotonic_ns(), self._deaf_ns
+        begun_ns, deaf_before_ns = time.monotonic_ns(), self._deafness.total_ns
         for ward in group:
             ward.life.heard_ns = begun_ns  # it was told just now
-        while left := [(ward, ward.child) for ward in group if ward.child is not None and ward.child.alive]:
+        while left := [(ward, child) for ward in group if (child := ward.running) is not None]:
             now_ns = self._listen()
-            drained_ns = now_ns - begun_ns - (self._deaf_ns - deaf_before_ns)
+            drained_ns = now_ns - begun_ns - (self._deafness.total_ns - deaf_before_ns)
             too_long = drained_ns > self.policy.drain_limit_s * 1e9
             for ward, child in left:
-                ward.life.look(child.pid, now_ns, work_counts=True)
-                hung = ward.life.silent_ns(now_ns) > self.policy.stop_limit_s * 1e9
+                hung = ward.life.hangs(child.pid, now_ns, self.policy.silence.stop_limit_s, busy=True)
                 if (hung or too_long) and not ward.life.hung:
                     reason = "hung while it drained" if hung else "did not drain in time"
                     _log.warning("child_killed", child=ward.spec.name, reason=reason)
@@ -261,11 +223,9 @@ class Supervisor:
         return not any(ward.life.hung for ward in group)
 
     def _listen(self) -> int:
-        """The time now. What has passed since the last look beyond its usual distance, nobody could be heard: that is no child's silence."""
+        """The time now; for as long as we stood still ourselves, no child's silence counts."""
         now_ns = time.monotonic_ns()
-        deaf_ns = max(0, now_ns - self._looked_ns - int(WATCH_S * 1e9))
-        self._looked_ns = now_ns
-        self._deaf_ns += deaf_ns
+        deaf_ns = self._deafness.since(now_ns)
         for ward in self._wards.values():
             ward.life.excuse(deaf_ns, now_ns)
         return now_ns
@@ -276,7 +236,7 @@ class Supervisor:
             for ward in self._wards.values():
                 every_ward.callback(self._look_after, ward, now_ns)
 
-    def _look_after(self, ward: _Ward, now_ns: int) -> None:
+    def _look_after(self, ward: Ward, now_ns: int) -> None:
         if self.stopping:
             return
         child = ward.child
@@ -287,16 +247,14 @@ class Supervisor:
         if not child.alive:
             self._bury(ward, child, now_ns)
             return
-        serves = ward.ready.is_set()
-        if not serves or ward.life.silent_ns(now_ns) > SUSPICIOUS_S * 1e9:
-            ward.life.look(child.pid, now_ns, work_counts=not serves)
-        limit_s = self.policy.beat_limit_s if serves else self.policy.boot_limit_s
-        if ward.life.silent_ns(now_ns) > limit_s * 1e9 and not ward.life.hung:
+        serves, silence = ward.ready.is_set(), self.policy.silence
+        limit_s = silence.beat_limit_s if serves else silence.boot_limit_s
+        if ward.life.hangs(child.pid, now_ns, limit_s, busy=not serves) and not ward.life.hung:
             _log.error("child_hung", child=ward.spec.name, pid=child.pid, silent_s=ward.life.silent_ns(now_ns) / 1e9)
             child.signal(signal.SIGKILL)
             ward.life.hung = True
 
-    def _bury(self, ward: _Ward, child: Child, now_ns: int) -> None:
+    def _bury(self, ward: Ward, child: Child, now_ns: int) -> None:
         if ward.spec.vital and not ward.served:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
@@ -330,22 +288,10 @@ class Supervisor:
         else:
             self.permissions.take(name, message, ward.life.heard_ns)
 
-    def _heard_beat(self, ward: _Ward, message: Beat) -> None:
-        if ward.beat is not None and ward.beat.pid != message.pid:
-            ward.earlier.update(ward.beat.counters)
-        ward.beat = message
-
-    def _heard_ready(self, ward: _Ward, _message: Ready) -> None:
-        ward.served = True
-        ward.ready.set()
-
-    def _heard_record(self, _ward: _Ward, message: Record) -> None:
-        self._on_record(message)
-
-    def _pass_on(self, ward: _Ward, message: BooksKept) -> None:
+    def _pass_on(self, ward: Ward, message: BooksKept) -> None:
         for name in self._wards:
             if name != ward.spec.name:
                 self.send(name, message)
 
-    def _heard_hello(self, ward: _Ward, message: ChildHello) -> None:
+    def _heard_hello(self, ward: Ward, message: ChildHello) -> None:
         _log.debug("child_connected", child=ward.spec.name, pid=message.pid)

@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-from k2workers.supervision.signs_of_life import WORK_COUNTS_NS, SignsOfLife
+from k2workers.supervision.signs_of_life import SUSPICIOUS_S, WORK_COUNTS_NS, Deafness, SignsOfLife, SilenceLimits
 from tests.support.waiting import wait_for
 
 
@@ -74,3 +74,22 @@ def test_what_we_could_not_hear_is_not_held_against_it_but_makes_no_future() -> 
     assert life.silent_ns(100) == 40
     life.excuse(500, 100)
     assert life.silent_ns(100) == 0
+
+
+def test_one_is_hung_after_so_long_without_a_sign_and_is_looked_at_before() -> None:
+    life = SignsOfLife(0)
+    gone, limit_s = 2**22 + 1, SilenceLimits().beat_limit_s
+    assert not life.hangs(gone, int(limit_s * 1e9), limit_s, busy=False)
+    assert life.hangs(gone, int(limit_s * 1e9) + 1, limit_s, busy=False)
+    life.heard_ns = int(limit_s * 1e9)
+    assert not life.hangs(gone, int(limit_s * 1e9) + 1, limit_s, busy=False)
+    work()
+    suspicious_ns = int((limit_s + SUSPICIOUS_S) * 1e9)
+    assert not life.hangs(os.getpid(), suspicious_ns + 1, SUSPICIOUS_S, busy=True), "it works"
+
+
+def test_we_are_deaf_for_what_passed_beyond_the_usual_distance() -> None:
+    deafness = Deafness(0.1)
+    assert [deafness.since(now_ns) for now_ns in (5 * 10**9, 51 * 10**8, 52 * 10**8)] == [0, 0, 0]
+    assert deafness.since(62 * 10**8) == 9 * 10**8
+    assert (deafness.since(63 * 10**8), deafness.total_ns) == (0, 9 * 10**8)

@@ -24,6 +24,7 @@ from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import ROTATE
 from k2workers.supervision.control_messages import GrantAsked, Record
 from k2workers.supervision.restart import RestartPolicy
+from k2workers.supervision.signs_of_life import SilenceLimits
 from k2workers.supervision.supervisor import WATCH_S, Supervisor, SupervisorPolicy
 from tests.support.waiting import WAIT_S, until
 
@@ -49,7 +50,7 @@ def child(name: str, function: str, settings: float = 0.0) -> ChildSpec:
 
 
 async def test_a_start_takes_as_long_as_it_takes_while_the_child_is_at_work(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=1.5)) as supervisor:
+    async with supervising(tmp_path, SupervisorPolicy(silence=SilenceLimits(boot_limit_s=1.5))) as supervisor:
         supervisor.launch(child("slow", "serve", 2.0))
         await supervisor.wait_ready("slow")
         assert supervisor.states()["slow"].restarts == 0
@@ -57,7 +58,7 @@ async def test_a_start_takes_as_long_as_it_takes_while_the_child_is_at_work(tmp_
 
 
 async def test_a_child_that_hangs_before_it_serves_is_reported(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=1.0)) as supervisor:
+    async with supervising(tmp_path, SupervisorPolicy(silence=SilenceLimits(boot_limit_s=1.0))) as supervisor:
         supervisor.launch(child("stuck", "hang"))
         async with asyncio.timeout(WAIT_S):
             with pytest.raises(BootError, match="stuck hung before it served"):
@@ -72,7 +73,9 @@ async def test_a_child_that_served_once_and_never_again_is_given_up_with_the_rea
         settings=str(tmp_path / "mark"),
         restart=RestartPolicy(most_unready=3, period_ns=1_000_000_000, backoff=Backoff(1_000_000, 1_000_000)),
     )
-    async with supervising(tmp_path, SupervisorPolicy(boot_limit_s=0.5), on_fatal=ends.append) as supervisor:
+    async with supervising(
+        tmp_path, SupervisorPolicy(silence=SilenceLimits(boot_limit_s=0.5)), on_fatal=ends.append
+    ) as supervisor:
         supervisor.launch(spec)
         await supervisor.wait_ready("once")
         psutil.Process(supervisor.pids()["once"]).kill()
@@ -82,7 +85,7 @@ async def test_a_child_that_served_once_and_never_again_is_given_up_with_the_rea
 
 
 async def test_that_a_whole_host_stood_still_costs_no_child(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy(beat_limit_s=1.0)) as supervisor:
+    async with supervising(tmp_path, SupervisorPolicy(silence=SilenceLimits(beat_limit_s=1.0))) as supervisor:
         for name in NAMES:
             supervisor.launch(child(name, "serve"))
         for name in NAMES:
@@ -100,7 +103,7 @@ async def test_that_a_whole_host_stood_still_costs_no_child(tmp_path: Path) -> N
 
 
 async def test_that_a_whole_host_stood_still_while_children_drain_costs_none(tmp_path: Path) -> None:
-    policy = SupervisorPolicy(stop_limit_s=1.0, drain_limit_s=2.0)
+    policy = SupervisorPolicy(silence=SilenceLimits(stop_limit_s=1.0), drain_limit_s=2.0)
     async with supervising(tmp_path, policy) as supervisor:
         for name in NAMES:
             supervisor.launch(child(name, "serve"))
@@ -120,7 +123,7 @@ async def test_that_a_whole_host_stood_still_while_children_drain_costs_none(tmp
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may take the processor from others like this")
 async def test_a_child_that_the_host_lets_starve_is_not_hung(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy(beat_limit_s=2.0)) as supervisor:
+    async with supervising(tmp_path, SupervisorPolicy(silence=SilenceLimits(beat_limit_s=2.0))) as supervisor:
         supervisor.launch(child("starved", "serve"))
         await supervisor.wait_ready("starved")
         pid, processor = supervisor.pids()["starved"], max(os.sched_getaffinity(0))
@@ -136,7 +139,7 @@ async def test_a_child_that_the_host_lets_starve_is_not_hung(tmp_path: Path) -> 
                 nonlocal beat, since_s
                 if supervisor.beat("starved") is not beat:
                     beat, since_s = supervisor.beat("starved"), time.monotonic()
-                return time.monotonic() > since_s + 2.5 * supervisor.policy.beat_limit_s
+                return time.monotonic() > since_s + 2.5 * supervisor.policy.silence.beat_limit_s
 
             await until(starved)
         finally:
@@ -149,7 +152,7 @@ async def test_a_child_that_the_host_lets_starve_is_not_hung(tmp_path: Path) -> 
 
 
 async def test_a_child_that_hangs_while_it_drains_is_ended(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy(stop_limit_s=0.5)) as supervisor:
+    async with supervising(tmp_path, SupervisorPolicy(silence=SilenceLimits(stop_limit_s=0.5))) as supervisor:
         for name in NAMES:
             supervisor.launch(child(name, "serve"))
         for name in NAMES:

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from k2workers.supervision.supervisor import SupervisorPolicy
+from k2workers.supervision.signs_of_life import SilenceLimits
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 from tests.system.support import Program, alive, demo, feed
 
-LONG_S = SupervisorPolicy().beat_limit_s + 2.0
+LONG_S = SilenceLimits().beat_limit_s + 2.0
 
 
 def stand_still(*processes: psutil.Process) -> None:

@@ -15,6 +15,7 @@ child = within("supervision/child.py")
 event_loop = within("event_loop.py")
 signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
+ward = within("supervision/ward.py")
 topology = within("processes/topology.py")
 status = within("processes/status.py")
 run_plan = within("processes/run_plan.py")
@@ -251,10 +252,11 @@ ROWS = (
         "",
         "test_a_new_life_counts_on_from_the_checkpoint",
     ),
-    supervisor(
+    ward(
         "the report knows only the last life of a worker",
-        "return ward.earlier + present",
+        "return self._earlier + present",
         "return present",
-        "test_what_a_child_counted_before_it_died_still_counts",
+        "test_what_was_counted_before_a_life_ended_still_counts",
+        "supervision/test_supervisor.py::test_what_a_child_counted_before_it_died_still_counts",
     ),
 )
