@@ -30,6 +30,7 @@ from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.restart import RestartPolicy
+from k2workers.supervision.stop_order import StopOrder
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
@@ -40,9 +41,6 @@ AGGREGATOR = "aggregator"
 BOOKS = "books"
 EXCHANGE = "exchange"
 WITNESS = "witness"
-
-STOP_ORDER = {"worker": 0, AGGREGATOR: 1, BOOKS: 2, WITNESS: 2, EXCHANGE: 3}
-"""Children stop in the direction in which data flows, so that each can still hand on what it has."""
 
 BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=RESTART_BESIDE_THE_FEED)
 """Of a child that the feed can do without: restarted for ever."""
@@ -121,7 +119,7 @@ class RunPlan:
             environment=own.environment,
             logs=self._logs,
         )
-        spec = self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings)
+        spec = self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings, StopOrder.AGGREGATOR)
         return msgspec.structs.replace(spec, after_abort=self._screened(settings))
 
     def exchange(self) -> ChildSpec:
@@ -135,7 +133,7 @@ class RunPlan:
             connects_per_window=DEMO_CONNECTS,
         )
         settings = ExchangeSettings(simulator=simulator, logs=self._logs)
-        return self._spec(EXCHANGE, "k2workers.demo.demo_exchange:main", settings)
+        return self._spec(EXCHANGE, "k2workers.demo.demo_exchange:main", settings, StopOrder.EXCHANGE)
 
     @property
     def book_prefixes(self) -> tuple[str, ...]:
@@ -157,7 +155,7 @@ class RunPlan:
             environment=own.environment,
             logs=self._logs,
         )
-        spec = self._spec(BOOKS, "k2workers.processes.books:main", settings)
+        spec = self._spec(BOOKS, "k2workers.processes.books:main", settings, StopOrder.SUBSCRIBERS)
         return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False, after_abort=self._screened(settings))
 
     def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
@@ -168,7 +166,7 @@ class RunPlan:
             prefix=f"{self.venue.name}.",
             logs=self._logs,
         )
-        return self._spec(WITNESS, "k2workers.demo.witness:main", settings)
+        return self._spec(WITNESS, "k2workers.demo.witness:main", settings, StopOrder.SUBSCRIBERS)
 
     def workers(self, symbols: list[str]) -> list[ChildSpec]:
         """One worker for each shard that has streams. Raises ConfigError if a shard's streams do not fit."""
@@ -237,18 +235,17 @@ class RunPlan:
             environment=own.environment,
             logs=self._logs,
         )
-        return self._spec(f"worker-{shard}", "k2workers.processes.worker:main", settings, STOP_ORDER["worker"])
+        return self._spec(f"worker-{shard}", "k2workers.processes.worker:main", settings, StopOrder.WORKERS)
 
     def _screened(self, settings: AggregatorSettings | BooksSettings) -> AggregatorSettings | BooksSettings:
         """The settings of its later lives, once a peer has ended it through a defect of ZeroMQ."""
         return msgspec.structs.replace(settings, screened_in=str(self._run_dir))
 
     @staticmethod
-    def _spec(name: str, target: str, settings: Any, stop_order: int | None = None) -> ChildSpec:
-        order = STOP_ORDER[name] if stop_order is None else stop_order
+    def _spec(name: str, target: str, settings: Any, stop_order: StopOrder) -> ChildSpec:
         # The forkserver began before the directory was known.
         env = {metrics.DIRECTORY_VARIABLE: os.environ[metrics.DIRECTORY_VARIABLE]}
-        return ChildSpec(name=name, target=target, settings=settings, stop_order=order, env=env)
+        return ChildSpec(name=name, target=target, settings=settings, stop_order=stop_order, env=env)
 
 
 def _refuse_another_venues_address(name: str, given: VenueSettings) -> None:

@@ -28,6 +28,7 @@ from multiprocess import process as mp_process
 from k2workers.errors import ConfigError, K2Error
 from k2workers.logs import outlet
 from k2workers.supervision.restart import RestartPolicy
+from k2workers.supervision.stop_order import StopOrder
 
 DRAIN_LIMIT_S = 15.0
 """How long a child may take to end in order, from when it is told to or has lost its parent; then it is ended, whoever told it. What a child
@@ -56,9 +57,8 @@ _context = multiprocess.get_context("forkserver")
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: ``target`` is ``module:function``, called as ``function(name, control_endpoint, settings)``.
 
-    Children stop in rising ``stop_order``; those of one number stop together. One that is not ``vital`` is restarted also if it dies before
-    it ever served: nobody waits for it. ``after_abort`` are the settings of its lives from the first on that follows one which ended itself by
-    SIGABRT, as libraries in C do that find themselves in disorder.
+    One that is not ``vital`` is restarted also if it dies before it ever served: nobody waits for it. ``after_abort`` are the settings of its
+    lives from the first on that follows one which ended itself by SIGABRT, as libraries in C do that find themselves in disorder.
     """
 
     name: str
@@ -67,7 +67,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     after_abort: Any = None
     restart: RestartPolicy = RestartPolicy()
     vital: bool = True
-    stop_order: int = 0
+    stop_order: StopOrder = StopOrder.WORKERS
     env: Mapping[str, str] = {}
 
 

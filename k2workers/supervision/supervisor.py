@@ -1,5 +1,4 @@
-"""Owns the care of child processes: ordered start, beats, restarts with backoff and a limit, ordered stop (the order
-is ``STOP_ORDER`` in ``processes/run_plan.py``).
+"""Owns the care of child processes: ordered start, beats, restarts with backoff and a limit, ordered stop (in ``stop_order``).
 
 Knows processes, not market data: beats and records pass through to hooks unread.
 """
@@ -34,6 +33,7 @@ from k2workers.supervision.control_messages import (
 )
 from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.signs_of_life import Deafness, SignsOfLife, SilenceLimits
+from k2workers.supervision.stop_order import turns
 from k2workers.supervision.ward import Ward
 from k2workers.supervision.weight_budget import WeightPolicy
 
@@ -162,11 +162,11 @@ class Supervisor:
         return {name: ward.state(now_ns) for name, ward in self._wards.items()}
 
     async def stop(self) -> bool:
-        """Drain and end all children, group after group; True if every one ended by itself with exit code 0."""
+        """Drain and end all children, turn after turn; True if every one ended by itself with exit code 0."""
         self.stopping = True
         clean = True
-        for order in sorted({ward.spec.stop_order for ward in self._wards.values()}):
-            group = [w for w in self._wards.values() if w.spec.stop_order == order and w.child is not None]
+        for names in turns({name: ward.spec.stop_order for name, ward in self._wards.items()}):
+            group = [ward for name in names if (ward := self._wards[name]).child is not None]
             clean = await self._stop_group(group) and clean
         for duty in self._duties:
             duty.stop()
