@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-
 from k2workers import event_loop
 from k2workers.demo.demo_settings import ExchangeSettings
-from k2workers.every import Every
 from k2workers.logs import log
 from k2workers.simulator import Exchange
-from k2workers.supervision import control_channel, control_messages
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child_process import ChildProcess
 
 
 def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
@@ -21,19 +16,12 @@ def main(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
 
 
 async def _serve(name: str, control_endpoint: str, settings: ExchangeSettings) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    client = control_channel.ControlClient(name, control_endpoint)
-    await client.start(control_channel.ending(stop))
-    exchange = Exchange(settings.simulator)
-    ws_port, rest_port = await exchange.start()
-    client.send(control_messages.Record(name, "listening", {"ws_port": ws_port, "rest_port": rest_port}))
-    client.send(control_messages.Ready(name))
-    beating = Every(1.0, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")
-    beating.start()
-    await stop.wait()
-    emitted = {**exchange.hub.truth_report(), "left_out": dict(exchange.market.left_out)}
-    client.send(control_messages.Record(name, "emitted", emitted))
-    beating.stop()
-    await exchange.stop()
-    await client.close()
+    async with ChildProcess(name, control_endpoint) as child:
+        exchange = Exchange(settings.simulator)
+        ws_port, rest_port = await exchange.start()
+        child.tell("listening", {"ws_port": ws_port, "rest_port": rest_port})
+        child.ready()
+        child.beats()
+        await child.stopping.wait()
+        child.tell("emitted", {**exchange.hub.truth_report(), "left_out": dict(exchange.market.left_out)})
+        await exchange.stop()

@@ -7,7 +7,6 @@ pipeline about itself.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +16,9 @@ from k2workers import event_loop
 from k2workers.continuity import Continuity
 from k2workers.demo.demo_settings import WitnessSettings
 from k2workers.events import Backfilled, BookSnapshot, Event, Gap, GivenUp, Kline, Reset, Void
-from k2workers.every import Every
 from k2workers.logs import log
 from k2workers.sequencing.ranges import IdRanges
-from k2workers.supervision import control_channel, control_messages
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child_process import ChildProcess
 from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message, Subscriber
 
@@ -181,35 +178,28 @@ def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
 
 
 async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    client = control_channel.ControlClient(name, control_endpoint)
-    await client.start(control_channel.ending(stop))
     witness = Witness()
-    async with Subscriber(
+    subscriber = Subscriber(
         [settings.prefix],
         settings.endpoint,
         snapshot_endpoint=settings.snapshot_endpoint,
         books_endpoint=None,  # it counts every change, also before the first book
         high_water_mark=1_000_000,
         name="witness",
-    ) as subscriber:
-        beating = Every(0.5, lambda: client.send(control_messages.Beat(name, os.getpid(), {}, {})), "beat")
-        beating.start()
+    )
+    async with ChildProcess(name, control_endpoint) as child, subscriber:
+        child.beats()
         await subscriber.wait_subscribed(SUBSCRIBE_S)
-        client.send(control_messages.Ready(name))
-        stopping = loop.create_task(stop.wait())
-        while not stopping.done():
-            await _take_until_quiet(witness, subscriber, stopping)
+        child.ready()
+        while not child.stopping.is_set():
+            await _take_until_quiet(witness, subscriber, child.stopping)
         await _take_until_quiet(witness, subscriber, None)
-        beating.stop()
-    client.send(control_messages.Record(name, "received", witness.result()))
-    await client.close()
+        child.tell("received", witness.result())
 
 
-async def _take_until_quiet(witness: Witness, subscriber: Subscriber, stopping: asyncio.Task[Any] | None) -> None:
-    """Count what comes; return once nothing has come for a moment, or soon after ``stopping`` is done."""
-    while stopping is None or not stopping.done():
+async def _take_until_quiet(witness: Witness, subscriber: Subscriber, stopping: asyncio.Event | None) -> None:
+    """Count what comes; return once nothing has come for a moment, or soon after ``stopping`` is set."""
+    while stopping is None or not stopping.is_set():
         try:
             async with asyncio.timeout(QUIET_S):
                 item = await anext(subscriber)

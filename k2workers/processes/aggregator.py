@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from pathlib import Path
@@ -30,8 +29,8 @@ from k2workers.processes.child_status import (
     Subscribers,
     TopicContinuity,
 )
-from k2workers.supervision import control_channel, control_messages
-from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.supervision.child import settle_memory
+from k2workers.supervision.child_process import ChildProcess
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
@@ -42,8 +41,6 @@ from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import restore_paths
 
 HEARTBEAT_S = 0.25
-BEAT_S = 0.5
-METRICS_S = 1.0
 PLACES_S = 0.5
 CHECKPOINT_S = 1.0
 
@@ -159,8 +156,11 @@ class Aggregator:
         self.publisher.look()
         self.snapshots.watch.look()
 
-    def subscribers(self) -> Subscribers:
-        """Who is connected now."""
+    def status(self) -> AggregatorStatus:
+        """How it stands now."""
+        return AggregatorStatus(events_published=self.sequencer.tally().events, subscribers=self._subscribers())
+
+    def _subscribers(self) -> Subscribers:
         watch, asking = self.publisher.watch, self.snapshots.watch
         readers = self.snapshots.readers.furthest_behind(MAX_NAMED, time.monotonic_ns())
         return Subscribers(
@@ -218,44 +218,21 @@ def main(name: str, control_endpoint: str, settings: AggregatorSettings) -> None
 
 
 async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
     aggregator = Aggregator(settings)
     aggregator.start()
-    client = control_channel.ControlClient(name, control_endpoint)
-    await client.start(control_channel.ending(stop))
-    client.send(
-        control_messages.Record(
-            name,
-            "listening",
-            {"publish": aggregator.publisher.endpoint, "snapshot": aggregator.snapshots.endpoint},
-        )
-    )
-    client.send(control_messages.Ready(name))
-    settle_memory()
-    instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
-    beating = Every(BEAT_S, lambda: client.send(_beat(aggregator, name)), "beat")
-    beating.start()
-    metrics = Every(METRICS_S, lambda: _flush(aggregator, instruments), "metrics", give_up=None)
-    metrics.start()
-    places = Every(PLACES_S, restore_paths, "places", give_up=None)
-    places.start()
-    await stop.wait()
-    places.stop()
-    await aggregator.drain()
-    await aggregator.last_checkpoint()
-    metrics.stop(last_turn=True)
-    beating.stop()
-    client.send(control_messages.Record(name, "published", msgspec.to_builtins(aggregator.published())))
+    async with ChildProcess(name, control_endpoint) as child:
+        child.tell("listening", {"publish": aggregator.publisher.endpoint, "snapshot": aggregator.snapshots.endpoint})
+        child.ready()
+        settle_memory()
+        instruments = Instruments(AGGREGATOR, environment=settings.environment, component="aggregator")
+        child.beats(aggregator.status)
+        child.metrics(lambda: _flush(aggregator, instruments))
+        child.does(Every(PLACES_S, restore_paths, "places", give_up=None))
+        await child.stopping.wait()
+        await aggregator.drain()
+        await aggregator.last_checkpoint()
+        child.tell("published", msgspec.to_builtins(aggregator.published()))
     await aggregator.close()
-    await client.close()
-
-
-def _beat(aggregator: Aggregator, name: str) -> control_messages.Beat:
-    status = AggregatorStatus(
-        events_published=aggregator.sequencer.tally().events, subscribers=aggregator.subscribers()
-    )
-    return control_messages.Beat(name, os.getpid(), {}, status)
 
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:

@@ -11,7 +11,6 @@ not read.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 
@@ -27,8 +26,10 @@ from k2workers.metrics.instruments import BOOKS, Instruments
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.processes.child_status import BooksStatus
 from k2workers.sequencing.order_book import OrderBook
-from k2workers.supervision import control_channel, control_messages
-from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.supervision.child import settle_memory
+from k2workers.supervision.child_process import ChildProcess
+from k2workers.supervision.control_channel import ControlClient
+from k2workers.supervision.control_messages import BooksKept
 from k2workers.transport.books_server import BooksServer
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.peer_watch import LOOK_S
@@ -36,11 +37,13 @@ from k2workers.transport.replay_server import POLICY
 from k2workers.transport.sockets import Context, restore_paths
 from k2workers.transport.subscriber import Subscriber
 
-BEAT_S = 0.5
-METRICS_S = 1.0
+PLACES_S = 1.0
 SUBSCRIBE_S = 60.0
 TELL_S = 3.0
 """How long after a start or a loss the workers are told which books are here: most of the others are on their way by then."""
+
+TELL_CHECK_S = 1.0
+"""How often it looks whether there is something to tell."""
 
 TELL_SELDOM_S = 60.0
 """How seldom they are told at most: the pause doubles from ``TELL_S`` on. A topic that was never heard of shows only by its absence."""
@@ -119,13 +122,17 @@ class Books:
         batch = wire.batch_of(topic, [book.snapshot()], place.continuity)
         return wire.publication(batch, epoch=place.epoch, sequence=place.sequence, publish_ns=time.time_ns())
 
-    def news(self) -> control_messages.BooksKept | None:
+    def status(self) -> BooksStatus:
+        """How many there are now."""
+        return BooksStatus(books=len(self.books), whole=len(self.whole))
+
+    def news(self) -> BooksKept | None:
         """What to tell the workers now, if anything."""
         now_s = self._clock()
         if now_s - self._told_s < self._tell_s:
             return None
         self._told_s, self._tell_s = now_s, min(2 * self._tell_s, TELL_SELDOM_S)
-        return control_messages.BooksKept(self._prefixes, tuple(self.whole))
+        return BooksKept(self._prefixes, tuple(self.whole))
 
     def close(self) -> None:
         """Close all sockets."""
@@ -141,55 +148,41 @@ def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:
 
 
 async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    client = control_channel.ControlClient(name, control_endpoint)
-    await client.start(control_channel.ending(stop))
-    try:
-        books = Books(settings)
-    except ConfigError as error:
-        client.send(control_messages.Record(name, "refused", {"error": str(error)}))
-        await client.close()
-        raise
-    client.send(control_messages.Record(name, "listening", {"books": books.server.endpoint}))
-    beating = Every(BEAT_S, lambda: client.send(_beat(books, name)), "beat")
-    beating.start()
-    async with books.subscriber:
-        following = loop.create_task(books.follow())
-        # A subscription that failed ends the process, for a new one to begin anew.
-        following.add_done_callback(lambda _: stop.set())
-        await books.subscriber.wait_subscribed(SUBSCRIBE_S)
-        books.server.start()
-        client.send(control_messages.Ready(name))
-        settle_memory()
-        instruments = Instruments(BOOKS, environment=settings.environment, component="books")
-        duties = (
-            Every(LOOK_S, books.server.watch.look, "peers", give_up=None),
-            Every(METRICS_S, lambda: _flush(books, instruments), "metrics", give_up=None),
-            Every(METRICS_S, lambda: _tell(books, client), "books"),
-            Every(METRICS_S, restore_paths, "places", give_up=None),
-        )
-        for duty in duties:
-            duty.start()
-        await stop.wait()
-        for duty in (*duties, beating):
-            duty.stop()
-        failure = following.exception() if following.done() and not following.cancelled() else None
-        following.cancel()
-    books.close()
-    await client.close()
-    if failure is not None:
-        raise failure
+    async with ChildProcess(name, control_endpoint) as child:
+        try:
+            books = Books(settings)
+        except ConfigError as error:
+            child.tell("refused", {"error": str(error)})
+            raise
+        child.tell("listening", {"books": books.server.endpoint})
+        child.beats(books.status)
+        async with books.subscriber:
+            following = asyncio.ensure_future(books.follow())
+            # A subscription that failed ends the process, for a new one to begin anew.
+            following.add_done_callback(lambda _: child.stopping.set())
+            await books.subscriber.wait_subscribed(SUBSCRIBE_S)
+            books.server.start()
+            child.ready()
+            settle_memory()
+            instruments = Instruments(BOOKS, environment=settings.environment, component="books")
+            child.metrics(lambda: _flush(books, instruments))
+            child.does(
+                Every(LOOK_S, books.server.watch.look, "peers", give_up=None),
+                Every(TELL_CHECK_S, lambda: _tell(books, child.client), "books"),
+                Every(PLACES_S, restore_paths, "places", give_up=None),
+            )
+            await child.stopping.wait()
+            failure = following.exception() if following.done() and not following.cancelled() else None
+            following.cancel()
+        books.close()
+        if failure is not None:
+            raise failure
 
 
-def _tell(books: Books, client: control_channel.ControlClient) -> None:
+def _tell(books: Books, client: ControlClient) -> None:
     news = books.news()
     if news is not None:
         client.send(news)
-
-
-def _beat(books: Books, name: str) -> control_messages.Beat:
-    return control_messages.Beat(name, os.getpid(), {}, BooksStatus(books=len(books.books), whole=len(books.whole)))
 
 
 def _flush(books: Books, instruments: Instruments) -> None:

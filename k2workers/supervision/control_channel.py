@@ -26,7 +26,6 @@ from k2workers.files.bound_path import BoundPath
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ChildHello,
-    Drain,
     GrantAsked,
     GrantDone,
     GrantGiven,
@@ -113,16 +112,6 @@ class ControlServer:
 def _forget(sent: asyncio.Future[Any]) -> None:
     if not sent.cancelled():
         sent.exception()  # a full queue: the parent has not read for very long
-
-
-def ending(stop: asyncio.Event) -> Callable[[AnyControlMessage], None]:
-    """What a child does with its parent's messages that has only to know when to end."""
-
-    def heed(message: AnyControlMessage) -> None:
-        if isinstance(message, Drain):
-            stop.set()
-
-    return heed
 
 
 class GrantHandle:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from k2workers.errors import ConfigError
 from k2workers.every import Every
-from k2workers.supervision import control_channel, control_messages
-from k2workers.supervision.child import guard_parent
+from k2workers.supervision.child_process import ChildProcess
+from k2workers.supervision.control_messages import AnyControlMessage, Beat, BooksKept
 
 
 def serve(name: str, endpoint: str, settings: float) -> None:
@@ -21,16 +21,13 @@ def serve(name: str, endpoint: str, settings: float) -> None:
 
 
 async def _serve(name: str, endpoint: str) -> None:
-    stop = asyncio.Event()
-    client = control_channel.ControlClient(name, endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, control_messages.Drain) else None)
-    client.send(control_messages.Ready(name))
-    turns = 0
-    while not stop.is_set():
-        turns += 1
-        client.send(control_messages.Beat(name, os.getpid(), {"lives": 1, "turns": turns}, {}))
-        await asyncio.sleep(0.05)
-    await client.close()
+    async with ChildProcess(name, endpoint) as child:
+        child.ready()
+        turns = 0
+        while not child.stopping.is_set():
+            turns += 1
+            child.client.send(Beat(name, os.getpid(), {"lives": 1, "turns": turns}, {}))
+            await asyncio.sleep(0.05)
 
 
 def serve_once(name: str, endpoint: str, mark: str) -> None:
@@ -67,11 +64,10 @@ async def _give_up(name: str, endpoint: str) -> None:
     def fail() -> None:
         raise ValueError("a defect")
 
-    client = control_channel.ControlClient(name, endpoint)
-    await client.start(lambda _: None)
-    client.send(control_messages.Ready(name))
-    Every(0.01, fail, "broken").start()
-    await asyncio.Event().wait()
+    async with ChildProcess(name, endpoint) as child:
+        child.ready()
+        child.does(Every(0.01, fail, "broken"))
+        await asyncio.Event().wait()
 
 
 def misheard(name: str, endpoint: str, _settings: float) -> None:
@@ -80,15 +76,12 @@ def misheard(name: str, endpoint: str, _settings: float) -> None:
 
 
 async def _misheard(name: str, endpoint: str) -> None:
-    stop = asyncio.Event()
-    client = control_channel.ControlClient(name, endpoint)
-    await client.start(lambda message: stop.set() if isinstance(message, control_messages.Drain) else None)
-    client.send(control_messages.Ready(name))
-    while not stop.is_set():
-        client.send(control_messages.Record(name, "odd", {}))
-        client.send(control_messages.Beat(name, os.getpid(), {}, {}))
-        await asyncio.sleep(0.05)
-    await client.close()
+    async with ChildProcess(name, endpoint) as child:
+        child.ready()
+        while not child.stopping.is_set():
+            child.tell("odd", {})
+            child.client.send(Beat(name, os.getpid(), {}, {}))
+            await asyncio.sleep(0.05)
 
 
 def tell_books(name: str, endpoint: str, _settings: float) -> None:
@@ -97,17 +90,15 @@ def tell_books(name: str, endpoint: str, _settings: float) -> None:
 
 
 async def _tell_books(name: str, endpoint: str) -> None:
-    client = control_channel.ControlClient(name, endpoint)
+    def hear(message: AnyControlMessage) -> None:
+        if isinstance(message, BooksKept):
+            child.tell("books", {"of": message.topics[0]})
 
-    def hear(message: control_messages.AnyControlMessage) -> None:
-        if isinstance(message, control_messages.BooksKept):
-            client.send(control_messages.Record(name, "books", {"of": message.topics[0]}))
-
-    await client.start(hear)
-    client.send(control_messages.Ready(name))
-    while True:
-        client.send(control_messages.BooksKept(("d.",), (name,)))
-        await asyncio.sleep(0.05)
+    async with ChildProcess(name, endpoint, hear) as child:
+        child.ready()
+        while True:
+            child.client.send(BooksKept(("d.",), (name,)))
+            await asyncio.sleep(0.05)
 
 
 def drain_slowly(name: str, endpoint: str, settings: str) -> None:
@@ -116,12 +107,8 @@ def drain_slowly(name: str, endpoint: str, settings: str) -> None:
 
 
 async def _drain_slowly(name: str, endpoint: str, written_last: Path) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    guard_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    client = control_channel.ControlClient(name, endpoint)
-    await client.start(lambda _: None)
-    client.send(control_messages.Ready(name))
-    await stop.wait()
-    await asyncio.sleep(4.0)
-    written_last.write_text("done", encoding="ascii")
-    await client.close()
+    async with ChildProcess(name, endpoint) as child:
+        child.ready()
+        await child.stopping.wait()
+        await asyncio.sleep(4.0)
+        written_last.write_text("done", encoding="ascii")

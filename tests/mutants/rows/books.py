@@ -60,7 +60,7 @@ ROWS = (
     ),
     books(
         "workers are not told which books are missing",
-        "        return control_messages.BooksKept(self._prefixes, tuple(self.whole))",
+        "        return BooksKept(self._prefixes, tuple(self.whole))",
         "        return None",
         "test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_and_seldom_else",
     ),
