@@ -1,22 +1,27 @@
 """Owns the shape of ``--report FILE``: stable keys, figures as counted, nothing estimated.
 
-Pure: the caller hands in what the processes reported. ``truth`` is there only when an embedded exchange ran; it
+The caller hands in what the processes reported. ``truth`` is there only when an embedded exchange ran; it
 compares the exchange's own count with an independent subscriber's and uses nothing the pipeline says of itself.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from k2workers.processes.child_status import Published
 from k2workers.processes.status import WorkerFigures
 from k2workers.rotation.policy import SCHEDULED
 from k2workers.rotation.record import RotationRecord
+
+_log = structlog.get_logger(__name__)
 
 
 def rotations_summary(records: Sequence[RotationRecord]) -> dict[str, Any]:
@@ -102,10 +107,12 @@ def build(
     return report
 
 
-def proof(truth: Mapping[str, Any], rotations: int) -> str:
-    """What a demonstration has shown, in plain words."""
-    lost = f"lost {truth['lost']:,}" + (f" ({truth['unannounced']:,} of them unannounced)" if truth["lost"] else "")
-    return (
-        f"The exchange emitted {truth['emitted']:,} events across {rotations:,} rotation{'s' * (rotations != 1)}.\n"
-        f"An independent reader received {truth['received']:,}: {lost}, repeated {truth['duplicated']:,}, out of order {truth['reordered']:,}."
-    )
+def write(path: Path, content: Mapping[str, Any]) -> bool:
+    """Write the report; whether that could be done, which is logged, with the truth either way."""
+    try:
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        _log.error("report_not_written", path=str(path), error=error.strerror, truth=content.get("truth"))
+        return False
+    _log.info("report_written", path=str(path), truth=content.get("truth"))
+    return True

@@ -6,9 +6,9 @@ import os
 import secrets
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,7 +16,6 @@ from k2workers import metrics, venues
 from k2workers.backoff import RESTART_BESIDE_THE_FEED
 from k2workers.config import Settings
 from k2workers.continuity import Repair
-from k2workers.demo.demo_settings import ExchangeSettings, WitnessSettings
 from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.logs import log
@@ -25,7 +24,6 @@ from k2workers.processes import open_files, sharding
 from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, WorkerSettings
 from k2workers.rotation import schedule
 from k2workers.setting import default
-from k2workers.simulator import SimulatorSettings
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.permission_client import AlonePolicy
@@ -35,18 +33,17 @@ from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.venues.topics import all_market_kinds, topic_of
+from k2workers.venues.venue import StreamSpec
 from k2workers.venues.venue_settings import VenueSettings
+
+if TYPE_CHECKING:
+    from k2workers.demo.demonstration import Demonstration
 
 AGGREGATOR = "aggregator"
 BOOKS = "books"
-EXCHANGE = "exchange"
-WITNESS = "witness"
 
 BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=RESTART_BESIDE_THE_FEED)
 """Of a child that the feed can do without: restarted for ever."""
-
-DEMO_CONNECTS = 100_000
-"""Connection attempts in a window that the embedded exchange allows."""
 
 ANY_SYMBOL = "ANY"
 """Where streams are asked for only to know their kinds."""
@@ -63,11 +60,11 @@ class RunPlan:
         self.venue = venues.load(settings.venue)
         self._run_dir = run_dir
         self._logs = log.LogSettings(settings.log_level, log.here(settings.log_format))
-        # An embedded exchange lives as long as its run, and the next one has other ids.
+        self.demonstration = _demonstration(settings, self.venue.name, self._logs)
         of_venue = settings.of_venue
-        if not settings.demo:
+        if self.demonstration is None:
             _refuse_another_venues_address(self.venue.name, of_venue)
-        self._source = f"demo {secrets.token_hex(8)}" if settings.demo else of_venue.websocket_url
+        self._source = of_venue.websocket_url if self.demonstration is None else self.demonstration.source
         self._run = secrets.token_hex(8)
         self.control_endpoint = f"ipc://{run_dir}/control"
         self._bundle_endpoint = f"ipc://{run_dir}/push"
@@ -75,8 +72,7 @@ class RunPlan:
         self._websocket_url = of_venue.websocket_url
         self.rest_url = of_venue.rest_url
         limits = self.venue.limits
-        # Rotations of the demonstration come in seconds: the venue's window would be used up by them alone.
-        window = DEMO_CONNECTS if settings.demo else limits.connects_per_window
+        window = limits.connects_per_window if self.demonstration is None else self.demonstration.connects_per_window
         self.budget = BudgetPolicy(limit=window - CONNECT_RESERVE, window_ns=limits.connect_window_ns)
         self.weight = WeightPolicy(limit=limits.rest_weight_per_minute, share=of_venue.rest_weight_share)
 
@@ -84,10 +80,9 @@ class RunPlan:
         self._everywhere = [kind for kind in settings.streams if kind not in self._whole_market]
         """The kinds that have a stream for each symbol."""
 
-    def use_exchange(self, listening: Mapping[str, Any]) -> None:
-        """Point the workers to the embedded exchange instead of the venue."""
-        self._websocket_url = f"ws://127.0.0.1:{listening['ws_port']}"
-        self.rest_url = f"http://127.0.0.1:{listening['rest_port']}"
+    def point_to(self, websocket_url: str, rest_url: str) -> None:
+        """Have the workers feed from there instead of the venue."""
+        self._websocket_url, self.rest_url = websocket_url, rest_url
 
     def rest_context(self) -> ssl.SSLContext | None:
         """How the venue's REST is trusted; None without TLS. Raises ConfigError for an unusable CA bundle."""
@@ -122,19 +117,6 @@ class RunPlan:
         spec = self._spec(AGGREGATOR, "k2workers.processes.aggregator:main", settings, StopOrder.AGGREGATOR)
         return msgspec.structs.replace(spec, after_abort=self._screened(settings))
 
-    def exchange(self) -> ChildSpec:
-        """The embedded exchange's process, on a free port."""
-        own = self.settings
-        simulator = SimulatorSettings(
-            port=0,
-            rate=own.demo_rate,
-            replay=tuple(own.replay),
-            replay_speed=own.replay_speed,
-            connects_per_window=DEMO_CONNECTS,
-        )
-        settings = ExchangeSettings(simulator=simulator, logs=self._logs)
-        return self._spec(EXCHANGE, "k2workers.demo.demo_exchange:main", settings, StopOrder.EXCHANGE)
-
     @property
     def book_prefixes(self) -> tuple[str, ...]:
         """Prefixes of the topics of which whole books are kept for joiners."""
@@ -157,16 +139,6 @@ class RunPlan:
         )
         spec = self._spec(BOOKS, "k2workers.processes.books:main", settings, StopOrder.SUBSCRIBERS)
         return msgspec.structs.replace(spec, restart=BESIDE_THE_FEED, vital=False, after_abort=self._screened(settings))
-
-    def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
-        """The independent subscriber's process."""
-        settings = WitnessSettings(
-            endpoint=endpoint,
-            snapshot_endpoint=snapshot_endpoint,
-            prefix=f"{self.venue.name}.",
-            logs=self._logs,
-        )
-        return self._spec(WITNESS, "k2workers.demo.witness:main", settings, StopOrder.SUBSCRIBERS)
 
     def workers(self, symbols: list[str]) -> list[ChildSpec]:
         """One worker for each shard that has streams. Raises ConfigError if a shard's streams do not fit."""
@@ -191,16 +163,9 @@ class RunPlan:
         streams_left = self.venue.limits.streams_per_connection - len(self._whole_market)
         return streams_left // len(self._everywhere) if self._everywhere else sys.maxsize
 
-    def by_topic(
-        self, emitted: Mapping[str, Mapping[str, Any]], symbols: Sequence[str]
-    ) -> dict[str, Mapping[str, Any]]:
-        """The exchange's count by stream name → by our topic, for the streams of these symbols: those are compared one to one."""
-        specs = self.venue.stream_specs(self._everywhere, symbols)
-        return {
-            topic_of(self.venue.name, spec.kind, spec.symbol): emitted[spec.name]
-            for spec in specs
-            if spec.name in emitted
-        }
+    def streams_of(self, symbols: Sequence[str]) -> Sequence[StreamSpec]:
+        """The streams of these symbols, without those of the whole market."""
+        return self.venue.stream_specs(self._everywhere, symbols)
 
     def _worker(self, shard: int, running: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
         own = self.settings
@@ -246,6 +211,14 @@ class RunPlan:
         # The forkserver began before the directory was known.
         env = {metrics.DIRECTORY_VARIABLE: os.environ[metrics.DIRECTORY_VARIABLE]}
         return ChildSpec(name=name, target=target, settings=settings, stop_order=stop_order, env=env)
+
+
+def _demonstration(settings: Settings, venue: str, logs: log.LogSettings) -> Demonstration | None:
+    if not settings.demo:
+        return None
+    from k2workers.demo.demonstration import Demonstration  # a run against a venue imports none of it
+
+    return Demonstration(settings, venue, logs)
 
 
 def _refuse_another_venues_address(name: str, given: VenueSettings) -> None:

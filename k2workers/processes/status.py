@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from k2workers.network.venue_answers import Service
 from k2workers.processes import readiness, run_plan
 from k2workers.processes.child_status import (
     AggregatorStatus,
@@ -187,6 +188,16 @@ class RunView:
             workers[name] = told(of_this_life, WorkerStatus)
         states.pop(run_plan.BOOKS, None)  # joiners wait for it, the feed does not
         return readiness.unready(self.waiting_for, states, workers, self._rest_weight())
+
+    def venue_trouble(self) -> list[str]:
+        """What stands between the venue and us, as far as the parent knows."""
+        gate = self._supervisor.permissions.gate
+        refused = [
+            f"the venue answers {service.value} with {status}"
+            for service in Service
+            if (status := gate.status(service))
+        ]
+        return [*refused, *([self._symbols.failure] if self._symbols.failure else [])]
 
     def _row(self, name: str, state: ChildState) -> WorkerRow:
         return WorkerRow(

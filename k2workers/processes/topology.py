@@ -1,14 +1,12 @@
 """Owns how the processes are put together: the parent's main.
 
-The parent starts the embedded exchange (with ``--demo``), the aggregator, an independent witness (with
-``--demo``) and one worker a shard; it gives connection grants and serves the one HTTP endpoint; it stops everything in the
-order in which data flows, and writes the report.
+The parent starts the aggregator, the books process and one worker a shard, and what a demonstration adds to them; it gives connection
+grants and serves the one HTTP endpoint; it stops everything in the order in which data flows, and writes the report.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -23,7 +21,6 @@ from k2workers.errors import BootError, ConfigError, K2Error
 from k2workers.every import Every
 from k2workers.logs import outlet
 from k2workers.metrics import exporter, metric_files
-from k2workers.network.venue_answers import Service
 from k2workers.processes import open_files, readiness, report, run_plan
 from k2workers.processes.child_status import Published
 from k2workers.processes.console import LiveSummary
@@ -33,7 +30,7 @@ from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.status import RunView
 from k2workers.processes.symbol_watch import SymbolWatch
 from k2workers.rotation.record import RotationRecord
-from k2workers.supervision.child import STOP_SIGNALS
+from k2workers.supervision.child import STOP_SIGNALS, ChildSpec
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.orphans import FIRST, Orphans
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
@@ -77,11 +74,14 @@ class Topology:
         self._market = MarketWatch(self.plan, self.supervisor, self._symbols)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
-        self._reminding = Every(METER_S, self._symbols.remind, "remind", give_up=None)
-        self._keeping = Every(PLACES_S, self._keep_places, "places", give_up=None)
         self._looking = Every(MARKET_S, self._market.turn, "market", give_up=None)
         self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
-        self._burying = Every(METER_S, Orphans().bury, "orphans", give_up=None) if os.getpid() == FIRST else None
+        self._others = [
+            Every(METER_S, self._symbols.remind, "remind", give_up=None),
+            Every(PLACES_S, self._keep_places, "places", give_up=None),
+        ]
+        if os.getpid() == FIRST:
+            self._others.append(Every(METER_S, Orphans().bury, "orphans", give_up=None))
 
     async def run(self) -> int:
         """Start everything, serve until stopped, stop everything; 0 if all of it was clean."""
@@ -100,11 +100,8 @@ class Topology:
         )
         await self._take_ports(server)
         self.supervisor.start()
-        self._measuring.start()
-        self._reminding.start()
-        self._keeping.start()
-        if self._burying is not None:
-            self._burying.start()
+        for duty in (self._measuring, *self._others):
+            duty.start()
         if self.plan.connections < MOST_CONNECTIONS:
             _log.warning(
                 "few_files",
@@ -118,10 +115,8 @@ class Topology:
                 await self._serve()
             return await self._finish()
         finally:
-            duties = (self._measuring, self._reminding, self._keeping, self._looking, self._checking, self._burying)
-            for duty in duties:
-                if duty is not None:
-                    duty.stop()
+            for duty in (self._measuring, self._looking, self._checking, *self._others):
+                duty.stop()
             self.supervisor.kill_all()
             await server.stop()
 
@@ -161,12 +156,12 @@ class Topology:
 
     async def _start_children(self) -> None:
         launch, ready = self.supervisor.launch, self.supervisor.wait_ready
+        demonstration = self.plan.demonstration
         launch(self.plan.aggregator())
-        if self.settings.demo:
+        if demonstration is not None:
             _log.warning("demo", note="events come from the embedded exchange, not from a venue")
-            launch(self.plan.exchange())
-            await ready(run_plan.EXCHANGE)
-            self.plan.use_exchange(await self._record(run_plan.EXCHANGE, "listening"))
+            await self._begun(exchange := demonstration.exchange())
+            self.plan.point_to(*demonstration.addresses(await self._record(exchange.name, "listening")))
         self.view.waiting_for = "symbols"
         choosing = asyncio.ensure_future(self._symbols.choose())
         serving = asyncio.ensure_future(ready(run_plan.AGGREGATOR))
@@ -185,9 +180,8 @@ class Topology:
         _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
         if self.plan.book_prefixes:
             launch(self.plan.books(listening["publish"], listening["snapshot"]))  # only joiners wait for it
-        if self.settings.demo:
-            launch(self.plan.witness(listening["publish"], listening["snapshot"]))
-            await ready(run_plan.WITNESS)
+        if demonstration is not None:
+            await self._begun(demonstration.witness(listening["publish"], listening["snapshot"]))
         self.view.waiting_for = "workers"
         for spec in specs:
             self.view.shard_names.append(spec.name)
@@ -197,6 +191,11 @@ class Topology:
             await ready(spec.name)
         self.view.waiting_for = ""
         self._checking.start(at_once=False)
+
+    async def _begun(self, spec: ChildSpec) -> None:
+        """Start a child, and wait until it serves."""
+        self.supervisor.launch(spec)
+        await self.supervisor.wait_ready(spec.name)
 
     async def _record(self, name: str, kind: str) -> dict[str, Any]:
         """The record of this kind that a child sends just before it says that it is ready."""
@@ -217,11 +216,15 @@ class Topology:
         complaints = (
             [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
         )
-        truth = self._truth()
+        demonstration, truth = self.plan.demonstration, None
+        if demonstration is not None:
+            truth = demonstration.truth(self._records, self.plan.streams_of(self._symbols.symbols))
         if self._fatal is not None:
             complaints.append(str(self._fatal))
         if self._time_over and not self._published.events_published:
-            complaints.append(f"nothing was served: {'; '.join([*unready, *self._venue_trouble()]) or 'no event came'}")
+            complaints.append(
+                f"nothing was served: {'; '.join([*unready, *self.view.venue_trouble()]) or 'no event came'}"
+            )
         if self.settings.report and not self._write_report(served_s, complaints, unready, truth):
             complaints.append("the report could not be written")
         level = _log.error if complaints else _log.info
@@ -230,24 +233,13 @@ class Topology:
         )
         if self._fatal is not None:
             raise self._fatal
-        if truth is not None and (run_plan.WITNESS, "received") in self._records:
-            self._tell_truth(truth)
+        if demonstration is not None and truth is not None:
+            demonstration.tell(truth, self.view.rotated, self._records)
         return 1 if complaints else 0
-
-    def _tell_truth(self, truth: dict[str, Any]) -> None:
-        terminal = outlet.terminal()
-        if terminal is not None:
-            terminal.write(f"{report.proof(truth, self.view.rotated)}\n")
-        else:
-            counts = {
-                name: truth[name] for name in ("emitted", "received", "lost", "unannounced", "duplicated", "reordered")
-            }
-            _log.info("demonstrated", **counts, rotations=self.view.rotated)
 
     def _write_report(
         self, served_s: float, complaints: list[str], unready: list[str], truth: dict[str, Any] | None
     ) -> bool:
-        path = Path(self.settings.report)
         content = report.build(
             venue=self.plan.venue.name,
             shards=len(self.view.shard_names),
@@ -260,38 +252,12 @@ class Topology:
             rotations=self._rotations,
             truth=truth,
         )
-        try:
-            path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            _log.error("report_not_written", path=str(path), error=error.strerror, truth=truth)
-            return False
-        _log.info("report_written", path=str(path), truth=truth)
-        return True
-
-    def _venue_trouble(self) -> list[str]:
-        """What stands between the venue and us, as far as the parent knows."""
-        gate = self.supervisor.permissions.gate
-        refused = [
-            f"the venue answers {service.value} with {status}"
-            for service in Service
-            if (status := gate.status(service))
-        ]
-        return [*refused, *([self._symbols.failure] if self._symbols.failure else [])]
+        return report.write(Path(self.settings.report), content)
 
     @property
     def _published(self) -> Published:
         """What the aggregator counted until its end; nothing if it did not come to that."""
         return msgspec.convert(self._records.get((run_plan.AGGREGATOR, "published"), {}), Published)
-
-    def _truth(self) -> dict[str, Any] | None:
-        if not self.settings.demo:
-            return None
-        from k2workers.demo import witness
-
-        emitted = self._records.get((run_plan.EXCHANGE, "emitted"), {})
-        received = self._records.get((run_plan.WITNESS, "received"), {}).get("topics", {})
-        compared = witness.compare(self.plan.by_topic(emitted.get("topics", {}), self._symbols.symbols), received)
-        return {**compared, "left_out": emitted.get("left_out", {})}
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 

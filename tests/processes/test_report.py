@@ -39,19 +39,6 @@ def test_no_rotation_has_no_spacing() -> None:
     assert (found["count"], found["max_concurrent"], found["min_spacing_s"]) == (0, 0, None)
 
 
-def test_a_demonstration_proves_itself_in_plain_words() -> None:
-    truth = {"emitted": 246_384, "received": 246_384, "lost": 0, "unannounced": 0, "duplicated": 0, "reordered": 0}
-    assert report.proof(truth, 118) == (
-        "The exchange emitted 246,384 events across 118 rotations.\n"
-        "An independent reader received 246,384: lost 0, repeated 0, out of order 0."
-    )
-    truth |= {"received": 246_370, "lost": 1_014, "unannounced": 7, "duplicated": 1_000}
-    assert report.proof(truth, 1) == (
-        "The exchange emitted 246,384 events across 1 rotation.\n"
-        "An independent reader received 246,370: lost 1,014 (7 of them unannounced), repeated 1,000, out of order 0."
-    )
-
-
 def test_the_report_adds_up_what_the_processes_said() -> None:
     worker: dict[str, Any] = {"shard": 0, "pid": 1, "restarts": 0, "rss_bytes": 2, "cpu_s": 3.0}
     built = report.build(

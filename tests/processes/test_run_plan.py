@@ -97,17 +97,6 @@ def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_
     assert source("wss://one") == source("wss://one") == "wss://one"
 
 
-def test_what_the_exchange_counted_is_told_by_topic_for_the_streams_of_single_symbols(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
-    plan = RunPlan(Settings(streams=["trade", "depth", "mini_ticker_all"]), tmp_path, 0)
-    emitted = {
-        name: {"emitted": 1} for name in ("btcusdt@trade", "币usdt@depth@100ms", "btcusdt@aggTrade", "!miniTicker@arr")
-    }
-    assert plan.by_topic(emitted, ["BTCUSDT", "币USDT"]).keys() == {"binance.trade.BTCUSDT", "binance.depth.币USDT"}
-
-
 @pytest.mark.parametrize(
     ("venue", "setting", "address"),
     [
@@ -131,11 +120,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda **settings: RunPlan(Settings(**settings), tmp_path, origin_ns=0)
 
 
-def test_workers_of_a_demonstration_are_pointed_to_its_exchange(plan: Any) -> None:
-    made = plan(demo=True, demo_rate=250.0)
-    exchange = made.exchange().settings.simulator
-    assert (exchange.port, exchange.rate) == (0, 250.0)
-    made.use_exchange({"ws_port": 81, "rest_port": 82})
+def test_workers_are_pointed_to_another_venue(plan: Any) -> None:
+    made = plan(demo=True)
+    made.point_to("ws://127.0.0.1:81", "http://127.0.0.1:82")
     (worker, *_) = made.workers(["BTCUSDT", "ETHUSDT"])
     assert (worker.settings.feed.url, worker.settings.rest_url) == ("ws://127.0.0.1:81", "http://127.0.0.1:82")
 
@@ -149,10 +136,9 @@ def test_a_worker_gets_what_is_set_of_its_venue(plan: Any) -> None:
     assert made.weight.share == 0.25
 
 
-def test_the_witness_reads_what_the_aggregator_publishes_of_the_venue(plan: Any) -> None:
-    witness = plan(demo=True).witness("tcp://127.0.0.1:1", "tcp://127.0.0.1:2").settings
-    assert (witness.endpoint, witness.snapshot_endpoint) == ("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
-    assert witness.prefix == "binance."
+def test_streams_of_symbols_are_all_but_those_of_the_whole_market(plan: Any) -> None:
+    streams = plan(streams=["trade", "mini_ticker_all"]).streams_of(["BTCUSDT", "ETHUSDT"])
+    assert [spec.name for spec in streams] == ["btcusdt@trade", "ethusdt@trade"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +153,8 @@ def test_the_room_of_a_worker_is_what_its_streams_leave_of_a_connection(
 
 def test_processes_end_in_the_order_in_which_data_flows(plan: Any) -> None:
     made = plan(demo=True)
-    feed = [made.workers(["BTCUSDT"])[0], made.aggregator(), made.witness("", "")]
+    demonstration = made.demonstration
+    feed = [made.workers(["BTCUSDT"])[0], made.aggregator(), demonstration.witness("", ""), demonstration.exchange()]
     orders = [spec.stop_order for spec in feed]
-    assert orders == sorted(orders)
-    assert len(set(orders)) == 3
+    assert orders == sorted({*orders})
+    assert made.books("", "").stop_order == demonstration.witness("", "").stop_order

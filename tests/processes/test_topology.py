@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from k2workers import metrics
 from k2workers.config import Settings
+from k2workers.demo.demonstration import EXCHANGE, WITNESS
 from k2workers.errors import BootError, ConfigError
 from k2workers.processes import places, run_plan
 from k2workers.processes.topology import Topology
@@ -73,7 +74,7 @@ async def test_a_demonstration_serves_until_it_is_told_to_stop_and_reports_that_
             status = parent.view.status()
             assert [worker.alive for worker in status.workers] == [True, True]
             assert {*status.children} == {
-                run_plan.EXCHANGE, run_plan.AGGREGATOR, run_plan.WITNESS, *(f"worker-{n}" for n in range(2)),
+                EXCHANGE, run_plan.AGGREGATOR, WITNESS, *(f"worker-{n}" for n in range(2)),
             }  # fmt: skip
             assert parent.view.unhealthy() == []
             os.kill(os.getpid(), signal.SIGTERM)

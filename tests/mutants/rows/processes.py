@@ -18,16 +18,16 @@ supervisor = within("supervision/supervisor.py")
 ward = within("supervision/ward.py")
 topology = within("processes/topology.py")
 status = within("processes/status.py")
-run_plan = within("processes/run_plan.py")
+demonstration = within("demo/demonstration.py")
 bound_path = within("files/bound_path.py")
 lock_file = within("files/lock_file.py")
 
 ROWS = (
-    run_plan(
+    demonstration(
         "a checkpoint of one demonstration is believed by the next",
         'f"demo {secrets.token_hex(8)}"',
-        'f"demo {run_dir}"',
-        "test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_of_its_address",
+        'f"demo {venue}"',
+        "processes/test_run_plan.py::test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_of_its_address",
     ),
     permission_client(
         "a worker without a parent connects as often as it likes",
