@@ -6,7 +6,7 @@ import asyncio
 
 from k2workers.errors import VenueError
 from k2workers.network.venue_answers import Answer
-from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.child import ChildSpec, ChildState
 from k2workers.supervision.control_messages import AnyControlMessage, Beat
 from k2workers.supervision.permissions import Permissions
 
@@ -51,6 +51,13 @@ class Careless:
         self.beats: dict[str, Beat] = {}
         self.sent: list[tuple[str, AnyControlMessage]] = []
         self.permissions: Permissions | None = None
+        self.children: dict[str, ChildState] = {}
+
+    def states(self) -> dict[str, ChildState]:
+        return dict(self.children)
+
+    def counted(self, name: str) -> dict[str, int]:
+        return self.beats[name].counters if name in self.beats else {}
 
     def pids(self) -> dict[str, int]:
         return dict.fromkeys(self.beats, 1)

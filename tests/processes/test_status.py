@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from k2workers import metrics
+from k2workers.config import Settings
+from k2workers.processes import run_plan
 from k2workers.processes.child_status import (
     AggregatorStatus,
     BooksStatus,
@@ -19,12 +23,17 @@ from k2workers.processes.child_status import (
     told,
 )
 from k2workers.processes.readiness import Reason, Word
-from k2workers.processes.status import BooksShown
-from k2workers.processes.symbol_watch import SymbolStates
+from k2workers.processes.resource_meter import ResourceMeter
+from k2workers.processes.run_plan import RunPlan
+from k2workers.processes.status import BooksShown, RunView
+from k2workers.processes.symbol_watch import SymbolStates, SymbolWatch
 from k2workers.supervision.child import ChildState
+from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import _decoder, _encode
 from k2workers.supervision.control_messages import Beat
-from k2workers.supervision.permissions import RestWeight, ServiceState
+from k2workers.supervision.permissions import Permissions, RestWeight, ServiceState
+from k2workers.supervision.weight_budget import WeightPolicy
+from tests.fakes import Careless
 from tests.support.told import seen, worker_row, worker_status
 
 BEFORE_ITS_FIRST_BEAT = {
@@ -121,3 +130,59 @@ def test_a_beat_of_another_shape_is_an_error(changed: dict[str, Any]) -> None:
     plain = msgspec.to_builtins(worker_status())
     with pytest.raises(msgspec.ValidationError):
         told(Beat("worker-0", 1, {}, plain | changed), WorkerStatus)
+
+
+class Watched:
+    """The view of a feed of two workers whose children are never started."""
+
+    def __init__(self, folder: Path) -> None:
+        plan = RunPlan(Settings(shards=2, streams=["trade"]), folder, origin_ns=0)
+        self.supervisor = Careless()
+        self.supervisor.permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), lambda *_: None)
+        supervisor: Any = self.supervisor
+        self.view = RunView(plan, supervisor, SymbolWatch(plan, supervisor), ResourceMeter("test"))
+        self.view.waiting_for = ""
+        self.view.shard_names = ["worker-0", "worker-1"]
+        for number, name in enumerate((run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.shard_names)):
+            self.supervisor.children[name] = ChildState(pid=number, alive=True, ready=True, restarts=0, last_beat_s=0.1)
+
+    def tells(self, name: str, status: msgspec.Struct, **counters: int) -> None:
+        pid = self.supervisor.children[name].pid
+        assert pid is not None
+        self.supervisor.beats[name] = Beat(name, pid, counters, status)
+
+    def changes(self, name: str, **changes: Any) -> None:
+        self.supervisor.children[name] = msgspec.structs.replace(self.supervisor.children[name], **changes)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    made = Watched(tmp_path)
+    made.tells("worker-0", worker_status(weight_wanted=3), events_received=7, duplicates=2)
+    made.tells("worker-1", worker_status(shard=1, weight_wanted=4))
+    return made
+
+
+def test_a_feed_of_which_all_is_told_is_ready_and_its_figures_are_those_of_its_children(watched: Watched) -> None:
+    watched.tells(run_plan.AGGREGATOR, AggregatorStatus(events_published=5, subscribers=SUBSCRIBERS))
+    watched.tells(run_plan.BOOKS, BooksStatus(books=2, whole=1))
+    status = watched.view.status()
+    assert (status.ready, status.published, status.subscribers) == (True, 5, SUBSCRIBERS)
+    assert (status.books, status.rest_weight.wanted) == (BooksShown(books=2, whole=1), 7)
+    figures = [(row.figures.shard, row.figures.events_received, row.figures.duplicates) for row in status.workers]
+    assert figures == [(0, 7, 2), (1, 0, 0)]
+
+
+def test_the_feed_needs_no_books_process_to_be_healthy_and_ready(watched: Watched) -> None:
+    watched.changes(run_plan.BOOKS, alive=False)
+    assert (watched.view.unhealthy(), watched.view.unready()) == ([], [])
+    watched.changes("worker-1", alive=False)
+    assert watched.view.unhealthy() == ["worker-1 is not running"]
+    assert [reason.word for reason in watched.view.unready()] == [Word.PROCESS_DOWN]
+
+
+def test_what_an_earlier_life_reported_says_nothing_of_the_present_one(watched: Watched) -> None:
+    watched.changes("worker-0", pid=99)
+    assert [reason.line() for reason in watched.view.unready()] == ["starting: worker-0 has not reported yet"]
+    assert watched.view.status().workers[0].figures.events_received == 7

@@ -23,6 +23,7 @@ from k2workers.errors import BootError, ConfigError
 from k2workers.processes import places, run_plan
 from k2workers.processes.topology import Topology
 from k2workers.supervision.control_messages import Record
+from tests.processes.test_status import WHOLE, WORKER
 from tests.support.told import rotated
 from tests.support.waiting import WAIT_S, until
 
@@ -76,6 +77,8 @@ async def test_a_demonstration_serves_until_it_is_told_to_stop_and_reports_that_
             assert {*status.children} == {
                 EXCHANGE, run_plan.AGGREGATOR, WITNESS, *(f"worker-{n}" for n in range(2)),
             }  # fmt: skip
+            assert list(status.as_data()) == list(WHOLE)
+            assert [list(row) for row in status.as_data()["workers"]] == [list(WORKER)] * 2
             assert parent.view.unhealthy() == []
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)  # as a terminal and a service manager do together
