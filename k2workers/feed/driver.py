@@ -1,4 +1,4 @@
-"""Owns a shard's live connection: performs what the rotation machine decides, and tells it what happened.
+"""Owns the live connection of one route of a shard: performs what the rotation machine decides, and tells it what happened.
 
 The machine (``k2workers.rotation``) holds the rules, ``lines.py`` the sockets, ``rotation_permission.py`` the question to the parent, ``liveness.py`` the
 judgement of a line's silence, ``silence.py`` that of its topics; here they meet, with the clock. Nothing here knows the machine's states.
@@ -30,7 +30,8 @@ from k2workers.rotation import actions, inputs
 from k2workers.rotation.machine import RotationMachine
 from k2workers.rotation.policy import REASONS, SILENT_STREAM
 from k2workers.rotation.record import Cut, RotationRecord, record_of
-from k2workers.venues.venue import StreamSpec, Venue, top_of
+from k2workers.venues.market_evidence import top_of
+from k2workers.venues.venue import Route, StreamSpec, Venue
 
 TICK_S = 0.05
 """How often deadlines are looked at. One timer for all of them costs less than keeping each one armed."""
@@ -42,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Driver:
-    """One shard's feed. ``start`` it inside a running loop; ``stop`` returns when all lines are closed.
+    """The feed over one route. ``start`` it inside a running loop; ``stop`` returns when all lines are closed.
 
     ``push`` takes one bundle of batches; ``on_record`` gets the record of every rotation.
     """
@@ -51,7 +52,7 @@ class Driver:
         self,
         settings: FeedSettings,
         venue: Venue,
-        specs: Sequence[StreamSpec],
+        route: Route,
         *,
         grants: Grants,
         push: Callable[[list[wire.Batch]], object],
@@ -61,7 +62,7 @@ class Driver:
     ) -> None:
         self.settings = settings
         self.intake = Intake(
-            venue.codec(specs),
+            venue.codec(route.specs),
             hold_ns=settings.hold_ns,
             push=push,
             on_reply=lambda line, reply: self.lines.on_reply(line, reply),  # noqa: PLW0108 - the lines come after it
@@ -69,9 +70,8 @@ class Driver:
             observe_latency=observe_latency,
         )
         self.intake.on_began_anew, self.intake.on_outlier = _tell_began_anew, _tell_outlier
-        names = [spec.name for spec in specs]
         self.lines = Lines(
-            settings, venue, names, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context
+            settings, venue, route, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context
         )
         self.machine = RotationMachine(settings.rotation_policy, settings.next_due_ns, random.random)
         self.silence = Silence(settings.shards)
@@ -83,9 +83,9 @@ class Driver:
         """Called with the indexes of topics of which the venue may have what no line delivered."""
         self._permission = RotationPermission(grants, self._permitted)
         self._venue = venue
-        self._flows = {spec.name: (spec.kind, spec.symbol) for spec in specs}
+        self._flows = {spec.name: (spec.kind, spec.symbol) for spec in route.specs}
         self._on_record = on_record
-        self._watch = LineWatch(settings.stale_after_ns, venue.limits.ping_interval_ns)
+        self._watch = LineWatch(settings.stale_after_ns, route.limits.ping_interval_ns)
         self._look_ns = 0
         self._ticked_ns = 0
         self._reads_first = False

@@ -1,4 +1,4 @@
-"""Owns a shard's lines, from the permission to connect to the last byte: how each one connects, subscribes, gets more streams, and ends.
+"""Owns a route's lines, from the permission to connect to the last byte: how each one connects, subscribes, gets more streams, and ends.
 
 Which lines there are to be is decided elsewhere (``k2workers.rotation``); what becomes of them is reported there.
 """
@@ -24,7 +24,7 @@ from k2workers.feed.rotation_permission import Grants
 from k2workers.feed.subscription import Subscriptions
 from k2workers.rotation.inputs import Advanced, Closed, Failed, Grant, Opened
 from k2workers.rotation.policy import SILENT, STALE
-from k2workers.venues.venue import Reply, Venue
+from k2workers.venues.venue import Reply, Route, Venue
 
 AUDIT_NS = 60_000_000_000
 """How often the venue is asked which streams the line has that carries the feed."""
@@ -41,29 +41,30 @@ _log = structlog.get_logger(__name__)
 
 
 class Lines:
-    """The lines of one shard, by number. Everything that is under way on a line ends with the line.
+    """The lines of one route, by number. Everything that is under way on a line ends with the line.
 
-    ``names`` are the streams that every line carries. ``report`` is called when a line advances, opens or ends, but not for an end that the caller asked for.
+    Every line carries all streams of the route. ``report`` is called when a line advances, opens or ends, but not for an end that the caller asked for.
     """
 
     def __init__(
         self,
         settings: FeedSettings,
         venue: Venue,
-        names: Sequence[str],
+        route: Route,
         *,
         grants: Grants,
         intake: Intake,
         report: Report,
         ssl_context: ssl.SSLContext | None,
     ) -> None:
-        self.names = list(names)
+        self.names = [spec.name for spec in route.specs]
         self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
         self.replies = 0
         """Messages that answered requests of ours."""
         self.audit_due_ns = 0
         self._settings = settings
         self._venue = venue
+        self._route = route
         self._grants = grants
         self._intake = intake
         self._report = report
@@ -189,11 +190,11 @@ class Lines:
         own = self._settings
         line = Line(
             number,
-            self._venue.ws_url(own.url),
+            self._route.url(own.url),
             self._intake.on_messages,
             self.ended,
             Gathering(own.gather_ns),
-            MessageRate(self._venue.limits.subscribe_rate),
+            MessageRate(self._route.limits.subscribe_rate),
         )
         try:
             await line.open(

@@ -26,7 +26,7 @@ import msgspec
 
 from k2workers.feed.fetches import Fetches
 from k2workers.feed.liveness import SilenceWatch
-from k2workers.venues.venue import Evidence, SymbolSeen
+from k2workers.venues.market_evidence import Evidence, SymbolSeen
 
 QUESTION_NS = 6_000_000_000
 """A topic that brought nothing for so long is in question."""

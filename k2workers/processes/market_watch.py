@@ -16,7 +16,8 @@ from k2workers.processes.run_plan import RunPlan
 from k2workers.processes.symbol_watch import SymbolWatch
 from k2workers.supervision.control_messages import MarketSeen
 from k2workers.supervision.supervisor import Supervisor
-from k2workers.venues.venue import TRADING, VANISHED, MarketLook, SymbolSeen
+from k2workers.venues.market_evidence import MarketLook, SymbolSeen
+from k2workers.venues.venue import TRADING, VANISHED
 
 _log = structlog.get_logger(__name__)
 

@@ -39,7 +39,7 @@ from k2workers.supervision.child import guard_parent, settle_memory
 from k2workers.supervision.permission_client import PermissionClient
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
-from k2workers.venues.venue import SymbolSeen
+from k2workers.venues.market_evidence import SymbolSeen
 
 BEAT_S = 0.5
 METRICS_S = 1.0
@@ -90,10 +90,11 @@ class Worker:
         bundle_sender = BundleSender(
             settings.bundle_endpoint, f"{self.name}{bundle_protocol.LIFE.decode()}{secrets.token_hex(8)}"
         )
+        (route,) = venue.routes(venue.stream_specs(settings.kinds, settings.symbols))
         driver = Driver(
             settings.feed,
             venue,
-            venue.stream_specs(settings.kinds, settings.symbols),
+            route,
             grants=grants,
             push=bundle_sender.push,
             on_record=lambda record: self._on_rotation(record, client, bundle_sender),

@@ -1,6 +1,6 @@
 """Owns what the feed needs of any venue: types, limits, and the protocols that a venue fulfils.
 
-A shard has one connection: a venue that needs several (other addresses for other streams) has no place here yet. Knows no venue. Everything that is true of one exchange only stands in its own package beside this file.
+Knows no venue. Everything that is true of one exchange only stands in its own package beside this file.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from k2workers.continuity import Continuity
 from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
 from k2workers.network.venue_answers import Pauses
+from k2workers.venues.market_evidence import Evidence, MarketLook
 
 
 class Outcome(enum.IntEnum):
@@ -54,35 +55,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     rest_weight_per_minute: int
 
 
-class Evidence(enum.Enum):
-    """What a look at the whole market tells of a kind of topic: whether the venue has something that no line has delivered."""
-
-    NONE = "none"
-    """Nothing: for silence alone such a topic is never in question."""
-    TRADES = "trades"
-    """A newer trade of the symbol must have come as an event of this kind."""
-    OWN_TRADES = "own trades"
-    """The same, and the id of the trade is the event's."""
-    TOPS = "tops"
-    """A changed best price of the symbol must have come as an event of this kind."""
-
-
-class SymbolSeen(msgspec.Struct, frozen=True, array_like=True):
-    """What a look at the market showed of one symbol."""
-
-    last_trade_id: int | None
-    top: str | None
-    """Both best prices; None if a side is empty."""
-    trading: bool = True
-    """One that does not trade owes no changes of its book."""
-
-
-def top_of(bid: str, ask: str) -> str | None:
-    """Both best prices, however many zeros the venue puts behind them; None if a side is empty."""
-    prices = [price.rstrip("0").rstrip(".") if "." in price else price for price in (bid, ask)]
-    return " ".join(prices) if all(price.strip("0.") for price in prices) else None
-
-
 class StreamSpec(msgspec.Struct, frozen=True):
     """One venue stream to subscribe: ``name`` as the venue spells it; ``symbol`` is empty for all-market streams."""
 
@@ -91,6 +63,22 @@ class StreamSpec(msgspec.Struct, frozen=True):
     symbol: str
     event_type: type[Event]
     continuity: Continuity
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that a shard needs, and the streams that it carries. A stream's kind says which route it is on: each is on exactly one."""
+
+    name: str = ""
+    """Tells it from the venue's other routes, also to readers of logs; empty if there is only one."""
+    path: str
+    """What follows the venue's address."""
+    specs: Sequence[StreamSpec]
+    limits: Limits
+    """What holds for a connection of this route. What counts for an IP is taken from ``Venue.limits``."""
+
+    def url(self, address: str) -> str:
+        """Where to connect to, if the venue is at this address."""
+        return address.rstrip("/") + self.path
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -221,16 +209,6 @@ class Listing(Protocol):
         """
 
 
-class MarketLook(Protocol):
-    """The whole market at a glance, for one run."""
-
-    def weight(self, symbols: Sequence[str]) -> int:
-        """What a look at these symbols costs in the venue's allowance."""
-
-    async def look(self, symbols: Sequence[str], now_ns: int) -> dict[str, SymbolSeen]:
-        """What each of these symbols shows; one of which nothing can be told is left out. ``now_ns`` is monotonic. Raises VenueError."""
-
-
 class Venue(Protocol):
     """One market of an exchange."""
 
@@ -264,8 +242,8 @@ class Venue(Protocol):
         ``asked`` is the address for the message, ``headers`` have small letters, ``now_s`` is the epoch time.
         """
 
-    def ws_url(self, base: str) -> str:
-        """The address to connect to, from the configured base."""
+    def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
+        """The connections that carry these streams, always in the same order; none without streams."""
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> History:
         """Its REST client for repairs."""

@@ -30,7 +30,7 @@ from k2workers.rotation.record import RotationRecord
 from k2workers.rotation.table import State
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.venues.binance.spot import BinanceSpot
-from k2workers.venues.venue import SymbolSeen
+from k2workers.venues.market_evidence import SymbolSeen
 from k2workers.wire import Batch
 from tests.fakes import Turns
 from tests.simulator.support import inject, running
@@ -79,7 +79,7 @@ class Fed:
         self.driver = Driver(
             settings,
             SPOT,
-            SPOT.stream_specs(kinds, symbols),
+            *SPOT.routes(SPOT.stream_specs(kinds, symbols)),
             grants=self.turns,
             push=self._push,
             on_record=self.records.append,

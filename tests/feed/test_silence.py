@@ -23,7 +23,7 @@ from k2workers.feed.silence import (
     MarketView,
     Silence,
 )
-from k2workers.venues.venue import Evidence, SymbolSeen
+from k2workers.venues.market_evidence import Evidence, SymbolSeen
 
 S = 1_000_000_000
 TRADES, TOPS, NONE = Evidence.TRADES, Evidence.TOPS, Evidence.NONE

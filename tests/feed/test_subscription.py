@@ -14,6 +14,7 @@ from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
 from k2workers.feed.subscription import Audit, Subscription, Subscriptions
 from k2workers.venues.binance.spot import BinanceSpot
+from k2workers.venues.binance.streams import path
 from k2workers.venues.venue import Outcome, Reply
 from tests.simulator.support import Client, inject, running
 from tests.support.venue import Venue
@@ -37,7 +38,7 @@ class Connected:
         self.replies: list[Reply] = []
 
     async def open(self, ws_url: str) -> Line:
-        line = Line(1, SPOT.ws_url(ws_url), self._take, lambda *_: None, Gathering(0), MessageRate(3))
+        line = Line(1, ws_url + path(SPOT.dialect), self._take, lambda *_: None, Gathering(0), MessageRate(3))
         await line.open(ssl_context=None, timeout_s=WAIT_S, close_timeout_s=1)
         return line
 

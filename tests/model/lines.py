@@ -32,7 +32,8 @@ from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
-from k2workers.venues.venue import Fetched, FetchedBook, SymbolSeen, Topic
+from k2workers.venues.market_evidence import SymbolSeen
+from k2workers.venues.venue import Fetched, FetchedBook, Topic
 from k2workers.wire import Batch, SendOutcome, decode_batch
 from tests.fakes import OpenHanded, Turns
 from tests.model import virtual_time
@@ -266,7 +267,7 @@ class Shard:
         turns = Turns()
         turns.turn.set()
         self.driver = Driver(
-            feed, SPOT, SPOT.stream_specs(["trade"], list(EVERY_S)), grants=turns, push=self.desk.push,
+            feed, SPOT, *SPOT.routes(SPOT.stream_specs(["trade"], list(EVERY_S))), grants=turns, push=self.desk.push,
             on_record=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
         self.backfiller = Backfiller(self.driver.intake, self.market, OpenHanded(), BackfillPolicy())

@@ -23,7 +23,7 @@ from k2workers.supervision.permissions import Permissions
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.symbols import SymbolInfo, choose
-from k2workers.venues.venue import top_of
+from k2workers.venues.market_evidence import top_of
 from tests.fakes import Careless
 from tests.support.told import worker_status
 from tests.support.venue import Answer, Venue

@@ -42,3 +42,13 @@ def test_the_kinds_of_the_whole_market_are_told_from_those_of_single_symbols(nam
     assert (
         topic_of(venue.name, spec.kind, spec.symbol) == venue.codec([spec]).topics[0].topic == f"{name}.trade.BTCUSDT"
     )
+
+
+@pytest.mark.parametrize("name", venues.NAMES)
+def test_every_stream_is_on_one_route_and_the_routes_of_a_venue_are_told_apart(name: str) -> None:
+    venue = venues.load(name)
+    specs = venue.stream_specs(["trade", "depth", "mini_ticker_all"], ["AAAUSDT", "BBBUSDT"])
+    routes = venue.routes(specs)
+    assert sorted(spec.name for route in routes for spec in route.specs) == sorted(spec.name for spec in specs)
+    assert len({route.name for route in routes}) == len(routes)
+    assert venue.routes([]) == []

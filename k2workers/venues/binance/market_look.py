@@ -14,7 +14,7 @@ from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.streams import INTERVALS
 from k2workers.venues.binance.symbols import can_be_asked_alone
-from k2workers.venues.venue import Evidence, SymbolSeen, top_of
+from k2workers.venues.market_evidence import Evidence, SymbolSeen, top_of
 
 SILENCE_S = 8.0
 """How long the venue may be silent before the request is given up."""

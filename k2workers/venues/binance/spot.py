@@ -13,7 +13,8 @@ from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
 from k2workers.venues.binance.market_look import EVIDENCE, BinanceMarketLook
-from k2workers.venues.venue import Evidence, StreamSpec, Venue
+from k2workers.venues.market_evidence import Evidence
+from k2workers.venues.venue import Route, StreamSpec, Venue
 from k2workers.venues.venue_settings import ca_bundle_setting
 
 
@@ -48,9 +49,9 @@ class BinanceSpot:
         """See ``refusals.read``."""
         return refusals.read(asked, status, headers, body, now_s)
 
-    def ws_url(self, base: str) -> str:
-        """See ``streams.ws_url``."""
-        return streams.ws_url(base, self.dialect)
+    def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
+        """One connection carries everything."""
+        return [Route(path=streams.path(self.dialect), specs=specs, limits=self.limits)] if specs else []
 
     def list_message(self, request_id: int) -> bytes:
         """See ``streams.list_message``."""
@@ -73,7 +74,7 @@ class BinanceSpot:
         return EVIDENCE.get(kind, Evidence.NONE)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
-        """A decoder for messages in whatever unit of time; ``ws_url`` asks for microseconds where there are some."""
+        """A decoder for messages in whatever unit of time; ``streams.path`` asks for microseconds where there are some."""
         return BinanceCodec(self.name, specs)
 
 

@@ -25,7 +25,7 @@ from k2workers.events import (
     Ticker,
     Trade,
 )
-from k2workers.venues.binance.dialect import MICROSECOND_NS, SPOT_DIALECT, Dialect
+from k2workers.venues.binance.dialect import MICROSECOND_NS, Dialect
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.venue import StreamSpec
 
@@ -148,6 +148,6 @@ def list_message(request_id: int) -> bytes:
     return msgspec.json.encode({"method": "LIST_SUBSCRIPTIONS", "id": request_id})
 
 
-def ws_url(base: str, dialect: Dialect = SPOT_DIALECT) -> str:
+def path(dialect: Dialect) -> str:
     """The combined endpoint, in microseconds if it can: bookTicker and partial depth carry no type, so the wrapper is needed."""
-    return f"{base.rstrip('/')}/stream{'?timeUnit=MICROSECOND' if dialect.unit_ns == MICROSECOND_NS else ''}"
+    return f"/stream{'?timeUnit=MICROSECOND' if dialect.unit_ns == MICROSECOND_NS else ''}"

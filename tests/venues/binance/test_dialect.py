@@ -7,7 +7,7 @@ import pytest
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.spot import BinanceSpot
-from k2workers.venues.binance.streams import ws_url
+from k2workers.venues.binance.streams import path
 from k2workers.venues.venue import Topic
 from tests.support.venue import Answer, Venue
 
@@ -31,7 +31,7 @@ async def test_bars_of_binance_are_asked_for_in_microseconds() -> None:
     ("dialect", "query"), [(Dialect(), "?timeUnit=MICROSECOND"), (Dialect(unit_ns=MILLISECOND_NS), "")]
 )
 def test_a_unit_of_time_is_asked_for_only_where_there_is_a_choice(dialect: Dialect, query: str) -> None:
-    assert ws_url("wss://venue/", dialect) == f"wss://venue/stream{query}"
+    assert path(dialect) == f"/stream{query}"
 
 
 async def test_a_parameter_that_the_market_does_not_know_is_left_out() -> None:

@@ -10,7 +10,7 @@ from k2workers.errors import VenueError, VenueRefused
 from k2workers.venues.binance.market_look import UNLISTED_NS, BinanceMarketLook
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import KINDS
-from k2workers.venues.venue import Evidence, SymbolSeen, top_of
+from k2workers.venues.market_evidence import Evidence, SymbolSeen, top_of
 from tests.support.venue import Answer, Venue
 
 GONE = SymbolSeen(None, None, trading=False)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from k2workers.venues.binance.spot import BinanceSpot
-from k2workers.venues.venue import Evidence
+from k2workers.venues.market_evidence import Evidence
 from tests.support.waiting import WAIT_S
 
 SPOT = BinanceSpot()

@@ -16,7 +16,8 @@ from k2workers.processes.run_plan import RunPlan
 from k2workers.venues.binance.history import PAGE, BinanceHistory
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.us import BinanceUs
-from k2workers.venues.venue import SymbolSeen, Topic
+from k2workers.venues.market_evidence import SymbolSeen
+from k2workers.venues.venue import Topic
 from tests.support.venue import Answer, Venue
 
 US = BinanceUs()
@@ -67,7 +68,8 @@ def test_its_own_addresses_and_limits_hold_unless_others_are_given(
         "wss://stream.binance.us:9443",
         "https://api.binance.us",
     )
-    assert US.ws_url(worker.feed.url) == "wss://stream.binance.us:9443/stream"
+    (route,) = US.routes(US.stream_specs(["trade"], ["BTCUSDT"]))
+    assert route.url(worker.feed.url) == "wss://stream.binance.us:9443/stream"
     assert plan.weight.limit == 1_200
     assert plan.book_prefixes == ("binance_us.depth.",)
     given = load({"venue": "binance_us", "binance_us_websocket_url": "ws://elsewhere"}).of_venue
