@@ -112,3 +112,13 @@ class Turns:
 
     def answered(self, error: VenueError | None) -> None:
         self.answers.append(error)
+
+
+class TurnsAndWeight(Turns):
+    """The same, and every permission to spend REST weight at once (``feed.shard.RoutePermissions``)."""
+
+    async def ask_weight(self, weight: int, urgency: int) -> int | None:
+        return 1
+
+    def weight_done(self, grant_id: int, used: int, answer: Answer | None) -> None:
+        pass

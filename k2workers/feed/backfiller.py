@@ -1,4 +1,4 @@
-"""Owns a shard's requests over REST that are under way: asks for permission, and fetches. What to fetch is decided in ``repairs.py``."""
+"""Owns the requests over REST of one route of a shard that are under way: asks for permission, and fetches. What to fetch is decided in ``repairs.py``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOM = {
     Urgency.FIRST_BOOK: 2,
     Urgency.DEEPER_BOOK: 1,
 }
-"""A request goes while fewer than so many of its shard are under way, or wait for permission: what is more urgent always finds room. One that
+"""A request goes while fewer than so many of its route are under way, or wait for permission: what is more urgent always finds room. One that
 waits also makes room for a more urgent one."""
 
 LINK_LINES = 10, 60_000_000_000
@@ -66,7 +66,7 @@ def outcome_of(error: VenueError) -> str:
 
 
 class Backfiller:
-    """The backfill of one shard. ``start`` it inside the loop; ``stop`` cancels what is under way."""
+    """The backfill of one route of a shard. ``start`` it inside the loop; ``stop`` cancels what is under way."""
 
     def __init__(self, intake: Intake, history: History, grants: WeightGrants, policy: BackfillPolicy) -> None:
         self.repairs = Repairs(intake, policy)
@@ -86,11 +86,6 @@ class Backfiller:
         self._given_up: list[tuple[int, Range]] = []
         """Topics, by index, and the ids of each that were given up and not logged yet."""
         intake.on_incomplete = self._looking.soon
-
-    @property
-    def rows_dropped(self) -> int:
-        """Rows of the venue's answers that could not be read so far."""
-        return self._history.rows_dropped
 
     @property
     def weight_wanted(self) -> int:

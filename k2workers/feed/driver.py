@@ -18,7 +18,6 @@ import structlog
 
 from k2workers import wire
 from k2workers.continuity import Repair
-from k2workers.events import Event
 from k2workers.every import Every
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
@@ -69,12 +68,11 @@ class Driver:
             on_notice=lambda line: self._input(inputs.Notice(line)),
             observe_latency=observe_latency,
         )
-        self.intake.on_began_anew, self.intake.on_outlier = _tell_began_anew, _tell_outlier
         self.lines = Lines(
             settings, venue, route, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context
         )
         self.machine = RotationMachine(settings.rotation_policy, settings.next_due_ns, random.random)
-        self.silence = Silence(settings.shards)
+        self.silence = Silence(settings.slots)
         self.reconnects: Counter[str] = Counter(dict.fromkeys(CAUSES, 0))
         self.rotations: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.on_live: Callable[[], None] = lambda: None
@@ -83,6 +81,7 @@ class Driver:
         """Called with the indexes of topics of which the venue may have what no line delivered."""
         self._permission = RotationPermission(grants, self._permitted)
         self._venue = venue
+        self._route = route
         self._flows = {spec.name: (spec.kind, spec.symbol) for spec in route.specs}
         self._on_record = on_record
         self._watch = LineWatch(settings.stale_after_ns, route.limits.ping_interval_ns)
@@ -283,7 +282,7 @@ class Driver:
             missing=intake.missing,
             last_ids=[(at, topic.topic, lane.last_id) for at, (topic, lane) in pairs if topic.continuity.chained],
         )
-        self._on_record(record_of(action, cut, self.settings.shard))
+        self._on_record(record_of(action, cut, self.settings.shard, self._route.name))
         if not action.complete:
             self.on_live()  # the old line may have taken with it what the new one did not deliver
 
@@ -316,11 +315,3 @@ class Driver:
         actions.RotationGivenUp: _rotation_given_up,
         actions.RotationOver: _rotation_over,
     }
-
-
-def _tell_began_anew(topic: str, last_old_id: int, first_new_id: int) -> None:
-    _log.warning("ids_began_anew", topic=topic, last_old_id=last_old_id, first_new_id=first_new_id)
-
-
-def _tell_outlier(topic: str, event: Event, total: int) -> None:
-    _log.warning("outlier_dropped", topic=topic, id=event.last_id, total=total)

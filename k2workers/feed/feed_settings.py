@@ -1,4 +1,4 @@
-"""Owns the settings of one shard's driver."""
+"""Owns the settings of a shard's feed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from k2workers.sequencing.holding_lane import HOLD_NS
 
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one shard's driver. Times are in ns unless the name says otherwise."""
+    """The settings of a shard's feed, or of one of its routes. Times are in ns unless the name says otherwise."""
 
     shard: int
-    shards: int
+    slot: int
+    """Which turn to rotate is the first route's; each further route has the next one."""
+    slots: int
+    """How many turns there are: one for each route of each shard."""
     url: str
     lifetime_ns: int
     origin_ns: int
@@ -40,7 +43,7 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def next_due_ns(self, now_ns: int) -> int:
-        """When this shard's next rotation is due, by the schedule of all shards."""
+        """When the next rotation is due, by the schedule of all connections."""
         return schedule.next_due_ns(
-            now_ns, shard=self.shard, shards=self.shards, lifetime_ns=self.lifetime_ns, origin_ns=self.origin_ns
+            now_ns, slot=self.slot, slots=self.slots, lifetime_ns=self.lifetime_ns, origin_ns=self.origin_ns
         )

@@ -6,7 +6,7 @@ BURST = 8
 """So many are asked for at once after a calm time."""
 
 EVERY_NS = 2_000_000_000
-"""Then one in this time, of all shards together."""
+"""Then one in this time, on all connections together."""
 
 FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 3_000_000_000, 600_000_000_000
 """Between two times that the same topic is asked for; it doubles until the topic brings something."""
@@ -15,8 +15,8 @@ FIRST_PAUSE_NS, LONGEST_PAUSE_NS = 3_000_000_000, 600_000_000_000
 class Fetches:
     """Tell it what is wanted, and ``take`` what may go. Topics are known by their index; times are monotonic."""
 
-    def __init__(self, shards: int) -> None:
-        self._every_ns = EVERY_NS * shards
+    def __init__(self, connections: int) -> None:
+        self._every_ns = EVERY_NS * connections
         self._burst_ns = BURST * self._every_ns
         self._used_ns = 0
         """Until when the share is used: each one moves it on, and it is never further behind than the burst."""

@@ -38,7 +38,7 @@ TIMED = frozenset(row.type for row in TABLE if row.timed)
 
 
 class Intake:
-    """The data path of one shard. ``on_messages`` is the only method on the hot path. Topics are known by their index in ``topics``.
+    """The data path of one route of a shard. ``on_messages`` is the only method on the hot path. Topics are known by their index in ``topics``.
 
     ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not
     block; what it refuses (``wire.SendOutcome.REFUSED``) is missing from then on: announced, and wanted again. ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets the ns
@@ -75,6 +75,8 @@ class Intake:
         """Called when a topic is added to ``incomplete``."""
         self.on_began_anew: Callable[[str, int, int], None] = lambda _topic, _last_old_id, _first_new_id: None
         """Called when the ids of a topic have begun anew."""
+        self.on_others_expected: Callable[[str], None] = lambda _symbol: None
+        """Called with the symbol of such a topic, if its ids on other routes are likely to begin anew too."""
         self.on_outlier: Callable[[str, Event, int], None] = lambda _topic, _event, _total: None
         """Called with a topic, an event that was dropped because its ids or times were far from the others, and how many have been of its kind:
         once in ``OUTLIER_EVERY_NS`` for each kind."""
@@ -94,7 +96,7 @@ class Intake:
 
     @property
     def topics(self) -> Sequence[Topic]:
-        """The topics of this shard. A topic's index in this list identifies it in all calls; it never changes."""
+        """The topics of this route. A topic's index in this list identifies it in all calls; it never changes."""
         return self.codec.topics
 
     def on_messages(self, line: int, messages: MessageBlock, received_ns: int) -> None:
@@ -157,10 +159,14 @@ class Intake:
         topic = self.topics[topic_index]
         self.begun[topic.topic] = number, resets[-1].last_id
         self.on_began_anew(topic.topic, resets[0].first_id, resets[-1].last_id)
-        if self.lanes[topic_index].REACH.times:
-            return  # times begin anew only where those before were wrong
-        for other_index, (other, lane) in enumerate(zip(self.topics, self.lanes, strict=False)):
-            if other.symbol == topic.symbol and other_index != topic_index and not lane.REACH.times:
+        if not self.lanes[topic_index].REACH.times:  # those begin anew only where the ones before were wrong
+            self.expect_anew(topic.symbol, but=topic_index)
+            self.on_others_expected(topic.symbol)
+
+    def expect_anew(self, symbol: str, but: int | None = None) -> None:
+        """Ids of this symbol have begun anew: those of its topics here, but of one, are likely to."""
+        for topic_index, (topic, lane) in enumerate(zip(self.topics, self.lanes, strict=False)):
+            if topic.symbol == symbol and topic_index != but and not lane.REACH.times:
                 lane.expect_anew()
 
     # ── continuing and repairing ────────────────────────────────────────────────────────────────────────

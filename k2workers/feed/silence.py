@@ -150,9 +150,9 @@ class _Topic:
 
 
 class Silence:
-    """The silences of a shard's topics. Call ``look`` about every second, ``seen`` for each look at the market."""
+    """The silences of the topics on one connection, of so many that share what may be fetched. Call ``look`` about every second, ``seen`` for each look at the market."""
 
-    def __init__(self, shards: int = 1) -> None:
+    def __init__(self, connections: int = 1) -> None:
         self._topics: list[_Topic] = []
         self._of_tops: dict[str, list[int]] = {}
         """The topics of best prices, by symbol."""
@@ -160,7 +160,7 @@ class Silence:
         self._renewed_ns = 0
         self._asked_ns = 0
         """When the venue was asked last, of looks that have come."""
-        self._fetches = Fetches(shards)
+        self._fetches = Fetches(connections)
         self._unsure: set[int] = set()
         """The topics that no longer count as flowing or quiet, and are not known to be silent."""
         self.refused: frozenset[int] = frozenset()

@@ -41,9 +41,15 @@ ANY_PROCESS = {
 
 WORKER = ANY_PROCESS | {
     "k2_binance_connection_rotations": MetricRow(Counter, "Planned replacements of a connection", "reason"),
-    "k2_binance_connection_lifetime_seconds": MetricRow(Gauge, "How long the primary has carried the feed"),
-    "k2_binance_connection_next_rotation_seconds": MetricRow(Gauge, "Time to the next planned rotation"),
-    "k2_binance_connection_up": MetricRow(Gauge, "1 while a primary carries the feed"),
+    "k2_binance_connection_lifetime_seconds": MetricRow(
+        Gauge, "How long the primary has carried the feed; of several connections of a shard the oldest"
+    ),
+    "k2_binance_connection_next_rotation_seconds": MetricRow(
+        Gauge, "Time to the next planned rotation; of several connections of a shard the first that is due"
+    ),
+    "k2_binance_connection_up": MetricRow(
+        Gauge, "1 while a primary carries the feed, on each of the shard's connections"
+    ),
     "k2_binance_reconnects": MetricRow(Counter, "Unplanned losses of the primary", "cause"),
     "k2_events_received": MetricRow(Counter, "Events accepted and pushed", "kind"),
     "k2_duplicates_dropped": MetricRow(Counter, "Copies dropped by the arbiter", "kind"),

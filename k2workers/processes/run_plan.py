@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import secrets
 import ssl
@@ -33,7 +35,7 @@ from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.venues.topics import all_market_kinds, topic_of
-from k2workers.venues.venue import StreamSpec
+from k2workers.venues.venue import Route, StreamSpec
 from k2workers.venues.venue_settings import VenueSettings
 
 if TYPE_CHECKING:
@@ -142,39 +144,53 @@ class RunPlan:
 
     def workers(self, symbols: list[str]) -> list[ChildSpec]:
         """One worker for each shard that has streams. Raises ConfigError if a shard's streams do not fit."""
-        kinds, whole_market, everywhere = self.settings.streams, self._whole_market, self._everywhere
+        streams_per_symbol, streams_left = self._tightest
         shards = sharding.assign(
             symbols,
-            self.settings.shards if everywhere else 1,
-            streams_per_symbol=len(everywhere),
-            streams_per_connection=self.venue.limits.streams_per_connection - len(whole_market),
+            self.settings.shards if self._everywhere else 1,
+            streams_per_symbol=streams_per_symbol,
+            streams_per_connection=streams_left,
         )
-        if whole_market:
+        if self._whole_market:
             shards = shards or [[]]
         # A stream of the whole market is one stream: the first shard carries it.
-        return [
-            self._worker(shard, len(shards), names, everywhere if shard else kinds)
-            for shard, names in enumerate(shards)
-        ]
+        kinds = [self._everywhere if shard else self.settings.streams for shard in range(len(shards))]
+        slots = list(itertools.accumulate((len(self._routes(of_shard)) for of_shard in kinds), initial=0))
+        return [self._worker(shard, names, kinds[shard], slots[shard], slots[-1]) for shard, names in enumerate(shards)]
 
     @property
     def room(self) -> int:
-        """How many symbols fit on one worker's connection."""
-        streams_left = self.venue.limits.streams_per_connection - len(self._whole_market)
-        return streams_left // len(self._everywhere) if self._everywhere else sys.maxsize
+        """How many symbols fit on one worker's connections."""
+        streams_per_symbol, streams_left = self._tightest
+        return streams_left // streams_per_symbol if streams_per_symbol else sys.maxsize
+
+    def _routes(self, kinds: Sequence[str]) -> list[Route]:
+        """The routes of a shard with streams of these kinds, each with the streams of one symbol and those of the whole market."""
+        return self.venue.routes(self.venue.stream_specs(kinds, [ANY_SYMBOL]))
+
+    @functools.cached_property
+    def _tightest(self) -> tuple[int, int]:
+        """Of the route on which the fewest symbols fit: streams that each one takes, and that there is room for."""
+        found = []
+        for route in self._routes(self.settings.streams):
+            of_a_symbol = sum(spec.symbol == ANY_SYMBOL for spec in route.specs)
+            found.append((of_a_symbol, route.limits.streams_per_connection - (len(route.specs) - of_a_symbol)))
+        return min(found, key=lambda load: load[1] // load[0] if load[0] else sys.maxsize)
 
     def streams_of(self, symbols: Sequence[str]) -> Sequence[StreamSpec]:
         """The streams of these symbols, without those of the whole market."""
         return self.venue.stream_specs(self._everywhere, symbols)
 
-    def _worker(self, shard: int, running: int, symbols: list[str], kinds: list[str]) -> ChildSpec:
+    def _worker(self, shard: int, symbols: list[str], kinds: list[str], slot: int, slots: int) -> ChildSpec:
         own = self.settings
-        limits = self.venue.limits
-        lifetime_ns = schedule.effective_lifetime_ns(own.lifetime_ns, limits.max_connection_age_ns)
-        slot_s = lifetime_ns / running / 1e9
+        # One lifetime for all: slots of different ones would meet.
+        cut_ns = min(route.limits.max_connection_age_ns for route in self._routes(own.streams))
+        lifetime_ns = schedule.effective_lifetime_ns(own.lifetime_ns, cut_ns)
+        slot_s = lifetime_ns / slots / 1e9
         feed = FeedSettings(
             shard=shard,
-            shards=running,
+            slot=slot,
+            slots=slots,
             url=self._websocket_url,
             lifetime_ns=lifetime_ns,
             origin_ns=self._origin_ns,
@@ -195,8 +211,8 @@ class RunPlan:
             rest_url=self.rest_url,
             book_levels=own.of_venue.book_levels,
             ca_bundle=own.of_venue.ca_bundle,
-            # By itself a worker connects so seldom, and so much later than the one before, that all together keep the venue's window.
-            alone=AlonePolicy(self.budget.share_ns(running) / 1e9, shard * self.budget.spacing_ns / 1e9),
+            # By itself a connection is made so seldom, and so much later than the one before, that all together keep the venue's window.
+            alone=AlonePolicy(self.budget.share_ns(slots) / 1e9, self.budget.spacing_ns / 1e9),
             environment=own.environment,
             logs=self._logs,
         )

@@ -1,4 +1,4 @@
-"""Owns the worker process: one shard's driver, its socket to the aggregator, its beats to the parent.
+"""Owns the worker process: one shard's feed, its socket to the aggregator, its beats to the parent.
 
 A worker that loses its parent, or is told to drain, closes its lines with 1000, pushes what it received and exits.
 """
@@ -11,7 +11,6 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,9 +20,7 @@ from k2workers import event_loop, every, venues, wire
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
 from k2workers.every import Every
-from k2workers.feed.backfiller import Backfiller
-from k2workers.feed.driver import Driver
-from k2workers.feed.intake import Intake
+from k2workers.feed.shard import Shard
 from k2workers.feed.silence import MarketView
 from k2workers.feed.venue_clock import VenueClock
 from k2workers.logs import log, outlet
@@ -32,10 +29,9 @@ from k2workers.network.tls import client_context
 from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.child_status import WorkerCounters, WorkerStatus
 from k2workers.rotation.record import RotationRecord
-from k2workers.sequencing.backfill_planner import BackfillPolicy
-from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.supervision import control_channel, control_messages
 from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.supervision.gate import Gate
 from k2workers.supervision.permission_client import PermissionClient
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
@@ -63,11 +59,9 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
-        self._published: Mapping[str, PublishedPosition] | None = None
-        self._on_later_welcome: Callable[[Mapping[str, PublishedPosition]], object] = lambda _: None
         self._latency = LatencyHistogram()
         self._venue_clock = VenueClock()
-        self._driver: Driver | None = None
+        self._shard: Shard | None = None
         self._venue = venues.load(settings.venue)
         self._instruments = Instruments(
             WORKER,
@@ -84,65 +78,51 @@ class Worker:
         client = control_channel.ControlClient(self.name, self._control_endpoint)
         await client.start(self._on_message)
         venue = self._venue
-        grants = PermissionClient(client, settings.feed.shard, settings.alone, venue.pauses)
+        gate = Gate(venue.pauses)
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
         context = client_context(settings.ca_bundle, venue.ca_bundle_setting) if wss or https else None
         bundle_sender = BundleSender(
             settings.bundle_endpoint, f"{self.name}{bundle_protocol.LIFE.decode()}{secrets.token_hex(8)}"
         )
-        (route,) = venue.routes(venue.stream_specs(settings.kinds, settings.symbols))
-        driver = Driver(
+        history = venue.history(settings.rest_url, context if https else None, settings.book_levels)
+        shard = Shard(
             settings.feed,
             venue,
-            route,
-            grants=grants,
+            venue.stream_specs(settings.kinds, settings.symbols),
+            history=history,
+            permissions=lambda slot: PermissionClient(client, settings.feed.shard, slot, settings.alone, gate),
             push=bundle_sender.push,
             on_record=lambda record: self._on_rotation(record, client, bundle_sender),
             observe_latency=self._observe_latency,
             ssl_context=context if wss else None,
         )
-        async with venue.history(settings.rest_url, context if https else None, settings.book_levels) as history:
-            backfiller = Backfiller(driver.intake, history, grants, BackfillPolicy())
-            beating = await self._serve(driver, backfiller, bundle_sender, client)
+        async with history:
+            beating = await self._serve(shard, bundle_sender, client)
         beating.stop(last_turn=True)
         bundle_sender.close()
         await client.close()
 
-    async def _serve(
-        self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender, client: control_channel.ControlClient
-    ) -> Every:
+    async def _serve(self, shard: Shard, bundle_sender: BundleSender, client: control_channel.ControlClient) -> Every:
         """Serve, and drain when told to; the beats, which go on."""
-        intake = driver.intake
         bundle_sender.start(
-            reached=intake.reached,
-            open_gaps=intake.open_gaps,
-            begun=lambda: intake.begun,
-            on_welcome=self._on_welcome,
-            on_holes=intake.reopen,
-            on_forgotten=intake.announce,
+            reached=shard.reached,
+            open_gaps=shard.open_gaps,
+            begun=shard.begun,
+            on_welcome=lambda welcome: self._on_welcome(shard, welcome),
+            on_holes=shard.reopen,
+            on_forgotten=shard.announce,
         )
         await self._await_welcome()
-        intake.resume(self._published)
-        self._on_later_welcome = lambda positions: self._resume_late(positions, intake, backfiller)
-        self._driver = driver  # only now: streams that are added sooner would begin anew
-        driver.on_live = backfiller.probe
-        driver.on_withheld = backfiller.probe
-        backfiller.repairs.on_confirmed = lambda topic_index, newer: driver.silence.fetched(
-            topic_index, newer, time.monotonic_ns()
-        )
-        backfiller.start()
-        driver.start()
+        shard.start()
+        self._shard = shard  # only now: streams that are added sooner would begin anew
         client.send(control_messages.Ready(self.name))
         settle_memory()
-        beating = Every(BEAT_S, lambda: client.send(self._beat_message(driver, backfiller, bundle_sender)), "beat")
+        beating = Every(BEAT_S, lambda: client.send(self._beat_message(shard, bundle_sender)), "beat")
         beating.start()
-        metrics = Every(
-            METRICS_S, lambda: self._flush_metrics(driver, backfiller, bundle_sender), "metrics", give_up=None
-        )
+        metrics = Every(METRICS_S, lambda: self._flush_metrics(shard, bundle_sender), "metrics", give_up=None)
         metrics.start()
         await self._stop.wait()
-        await driver.stop()
-        await backfiller.stop()
+        await shard.stop()
         await bundle_sender.drain(DRAIN_S)
         metrics.stop(last_turn=True)
         return beating
@@ -154,40 +134,31 @@ class Worker:
         if not self._welcomed.is_set():
             _log.warning("no_welcome", waited_s=WELCOME_S, then="starts without knowing what was published before")
 
-    def _on_welcome(self, welcome: bundle_protocol.Welcome) -> None:
-        self._published = welcome.positions
+    def _on_welcome(self, shard: Shard, welcome: bundle_protocol.Welcome) -> None:
+        shard.published(welcome.positions)
         self._welcomed.set()
-        self._on_later_welcome(welcome.positions)
-
-    @staticmethod
-    def _resume_late(positions: Mapping[str, PublishedPosition], intake: Intake, backfiller: Backfiller) -> None:
-        """Where the topics stand is told after this worker has begun."""
-        if intake.resume_late(positions):
-            backfiller.probe()
 
     def _on_message(self, message: Any) -> None:
         if isinstance(message, control_messages.Drain):
             self._stop.set()
         elif isinstance(message, control_messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
-        elif isinstance(message, control_messages.MarketSeen) and self._driver is not None:
+        elif isinstance(message, control_messages.MarketSeen) and self._shard is not None:
             symbols = {symbol: SymbolSeen(*seen) for symbol, seen in message.symbols.items()}
-            self._driver.seen(MarketView(message.asked_ns, symbols, message.next_ns))
+            self._shard.seen(MarketView(message.asked_ns, symbols, message.next_ns))
         elif isinstance(message, control_messages.BooksKept):
             self._publish_books(message)
 
     def _publish_books(self, kept: control_messages.BooksKept) -> None:
-        wanted = (
-            self._driver.intake.publish_books(kept.under, frozenset(kept.topics)) if self._driver is not None else 0
-        )
+        wanted = self._shard.publish_books(kept.under, frozenset(kept.topics)) if self._shard is not None else 0
         if wanted:
             _log.info("books_wanted", count=wanted)
 
     def _serve_as_well(self, symbols: list[str]) -> None:
-        if not symbols or self._driver is None:
+        if not symbols or self._shard is None:
             return  # not yet: the parent says it again
         specs = [spec for spec in self._venue.stream_specs(self.settings.kinds, symbols) if spec.symbol]
-        self._driver.add_streams(specs)
+        self._shard.add_streams(specs)
         self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
         _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 
@@ -201,40 +172,42 @@ class Worker:
         bundle_sender.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())], RECORDS.number)])
         client.send(control_messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
 
-    def _beat_message(
-        self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender
-    ) -> control_messages.Beat:
-        intake, at_rest = driver.intake, driver.silence.at_rest
-        counters = WorkerCounters(events_received=intake.events, duplicates=intake.duplicates, gaps=intake.gaps)
+    def _beat_message(self, shard: Shard, bundle_sender: BundleSender) -> control_messages.Beat:
+        total = shard.total
+        counters = WorkerCounters(
+            events_received=total(lambda feed: feed.intake.events),
+            duplicates=total(lambda feed: feed.intake.duplicates),
+            gaps=total(lambda feed: feed.intake.gaps),
+        )
         status = WorkerStatus(
             shard=self.settings.feed.shard,
-            state=driver.machine.state.value,
-            live=driver.live,
-            fresh=driver.fresh,
+            state=shard.weakest.machine.state.value,
+            live=shard.live,
+            fresh=shard.fresh,
             symbols=len(self.settings.symbols),
-            connection_age_s=round(driver.lifetime_s, 1),
-            next_rotation_s=round(driver.next_rotation_s, 1),
-            rotations=driver.rotations.total(),
-            reconnects=driver.reconnects.total(),
-            gaps_open=backfiller.repairs.gaps_owed(at_rest),
-            gaps_doubted=backfiller.repairs.gaps_doubted,
-            books=intake.books,
-            books_missing=intake.books_missing(at_rest),
-            weight_wanted=backfiller.weight_wanted,
-            repairs_waiting=backfiller.repairs.planner.waiting,
+            connection_age_s=round(shard.lifetime_s, 1),
+            next_rotation_s=round(shard.next_rotation_s, 1),
+            rotations=total(lambda feed: feed.driver.rotations.total()),
+            reconnects=total(lambda feed: feed.driver.reconnects.total()),
+            gaps_open=total(lambda feed: feed.backfiller.repairs.gaps_owed(feed.driver.silence.at_rest)),
+            gaps_doubted=total(lambda feed: feed.backfiller.repairs.gaps_doubted),
+            books=total(lambda feed: feed.intake.books),
+            books_missing=total(lambda feed: feed.intake.books_missing(feed.driver.silence.at_rest)),
+            weight_wanted=total(lambda feed: feed.backfiller.weight_wanted),
+            repairs_waiting=total(lambda feed: feed.backfiller.repairs.planner.waiting),
             clock_ahead_s=round(self._venue_clock.ahead_s(time.monotonic_ns()), 3),
-            kinds_unreadable=intake.dropped.readability.unreadable,
-            streams_silent=len(driver.silence.silent),
-            streams_unproven=len(driver.silence.unproven),
-            streams_quiet=len(driver.silence.quiet),
-            streams_learned=driver.silence.learned,
-            data_expected=driver.data_expected,
-            market_quiet=driver.market_quiet,
-            look_wanted=driver.look_wanted,
-            streams=len(driver.lines.names),
-            streams_refused_count=len(driver.lines.subscriptions.refused),
-            streams_refused=dict(itertools.islice(driver.lines.subscriptions.refused.items(), REFUSED_SHOWN)),
-            streams_seen=driver.streams_seen,
+            kinds_unreadable=shard.kinds_unreadable,
+            streams_silent=total(lambda feed: len(feed.driver.silence.silent)),
+            streams_unproven=total(lambda feed: len(feed.driver.silence.unproven)),
+            streams_quiet=total(lambda feed: len(feed.driver.silence.quiet)),
+            streams_learned=total(lambda feed: feed.driver.silence.learned),
+            data_expected=shard.data_expected,
+            market_quiet=shard.market_quiet,
+            look_wanted=shard.look_wanted,
+            streams=total(lambda feed: len(feed.driver.lines.names)),
+            streams_refused_count=len(shard.refused),
+            streams_refused=dict(itertools.islice(shard.refused.items(), REFUSED_SHOWN)),
+            streams_seen=total(lambda feed: feed.driver.streams_seen),
         )
         return control_messages.Beat(self.name, os.getpid(), msgspec.structs.asdict(counters), status)
 
@@ -243,43 +216,42 @@ class Worker:
         if latency_ns < 0:
             self._venue_clock.was_ahead(-latency_ns, time.monotonic_ns())
 
-    def _flush_metrics(self, driver: Driver, backfiller: Backfiller, bundle_sender: BundleSender) -> None:
-        intake = driver.intake
-        traffic_bytes, frames = driver.lines.traffic
+    def _flush_metrics(self, shard: Shard, bundle_sender: BundleSender) -> None:
+        total, by_label = shard.total, shard.by_label
         self._instruments.flush(
             {
-                "k2_binance_connection_rotations": driver.rotations,
-                "k2_binance_connection_lifetime_seconds": driver.lifetime_s,
-                "k2_binance_connection_next_rotation_seconds": driver.next_rotation_s,
-                "k2_binance_connection_up": float(driver.live),
-                "k2_binance_reconnects": driver.reconnects,
-                "k2_events_received": intake.events_by_kind(),
-                "k2_duplicates_dropped": intake.duplicates_by_kind(),
-                "k2_outliers_dropped": intake.outliers_by_kind(),
-                "k2_agg_links_broken": intake.links_broken,
-                "k2_gaps": intake.gaps_by_kind(),
-                "k2_missing_ids": intake.missing,
-                "k2_messages_dropped": intake.dropped.counts,
-                "k2_messages_unreadable": intake.unreadable_by_kind(),
-                "k2_bytes_received": traffic_bytes,
-                "k2_frames_received": frames,
+                "k2_binance_connection_rotations": by_label(lambda feed: feed.driver.rotations),
+                "k2_binance_connection_lifetime_seconds": shard.lifetime_s,
+                "k2_binance_connection_next_rotation_seconds": shard.next_rotation_s,
+                "k2_binance_connection_up": float(shard.live),
+                "k2_binance_reconnects": by_label(lambda feed: feed.driver.reconnects),
+                "k2_events_received": by_label(lambda feed: feed.intake.events_by_kind()),
+                "k2_duplicates_dropped": by_label(lambda feed: feed.intake.duplicates_by_kind()),
+                "k2_outliers_dropped": by_label(lambda feed: feed.intake.outliers_by_kind()),
+                "k2_agg_links_broken": total(lambda feed: feed.intake.links_broken),
+                "k2_gaps": by_label(lambda feed: feed.intake.gaps_by_kind()),
+                "k2_missing_ids": total(lambda feed: feed.intake.missing),
+                "k2_messages_dropped": by_label(lambda feed: feed.intake.dropped.counts),
+                "k2_messages_unreadable": by_label(lambda feed: feed.intake.unreadable_by_kind()),
+                "k2_bytes_received": total(lambda feed: feed.driver.lines.traffic[0]),
+                "k2_frames_received": total(lambda feed: feed.driver.lines.traffic[1]),
                 "k2_push_queue_bundles": bundle_sender.counters.pending_bundles,
                 "k2_push_back_pressured": bundle_sender.counters.back_pressured,
                 "k2_push_refused": bundle_sender.counters.bundles_refused,
                 "k2_push_kept_bytes": bundle_sender.counters.kept_bytes,
                 "k2_push_resent": bundle_sender.counters.resent,
                 "k2_push_forgotten": bundle_sender.counters.forgotten,
-                "k2_rest_requests": backfiller.requests,
-                "k2_rest_rows_dropped": backfiller.rows_dropped,
-                "k2_streams_silent": len(driver.silence.silent),
-                "k2_streams_unproven": len(driver.silence.unproven),
-                "k2_streams_quiet": len(driver.silence.quiet),
-                "k2_streams_refused": len(driver.lines.subscriptions.refused),
-                "k2_subscriptions_lost": driver.lines.subscriptions.lost,
-                "k2_holes_waiting": backfiller.repairs.planner.waiting,
-                "k2_gaps_doubted": backfiller.repairs.gaps_doubted,
-                "k2_books_missing": intake.books_missing(driver.silence.at_rest),
-                "k2_topics": len(intake.lanes),
+                "k2_rest_requests": by_label(lambda feed: feed.backfiller.requests),
+                "k2_rest_rows_dropped": shard.rows_dropped,
+                "k2_streams_silent": total(lambda feed: len(feed.driver.silence.silent)),
+                "k2_streams_unproven": total(lambda feed: len(feed.driver.silence.unproven)),
+                "k2_streams_quiet": total(lambda feed: len(feed.driver.silence.quiet)),
+                "k2_streams_refused": len(shard.refused),
+                "k2_subscriptions_lost": total(lambda feed: feed.driver.lines.subscriptions.lost),
+                "k2_holes_waiting": total(lambda feed: feed.backfiller.repairs.planner.waiting),
+                "k2_gaps_doubted": total(lambda feed: feed.backfiller.repairs.gaps_doubted),
+                "k2_books_missing": total(lambda feed: feed.intake.books_missing(feed.driver.silence.at_rest)),
+                "k2_topics": total(lambda feed: len(feed.intake.lanes)),
                 "k2_receive_latency_seconds": self._latency,
                 "k2_venue_clock_ahead_seconds": self._venue_clock.ahead_s(time.monotonic_ns()),
                 "k2_duty_failures": every.failures,

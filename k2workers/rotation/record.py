@@ -18,14 +18,15 @@ class Handover(msgspec.Struct, frozen=True):
     first_id_on_new_line: int
 
 
-class RotationRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RotationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened in one rotation. Times are wall-clock ns; ``gap`` counts ids announced as missing meanwhile.
 
     ``opened_ns`` is when the new line was subscribed, ``cut_ns`` when it took over; ``complete`` is False if the
-    old line ended before every active stream had continued on the new one.
+    old line ended before every active stream had continued on the new one. ``route`` is there only at a venue with several.
     """
 
     shard: int
+    route: str = ""
     reason: str
     started_ns: int
     opened_ns: int
@@ -57,11 +58,12 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """Topic index, topic and newest id accepted, of the topics whose ids prove that nothing is missing."""
 
 
-def record_of(promoted: Promoted, cut: Cut, shard: int) -> RotationRecord:
+def record_of(promoted: Promoted, cut: Cut, shard: int, route: str) -> RotationRecord:
     """The record of a rotation that ends with this promotion."""
     rotation, proof = promoted.rotation, promoted.rotation.proof
     return RotationRecord(
         shard=shard,
+        route=route,
         reason=rotation.reason,
         started_ns=cut.wall_ns - (cut.now_ns - rotation.begun_ns),
         opened_ns=cut.wall_ns - (cut.now_ns - rotation.opened_ns),

@@ -26,9 +26,9 @@ class BudgetPolicy(msgspec.Struct, frozen=True):
     spacing_ns: int = 100_000_000
     rotation_limit_ns: int = 90_000_000_000
 
-    def share_ns(self, shards: int) -> int:
-        """How far apart one of so many shards may connect by itself, so that all of them together keep the window."""
-        return -(-self.window_ns * shards // self.limit)
+    def share_ns(self, slots: int) -> int:
+        """How far apart each of so many slots may connect by itself, so that all of them together keep the window."""
+        return -(-self.window_ns * slots // self.limit)
 
 
 class ConnectRequest(msgspec.Struct, frozen=True):

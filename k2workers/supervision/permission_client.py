@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from k2workers.errors import VenueError
-from k2workers.network.venue_answers import Answer, Pauses, Service
+from k2workers.network.venue_answers import Answer, Service
 from k2workers.supervision.control_channel import ControlClient, GrantHandle
 from k2workers.supervision.control_messages import ConnectedAlone, HandshakeDone, WeightDone
 from k2workers.supervision.gate import Gate
@@ -33,21 +33,21 @@ _log = structlog.get_logger(__name__)
 
 
 class AlonePolicy(msgspec.Struct, frozen=True):
-    """How a worker connects without permission: at most every ``every_s``, and ``offset_s`` later than the first of them."""
+    """How a worker connects without permission, for each of its rotation slots: at most every ``every_s``, and ``apart_s`` later than the slot before."""
 
     every_s: float = 0.0
-    offset_s: float = 0.0
+    apart_s: float = 0.0
 
 
 class PermissionClient:
-    """How a worker asks its parent. Fulfils ``feed.rotation_permission.Grants`` and ``feed.backfiller.WeightGrants``."""
+    """How a worker asks its parent, for one slot: a connection at a time. The refusals that the worker has met itself are in ``gate``. Fulfils ``feed.rotation_permission.Grants`` and ``feed.backfiller.WeightGrants``."""
 
-    def __init__(self, client: ControlClient, shard: int, alone: AlonePolicy, pauses: Pauses) -> None:
+    def __init__(self, client: ControlClient, shard: int, slot: int, alone: AlonePolicy, gate: Gate) -> None:
         self._client = client
         self._shard = shard
         self._alone = alone
-        self._gate = Gate(pauses)
-        """The refusals that this worker has met itself."""
+        self._offset_s = slot * alone.apart_s
+        self._gate = gate
         self._permitted_ns = 0
         self._alone_ns: int | None = None
         """When we last went ahead without permission."""
@@ -68,7 +68,7 @@ class PermissionClient:
 
     def _silence_s(self, *, starved: bool) -> float:
         now_ns = time.monotonic_ns()
-        silence_s = PARENT_SILENCE_S * (1 if starved else UNHURRIED) + self._alone.offset_s
+        silence_s = PARENT_SILENCE_S * (1 if starved else UNHURRIED) + self._offset_s
         refused_s = self._gate.paused_ns(Service.CONNECT, now_ns) / 1e9
         turn_s = self._alone.every_s - (now_ns - self._alone_ns) / 1e9 if self._alone_ns is not None else 0.0
         return max(silence_s, refused_s, turn_s)

@@ -65,7 +65,8 @@ class Fed:
         self.topics: set[str] = set()
         settings = FeedSettings(
             shard=0,
-            shards=1,
+            slot=0,
+            slots=1,
             url=ws_url,
             lifetime_ns=HOUR_NS,
             origin_ns=time.monotonic_ns() + int(due_in_s * 1e9) - HOUR_NS,
@@ -264,7 +265,8 @@ def test_the_driver_can_perform_whatever_the_machine_may_want() -> None:
 def test_the_step_that_fails_has_its_whole_time_before_the_attempt_is_given_up() -> None:
     settings = FeedSettings(
         shard=0,
-        shards=1,
+        slot=0,
+        slots=1,
         url="",
         lifetime_ns=1,
         origin_ns=0,

@@ -10,7 +10,7 @@ S = 1_000_000_000
 
 
 def test_a_class_of_mute_topics_is_asked_for_in_turn_and_in_a_small_share() -> None:
-    fetches, taken = Fetches(shards=2), []
+    fetches, taken = Fetches(connections=2), []
     for second in range(100, 1_900):
         for topic in range(300):
             fetches.want(topic)
@@ -21,7 +21,7 @@ def test_a_class_of_mute_topics_is_asked_for_in_turn_and_in_a_small_share() -> N
 
 
 def test_a_topic_is_asked_for_ever_less_often_until_it_lacks_nothing() -> None:
-    fetches, at = Fetches(shards=1), []
+    fetches, at = Fetches(connections=1), []
     for second in range(100, 4_000):
         fetches.want(7)
         at += [second] * len(fetches.take(second * S))
@@ -38,7 +38,7 @@ def test_a_topic_is_asked_for_ever_less_often_until_it_lacks_nothing() -> None:
 
 
 def test_what_had_no_turn_stays_wanted() -> None:
-    fetches = Fetches(shards=1)
+    fetches = Fetches(connections=1)
     for topic in range(BURST + 1):
         fetches.want(topic)
     assert fetches.take(100 * S) == list(range(BURST))

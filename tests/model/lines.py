@@ -19,15 +19,13 @@ import structlog
 from k2workers.errors import VenueError
 from k2workers.events import Backfilled, Event, Gap, Trade
 from k2workers.feed import lines as lines_module
-from k2workers.feed.backfiller import Backfiller
-from k2workers.feed.driver import Driver
+from k2workers.feed import shard as feed_shard
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.silence import LookUrgency, MarketView
 from k2workers.processes import worker as worker_module
 from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.worker import Worker
-from k2workers.sequencing.backfill_planner import BackfillPolicy
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport import bundle_protocol
 from k2workers.venues.binance.spot import BinanceSpot
@@ -35,7 +33,7 @@ from k2workers.venues.binance.streams import CHAIN
 from k2workers.venues.market_evidence import SymbolSeen
 from k2workers.venues.venue import Fetched, FetchedBook, Topic
 from k2workers.wire import Batch, SendOutcome, decode_batch
-from tests.fakes import OpenHanded, Turns
+from tests.fakes import TurnsAndWeight
 from tests.model import virtual_time
 from tests.model.ledger import Finding
 from tests.support.told import LOGS
@@ -256,7 +254,7 @@ class Shard:
         MARKET.set(self.market)
         now_ns = asyncio_now_ns()
         feed = FeedSettings(
-            shard=0, shards=1, url="ws://venue", lifetime_ns=HOUR_NS, origin_ns=now_ns + rotates_in_ns - HOUR_NS,
+            shard=0, slot=0, slots=1, url="ws://venue", lifetime_ns=HOUR_NS, origin_ns=now_ns + rotates_in_ns - HOUR_NS,
             overlap_limit_ns=20_000_000_000, min_overlap_ns=0,
         )  # fmt: skip
         settings = WorkerSettings(
@@ -264,13 +262,14 @@ class Shard:
             environment="test", logs=LOGS,
         )  # fmt: skip
         self.worker = Worker("worker-0", "", settings)
-        turns = Turns()
-        turns.turn.set()
-        self.driver = Driver(
-            feed, SPOT, *SPOT.routes(SPOT.stream_specs(["trade"], list(EVERY_S))), grants=turns, push=self.desk.push,
-            on_record=lambda _: None, observe_latency=lambda _: None,
+        permissions = TurnsAndWeight()
+        permissions.turn.set()
+        self.feed = feed_shard.Shard(
+            feed, SPOT, SPOT.stream_specs(["trade"], list(EVERY_S)), history=self.market, permissions=lambda _: permissions,
+            push=self.desk.push, on_record=lambda _: None, observe_latency=lambda _: None,
         )  # fmt: skip
-        self.backfiller = Backfiller(self.driver.intake, self.market, OpenHanded(), BackfillPolicy())
+        (only,) = self.feed
+        self.driver = only.driver
 
     async def _looks(self) -> None:
         """The parent: it asks the venue when the worker wants it, and tells."""
@@ -291,7 +290,7 @@ class Shard:
         self.market.running.append(asyncio.ensure_future(self._looks()))
         client: Any = SimpleNamespace(send=lambda _: None)
         desk: Any = self.desk
-        self.serving = asyncio.ensure_future(self.worker._serve(self.driver, self.backfiller, desk, client))
+        self.serving = asyncio.ensure_future(self.worker._serve(self.feed, desk, client))
 
     def late(self) -> dict[str, float]:
         """How old the oldest trade is that has not been pushed, by symbol."""

@@ -13,9 +13,11 @@ from k2workers.config import SETTINGS, Settings
 from k2workers.errors import ConfigError
 from k2workers.processes.child_settings import BooksSettings, WorkerSettings
 from k2workers.processes.run_plan import RunPlan
+from k2workers.rotation.schedule import HOUR_NS
 from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.venue_settings import VenueSettings
+from tests.support.two_routes import TwoRoutes, register
 
 DEFAULT_SYMBOLS: list[str] = SETTINGS["symbols"].default
 
@@ -41,7 +43,8 @@ def test_the_default_symbols_are_served_balanced_by_any_number_of_shards(workers
     assert sorted(name for worker in running for name in worker.symbols) == sorted(DEFAULT_SYMBOLS)
     assert all(BinanceSpot().stream_specs(worker.kinds, worker.symbols) for worker in running)
     # Rotation slots are those of the shards that run.
-    assert [(w.feed.shard, w.feed.shards) for w in running] == [(n, len(running)) for n in range(len(running))]
+    slots = [(w.feed.shard, w.feed.slot, w.feed.slots) for w in running]
+    assert slots == [(n, n, len(running)) for n in range(len(running))]
 
 
 @pytest.mark.parametrize("symbols", [[], ["BTCUSDT"], DEFAULT_SYMBOLS])
@@ -149,6 +152,44 @@ def test_the_room_of_a_worker_is_what_its_streams_leave_of_a_connection(
 ) -> None:
     assert plan(streams=streams).room == room
     assert plan(streams=["mini_ticker_all"]).room > 10**9, "no symbol takes a stream"
+
+
+def test_each_route_of_each_shard_has_a_turn_to_rotate_and_all_are_spread_evenly(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, "binance")
+    # Only the first shard carries the stream of the whole market, and with it a second route.
+    made = plan(demo=True, shards=3, streams=["trade", "mini_ticker_all"]).workers(["A", "B", "C"])
+    assert [(spec.settings.feed.slot, spec.settings.feed.slots) for spec in made] == [(0, 4), (2, 4), (3, 4)]
+    planned = plan(demo=True, shards=3, streams=["trade", "depth"])
+    made = planned.workers(["A", "B", "C"])
+    assert [(spec.settings.feed.slot, spec.settings.feed.slots) for spec in made] == [(0, 6), (2, 6), (4, 6)]
+    assert {spec.settings.alone.every_s for spec in made} == {planned.budget.share_ns(6) / 1e9}
+
+
+def test_a_shard_holds_as_many_symbols_as_fit_on_its_fullest_route(plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "binance")
+    monkeypatch.setattr(TwoRoutes, "streams_on_market", 10)
+    symbols = [f"S{number}" for number in range(20)]
+    streams = ["trade", "depth", "book_ticker", "mini_ticker_all"]
+    made = plan(demo=True, shards=2, streams=streams)
+    assert made.room == 10
+    assert [len(spec.settings.symbols) for spec in made.workers(symbols)] == [10, 10]
+    with pytest.raises(
+        ConfigError, match="1 streams each do not fit into 10 streams a connection; allowed: at least 3"
+    ):
+        made.workers([*symbols, "ONE_MORE"])
+    monkeypatch.setattr(TwoRoutes, "streams_on_market", 2_000)
+    assert plan(demo=True, streams=streams).room == (1_024 - 1) // 2, "now the other one is the fullest"
+
+
+def test_the_lifetime_is_that_of_the_route_that_the_venue_cuts_first(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, "binance")
+    monkeypatch.setattr(TwoRoutes, "market_lives_ns", HOUR_NS)
+    made = plan(demo=True, streams=["trade", "depth"]).workers(["A"])
+    assert made[0].settings.feed.lifetime_ns <= HOUR_NS * 9 // 10
 
 
 def test_processes_end_in_the_order_in_which_data_flows(plan: Any) -> None:

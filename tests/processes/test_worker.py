@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import zmq
 
 from k2workers import metrics
 from k2workers.continuity import renumbered
-from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, BookSnapshot, Gap, Trade
+from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, AggTrade, BookSnapshot, Gap, Status, Trade
 from k2workers.every import Every
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
@@ -43,6 +44,8 @@ from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch, decode_batch
 from tests.support.numberings import begin_anew
 from tests.support.told import LOGS
+from tests.support.two_routes import NAME as TWO_ROUTES
+from tests.support.two_routes import PUBLIC, keep_apart, register
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, until
 
@@ -126,6 +129,10 @@ class Around:
         """The batches of this schema so far."""
         return [batch for batch in self.batches if batch.schema == schema]
 
+    def on(self, topic: str) -> list[Batch]:
+        """The batches of this topic so far."""
+        return [batch for batch in self.batches if batch.topic == topic]
+
     def _take(self, name: str, message: AnyControlMessage) -> None:
         if self.refuses_weight and isinstance(message, WeightAsked):
             return
@@ -141,22 +148,30 @@ class Around:
         return bundle_protocol.Welcome(7, self.published)
 
 
-def settings_of(around: Around, venue: Venue, *symbols: str, kind: str = "trade") -> WorkerSettings:
+def settings_of(
+    around: Around,
+    venue: Venue,
+    *symbols: str,
+    kinds: Sequence[str] = ("trade",),
+    of: str = "binance",
+    lifetime_ns: int = 10**15,
+) -> WorkerSettings:
     feed = FeedSettings(
         shard=0,
-        shards=1,
+        slot=0,
+        slots=2,
         url=venue.ws_url,
-        lifetime_ns=10**15,
+        lifetime_ns=lifetime_ns,
         origin_ns=time.monotonic_ns(),
         hold_ns=0,
         overlap_limit_ns=10**12,
         min_overlap_ns=0,
     )
     return WorkerSettings(
-        venue="binance",
+        venue=of,
         feed=feed,
         symbols=symbols,
-        kinds=(kind,),
+        kinds=tuple(kinds),
         bundle_endpoint=around.push,
         rest_url=venue.rest_url,
         book_levels=1_000,
@@ -168,11 +183,11 @@ def settings_of(around: Around, venue: Venue, *symbols: str, kind: str = "trade"
 
 @contextlib.asynccontextmanager
 async def working(
-    folder: Path, venue: Venue, *more: str, aggregator: bool = True, kind: str = "trade"
+    folder: Path, venue: Venue, *more: str, aggregator: bool = True, **settings: Any
 ) -> AsyncIterator[tuple[Around, Worker]]:
     """A worker that serves AAAUSDT and ``more``; told to stop at the end, if it still runs."""
     around = Around(folder)
-    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT", *more, kind=kind))
+    worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT", *more, **settings))
     around.start()
     if not aggregator:
         around.end_aggregator()
@@ -188,8 +203,9 @@ async def working(
 
 
 def driver_of(worker: Worker) -> Driver:
-    assert worker._driver is not None
-    return worker._driver
+    assert worker._shard is not None
+    (only,) = worker._shard
+    return only.driver
 
 
 async def test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published(tmp_path: Path) -> None:
@@ -266,7 +282,7 @@ async def test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet(tmp_
 
 async def test_the_book_is_fetched_when_changes_of_it_were_withheld(tmp_path: Path) -> None:
     with Venue(["AAAUSDT"], every_s=0.01) as venue:
-        async with working(tmp_path, venue, kind="depth") as (around, _):
+        async with working(tmp_path, venue, kinds=["depth"]) as (around, _):
             await until(lambda: around.of(SCHEMA_OF[BookSnapshot]))
             venue.pings_every_s = 1.0
             flow = venue.halt()["AAAUSDT"]
@@ -369,7 +385,51 @@ async def test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_cam
 
 async def test_books_that_nobody_keeps_are_published_anew(tmp_path: Path) -> None:
     with Venue(["AAAUSDT"], every_s=0.01) as venue:
-        async with working(tmp_path, venue, kind="depth") as (around, _):
+        async with working(tmp_path, venue, kinds=["depth"]) as (around, _):
             await until(lambda: around.of(SCHEMA_OF[BookSnapshot]))
             around.send(NAME, BooksKept(("binance.depth.",), ()))
             await until(lambda: len(around.of(SCHEMA_OF[BookSnapshot])) == 2)
+
+
+async def test_a_worker_with_two_routes_rotates_each_in_its_turn_and_loses_and_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch)
+    two = {"of": TWO_ROUTES, "kinds": ("trade", "agg_trade"), "lifetime_ns": 2 * 10**9}
+    with keep_apart(Venue(["AAAUSDT"], every_s=0.01)) as venue:
+        async with working(tmp_path, venue, **two) as (around, _):
+
+            def rotations() -> list[dict[str, Any]]:
+                return [
+                    event.data
+                    for batch in around.on("status.rotation.0")
+                    for event in decode_batch(batch)
+                    if isinstance(event, Status)
+                ]
+
+            await until(lambda: [record["route"] for record in rotations()].count("market") > 1)
+            await until(lambda: [record["route"] for record in rotations()].count("public") > 1)
+            records = sorted(rotations(), key=lambda record: record["started_ns"])
+            for earlier, later in itertools.pairwise(records):
+                assert earlier["cut_ns"] <= later["started_ns"]
+            newest_id = venue.flows["AAAUSDT"].trade_id
+            for kind, schema in (("trade", SCHEMA_OF[Trade]), ("agg_trade", SCHEMA_OF[AggTrade])):
+                topic = f"{TWO_ROUTES}.{kind}.AAAUSDT"
+                await until(lambda topic=topic: around.on(topic)[-1].last_id >= newest_id)
+                assert {batch.schema for batch in around.on(topic)} == {schema}
+                ids = [event.first_id for batch in around.on(topic) for event in decode_batch(batch)]
+                assert ids == list(range(ids[0], ids[-1] + 1))
+
+
+async def test_a_worker_is_not_live_while_one_of_its_routes_has_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch)
+    with keep_apart(Venue(["AAAUSDT"], every_s=0.01)) as venue:
+        venue.closed.add(PUBLIC)
+        async with working(tmp_path, venue, of=TWO_ROUTES, kinds=("trade", "book_ticker")) as (around, _):
+            assert around.beats[-1].status["live"] is False
+            assert around.beats[-1].status["streams_seen"] == 1
+            venue.closed.clear()
+            await until(lambda: around.beats[-1].status["live"] and around.beats[-1].status["streams_seen"] == 2)
+            assert around.beats[-1].status["streams"] == 2

@@ -37,7 +37,7 @@ def test_a_record_tells_what_happened_between_the_permission_and_the_cut() -> No
         missing=3,
         last_ids=[(0, "a", 102), (1, "b", 50), (2, "c", None)],
     )
-    assert record_of(promoted, cut, shard=4) == RotationRecord(
+    assert record_of(promoted, cut, shard=4, route="") == RotationRecord(
         shard=4,
         reason="operator",
         started_ns=WALL_NS - 350 * MS,

@@ -24,6 +24,7 @@ from k2workers.supervision.control_messages import (
     WeightDone,
     WeightGiven,
 )
+from k2workers.supervision.gate import Gate
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.permission_client import PermissionClient as Asking
 from k2workers.supervision.permissions import Permissions
@@ -160,7 +161,7 @@ async def test_the_parents_own_request_teaches_everybody(tmp_path: Path) -> None
 
 
 def alone(child: ControlClient) -> Asking:
-    return Asking(child, 0, AlonePolicy(), PAUSES)
+    return Asking(child, 0, 0, AlonePolicy(), Gate(PAUSES))
 
 
 async def test_a_refusal_met_alone_is_kept_without_the_parent(tmp_path: Path) -> None:
@@ -172,6 +173,23 @@ async def test_a_refusal_met_alone_is_kept_without_the_parent(tmp_path: Path) ->
         begun_s = asyncio.get_running_loop().time()
         assert await asking.ask("connect", 1) is None
         assert asyncio.get_running_loop().time() - begun_s > 13, "longer than a parent may be silent"
+
+
+async def test_what_one_connection_met_alone_holds_the_workers_others_too_and_each_has_its_own_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permission_client, "PARENT_SILENCE_S", 0.5)
+    async with connected(tmp_path, BudgetPolicy()) as (parent, child):
+        parent.mute = True
+        gate, alone = Gate(PAUSES), AlonePolicy(apart_s=0.7)
+        first, second = (Asking(child, 0, slot, alone, gate) for slot in (0, 1))
+        begun_s = asyncio.get_running_loop().time()
+        await asyncio.gather(first.ask("connect", 1), second.ask("connect", 1))
+        assert asyncio.get_running_loop().time() - begun_s > 1.2, "so much later than the slot before"
+        first.answered(AddressRefused("x", status=429, retry_after_s=4.0))
+        begun_s = asyncio.get_running_loop().time()
+        assert await second.ask("connect", 1) is None
+        assert asyncio.get_running_loop().time() - begun_s > 3
 
 
 async def test_a_permission_given_back_unused_lets_the_next_one_try(tmp_path: Path) -> None:
@@ -201,7 +219,7 @@ async def test_a_child_whose_parent_is_silent_connects_as_often_as_its_share_and
     monkeypatch.setattr(permission_client, "PARENT_SILENCE_S", 0.5)
     async with connected(tmp_path, BudgetPolicy()) as (parent, child):
         parent.mute = True
-        asking = Asking(child, 0, AlonePolicy(every_s=3.0), PAUSES)
+        asking = Asking(child, 0, 0, AlonePolicy(every_s=3.0), Gate(PAUSES))
         begun_s = asyncio.get_running_loop().time()
         assert [await asking.ask("connect", 1) for _ in range(2)] == [None, None]
         assert asyncio.get_running_loop().time() - begun_s > 3, "the second time it waits for its turn"

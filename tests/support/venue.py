@@ -106,8 +106,11 @@ class Flow:
 class Connection:
     """One client's WebSocket."""
 
-    def __init__(self, socket: web.WebSocketResponse, unit: int, transport: asyncio.Transport | None) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, path: str, unit: int, transport: asyncio.Transport | None
+    ) -> None:
         self.socket = socket
+        self.path = path
         self.unit = unit
         self.names: set[str] = set()
         self.transport = transport
@@ -153,6 +156,8 @@ class Venue:
         """The same for answers that take their time: (aiohttp's request, path) → a response it has sent itself."""
         self.on_handshake: Callable[[], Answer | None] = lambda: None
         """A refusal of this handshake."""
+        self.closed: set[str] = set()
+        """The paths on which no handshake succeeds (503)."""
         self.on_subscribe: Callable[[list[str]], tuple[int, str] | None] = lambda _names: None
         """(code, message) that refuses this SUBSCRIBE as a whole."""
         self.on_event: Callable[[str, dict[str, Any]], list[str] | None] = lambda _stream, _data: None
@@ -224,6 +229,10 @@ class Venue:
         """Cut every connection without a word."""
         self._loop.call_soon_threadsafe(self._reset_all)
 
+    def reset(self, path: str) -> None:
+        """Cut the connections of this path without a word."""
+        self._loop.call_soon_threadsafe(self._reset, [c for c in self.connections if c.path == path])
+
     def send(self, text: str) -> None:
         """One raw message to every connection."""
         self._loop.call_soon_threadsafe(lambda: [self._later(c.socket.send_str(text)) for c in self.connections])
@@ -265,7 +274,11 @@ class Venue:
         )
 
     def _reset_all(self) -> None:
-        for connection in self.connections:
+        self._reset(self.connections)
+
+    @staticmethod
+    def _reset(connections: Sequence[Connection]) -> None:
+        for connection in connections:
             if connection.transport is not None:
                 connection.transport.abort()
 
@@ -303,7 +316,7 @@ class Venue:
             self.sent[stream] = self.sent.get(stream, 0) + 1
 
     async def _on_websocket(self, request: web.Request) -> web.StreamResponse:
-        refusal = self.on_handshake()
+        refusal = Answer(503) if request.path in self.closed else self.on_handshake()
         status = 101 if refusal is None else refusal.status
         self.handshakes.append(Asked(time.monotonic(), request.path, dict(request.query), status))
         if refusal is not None:
@@ -311,7 +324,7 @@ class Venue:
         socket = web.WebSocketResponse(autoping=True)
         await socket.prepare(request)
         unit = 1 if self.units and request.query.get("timeUnit", "").upper() == "MICROSECOND" else 1000
-        connection = Connection(socket, unit, request.transport)
+        connection = Connection(socket, request.path, unit, request.transport)
         connection.names.update(filter(None, request.query.get("streams", "").split("/")))
         self.connections.append(connection)
         try:

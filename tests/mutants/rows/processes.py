@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import within
 
 worker = within("processes/worker.py")
+shard = within("feed/shard.py")
 restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
 permission_client = within("supervision/permission_client.py")
@@ -47,24 +48,24 @@ ROWS = (
         "pass",
         "supervision/test_permissions.py::test_a_child_whose_parent_is_silent_connects_as_often_as_its_share_and_tells",
     ),
-    worker(
+    shard(
         "a worker does not resume positions",
-        "intake.resume(self._published)",
-        "intake.resume({})",
-        "test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
+        "feed.intake.resume(self._published)",
+        "feed.intake.resume({})",
+        "processes/test_worker.py::test_symbols_added_before_the_welcome_do_not_make_a_worker_forget_what_was_published",
     ),
     worker(
         "looks at the market are not taken",
-        "self._driver.seen(MarketView(message.asked_ns, symbols, message.next_ns))",
+        "self._shard.seen(MarketView(message.asked_ns, symbols, message.next_ns))",
         "pass",
         "test_a_silent_stream_of_which_the_venue_has_no_more_is_only_quiet",
         hidden=True,
     ),
-    worker(
+    shard(
         "nobody asks for a topic's tail after an outage",
         "driver.on_live = backfiller.probe",
         "pass",
-        "test_the_last_trades_before_an_outage_are_asked_for_although_none_follows",
+        "processes/test_worker.py::test_the_last_trades_before_an_outage_are_asked_for_although_none_follows",
     ),
     worker(
         "a worker ends before its bundles are handed over",
@@ -72,53 +73,53 @@ ROWS = (
         "pass",
         "test_what_waits_for_an_aggregator_at_the_end_is_handed_over",
     ),
-    worker(
+    shard(
         "what was withheld is not fetched",
         "driver.on_withheld = backfiller.probe",
         "pass",
-        "test_a_silent_stream_of_which_the_venue_has_more_is_rotated_and_its_tail_fetched",
+        "processes/test_worker.py::test_a_silent_stream_of_which_the_venue_has_more_is_rotated_and_its_tail_fetched",
     ),
     worker(
         "a worker does not tell a new aggregator of open gaps",
-        "open_gaps=intake.open_gaps,",
+        "open_gaps=shard.open_gaps,",
         "",
         "test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
     ),
     worker(
         "a worker does not tell a new aggregator where topics stand",
-        "reached=intake.reached,",
+        "reached=shard.reached,",
         "",
         "test_a_new_aggregator_is_told_where_topics_stand_and_what_is_still_wanted",
     ),
     worker(
         "a worker does not hear of holes",
-        "on_holes=intake.reopen,",
+        "on_holes=shard.reopen,",
         "",
         "test_holes_that_the_aggregator_found_are_fetched",
     ),
     worker(
         "a worker does not tell what numberings began",
-        "begun=lambda: intake.begun,",
+        "begun=shard.begun,",
         "",
         "test_a_new_aggregator_is_told_what_numberings_began",
     ),
     worker(
         "a worker does not hear of what was forgotten",
-        "on_forgotten=intake.announce,",
+        "on_forgotten=shard.announce,",
         "",
         "test_what_a_new_aggregator_does_not_know_although_it_was_published_is_announced_and_fetched",
     ),
     worker(
         "a worker does not heed a late word of what was published",
-        "        self._welcomed.set()\n        self._on_later_welcome(welcome.positions)",
-        "        self._welcomed.set()",
+        "shard.published(welcome.positions)",
+        "None if self._shard is not None else shard.published(welcome.positions)",
         "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
     ),
-    worker(
+    shard(
         "a topic that is told late is not asked for",
-        "            backfiller.probe()",
-        "            pass",
-        "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
+        "                feed.backfiller.probe()",
+        "                pass",
+        "processes/test_worker.py::test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
     ),
     worker(
         "a worker does not heed which books are missing",
