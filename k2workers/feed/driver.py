@@ -1,7 +1,7 @@
 """Owns the live connection of one route of a shard: performs what the rotation machine decides, and tells it what happened.
 
 The machine (``k2workers.rotation``) holds the rules, ``lines.py`` the sockets, ``rotation_permission.py`` the question to the parent, ``liveness.py`` the
-judgement of a line's silence, ``silence.py`` that of its topics; here they meet, with the clock. Nothing here knows the machine's states.
+judgement of a line's silence, ``topic_watch.py`` that of its topics; here they meet, with the clock. Nothing here knows the machine's states.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import ClassVar
 import structlog
 
 from k2workers import wire
-from k2workers.continuity import Repair
 from k2workers.every import Every
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
@@ -25,11 +24,11 @@ from k2workers.feed.lines import CAUSES, Lines
 from k2workers.feed.liveness import LOOK_NS, LineWatch
 from k2workers.feed.rotation_permission import Grants, RotationPermission
 from k2workers.feed.silence import LookUrgency, MarketView, Silence
+from k2workers.feed.topic_watch import TopicWatch
 from k2workers.rotation import actions, inputs
 from k2workers.rotation.machine import RotationMachine
 from k2workers.rotation.policy import REASONS, SILENT_STREAM
 from k2workers.rotation.record import Cut, RotationRecord, record_of
-from k2workers.venues.market_evidence import top_of
 from k2workers.venues.venue import Route, StreamSpec, Venue
 
 TICK_S = 0.05
@@ -73,6 +72,7 @@ class Driver:
         )
         self.machine = RotationMachine(settings.rotation_policy, settings.next_due_ns, random.random)
         self.silence = Silence(settings.slots)
+        self.topics = TopicWatch(self.silence, self.intake, route.specs, venue.evidence)
         self.reconnects: Counter[str] = Counter(dict.fromkeys(CAUSES, 0))
         self.rotations: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.on_live: Callable[[], None] = lambda: None
@@ -82,7 +82,6 @@ class Driver:
         self._permission = RotationPermission(grants, self._permitted)
         self._venue = venue
         self._route = route
-        self._flows = {spec.name: (spec.kind, spec.symbol) for spec in route.specs}
         self._on_record = on_record
         self._watch = LineWatch(settings.stale_after_ns, route.limits.ping_interval_ns)
         self._look_ns = 0
@@ -113,7 +112,7 @@ class Driver:
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
         """Serve these streams too, from now on, on every line."""
-        self._flows.update((spec.name, (spec.kind, spec.symbol)) for spec in specs)
+        self.topics.add_streams(specs)
         self.intake.add_streams(specs)
         self.lines.add([spec.name for spec in specs])
 
@@ -127,14 +126,6 @@ class Driver:
         """Whether the primary was heard from lately."""
         line = self.lines.get(self.machine.primary)
         return line is not None and self._watch.fresh(line.last_read_ns, time.monotonic_ns())
-
-    @property
-    def streams_seen(self) -> int:
-        """How many streams have brought something. One of the whole market has a topic for each symbol."""
-        found = zip(self.intake.topics, self.intake.heard_ns, strict=False)
-        seen = {(topic.kind, topic.symbol) for topic, heard_ns in found if heard_ns}
-        kinds = {kind for kind, _ in seen}
-        return sum((kind, symbol) in seen or (not symbol and kind in kinds) for kind, symbol in self._flows.values())
 
     @property
     def market_quiet(self) -> bool:
@@ -158,8 +149,7 @@ class Driver:
         if not self.live:
             return  # the next line begins without
         now_ns = time.monotonic_ns()
-        self._watch_topics(now_ns)
-        news = self.silence.seen(view, self._told(), now_ns)
+        news = self.topics.seen(view, now_ns)
         was_quiet = self.market_quiet
         self._watch.answered(view.asked_ns, news, now_ns, view.next_ns)
         if self.market_quiet and not was_quiet:
@@ -211,40 +201,15 @@ class Driver:
         line = self.lines.get(self.machine.carrier)
         if line is None:
             return
-        self._watch_topics(now_ns)
-        self.silence.refused = self._refused_topics()
-        found = self.silence.look(self.intake.heard_ns, self._told(), now_ns)
+        found = self.topics.look(self.lines.subscriptions.refused, now_ns)
         if found.silent:
             topics = [self.intake.topics[topic_index].topic for topic_index in found.silent]
             _log.warning("streams_silent", count=len(topics), topics=topics[:10])
-        for topic_index in found.silent:
-            before_id = self.silence.before_first(topic_index)
-            if before_id is not None:
-                self.intake.begin_after(topic_index, before_id)
         if found.fetch:
             self.on_withheld(found.fetch)
         if found.rotate:
             self.rotate(SILENT_STREAM)
         self.lines.audit(line.number, now_ns)
-
-    def _watch_topics(self, now_ns: int) -> None:
-        """Topics may have been added."""
-        for topic in self.intake.topics[self.silence.served : len(self.intake.lanes)]:
-            by_id = topic.continuity.repair is Repair.IDS
-            self.silence.serve(topic.symbol, self._venue.evidence(topic.kind), by_id=by_id, now_ns=now_ns)
-
-    def _refused_topics(self) -> frozenset[int]:
-        refused = {self._flows[name] for name in self.lines.subscriptions.refused}
-        topics = enumerate(self.intake.topics) if refused else ()
-        return frozenset(index for index, topic in topics if (topic.kind, topic.symbol) in refused)
-
-    def _told(self) -> list[int | str | None]:
-        """The newest trade of which each topic has told, or else its best prices."""
-        told: list[int | str | None] = []
-        for lane in self.intake.lanes:
-            top = lane.newest_top
-            told.append(lane.newest_trade_id if top is None else top_of(*top))
-        return told
 
     # ── what it wants done ──────────────────────────────────────────────────────────────────────────────
 

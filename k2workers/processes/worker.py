@@ -207,7 +207,7 @@ class Worker:
             streams=total(lambda feed: len(feed.driver.lines.names)),
             streams_refused_count=len(shard.refused),
             streams_refused=dict(itertools.islice(shard.refused.items(), REFUSED_SHOWN)),
-            streams_seen=total(lambda feed: feed.driver.streams_seen),
+            streams_seen=total(lambda feed: feed.driver.topics.streams_seen),
         )
         return control_messages.Beat(self.name, os.getpid(), msgspec.structs.asdict(counters), status)
 

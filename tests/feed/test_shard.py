@@ -119,7 +119,7 @@ async def test_each_route_is_a_connection_with_its_address_its_streams_and_its_t
                 MARKET: {"aaausdt@trade", "bbbusdt@trade"},
                 PUBLIC: {"aaausdt@bookTicker", "bbbusdt@bookTicker"},
             }
-            await until(lambda: fed.shard.total(lambda feed: feed.driver.streams_seen) == 4)
+            await until(lambda: fed.shard.total(lambda feed: feed.driver.topics.streams_seen) == 4)
             assert {batch.topic for batch in fed.batches} >= {TRADES, TOPS}
             assert [turns.purposes for turns in fed.turns.values()] == [["connect"], ["connect"]]
             assert list(fed.turns) == [6, 7]
@@ -237,7 +237,7 @@ async def test_streams_that_are_added_are_on_their_route_and_one_that_no_stream_
             specs = VENUE.stream_specs(KINDS, ["AAAUSDT", "BBBUSDT"])
             fed.shard.add_streams([spec for spec in specs if spec.name != "aaausdt@bookTicker"])
             await until(lambda: fed.shard.live and len(fed.drivers) == 2)
-            await until(lambda: fed.shard.total(lambda feed: feed.driver.streams_seen) == 4)
+            await until(lambda: fed.shard.total(lambda feed: feed.driver.topics.streams_seen) == 4)
             names = {connection.path: connection.names for connection in venue.connections}
             assert names[PUBLIC] == {"aaausdt@bookTicker", "bbbusdt@bookTicker"}
             assert names[MARKET] == {"aaausdt@trade", "bbbusdt@trade"}

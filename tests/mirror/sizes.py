@@ -18,7 +18,6 @@ SLACK = 20
 LONGER: Mapping[str, int] = {
     "k2workers/cli.py": 310,
     "k2workers/events.py": 400,
-    "k2workers/feed/driver.py": 330,
     "k2workers/feed/driver.py:Driver.__init__": 50,
     "k2workers/feed/intake.py": 520,
     "k2workers/feed/intake.py:Intake.__init__": 50,
