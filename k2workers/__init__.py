@@ -4,8 +4,8 @@ Parts, in reading order:
 
 ``events``, ``continuity``, ``wire``   what a subscriber receives, what its ids prove, and its bytes
 ``sequencing``          pure: ids, gaps, which copy of an event goes on, what to backfill, our own sequence numbers
-``rotation``            pure: the life of one shard's connection as a table of rows, the schedule, the proof, the record
-``feed``                one shard's connection: lines, and the driver that does what the table says; backfill over REST, silences
+``rotation``            pure: the life of one route's connection as a table of rows, the schedule, the proof, the record
+``feed``                one shard: for each route lines, and the driver that does what the table says; backfill over REST, silences
 ``venues``              ``load`` gives a venue by name, ``venue`` is what the feed needs of any; a package for what is true of one exchange only (some hold
                         only ``market_facts`` yet)
 ``network``             TLS, proxies, and what answers say of a venue's state
@@ -34,7 +34,8 @@ Words, each with one meaning:
 ``topic``, ``topic index`` our name of one flow: ``binance.trade.BTCUSDT``; its place in the codec's list of topics, the key inside a worker
 ``shard``                  the symbols that one worker serves
 ``book``, ``whole``        the levels of one symbol; said of a book of which nothing is missing, and of a topic whose reader has such a one
-``line``                   one WebSocket connection of a shard: primary or standby
+``route``                  what a venue serves some kinds of streams over; a shard has a driver for each, and most venues have one
+``line``                   one WebSocket connection of a shard's route: primary or standby
 ``lane``                   one topic in the arbiter, which lets the first good copy of each event through (trades: ``chain_lane``)
 ``hole``, ``gap``, ``void`` ids or batches that were not received; a hole that was announced as a ``Gap``; ids that never existed
 ``missing``                said of the ids in a hole or a gap

@@ -56,7 +56,7 @@ class DroppedMessages:
             _log.warning("message_dropped", cause=cause, detail=detail, bytes=len(message), sample=sample, total=total)
 
     def look(self, kinds: Iterable[str], now_ns: int) -> None:
-        """See which of the shard's kinds cannot be read now, and log what has changed. Time is monotonic."""
+        """See which of the route's kinds cannot be read now, and log what has changed. Time is monotonic."""
         change = self.readability.look(kinds, now_ns)
         for kind in change.lost:
             detail = self._detail.get(kind) or self._detail.get("", "")

@@ -39,7 +39,7 @@ class _Asked(msgspec.Struct):
 
 
 class Inquiries:
-    """The questions of one shard. Call ``look`` steadily, and ``took`` with what each inquiry brought."""
+    """The questions of one route. Call ``look`` steadily, and ``took`` with what each inquiry brought."""
 
     def __init__(self, intake: Intake, planner: BackfillPlanner) -> None:
         self.on_link: Callable[[int, BrokenLink, str], None] = lambda _topic_index, _link, _words: None

@@ -66,7 +66,7 @@ class Intake:
         self.refused = False
         """Whether a refused bundle still waits to be announced: nobody takes what a backfill would bring."""
         self._told = True
-        """Whether somebody has told what was published before; false while this shard had to begin without."""
+        """Whether somebody has told what was published before; false while this route had to begin without."""
         self.begun: dict[str, Reached] = {}
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
         self.heard_ns: list[int] = []

@@ -165,7 +165,7 @@ class _FrameReader(asyncio.BufferedProtocol):
 
 
 class Line:
-    """One connection of a shard. Call ``open`` once; then ``send``, and ``close`` or ``abort``.
+    """One connection of a route. Call ``open`` once; then ``send``, and ``close`` or ``abort``.
 
     ``pace`` and ``rate`` are this line's own. ``on_messages`` runs inside the socket's read callback and must not block.
     """

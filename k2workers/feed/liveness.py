@@ -43,7 +43,7 @@ FORGET = 0.999
 
 
 class SilenceWatch:
-    """The silences of all topics of a shard. ``silent`` are the indexes of those that are suspicious now."""
+    """The silences of all topics of a route. ``silent`` are the indexes of those that are suspicious now."""
 
     def __init__(self, *, min_silence_ns: int = MIN_SILENCE_NS) -> None:
         self.silent: set[int] = set()

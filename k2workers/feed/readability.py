@@ -42,7 +42,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Readability:
-    """Which kinds of one shard can be read. Times are monotonic."""
+    """Which kinds of one route can be read. Times are monotonic."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class Readability:
             self.in_question.pop(UNKNOWN, None)
 
     def look(self, kinds: Iterable[str], now_ns: int) -> Change:
-        """Say which of the shard's kinds cannot be read now."""
+        """Say which of the route's kinds cannot be read now."""
         unknown = self.in_question.get(UNKNOWN)
         if unknown is not None and now_ns - unknown.last_ns >= FORGET_NS:
             del self.in_question[UNKNOWN]

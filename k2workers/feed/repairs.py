@@ -1,4 +1,4 @@
-"""Owns what a shard's topics lack as far as REST can bring it: what the planner is told, which topics are probed, and what becomes of replies.
+"""Owns what a route's topics lack as far as REST can bring it: what the planner is told, which topics are probed, and what becomes of replies.
 
 Pure apart from the intake that it serves. The planner (``sequencing/backfill_planner.py``) decides which holes, in which order and how
 often; the lanes decide what becomes of the events; ``backfiller.py`` makes the requests.
@@ -36,7 +36,7 @@ NO_HISTORY = "the venue's host has no history of them"
 
 
 class Repairs:
-    """The repairs of one shard. Call ``look`` steadily, then perform what ``next`` gives, and tell of each exactly one of ``took_book``,
+    """The repairs of one route. Call ``look`` steadily, then perform what ``next`` gives, and tell of each exactly one of ``took_book``,
     ``took_events``, ``failed`` and ``withdrawn``. Times are monotonic.
     """
 

@@ -39,7 +39,7 @@ class RotationPermission:
 
     def ask(self, reason: str) -> None:
         """Request a rotation. While a request is open, only an urgent reason makes another one: it does not wait for its turn."""
-        # A venue about to close lines will not wait for other shards' turns: it waits only for the minimum distance between connections.
+        # A venue about to close lines will not wait for others' turns: it waits only for the minimum distance between connections.
         urgent = reason == SERVER_SHUTDOWN
         if self._task is not None and not self._task.done() and (self._urgent or not urgent):
             return

@@ -135,7 +135,7 @@ class _Carried:
 
 
 class Subscriptions:
-    """What is subscribed on each of a shard's lines, and the names that the venue refuses."""
+    """What is subscribed on each of a route's lines, and the names that the venue refuses."""
 
     def __init__(self, venue: Venue, reply_limit_s: float) -> None:
         self.refused: dict[str, str] = {}

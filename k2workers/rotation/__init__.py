@@ -1,4 +1,4 @@
-"""Owns the life of one shard's connection: how it comes up, is replaced before it breaks, fails, and ends. Pure: no clock, no socket, no log.
+"""Owns the life of one route's connection: how it comes up, is replaced before it breaks, fails, and ends. Pure: no clock, no socket, no log.
 
 Parts, in reading order:
 
@@ -6,7 +6,7 @@ Parts, in reading order:
 ``table``                 the rule: one row for each state, input and condition (``guards``), with what is done (``steps``)
 ``machine``               holds the state and runs the rows; ``memory`` is what it remembers, and the rotation under way
 ``policy``, ``closing``   the bounds and the reasons; with which code and words a line is closed
-``schedule``              when a shard is due
+``schedule``              when each connection is due
 ``proof``                 has every active stream continued on the standby?
 ``record``                what a rotation leaves
 

@@ -1,4 +1,4 @@
-"""Owns the state of one shard's connection: connect, live, rotate make-before-break, reconnect, stop.
+"""Owns the state of one route's connection: connect, live, rotate make-before-break, reconnect, stop.
 
 A pure state machine: ``handle(input, now_ns)`` takes the row of the table that fits, and returns the actions to perform. It
 holds no rule, no clock, no socket and no log.
@@ -20,7 +20,7 @@ from k2workers.rotation.table import CARRYING, TABLE, State, TransitionRow
 
 
 class RotationMachine:
-    """One shard's connection as a state machine.
+    """One route's connection as a state machine.
 
     ``next_due_ns(now_ns)`` is the schedule; ``jitter()`` gives a number in [0, 1) for the backoff.
     """

@@ -1,4 +1,4 @@
-"""Owns the rule of one shard's connection, as data: in which state, upon which input, what is done, and which state follows.
+"""Owns the rule of one route's connection, as data: in which state, upon which input, what is done, and which state follows.
 
 The rows of a state and an input are tried from the top; the first whose guards all hold is taken. An input that no row takes
 changes nothing. The state that follows stands in the row, and nothing else changes it. ``printed`` makes the table of the
@@ -76,7 +76,7 @@ Step = Callable[[Memory, Any, int], list[Action]]
 
 
 class State(enum.Enum):
-    """Where a shard's connection stands."""
+    """Where a route's connection stands."""
 
     IDLE = "idle"
     CONNECTING = "connecting"

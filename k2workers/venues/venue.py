@@ -101,7 +101,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Codec(Protocol):
-    """Decodes the messages of one shard's lines. One object serves all lines of a shard."""
+    """Decodes the messages of one route's lines. One object serves all of them in a worker."""
 
     topics: list[Topic]
     """Grows when an all-market stream shows a new symbol, or with ``add``; the index of a topic never changes."""

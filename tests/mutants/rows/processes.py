@@ -18,6 +18,7 @@ signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
 ward = within("supervision/ward.py")
 topology = within("processes/topology.py")
+run_plan = within("processes/run_plan.py")
 status = within("processes/status.py")
 demonstration = within("demo/demonstration.py")
 bound_path = within("files/bound_path.py")
@@ -114,6 +115,30 @@ ROWS = (
         "shard.published(welcome.positions)",
         "None if self._shard is not None else shard.published(welcome.positions)",
         "test_a_worker_that_is_told_late_where_a_topic_stands_asks_for_what_came_since",
+    ),
+    shard(
+        "all routes of a shard rotate in the same turn",
+        "slot = self._settings.slot + len(self._feeds)",
+        "slot = self._settings.slot",
+        "test_each_route_is_a_connection_with_its_address_its_streams_and_its_turn",
+    ),
+    shard(
+        "a shard is live with one of its routes",
+        "return all(feed.driver.live for feed in self)",
+        "return any(feed.driver.live for feed in self)",
+        "test_a_route_that_loses_its_connection_leaves_the_other_alone_and_the_shard_is_not_live",
+    ),
+    shard(
+        "what is told of topics reaches only the first route",
+        "        for feed in self:\n            feed.intake.reopen(holes)",
+        "        next(iter(self)).intake.reopen(holes)",
+        "test_what_is_told_of_topics_reaches_each_on_its_route_and_what_they_tell_is_joined",
+    ),
+    run_plan(
+        "symbols are too many for the fullest route",
+        "return min(found, key",
+        "return max(found, key",
+        "test_a_shard_holds_as_many_symbols_as_fit_on_its_fullest_route",
     ),
     shard(
         "a topic that is told late is not asked for",
