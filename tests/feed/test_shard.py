@@ -273,6 +273,23 @@ async def test_a_look_at_the_market_is_wanted_and_judged_on_every_route() -> Non
             await until(are_quiet)
 
 
+async def test_what_a_look_shows_that_no_line_brought_is_fetched_on_its_route() -> None:
+    with market() as venue:
+        async with sharded(venue, "AAAUSDT") as fed:
+            fed.turns[6].turn.clear()  # no other line will bring it
+            await until(lambda: all(feed.intake.events for feed in fed.shard))
+            venue.on_event = lambda stream, _: [] if stream.endswith("@trade") else None
+            unheard_id = venue.flows["AAAUSDT"].trade_id + 2
+            await until(lambda: venue.flows["AAAUSDT"].trade_id > unheard_id)
+            flow = venue.halt()["AAAUSDT"]
+
+            def is_fetched() -> bool:
+                fed.shard.seen(MarketView(time.monotonic_ns(), {"AAAUSDT": SymbolSeen(flow.trade_id, None)}))
+                return fed.of(TRADES)[-1] == flow.trade_id
+
+            await until(is_fetched)
+
+
 async def test_books_that_nobody_keeps_are_published_anew_on_their_route() -> None:
     topic = f"{NAME}.depth.AAAUSDT"
     with market() as venue:

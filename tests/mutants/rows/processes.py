@@ -78,7 +78,7 @@ ROWS = (
         "what was withheld is not fetched",
         "driver.on_withheld = backfiller.probe",
         "pass",
-        "processes/test_worker.py::test_a_silent_stream_of_which_the_venue_has_more_is_rotated_and_its_tail_fetched",
+        "test_what_a_look_shows_that_no_line_brought_is_fetched_on_its_route",
     ),
     worker(
         "a worker does not tell a new aggregator of open gaps",
