@@ -55,6 +55,9 @@ FEW = 4
 UNTOLD_NS = 90_000_000_000
 """A topic that brings nothing is no longer taken on trust when no look has told of it for so long: the longest time between two looks, and half of it more."""
 
+NEW_LINE_NS = 12_000_000_000
+"""A topic that a new line has not brought is taken on trust for so long; two looks have told of it by then, unless the venue lets us look more seldom."""
+
 NO_TRADE = -1
 """The last trade of a symbol that did not trade for a day."""
 
@@ -244,8 +247,11 @@ class Silence:
     def _is_unsure(self, topic: _Topic, now_ns: int) -> bool:
         if topic.evidence is Evidence.NONE:
             return False
-        moved_without_it = topic.doubted_ns > 0 and topic.heard_ns < self._renewed_ns
-        return moved_without_it or now_ns - max(self._since_ns(topic), topic.told_ns) > UNTOLD_NS
+        if topic.heard_ns < self._renewed_ns:
+            compared = topic.told_ns >= self._renewed_ns + SECOND_LOOK_NS
+            if topic.doubted_ns or not (compared or now_ns - self._renewed_ns <= NEW_LINE_NS):
+                return True
+        return now_ns - max(self._since_ns(topic), topic.told_ns) > UNTOLD_NS
 
     def _overdue(self, index: int, topic: _Topic, told: int | str | None, now_ns: int) -> list[int]:
         """The news that a look showed has not come on a line."""

@@ -14,6 +14,7 @@ from k2workers.feed.silence import (
     FIRST_PAUSE_NS,
     FORGET_PAUSES_NS,
     LATE_NS,
+    NEW_LINE_NS,
     LONGEST_PAUSE_NS,
     NO_ANSWER_NS,
     SETTLE_NS,
@@ -736,6 +737,24 @@ def test_a_topic_of_which_a_new_line_brings_nothing_while_the_market_moves_is_no
     assert shard.counts[1] == {1}, "two looks will tell; until then nobody can say that it flows"
     shard.passes(1, 0, 1)
     assert shard.counts == (set(), set(), set())
+
+
+def test_a_topic_that_a_new_line_has_not_brought_is_not_taken_on_trust_for_long_if_looks_are_seldom() -> None:
+    shard = Shard(TRADES, TOPS)
+    shard.passes(1, 0, 1)
+    shard.passes(1, 0)
+    shard.silence.renewed(shard.second * S)
+    shard.passes(2, 0)
+    shard.shows(A=20, B="1 2")
+    shard.passes(NEW_LINE_NS // S - 2, 0)
+    assert shard.counts[1] == set()
+    shard.passes(1, 0)
+    assert shard.counts[1] == {1}, "one look is the beginning of a comparison"
+    shard.shows(A=20, B="1 2")
+    shard.passes(1, 0)
+    assert shard.counts[1:] == (set(), {1})
+    shard.passes(60, 0)
+    assert shard.counts[1] == set()
 
 
 # ── how often another line is tried ─────────────────────────────────────────────────────────────────────────
