@@ -34,16 +34,18 @@ def gone(peer: Hostile, content: bytes) -> None:
     peer.abort()
 
 
-def topics(count: int, size: int) -> bytes:
-    return b"".join(subscription(os.urandom(size)) for _ in range(count))
+def subscribe_to_any(peer: Hostile, times: int, count: int, size: int) -> None:
+    """So many times, each time to so many topics of this size."""
+    for _ in range(times):
+        peer.send(b"".join(subscription(os.urandom(size)) for _ in range(count)))
 
 
 ON_SUBSCRIPTIONS: dict[str, Act] = {
     "a loop that subscribes and leaves": lambda peer: peer.flood(LOOP, 2),
     "the same subscription again and again": lambda peer: peer.flood(SAME, 2),
     "one subscription of ten megabytes": lambda peer: peer.send(subscription(bytes(10_000_000))),
-    "many long subscriptions": lambda peer: [peer.send(topics(300, 36_000)) for _ in range(20)],
-    "very many like topics": lambda peer: [peer.send(topics(20_000, 20)) for _ in range(50)],
+    "many long subscriptions": lambda peer: subscribe_to_any(peer, 20, 300, 36_000),
+    "very many like topics": lambda peer: subscribe_to_any(peer, 50, 20_000, 20),
     "a message without an end": lambda peer: peer.flood(ENDLESS, 2),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvloop
@@ -21,19 +21,47 @@ def has_ipv6() -> bool:
     return False
 
 
+Host = bytes | str | None
+Port = bytes | str | int | None
+Found = list[Any]
+"""As ``socket.getaddrinfo`` answers; the event loops name its parts differently."""
+
+
+async def _found(ask: Callable[..., Awaitable[Found]], names: Names, host: Host, port: Port, **options: int) -> Found:
+    name = host.decode() if isinstance(host, bytes) else host
+    addresses: Sequence[str | None] = (names.get(name) if name else None) or [name]
+    found: Found = []
+    for address in addresses:
+        found += await ask(address, port, **options)
+    return found
+
+
+class OfAsyncio(asyncio.SelectorEventLoop):
+    names: Names = {}
+
+    async def getaddrinfo(self, host: Host, port: Port, **options: int) -> Found:
+        return await _found(super().getaddrinfo, self.names, host, port, **options)
+
+
+class OfUvloop(uvloop.Loop):
+    names: Names = {}
+
+    async def getaddrinfo(self, host: Host, port: Port, **options: int) -> Found:
+        return await _found(super().getaddrinfo, self.names, host, port, **options)
+
+
+LOOPS: Mapping[str, type[OfAsyncio | OfUvloop]] = {"asyncio": OfAsyncio, "uvloop": OfUvloop}
+
+
 def run(kind: str, names: Names, work: Coroutine[Any, Any, Any]) -> Any:
     """Run it in an event loop, ``asyncio`` or ``uvloop``, that resolves these names to these addresses, in this order."""
-    base: type[Any] = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.Loop}[kind]
 
-    class Loop(base):
-        async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-            found = []
-            for address in names.get(host.decode() if isinstance(host, bytes) else host, [host]):
-                found += await super().getaddrinfo(address, port, **options)
-            return found
+    def made() -> OfAsyncio | OfUvloop:
+        loop = LOOPS[kind]()
+        loop.names = names
+        return loop
 
-    factory: Callable[[], asyncio.AbstractEventLoop] = Loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=made) as runner:
         return runner.run(work)
 
 

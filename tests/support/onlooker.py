@@ -74,4 +74,5 @@ def exchange(address: str, stream: str) -> None:
 
 
 if __name__ == "__main__":
-    {"feed": feed, "exchange": exchange}[sys.argv[1]](*sys.argv[2:])
+    onlookers: dict[str, Callable[..., None]] = {"feed": feed, "exchange": exchange}
+    onlookers[sys.argv[1]](*sys.argv[2:])

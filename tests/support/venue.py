@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Self
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -209,6 +209,10 @@ class Venue:
     def rest_url(self) -> str:
         return f"{'https' if self._tls else 'http'}://{self.authority}"
 
+    def asked(self, path: str) -> list[Asked]:
+        """The REST requests of this path so far."""
+        return [asked for asked in list(self.requests) if asked.path == path]
+
     def list(self, symbol: str, status: str = "TRADING", *, trades: bool = True) -> None:
         """A new symbol, from now on."""
         self.rows.append(row(symbol, status))
@@ -235,15 +239,11 @@ class Venue:
 
     def send(self, text: str) -> None:
         """One raw message to every connection."""
-        self._loop.call_soon_threadsafe(lambda: [self._later(c.socket.send_str(text)) for c in self.connections])
+        self._to_all(lambda socket: socket.send_str(text))
 
     def ping(self) -> None:
         """A ping to every connection."""
-        self._loop.call_soon_threadsafe(lambda: [self._later(c.socket.ping()) for c in self.connections])
-
-    def asked(self, path: str) -> list[Asked]:
-        """The REST requests of this path so far."""
-        return [asked for asked in list(self.requests) if asked.path == path]
+        self._to_all(lambda socket: socket.ping())
 
     # ── the venue ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,10 +268,15 @@ class Venue:
         self._reset_all()
         await runner.cleanup()
 
-    def _later(self, work: Any) -> None:
-        asyncio.ensure_future(work, loop=self._loop).add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )
+    def _to_all(self, act: Callable[[web.WebSocketResponse], Coroutine[Any, Any, None]]) -> None:
+        def act_now() -> None:
+            for connection in self.connections:
+                self._later(act(connection.socket))
+
+        self._loop.call_soon_threadsafe(act_now)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loop.create_task(work).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _reset_all(self) -> None:
         self._reset(self.connections)
