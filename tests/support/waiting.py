@@ -13,8 +13,11 @@ WAIT_S = float(os.environ.get("K2_TEST_WAIT_S", "120"))
 """Far longer than anything takes that a test waits for; ``scripts/mutants`` waits less."""
 LOOK_S = 0.01
 
+Condition = Callable[..., Any]
+"""Asked without arguments; those that it could take are variables of a loop, bound as defaults."""
 
-def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -> Any:
+
+def wait_for(what: str, condition: Condition, limit_s: float = WAIT_S) -> Any:
     """The first true answer of ``condition``; fails with ``what`` after the limit."""
     deadline_s = time.monotonic() + limit_s
     while not (found := condition()):
@@ -23,7 +26,7 @@ def wait_for(what: str, condition: Callable[[], Any], limit_s: float = WAIT_S) -
     return found
 
 
-async def until(condition: Callable[[], Any], what: str | Callable[[], str] = "", limit_s: float = WAIT_S) -> Any:
+async def until(condition: Condition, what: str | Callable[[], str] = "", limit_s: float = WAIT_S) -> Any:
     """The first true answer of ``condition``, which may be one to await; the loop runs meanwhile. Fails like ``wait_for``."""
     limit = asyncio.timeout(limit_s)
     try:
@@ -36,7 +39,7 @@ async def until(condition: Callable[[], Any], what: str | Callable[[], str] = ""
         raise
 
 
-async def _answer(condition: Callable[[], Any]) -> Any:
+async def _answer(condition: Condition) -> Any:
     found = condition()
     return await found if inspect.isawaitable(found) else found
 
