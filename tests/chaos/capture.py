@@ -164,4 +164,5 @@ async def capture(path: Path, endpoint: str, snapshot_endpoint: str, books_endpo
 
 
 if __name__ == "__main__":
-    asyncio.run(capture(Path(sys.argv[1]), *sys.argv[2:5], sys.argv[5:]))
+    saved, publish, replay, books, *topics = sys.argv[1:]
+    asyncio.run(capture(Path(saved), publish, replay, books, topics))

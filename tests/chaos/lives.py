@@ -159,7 +159,7 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     for name, ledger in ledgers.items():
         counts = compare_chains(ledger, sent)
         bars = {kind: compare_bars(ledger, exchange_bars[kind], kind) for kind in BARS}
-        figures = {
+        figures: dict[str, Any] = {
             "lives": lives.get(name, 1),
             **counts,
             "repeated": sum(chain.repeated for chain in ledger.chains.values()),

@@ -38,14 +38,14 @@ class Reader:
         if self._process is None or self._process.poll() is not None:
             self.start()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send it this signal."""
         assert self._process is not None
         self._process.send_signal(number)
 
     async def end(self, number: signal.Signals) -> None:
         """Send this signal and wait for its end."""
-        self.signal(number)
+        self.send_signal(number)
         assert self._process is not None
         code = await asyncio.to_thread(self._process.wait)
         assert code == (0 if number == signal.SIGTERM else -number), f"{self.name} ended with {code}"

@@ -133,7 +133,7 @@ class Rig:
             "--snapshot-endpoint", f"tcp://127.0.0.1:{self.replay}",
             "--books-endpoint", f"tcp://127.0.0.1:{self.books}",
             "--checkpoint", str(self.checkpoint), "--report", str(self.report),
-            command=self._place.inside(*PROGRAM) if self._place else PROGRAM, **self.settings,
+            command=self._place.inside(*PROGRAM) if self._place else PROGRAM, only={**os.environ, **self.settings},
         )  # fmt: skip
 
     async def ready(self) -> None:
@@ -196,7 +196,7 @@ class Rig:
     # ── the subscriber ──────────────────────────────────────────────────────────────────────────────────
 
     def subscribe(self) -> None:
-        self._following_since_s = None
+        self._following_since_s: float | None = None
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
     def make_observer(self) -> Observer:
