@@ -33,7 +33,7 @@ with connect(asked.base_url + "/stream", compression=None) as connection:
 
 @pytest.mark.parametrize("layer", ["TCP", "TLS"])
 @pytest.mark.parametrize("way", ["decode", "websockets", "websockets_msgspec", "drain"])
-def test_every_way_reads_all_that_the_pump_sends(way, layer):
+def test_every_way_reads_all_that_the_pump_sends(way: str, layer: str) -> None:
     with certificate() as made:
         files = made if layer == "TLS" else Certificate()
         pumping = Pumping(events=EVENTS, certificate=files.chain, time_unit_us=1_000)
@@ -43,7 +43,7 @@ def test_every_way_reads_all_that_the_pump_sends(way, layer):
 
 
 @pytest.mark.parametrize("kind", ["trade", "agg_trade"])
-def test_the_worker_pushes_all_that_the_pump_sends(kind):
+def test_the_worker_pushes_all_that_the_pump_sends(kind: str) -> None:
     with process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
         found = measure(
             "worker", Pumping(kind=kind, events=EVENTS), Reading(port=0, kind=kind, events=EVENTS, push=endpoint)
@@ -51,7 +51,7 @@ def test_the_worker_pushes_all_that_the_pump_sends(kind):
     assert found["us"] > 0
 
 
-def peer_run(directory, shift: int) -> dict[str, float]:
+def peer_run(directory: Path, shift: int) -> dict[str, float]:
     script = directory / "reader.py"
     script.write_text(f"SHIFT = {shift}\n{PEER}", encoding="utf-8")
     asked = {"kind": "trade", "symbols": symbols(7), "events": EVENTS}
@@ -62,16 +62,16 @@ def peer_run(directory, shift: int) -> dict[str, float]:
     )
 
 
-def test_a_peer_that_got_everything_tells_its_figures(tmp_path):
+def test_a_peer_that_got_everything_tells_its_figures(tmp_path: Path) -> None:
     assert peer_run(tmp_path, 0)["events_per_s"] > 0
 
 
-def test_a_peer_whose_last_id_is_wrong_fails(tmp_path):
+def test_a_peer_whose_last_id_is_wrong_fails(tmp_path: Path) -> None:
     with pytest.raises(RunFailedError, match="the last id is 287, not 286; 0 events missing"):
         peer_run(tmp_path, 1)
 
 
-def test_every_peer_has_its_script_its_environment_and_a_version():
+def test_every_peer_has_its_script_its_environment_and_a_version() -> None:
     for peer in PEERS:
         compile(Path("tests/bench/peers", peer.script).read_text(encoding="utf-8"), peer.script, "exec")
     assert {peer.environment for peer in PEERS} == set(ENVIRONMENTS)

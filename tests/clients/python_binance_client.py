@@ -47,7 +47,7 @@ async def received(socket: Any, count: int = 1) -> list[Any]:
 
 async def cached_books(client: AsyncClient) -> list[Any]:
     """So many states of a book that it keeps from a snapshot and diffs."""
-    books = []
+    books: list[Any] = []
     depth = DepthCacheManager(
         client, SYMBOL, ws_interval=100
     )  # with a manager of its own: one holds a stream only once

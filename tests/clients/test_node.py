@@ -103,7 +103,8 @@ async def test_a_subscriber_written_from_the_page_alone_gets_what_the_exchange_e
 
     async def has_all() -> bool:
         known = (await client.tell())["topics"]
-        return known[TRADES]["highest"] == str(sent[-1][1]) and known[DEPTH]["highest"] == str(book["lastUpdateId"])
+        highest = known[TRADES]["highest"], known[DEPTH]["highest"]
+        return highest == (str(sent[-1][1]), str(book["lastUpdateId"]))
 
     await until(has_all, "all that was emitted")
     known = await client.tell()

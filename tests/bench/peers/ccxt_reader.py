@@ -54,13 +54,14 @@ async def main() -> None:
 
 def _market(exchange: ccxt.pro.binance, symbol: str) -> dict[str, object]:
     base = symbol.removesuffix("USDT")
-    return exchange.safe_market_structure(
+    market: dict[str, object] = exchange.safe_market_structure(
         {
             "id": symbol, "lowercaseId": symbol.lower(), "symbol": f"{base}/USDT", "base": base, "quote": "USDT",
             "baseId": base, "quoteId": "USDT", "type": "spot", "spot": True, "contract": False, "active": True,
             "precision": {"price": 0.01, "amount": 0.00001},
         }
     )  # fmt: skip
+    return market
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Pumped(Binance):
 
     def connect(self) -> list[tuple[AsyncConnection, ...]]:
         """As the library's."""
-        made = super().connect()
+        made: list[tuple[AsyncConnection, ...]] = super().connect()
         for connection, *_ in made:
             connection.address = connection.address.replace(f"wss://127.0.0.1:{ASKED.port}", ASKED.base_url)
         return made

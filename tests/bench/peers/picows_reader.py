@@ -47,7 +47,7 @@ class Pushing(WSListener):
     def __init__(self) -> None:
         self._encode = msgspec.msgpack.Encoder().encode
         self._events: list[object] = []
-        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.connect(ASKED.push)
