@@ -110,7 +110,7 @@ def closed(*lines: int) -> list[Action]:
 
 def again(at_s: int, rotate: Rotate, line: int) -> list[Told]:
     """Another standby is asked for and opened."""
-    begun = [RotationBegun(1, SERVER_SHUTDOWN, at_s * S, ANY), OpenLine(line, 0, None)]
+    begun: list[Action] = [RotationBegun(1, SERVER_SHUTDOWN, at_s * S, ANY), OpenLine(line, 0, None)]
     return [Told(at_s, Tick(), LIVE, [URGENT]), Told(at_s, rotate, WARMING, begun)]
 
 

@@ -157,20 +157,20 @@ class AnyInputs(RuleBasedStateMachine):
     def opening(self) -> list[int]:
         return sorted(self.open - self.opened)
 
-    @precondition(opening)
+    @precondition(lambda self: bool(self.opening()))
     @rule()
     def line_opens(self) -> None:
         line = self.opening()[0]
         self.opened.add(line)
         self.give(Opened(line))
 
-    @precondition(opening)
+    @precondition(lambda self: bool(self.opening()))
     @rule()
     def line_advances(self) -> None:
         self.give(Advanced(self.opening()[0]))
         assert self.machine.memory.deadline_ns is not None
 
-    @precondition(opening)
+    @precondition(lambda self: bool(self.opening()))
     @rule()
     def line_fails(self) -> None:
         self.give(Failed(self.opening()[0]))

@@ -122,7 +122,8 @@ def test_a_reply_that_ends_before_an_id_says_nothing_about_it() -> None:
 
 def test_a_jump_of_millions_of_ids_that_never_existed_costs_one_look_each_time() -> None:
     plan, looks, now_ns = BackfillPlanner(BackfillPolicy()), 0, 0
-    hole, void = (1_001, 3_961_000), []
+    hole = (1_001, 3_961_000)
+    void: list[tuple[int, int]] = []
     plan.update(1, [hole], Urgency.OPEN, now_ns)
     while not void:
         if (request := plan.next(now_ns)) is not None:
@@ -172,7 +173,8 @@ def test_small_holes_do_not_wait_behind_a_large_one_of_the_same_topic() -> None:
 def test_a_hole_that_nothing_can_be_said_of_keeps_no_other_from_its_turn() -> None:
     plan = planner()
     plan.update(1, [(1, 1), (500, 500), (900, 900)], Urgency.OPEN, 0)
-    turns, now_ns = [], 0
+    turns: list[int] = []
+    now_ns = 0
     while len(turns) < 6:
         if (request := plan.next(now_ns)) is not None:
             turns.append(request.first_id)
@@ -363,8 +365,7 @@ def test_the_answer_to_a_probe_says_nothing_of_a_hole_that_was_found_meanwhile()
     plan.update(1, [(3, 6)], Urgency.HELD, 0)
     assert plan.answered(request, says((5, 20), []), 0) == []
     assert plan.doubted() == []
-    request = plan.next(1_000)
-    assert request == BackfillRequest(1, 3, 6, Urgency.HELD, 0)
+    assert plan.next(1_000) == BackfillRequest(1, 3, 6, Urgency.HELD, 0)
 
 
 def test_a_probe_does_not_wait_until_nothing_is_doubted_and_is_repeated_when_it_fails() -> None:

@@ -430,8 +430,8 @@ def test_a_run_of_copies_that_fills_a_gap_is_not_dropped() -> None:
 
 
 def test_the_newest_id_is_that_of_what_is_held_back() -> None:
+    assert ChainLane("t").newest_id is None
     lane = ChainLane("t")
-    assert lane.newest_id is None
     lane.offer(trade(1), 0, HOLD)
     lane.offer(trade(7), 0, HOLD)
     assert (lane.last_id, lane.newest_id) == (1, 7)

@@ -334,7 +334,7 @@ def test_after_a_restart_the_venue_confirms_a_run_if_it_has_nothing_as_new_as_th
     lane = ChainLane("t")
     lane.resume(PublishedPosition(100, []))
     offer(lane, trade(1, 0), trade(2, 0.5))
-    assert lane.doubted is None, "too early to ask"
+    assert (lane.doubted, lane.last_id) == (None, 100), "too early to ask"
     offer(lane, trade(3, 1))
     assert (lane.doubted, lane.deadline_ns) == (trade(1, 0), 0)
     for newest_id in (100, 5_000, None):
