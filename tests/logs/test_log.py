@@ -113,14 +113,15 @@ def test_logs_go_where_no_terminal_is_and_are_coloured_only_on_one(
 
 def test_dropped_lines_are_told_by_a_line_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = os.pipe()
-    monkeypatch.setattr(sys, "stdout", outlet.Outlet(theirs))
+    stdout = outlet.Outlet(theirs)
+    monkeypatch.setattr(sys, "stdout", stdout)
     log.configure("info", "auto", process="worker-3")
     logger = structlog.get_logger("test")
-    while not sys.stdout.dropped:
+    while not stdout.dropped:
         logger.info("something", text="x" * 500)
     with os.fdopen(ours) as pipe:
         line = next(json.loads(line) for line in pipe if "dropped" in line)
-        sys.stdout.flush()
+        stdout.flush()
     os.close(theirs)
     assert {name: line[name] for name in ("event", "level", "process", "count")} == {
         "event": "log_lines_dropped", "level": "warning", "process": "worker-3", "count": 1,

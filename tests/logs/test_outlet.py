@@ -151,8 +151,11 @@ def test_a_file_that_somebody_made_non_blocking_is_waited_for(pipe: Pipe) -> Non
 def test_what_is_to_be_done_comes_between_lines_and_once_however_often_it_was_asked_for(pipe: Pipe) -> None:
     overfill(pipe)
 
+    def count(lines: list[str]) -> None:
+        os.write(pipe.theirs, f"{len(lines)} at once\n".encode())
+
     def work() -> None:
-        pipe.outlet.show_with(lambda lines: os.write(pipe.theirs, f"{len(lines)} at once\n".encode()) and None, 3)
+        pipe.outlet.show_with(count, 3)
         done.append(1)
 
     done: list[int] = []

@@ -218,8 +218,9 @@ async def test_of_too_many_who_wait_for_an_answer_the_next_is_refused_in_words(m
     async with serving() as (server, _):
         with connected(server, ASKING) as first, connected(server, ASKING) as second:
             # On purpose in the loop's thread: nobody is answered meanwhile.
-            assert server._server is not None
-            wait_for("both to wait", lambda: len(server._server._waiting) == 2)
+            inner = server._server
+            assert inner is not None
+            wait_for("both to wait", lambda: len(inner._waiting) == 2)
             with connected(server, ASKING) as third:
                 assert read_all(third) == REFUSED
             for client in (first, second):

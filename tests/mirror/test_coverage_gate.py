@@ -11,7 +11,7 @@ import pytest
 
 from tests.mirror import coverage_gate
 
-WHOLE = {"lines": [], "branches": []}
+WHOLE: dict[str, list[int]] = {"lines": [], "branches": []}
 TWO_MISSING = {"lines": [7], "branches": [[5, 7]]}
 NAME = "k2workers/wire.py"
 
