@@ -22,9 +22,9 @@ def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> Batch:
 class Receiver:
     """A receiver that keeps what it received; ``positions`` is what it answers to workers."""
 
-    def __init__(self, endpoint: str, **settings: int) -> None:
+    def __init__(self, endpoint: str, high_water_mark: int = 1_000) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.bundle_receiver = BundleReceiver(self.context, endpoint, **settings)
+        self.bundle_receiver = BundleReceiver(self.context, endpoint, high_water_mark=high_water_mark)
         self.got: list[list[Batch]] = []
         self.by_worker: dict[bytes, list[list[Batch]]] = {}
         self.hellos: list[bundle_protocol.WorkerHello] = []

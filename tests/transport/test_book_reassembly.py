@@ -597,7 +597,8 @@ def test_whatever_happens_every_book_is_the_venues_and_nothing_is_left_out(seed:
 
 def test_the_model_itself_sees_books() -> None:
     """A reader that is handed what was published has the venue's book."""
-    reader, truth = Reader(), {1: [[("5", "1")]], 2: [[]]}
+    reader = Reader()
+    truth: dict[int, list[list[Level]]] = {1: [[("5", "1")]], 2: [[]]}
     events: Sequence[Event] = [book(1, ("5", "1")), diff(2, 2, ("5", "0"))]
     for event in events:
         reader.take(event, truth)

@@ -173,9 +173,11 @@ async def test_a_busy_receiver_leaves_turns_to_the_loop() -> None:
         worker.bundle(number)
     turns: list[int] = []
     loop = asyncio.get_running_loop()
-    receiver.bundle_receiver.start(
-        lambda _w, _b: loop.call_soon(turns.append, receiver.bundle_receiver.bundles), lambda: None, receiver._on_hello
-    )
+
+    def on_bundle(_worker: bytes, _bundle: list[Batch]) -> None:
+        loop.call_soon(turns.append, receiver.bundle_receiver.bundles)
+
+    receiver.bundle_receiver.start(on_bundle, lambda: None, receiver._on_hello)
     await until(lambda: receiver.bundle_receiver.bundles == 900)
     assert turns[0] <= 64
     worker.close()

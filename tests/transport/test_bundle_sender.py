@@ -8,6 +8,7 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.events import Backfilled, Trade, Void
+from k2workers.sequencing.coverage import Holes
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.binance.streams import CHAIN
@@ -87,7 +88,7 @@ async def test_a_new_aggregator_gets_again_what_the_dead_one_had_not_acknowledge
 async def test_holes_that_the_aggregator_found_are_reported(tmp_path: Path) -> None:
     receiver = Receiver(f"ipc://{tmp_path}/push")
     bundle_sender = BundleSender(receiver.endpoint, "worker-0#1")
-    told: list[dict[str, list[tuple[int, int]]]] = []
+    told: list[Holes] = []
     receiver.start()
     bundle_sender.start(on_holes=told.append)
     await until(lambda: bundle_sender.welcomed)

@@ -7,9 +7,9 @@ import pytest
 from k2workers import wire
 from k2workers.continuity import renumbered
 from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, GivenUp, Reset, Trade, Void
-from k2workers.sequencing.coverage import NO_ID, PublishedPosition
+from k2workers.sequencing.coverage import NO_ID, PublishedPosition, is_before
 from k2workers.sequencing.ranges import IdRanges
-from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept, is_before
+from k2workers.transport.kept_bundles import BeforeKept, DroppedIds, before_kept
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN
 from k2workers.wire import encode_bundle
 from tests.support.batches import batch_of
@@ -157,10 +157,11 @@ def test_what_is_forgotten_after_something_newer_was_refused_comes_before_it() -
     assert dropped.before(T) == (CHAIN.number, 8)
 
 
-@pytest.mark.parametrize("kind", [Void, GivenUp])
-def test_of_several_announcements_in_a_batch_only_the_last_may_continue_the_topic(kind: type[Event]) -> None:
-    events = [kind(3, 4, 0), kind(10, 12, 0)] if kind is Void else [kind(3, 4, "", 0), kind(10, 12, "", 0)]
-    found = of(events, last_id=12)
+@pytest.mark.parametrize(
+    "announced", [[Void(3, 4, 0), Void(10, 12, 0)], [GivenUp(3, 4, "", 0), GivenUp(10, 12, "", 0)]]
+)
+def test_of_several_announcements_in_a_batch_only_the_last_may_continue_the_topic(announced: list[Event]) -> None:
+    found = of(announced, last_id=12)
     assert (found.reached, opened(found)) == ({T: (CHAIN.number, 9)}, {T: [(3, 4)]})
 
 

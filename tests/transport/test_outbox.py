@@ -114,7 +114,7 @@ def test_holes_are_told_whoever_finds_them() -> None:
 
 
 def test_what_is_dropped_is_not_claimed_until_later_ids_are_acknowledged() -> None:
-    size = len(bundle_protocol.numbered(b"B", 1)) + len(bundle_protocol.wire.encode_bundle([trades(1)]))
+    size = len(bundle_protocol.numbered(b"B", 1)) + len(encode_bundle([trades(1)]))
     line = Line(3 * size)
     line.outbox.reached = lambda: {T: (CHAIN.number, 4)}
     line.outbox.greet()

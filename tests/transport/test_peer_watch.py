@@ -95,7 +95,7 @@ def test_of_all_peers_together_the_one_with_most_topics_goes(publisher: Publishe
 
 
 def test_whoever_does_not_read_is_cut_loose_at_a_bound_in_bytes(publisher: Publisher) -> None:
-    reader = zmq.Context.instance().socket(zmq.SUB)
+    reader: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     reader.setsockopt(zmq.RCVHWM, 0)
     reader.connect(publisher.endpoint)
     reader.subscribe(b"t.")
@@ -201,7 +201,7 @@ def test_a_look_makes_no_object_of_a_connection_anew(publisher: Publisher, monke
         wait_for("all of them", lambda: len(looked(publisher).watch.peers) == 5)
         made: list[object] = []
         with monkeypatch.context() as patched:
-            patched.setattr(peer_watch.sockets, "socket", lambda **given: made.append(given))
+            patched.setattr(socket, "socket", lambda **given: made.append(given))
             publisher.watch.look()
         assert (made, len(publisher.watch.peers)) == ([], 5)
 

@@ -22,7 +22,7 @@ def test_a_raw_subscription_with_the_space_is_exact_and_port_zero_is_reported() 
     wait_for_subscriptions(publisher, 1)
     publisher.publish(b"binance.trade.BTCUSDT x")
     publisher.publish(b"binance.trade.BTC y")
-    assert raw.poll(1_000 * WAIT_S)
+    assert raw.poll(int(1_000 * WAIT_S))
     assert raw.recv() == b"binance.trade.BTC y"
     raw.unsubscribe(b"binance.trade.BTC ")
     wait_for_subscriptions(publisher, 0)

@@ -645,7 +645,8 @@ def test_whatever_a_life_begins_with_every_missing_id_is_named(
 ) -> None:
     state = reassembly()
     state.take(trades(5, 34), 0)
-    for sequence, events in enumerate([*batches, [trade(82)]], 1):
+    end: list[Event] = [trade(82)]
+    for sequence, events in enumerate([*batches, end], 1):
         state.take(frame(sequence, *events, epoch=2), 0)
     assert delivered(state) == [trade(34), *expected, trade(82)]
 

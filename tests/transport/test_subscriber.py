@@ -402,7 +402,7 @@ async def test_two_publishers_at_once_are_an_error_by_name_and_nothing_flips(fee
             for number in range(12, 20):
                 feed.send("t", number, number, epoch=5)
                 feed.send("t", number - 10, number, epoch=4)
-            got = []
+            got: list[int] = []
             async with asyncio.timeout(WAIT_S):
                 while len(got) < 10:
                     item = await anext(subscriber)
@@ -509,7 +509,8 @@ def free_endpoint() -> str:
 
 async def test_a_program_is_told_when_nobody_speaks_and_when_a_feed_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber_module, "FEED_LOST_S", 0.5)
-    endpoint, told = free_endpoint(), []
+    endpoint = free_endpoint()
+    told: list[bool] = []
     async with Subscriber(["t"], endpoint, recover=False, on_feed=told.append) as subscriber:
         waiting = asyncio.create_task(anext(subscriber))
         await until(lambda: told == [False], "the word that nobody speaks")
