@@ -57,7 +57,7 @@ def below(kind: type[K2Error], depth: int) -> Iterator[tuple[str, str, str, str]
     raised = ", ".join(sorted(makers().get(kind.__name__, set()))) or "-"
     yield "  " * depth + kind.__name__, kind.blame, "yes" if kind.retryable else "no", raised
     for each in defined():
-        if each.__bases__[0] is kind:
+        if issubclass(each, K2Error) and each.__bases__[0] is kind:
             yield from below(each, depth + 1)
 
 

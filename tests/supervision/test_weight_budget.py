@@ -26,6 +26,13 @@ def granted(budget: WeightBudget, now_ns: int) -> list[int]:
     return [each.key[1] for each in budget.due(now_ns)]
 
 
+def done(budget: WeightBudget, number: int, now_ns: int, used: int = 0) -> int:
+    """The request of this worker is over; when it was granted."""
+    granted_ns = budget.done((f"worker-{number}", number), now_ns, used=used)
+    assert granted_ns is not None
+    return granted_ns
+
+
 def test_urgent_requests_go_first_and_only_so_many_at_once() -> None:
     budget = WeightBudget(POLICY, Gate(PAUSES))
     for number, urgency in ((1, 2), (2, 0), (3, 0)):
@@ -125,12 +132,12 @@ def test_after_a_refusal_nobody_asks_until_the_named_time_and_then_one_at_a_time
     for number in range(4):
         budget.ask(request(number, child=f"worker-{number}"))
     assert len(budget.due(0)) == 2
-    gate.answered(Service.REST, Answer(429, retry_after_s=5), budget.done(("worker-0", 0), 1), 1)
+    gate.answered(Service.REST, Answer(429, retry_after_s=5), done(budget, 0, 1), 1)
     assert budget.due(5 * S) == []
-    gate.answered(Service.REST, Answer(200), budget.done(("worker-1", 1), 2), 2)
+    gate.answered(Service.REST, Answer(200), done(budget, 1, 2), 2)
     assert len(budget.due(5 * S + 1)) == 1, "an answer to what went out before the refusal opens nothing"
     assert budget.due(5 * S + 2) == []
-    gate.answered(Service.REST, Answer(200), budget.done(("worker-2", 2), 6 * S, used=30), 6 * S)
+    gate.answered(Service.REST, Answer(200), done(budget, 2, 6 * S, used=30), 6 * S)
     assert len(budget.due(6 * S)) == 1
 
 
