@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
+from k2workers.backoff import ASK_AGAIN
 from k2workers.events import AggTrade, DepthUpdate, Event, Trade
-from k2workers.feed.inquiries import ASK_AGAIN, LINK_AFTER_NS, LINK_APART_NS, LINKS_WITHIN
+from k2workers.feed.inquiries import LINK_AFTER_NS, LINK_APART_NS, LINKS_WITHIN
 from k2workers.sequencing.chain_lane import MAX_LINKS, ChainLane
 from k2workers.sequencing.ranges import Range
 from k2workers.venues.venue import Fetched
