@@ -94,26 +94,33 @@ def words_of(run: Callable[..., object], server: ssl.SSLContext, bundle: str) ->
     return found
 
 
+Issue = Callable[[trustme.CA], trustme.LeafCert]
+
+
+def issued(from_days: int, to_days: int) -> Issue:
+    """For this host, valid from so many days after today to so many."""
+    return lambda ca: ca.issue_cert(HERE, not_before=NOW + timedelta(from_days), not_after=NOW + timedelta(to_days))
+
+
 @pytest.mark.parametrize("run", LOOPS, ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize(
-    ("certified", "trusted", "cause"),
+    ("issue", "trusted", "cause"),
     [
-        ({}, False, "the certificate's issuer is unknown"),
-        ({"identity": "venue.example"}, True, f"the certificate is for another host: .*'{HERE}'"),
-        ({"not_before": NOW - timedelta(2), "not_after": NOW - timedelta(1)}, True, "a certificate has expired"),
-        ({"not_before": NOW + timedelta(1), "not_after": NOW + timedelta(2)}, True, "a certificate is not valid yet"),
+        (lambda ca: ca.issue_cert(HERE), False, "the certificate's issuer is unknown"),
+        (lambda ca: ca.issue_cert("venue.example"), True, f"the certificate is for another host: .*'{HERE}'"),
+        (issued(-2, -1), True, "a certificate has expired"),
+        (issued(1, 2), True, "a certificate is not valid yet"),
     ],
 )
 def test_a_certificate_that_is_refused_names_the_cause_and_the_setting(
-    run: Callable[..., object], certified: dict, trusted: bool, cause: str, bundle: str, tmp_path: Path
+    run: Callable[..., object], issue: Issue, trusted: bool, cause: str, bundle: str, tmp_path: Path
 ) -> None:
-    authority, certified = trustme.CA(), dict(certified)
+    authority = trustme.CA()
     if trusted:
         bundle = str(tmp_path / "trusted.pem")
         authority.cert_pem.write_to_path(bundle)
-    certificate = authority.issue_cert(certified.pop("identity", HERE), **certified)
     settings = ("binance_ca_bundle", "binance_us_ca_bundle")
-    for words, setting in zip(words_of(run, served(certificate), bundle), settings, strict=True):
+    for words, setting in zip(words_of(run, served(issue(authority)), bundle), settings, strict=True):
         assert re.search(f"TLS: {cause}.*{setting}", words), words
 
 
