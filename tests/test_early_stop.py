@@ -44,10 +44,14 @@ def test_whoever_stops_a_run_before_it_began_is_told_of_the_report(by: str, tmp_
         ) as running,
         contextlib.ExitStack() as stack,
     ):
-        # It can be opened once somebody reads, and not at all if the program has ended.
-        writing = wait_for("the file being read", lambda: opened(pipe) or running.poll() is not None)
-        assert not isinstance(writing, bool), running.communicate()
-        stack.callback(writing.close)
+
+        def writing() -> IO[bytes] | None:
+            """Its writing end once somebody reads; never, if the program has ended."""
+            end = opened(pipe)
+            assert end is not None or running.poll() is None, running.communicate()
+            return end
+
+        stack.callback(wait_for("the file being read", writing).close)
         running.terminate()
         _, said = running.communicate(timeout=WAIT_S)
     assert running.returncode == 0

@@ -450,7 +450,7 @@ async def test_a_stream_that_never_brings_anything_gets_another_line_once_the_ve
         async with fed(venue.ws_url, symbols) as feed:
             silence = feed.driver.silence
             await until(lambda: silence.unproven == {1})
-            assert feed.driver.look_wanted is LookUrgency.NO
+            assert (silence.unproven, feed.driver.look_wanted) == ({1}, LookUrgency.NO)
             for trade in (5, 6, 7):
                 await until(lambda: feed.driver.look_wanted is LookUrgency.AT_ONCE)
                 feed.driver.seen(view(feed, BBBUSDT=trade))

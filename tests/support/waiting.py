@@ -6,18 +6,20 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, overload
 
 WAIT_S = float(os.environ.get("K2_TEST_WAIT_S", "120"))
 """Far longer than anything takes that a test waits for; ``scripts/mutants`` waits less."""
 LOOK_S = 0.01
 
-Condition = Callable[..., Any]
+T = TypeVar("T")
+Condition = Callable[..., T | None]
 """Asked without arguments; those that it could take are variables of a loop, bound as defaults."""
+Words = str | Callable[[], str]
 
 
-def wait_for(what: str, condition: Condition, limit_s: float = WAIT_S) -> Any:
+def wait_for(what: str, condition: Condition[T], limit_s: float = WAIT_S) -> T:
     """The first true answer of ``condition``; fails with ``what`` after the limit."""
     deadline_s = time.monotonic() + limit_s
     while not (found := condition()):
@@ -26,7 +28,11 @@ def wait_for(what: str, condition: Condition, limit_s: float = WAIT_S) -> Any:
     return found
 
 
-async def until(condition: Condition, what: str | Callable[[], str] = "", limit_s: float = WAIT_S) -> Any:
+@overload
+async def until(condition: Condition[Awaitable[T | None]], what: Words = "", limit_s: float = WAIT_S) -> T: ...
+@overload
+async def until(condition: Condition[T], what: Words = "", limit_s: float = WAIT_S) -> T: ...
+async def until(condition: Condition[Any], what: Words = "", limit_s: float = WAIT_S) -> Any:
     """The first true answer of ``condition``, which may be one to await; the loop runs meanwhile. Fails like ``wait_for``."""
     limit = asyncio.timeout(limit_s)
     try:
@@ -39,7 +45,7 @@ async def until(condition: Condition, what: str | Callable[[], str] = "", limit_
         raise
 
 
-async def _answer(condition: Condition) -> Any:
+async def _answer(condition: Condition[Any]) -> Any:
     found = condition()
     return await found if inspect.isawaitable(found) else found
 
