@@ -8,9 +8,10 @@ import gc
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import pytest
@@ -29,7 +30,14 @@ from tests.bench.pump import Pumping
 from tests.support.waiting import WAIT_S, until
 
 EVENTS = 3_000
-RUNNERS: dict[str, Callable[..., object]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    def __call__(self, main: Coroutine[Any, Any, T], /) -> T: ...
+
+
+RUNNERS: dict[str, Runner] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 
 
 @contextmanager
@@ -76,8 +84,7 @@ def test_plain_messages_come_whole_in_order_and_together(runner: str, layer: str
     secure = layer == "TLS"
     with pump(Pumping(events=EVENTS, certificate=str(chain) if secure else "")) as port:
         url = f"{'wss' if secure else 'ws'}://127.0.0.1:{port}/stream"
-        found = RUNNERS[runner](received(url, str(bundle) if secure else ""))
-    messages, most = found  # type: ignore[misc]
+        messages, most = RUNNERS[runner](received(url, str(bundle) if secure else ""))
     assert messages == [
         frame.partition(b"{")[1] + frame.partition(b"{")[2] for frame in frames("trade", symbols(10), EVENTS)
     ]
@@ -132,7 +139,7 @@ def test_a_refusal_that_comes_in_pieces_is_read_whole(runner: str) -> None:
         server.close()
         return caught.value
 
-    found: VenueError = RUNNERS[runner](attempt())  # type: ignore[assignment]
+    found = RUNNERS[runner](attempt())
     assert isinstance(found, AddressRefused)
     assert (found.status, found.retry_after_s) == (429, 7.5)
     assert "slowdown!" in str(found)

@@ -489,7 +489,7 @@ def test_a_gap_that_rest_denies_is_doubted_then_void_and_corrected_should_an_eve
     assert again.doubted
     assert shard.repairs.took_events(again, Fetched([], (2, 3)), 10, 7) == [(2, 3)]
     assert (shard.intake.gaps_open, shard.repairs.gaps_doubted) == (0, 0)
-    assert shard.pushed[-1] == Void(2, 3, 7)
+    assert shard.pushed[-1:] == [Void(2, 3, 7)]
     shard.line(trade(3), now_ns=11)
     assert shard.pushed[-1] == Backfilled(trade(3))
 
