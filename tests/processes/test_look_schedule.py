@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 from k2workers.processes.look_schedule import FAILED_FIRST_NS, FAILED_MOST_NS, LookSchedule
@@ -69,9 +70,9 @@ def test_looks_that_fail_pause_ever_longer_until_one_is_answered() -> None:
         schedule.asked(market_quiet=False, weight=6, now_ns=0)
         pauses.append(schedule.ended(answered=False, now_ns=0))
     assert pauses == [5, 10, 20, 20, 20, 20, 20]
-    asked = {"at_once": True, "market_quiet": False, "weight": 6, "allowed": 4_800}
-    assert not schedule.due(**asked, now_ns=FAILED_MOST_NS - 1)
-    assert schedule.due(**asked, now_ns=FAILED_MOST_NS)
+    due = functools.partial(schedule.due, at_once=True, market_quiet=False, weight=6, allowed=4_800)
+    assert not due(now_ns=FAILED_MOST_NS - 1)
+    assert due(now_ns=FAILED_MOST_NS)
     assert schedule.ended(answered=True, now_ns=0) == 0
     assert schedule.ended(answered=False, now_ns=0) == FAILED_FIRST_NS / S
 

@@ -64,7 +64,12 @@ class Watched:
         turn = asyncio.ensure_future(self.watch.turn())
         permissions = self.supervisor.permissions
         assert permissions is not None
-        await until(lambda: permissions.look(time.monotonic_ns()) or turn.done())
+
+        def done() -> bool:
+            permissions.look(time.monotonic_ns())
+            return turn.done()
+
+        await until(done)
         turn.result()
         return [message for _, message in self.supervisor.sent if isinstance(message, MarketSeen)]
 

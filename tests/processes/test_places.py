@@ -6,6 +6,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,7 +17,7 @@ from k2workers.processes import places
 
 
 def settings(folder: Path, **others: str) -> Settings:
-    return Settings(**{"run_dir": f"{folder}/run", **others})
+    return msgspec.structs.replace(Settings(run_dir=f"{folder}/run"), **others)
 
 
 def test_all_places_that_cannot_be_had_are_told_at_once(tmp_path: Path) -> None:

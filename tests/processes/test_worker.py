@@ -242,7 +242,9 @@ async def test_the_last_trades_before_an_outage_are_asked_for_although_none_foll
 
 def look(around: Around, venue: Venue) -> None:
     """Tell the worker what the market looks like now, as the parent does."""
-    seen = {symbol: (flow.trade_id, " ".join(flow.top), True) for symbol, flow in (venue.flows | venue.halted).items()}
+    seen: dict[str, tuple[int | None, str | None, bool]] = {
+        symbol: (flow.trade_id, " ".join(flow.top), True) for symbol, flow in (venue.flows | venue.halted).items()
+    }
     around.send(NAME, MarketSeen(time.monotonic_ns(), seen))
 
 
@@ -359,7 +361,12 @@ async def test_what_a_new_aggregator_does_not_know_although_it_was_published_is_
             await until(lambda: len(around.of(SCHEMA_OF[Trade])) > 5)
             venue.every_s = 10 * WAIT_S
             kept = driver_of(worker).intake._push.__self__.counters  # type: ignore[attr-defined]
-            await until(lambda: around.acknowledge() or not kept.kept_bundles)
+
+            def nothing_kept() -> bool:
+                around.acknowledge()
+                return not kept.kept_bundles
+
+            await until(nothing_kept)
             first_id, last_id = around.batches[0].first_id, driver_of(worker).intake.lanes[0].last_id
             around.published = {TOPIC: PublishedPosition(first_id, [], CHAIN.number)}  # its checkpoint is older
             await around.greeted_anew()
