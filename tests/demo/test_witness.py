@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from k2workers.continuity import Continuity
 from k2workers.demo.witness import Witness, compare
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Trade, Void
@@ -9,19 +11,23 @@ from k2workers.transport.deliveries import Lost
 from k2workers.transport.subscriber import Message
 from k2workers.venues.binance.streams import BAR, CHAIN, LATEST
 
+Counts = dict[str, dict[str, Any]]
+"""By topic, as they are told: JSON."""
+
 
 def trade(number: int) -> Trade:
     return Trade(number, "1", "1", True, 0, 0, 0)
 
 
-def received(*events: Event, topic: str = "binance.trade.X", continuity: Continuity = CHAIN) -> dict[str, dict]:
+def received(*events: Event, topic: str = "binance.trade.X", continuity: Continuity = CHAIN) -> Counts:
     witness = Witness()
     for event in events:
         witness.take(Message(topic, 1, 0, event, continuity))
-    return witness.result()["topics"]
+    counts: Counts = witness.result()["topics"]
+    return counts
 
 
-def sent(first: int, last: int) -> dict[str, dict]:
+def sent(first: int, last: int) -> Counts:
     return {"binance.trade.X": {"emitted": last - first + 1, "ranges": [[first, last]]}}
 
 

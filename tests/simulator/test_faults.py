@@ -128,7 +128,8 @@ async def test_broken_messages_are_no_json(kind: str) -> None:
         socket = await client.connect(TRADES)
         await collect(socket, bool)
         await inject(client, kind=kind, count=1)
-        broken, last = 0, await sent_so_far(client)
+        broken = 0
+        last: int | None = await sent_so_far(client)
         while last is not None:
             try:
                 last = None if json.loads(await socket.receive_str())["t"] > last + 50 else last

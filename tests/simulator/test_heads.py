@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from k2workers.simulator.heads import KEPT, Heads
 from tests.simulator.support import collect, inject, running
 from tests.support.waiting import until
 
 
-class At(NamedTuple):
+class At(msgspec.Struct):
     lives: int
     last_id: int
 

@@ -19,7 +19,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 ROWS = ElementReader(Row)
-ODD = [None, [], 5, "x", {"id": 1}, {"id": "1", "name": "a"}, {"id": 2, "name": None}]
+ODD: list[Any] = [None, [], 5, "x", {"id": 1}, {"id": "1", "name": "a"}, {"id": 2, "name": None}]
 
 
 @given(st.lists(st.one_of(st.integers(-(2**60), 2**60), st.sampled_from(ODD))))

@@ -62,5 +62,6 @@ async def test_a_refused_handshake_is_one_to_a_client_and_the_next_is_not() -> N
         await inject(client, kind="refuse", status=429, retry_after_s=120, count=1)
         with pytest.raises(aiohttp.WSServerHandshakeError) as error:
             await client.connect()
-        assert error.value.status == 429 and (error.value.headers or {})["Retry-After"] == "120"
+        assert error.value.headers is not None
+        assert (error.value.status, error.value.headers["Retry-After"]) == (429, "120")
         await client.connect()

@@ -89,8 +89,13 @@ def frame(stream: str, data: Any) -> bytes:
     return json.dumps({"stream": stream, "data": data}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+Out = list[tuple[int, Event]]
+"""What a codec gives: places of topics, and events."""
+
+
 def decoded(kind: str, stream: str, data: Any) -> list[tuple[str, Event]]:
-    reader, out = codec(kind), []
+    reader = codec(kind)
+    out: Out = []
     assert reader.decode(frame(stream, data), AT, out) is Outcome.EVENTS, reader.malformed_cause
     return [(reader.topics[position].topic, event) for position, event in out]
 
@@ -133,14 +138,15 @@ def test_a_non_ascii_symbol_of_the_whole_market_gets_its_own_topic() -> None:
     assert isinstance(event, MiniTicker)
 
 
-ODD_ELEMENTS = [
+ODD_ELEMENTS: list[Any] = [
     None, 7, [], {}, {**MINI, "c": None}, {**MINI, "E": -1}, {**MINI, "s": ""}, {**MINI, "s": "A B"}, {**MINI, "s": "a@b"}, {**MINI, "s": "X" * 5_000}, {**MINI, "s": 5},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("odd", ODD_ELEMENTS)
 def test_one_odd_element_of_the_whole_market_silences_no_other(odd: Any) -> None:
-    reader, out = codec("mini_ticker_all"), []
+    reader = codec("mini_ticker_all")
+    out: Out = []
     message = frame("!miniTicker@arr", [MINI, odd, {**MINI, "s": "ETHUSDT"}])
     assert together(reader, [message]) is None
     assert reader.decode(message, AT, out) is Outcome.EVENTS
@@ -184,7 +190,8 @@ def test_an_invalidated_aggregate_is_no_event() -> None:
 
 
 def test_key_order_and_escapes_do_not_matter() -> None:
-    reader, out = codec("trade"), []
+    reader = codec("trade")
+    out: Out = []
     swapped = json.dumps({"data": TRADE, "stream": "btcusdt@trade"}).encode()
     escaped = json.dumps({"stream": "btcusdt@trade", "data": TRADE}).replace("btcusdt", "\\u0062tcusdt").encode()
     assert [reader.decode(each, AT, out) for each in (swapped, escaped)] == [Outcome.EVENTS, Outcome.EVENTS]
@@ -244,7 +251,8 @@ def test_data_without_its_wrapper_is_malformed(data: Any) -> None:
     ],
 )  # fmt: skip
 def test_a_bad_message_is_malformed_with_a_cause(bad: bytes) -> None:
-    reader, out = codec("trade"), []
+    reader = codec("trade")
+    out: Out = []
     assert reader.decode(bad, AT, out) is Outcome.MALFORMED
     assert reader.malformed_cause
     assert out == []
@@ -276,7 +284,8 @@ def test_no_event_holds_a_price_or_quantity_that_is_no_decimal(kind: str, odd: A
     if (kind, odd) == ("reference_price", None):
         messages = [frame(stream, {**data, "r": False})]  # None says that there is none
     for message in messages:
-        reader, out = codec(kind), []
+        reader = codec(kind)
+        out: Out = []
         assert together(reader, [message]) is None
         outcome = reader.decode(message, AT, out)
         assert (outcome is Outcome.MALFORMED, reader.odd_elements) == (
@@ -361,7 +370,8 @@ def test_a_bar_ends_where_the_next_one_opens_in_every_unit(unit_ns: int) -> None
 def test_what_cannot_be_a_time_is_malformed(kind: str, time: int) -> None:
     stream, data = MESSAGES[kind]
     bad = [{**data[0], "E": time}] if isinstance(data, list) else {**data, "E": time}
-    reader, out = codec(kind), []
+    reader = codec(kind)
+    out: Out = []
     assert together(reader, [frame(stream, bad)]) is None
     outcome = reader.decode(frame(stream, bad), AT, out)
     assert (outcome, reader.odd_elements, out) == (
@@ -400,7 +410,8 @@ def test_a_damaged_message_is_an_outcome_and_its_events_encode(kind: str, data: 
     damaged = bytearray(frame(*MESSAGES[kind]))
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    reader, out = codec(kind), []
+    reader = codec(kind)
+    out: Out = []
     reader.decode(bytes(damaged), AT, out)
     for position, event in out:
         batch_of(reader.topics[position].topic, [event])
@@ -467,7 +478,8 @@ def test_an_event_keeps_no_view_of_the_buffer(kind: str) -> None:
 
 
 def test_every_recorded_message_is_read_and_chains(recordings: Path) -> None:
-    reader, out = codec("trade", "book_ticker", "depth"), []
+    reader = codec("trade", "book_ticker", "depth")
+    out: Out = []
     for day in (8, 9):
         with gzip.open(recordings / "spot" / f"btcusdt_2024080{day}.gz") as lines:
             for line in lines:

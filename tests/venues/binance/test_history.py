@@ -211,7 +211,7 @@ ROWS: dict[str, Any] = {
     "agg_trade": {"a": 5, "p": "1.5", "q": "2", "f": 1, "l": 1, "T": AT_US, "m": True},
     "kline_1m": [AT_US, "1", "1", "1", "1", "1", AT_US + 59_999_999, "1", 1, "1", "1"],
 }
-TIMES = {"trade": ["time"], "agg_trade": ["T"], "kline_1m": [0, 6]}
+TIMES: dict[str, list[str | int]] = {"trade": ["time"], "agg_trade": ["T"], "kline_1m": [0, 6]}
 
 
 async def fetched(kind: str, row: Any) -> list[Event]:
