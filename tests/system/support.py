@@ -199,6 +199,7 @@ def demo(
 def feed(
     venue: Venue,
     *args: str,
+    only: Mapping[str, str] | None = None,
     shards: int = 2,
     publish: int | None = None,
     replay: int | None = None,
@@ -208,7 +209,7 @@ def feed(
 ) -> Program:
     """The feed of a market that the bendable venue plays, on free ports unless some are given, with every symbol unless told.
 
-    It is run by ``command``, if there is one.
+    It is run by ``command``, if there is one; ``only`` is its whole environment, as a ``Program``'s.
     """
     of_market = f"--{market.replace('_', '-')}"
     addresses = [
@@ -220,4 +221,5 @@ def feed(
     ]  # fmt: skip
     symbols = [] if "--symbols" in args else ["--symbols", "*"]
     flags = ["--shards", str(shards), "--log-format", "json", *addresses, *symbols, *args]
-    return Program(*flags, command=(*command, *PROGRAM), **environment)
+    variables = {**(os.environ if only is None else only), **environment}
+    return Program(*flags, command=(*command, *PROGRAM), only=variables)

@@ -117,8 +117,7 @@ class Machine:
         return Program(
             command=self._namespace.inside(*words),
             folder=folder or self.checkout,
-            only=self._environment,
-            **environment,
+            only={**self._environment, **environment},
         )
 
     def onlooker(self, *args: str) -> Program:

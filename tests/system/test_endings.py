@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -34,8 +35,8 @@ NAME_SERVER = "127.0.0.53"
 RESOLVER = f"nameserver {NAME_SERVER}\noptions timeout:10 attempts:2\n"
 
 
-def figures(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+def figures(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_a_limit_in_time_holds_without_a_venue_and_a_run_that_served_nothing_says_why(tmp_path: Path) -> None:

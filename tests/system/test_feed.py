@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from tests.system.support import Program, alive, demo, free_port, run_briefly, wait_for
 
 
-def figures(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+def figures(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_a_defect_of_zeromq_that_a_peer_uses_again_and_again_ends_a_process_once
 
 
 @pytest.mark.skipif(zmq.zmq_version_info() > (4, 3, 5), reason="another ZeroMQ, perhaps without the defect")
-@pytest.mark.parametrize("what", {**ON_SUBSCRIPTIONS, **ON_REQUESTS, **ON_BOOKS})
+@pytest.mark.parametrize("what", sorted({*ON_SUBSCRIPTIONS, *ON_REQUESTS, *ON_BOOKS}))
 def test_one_peer_of_a_port_behind_a_screen_cannot_stop_the_feed(screened_rig: Rig, what: str) -> None:
     rig = screened_rig
     if what in ON_SUBSCRIPTIONS:

@@ -88,7 +88,7 @@ def test_of_ids_that_begin_anew_everything_is_delivered_after_a_reset_that_says_
         program.wait_ready()
         wait_for("events of each kind", lambda: all(len(listener.ids(kind)) > 40 for kind in NUMBERED))
         begun.set()
-        venue.on_event = note  # type: ignore[assignment]
+        venue.on_event = note
         venue.flows[SYMBOL] = Flow(SYMBOL, 10)
         wait_for("the new ids of each kind", lambda: all(len(listener.since_reset(kind)) > 100 for kind in NUMBERED))
         for kind in NUMBERED:
@@ -232,11 +232,13 @@ def test_aggregates_that_do_not_join_are_counted_and_named_and_are_no_gap() -> N
             data["l"] += 1
 
     with Venue([SYMBOL]) as venue, listened(venue, *streams("agg_trade")) as (program, listener):
-        venue.on_event = bend  # type: ignore[assignment]
+        venue.on_event = bend
         program.wait_ready()
         wait_for("some aggregates", lambda: len(listener.ids("agg_trade")) > 5)
         ready.set()
-        named = wait_for("both breaks named", lambda: len(told := program.logged("agg_link_broken")) == 2 and told)
+        named = wait_for(
+            "both breaks named", lambda: told if len(told := program.logged("agg_link_broken")) == 2 else None
+        )
         assert [line["earlier_id"] for line in named] == [cut[0] - 1, cut[0]]
         # REST has what the stream should have sent.
         assert {line["at_the_venue"] for line in named} == {"joined"}

@@ -27,14 +27,19 @@ main()
 """The program, of which the parent holds three lines for a reader that stands still."""
 
 
-def rotating(*args: str, output: int, command: tuple[str, ...] = PROGRAM, **environment: str) -> Program:
+def rotating(
+    *args: str, output: int, errors: bool = True, command: tuple[str, ...] = PROGRAM, **environment: str
+) -> Program:
     """The demonstration of two shards that log several lines a second each, and write to this descriptor."""
     http = free_port()
     words = [
         "--demo", "--shards", "2", "--rotation-lifetime", "2", "--log-level", "debug", "--http-port", str(http),
         "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
     ]  # fmt: skip
-    return Program(*words, *args, command=command, output=output, url=f"http://127.0.0.1:{http}", **environment)
+    return Program(
+        *words, *args, command=command, only={**os.environ, **environment},
+        output=output, errors=errors, url=f"http://127.0.0.1:{http}",
+    )  # fmt: skip
 
 
 def rotations(program: Program) -> list[float]:

@@ -60,6 +60,6 @@ def test_the_lifetime_is_set_by_its_known_name_within_its_known_bounds(monkeypat
     for hours in (1, 24):
         monkeypatch.setenv("K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS", str(hours))
         assert load({}).lifetime_ns == hours * 3_600 * 10**9
-    for hours in (0.99, 24.01):
+    for no_hours in (0.99, 24.01):
         with pytest.raises(ConfigError, match=SETTING):
-            load({SETTING: hours})
+            load({SETTING: no_hours})

@@ -41,7 +41,7 @@ def test_the_feed_behind_a_proxy_reaches_the_venue_and_never_shows_the_password(
             "--binance-websocket-url", "wss://venue.example:9443", "--binance-rest-url", "https://venue.example",
             "--binance-ca-bundle", str(bundle), "--http-port", "0",
             "--publish-endpoint", f"tcp://127.0.0.1:{free_port()}", "--snapshot-endpoint", f"tcp://127.0.0.1:{free_port()}",
-            **NO_PROXIES | {"ALL_PROXY": f"{kind}://me:s3cr3t@127.0.0.1:{proxy.port}"},
+            only={**os.environ, **NO_PROXIES, "ALL_PROXY": f"{kind}://me:s3cr3t@127.0.0.1:{proxy.port}"},
         ) as program,
     ):  # fmt: skip
         program.wait_ready()
@@ -68,12 +68,13 @@ def test_the_demonstration_and_the_image_health_check_need_no_proxy_even_where_t
     (check,) = re.findall(r"^ *CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     ports = ["--http-port", "0", "--publish-endpoint", "tcp://127.0.0.1:*", "--snapshot-endpoint", "tcp://127.0.0.1:*"]
     dead = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
-    with Program("--demo", "--shards", "1", "--log-format", "json", *ports, **NO_PROXIES | dead) as program:
+    proxied = {**os.environ, **NO_PROXIES, **dead}
+    with Program("--demo", "--shards", "1", "--log-format", "json", *ports, only=proxied) as program:
         program.wait_ready()
         url = program.logged("started")[0]["http"]
         code = json.loads(check)[2].replace("http://127.0.0.1:9091", url)
         assert url in code
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, **NO_PROXIES, **dead}, timeout=60, check=True)
+        subprocess.run([sys.executable, "-c", code], env=proxied, timeout=60, check=True)
         program.stop()
 
 

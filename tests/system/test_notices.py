@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.venue import Answer, Venue
+from tests.support.venue import Answer, Connection, Venue
 from tests.support.waiting import wait_for
 from tests.system.support import Program, feed
 
@@ -20,7 +20,7 @@ def notice(venue: Venue) -> None:
     venue.send(json.dumps({"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": time.time_ns() // 1_000}}))
 
 
-def left_in_time(venue: Venue, program: Program, lines: list[object]) -> None:
+def left_in_time(venue: Venue, program: Program, lines: list[Connection]) -> None:
     """The feed leaves the lines of which the end is announced before the venue would end them, and has another one."""
     wait_for(
         "none of the announced lines", lambda: not any(line in lines for line in list(venue.connections)), NOTICE_S

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from k2workers import Subscriber, Trade
+from k2workers import Message, Subscriber, Trade
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 from tests.system.support import Program, feed, free_port
@@ -69,7 +69,9 @@ def test_silent_peers_cannot_take_the_files_that_the_feed_needs(tmp_path: Path) 
             before = wait_for("the first checkpoint", lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns)
             wait_for("a checkpoint", changed(checkpoint, before))
             with Subscriber(["binance.trade."], f"tcp://127.0.0.1:{publish}", books_endpoint=None) as subscriber:
-                assert isinstance(next(iter(subscriber)).event, Trade)
+                first = next(iter(subscriber))
+                assert isinstance(first, Message)
+                assert isinstance(first.event, Trade)
         children = program.status()["children"]
         assert {name: child["restarts"] for name, child in children.items()} == dict.fromkeys(children, 0)
         assert not program.metrics("k2_metrics_not_kept ")

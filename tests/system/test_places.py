@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,10 @@ from tests.system.support import PROGRAM, Program, feed
 @contextlib.contextmanager
 def serving(*command: str, **environment: str) -> Iterator[Program]:
     """One shard of one symbol, ready."""
-    with Venue(["AAAUSDT"]) as venue, feed(venue, shards=1, command=command, **environment) as program:
+    with (
+        Venue(["AAAUSDT"]) as venue,
+        feed(venue, shards=1, command=command, only={**os.environ, **environment}) as program,
+    ):
         program.wait_ready()
         yield program
 
@@ -38,7 +42,7 @@ def restart(program: Program, name: str) -> None:
     def serves() -> bool:
         assert program.process.poll() is None, "".join(program.raw)
         state = program.status()["children"][name]
-        return state["ready"] and state["pid"] != before
+        return bool(state["ready"] and state["pid"] != before)
 
     wait_for(f"a new {name} that serves", serves)
     wait_for("readyz 200", lambda: program.http("/readyz")[0] == 200)
@@ -125,7 +129,8 @@ def beside(venue: Venue, folder: Path, **shared: str) -> Program:
         "binance_rest_url": venue.rest_url, "symbols": "*", "shards": "1", "log_format": "json",
     }  # fmt: skip
     folder.mkdir(exist_ok=True)
-    return Program(**{f"K2_{name}".upper(): value for name, value in {**settings, **shared}.items()})
+    variables = {f"K2_{name}".upper(): value for name, value in {**settings, **shared}.items()}
+    return Program(only={**os.environ, **variables})
 
 
 @pytest.mark.parametrize("setting", ["run_dir", "publish_endpoint", "books_endpoint", "checkpoint"])
@@ -201,7 +206,7 @@ def refusal(program: Program) -> str:
 def start_briefly(*command: str, **environment: str) -> Program:
     ports = [word for name in ("publish", "snapshot", "books") for word in (f"--{name}-endpoint", "tcp://127.0.0.1:*")]
     flags = ["--demo", "--shards", "1", "--http-port", "0", "--duration", "1", "--log-format", "json", *ports]
-    return Program(*flags, command=(*command, *PROGRAM), **environment)
+    return Program(*flags, command=(*command, *PROGRAM), only={**os.environ, **environment})
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,7 @@ def test_a_place_that_is_of_no_use_is_told_in_one_sentence(tmp_path: Path, varia
     (tmp_path / "file").write_text("precious")
     place = place.format(tmp_path=tmp_path)
     flags = ("--demo", "--shards", "1", "--http-port", "0", "--duration", "1", "--log-format", "json")
-    with Program(*flags, **{variable: place}) as program:
+    with Program(*flags, only={**os.environ, variable: place}) as program:
         assert refusal(program).startswith(f"{variable.removeprefix('K2_').lower()} = '{place}'")
     assert (tmp_path / "file").read_text() == "precious"
 

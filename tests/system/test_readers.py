@@ -71,7 +71,7 @@ def test_tail_ends_in_words_wherever_its_output_goes() -> None:
             reading, writing = os.pipe()
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
             with Program(*words, *addresses, output=writing, errors=False) as tail:
-                wait_for("a full pipe", lambda end=writing: not select.select([], [end], [], 0)[1])  # type: ignore[misc]
+                wait_for("a full pipe", lambda end=writing: not select.select([], [end], [], 0)[1])
                 tail.stop(number)
                 assert tail.process.returncode == 0
                 assert tail.raw == []

@@ -177,8 +177,8 @@ def test_one_odd_row_of_the_whole_market_silences_no_symbol() -> None:
 
 def test_a_symbol_that_is_delisted_with_gaps_that_nothing_can_fill_does_not_keep_the_feed_unready() -> None:
     symbols = ["AAAUSDT", "DDDUSDT"]
-    settings = {"K2_SYMBOL_CHECK_S": "5"}
-    with Venue(symbols) as venue, feed(venue, "--symbols", ",".join(symbols), shards=1, **settings) as program:
+    chosen = ",".join(symbols)
+    with Venue(symbols) as venue, feed(venue, "--symbols", chosen, shards=1, K2_SYMBOL_CHECK_S="5") as program:
         program.wait_ready()
         wait_for("events of each", lambda: seen(program) == KINDS * len(symbols))
         venue.on_rest = lambda _path, query: REFUSED if query.get("symbol") == "DDDUSDT" else None

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from k2workers import Subscriber
+from k2workers import Message, Subscriber
 from k2workers.events import Trade
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S
@@ -24,7 +24,7 @@ def test_the_second_spot_market_is_served_under_its_own_name() -> None:
         async with Subscriber(["binance_us.trade.AAAUSDT"], endpoints[0], snapshot_endpoint=endpoints[1]) as subscriber:
             async with asyncio.timeout(WAIT_S):
                 async for item in subscriber:
-                    if isinstance(item.event, Trade):
+                    if isinstance(item, Message) and isinstance(item.event, Trade):
                         found.append(item.event)
                     if len(found) == 5:
                         break
