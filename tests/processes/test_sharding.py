@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,9 +31,9 @@ def test_no_shard_holds_two_symbols_more_than_another_and_none_is_empty(symbols:
 
 
 @given(SYMBOLS, st.integers(1, 16), st.randoms())
-def test_the_order_of_the_list_does_not_matter(symbols: set[str], shards: int, random: object) -> None:
+def test_the_order_of_the_list_does_not_matter(symbols: set[str], shards: int, random: Random) -> None:
     shuffled = sorted(symbols)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     again = assign(shuffled, shards, streams_per_symbol=4, streams_per_connection=1024)
     assert again == shards_of(symbols, shards)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import zmq
@@ -185,7 +185,7 @@ class Feed:
 
 
 @pytest.fixture
-async def feed() -> object:
+async def feed() -> AsyncIterator[Feed]:
     made = Feed()
     yield made
     made.close()
