@@ -110,6 +110,7 @@ async def _look_on(exchange: Exchange, feed: Program, publish: str, replay: str,
         ready_after_s = time.monotonic() - begun_s
         # What came before is no news of the quiet market.
         connects, start_weight = exchange.connects_total, exchange.rest_log.used_weight
+        assert isinstance(exchange.settings, SimulatorSettings)
         looks, until_s = Looks(exchange.settings.weight_per_minute), time.monotonic() + minutes * MINUTE_S
         while time.monotonic() < until_s:
             await asyncio.sleep(LOOK_S)

@@ -52,7 +52,7 @@ def test_the_truth_is_of_the_streams_of_single_symbols_by_topic() -> None:
     emitted = dict.fromkeys(("btcusdt@trade", "币usdt@depth@100ms", "btcusdt@aggTrade", "!miniTicker@arr"), one)
     streams = BinanceSpot().stream_specs(["trade", "depth"], ["BTCUSDT", "币USDT"])
     received = {"binance.trade.BTCUSDT": {"received": 1, "ranges": [[7, 7]]}}
-    records = {
+    records: dict[tuple[str, str], dict[str, Any]] = {
         (EXCHANGE, "emitted"): {"topics": emitted, "left_out": {"x": 2}},
         (WITNESS, "received"): {"topics": received},
     }

@@ -88,9 +88,11 @@ async def test_a_terminal_that_is_gone_does_not_disturb_the_end_of_the_run() -> 
         async with LiveSummary(lambda: STATUS):
             await until(lambda: os.read(terminal.ours, 65_536))
             terminal.hang_up()
-            sys.stdout.write("nobody sees this\n")
-            sys.stdout.settle()
-        sys.stdout.settle()
+            stdout = sys.stdout
+            assert isinstance(stdout, outlet.Outlet)
+            stdout.write("nobody sees this\n")
+            stdout.settle()
+        stdout.settle()
     assert sys.stdout is not None
 
 

@@ -24,6 +24,7 @@ from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from k2workers.venues.market_evidence import top_of
+from k2workers.venues.venue_settings import VenueSettings
 from tests.fakes import Careless
 from tests.support.told import worker_status
 from tests.support.venue import Answer, Venue
@@ -36,7 +37,7 @@ class Watched:
     """The looks over two workers, on a venue where nothing happens by itself."""
 
     def __init__(self, venue: Venue, folder: Path) -> None:
-        of_venues = {"binance": SpotSettings(rest_url=venue.rest_url)}
+        of_venues: dict[str, VenueSettings] = {"binance": SpotSettings(rest_url=venue.rest_url)}
         settings = Settings(shards=2, streams=["trade"], symbols=SYMBOLS, of_venues=of_venues)
         plan = RunPlan(settings, folder, origin_ns=0)
         self.supervisor = Careless()

@@ -25,6 +25,7 @@ from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
+from k2workers.venues.venue_settings import VenueSettings
 from tests.fakes import Careless
 from tests.support.told import worker_status
 from tests.support.venue import Venue
@@ -115,7 +116,7 @@ async def looking(file: Path, venue: Venue) -> AsyncIterator[SymbolWatch]:
 
     permitting = asyncio.create_task(permit())
     try:
-        of_venues = {"binance": SpotSettings(rest_url=venue.rest_url)}
+        of_venues: dict[str, VenueSettings] = {"binance": SpotSettings(rest_url=venue.rest_url)}
         settings = Settings(symbols=[f"file:{file}"], of_venues=of_venues)
         yield SymbolWatch(RunPlan(settings, file.parent, origin_ns=0), supervisor)  # type: ignore[arg-type]
     finally:

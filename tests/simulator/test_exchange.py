@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.simulator.support import Client, inject, served
-from tests.simulator.toy import TICKS, ToySettings
+from tests.simulator.toy import TICKS, ToyMarket, ToySettings
 from tests.support.waiting import WAIT_S
 
 PROGRAM = """
@@ -62,6 +62,7 @@ async def test_faults_act_on_what_they_know_nothing_of() -> None:
         assert number[: len(number) // 2] == number[len(number) // 2 :], "the form without a unit"
         assert (await inject(client, kind="status"))[1]["status"] == "asleep"
         await client.post("/_exchange/clear_faults")
+        assert isinstance(client.exchange.market, ToyMarket)
         assert client.exchange.market.states == [("asleep", True), (None, True)]
 
 

@@ -41,7 +41,7 @@ def worker_row(told: WorkerStatus | None = None, **changes: Any) -> WorkerRow:
     """A worker as the parent sees it: nothing has happened but this."""
     own = {name: changes.pop(name, usual) for name, usual in (("events_per_s", 1.0), ("alive", True))}
     usual = {"pid": 10, "restarts": 0, "rss_bytes": 0, "cpu_s": 0.0, "events_received": 0, "duplicates": 0, "gaps": 0}
-    return WorkerRow(figures=WorkerFigures(**{"shard": 0} | usual | changes), told=told, **own)  # type: ignore[arg-type]
+    return WorkerRow(figures=WorkerFigures(**{"shard": 0} | usual | changes), told=told, **own)
 
 
 def seen(**changes: Any) -> FeedStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,9 @@ KLINE = {"e": "kline", "E": AT, "k": {"t": AT, "T": AT + 59_999, "L": 7}}
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_a_glitch_is_far_from_everything_else(event: dict, what: str, changed: dict, wrapped: bool) -> None:
+def test_a_glitch_is_far_from_everything_else(
+    event: dict[str, Any], what: str, changed: dict[str, Any], wrapped: bool
+) -> None:
     payload = {"stream": "x@y", "data": event} if wrapped else event
     found = json.loads(glitched(json.dumps(payload).encode(), what))
     assert (found["data"] if wrapped else found) == event | changed
