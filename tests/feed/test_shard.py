@@ -212,7 +212,8 @@ async def test_what_is_told_of_topics_reaches_each_on_its_route_and_what_they_te
                 assert fed.of(topic, SCHEMA_OF[Gap]) == [first_id[topic] + 3]
                 await until(lambda topic=topic, schema=schema: len(fed.of(topic, LATE + schema)) == 3)
                 assert sorted(fed.of(topic, LATE + schema)) == [first_id[topic] + more for more in (1, 2, 3)]
-            assert shard.open_gaps() == shard.begun() == {}
+            assert shard.open_gaps() == {}
+            assert shard.begun() == {}
             for feed in shard:
                 begin_anew(feed.intake, 0, 1)
             assert shard.begun() == {topic: (renumbered(CHAIN.number), 1) for topic in CHAINS}

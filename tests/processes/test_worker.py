@@ -402,7 +402,7 @@ async def test_a_worker_with_two_routes_rotates_each_in_its_turn_and_loses_and_r
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(monkeypatch)
-    two = {"of": TWO_ROUTES, "kinds": ("trade", "agg_trade"), "lifetime_ns": 2 * 10**9}
+    two: dict[str, Any] = {"of": TWO_ROUTES, "kinds": ("trade", "agg_trade"), "lifetime_ns": 2 * 10**9}
     with keep_apart(Venue(["AAAUSDT"], every_s=0.01)) as venue:
         async with working(tmp_path, venue, **two) as (around, _):
 
