@@ -20,7 +20,7 @@ async def test_faults_in_random_order_lose_nothing_and_the_report_adds_up() -> N
 
 
 def test_the_faults_that_are_treated_apart_are_in_the_table() -> None:
-    assert {*hour.LEFT_OUT, *hour.TWO_DIE} <= TABLE.keys()
+    assert {*hour.LEFT_OUT, *hour.TWO_DIE, hour.AT_THE_END} <= TABLE.keys()
 
 
 def test_each_fault_strikes_as_often_as_every_other() -> None:
