@@ -1,7 +1,7 @@
 """Owns the event types that subscribers receive, and ``TABLE``: one row for each of them, from which all else follows.
 
 Knows nothing of sockets, venues' JSON or ZeroMQ. A new type is one Struct and one row; how the ids of a *topic* follow each other
-is no fact about a type, and stands in the venue's table of streams (``continuity.py``).
+is no fact about a type: it is one of ``continuity.py``'s, and stands with the kind in the venue's table of streams (``venues/binance/streams.py``).
 
 An event is a frozen msgspec Struct encoded as a MessagePack *array*: the order of the fields below is
 the wire order and part of the public format. New fields go to the end; a change of meaning is a new

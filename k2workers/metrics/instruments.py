@@ -1,4 +1,4 @@
-"""Owns every metric: one table of names, and the instruments of each kind of process.
+"""Owns every metric: one table of names, and the instruments of each kind of process, which hands over the values (``processes``, by the same names).
 
 The hot paths count in plain ints and hand over totals about once a second: in multiprocess mode each ``inc`` is a lock
 and a write to a mapped file. PROMETHEUS_MULTIPROC_DIR must be set before instruments are made.

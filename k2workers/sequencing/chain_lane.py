@@ -1,5 +1,7 @@
 """Owns the lane of a topic whose ids form an unbroken chain. Pure.
 
+An id that the topic has reached (``coverage.chain_step``) makes an event a copy, unless the ids begin anew (``doubts``).
+
 An event ahead of a hole is held back for a bounded time: another line or a backfill may still bring the missing ids. Then the hole is
 announced as a ``Gap`` and the topic goes on; what fills the gap later comes as ``Backfilled``.
 """

@@ -1,4 +1,4 @@
-"""Owns the kinds of faults of the exchange and how one is written. Pure; times are seconds. ``fault_set.py`` has those in effect.
+"""Owns the kinds of faults of the exchange and how one is written. Pure; times are seconds. ``fault_set.py`` has those in effect, ``damage.py`` does to messages what they say.
 
 A fault is written ``kind[:key=value[,key=value…]]`` or as a JSON object with the key ``kind``. Keys of every kind:
 ``after_s`` begins later, ``for_s`` ends it (else it stays), ``every_s`` repeats one that acts at once. Where a key is a name that is the
