@@ -18,6 +18,10 @@ PORTS = 2
 """To which peers of one process come."""
 
 
+BEHIND_A_SCREEN = 6
+"""Of a peer's connection there: outside, to the inside, and ZeroMQ's; and twice as many as may be connected may be open (``screen.OPEN_AT_MOST``)."""
+
+
 def raise_limit() -> None:
     """Take what may be had: many systems begin with 1,024 for the sake of programs that use ``select``. Children have the same."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -33,6 +37,6 @@ def limit() -> int:
     return MOST if soft == resource.RLIM_INFINITY else soft
 
 
-def connections_a_port(most: int, workers: int) -> int:
+def connections_a_port(most: int, workers: int, files_a_peer: int = 1) -> int:
     """How many peers may be connected to one port of a process to which so many workers are connected too: ``most``, or as many as there is room for."""
-    return max(1, min(most, (limit() - OWN - SPARE - workers) // PORTS))
+    return max(1, min(most, (limit() - OWN - SPARE - workers) // (PORTS * files_a_peer)))

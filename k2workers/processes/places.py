@@ -24,7 +24,10 @@ from k2workers.files.lock_file import LockFile, listener_at
 from k2workers.transport.endpoint import PATH_BYTES, mistake_in, next_endpoint, path_of
 
 LOCK, CONTROL = "lock", "control"
-"""In a run directory: what only the run that it belongs to holds, and the socket with the longest name."""
+"""In a run directory: what only the run that it belongs to holds, and the socket that its children connect to."""
+
+LONGEST = "snapshot"
+"""The longest name of a socket there (``transport.public_port``)."""
 
 ORPHANS_END_S = 3.0
 """The children of a parent that was killed end by themselves a little sooner."""
@@ -142,7 +145,7 @@ def _clear(base: Path, prefix: str) -> None:
 
 
 def _bytes_over(path: Path) -> int:
-    return max(0, len(os.fsencode(path.absolute() / CONTROL)) - PATH_BYTES)
+    return max(0, len(os.fsencode(path.absolute() / LONGEST)) - PATH_BYTES)
 
 
 def _try_socket(path: Path) -> None:

@@ -32,6 +32,7 @@ from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.stop_order import StopOrder
 from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.transport import screen
 from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.venues.topics import all_market_kinds, topic_of
@@ -218,9 +219,14 @@ class RunPlan:
         )
         return self._spec(f"worker-{shard}", "k2workers.processes.worker:main", settings, StopOrder.WORKERS)
 
-    def _screened(self, settings: AggregatorSettings | BooksSettings) -> AggregatorSettings | BooksSettings:
-        """The settings of its later lives, once a peer has ended it through a defect of ZeroMQ."""
-        return msgspec.structs.replace(settings, screened_in=str(self._run_dir))
+    def _screened(self, settings: AggregatorSettings | BooksSettings) -> AggregatorSettings | BooksSettings | None:
+        """The settings of its later lives, once a peer has ended it through a defect of ZeroMQ; None where there are no screens."""
+        if not screen.AVAILABLE:
+            return None
+        connections = open_files.connections_a_port(
+            MOST_CONNECTIONS, self.settings.shards, files_a_peer=open_files.BEHIND_A_SCREEN
+        )
+        return msgspec.structs.replace(settings, screened_in=str(self._run_dir), connections=connections)
 
     @staticmethod
     def _spec(name: str, target: str, settings: Any, stop_order: StopOrder) -> ChildSpec:

@@ -154,14 +154,18 @@ class RunView:
             workers=[self._row(name, states[name]) for name in self.shard_names],
         )
 
-    def worker_figures(self, name: str) -> WorkerFigures:
-        """What is known of this worker, also when it has ended."""
+    def figures(self) -> list[WorkerFigures]:
+        """What is known of each worker, also when it has ended."""
+        states = self._supervisor.states()
+        return [self._figures(name, states[name]) for name in self.shard_names]
+
+    def _figures(self, name: str, state: ChildState) -> WorkerFigures:
         beat, usage = self._supervisor.beat(name), self._meter.of(name)
         counted = msgspec.convert(self._supervisor.counted(name), WorkerCounters)
         return WorkerFigures(
             shard=self.shard_names.index(name),
             pid=beat.pid if beat is not None else None,
-            restarts=self._supervisor.states()[name].restarts,
+            restarts=state.restarts,
             rss_bytes=usage.rss_bytes,
             cpu_s=usage.cpu_s,
             events_received=counted.events_received,
@@ -201,7 +205,7 @@ class RunView:
 
     def _row(self, name: str, state: ChildState) -> WorkerRow:
         return WorkerRow(
-            figures=self.worker_figures(name),
+            figures=self._figures(name, state),
             told=self._told(name, WorkerStatus),
             events_per_s=self._meter.rate(name),
             alive=state.alive,

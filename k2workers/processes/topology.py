@@ -247,7 +247,7 @@ class Topology:
             duration_s=served_s,
             complaints=complaints,
             unready=unready,
-            workers=[self.view.worker_figures(name) for name in self.view.shard_names],
+            workers=self.view.figures(),
             published=self._published,
             rotations=self._rotations,
             truth=truth,
@@ -268,7 +268,7 @@ class Topology:
     def _measure(self) -> None:
         self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
         for name in self.view.shard_names:
-            self._meter.count(name, self.view.worker_figures(name).events_received)
+            self._meter.count(name, self.supervisor.counted(name).get("events_received", 0))
         states = self.supervisor.states()
         self._meter.flush(
             restarts={name: state.restarts for name, state in states.items()},

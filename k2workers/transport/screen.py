@@ -12,11 +12,13 @@ import contextlib
 import itertools
 import os
 import socket as sockets
+import sys
 from collections.abc import Callable
 
 import structlog
 
-from k2workers.errors import ConfigError
+from k2workers.errors import ConfigError, StateError
+from k2workers.every import beside, end_process
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.sockets import KEEPALIVE_S
 
@@ -42,6 +44,18 @@ def name_behind(address: object) -> str:
     return address.rpartition(b" ")[2].decode() if isinstance(address, bytes) and address.startswith(_PREFIX) else ""
 
 
+AVAILABLE = hasattr(sockets, "TCP_USER_TIMEOUT") and sys.platform == "linux"
+"""Whether this system has all that it takes."""
+
+
+class _Peer:
+    """One connection from outside, and what hands on what it sends."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.inwards: asyncio.Task[None] | None = None
+
+
 class Screen:
     """Takes connections at ``host`` and ``port`` for the socket that listens at ``path``. Of each it hands on as much at once as ``policy`` lets come from
     a host of which a peer was cut loose, and ``BYTES_PER_S``; what comes faster waits. Raises ConfigError, naming ``setting``, if the address cannot be bound.
@@ -50,7 +64,7 @@ class Screen:
     def __init__(self, host: str, port: int, path: str, *, setting: str, policy: PeerPolicy) -> None:
         self._path = path
         self._policy = policy
-        self._peers: dict[str, asyncio.StreamWriter] = {}
+        self._peers: dict[str, _Peer] = {}
         """By name."""
         self._passing: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -64,7 +78,7 @@ class Screen:
 
     def start(self) -> None:
         """Begin to take connections; call once, inside the running loop."""
-        self._starting = asyncio.get_running_loop().create_task(self._serve())
+        self._starting = beside(self._serve(), "screen", lambda: end_process(StateError("nobody is let in")))
 
     async def close(self, wait_s: float) -> None:
         """Take no more connections; those that are there may end by themselves for so long."""
@@ -83,46 +97,52 @@ class Screen:
         return name in self._peers
 
     def end(self, name: str) -> None:
-        """End the connection of this peer, if it is there."""
-        writer = self._peers.get(name)
-        if writer is not None:
-            writer.transport.abort()
+        """End the connection of this peer, if it is there; what it has sent and was not handed on yet is dropped."""
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.writer.transport.abort()
+            if peer.inwards is not None:
+                peer.inwards.cancel()
 
     async def _serve(self) -> None:
         self._server = await asyncio.start_server(self._begin, sock=self._listening, limit=CHUNK_BYTES)
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._passing) >= OPEN_AT_MOST * self._policy.connections:
+        name = _name_of(writer)
+        # A peer may be back from the same port while what it sent before is still being read inside.
+        if name in self._peers or len(self._passing) >= OPEN_AT_MOST * self._policy.connections:
             writer.transport.abort()
             return
-        task = asyncio.get_running_loop().create_task(self._pass(reader, writer))
+        peer = self._peers[name] = _Peer(writer)
+        task = beside(self._pass(reader, peer, name), "screen", writer.transport.abort)
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = _name_of(writer)
-        self._peers[name] = writer
+    async def _pass(self, reader: asyncio.StreamReader, peer: _Peer, name: str) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_unix_connection(
                 sock=await self._connect(name), limit=CHUNK_BYTES
             )
-            inwards = asyncio.create_task(self._hand_in(reader, inner_writer))
+            peer.inwards = asyncio.create_task(self._hand_in(reader, inner_writer, name, peer))
             try:
-                await _hand_on(inner_reader, writer, lambda _: 0.0)
-                del self._peers[name]
-                writer.close()  # what it was sent reaches it
-                while await inner_reader.read(
-                    CHUNK_BYTES
-                ):  # ZeroMQ reads what is left of it, and ends the connection itself
+                await _hand_on(inner_reader, peer.writer, lambda _: 0.0)
+                self._forget(name, peer)
+                peer.writer.close()  # what it was sent reaches it
+                # ZeroMQ reads what is left of it, and ends the connection itself.
+                while await inner_reader.read(CHUNK_BYTES):
                     pass
             finally:
-                inwards.cancel()
+                peer.inwards.cancel()
                 inner_writer.close()
         except OSError as error:
             _log.debug("screened_peer_lost", peer=name, error=str(error))
         finally:
-            self._peers.pop(name, None)
-            writer.close()
+            self._forget(name, peer)
+            peer.writer.close()
+
+    def _forget(self, name: str, peer: _Peer) -> None:
+        if self._peers.get(name) is peer:
+            del self._peers[name]
 
     async def _connect(self, name: str) -> sockets.socket:
         inner = sockets.socket(sockets.AF_UNIX)
@@ -135,7 +155,9 @@ class Screen:
             raise
         return inner
 
-    async def _hand_in(self, reader: asyncio.StreamReader, inner_writer: asyncio.StreamWriter) -> None:
+    async def _hand_in(
+        self, reader: asyncio.StreamReader, inner_writer: asyncio.StreamWriter, name: str, peer: _Peer
+    ) -> None:
         loop, burst_bytes, level, looked_s = asyncio.get_running_loop(), self._policy.again_bytes, 0.0, 0.0
 
         def owes_s(count: int) -> float:
@@ -145,9 +167,12 @@ class Screen:
             looked_s = now_s
             return max(0.0, (level - burst_bytes) / BYTES_PER_S)
 
-        await _hand_on(reader, inner_writer, owes_s)
-        with contextlib.suppress(OSError):
-            inner_writer.write_eof()
+        try:
+            await _hand_on(reader, inner_writer, owes_s)
+        finally:
+            self._forget(name, peer)
+            with contextlib.suppress(OSError):
+                inner_writer.write_eof()
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, owes_s: Callable[[int], float]) -> None:
@@ -162,9 +187,8 @@ async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, o
 
 def _listen(host: str, port: int) -> sockets.socket:
     family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
-    listening = sockets.create_server(
-        (host, port), family=family, backlog=CONNECTIONS_WAITING, dualstack_ipv6=host == "::"
-    )
+    *_, address = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]  # with the zone of a link's address
+    listening = sockets.create_server(address, family=family, backlog=CONNECTIONS_WAITING, dualstack_ipv6=host == "::")
     # Those that it takes have them too.
     for option, number in (
         (sockets.TCP_KEEPIDLE, KEEPALIVE_S),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from k2workers.processes import open_files
+from k2workers.transport import screen
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +39,9 @@ def test_each_port_has_half_of_what_the_process_and_its_workers_leave(
 ) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, limits[1]))
     assert open_files.connections_a_port(400, workers) == connections
+
+
+def test_behind_a_screen_a_peer_costs_more_files(limits: tuple[int, int]) -> None:
+    assert open_files.BEHIND_A_SCREEN == 3 * screen.OPEN_AT_MOST
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, limits[1]))
+    assert open_files.connections_a_port(400, 8, files_a_peer=open_files.BEHIND_A_SCREEN) == 74

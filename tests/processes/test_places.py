@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.files.lock_file import LockFile
 from k2workers.processes import places
+from k2workers.transport.endpoint import PATH_BYTES
 
 
 def settings(folder: Path, **others: str) -> Settings:
@@ -36,6 +39,17 @@ def test_all_places_that_cannot_be_had_are_told_at_once(tmp_path: Path) -> None:
         "books_endpoint",
     ]
     assert (tmp_path / "publish").read_text() == "precious"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_run_directory_has_room_for_the_longest_name_of_a_socket(over: int) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="k2-") as short:
+        longest = f"{short}/{'x' * (PATH_BYTES + over - len(short) - 2 - len(places.LONGEST))}"
+        with contextlib.ExitStack() as holding:
+            if over:
+                holding.enter_context(pytest.raises(ConfigError, match=r"run_dir .*1 bytes too long"))
+            holding.enter_context(places.held(Settings(run_dir=longest, publish_endpoint="tcp://127.0.0.1:*")))
+            holding.enter_context(socket.socket(socket.AF_UNIX)).bind(f"{longest}/{places.LONGEST}")
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,12 @@ def test_processes_end_in_the_order_in_which_data_flows(plan: Any) -> None:
     orders = [spec.stop_order for spec in feed]
     assert orders == sorted({*orders})
     assert made.books("", "").stop_order == demonstration.witness("", "").stop_order
+
+
+def test_whom_a_peer_has_ended_is_behind_a_screen_in_its_later_lives(plan: Any, tmp_path: Path) -> None:
+    made = plan()
+    for spec in (made.aggregator(), made.books("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")):
+        assert spec.settings.screened_in == ""
+        assert spec.after_abort.screened_in == str(tmp_path)
+        changed = {"screened_in": "", "connections": spec.settings.connections}
+        assert msgspec.structs.replace(spec.after_abort, **changed) == spec.settings

@@ -38,9 +38,9 @@ class Screened:
         async with asyncio.timeout(WAIT_S):
             return await self.came.get()
 
-    async def peer(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
-        """A peer that has just come, and its name."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def peer(self, port: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
+        """A peer that has just come, from this port of its own (0: any), and its name."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=("127.0.0.1", port))
         self._writers.append(writer)
         return reader, writer, "127.0.0.1:{}".format(writer.get_extra_info("sockname")[1])
 
@@ -127,6 +127,27 @@ async def test_a_peer_that_is_ended_is_told_at_once_and_ends_in_order_inside(tmp
         _, inner_writer = await there.inside()
         inner_writer.write(b"goes on")
         assert await other.readexactly(7) == b"goes on"
+
+
+async def test_a_peer_that_is_back_from_the_same_port_is_another_one(tmp_path: Path) -> None:
+    async with screened(tmp_path) as there:
+        _, writer, name = await there.peer()
+        first_reader, first_writer = await there.inside()
+        port = writer.get_extra_info("sockname")[1]
+        broken_off = writer.get_extra_info("socket")
+        broken_off.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        assert await all_of(first_reader) == b""
+        reader, _, again = await there.peer(port)
+        inner_reader, inner_writer = await there.inside()
+        assert again == name
+        assert there.screen.has(name)
+        first_writer.close()  # inside, the first one is read to its end only now
+        inner_writer.write(b"goes on")
+        assert await reader.readexactly(7) == b"goes on"
+        assert there.screen.has(name)
+        there.screen.end(name)
+        assert await all_of(inner_reader) == b""
 
 
 async def test_what_comes_too_fast_waits_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
