@@ -17,6 +17,8 @@ from k2workers.errors import ConfigError
 from k2workers.setting import Setting, name_in
 
 ENVIRONMENT_PREFIX = "K2_"
+_OF_A_SERVICE = re.compile(r"_(PORT(_\d+_\w+)?|SERVICE_HOST|SERVICE_PORT(_\w+)?)$")
+"""The form of what an orchestrator makes of a service's name."""
 _NAME = re.compile(r"\s*([\w-]+)\s*=")
 _DECLARED_AGAIN = re.compile(r"Cannot declare \('([^']+)',\) twice \(at line (\d+)")
 
@@ -43,8 +45,8 @@ def of_environment(environ: Mapping[str, str], settings: Iterable[str]) -> tuple
     mistakes = [
         f"{variable} in the environment: no such setting{near}"
         for variable in sorted(there.keys() - variables.keys())
-        # Only of what is nearly a setting: others may be somebody else's, as those that an orchestrator makes from a service's name.
-        if variable.startswith(ENVIRONMENT_PREFIX) and (near := _nearest(variable, variables, cutoff=0.88))
+        # Only of what is nearly a setting: others may be somebody else's.
+        if variable.startswith(ENVIRONMENT_PREFIX) and (near := _nearest_variable(variable, variables))
     ]
     return {name: there[variable] for variable, name in variables.items() if variable in there}, mistakes
 
@@ -110,6 +112,14 @@ def _twice(text: str, error: str) -> str:
     if not error.startswith("Cannot overwrite") or name not in {earlier for earlier, _ in names[:-1]}:
         return ""
     return f"{name} stands twice (again in line {again}); allowed: once"
+
+
+def _nearest_variable(variable: str, variables: Iterable[str]) -> str:
+    if _OF_A_SERVICE.search(
+        variable
+    ):  # of a service named k2, K2_PORT is no misspelt K2_REPORT; K2_HTP_PORT is K2_HTTP_PORT
+        variables = filter(_OF_A_SERVICE.search, variables)
+    return _nearest(variable, variables, cutoff=0.8)
 
 
 def _nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:

@@ -86,7 +86,7 @@ def test_a_variable_is_known_by_its_whole_name_and_a_near_one_is_a_mistake() -> 
     )
 
 
-@pytest.mark.parametrize("service", ["K2", "K2_BINANCE", "K2_BINANCE_US", "K2_BINANCE_STREAM"])
+@pytest.mark.parametrize("service", ["K2", "K2_FEED", "K2_BINANCE", "K2_BINANCE_US", "K2_BINANCE_STREAM"])
 def test_variables_that_an_orchestrator_makes_of_a_services_name_are_somebody_elses(service: str) -> None:
     made = [
         "SERVICE_HOST",
@@ -98,3 +98,19 @@ def test_variables_that_an_orchestrator_makes_of_a_services_name_are_somebody_el
         "PORT_9091_TCP_ADDR",
     ]
     assert of_environment({f"{service}_{name}": "x" for name in made}, SETTINGS) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("K2_VENEU", "K2_VENUE"),
+        ("K2_DEM0", "K2_DEMO"),
+        ("K2_SHARD", "K2_SHARDS"),
+        ("K2_REPROT", "K2_REPORT"),
+        ("K2_HTP_PORT", "K2_HTTP_PORT"),
+        ("K2_HTTP_PROT", "K2_HTTP_PORT"),
+    ],
+)
+def test_a_misspelt_variable_is_told_also_if_its_name_is_short_or_that_of_a_port(variable: str, meant: str) -> None:
+    words = f"{variable} in the environment: no such setting; did you mean {meant}?"
+    assert of_environment({variable: "1"}, SETTINGS) == ({}, [words])
