@@ -196,7 +196,9 @@ class Silence:
 
     @property
     def unproven(self) -> set[int]:
-        """The topics of which no event has come, at all, for long, or on this line while the market moved, and no look has cleared them."""
+        """The topics of which no event has come, and no look has cleared them: none at all, none for long (``UNTOLD_NS``), or on this line none
+        in its first ``NEW_LINE_NS`` or while the market moved. The look that clears one of a new line is asked for ``SECOND_LOOK_NS`` after it, or later.
+        """
         unheard = {index for index in self._in(_State.UNKNOWN) if not self._topics[index].heard_ns}
         return (unheard | self._unsure) - self.refused
 

@@ -65,7 +65,10 @@ WORKER = ANY_PROCESS | {
         Gauge,
         "Streams of which the venue has what no connection brought, or that are silent for much longer than they used to be",
     ),
-    "k2_streams_unproven": MetricRow(Gauge, "Streams that have brought nothing yet, and the venue was not asked about"),
+    "k2_streams_unproven": MetricRow(
+        Gauge,
+        "Streams that have brought nothing, at all, for long or on a new connection, and the venue was not asked about since",
+    ),
     "k2_streams_quiet": MetricRow(Gauge, "Streams that bring nothing because the venue has nothing"),
     "k2_streams_refused": MetricRow(Gauge, "Streams that the venue refuses to subscribe"),
     "k2_subscriptions_lost": MetricRow(Counter, "Streams that the venue had dropped from a connection"),

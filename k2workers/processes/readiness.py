@@ -41,7 +41,7 @@ MEANING = {
     Word.NO_CONNECTION: "a shard has no connection that carries the feed",
     Word.STALE_CONNECTION: "nothing at all was heard lately on a shard's connection",
     Word.STREAMS_REFUSED: "the venue refuses to subscribe these streams; all others are served, and these are tried again",
-    Word.STREAMS_UNPROVEN: "of these streams no event has come: none at all, none for a minute and a half, or none on a new connection while the market moved; and the venue has not said that there was none",
+    Word.STREAMS_UNPROVEN: "of these streams no event has come: none at all, none for a minute and a half, or on a new connection none in 12 s or while the market moved; and the venue has not said since that there was none",
     Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",
     Word.KIND_UNREADABLE: "messages of this kind come, and none of them can be read",
     Word.GAPS_OPEN: "ids of symbols that trade were announced as missing, and are neither filled nor denied by the venue; those of a book count as `books_missing`",
