@@ -59,7 +59,7 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Supervisor:
-    """All children of one parent. Call ``start``, then ``add`` each child in order, at the end ``stop``.
+    """All children of one parent. Call ``start``, then ``launch`` each child in order, at the end ``stop``.
 
     Hooks: ``on_record(record)``; ``on_dead(name, pid)`` after each death; ``on_fatal(error)`` when a child cannot be kept
     alive, or the care itself fails again and again. They run in the loop and must not block.
@@ -94,7 +94,7 @@ class Supervisor:
         ]
         self._handlers: dict[type[AnyControlMessage], Callable[[Ward, Any], None]] = {
             Beat: Ward.heard,
-            Ready: lambda ward, _ready: ward.serves(),
+            Ready: lambda ward, _ready: ward.said_ready(),
             Record: lambda _ward, record: on_record(record),
             ChildHello: self._heard_hello,
             BooksKept: self._pass_on,

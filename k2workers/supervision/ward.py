@@ -40,8 +40,8 @@ class Ward:
             self._earlier.update(self.beat.counters)
         self.beat = beat
 
-    def serves(self) -> None:
-        """It said that it is ready."""
+    def said_ready(self) -> None:
+        """Its present life serves from now on."""
         self.served = True
         self.ready.set()
 
