@@ -38,8 +38,8 @@ class Word(enum.Enum):
 MEANING = {
     Word.STARTING: "a process has not begun to serve, or the program waits for something before it starts the next one",
     Word.PROCESS_DOWN: "a process is not there, or was not heard for 3 s",
-    Word.NO_CONNECTION: "a shard has no connection that carries the feed",
-    Word.STALE_CONNECTION: "nothing at all was heard lately on a shard's connection",
+    Word.NO_CONNECTION: "a shard lacks a connection that carries the feed (it has one for each route of the venue)",
+    Word.STALE_CONNECTION: "nothing at all was heard lately on a connection of a shard",
     Word.STREAMS_REFUSED: "the venue refuses to subscribe these streams; all others are served, and these are tried again",
     Word.STREAMS_UNPROVEN: "of these streams no event has come: none at all, none for a minute and a half, or on a new connection none in 12 s or while the market moved; and the venue has not said since that there was none",
     Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",
@@ -112,7 +112,7 @@ def _of_worker(name: str, status: WorkerStatus | None) -> Iterator[Reason]:
         yield Reason(Word.STARTING, name, 1, f"{name} has not reported yet")
         return
     if not status.live:
-        yield Reason(Word.NO_CONNECTION, name, 1, f"{name} has none")
+        yield Reason(Word.NO_CONNECTION, name, 1, f"{name} lacks one")
     elif not status.fresh:
         yield Reason(Word.STALE_CONNECTION, name, 1, f"{name} heard nothing on its own lately")
     for word, count, text in (

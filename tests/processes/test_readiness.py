@@ -46,7 +46,7 @@ def test_a_feed_that_flows_is_ready() -> None:
         ({"child": {"last_beat_s": None}}, "starting: worker-0 does not serve yet"),
         ({"child": {"alive": False}}, "process_down: worker-0 is not running"),
         ({"child": {"last_beat_s": 5.2}}, "process_down: worker-0 was not heard for 5 s"),
-        ({"worker": {"live": False}}, "no_connection: worker-0 has none"),
+        ({"worker": {"live": False}}, "no_connection: worker-0 lacks one"),
         ({"worker": {"fresh": False}}, "stale_connection: worker-0 heard nothing on its own lately"),
         ({"worker": {"streams_refused_count": 2}}, "streams_refused: worker-0 is refused 2 of its streams"),
         ({"worker": {"streams_unproven": 3}}, "streams_unproven: worker-0 has 3 without an event, not asked for yet"),
@@ -70,7 +70,7 @@ def test_a_worker_that_serves_is_not_believed_before_it_has_reported() -> None:
 
 def test_the_wait_for_weight_is_a_reason_only_beside_one_that_it_would_end() -> None:
     assert told(wait_s=40) == []
-    assert told(wait_s=40, worker={"live": False}) == ["no_connection: worker-0 has none"]
+    assert told(wait_s=40, worker={"live": False}) == ["no_connection: worker-0 lacks one"]
     waits = "waiting_for_weight: about 190 s at the venue's weight, 30 wanted"
     assert told(wait_s=189.6, worker={"books_missing": 5})[1:] == [waits]
     assert told(wait_s=189.6, worker={"gaps_open": 1})[1:] == [waits]
