@@ -17,7 +17,7 @@ Parts, in reading order:
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
 ``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how far apart retries grow
 ``simulator``           the embedded exchange: what any stand-in has; a package for each venue that it stands in for
-``demo``                the processes that only a demonstration has
+``demo``                what only a demonstration has: its two processes, and the parent's part
 ``config``, ``cli``     every setting with its default, bounds and words; commands (the flags are the settings)
 ``setting``, ``setting_rules``, ``setting_sources``, ``setting_pages``   how any setting is described and read; rules of single ones; what file and
                         environment say; ``config/`` made from the list

@@ -39,7 +39,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             more="names of metrics and logs that hold a market's name stay for all of its kind; the label `exchange` tells them apart",
         ),
     ] = venues.DEFAULT
-    shards: Annotated[int, About(text="worker processes, one connection each", ge=1, le=256)] = 4
+    shards: Annotated[
+        int,
+        About(
+            text="worker processes, each with a connection for each of the venue's routes, usually one", ge=1, le=256
+        ),
+    ] = 4
     symbols: Annotated[
         list[str],
         About(

@@ -29,18 +29,20 @@ class WorkerCounters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A worker at this moment. Ages are in seconds; ``rotations`` and ``reconnects`` are of this life; without a unit a number counts what its name says."""
+    """A worker at this moment, over all routes of its venue. Ages are in seconds; ``rotations`` and ``reconnects`` are of this life; without a unit a number counts what its name says."""
 
     shard: int
     state: str
-    """That of the rotation: live, warming, overlap, …"""
+    """That of the rotation: live, warming, overlap, …; of several routes, of the one that is worst off."""
     live: bool
-    """A connection carries the feed."""
+    """A connection carries the feed, on every route."""
     fresh: bool
-    """Something was heard on it lately."""
+    """Something was heard on it lately, on every route."""
     symbols: int
     connection_age_s: float
+    """How long the oldest has carried the feed; 0 while none does."""
     next_rotation_s: float
+    """The first that is due; 0 if it is, or a route has no connection."""
     rotations: int
     reconnects: int
     gaps_open: int
@@ -64,7 +66,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     streams_learned: int
     """Those whose usual silences are known."""
     data_expected: bool
-    """The line's silence would be noticed soon."""
+    """The silence of a line would be noticed soon, on every route."""
     market_quiet: bool
     look_wanted: LookUrgency
     """How urgently it wants a look at the whole market: 0, 1 or 2."""
@@ -117,7 +119,8 @@ class AggregatorStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class LatencyUs(msgspec.Struct, frozen=True):
-    """From the read of a message to its publication, in µs, for so many of a hundred or a thousand; None if nothing was measured."""
+    """From the read of a message to its publication, in µs, for so many of a hundred or a thousand: the upper bound of where it lies in
+    the histogram; None if nothing was measured, or beyond the last bound."""
 
     p50: float | None
     p99: float | None

@@ -1,4 +1,4 @@
-"""Owns the shape of ``--report FILE``: stable keys, figures as counted, nothing estimated.
+"""Owns the shape of ``--report FILE`` (stable keys, figures as counted, nothing estimated), and writes the file.
 
 The caller hands in what the processes reported. ``truth`` is there only when an embedded exchange ran; it
 compares the exchange's own count with an independent subscriber's and uses nothing the pipeline says of itself.

@@ -109,7 +109,10 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunView:
-    """What can be seen of one run at any moment: ``status``, and whether it is healthy and ready. The parent notes here what only it learns."""
+    """What can be seen of one run at any moment: ``status``, and whether it is healthy and ready. Owns the run's clock: it starts when this is made.
+
+    ``topology`` writes here what only it learns: ``waiting_for``, ``shard_names``, ``rotated`` and ``books_refused``.
+    """
 
     def __init__(self, plan: RunPlan, supervisor: Supervisor, symbols: SymbolWatch, meter: ResourceMeter) -> None:
         self._plan = plan
