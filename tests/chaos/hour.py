@@ -142,8 +142,10 @@ class Hour:
         """One fault after the other, each as often as every other; what ended it early, in words."""
         deck = shuffled([fault for fault in self._faults if fault != AT_THE_END], random.Random(self._rig.rng.random()))
         try:
-            while time.monotonic() - self._begun_s < seconds:
-                await self._strike_with(next(deck))
+            for name in deck:
+                if time.monotonic() - self._begun_s >= seconds:
+                    break
+                await self._strike_with(name)
             if AT_THE_END in self._faults:
                 await self._strike_with(AT_THE_END)
         except (AssertionError, OSError, aiohttp.ClientError) as error:
@@ -267,8 +269,8 @@ class Hour:
 
 
 def shuffled(names: list[str], rng: random.Random) -> Iterator[str]:
-    """All of them in random order, again and again."""
-    while True:
+    """All of them in random order, again and again; nothing of none."""
+    while names:
         yield from rng.sample(names, len(names))
 
 

@@ -29,6 +29,10 @@ def test_each_fault_strikes_as_often_as_every_other() -> None:
     assert [struck.count(name) for name in "abc"] == [3, 3, 3]
 
 
+def test_a_run_whose_only_fault_is_the_one_for_the_end_waits_for_no_other() -> None:
+    assert list(hour.shuffled([], random.Random(1))) == []
+
+
 def test_what_grew_is_told_and_what_moves_a_little_is_not() -> None:
     made = hour.Hour.__new__(hour.Hour)
     made.samples = [hour.Sample(float(n), {"parent": 60.0 + n % 2, "books": 40.0 + n}, 100.0, 3) for n in range(80)]
