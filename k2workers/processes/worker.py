@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import secrets
 import time
 from typing import Any
@@ -19,7 +18,6 @@ import structlog
 from k2workers import event_loop, every, venues, wire
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
-from k2workers.every import Every
 from k2workers.feed.shard import Shard
 from k2workers.feed.silence import MarketView
 from k2workers.feed.venue_clock import VenueClock
@@ -29,16 +27,14 @@ from k2workers.network.tls import client_context
 from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.child_status import WorkerCounters, WorkerStatus
 from k2workers.rotation.record import RotationRecord
-from k2workers.supervision import control_channel, control_messages
-from k2workers.supervision.child import guard_parent, settle_memory
+from k2workers.supervision import control_messages
+from k2workers.supervision.child import settle_memory
+from k2workers.supervision.child_process import ChildProcess
 from k2workers.supervision.gate import Gate
 from k2workers.supervision.permission_client import PermissionClient
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.market_evidence import SymbolSeen
-
-BEAT_S = 0.5
-METRICS_S = 1.0
 
 REFUSED_SHOWN = 20
 """How many refused streams /status names; the metric counts all."""
@@ -57,7 +53,6 @@ class Worker:
         self.name = name
         self.settings = settings
         self._control_endpoint = control_endpoint
-        self._stop = asyncio.Event()
         self._welcomed = asyncio.Event()
         self._latency = LatencyHistogram()
         self._venue_clock = VenueClock()
@@ -73,11 +68,11 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until told to stop, then drain."""
-        settings, loop = self.settings, asyncio.get_running_loop()
-        guard_parent(lambda: loop.call_soon_threadsafe(self._stop.set))
-        client = control_channel.ControlClient(self.name, self._control_endpoint)
-        await client.start(self._on_message)
-        venue = self._venue
+        async with ChildProcess(self.name, self._control_endpoint, self._on_message) as child:
+            await self._run(child)
+
+    async def _run(self, child: ChildProcess) -> None:
+        settings, venue = self.settings, self._venue
         gate = Gate(venue.pauses)
         wss, https = settings.feed.url.startswith("wss:"), settings.rest_url.startswith("https:")
         context = client_context(settings.ca_bundle, venue.ca_bundle_setting) if wss or https else None
@@ -90,20 +85,18 @@ class Worker:
             venue,
             venue.stream_specs(settings.kinds, settings.symbols),
             history=history,
-            permissions=lambda slot: PermissionClient(client, settings.feed.shard, slot, settings.alone, gate),
+            permissions=lambda slot: PermissionClient(child.client, settings.feed.shard, slot, settings.alone, gate),
             push=bundle_sender.push,
-            on_record=lambda record: self._on_rotation(record, client, bundle_sender),
+            on_record=lambda record: self._on_rotation(record, child, bundle_sender),
             observe_latency=self._observe_latency,
             ssl_context=context if wss else None,
         )
         async with history:
-            beating = await self._serve(shard, bundle_sender, client)
-        beating.stop(last_turn=True)
+            await self._serve(shard, bundle_sender, child)
         bundle_sender.close()
-        await client.close()
 
-    async def _serve(self, shard: Shard, bundle_sender: BundleSender, client: control_channel.ControlClient) -> Every:
-        """Serve, and drain when told to; the beats, which go on."""
+    async def _serve(self, shard: Shard, bundle_sender: BundleSender, child: ChildProcess) -> None:
+        """Serve, and drain when told to."""
         bundle_sender.start(
             reached=shard.reached,
             open_gaps=shard.open_gaps,
@@ -115,17 +108,13 @@ class Worker:
         await self._await_welcome()
         shard.start()
         self._shard = shard  # only now: streams that are added sooner would begin anew
-        client.send(control_messages.Ready(self.name))
+        child.ready()
         settle_memory()
-        beating = Every(BEAT_S, lambda: client.send(self._beat_message(shard, bundle_sender)), "beat")
-        beating.start()
-        metrics = Every(METRICS_S, lambda: self._flush_metrics(shard, bundle_sender), "metrics", give_up=None)
-        metrics.start()
-        await self._stop.wait()
+        child.beats(lambda: self._status(shard), lambda: _counters(shard))
+        child.metrics(lambda: self._flush_metrics(shard, bundle_sender))
+        await child.stopping.wait()
         await shard.stop()
         await bundle_sender.drain(DRAIN_S)
-        metrics.stop(last_turn=True)
-        return beating
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -139,9 +128,7 @@ class Worker:
         self._welcomed.set()
 
     def _on_message(self, message: Any) -> None:
-        if isinstance(message, control_messages.Drain):
-            self._stop.set()
-        elif isinstance(message, control_messages.Serve):
+        if isinstance(message, control_messages.Serve):
             self._serve_as_well([symbol for symbol in message.symbols if symbol not in self.settings.symbols])
         elif isinstance(message, control_messages.MarketSeen) and self._shard is not None:
             symbols = {symbol: SymbolSeen(*seen) for symbol, seen in message.symbols.items()}
@@ -162,24 +149,17 @@ class Worker:
         self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
         _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 
-    def _on_rotation(
-        self, record: RotationRecord, client: control_channel.ControlClient, bundle_sender: BundleSender
-    ) -> None:
+    def _on_rotation(self, record: RotationRecord, child: ChildProcess, bundle_sender: BundleSender) -> None:
         data = msgspec.to_builtins(record)
         handovers = data.pop("handovers")
         _log.info("connection_rotated", **data)
         topic = f"status.rotation.{record.shard}"
         bundle_sender.push([wire.batch_of(topic, [Status("rotation", data, time.time_ns())], RECORDS.number)])
-        client.send(control_messages.Record(self.name, "rotation", {**data, "handovers": handovers}))
+        child.tell("rotation", {**data, "handovers": handovers})
 
-    def _beat_message(self, shard: Shard, bundle_sender: BundleSender) -> control_messages.Beat:
+    def _status(self, shard: Shard) -> WorkerStatus:
         total = shard.total
-        counters = WorkerCounters(
-            events_received=total(lambda feed: feed.intake.events),
-            duplicates=total(lambda feed: feed.intake.duplicates),
-            gaps=total(lambda feed: feed.intake.gaps),
-        )
-        status = WorkerStatus(
+        return WorkerStatus(
             shard=self.settings.feed.shard,
             state=shard.weakest.machine.state.value,
             live=shard.live,
@@ -209,7 +189,6 @@ class Worker:
             streams_refused=dict(itertools.islice(shard.refused.items(), REFUSED_SHOWN)),
             streams_seen=total(lambda feed: feed.driver.topics.streams_seen),
         )
-        return control_messages.Beat(self.name, os.getpid(), msgspec.structs.asdict(counters), status)
 
     def _observe_latency(self, latency_ns: int) -> None:
         self._latency.observe(latency_ns)
@@ -258,6 +237,16 @@ class Worker:
                 "k2_log_lines_dropped": outlet.dropped(),
             }
         )
+
+
+def _counters(shard: Shard) -> dict[str, int]:
+    return msgspec.structs.asdict(
+        WorkerCounters(
+            events_received=shard.total(lambda feed: feed.intake.events),
+            duplicates=shard.total(lambda feed: feed.intake.duplicates),
+            gaps=shard.total(lambda feed: feed.intake.gaps),
+        )
+    )
 
 
 def main(name: str, control_endpoint: str, settings: WorkerSettings) -> None:

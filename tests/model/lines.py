@@ -27,6 +27,7 @@ from k2workers.processes import worker as worker_module
 from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.worker import Worker
 from k2workers.sequencing.coverage import PublishedPosition
+from k2workers.supervision.child_process import ChildProcess
 from k2workers.transport import bundle_protocol
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
@@ -262,6 +263,7 @@ class Shard:
             environment="test", logs=LOGS,
         )  # fmt: skip
         self.worker = Worker("worker-0", "", settings)
+        self.child = ChildProcess("worker-0", "")  # what it says goes nowhere
         permissions = TurnsAndWeight()
         permissions.turn.set()
         self.feed = feed_shard.Shard(
@@ -288,9 +290,8 @@ class Shard:
     def start(self) -> None:
         self.market.start()
         self.market.running.append(asyncio.ensure_future(self._looks()))
-        client: Any = SimpleNamespace(send=lambda _: None)
         desk: Any = self.desk
-        self.serving = asyncio.ensure_future(self.worker._serve(self.feed, desk, client))
+        self.serving = asyncio.ensure_future(self.worker._serve(self.feed, desk, self.child))
 
     def late(self) -> dict[str, float]:
         """How old the oldest trade is that has not been pushed, by symbol."""
@@ -346,8 +347,7 @@ class Shard:
         asyncio.get_running_loop().call_later(10, setattr, self.market, "failing", False)
 
 
-async def _live(rng: random.Random, faults: Sequence[str]) -> None:
-    shard = Shard(rng.randrange(20, 200) * 1_000_000_000)
+async def _live(shard: Shard, rng: random.Random, faults: Sequence[str]) -> None:
     shard.start()
     await asyncio.sleep(26)  # silences are learned
     for turn, fault in enumerate(faults):
@@ -359,7 +359,7 @@ async def _live(rng: random.Random, faults: Sequence[str]) -> None:
         await asyncio.sleep(rng.random() * 8)
     if shard.serving.done():
         shard.serving.result()
-    shard.worker._stop.set()
+    shard.child.stopping.set()
     await asyncio.sleep(5)
     for task in shard.market.running:
         task.cancel()
@@ -390,7 +390,11 @@ def live(seed: int) -> list[str]:
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, details: failures.append(details))
-        await _live(rng, faults)
+        shard = Shard(rng.randrange(20, 200) * 1_000_000_000)
+        try:
+            await _live(shard, rng, faults)
+        finally:
+            await shard.child.client.close()
 
     with pytest.MonkeyPatch.context() as patch, structlog.testing.capture_logs():
         patch.setattr(lines_module, "Line", Socket)
