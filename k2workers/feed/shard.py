@@ -77,6 +77,7 @@ class Shard:
         self._published: Mapping[str, PublishedPosition] | None = None
         self._feeds: dict[str, RouteFeed] = {}
         """By the route's name."""
+        self._stopping = False
         for route in venue.routes(specs):
             self._make(route)
 
@@ -88,12 +89,21 @@ class Shard:
             self._start(name)
 
     async def stop(self) -> None:
-        """Close every line with 1000 and push what arrives until the venue's close replies."""
-        await asyncio.gather(*(feed.driver.stop() for feed in self))
-        await asyncio.gather(*(feed.backfiller.stop() for feed in self))
+        """Close every line with 1000 and push what arrives until the venue's close replies.
 
-    def add_streams(self, specs: Sequence[StreamSpec]) -> None:
-        """Serve these streams too, from now on."""
+        What fails to stop keeps nothing else from it; the first failure is raised at the end.
+        """
+        self._stopping = True
+        outcomes = await asyncio.gather(*(feed.driver.stop() for feed in self), return_exceptions=True)
+        outcomes += await asyncio.gather(*(feed.backfiller.stop() for feed in self), return_exceptions=True)
+        for failure in outcomes:
+            if failure is not None:
+                raise failure
+
+    def add_streams(self, specs: Sequence[StreamSpec]) -> bool:
+        """Serve these streams too, from now on. False if it stops already: then nothing begins."""
+        if self._stopping:
+            return False
         for route in self._venue.routes(specs):
             if route.name in self._feeds:
                 with _named(route.name):
@@ -101,6 +111,7 @@ class Shard:
             else:
                 self._make(route)
                 self._start(route.name)
+        return True
 
     def _make(self, route: Route) -> None:
         slot = self._settings.slot + len(self._feeds)

@@ -91,9 +91,9 @@ class Worker:
             observe_latency=self._observe_latency,
             ssl_context=context if wss else None,
         )
-        async with history:
-            await self._serve(shard, bundle_sender, child)
-        bundle_sender.close()
+        with contextlib.closing(bundle_sender):
+            async with history:
+                await self._serve(shard, bundle_sender, child)
 
     async def _serve(self, shard: Shard, bundle_sender: BundleSender, child: ChildProcess) -> None:
         """Serve, and drain when told to."""
@@ -113,8 +113,10 @@ class Worker:
         child.beats(lambda: self._status(shard), lambda: _counters(shard))
         child.metrics(lambda: self._flush_metrics(shard, bundle_sender))
         await child.stopping.wait()
-        await shard.stop()
-        await bundle_sender.drain(DRAIN_S)
+        try:
+            await shard.stop()
+        finally:
+            await bundle_sender.drain(DRAIN_S)
 
     async def _await_welcome(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -145,7 +147,8 @@ class Worker:
         if not symbols or self._shard is None:
             return  # not yet: the parent says it again
         specs = [spec for spec in self._venue.stream_specs(self.settings.kinds, symbols) if spec.symbol]
-        self._shard.add_streams(specs)
+        if not self._shard.add_streams(specs):
+            return
         self.settings = msgspec.structs.replace(self.settings, symbols=(*self.settings.symbols, *symbols))
         _log.info("symbols_added", symbols=symbols[:20], count=len(symbols))
 

@@ -12,6 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from k2workers.continuity import renumbered
+from k2workers.errors import StateError
 from k2workers.events import LATE, SCHEMA_OF, AggTrade, BookSnapshot, Gap, Trade
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
@@ -243,6 +244,32 @@ async def test_streams_that_are_added_are_on_their_route_and_one_that_no_stream_
             assert names[PUBLIC] == {"aaausdt@bookTicker", "bbbusdt@bookTicker"}
             assert names[MARKET] == {"aaausdt@trade", "bbbusdt@trade"}
             assert list(fed.turns) == [6, 7]
+
+
+async def test_streams_that_are_added_when_it_already_stops_begin_nothing() -> None:
+    with market() as venue:
+        async with sharded(venue, "AAAUSDT", kinds=("book_ticker",)) as fed:
+            stopping = asyncio.ensure_future(fed.shard.stop())
+            await asyncio.sleep(0)  # it has begun
+            assert not fed.shard.add_streams(VENUE.stream_specs(KINDS, ["AAAUSDT", "BBBUSDT"]))
+            await stopping
+            assert (len(fed.drivers), list(fed.turns)) == (1, [6])
+
+
+async def test_a_route_that_fails_to_stop_keeps_nothing_else_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> None:
+        raise StateError("a defect")
+
+    with market() as venue:
+        async with sharded(venue, "AAAUSDT") as fed:
+            trades, tops = fed.shard
+            with monkeypatch.context() as broken:
+                broken.setattr(trades.driver, "stop", fail)
+                with pytest.raises(StateError, match="a defect"):
+                    await fed.shard.stop()
+            assert not tops.driver.lines._tasks, "its line is closed"
+            assert [feed.backfiller._looking._loop for feed in fed.shard] == [None, None]
+            assert trades.driver.live
 
 
 async def test_ids_that_begin_anew_on_one_route_are_expected_to_on_the_others() -> None:

@@ -15,6 +15,7 @@ import zmq
 
 from k2workers import metrics
 from k2workers.continuity import renumbered
+from k2workers.errors import StateError
 from k2workers.events import LATE, RESET_SCHEMA, SCHEMA_OF, AggTrade, BookSnapshot, Gap, Status, Trade
 from k2workers.every import Every
 from k2workers.feed.driver import Driver
@@ -183,9 +184,9 @@ def settings_of(
 
 @contextlib.asynccontextmanager
 async def working(
-    folder: Path, venue: Venue, *more: str, aggregator: bool = True, **settings: Any
+    folder: Path, venue: Venue, *more: str, aggregator: bool = True, fails: bool = False, **settings: Any
 ) -> AsyncIterator[tuple[Around, Worker]]:
-    """A worker that serves AAAUSDT and ``more``; told to stop at the end, if it still runs."""
+    """A worker that serves AAAUSDT and ``more``; told to stop at the end, if it still runs. ``fails``: then it ends with a StateError."""
     around = Around(folder)
     worker = around.worker = Worker(NAME, around.control, settings_of(around, venue, "AAAUSDT", *more, **settings))
     around.start()
@@ -198,8 +199,9 @@ async def working(
     finally:
         around.send(NAME, Drain())
         async with asyncio.timeout(WAIT_S):
-            await running
+            (outcome,) = await asyncio.gather(running, return_exceptions=True)
         await around.close()
+        assert isinstance(outcome, StateError) if fails else outcome is None, outcome
 
 
 def driver_of(worker: Worker) -> Driver:
@@ -341,6 +343,30 @@ async def test_what_waits_for_an_aggregator_at_the_end_is_handed_over(
             around.start_aggregator()
         last_id = driver_of(worker).intake.lanes[0].last_id
     assert around.batches[-1].last_id == last_id
+
+
+async def test_what_waits_for_an_aggregator_is_handed_over_also_when_the_feed_fails_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_S", WAIT_S)
+    failed = asyncio.Event()
+
+    async def fail() -> None:
+        await stop()
+        failed.set()
+        raise StateError("a defect")
+
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with working(tmp_path, venue, aggregator=False, fails=True) as (around, worker):
+            driver = driver_of(worker)
+            stop = driver.stop
+            monkeypatch.setattr(driver, "stop", fail)
+            around.send(NAME, Drain())
+            await until(failed.is_set)
+            around.start_aggregator()
+    kept = driver.intake._push.__self__  # type: ignore[attr-defined]
+    assert (kept.pending, kept.closed) == (False, True)
+    assert around.batches[-1].last_id == driver.intake.lanes[0].last_id
 
 
 async def test_a_new_aggregator_is_told_what_numberings_began(tmp_path: Path) -> None:
