@@ -37,6 +37,7 @@ from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import POLICY, ReplayServer
+from k2workers.transport.request_port import SETTLE_S
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import restore_paths
 
@@ -48,9 +49,6 @@ QUIET_S = 0.2
 """A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
 
 DRAIN_LIMIT_S = 2.0
-
-SETTLE_S = 0.5
-"""How long peers behind a screen may take to read their last."""
 
 MAX_NAMED = 20
 """Subscribers that are named in a beat: those furthest behind."""

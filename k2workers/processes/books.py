@@ -34,6 +34,7 @@ from k2workers.transport.books_server import BooksServer
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.replay_server import POLICY
+from k2workers.transport.request_port import SETTLE_S
 from k2workers.transport.sockets import Context, restore_paths
 from k2workers.transport.subscriber import Subscriber
 
@@ -134,11 +135,12 @@ class Books:
         self._told_s, self._tell_s = now_s, min(2 * self._tell_s, TELL_SELDOM_S)
         return BooksKept(self._prefixes, tuple(self.whole))
 
-    def close(self) -> None:
-        """Close all sockets."""
+    async def close(self) -> None:
+        """Close all sockets; what joiners behind a screen were sent reaches them."""
         self.subscriber.close()
         self.server.close()
         self._context.term()
+        await self.server.port.settle(SETTLE_S)
 
 
 def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:
@@ -174,7 +176,7 @@ async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> N
             await child.stopping.wait()
             failure = following.exception() if following.done() and not following.cancelled() else None
             following.cancel()
-        books.close()
+        await books.close()
         if failure is not None:
             raise failure
 

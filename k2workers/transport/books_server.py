@@ -10,17 +10,13 @@ waited for, and costs a list of topics and one book meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import zmq
-
 from k2workers.transport.peer import PeerPolicy
-from k2workers.transport.public_port import PublicPort
 from k2workers.transport.replay_server import POLICY
-from k2workers.transport.request_reader import RequestReader
-from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
+from k2workers.transport.request_port import RequestPort, Sent
+from k2workers.transport.sockets import Context
 
 BOOK, END = b"book", b"end"
 
@@ -59,7 +55,7 @@ class _Client:
 
 
 class BooksServer:
-    """Answers joiners. ``topics_under`` names the topics that match a topic or prefix, ``frame_of`` makes the frame of one, if it has a book.
+    """Answers joiners, from ``start`` to ``close`` (see ``RequestPort``). ``topics_under`` names the topics that match a topic or prefix, ``frame_of`` makes the frame of one, if it has a book.
 
     Raises ConfigError, naming ``setting``, when the endpoint cannot be bound.
     """
@@ -82,40 +78,20 @@ class BooksServer:
         self._frame_of = frame_of
         self._clients: dict[bytes, _Client] = {}
         """Those that wait for something."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=BOOKS_WAITING)
-        # Otherwise what a client has no room for would be dropped unseen.
-        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.port = PublicPort(context, self._socket, endpoint, setting=setting, policy=policy, screened_in=screened_in)
+        self.port = RequestPort(
+            context, endpoint, self._turn,
+            replies_waiting=BOOKS_WAITING, setting=setting, policy=policy, screened_in=screened_in,
+        )  # fmt: skip
         self.watch, self.endpoint = self.port.watch, self.port.endpoint
-        self._reader = RequestReader(self._socket, self.watch.heard)
-        self._watcher = SocketWatcher(self._socket, self._turn)
+        self.start, self.close = self.port.start, self.port.close
 
-    def start(self) -> None:
-        """Begin to answer; call once, inside the running loop."""
-        self._watcher.start()
-        self.port.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._watcher.stop()
-        self.port.close()
-
-    def _turn(self) -> bool:
-        self.watch.meet()  # who is not known has gone
-        frames = self._reader.next()
+    def _turn(self, frames: list[bytes]) -> bool:
         if frames:
             self._hear(frames)
         sent = any(self._answer(sender) for sender in list(self._clients))
-        if self._clients and not sent and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._again)
-        return sent or self._reader.more or readable(self._socket)
-
-    def _again(self) -> None:
-        self._timer = None
-        self._watcher.kick()
+        if self._clients and not sent:
+            self.port.later(AGAIN_S)
+        return sent
 
     def _hear(self, frames: list[bytes]) -> None:
         sender, *request = frames
@@ -132,20 +108,17 @@ class BooksServer:
             return False
         topic, wanted = client.waiting[0]
         frame = client.made or (self._frame_of(topic) if topic else None)
-        try:
-            if frame is not None:
-                self._socket.send_multipart([sender, BOOK, frame], zmq.NOBLOCK)
-                self.given += 1
-            elif not topic:
-                self._socket.send_multipart([sender, END, wanted], zmq.NOBLOCK)
-        except zmq.Again:
+        sent = Sent.SENT
+        if frame is not None:
+            sent = self.port.send([sender, BOOK, frame])
+            self.given += sent is Sent.SENT
+        elif not topic:
+            sent = self.port.send([sender, END, wanted])
+        if sent is Sent.NO_ROOM:
             client.made = frame
             self._clients[sender] = client
+        if sent is not Sent.SENT:
             return False
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            return False  # it has gone
         client.waiting.popleft()
         client.made = None
         client.topics.discard(topic)

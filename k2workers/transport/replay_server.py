@@ -15,21 +15,18 @@ A reply is made when there is room for it, between other turns of the loop. Who 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
 from itertools import islice
 
 import msgspec
-import zmq
 
 from k2workers.transport.peer import PeerPolicy
-from k2workers.transport.public_port import PublicPort
 from k2workers.transport.readers import Readers
-from k2workers.transport.request_reader import RequestReader
+from k2workers.transport.request_port import RequestPort, Sent
 from k2workers.transport.ring import ReplayRing
-from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
+from k2workers.transport.sockets import Context
 
 REPLIES_WAITING = 32
 """In ZeroMQ for one subscriber."""
@@ -70,7 +67,7 @@ class _Requester:
 
 
 class ReplayServer:
-    """Answers subscribers. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound."""
+    """Answers subscribers, from ``start`` to ``close`` (see ``RequestPort``). Raises ConfigError, naming ``setting``, when the endpoint cannot be bound."""
 
     def __init__(
         self,
@@ -92,30 +89,15 @@ class ReplayServer:
         """Those that wait for something, the next first."""
         self._full: dict[bytes, _Requester] = {}
         """Those that have no room for the next reply."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._socket = open_socket(context, zmq.ROUTER, send_high_water_mark=REPLIES_WAITING)
-        # Otherwise what a subscriber has no room for would be dropped unseen.
-        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.port = PublicPort(context, self._socket, endpoint, setting=setting, policy=policy, screened_in=screened_in)
+        self.port = RequestPort(
+            context, endpoint, self._turn,
+            replies_waiting=REPLIES_WAITING, setting=setting, policy=policy, screened_in=screened_in,
+        )  # fmt: skip
         self.watch, self.endpoint = self.port.watch, self.port.endpoint
-        self._reader = RequestReader(self._socket, self.watch.heard)
-        self._watcher = SocketWatcher(self._socket, self._turn)
+        self.start, self.close = self.port.start, self.port.close
 
-    def start(self) -> None:
-        """Begin to answer; call once, inside the running loop."""
-        self._watcher.start()
-        self.port.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._watcher.stop()
-        self.port.close()
-
-    def _turn(self) -> bool:
-        self.watch.meet()  # who is not known has gone
-        sender, *request = self._reader.next() or [b""]
+    def _turn(self, frames: list[bytes]) -> bool:
+        sender, *request = frames or [b""]
         if sender and len(request) == 3 and request[0] == READER:
             with contextlib.suppress(msgspec.MsgspecError):
                 self.readers.tell(sender, request[1], request[2], time.monotonic_ns())
@@ -123,15 +105,13 @@ class ReplayServer:
             self._hear(sender, tuple(request))
         for waiting in list(islice(self._requesters, REQUESTERS_A_TURN)):
             self._answer(waiting)
-        if self._full and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._again)
-        return bool(self._requesters) or self._reader.more or readable(self._socket)
+        if self._full:
+            self.port.later(AGAIN_S, self._try_again)
+        return bool(self._requesters)
 
-    def _again(self) -> None:
-        self._timer = None
+    def _try_again(self) -> None:
         self._requesters.update(self._full)
         self._full.clear()
-        self._watcher.kick()
 
     def _hear(self, sender: bytes, request: tuple[bytes, ...]) -> None:
         requester = self._full.get(sender) or self._requesters.setdefault(sender, _Requester())
@@ -144,18 +124,13 @@ class ReplayServer:
         reply = requester.reply or self._next_reply(requester)
         if reply is None:
             return
-        try:
-            self._socket.send_multipart([sender, *reply], zmq.NOBLOCK)
-        except zmq.Again:
+        sent = self.port.send([sender, *reply])
+        if sent is Sent.NO_ROOM:
             requester.reply = reply
             self._full[sender] = requester
-            return
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            return  # it has gone
-        requester.reply = None
-        self._requesters[sender] = requester  # last: the others first
+        elif sent is Sent.SENT:
+            requester.reply = None
+            self._requesters[sender] = requester  # last: the others first
 
     def _next_reply(self, requester: _Requester) -> Reply | None:
         while requester.requests:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -16,6 +17,7 @@ from k2workers.processes.books import TELL_S, TELL_SELDOM_S, Books
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.supervision.control_messages import BooksKept
 from k2workers.transport.deliveries import Lost
+from k2workers.transport.endpoint import split_tcp
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
@@ -99,7 +101,7 @@ async def feed() -> AsyncIterator[Feed]:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     beating.cancel()
-    made.books.close()
+    await made.books.close()
     made.publisher.close()
     made.replay.close()
     made.context.term()
@@ -176,6 +178,30 @@ async def test_a_joiner_gets_all_books_of_a_prefix(feed: Feed) -> None:
             items = [await anext(subscriber) for _ in range(2)]
     found = {item.topic: item.event for item in items if isinstance(item, Message)}
     assert found == {"d.a": book(11), "d.b": book(11)}
+
+
+async def test_at_its_end_joiners_behind_a_screen_see_an_end_and_it_takes_no_more(tmp_path: Path) -> None:
+    books = Books(
+        BooksSettings(
+            endpoint=f"ipc://{tmp_path}/publish",
+            snapshot_endpoint=f"ipc://{tmp_path}/snapshot",
+            books_endpoint="tcp://127.0.0.1:*",
+            prefixes=("d.",),
+            environment="test",
+            logs=LOGS,
+            screened_in=str(tmp_path),
+        )
+    )
+    books.server.start()
+    host, port = split_tcp(books.server.endpoint)
+    async with asyncio.timeout(WAIT_S):
+        reader, writer = await asyncio.open_connection(host, port)
+        assert await reader.read(1), "it is through"
+        await books.close()
+        await reader.read()  # to its end
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, port)
+    writer.close()
 
 
 async def test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_and_seldom_else(feed: Feed) -> None:

@@ -109,7 +109,7 @@ async def test_a_client_that_does_not_read_keeps_nobody_waiting_and_gets_everyth
     books.server.start()
     with client(books, RCVHWM=BOOKS_WAITING, RCVBUF=10_000) as sleeper, client(books) as reader:
         await sleeper.send_multipart([b"book", b"d."])
-        await until(lambda: books.server._timer is not None, "the sleeper's queue is full")
+        await until(lambda: books.server.port._timer is not None, "the sleeper's queue is full")
         made = len(books.made)
         assert made < len(many)
         await reader.send_multipart([b"book", b"d.7"])
@@ -127,7 +127,7 @@ async def test_a_client_that_has_gone_is_forgotten() -> None:
     books.server.start()
     asking = client(books, RCVHWM=1, RCVBUF=10_000)
     await asking.send_multipart([b"book", b"d."])
-    await until(lambda: books.server._timer is not None, "the queue is full")
+    await until(lambda: books.server.port._timer is not None, "the queue is full")
     asking.close()
     await until(lambda: not books.server._clients, "nobody is waited for")
     books.close()

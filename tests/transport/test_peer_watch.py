@@ -214,7 +214,7 @@ def test_whose_message_never_ends_is_cut_loose_from_a_path_too(tmp_path: Path, b
     part = frame(body, 1) * 20_000
 
     def cut() -> bool:
-        server._reader.next()
+        server.port._reader.next()
         server.watch.look()
         return bool(server.watch.cuts)
 
