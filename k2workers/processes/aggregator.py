@@ -37,7 +37,6 @@ from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import POLICY, ReplayServer
-from k2workers.transport.request_port import SETTLE_S
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import restore_paths
 
@@ -184,7 +183,7 @@ class Aggregator:
         self.publisher.close()
         await asyncio.to_thread(self._context.term)  # what lingers may pass through this loop
         for port in (self.snapshots.port, self.publisher.port):
-            await port.settle(SETTLE_S)
+            await port.settle()
 
     def published(self) -> Published:
         """Everything counted so far, for the report."""

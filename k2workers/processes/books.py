@@ -34,7 +34,6 @@ from k2workers.transport.books_server import BooksServer
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.replay_server import POLICY
-from k2workers.transport.request_port import SETTLE_S
 from k2workers.transport.sockets import Context, restore_paths
 from k2workers.transport.subscriber import Subscriber
 
@@ -140,7 +139,7 @@ class Books:
         self.subscriber.close()
         self.server.close()
         self._context.term()
-        await self.server.port.settle(SETTLE_S)
+        await self.server.port.settle()
 
 
 def main(name: str, control_endpoint: str, settings: BooksSettings) -> None:

@@ -11,6 +11,9 @@ from k2workers.transport.peer_watch import PeerWatch, limit_peers
 from k2workers.transport.screen import Screen
 from k2workers.transport.sockets import Context, Socket, bind
 
+SETTLE_S = 0.5
+"""How long peers behind a screen may take to read their last."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -64,7 +67,7 @@ class PublicPort:
         self.watch.close()
         self._socket.close(linger_ms)
 
-    async def settle(self, wait_s: float) -> None:
+    async def settle(self, wait_s: float = SETTLE_S) -> None:
         """After the end of the context: wait until peers behind a screen have taken what was sent, at most so long."""
         if self._screen is not None:
             await self._screen.close(wait_s)

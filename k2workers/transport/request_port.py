@@ -13,9 +13,6 @@ from k2workers.transport.public_port import PublicPort
 from k2workers.transport.request_reader import RequestReader
 from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
 
-SETTLE_S = 0.5
-"""How long peers behind a screen may take to read their last."""
-
 
 class Sent(enum.Enum):
     """What became of a reply."""

@@ -93,8 +93,10 @@ def test_a_killed_worker_comes_back_and_the_others_go_on(tmp_path: Path) -> None
         # A hole is waited for before it is announced, and until then the feed may be ready: the end would come before the repair.
         wait_for(
             "what the dead worker had in its hands is fetched",
-            lambda: any(program.metrics("k2_gaps_published_total").values())
-            and not any(program.metrics("k2_gaps_open").values()),
+            lambda: (
+                any(program.metrics("k2_gaps_published_total").values())
+                and not any(program.metrics("k2_gaps_open").values())
+            ),
         )
         now = {name: state["pid"] for name, state in program.status()["children"].items()}
         assert now["worker-1"] != pids["worker-1"]
