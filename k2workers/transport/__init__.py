@@ -11,7 +11,7 @@ Parts, in reading order:
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
 ``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm
-``public_port``, ``screen``    where they connect, and what stands there once one of them has ended the process
+``public_port``, ``request_port``, ``screen``  where they connect, how requests are served, and what stands before it once one has ended the process
 ``readers``                    who reads, and how far behind
 
 ``PROTOCOL.md`` next to this file tells whoever writes a subscriber in another language all that it needs.
