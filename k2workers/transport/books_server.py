@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.replay_server import POLICY
-from k2workers.transport.request_port import RequestPort, Sent
+from k2workers.transport.request_port import RequestPort, Sending
 from k2workers.transport.sockets import Context
 
 BOOK, END = b"book", b"end"
@@ -108,16 +108,16 @@ class BooksServer:
             return False
         topic, wanted = client.waiting[0]
         frame = client.made or (self._frame_of(topic) if topic else None)
-        sent = Sent.SENT
+        sent = Sending.SENT
         if frame is not None:
             sent = self.port.send([sender, BOOK, frame])
-            self.given += sent is Sent.SENT
+            self.given += sent is Sending.SENT
         elif not topic:
             sent = self.port.send([sender, END, wanted])
-        if sent is Sent.NO_ROOM:
+        if sent is Sending.NO_ROOM:
             client.made = frame
             self._clients[sender] = client
-        if sent is not Sent.SENT:
+        if sent is not Sending.SENT:
             return False
         client.waiting.popleft()
         client.made = None

@@ -24,7 +24,7 @@ import msgspec
 
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.readers import Readers
-from k2workers.transport.request_port import RequestPort, Sent
+from k2workers.transport.request_port import RequestPort, Sending
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import Context
 
@@ -125,10 +125,10 @@ class ReplayServer:
         if reply is None:
             return
         sent = self.port.send([sender, *reply])
-        if sent is Sent.NO_ROOM:
+        if sent is Sending.NO_ROOM:
             requester.reply = reply
             self._full[sender] = requester
-        elif sent is Sent.SENT:
+        elif sent is Sending.SENT:
             requester.reply = None
             self._requesters[sender] = requester  # last: the others first
 

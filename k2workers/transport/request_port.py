@@ -14,7 +14,7 @@ from k2workers.transport.request_reader import RequestReader
 from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
 
 
-class Sent(enum.Enum):
+class Sending(enum.Enum):
     """What became of a reply."""
 
     SENT = enum.auto()
@@ -62,17 +62,17 @@ class RequestPort(PublicPort):
         self._watcher.stop()
         super().close(linger_ms)
 
-    def send(self, reply: Sequence[bytes]) -> Sent:
+    def send(self, reply: Sequence[bytes]) -> Sending:
         """Send a reply, its peer first, without blocking. Only within a turn: elsewhere it would swallow the sign that something has come."""
         try:
             self._socket.send_multipart(reply, zmq.NOBLOCK)
         except zmq.Again:
-            return Sent.NO_ROOM
+            return Sending.NO_ROOM
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            return Sent.GONE
-        return Sent.SENT
+            return Sending.GONE
+        return Sending.SENT
 
     def later(self, wait_s: float, before: Callable[[], object] = lambda: None) -> None:
         """Call ``before`` after so long, and have a turn, although nothing comes. While one is put off already this does nothing."""

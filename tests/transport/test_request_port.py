@@ -11,7 +11,7 @@ import zmq.asyncio
 
 from k2workers.errors import ConfigError
 from k2workers.transport.peer import PeerPolicy
-from k2workers.transport.request_port import RequestPort, Sent
+from k2workers.transport.request_port import RequestPort, Sending
 from tests.support.waiting import WAIT_S, until
 
 REPLIES_WAITING = 2
@@ -26,7 +26,7 @@ class Asked:
         self.requests: list[list[bytes]] = []
         self.turns = self.more = 0
         self.reply: list[bytes] = []
-        self.sent: Sent | None = None
+        self.sent: Sending | None = None
         self.port = RequestPort(
             self.context, "tcp://127.0.0.1:*", self._turn,
             replies_waiting=REPLIES_WAITING, setting="asked_endpoint", policy=PeerPolicy(),
@@ -42,7 +42,7 @@ class Asked:
         self.more -= self.more > 0
         return self.more > 0
 
-    def becomes(self, outcome: Sent) -> bool:
+    def becomes(self, outcome: Sending) -> bool:
         """Whether this became of the last reply; there will be another."""
         self.port.later(0)
         return self.sent is outcome
@@ -74,7 +74,7 @@ async def test_each_request_has_a_turn_and_its_sender_gets_the_reply(asked: Aske
         asked.port.later(0)
         async with asyncio.timeout(WAIT_S):
             assert await asking.recv_multipart() == [b"that", b""]
-        assert asked.sent is Sent.SENT
+        assert asked.sent is Sending.SENT
 
 
 async def test_there_is_no_room_for_one_that_does_not_read_until_it_has_gone(asked: Asked) -> None:
@@ -82,8 +82,8 @@ async def test_there_is_no_room_for_one_that_does_not_read_until_it_has_gone(ask
         await asking.send(b"what")
         await until(lambda: asked.requests)
         asked.reply = [asked.requests[0][0], REPLY]
-        await until(lambda: asked.becomes(Sent.NO_ROOM))
-    await until(lambda: asked.becomes(Sent.GONE))
+        await until(lambda: asked.becomes(Sending.NO_ROOM))
+    await until(lambda: asked.becomes(Sending.GONE))
 
 
 async def test_turns_come_while_they_are_wanted_and_one_that_is_put_off_comes_once(asked: Asked) -> None:
