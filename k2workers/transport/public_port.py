@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import structlog
-import zmq
 
 from k2workers.transport.endpoint import split_tcp
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import PeerWatch, limit_peers
 from k2workers.transport.screen import Screen
-from k2workers.transport.sockets import Context, Socket, bind
+from k2workers.transport.sockets import Context, Socket, bind, resolved
 
 SETTLE_S = 0.5
 """How long peers behind a screen may take to read their last."""
@@ -41,7 +40,7 @@ class PublicPort:
         self.watch = PeerWatch(context, socket, setting, policy, lambda: self._screen)
         try:
             if screened:
-                self.endpoint = _resolved(endpoint, setting)
+                self.endpoint = resolved(endpoint, setting=setting)
                 path = f"{screened_in}/{setting.removesuffix('_endpoint')}"
                 bind(socket, f"ipc://{path}", setting=setting)
                 self._screen = Screen(*split_tcp(self.endpoint), path, setting=setting, policy=policy)
@@ -71,13 +70,3 @@ class PublicPort:
         """After the end of the context: wait until peers behind a screen have taken what was sent, at most so long."""
         if self._screen is not None:
             await self._screen.close(wait_s)
-
-
-def _resolved(endpoint: str, setting: str) -> str:
-    """The same in numbers, with the port that is taken if any will do. ZeroMQ knows names, interfaces and ``*``; nothing listens there afterwards."""
-    with zmq.Context() as context:
-        socket = context.socket(zmq.ROUTER, socket_class=zmq.Socket)
-        try:
-            return bind(socket, endpoint, setting=setting)
-        finally:
-            socket.close(0)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import socket as sockets
 from collections.abc import Callable, Mapping
 
 import zmq
 
 from k2workers.errors import ConfigError
 from k2workers.files.bound_path import BoundPath, make_room
-from k2workers.transport.endpoint import is_ipv6, mistake_in, path_of
+from k2workers.transport.endpoint import is_ipv6, mistake_in, path_of, split_tcp
 
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
@@ -84,15 +85,37 @@ def mistakes_in(endpoints: Mapping[str, str]) -> list[str]:
     A path is not tried: ZeroMQ would take it away from whoever listens there.
     """
     found = []
-    with zmq.Context() as context, contextlib.ExitStack() as closing:
-        for setting, endpoint in endpoints.items():
-            if not endpoint.startswith("ipc:"):
-                socket = closing.enter_context(context.socket(zmq.ROUTER, socket_class=zmq.Socket))
-                try:
-                    bind(socket, endpoint, setting=setting)
-                except ConfigError as error:
-                    found.append(str(error))
+    for setting, endpoint in endpoints.items():
+        if not endpoint.startswith("ipc:"):
+            try:
+                _try_port(endpoint, setting)
+            except ConfigError as error:
+                found.append(str(error))
     return found
+
+
+def resolved(endpoint: str, *, setting: str) -> str:
+    """A TCP endpoint in numbers, with a free port if any will do: ZeroMQ knows names, interfaces and ``*``. Raises ConfigError.
+
+    Nobody listens at the port meanwhile, not even for a moment: a subscriber that waits for the feed and meets a socket of another kind does not
+    try again, ever (for ZeroMQ that is an error of the protocol).
+    """
+    host, _, port = endpoint.rpartition(":")
+    with zmq.Context() as context, context.socket(zmq.ROUTER, socket_class=zmq.Socket) as socket:
+        _attach(socket, lambda _: socket.bind(f"{host}:*"), endpoint, setting)
+        there = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    return there if port in {"*", "0"} else f"{there.rpartition(':')[0]}:{port}"
+
+
+def _try_port(endpoint: str, setting: str) -> None:
+    host, port = split_tcp(resolved(endpoint, setting=setting))
+    *_, address = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]
+    with sockets.socket(sockets.AF_INET6 if ":" in host else sockets.AF_INET) as tried:
+        tried.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        try:
+            tried.bind(address)
+        except OSError as error:
+            raise _refused(setting, endpoint, error) from None
 
 
 def connect(socket: Socket, endpoint: str, *, setting: str) -> None:
@@ -114,7 +137,7 @@ def _attach(socket: Socket, attach: Callable[[str], object], endpoint: str, sett
 
 
 def _refused(setting: str, endpoint: str, error: Exception) -> ConfigError:
-    number = error.errno if isinstance(error, zmq.ZMQError) else None
+    number = error.errno if isinstance(error, zmq.ZMQError | OSError) else None
     reason = _PLAIN_REASONS.get(number, str(error)) if number is not None else str(error)
     return ConfigError(f"{setting} = {endpoint!r} cannot be used: {reason}")
 
