@@ -111,6 +111,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             more="fewer wake-ups, at most so much later; a quiet feed is read at once",
         ),
     ] = default(FeedSettings, "gather_ns") // 1000
+    native: Annotated[
+        bool, About(text="read plain messages natively, where that is built; otherwise Python does all of it")
+    ] = default(FeedSettings, "native")
     symbol_check_s: Annotated[
         float, About(text="seconds between looks at what the venue lists: new symbols, changed ones", ge=1, le=86_400)
     ] = 300.0

@@ -49,6 +49,11 @@ _decode_of = {number: _decoder(event_type) for number, event_type in SCHEMAS.ite
 }
 
 
+_decode_one_of: dict[type[Event], Callable[[bytes], Event]] = {
+    event_type: msgspec.msgpack.Decoder(event_type).decode for event_type in SCHEMA_OF
+}
+
+
 class WireError(K2Error):
     """Bytes that are not a batch of ours: wrong version, another publisher, or damage."""
 
@@ -135,6 +140,11 @@ def decode_batch(batch: Batch) -> list[Event]:
         return _decode_of[batch.schema](batch.events)
     except (KeyError, ValueError) as error:
         raise _unreadable(batch.topic, batch.schema, error) from None
+
+
+def decode_event(event_type: type[Event], data: bytes) -> Event:
+    """One event of this type, as it stands in a batch that was encoded here."""
+    return _decode_one_of[event_type](data)
 
 
 def joined(batches: Iterable[Batch]) -> list[Batch]:

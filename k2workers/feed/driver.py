@@ -22,6 +22,7 @@ from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
 from k2workers.feed.lines import CAUSES, Lines
 from k2workers.feed.liveness import LOOK_NS, LineWatch
+from k2workers.feed.plain_lane import FrameOutlet
 from k2workers.feed.rotation_permission import Grants, RotationPermission
 from k2workers.feed.silence import LookUrgency, MarketView, Silence
 from k2workers.feed.topic_watch import TopicWatch
@@ -43,7 +44,7 @@ _log = structlog.get_logger(__name__)
 class Driver:
     """The feed over one route. ``start`` it inside a running loop; ``stop`` returns when all lines are closed.
 
-    ``push`` takes one bundle of batches; ``on_record`` gets the record of every rotation.
+    ``push`` takes one bundle of batches, ``frames`` those that the native lane encodes; ``on_record`` gets the record of every rotation.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Driver:
         on_record: Callable[[RotationRecord], None],
         observe_latency: Callable[[int], None],
         ssl_context: ssl.SSLContext | None = None,
+        frames: FrameOutlet | None = None,
     ) -> None:
         self.settings = settings
         self.intake = Intake(
@@ -66,6 +68,7 @@ class Driver:
             on_reply=lambda line, reply: self.lines.on_reply(line, reply),  # noqa: PLW0108 - the lines come after it
             on_notice=lambda line: self._input(inputs.Notice(line)),
             observe_latency=observe_latency,
+            frames=frames if settings.native else None,
         )
         self.lines = Lines(
             settings, venue, route, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context

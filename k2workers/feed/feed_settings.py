@@ -29,6 +29,8 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: int = HOLD_NS
     gather_ns: int = 500_000
     backoff: Backoff = RECONNECT
+    native: bool = True
+    """Whether plain messages are read by the native lane, where it is built."""
 
     @property
     def rotation_policy(self) -> RotationPolicy:

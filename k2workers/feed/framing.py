@@ -18,6 +18,13 @@ from k2workers.feed.message_block import BLANK, CLOSE, OPEN, SEPARATOR, MessageB
 BUFFER_BYTES = 256 * 1024
 """Room for one read. What a read brings beyond a few hundred events costs no less for each of them."""
 
+SLACK = 64
+"""Bytes behind what was read that the native lane may look at (``native/lane.h``)."""
+
+TakePlain = Callable[[bytearray, int, int], tuple[int, int]]
+"""Takes what it can of the plain frames in a buffer from here to there: (where it stopped, where those frames end that are to be delivered
+before it is asked again)."""
+
 _WHOLE_TEXT = 0x81
 """First byte of a frame: FIN, no reserved bit, opcode text (RFC 6455 part 5.2)."""
 
@@ -46,13 +53,18 @@ class FrameCutter:
     """
 
     __slots__ = (
-        "_buffer", "_capacity", "_deliver", "_filled", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_view",
+        "_buffer", "_capacity", "_deliver", "_filled", "_fragmented", "_library", "_max_bytes", "_needed", "_owed", "_take_plain", "_view",
     )  # fmt: skip
 
     def __init__(
-        self, deliver: Callable[[MessageBlock], None], library: Callable[[bytes], bool], max_bytes: int
+        self,
+        deliver: Callable[[MessageBlock], None],
+        library: Callable[[bytes], bool],
+        max_bytes: int,
+        take_plain: TakePlain | None = None,
     ) -> None:
         self._deliver = deliver
+        self._take_plain = take_plain
         self._library = library
         self._max_bytes = max_bytes
         self._owed = 0
@@ -74,7 +86,7 @@ class FrameCutter:
         filled = self._filled = self._filled + size
         if filled < self._needed:
             return
-        offset = 0 if self._owed or self._fragmented else self._plain_run(0)
+        offset = 0 if self._owed or self._fragmented else self._run(0)
         if offset == filled:
             self._filled, self._needed = 0, 2
             return
@@ -100,10 +112,10 @@ class FrameCutter:
             self.filled(size)
 
     def _make_buffer(self, size: int) -> None:
-        # Some bytes more: the end of what is delivered together is marked behind its last frame, and where a head would follow
-        # one may be read.
+        # Some bytes more: the end of what is delivered together is marked behind its last frame, where a head would follow
+        # one may be read, and the native lane looks at more than one byte at a time.
         self._capacity = size
-        self._buffer = bytearray(size + _HEAD_16.size)
+        self._buffer = bytearray(size + SLACK)
         self._view = memoryview(self._buffer)
 
     def _cut(self, offset: int) -> tuple[int, int]:
@@ -122,12 +134,33 @@ class FrameCutter:
                 self._hand_on(offset, begin - offset, [end])
                 offset = end
             if not self._fragmented and not self._owed:
-                offset = self._plain_run(offset)
+                offset = self._run(offset)
         return offset, 1 if self._owed else 2
 
-    def _plain_run(self, begin: int) -> int:
+    def _run(self, begin: int) -> int:
+        """Deliver complete plain frames that follow each other here; where they end. A short one ends them where there is no native lane."""
+        if self._take_plain is None:
+            return self._plain_run(begin, self._filled)
+        while True:
+            offset, end = self._take_plain(self._buffer, begin, self._filled)
+            if offset == end:
+                return offset
+            begin = self._deliver_span(offset, end)
+
+    def _deliver_span(self, begin: int, end: int) -> int:
+        """Deliver the plain frames that lie here, whatever their lengths."""
+        while begin < end:
+            begin = self._plain_run(begin, end)
+            if begin < end:
+                payload, length = self._payload(begin)
+                self._buffer[begin:payload] = bytes([BLANK]) * (payload - begin)
+                self._hand_on(begin, payload - begin, [payload + length])
+                begin = payload + length
+        return end
+
+    def _plain_run(self, begin: int, filled: int) -> int:
         """Deliver the complete plain frames with a length of two bytes that follow each other here; where they end."""
-        buffer, filled = self._buffer, self._filled
+        buffer = self._buffer
         read, write, (separator, blank) = _read_head, _write_head, _BLANK_16
         ends: list[int] = []
         add, offset = ends.append, begin

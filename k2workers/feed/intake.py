@@ -14,8 +14,10 @@ from k2workers.continuity import numberings_ahead, renumbered
 from k2workers.errors import StateError
 from k2workers.events import RESET_SCHEMA, TABLE, BookSnapshot, Event, Reset
 from k2workers.feed.dropped_messages import ODD_ELEMENT, OUTCOME_CAUSE, DroppedMessages
+from k2workers.feed.intake_figures import IntakeFigures
 from k2workers.feed.log_limit import LogLimit
 from k2workers.feed.message_block import MessageBlock
+from k2workers.feed.plain_lane import ASK, FrameOutlet, plain_lane
 from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
@@ -37,11 +39,12 @@ TIMED = frozenset(row.type for row in TABLE if row.timed)
 """Event types that hold both the venue's time and ours."""
 
 
-class Intake:
-    """The data path of one route of a shard. ``on_messages`` is the only method on the hot path. Topics are known by their index in ``topics``.
+class Intake(IntakeFigures):
+    """The data path of one route of a shard. ``on_messages``, and ``take`` where there is a native lane, are on the hot path. Topics are known by their index in ``topics``.
 
     ``hold_ns`` is how long a topic waits for missing ids before it announces the gap. ``push`` takes one bundle and must not
-    block; what it refuses (``wire.SendOutcome.REFUSED``) is missing from then on: announced, and wanted again. ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets the ns
+    block; what it refuses (``wire.SendOutcome.REFUSED``) is missing from then on: announced, and wanted again. ``frames`` takes those that the native lane encodes;
+    without it, or without the extension, all is done in Python. ``on_reply`` and ``on_notice`` get what is not data, with the line's number; ``observe_latency`` gets the ns
     from the venue's time to our receive time, once a bundle.
     """
 
@@ -54,9 +57,10 @@ class Intake:
         on_reply: Callable[[int, Reply], None],
         on_notice: Callable[[int], None],
         observe_latency: Callable[[int], None],
+        frames: FrameOutlet | None = None,
     ) -> None:
         self.codec = codec
-        self.lanes: list[Lane] = []
+        self._lanes: list[Lane] = []
         self.dropped = DroppedMessages()
         self.proof: OverlapProof | None = None
         self.primary: int | None = None
@@ -69,8 +73,7 @@ class Intake:
         """Whether somebody has told what was published before; false while this route had to begin without."""
         self.begun: dict[str, Reached] = {}
         """By topic, the continuity number and first id of the numbering that began last, if one has begun here."""
-        self.heard_ns: list[int] = []
-        """When a line last brought anything of each topic, copies too (monotonic; 0: never)."""
+        self._heard_ns: list[int] = []
         self.on_incomplete: Callable[[], None] = lambda: None
         """Called when a topic is added to ``incomplete``."""
         self.on_began_anew: Callable[[str, int, int], None] = lambda _topic, _last_old_id, _first_new_id: None
@@ -85,6 +88,8 @@ class Intake:
         """Of each topic, in the numbering of what was pushed last."""
         self._published: dict[str, PublishedPosition] = {}
         self._push = push
+        self._frames = frames
+        self.plain = None if frames is None else plain_lane()
         self._on_reply = on_reply
         self._on_notice = on_notice
         self._observe_latency = observe_latency
@@ -99,6 +104,74 @@ class Intake:
         """The topics of this route. A topic's index in this list identifies it in all calls; it never changes."""
         return self.codec.topics
 
+    @property
+    def lanes(self) -> list[Lane]:
+        """The lane of each topic, as it stands now. Until the next read it is the caller's: look again after an ``await``."""
+        if self.plain is not None:
+            self.plain.settle(self._lanes, self._heard_ns)
+        return self._lanes
+
+    @property
+    def heard_ns(self) -> list[int]:
+        """When a line last brought anything of each topic, copies too (monotonic; 0: never)."""
+        return self._heard_ns if self.lanes else []
+
+    def take(self, line: int, buffer: bytearray, begin: int, filled: int, received_ns: int) -> tuple[int, int, int]:
+        """Push the plain messages of one read of one line, as far as the native lane can take them.
+
+        Returns where it stopped, where the messages end that are to be given to ``on_messages`` before it is called again, and how
+        many it took.
+        """
+        plain, frames = self.plain, self._frames
+        assert plain is not None
+        assert frames is not None
+        if self._dirty:
+            self.flush()
+        if not plain.is_current(self.codec.written):
+            plain.follow(self.codec.written, self.topics, self.lanes)
+        now_ns = time.monotonic_ns()
+        head = frames.next_head()
+        total = newest_ns = 0
+        while True:
+            stop, begin, span_end, taken, topic_index, venue_time_ns, frame = plain.take(
+                buffer, begin, filled, received_ns, now_ns, head
+            )
+            total += taken
+            newest_ns = venue_time_ns or newest_ns
+            if stop != ASK:
+                break
+            if len(self._lanes) < len(self.codec.topics):
+                self._grow()
+            plain.place(topic_index, self._lanes[topic_index], self._continuity_numbers[topic_index])
+        if total and (self.proof is not None or self.dropped.readability.in_question):
+            self._note_touched(line)
+        if frame is not None:
+            refused = frames.push_frame(frame) is wire.SendOutcome.REFUSED
+            if refused:
+                bundle = wire.decode_bundle(memoryview(frame)[len(head) :])
+                names = {batch.topic for batch in bundle}
+                self._take_back(bundle, {index: lane for index, lane in enumerate(self.lanes) if lane.topic in names})
+            self.refused = refused and bool(self._dirty)
+        if newest_ns:
+            self._observe_latency(received_ns - newest_ns)
+        return begin, span_end, total
+
+    def _note_touched(self, line: int) -> None:
+        """What else must know which topics the native lane has just taken messages of."""
+        assert self.plain is not None
+        touched = self.plain.touched()
+        if self.dropped.readability.in_question:
+            self.dropped.readability.read({self.codec.topics[topic_index].kind for topic_index, *_ in touched})
+        if self.proof is not None:
+            for topic_index, first_id, last_id in touched:
+                self._prove(self.proof, line, topic_index, first_id, last_id)
+
+    def _prove(self, proof: OverlapProof, line: int, topic_index: int, first_id: int, last_id: int) -> None:
+        if line == self.primary:
+            proof.primary_delivered(topic_index, last_id)
+        else:
+            proof.standby_delivered(topic_index, first_id)
+
     def on_messages(self, line: int, messages: MessageBlock, received_ns: int) -> None:
         """Decode the messages of one read of one line, and push the new events as one bundle."""
         runs = self.codec.decode_together(messages.together, len(messages), received_ns)
@@ -110,18 +183,22 @@ class Intake:
 
     def expire(self, now_ns: int) -> None:
         """Announce the holes whose hold time is up (monotonic time)."""
-        for topic_index in [s for s in self._holding if self.lanes[s].expire(now_ns)]:
-            self._dirty[topic_index] = self.lanes[topic_index]
-        for topic_index in self._holding:
-            if (outlier := self.lanes[topic_index].outlier) is not None:
-                self.lanes[topic_index].outlier = None
-                self._tell_outlier(self.topics[topic_index], outlier, now_ns)
-        self._holding = {s for s in self._holding if self.lanes[s].deadline_ns is not None}
+        if self._holding:
+            self._expire_held(self.lanes, now_ns)
         if now_ns >= self._lag_passed_ns + LAG_NS:
             self._lag_passed_ns = now_ns
             for lane in self.lanes:
                 lane.pass_lag()
         self.flush()
+
+    def _expire_held(self, lanes: list[Lane], now_ns: int) -> None:
+        for topic_index in [s for s in self._holding if lanes[s].expire(now_ns)]:
+            self._dirty[topic_index] = lanes[topic_index]
+        for topic_index in self._holding:
+            if (outlier := lanes[topic_index].outlier) is not None:
+                lanes[topic_index].outlier = None
+                self._tell_outlier(self.topics[topic_index], outlier, now_ns)
+        self._holding = {s for s in self._holding if lanes[s].deadline_ns is not None}
 
     def _tell_outlier(self, topic: Topic, outlier: Event, now_ns: int) -> None:
         if self._outlier_limits.setdefault(topic.kind, LogLimit(1, OUTLIER_EVERY_NS)).allows(now_ns):
@@ -335,85 +412,6 @@ class Intake:
             if isinstance(lane, BookLane):
                 lane.patient = several
 
-    @property
-    def events(self) -> int:
-        """Events pushed so far."""
-        return sum(lane.passed for lane in self.lanes)
-
-    @property
-    def duplicates(self) -> int:
-        """Copies dropped so far."""
-        return sum(lane.duplicates for lane in self.lanes)
-
-    @property
-    def gaps(self) -> int:
-        """Gaps announced so far."""
-        return sum(lane.gaps for lane in self.lanes)
-
-    @property
-    def missing(self) -> int:
-        """Ids announced as missing so far."""
-        return sum(lane.missing for lane in self.lanes)
-
-    @property
-    def repaired(self) -> int:
-        """Ids that filled an announced gap."""
-        return sum(lane.repaired for lane in self.lanes)
-
-    @property
-    def voids(self) -> int:
-        """Ids that the venue confirmed never to have existed."""
-        return sum(lane.voids for lane in self.lanes)
-
-    @property
-    def gaps_open(self) -> int:
-        """Announced gaps that are still hoped to be filled."""
-        return sum(len(lane.open) for lane in self.lanes)
-
-    @property
-    def books(self) -> int:
-        """Topics of order books."""
-        return sum(isinstance(lane, BookLane) for lane in self.lanes)
-
-    def books_missing(self, at_rest: Collection[int]) -> int:
-        """Topics of order books of which subscribers have none that holds; those ``at_rest`` owe none."""
-        return sum(
-            isinstance(lane, BookLane) and not lane.has_book and topic_index not in at_rest
-            for topic_index, lane in enumerate(self.lanes)
-        )
-
-    def events_by_kind(self) -> dict[str, int]:
-        """Events pushed so far, by kind."""
-        return self._by_kind(lambda lane: lane.passed)
-
-    def duplicates_by_kind(self) -> dict[str, int]:
-        """Copies dropped so far, by kind."""
-        return self._by_kind(lambda lane: lane.duplicates)
-
-    def gaps_by_kind(self) -> dict[str, int]:
-        """Gaps announced so far, by kind."""
-        return self._by_kind(lambda lane: lane.gaps)
-
-    @property
-    def links_broken(self) -> int:
-        """Aggregates so far whose trades do not follow those of the one before."""
-        return sum(lane.links_broken for lane in self.lanes if isinstance(lane, ChainLane))
-
-    def outliers_by_kind(self) -> dict[str, int]:
-        """Events dropped so far because they were glitches, by kind."""
-        return self._by_kind(lambda lane: lane.outliers)
-
-    def unreadable_by_kind(self) -> dict[str, int]:
-        """Messages, or elements of lists, that could not be read so far, by kind; "unknown" where it cannot be told."""
-        counts = {kind or "unknown": count for kind, count in self.dropped.readability.counts.items()}
-        return {"unknown": 0, **{topic.kind: 0 for topic in self.topics}, **counts}
-
-    def _by_kind(self, count: Callable[[Lane], int]) -> dict[str, int]:
-        totals: Counter[str] = Counter()
-        for topic, lane in zip(self.codec.topics, self.lanes, strict=False):
-            totals[topic.kind] += count(lane)
-        return dict(totals)
-
     def _decode_singly(self, line: int, messages: list[bytes], received_ns: int) -> dict[int, list[Event]]:
         decoded: list[tuple[int, Event]] = []
         for message in messages:
@@ -431,7 +429,8 @@ class Intake:
         return runs
 
     def _arbitrate(self, line: int, runs: dict[int, list[Event]], now_ns: int) -> None:
-        lanes, dirty, hold_ns, proof, heard_ns = self.lanes, self._dirty, self.hold_ns, self.proof, self.heard_ns
+        lanes, dirty, hold_ns, proof, heard_ns = self._lanes, self._dirty, self.hold_ns, self.proof, self._heard_ns
+        plain = self.plain
         if len(lanes) < len(self.codec.topics):
             self._grow()
         if self.dropped.readability.in_question:
@@ -439,17 +438,16 @@ class Intake:
         for topic_index, events in runs.items():
             if not events:
                 continue
-            heard_ns[topic_index] = now_ns
             lane = lanes[topic_index]
+            if plain is not None:
+                plain.settle_one(topic_index, lanes, heard_ns)
+            heard_ns[topic_index] = now_ns
             if lane.offer_run(events, now_ns, hold_ns):
                 self._wait_for_missing(topic_index)
             if lane.ready:
                 dirty[topic_index] = lane
             if proof is not None:
-                if line == self.primary:
-                    proof.primary_delivered(topic_index, events[-1].last_id)
-                else:
-                    proof.standby_delivered(topic_index, events[0].first_id)
+                self._prove(proof, line, topic_index, events[0].first_id, events[-1].last_id)
 
     def _flush_ready(self, topic_index: int) -> None:
         lane = self.lanes[topic_index]
@@ -475,11 +473,11 @@ class Intake:
                 self._mark_incomplete(topic_index)
 
     def _grow(self) -> None:
-        while len(self.lanes) < len(self.codec.topics):
+        while len(self._lanes) < len(self.codec.topics):
             self._add_lane()
 
     def _add_lane(self) -> None:
-        topic = self.codec.topics[len(self.lanes)]
+        topic = self.codec.topics[len(self._lanes)]
         lane = lane_of(topic.topic, topic.continuity)
         published = self._published.pop(topic.topic, None)
         if published is not None:
@@ -487,9 +485,9 @@ class Intake:
         if isinstance(lane, BookLane):
             lane.patient = self._several_lines
         if lane.open or isinstance(lane, BookLane):
-            self._mark_incomplete(len(self.lanes))
-        self.lanes.append(lane)
-        self.heard_ns.append(0)
+            self._mark_incomplete(len(self._lanes))
+        self._lanes.append(lane)
+        self._heard_ns.append(0)
         number = topic.continuity.number
         self._continuity_numbers.append(number if published is None else _as_in(published, number))
 

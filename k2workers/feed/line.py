@@ -46,6 +46,10 @@ REFUSAL_BODY_S = 2.0
 OnMessages = Callable[[int, MessageBlock, int], None]
 """Called for the messages of a read: line id, the messages (valid during the call), wall-clock time of the read in ns."""
 
+OnFrames = Callable[[int, bytearray, int, int, int], tuple[int, int, int]]
+"""Called for plain frames before ``OnMessages`` is: line id, the buffer, where they begin and what is filled, time of the read. Returns where it
+stopped, where the frames end that are for ``OnMessages``, and how many frames it took. See ``feed.intake.Intake.take``."""
+
 ReadRefusal = Callable[[str, int, Mapping[str, str], bytes, float], VenueError]
 """The venue's reading of an answer other than 101: see ``venues.venue.Venue.read_refusal``."""
 
@@ -105,6 +109,15 @@ class _Connection(ClientConnection):
         self._line.frames_received += len(messages)
         self._line.on_messages(self._line.number, messages, self.received_ns)
 
+    def take_plain(self, buffer: bytearray, begin: int, filled: int) -> tuple[int, int]:
+        """Pass on what the native lane can take (see ``framing.TakePlain``)."""
+        line = self._line
+        if line.on_frames is None:
+            return begin, begin
+        stopped_at, span_end, frames = line.on_frames(line.number, buffer, begin, filled, self.received_ns)
+        line.frames_received += frames
+        return stopped_at, span_end
+
     def from_cutter(self, data: bytes) -> bool:
         """Take bytes that are not plain messages; whether data may still follow."""
         super().data_received(data)
@@ -134,7 +147,8 @@ class _FrameReader(asyncio.BufferedProtocol):
     def __init__(self, connection: _Connection, line: Line) -> None:
         self._connection = connection
         self._line = line
-        self._cutter = FrameCutter(connection.deliver, connection.from_cutter, MAX_MESSAGE_BYTES)
+        take_plain = None if line.on_frames is None else connection.take_plain
+        self._cutter = FrameCutter(connection.deliver, connection.from_cutter, MAX_MESSAGE_BYTES, take_plain)
         self.eof_received = connection.eof_received  # type: ignore[method-assign]
         self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
         self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
@@ -178,8 +192,10 @@ class Line:
         on_closed: OnClosed,
         gathering: Gathering,
         rate: MessageRate,
+        on_frames: OnFrames | None = None,
     ) -> None:
         self.number = number
+        self.on_frames = on_frames
         self.gathering = gathering
         self.url = url
         self.on_messages = on_messages
@@ -253,7 +269,7 @@ class Line:
 
     def abort(self) -> None:
         """Drop the connection at once; nothing more is delivered."""
-        self.on_messages = _ignore
+        self.on_messages, self.on_frames = _ignore, None
         if self._connection is not None:
             self._connection.transport.abort()
 

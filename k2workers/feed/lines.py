@@ -195,6 +195,7 @@ class Lines:
             self.ended,
             Gathering(own.gather_ns),
             MessageRate(self._route.limits.subscribe_rate),
+            None if self._intake.plain is None else self._intake.take,
         )
         try:
             await line.open(

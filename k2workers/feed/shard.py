@@ -24,6 +24,7 @@ from k2workers.feed.backfiller import Backfiller, WeightGrants
 from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
+from k2workers.feed.plain_lane import FrameOutlet
 from k2workers.feed.rotation_permission import Grants
 from k2workers.feed.silence import LookUrgency, MarketView
 from k2workers.rotation.record import RotationRecord
@@ -38,6 +39,9 @@ _log = structlog.get_logger(__name__)
 
 class RoutePermissions(Grants, WeightGrants, Protocol):
     """Where one route asks for permission, to connect and to ask over REST."""
+
+
+Label = TypeVar("Label", str, tuple[str, str])
 
 
 class RouteFeed(NamedTuple):
@@ -66,13 +70,19 @@ class Shard:
         on_record: Callable[[RotationRecord], None],
         observe_latency: Callable[[int], None],
         ssl_context: ssl.SSLContext | None = None,
+        frames: FrameOutlet | None = None,
     ) -> None:
         self._settings = settings
         self._venue = venue
         self._history = history
         self._permissions = permissions
         self._driver_of = functools.partial(
-            Driver, push=push, on_record=on_record, observe_latency=observe_latency, ssl_context=ssl_context
+            Driver,
+            push=push,
+            on_record=on_record,
+            observe_latency=observe_latency,
+            ssl_context=ssl_context,
+            frames=frames,
         )
         self._published: Mapping[str, PublishedPosition] | None = None
         self._feeds: dict[str, RouteFeed] = {}
@@ -195,9 +205,9 @@ class Shard:
         """The sum over all routes."""
         return sum(map(count, self))
 
-    def by_label(self, counts: Callable[[RouteFeed], Mapping[str, int]]) -> Mapping[str, int]:
+    def by_label(self, counts: Callable[[RouteFeed], Mapping[Label, int]]) -> Mapping[Label, int]:
         """The sums over all routes, of each label."""
-        sums: Counter[str] = Counter()
+        sums: Counter[Label] = Counter()
         for feed in self:
             sums.update(counts(feed))  # adding Counters would lose the labels that stand at 0
         return sums

@@ -6,31 +6,30 @@ and a write to a mapped file. PROMETHEUS_MULTIPROC_DIR must be set before instru
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from k2workers.metrics.latency import LATENCY_BOUNDS_NS, LatencyHistogram
 from k2workers.metrics.metric_files import OwnFiles
 
 BASE_LABELS = ("service", "environment", "component", "exchange", "shard")
 SERVICE = "k2-binance-stream"
 
-LATENCY_BOUNDS_NS = (
-    50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000, 50_000_000,
-    100_000_000, 200_000_000, 500_000_000, 1_000_000_000, 2_000_000_000, 5_000_000_000,
-)  # fmt: skip
-"""Upper bounds of the latency buckets, in ns."""
-
 
 class MetricRow(msgspec.Struct, frozen=True):
-    """One metric: its kind, its meaning, and its label beside the base labels (or none)."""
+    """One metric: its kind, its meaning, and its labels beside the base labels (none, or words)."""
 
     type: type[Counter | Gauge | Histogram]
     help: str
     label: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels beside the base labels."""
+        return tuple(self.label.split())
 
 
 ANY_PROCESS = {
@@ -84,6 +83,12 @@ WORKER = ANY_PROCESS | {
     ),
     "k2_messages_unreadable": MetricRow(
         Counter, "The same by the kind of their stream; unknown where it cannot be told", "kind"
+    ),
+    "k2_native_messages": MetricRow(Counter, "Messages that the native lane took", "kind"),
+    "k2_native_fallbacks": MetricRow(
+        Counter,
+        "Messages that it left to Python, by what kept it from taking them; unknown is all without a shape",
+        "kind why",
     ),
     "k2_bytes_received": MetricRow(Counter, "Bytes read from connections"),
     "k2_frames_received": MetricRow(Counter, "Messages read from connections"),
@@ -172,30 +177,8 @@ PARENT = ANY_PROCESS | {
 """Metrics of the parent."""
 
 
-class LatencyHistogram:
-    """Latencies counted in plain ints; ``observe`` costs one bisection."""
-
-    __slots__ = ("counts", "sum_ns")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(LATENCY_BOUNDS_NS) + 1)
-        self.sum_ns = 0
-
-    def observe(self, latency_ns: int) -> None:
-        """Count one latency. A negative one (two clocks differ) counts as zero."""
-        latency_ns = max(latency_ns, 0)
-        self.counts[bisect_left(LATENCY_BOUNDS_NS, latency_ns)] += 1
-        self.sum_ns += latency_ns
-
-    def quantile_us(self, quantile: float) -> float | None:
-        """The upper bound, in µs, of the bucket that holds this quantile; None without data or beyond the last bound."""
-        wanted = quantile * sum(self.counts)
-        reached = 0
-        for bound_ns, count in zip(LATENCY_BOUNDS_NS, self.counts, strict=False):
-            reached += count
-            if count and reached >= wanted:
-                return bound_ns / 1000
-        return None
+LabelValues = str | tuple[str, ...]
+Totals = Mapping[str, float | Mapping[str, float] | Mapping[tuple[str, str], float] | LatencyHistogram]
 
 
 class Instruments:
@@ -226,7 +209,7 @@ class Instruments:
 
     def _begin(self) -> None:
         self._registry = CollectorRegistry()
-        self._flushed: dict[tuple[str, str], float] = {}
+        self._flushed: dict[tuple[str, LabelValues], float] = {}
         self._flushed_buckets: dict[str, list[int]] = {}
         self._metrics: dict[str, Any] = {
             name: self._make(name, row, self._registry) for name, row in self._rows.items()
@@ -234,7 +217,7 @@ class Instruments:
 
     @staticmethod
     def _make(name: str, row: MetricRow, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-        labels = (*BASE_LABELS, row.label) if row.label else BASE_LABELS
+        labels = (*BASE_LABELS, *row.labels)
         if row.type is Gauge:
             # Of one label set only the newest writer counts, and a dead process' value goes with it.
             return Gauge(name, row.help, labels, registry=registry, multiprocess_mode="livemostrecent")
@@ -243,8 +226,8 @@ class Instruments:
             return Histogram(name, row.help, labels, registry=registry, buckets=bounds_s)
         return Counter(name, row.help, labels, registry=registry)
 
-    def flush(self, totals: Mapping[str, float | Mapping[str, float] | LatencyHistogram]) -> None:
-        """Bring the metrics up to these totals: name → number, or label value → number, or a histogram."""
+    def flush(self, totals: Totals) -> None:
+        """Bring the metrics up to these totals: name → number, or label value (several: a tuple of them) → number, or a histogram."""
         self._look_at_files()
         try:
             self._flush(totals)
@@ -253,7 +236,7 @@ class Instruments:
             self._begin()
             self._flush(totals)
 
-    def _flush(self, totals: Mapping[str, float | Mapping[str, float] | LatencyHistogram]) -> None:
+    def _flush(self, totals: Totals) -> None:
         for name, total in totals.items():
             if isinstance(total, LatencyHistogram):
                 self._flush_histogram(name, total)
@@ -263,8 +246,9 @@ class Instruments:
             else:
                 self._flush_number(name, "", total)
 
-    def _flush_number(self, name: str, value: str, total: float) -> None:
-        labels = (*self._base, value) if self._rows[name].label else self._base
+    def _flush_number(self, name: str, value: LabelValues, total: float) -> None:
+        values = value if isinstance(value, tuple) else (value,)
+        labels = (*self._base, *values) if self._rows[name].label else self._base
         metric = self._metrics[name].labels(*labels)
         if self._rows[name].type is Gauge:
             metric.set(total)

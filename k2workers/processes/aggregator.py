@@ -17,7 +17,8 @@ from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
 from k2workers.files.checkpoint_file import CheckpointFile
 from k2workers.logs import log, outlet
-from k2workers.metrics.instruments import AGGREGATOR, Instruments, LatencyHistogram
+from k2workers.metrics.instruments import AGGREGATOR, Instruments
+from k2workers.metrics.latency import LatencyHistogram
 from k2workers.processes.child_settings import AggregatorSettings
 from k2workers.processes.child_status import (
     AggregatorStatus,

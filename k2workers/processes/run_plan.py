@@ -199,6 +199,7 @@ class RunPlan:
             stale_after_ns=int(own.stale_after_s * 1e9),
             hold_ns=int(own.hold_back_s * 1e9),
             gather_ns=own.gather_us * 1_000,
+            native=own.native,
             overlap_limit_ns=int(own.overlap_limit_s * 1e9),
             # A second, unless the slots are so close (short demonstrations) that rotations would queue up.
             min_overlap_ns=int(min(1.0, slot_s / 8) * 1e9),

@@ -22,7 +22,8 @@ from k2workers.feed.shard import Shard
 from k2workers.feed.silence import MarketView
 from k2workers.feed.venue_clock import VenueClock
 from k2workers.logs import log, outlet
-from k2workers.metrics.instruments import WORKER, Instruments, LatencyHistogram
+from k2workers.metrics.instruments import WORKER, Instruments
+from k2workers.metrics.latency import LatencyHistogram
 from k2workers.network.tls import client_context
 from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.child_status import WorkerCounters, WorkerStatus
@@ -90,6 +91,7 @@ class Worker:
             on_record=lambda record: self._on_rotation(record, child, bundle_sender),
             observe_latency=self._observe_latency,
             ssl_context=context if wss else None,
+            frames=bundle_sender,
         )
         with contextlib.closing(bundle_sender):
             async with history:
@@ -215,6 +217,8 @@ class Worker:
                 "k2_missing_ids": total(lambda feed: feed.intake.missing),
                 "k2_messages_dropped": by_label(lambda feed: feed.intake.dropped.counts),
                 "k2_messages_unreadable": by_label(lambda feed: feed.intake.unreadable_by_kind()),
+                "k2_native_messages": by_label(lambda feed: feed.intake.taken_natively()),
+                "k2_native_fallbacks": by_label(lambda feed: feed.intake.left_to_python()),
                 "k2_bytes_received": total(lambda feed: feed.driver.lines.traffic[0]),
                 "k2_frames_received": total(lambda feed: feed.driver.lines.traffic[1]),
                 "k2_push_queue_bundles": bundle_sender.counters.pending_bundles,

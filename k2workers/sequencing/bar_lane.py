@@ -48,6 +48,10 @@ class BarLane(HoldingLane):
         # If it is not known whether the last bar was final when it was published, it is asked for again.
         self._reached_ns = self.last_id if published.next_id == NO_ID else published.next_id
 
+    @property
+    def only_next(self) -> bool:
+        return False  # a bar has many states
+
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         assert isinstance(event, Kline)
         reached_ns = self._reached_ns
@@ -56,7 +60,7 @@ class BarLane(HoldingLane):
         if reached_ns is None or event.open_time_ns == reached_ns:
             return self._continue(event)
         if event.open_time_ns < reached_ns:
-            late = event.final and self._still_new(event) and not made_later(event, self._newest)
+            late = event.final and self._still_new(event) and not made_later(event, self.newest)
             if late and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
             if self.last_id is not None and event.open_time_ns < self.last_id:
@@ -75,8 +79,8 @@ class BarLane(HoldingLane):
         """Whether any of its times is, as far as later bars depend on it."""
         newest_ns = max(bar.next_open_ns if bar.final else bar.open_time_ns, bar.venue_time_ns)
         expected_ns = max(self._reached_ns or 0, bar.received_ns)
-        if isinstance(self._newest, Kline):
-            expected_ns = max(expected_ns, self._newest.venue_time_ns + passed_ns(bar, self._newest))
+        if isinstance(self.newest, Kline):
+            expected_ns = max(expected_ns, self.newest.venue_time_ns + passed_ns(bar, self.newest))
         return newest_ns - expected_ns > self.REACH.ahead
 
     def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
@@ -129,14 +133,14 @@ class BarLane(HoldingLane):
         counts = [self._passed_over.get(event.open_time_ns, 0)]
         counts += [
             bar.trade_count
-            for bar in (self._newest, self._held.get(event.open_time_ns))
+            for bar in (self.newest, self._held.get(event.open_time_ns))
             if isinstance(bar, Kline) and bar.open_time_ns == event.open_time_ns
         ]
         return event.trade_count >= max(counts)
 
     def _continue(self, bar: Kline) -> Verdict:
         """A new state of the newest bar, or the bar that follows it."""
-        newest = self._newest
+        newest = self.newest
         same = isinstance(newest, Kline) and newest.open_time_ns == bar.open_time_ns
         if same and isinstance(newest, Kline) and not bar.final and bar.venue_time_ns <= newest.venue_time_ns:
             self.duplicates += 1
@@ -148,7 +152,7 @@ class BarLane(HoldingLane):
         return Verdict.ACCEPTED
 
     def _accept(self, bar: Kline) -> None:
-        self._newest = bar
+        self.newest = bar
         self.last_id = bar.open_time_ns
         self.ready.append(bar)
         if bar.last_trade_id >= 0:  # one that was fetched does not tell
@@ -215,12 +219,12 @@ class BarLane(HoldingLane):
 
     def _counted(self, ids: int) -> int:
         """Bars: their ids are ns."""
-        bar = self._newest if isinstance(self._newest, Kline) else next(iter(self._held.values()), None)
+        bar = self.newest if isinstance(self.newest, Kline) else next(iter(self._held.values()), None)
         return ids // (bar.next_open_ns - bar.open_time_ns) if bar is not None else min(1, ids)
 
     def _pass_over(self) -> None:
         """The newest bar is left without its final state."""
-        newest = self._newest
+        newest = self.newest
         if isinstance(newest, Kline) and newest.open_time_ns == self._reached_ns:
             awaited = {opens_ns: count for opens_ns, count in self._passed_over.items() if opens_ns in self.open}
             self._passed_over = awaited | {newest.open_time_ns: newest.trade_count}

@@ -89,6 +89,10 @@ class BookLane(ChainLane):
         self.needs_snapshot = self.broken or not published.whole
         self.has_book = not self.needs_snapshot
 
+    @property
+    def only_next(self) -> bool:
+        return not self.needs_snapshot and not self.checks and super().only_next
+
     def begin_anew(self, first_new_id: int, at_ns: int) -> None:
         super().begin_anew(first_new_id, at_ns)
         self._break()

@@ -70,7 +70,7 @@ class ChainLane(HoldingLane):
         elif step is ChainStep.OLD:
             assert self.last_id is not None
             # A slow line may still bring what was announced as missing.
-            if self._still_new(event) and not made_later(event, self._newest) and self.fill((event,), now_ns):
+            if self._still_new(event) and not made_later(event, self.newest) and self.fill((event,), now_ns):
                 return Verdict.ACCEPTED
             distance = self.last_id - event.last_id
             return self._judge_behind((event,), (event.first_id, event.last_id), distance, now_ns, hold_ns)
@@ -106,7 +106,7 @@ class ChainLane(HoldingLane):
             if continues:
                 if event_type is AggTrade:
                     self._note_links(events)
-                self._newest = newest
+                self.newest = newest
                 self._accept_run(events, last_id)
                 return False
         if self._only_copies(events):
@@ -116,7 +116,7 @@ class ChainLane(HoldingLane):
 
     def _only_copies(self, events: list[Event]) -> bool:
         """Whether a line's run surely brings nothing: what came before its last event is as old as that, and none fills anything."""
-        newest, last_id = self._newest, self.last_id
+        newest, last_id = self.newest, self.last_id
         return (
             newest is not None
             and last_id is not None
@@ -126,12 +126,16 @@ class ChainLane(HoldingLane):
         )
 
     @property
+    def only_next(self) -> bool:
+        return not self._held and super().only_next
+
+    @property
     def newest_id(self) -> int | None:
         return self._held[-1].last_id if self._held else self.last_id
 
     @property
     def newest_trade_id(self) -> int | None:
-        newest = self._held[-1] if self._held else self._newest
+        newest = self._held[-1] if self._held else self.newest
         if isinstance(newest, Trade):
             return newest.trade_id
         return newest.last_trade_id if isinstance(newest, AggTrade) else None
@@ -189,7 +193,7 @@ class ChainLane(HoldingLane):
     def believes(self, event: Event) -> bool:
         """One that was made after those that follow its ids is of a new life of them, which the lane does not know of yet."""
         behind = self.last_id is not None and event.last_id <= self.last_id
-        return not made_later(event, self._newest if behind else self._held[-1] if self._held else None)
+        return not made_later(event, self.newest if behind else self._held[-1] if self._held else None)
 
     def _accept_run(self, events: list[Event], last_id: int) -> None:
         """Accept events of the venue that continue the chain up to ``last_id``."""
@@ -209,11 +213,11 @@ class ChainLane(HoldingLane):
         else:
             if type(event) is AggTrade:
                 self._note_links((event,))
-            self._newest = event
+            self.newest = event
 
     def _joins(self, event: Event) -> bool:
         """Whether no trade was between the last aggregate and this one: then no aggregate was, although ids are missing."""
-        before = self._newest
+        before = self.newest
         return (
             isinstance(event, AggTrade)
             and isinstance(before, AggTrade)
@@ -228,7 +232,7 @@ class ChainLane(HoldingLane):
 
     def _note_links(self, events: Iterable[Event]) -> None:
         """No aggregate is lost where two that follow each other do not join, and none can be fetched: it is only noted."""
-        before = self._newest
+        before = self.newest
         for event in events:
             if (
                 isinstance(event, AggTrade)

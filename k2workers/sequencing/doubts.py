@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from k2workers.events import TABLE, Event, learned_ns
+from k2workers.events import ROW_OF, TABLE, Event, learned_ns
 from k2workers.sequencing.ranges import Range
 
 FAR_IDS = 100_000_000
@@ -70,16 +70,21 @@ IDS = Reach(FAR_IDS, FAR_IDS, times=False)
 TIMES = Reach(FAR_NS, LAG_NS, times=True)
 
 
-def _time_field(fields: tuple[str, ...], first: str) -> str:
-    """The time of the thing itself, which no line stamps anew, rather than that of the message."""
-    return next((name for name in ("trade_time_ns", "venue_time_ns") if name in fields and name != first), "")
+def made_field(event_type: type[Event]) -> str:
+    """The time of the thing itself, which no line stamps anew, rather than of the message; empty where only an id would tell."""
+    row, fields = ROW_OF[event_type], event_type.__struct_fields__
+    times = [name for name in ("trade_time_ns", "venue_time_ns") if name in fields and name != row.first]
+    return times[0] if row.timed and times else ""
 
 
 _MADE: dict[type[Event], Callable[[Event], int]] = {
-    row.type: operator.attrgetter(field)
-    for row in TABLE
-    if row.timed and (field := _time_field(row.type.__struct_fields__, row.first))
+    row.type: operator.attrgetter(field) for row in TABLE if (field := made_field(row.type))
 }
+
+
+def made_ns(event: Event) -> int:
+    """When the venue made an event; -1 if it does not tell, or tells what our clock contradicts."""
+    return -1 if (made := _made_ns(event, None)[0]) is None else made
 
 
 def _stamped_ns(event: Event | None) -> int | None:

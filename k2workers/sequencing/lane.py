@@ -14,14 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from k2workers.errors import StateError
-from k2workers.events import (
-    COUNTED_TYPES,
-    Event,
-    Gap,
-    GivenUp,
-    Reset,
-    learned_ns,
-)
+from k2workers.events import COUNTED_TYPES, Event, Gap, GivenUp, Reset, learned_ns
 from k2workers.sequencing.coverage import NO_ID, PublishedPosition, close_ids
 from k2workers.sequencing.doubts import IDS, Behind, Doubts, Judgement, Reach
 from k2workers.sequencing.ranges import IdRanges, Range
@@ -60,7 +53,7 @@ class Lane:
     """
 
     __slots__ = (
-        "_doubts", "_floor", "_newest", "_next_floor", "closed", "duplicates", "gaps", "last_id", "missing", "mixed", "open", "outlier", "outliers",
+        "_doubts", "_floor", "_next_floor", "closed", "duplicates", "gaps", "last_id", "missing", "mixed", "newest", "open", "outlier", "outliers",
         "passed", "ready", "repaired", "topic", "voids",
     )  # fmt: skip
 
@@ -69,7 +62,7 @@ class Lane:
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
-        self._newest: Event | None = None
+        self.newest: Event | None = None
         """The newest event of the venue that was accepted, in this life and numbering."""
         self._doubts: Doubts | None = None
         """Only of a topic that has had an event that did not fit."""
@@ -124,6 +117,16 @@ class Lane:
         """The best bid and ask that the topic told last; None if it tells of none, or none has come."""
         return None
 
+    @property
+    def only_next(self) -> bool:
+        """Whether its next event needs no judgement but that its ids continue the topic: nothing waits here."""
+        return self.last_id is not None and not self.ready
+
+    def went_on(self, last_id: int, newest: Event, passed: int) -> None:
+        """So many events that continued the topic were accepted and passed on elsewhere, the newest of them last (``only_next`` was true)."""
+        self.last_id, self.newest = last_id, newest
+        self.passed += passed
+
     def resume(self, published: PublishedPosition) -> None:
         """Continue after what was published before this lane was made."""
         # Of a topic whose worker died before it sent what it had announced, only the gaps are known.
@@ -144,7 +147,7 @@ class Lane:
             self.ready.append(Reset(last_old_id, first_new_id, at_ns))
             self.mixed = True
         self.last_id = first_new_id - 1
-        self._newest = self._floor = self._next_floor = None
+        self.newest = self._floor = self._next_floor = None
         self.open, self.closed = IdRanges(), IdRanges()
 
     def reopen(self, first_id: int, last_id: int, at_ns: int) -> None:
@@ -206,7 +209,7 @@ class Lane:
 
     def expect_anew(self) -> None:
         """Another topic's ids have begun anew, and those of this one are likely to."""
-        self._doubting().expect(self._newest)
+        self._doubting().expect(self.newest)
 
     def _doubting(self) -> Doubts:
         if self._doubts is None:
@@ -216,7 +219,7 @@ class Lane:
     def _judge_behind(self, events: Sequence[Event], ids: Range, distance: int, now_ns: int, hold_ns: int) -> Verdict:
         """Events (see ``Doubts.behind``) of which the last is ``distance`` behind the topic, and that fill nothing."""
         doubts = self._doubting()
-        judgement = doubts.behind(events, ids, Behind(distance, self._floor), self._newest, now_ns)
+        judgement = doubts.behind(events, ids, Behind(distance, self._floor), self.newest, now_ns)
         if judgement is Judgement.COPY or judgement is Judgement.UNSURE:
             self.duplicates += len(events)
             return Verdict.DUPLICATE if judgement is Judgement.COPY else Verdict.HELD
@@ -228,12 +231,12 @@ class Lane:
     @property
     def doubted(self) -> Event | None:
         """An event that is behind the topic and may be one of new ids: ``confirm`` with what the venue has."""
-        return None if self._doubts is None else self._doubts.doubted(self._newest)
+        return None if self._doubts is None else self._doubts.doubted(self.newest)
 
     def confirm(self, events: Iterable[Event], newest_id: int | None, now_ns: int, hold_ns: int) -> bool:
         """The venue has these events, and none above ``newest_id`` (None: not known). Whether the ids have begun anew."""
         lower = newest_id is not None and self.last_id is not None and newest_id < self.last_id
-        if self._doubts is None or not self._doubts.confirmed(events, self._newest, lower=lower):
+        if self._doubts is None or not self._doubts.confirmed(events, self.newest, lower=lower):
             return False
         self._go_on_with(*self._doubts.pop_run(), now_ns, hold_ns)
         return True
@@ -251,7 +254,7 @@ class Lane:
     def _judge_ahead(self, event: Event, ids: Range, now_ns: int, hold_ns: int) -> Verdict:
         """An event far ahead of the topic."""
         doubts = self._doubting()
-        agreed = doubts.ahead(event, ids, self._newest)
+        agreed = doubts.ahead(event, ids, self.newest)
         self._dismiss_glitches()
         if not agreed:
             return Verdict.HELD
@@ -264,7 +267,7 @@ class Lane:
 
     def _dismiss_glitches(self) -> None:
         if self._doubts is not None:
-            for event in self._doubts.dismissed(self._newest):
+            for event in self._doubts.dismissed(self.newest):
                 self._drop_glitch(event)
 
     def _drop_glitch(self, event: Event) -> None:

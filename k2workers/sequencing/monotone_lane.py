@@ -18,7 +18,7 @@ class MonotoneLane(Lane):
 
     @property
     def newest_top(self) -> tuple[str, str] | None:
-        newest = self._newest
+        newest = self.newest
         return (newest.bid_price, newest.ask_price) if isinstance(newest, BookTicker) else None
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
@@ -41,7 +41,7 @@ class MonotoneLane(Lane):
         ):
             self.ready += events
             self.last_id = ids[-1]
-            self._newest = events[-1]
+            self.newest = events[-1]
             return False
         if last_id is not None and ids[-1] <= last_id and all(map(operator.lt, ids, itertools.islice(ids, 1, None))):
             distance = last_id - ids[-1]
@@ -51,7 +51,7 @@ class MonotoneLane(Lane):
     def _accept(self, event: Event) -> None:
         self.ready.append(event)
         self.last_id = event.last_id
-        self._newest = event
+        self.newest = event
 
     def _go_far(self, events: Sequence[Event], now_ns: int, hold_ns: int) -> None:
         for event in events:
@@ -70,6 +70,6 @@ class TimeLane(MonotoneLane):
 
     def _far_ahead(self, event: Event) -> bool:
         expected_ns = self.last_id or 0
-        if self._newest is not None:
-            expected_ns += passed_ns(event, self._newest)
+        if self.newest is not None:
+            expected_ns += passed_ns(event, self.newest)
         return event.last_id - max(expected_ns, learned_ns(event)) > self.REACH.ahead

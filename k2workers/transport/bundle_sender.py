@@ -58,6 +58,8 @@ class BundleSender:
         self.counters = self._outbox.counters
         self.push = self._outbox.push
         """Sends one bundle without blocking. See SendOutcome."""
+        self.next_head, self.push_frame = self._outbox.next_head, self._outbox.push_frame
+        """The same for one that is encoded already."""
 
     @property
     def welcomed(self) -> bool:

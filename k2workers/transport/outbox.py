@@ -87,13 +87,20 @@ class Outbox:
 
     def push(self, batches: Sequence[wire.Batch]) -> SendOutcome:
         """Take one bundle. See SendOutcome."""
+        return self.push_frame(self.next_head() + wire.encode_bundle(batches))
+
+    def next_head(self) -> bytes:
+        """What the next bundle's frame begins with."""
+        return bundle_protocol.numbered(bundle_protocol.BUNDLE, self._number + 1)
+
+    def push_frame(self, frame: bytes) -> SendOutcome:
+        """Take one bundle that is encoded already, behind ``next_head``. See SendOutcome."""
         if self.closed:
             return SendOutcome.CLOSED
-        frame = bundle_protocol.numbered(bundle_protocol.BUNDLE, self._number + 1) + wire.encode_bundle(batches)
         size, counters = len(frame), self.counters
         if counters.kept_bytes + size > self._keep_bytes and not self._make_room(size):
             counters.bundles_refused += 1
-            self._dropped.add(batches)
+            self._dropped.add(bundle_protocol.bundle_of(frame))
             return SendOutcome.REFUSED
         self._number += 1
         self._kept.append(_Kept(self._number, frame))

@@ -18,6 +18,7 @@ from k2workers.errors import VenueError
 from k2workers.events import BookSnapshot, Event
 from k2workers.network.venue_answers import Pauses
 from k2workers.venues.market_evidence import Evidence, MarketLook
+from k2workers.venues.message_shape import Written
 
 
 class Outcome(enum.IntEnum):
@@ -109,6 +110,8 @@ class Codec(Protocol):
     malformed_cause: str
     malformed_kind: str
     """The kind of stream whose message, or elements, ``decode`` could not read last; empty if that cannot be told, or all was read."""
+    written: Written
+    """How the messages of its streams are written; another object whenever that has changed. ``NOTHING_WRITTEN`` if it tells nothing."""
     odd_elements: int
     """How many elements of the list in the last message that ``decode`` took were left out; ``malformed_cause`` says why."""
 

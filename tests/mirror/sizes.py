@@ -33,7 +33,6 @@ LONGER: Mapping[str, int] = {
     "k2workers/simulator/binance/symbol_market.py": 320,
     "k2workers/transport/subscriber.py": 610,
     "k2workers/transport/subscriber.py:Subscriber.__init__": 70,
-    "k2workers/venues/binance/codec.py": 340,
     "k2workers/venues/binance/messages.py": 440,
 }
 """What is longer today (a file, or a function as ``file:Class.function``), and how long it may be at most."""

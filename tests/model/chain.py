@@ -349,7 +349,7 @@ class Chain:
             worker.read(line, 1_000, self.now_ns)
         first_new_id, known = source.begin_anew(), worker.intake.begun.get(topic)
         self.begun_anew.add(worker.shard)
-        if number // len(self.topics) % 2 or worker.intake.lanes[worker.index_of[topic]]._newest is None:
+        if number // len(self.topics) % 2 or worker.intake.lanes[worker.index_of[topic]].newest is None:
             begin_anew(worker.intake, worker.index_of[topic], first_new_id)
             self._send(topic)
             return

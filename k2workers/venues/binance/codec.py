@@ -8,19 +8,21 @@ elements of a message for the whole market.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import typing
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from k2workers.events import Event
 from k2workers.venues.binance import values
-from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, Levels, RefusalDetail, StreamMessage, fitted
+from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, RefusalDetail
+from k2workers.venues.binance.stream_shapes import Nothing, Stream, Wrapped, any_of, lenient_reader, plain_shapes
 from k2workers.venues.binance.symbols import LONGEST, fault_of
-from k2workers.venues.elements import ElementReader, Elements
+from k2workers.venues.binance.written import PREFIX, shape_of
+from k2workers.venues.elements import Elements
+from k2workers.venues.message_shape import NOTHING_WRITTEN, PlainStream, Written
 from k2workers.venues.topics import topic_of
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
@@ -28,8 +30,7 @@ SHUTDOWN_EVENT = "serverShutdown"
 MAX_TOPICS = 10_000
 """All-market streams open a topic for each symbol they show; past this many, new ones count as malformed."""
 
-_PREFIX = b'{"stream":"'
-_PLAIN_LEVELS = list[tuple[values.PLAIN_DECIMAL, values.PLAIN_DECIMAL]]
+_PREFIX = PREFIX.encode()
 _envelopes = msgspec.json.Decoder(Envelope)
 
 
@@ -41,86 +42,6 @@ class _Message(msgspec.Struct, gc=False):
 
 
 _messages = msgspec.json.Decoder(_Message)
-
-
-class _Wrapped(msgspec.Struct, gc=False):
-    """What the message of one stream looks like; each stream has a subclass."""
-
-    stream: typing.ClassVar[_Stream]
-    data: typing.Any
-
-
-class _Nothing(_Wrapped, tag_field="stream", tag="", gc=False):
-    """What no message looks like: for a codec without streams."""
-
-    data: typing.Annotated[int, msgspec.Meta(ge=1, le=0)]
-
-
-class _Stream:
-    """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
-
-    __slots__ = ("shape", "spec", "symbol", "topic")
-
-    def __init__(self, spec: StreamSpec, topic: int) -> None:
-        self.spec = spec
-        self.topic = topic
-        self.shape = MESSAGE_OF[spec.event_type]
-        self.symbol = spec.symbol if "symbol" in self.shape.__struct_fields__ else ""
-        """The symbol that every message must name; empty if they name none, or any."""
-
-    def wrapped(self, plain: Mapping[tuple[type[Event], bool], type[StreamMessage]]) -> type[_Wrapped]:
-        """What its messages look like, whose insides are of these shapes."""
-        message = plain[self.spec.event_type, self.topic >= 0]
-        return msgspec.defstruct(  # type: ignore[return-value]
-            "Wrapped",
-            [("data", message if self.topic >= 0 else list[message])],  # type: ignore[valid-type]
-            bases=(_Wrapped,),
-            namespace={"stream": self},
-            tag_field="stream",
-            tag=self.spec.name,
-            gc=False,
-        )
-
-    def events(self, messages: list[typing.Any], received_ns: int, unit_ns: int) -> list[Event]:
-        """The events of its messages. Raises ValueError if one of them is of another symbol, or contradicts itself."""
-        if self.symbol:
-            symbol = self.symbol
-            for message in messages:
-                if message.symbol != symbol:
-                    raise ValueError(f"symbol {message.symbol!r} on stream {self.spec.name}")
-        return self.shape.events(messages, received_ns, unit_ns)
-
-
-def _plain_shapes(specs: Iterable[StreamSpec], unit_ns: int) -> dict[tuple[type[Event], bool], type[StreamMessage]]:
-    """What the messages of each event type look like on these streams, by the type and whether the stream is of one symbol.
-
-    All streams of a type share one class, or the interpreter would look up every field of every message anew. Where they name
-    their symbols, no other is accepted, and those that come share one string.
-    """
-    types: dict[typing.Any, typing.Any] = {
-        values.Time: values.time_in(unit_ns), Levels: _PLAIN_LEVELS,
-        values.Decimal: values.PLAIN_DECIMAL, values.Decimal | None: values.PLAIN_DECIMAL | None,
-        values.SignedDecimal: values.PLAIN_SIGNED,
-    }  # fmt: skip
-    symbols: dict[tuple[type[Event], bool], list[str]] = defaultdict(list)
-    for spec in specs:
-        symbols[spec.event_type, bool(spec.symbol)] += [spec.symbol] if spec.symbol else []
-    return {
-        key: fitted(MESSAGE_OF[key[0]], types | ({"symbol": typing.Literal.__getitem__(tuple(names))} if names else {}))
-        for key, names in symbols.items()
-    }
-
-
-@functools.cache
-def _lenient_reader(shape: type[StreamMessage], unit_ns: int) -> ElementReader[typing.Any]:
-    """Reads lists of messages of this shape whose times are in this unit, and whose levels may have more elements than two."""
-    types = {values.Time: values.time_in(unit_ns), Levels: list[values.LongLevel]}
-    return ElementReader(fitted(shape, types))
-
-
-def _any_of(shapes: Sequence[type]) -> typing.Any:
-    """The union of types that are only known now."""
-    return typing.Union.__getitem__(tuple(shapes))
 
 
 class BinanceCodec:
@@ -136,25 +57,37 @@ class BinanceCodec:
         self._units_ns = [values.UNITS_NS[0]]
         """The units of time that have been seen, the one that was seen last first; we ask for the first of all."""
         self._topic_of: dict[tuple[str, str], int] = {}
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._kind_of_suffix: dict[str, str] = {}
-        self._decoders: dict[int, msgspec.json.Decoder[list[_Wrapped]]] = {}
+        self._decoders: dict[int, msgspec.json.Decoder[list[Wrapped]]] = {}
         """By the unit of time."""
+        self.written = NOTHING_WRITTEN
         self.add(specs)
 
     def add(self, specs: Sequence[StreamSpec]) -> None:
         """See ``venues.venue.Codec.add``."""
         for spec in specs:
-            self._streams[spec.name] = _Stream(spec, self._topic(spec, spec.symbol) if spec.symbol else -1)
+            self._streams[spec.name] = Stream(spec, self._topic(spec, spec.symbol) if spec.symbol else -1)
             self._kind_of_suffix[_suffix(spec.name)] = spec.kind
         self._decoders.clear()  # streams of a type share one shape, which names every symbol that it may carry
         self._decoder(self._units_ns[0])
+        self._write()
 
-    def _decoder(self, unit_ns: int) -> msgspec.json.Decoder[list[_Wrapped]]:
+    def _write(self) -> None:
+        types = {stream.spec.event_type for stream in self._streams.values()}
+        shapes = {found: shape_of(MESSAGE_OF[found], self._units_ns[0]) for found in types}
+        plain = [
+            PlainStream(name, stream.spec.symbol, stream.topic, shape)
+            for name, stream in self._streams.items()
+            if stream.topic >= 0 and (shape := shapes[stream.spec.event_type]) is not None
+        ]
+        self.written = Written(_PREFIX, plain)
+
+    def _decoder(self, unit_ns: int) -> msgspec.json.Decoder[list[Wrapped]]:
         found = self._decoders.get(unit_ns)
         if found is None:
-            plain = _plain_shapes((stream.spec for stream in self._streams.values()), unit_ns)
-            wrapped = _any_of([stream.wrapped(plain) for stream in self._streams.values()] or [_Nothing])
+            plain = plain_shapes((stream.spec for stream in self._streams.values()), unit_ns)
+            wrapped = any_of([stream.wrapped(plain) for stream in self._streams.values()] or [Nothing])
             found = self._decoders[unit_ns] = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
         return found
 
@@ -163,7 +96,7 @@ class BinanceCodec:
         decoded = self._plain(messages)
         if len(decoded) != count:
             return None
-        of_stream = defaultdict[type[_Wrapped], list[typing.Any]](list)
+        of_stream = defaultdict[type[Wrapped], list[typing.Any]](list)
         for message in decoded:
             of_stream[type(message)].append(message.data)
         runs: dict[int, list[Event]] = {}
@@ -189,7 +122,7 @@ class BinanceCodec:
             return None
         return runs if values.have_one_point_each(texts) or values.are_decimals(texts) else None
 
-    def _plain(self, messages: memoryview) -> Sequence[_Wrapped]:
+    def _plain(self, messages: memoryview) -> Sequence[Wrapped]:
         """The messages if all are of known streams and written as the venue writes them; then their unit of time is the first known one."""
         for unit_ns in self._units_ns:
             try:
@@ -211,7 +144,7 @@ class BinanceCodec:
         stream = self._streams.get(found.stream)
         return self._other(message) if stream is None else self._data(stream, found.data, received_ns, out)
 
-    def _data(self, stream: _Stream, content: msgspec.Raw, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
+    def _data(self, stream: Stream, content: msgspec.Raw, received_ns: int, out: list[tuple[int, Event]]) -> Outcome:
         """Read a message of this stream, or what of it can be read if it is one for the whole market."""
         try:
             unit_ns, elements = self._elements(stream, content)
@@ -229,12 +162,12 @@ class BinanceCodec:
             self.odd_elements, self.malformed_cause, self.malformed_kind = odd, cause, stream.spec.kind
         return Outcome.EVENTS
 
-    def _elements(self, stream: _Stream, content: msgspec.Raw) -> tuple[int, Elements[typing.Any]]:
+    def _elements(self, stream: Stream, content: msgspec.Raw) -> tuple[int, Elements[typing.Any]]:
         """The messages in this JSON, and their unit of time: the one that fits most of them. Raises ValueError if there is no list of them."""
         listed = b"[%b]" % bytes(content) if stream.topic >= 0 else bytes(content)
         fewest: tuple[int, Elements[typing.Any]] | None = None
         for unit_ns in dict.fromkeys((*self._units_ns, *values.UNITS_NS)):
-            elements = _lenient_reader(stream.shape, unit_ns).read(listed)
+            elements = lenient_reader(stream.shape, unit_ns).read(listed)
             if not elements.odd:
                 self._seen(unit_ns)
                 return unit_ns, elements
@@ -243,7 +176,7 @@ class BinanceCodec:
         assert fewest is not None
         return fewest
 
-    def _checked(self, stream: _Stream, element: typing.Any, received_ns: int, unit_ns: int) -> list[tuple[int, Event]]:
+    def _checked(self, stream: Stream, element: typing.Any, received_ns: int, unit_ns: int) -> list[tuple[int, Event]]:
         """The events of this one message. Raises ValueError if its values cannot be, or are of another symbol."""
         if stream.shape.leveled:
             element.bids, element.asks = values.pairs(element.bids), values.pairs(element.asks)
@@ -259,9 +192,10 @@ class BinanceCodec:
         """Try this unit first from now on."""
         if unit_ns != self._units_ns[0]:
             self._units_ns = [unit_ns, *(other for other in self._units_ns if other != unit_ns)]
+            self._write()
 
     def _all_market(
-        self, stream: _Stream, elements: Iterable[typing.Any], received_ns: int, unit_ns: int
+        self, stream: Stream, elements: Iterable[typing.Any], received_ns: int, unit_ns: int
     ) -> list[tuple[int, Event]]:
         """The elements of an all-market stream, each on its symbol's topic."""
         return [

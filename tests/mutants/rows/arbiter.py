@@ -75,7 +75,7 @@ ROWS = (
     ),
     lane(
         "glitches are kept",
-        "for event in self._doubts.dismissed(self._newest):",
+        "for event in self._doubts.dismissed(self.newest):",
         "for event in ():",
         "sequencing/test_doubts.py::test_one_event_far_ahead_is_a_glitch_and_the_topic_goes_on",
     ),
@@ -129,7 +129,7 @@ ROWS = (
     ),
     chain_lane(
         "a late line does not fill a gap",
-        "if self._still_new(event) and not made_later(event, self._newest) and self.fill((event,), now_ns):",
+        "if self._still_new(event) and not made_later(event, self.newest) and self.fill((event,), now_ns):",
         "if False:",
         "test_a_late_copy_of_an_announced_id_fills_the_gap",
     ),

@@ -1,0 +1,24 @@
+"""The native lane: what plain messages take from the receive buffer to a bundle, in C. Optional: Python does the same, slower, and is the reference.
+
+``lane.c`` has the rules of what is plain, ``module.c`` shows them to Python, ``build.py`` compiles both. Nothing here knows a venue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k2workers.native.sources import source_id
+
+
+def _load() -> tuple[Any, str]:
+    try:
+        from k2workers.native import _native  # type: ignore[attr-defined]
+    except ImportError:
+        return None, "it is not built (scripts/setup does that where there is a C compiler)"
+    if source_id() != _native.SOURCE:
+        return None, "it was built from other sources (scripts/setup builds it anew)"
+    return _native, ""
+
+
+extension, why_not = _load()
+"""The extension module, or None; and then why, in words."""
