@@ -15,6 +15,9 @@
 #define LONGEST_MESSAGE UINT16_MAX
 #define LEVELS_ROOM (LONGEST_MESSAGE + 4 * PACK_HEAD + LONGEST_DECIMAL_COPY)
 
+/* So many bytes behind a literal may be read. */
+#define LITERAL_SLACK 8
+
 #define NONE UINT32_MAX
 
 struct shape {
@@ -173,7 +176,7 @@ struct lane *lane_new(const uint8_t *prefix, size_t length)
     struct lane *lane = calloc(1, sizeof *lane);
     if (!lane)
         return NULL;
-    lane->prefix = malloc(length + 1);
+    lane->prefix = calloc(1, length + LITERAL_SLACK);
     lane->levels = malloc(LEVELS_ROOM);
     if (!lane->prefix || !lane->levels) {
         lane_free(lane);
@@ -260,7 +263,7 @@ int lane_add_shape(struct lane *lane, const struct lane_shape_spec *spec)
         *item = spec->items[at];
         item->literal = NULL;
         if (item->type == ITEM_LITERAL) {
-            uint8_t *literal = malloc(item->length);
+            uint8_t *literal = calloc(1, item->length + LITERAL_SLACK);
             if (!literal) {
                 while (at--)
                     free((void *)shape->items[at].literal);
@@ -302,7 +305,7 @@ int lane_add_stream(struct lane *lane, const struct lane_stream_spec *spec)
     }
     if (grow_tables(lane))
         return -1;
-    uint8_t *text = malloc(spec->name_length + spec->symbol_length + spec->topic_length + 1 + PACK_HEAD + PACK_NUMBER);
+    uint8_t *text = calloc(1, spec->name_length + spec->symbol_length + spec->topic_length + 1 + PACK_HEAD + PACK_NUMBER + LITERAL_SLACK);
     if (!text)
         return -1;
     struct stream *stream = &lane->streams[lane->stream_count];
@@ -356,15 +359,22 @@ int lane_block(struct lane *lane, uint32_t topic_index)
 
 /* ── reading a message ───────────────────────────────────────────────────────────────────────────────────── */
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && defined(__GNUC__)
+/* With eight bytes at a time where they can be had, and one by one elsewhere: the same answers. */
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+static inline uint64_t eight_from(const uint8_t *from)
+{
+    uint64_t eight;
+    memcpy(&eight, from, 8);
+    return eight;
+}
+
 /* How many of the bytes from here on are digits; may read 7 bytes behind the first that is none. */
 static inline uint32_t digits(const uint8_t *from, uint32_t most)
 {
     uint32_t count = 0;
     while (count < most) {
-        uint64_t eight;
-        memcpy(&eight, from + count, 8);
-        eight ^= 0x3030303030303030u;
+        uint64_t eight = eight_from(from + count) ^ 0x3030303030303030u;
         uint64_t other = (((eight & 0x7f7f7f7f7f7f7f7fu) + 0x7676767676767676u) | eight) & 0x8080808080808080u;
         if (other)
             return count + (uint32_t)(__builtin_ctzll(other) >> 3);
@@ -372,7 +382,35 @@ static inline uint32_t digits(const uint8_t *from, uint32_t most)
     }
     return count;
 }
+
+/* What so many digits mean; at most 19, which fit 64 bits. */
+static inline uint64_t value_of(const uint8_t *digit, uint32_t length)
+{
+    uint64_t value = 0;
+    for (; length >= 8; digit += 8, length -= 8) {
+        /* pairs of digits, pairs of those, and pairs of those again */
+        uint64_t eight = eight_from(digit) & 0x0f0f0f0f0f0f0f0fu;
+        eight = (eight * 10 + (eight >> 8)) & 0x00ff00ff00ff00ffu;
+        eight = (eight * 100 + (eight >> 16)) & 0x0000ffff0000ffffu;
+        eight = (eight * 10000 + (eight >> 32)) & 0xffffffffu;
+        value = value * 100000000 + eight;
+    }
+    for (; length; digit++, length--)
+        value = value * 10 + (*digit - (uint32_t)'0');
+    return value;
+}
+
+/* Whether these bytes are the literal's, behind which there is room to read LITERAL_SLACK more. */
+static inline int is_literal(const uint8_t *at, const uint8_t *literal, size_t length)
+{
+    for (; length >= 8; at += 8, literal += 8, length -= 8)
+        if (eight_from(at) != eight_from(literal))
+            return 0;
+    return !length || !((eight_from(at) ^ eight_from(literal)) << (64 - 8 * length));
+}
+
 #else
+
 static inline uint32_t digits(const uint8_t *from, uint32_t most)
 {
     uint32_t count = 0;
@@ -380,6 +418,20 @@ static inline uint32_t digits(const uint8_t *from, uint32_t most)
         count++;
     return count;
 }
+
+static inline uint64_t value_of(const uint8_t *digit, uint32_t length)
+{
+    uint64_t value = 0;
+    for (; length; digit++, length--)
+        value = value * 10 + (*digit - (uint32_t)'0');
+    return value;
+}
+
+static inline int is_literal(const uint8_t *at, const uint8_t *literal, size_t length)
+{
+    return !memcmp(at, literal, length);
+}
+
 #endif
 
 /* A whole number without a sign or needless zeros, at most INT64_MAX; NULL if there is none. */
@@ -388,9 +440,7 @@ static const uint8_t *read_number(const uint8_t *at, int64_t *number)
     uint32_t length = digits(at, 20);
     if (!length || length > 19 || (length > 1 && *at == '0'))
         return NULL;
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < length; i++)
-        value = value * 10 + (at[i] - (uint32_t)'0'); /* 19 digits fit 64 bits */
+    uint64_t value = value_of(at, length);
     if (value > INT64_MAX)
         return NULL;
     *number = (int64_t)value;
@@ -467,13 +517,13 @@ static int read_message(const struct shape *shape, const struct stream *stream, 
             return 0;
         switch (item->type) {
         case ITEM_LITERAL:
-            if ((size_t)(end - at) < item->length || memcmp(at, item->literal, item->length))
+            if ((size_t)(end - at) < item->length || !is_literal(at, item->literal, item->length))
                 return 0;
             at += item->length;
             continue;
         case ITEM_SYMBOL:
             if ((size_t)(end - at) < stream->symbol_length
-                || memcmp(at, stream->text + stream->name_length, stream->symbol_length))
+                || !is_literal(at, stream->text + stream->name_length, stream->symbol_length))
                 return 0;
             at += stream->symbol_length;
             continue;
@@ -577,7 +627,7 @@ static int look(struct lane *lane, const uint8_t *message, const uint8_t *end, i
                 struct stream **found, enum judgement *judgement)
 {
     *found = NULL;
-    if ((size_t)(end - message) <= lane->prefix_length || memcmp(message, lane->prefix, lane->prefix_length))
+    if ((size_t)(end - message) <= lane->prefix_length || !is_literal(message, lane->prefix, lane->prefix_length))
         return WHY_STREAM;
     const uint8_t *name = message + lane->prefix_length;
     const uint8_t *quote = memchr(name, '"', (size_t)(end - name));

@@ -12,9 +12,15 @@
 
 static inline uint8_t *pack_big_endian(uint8_t *to, uint64_t value, int bytes)
 {
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    value = __builtin_bswap64(value << (64 - 8 * bytes));
+    memcpy(to, &value, (size_t)bytes);
+    return to + bytes;
+#else
     for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8)
         *to++ = (uint8_t)(value >> shift);
     return to;
+#endif
 }
 
 static inline uint8_t *pack_number(uint8_t *to, uint64_t value)

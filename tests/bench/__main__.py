@@ -46,7 +46,7 @@ Counts = Annotated[list[int], Parameter(validator=validators.Number(gte=1))]
 Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0))]
 Recordings = Annotated[list[Path], Parameter(validator=validators.Path(exists=True, dir_okay=False))]
 Kind = Literal["trade", "agg_trade", "book_ticker", "depth"]
-Way = Literal["worker", "decode", "websockets", "websockets_msgspec", "drain"]
+Way = Literal["worker", "worker_python", "decode", "websockets", "websockets_msgspec", "drain"]
 
 
 def _writable(_: type, file: Path | None) -> None:
@@ -86,7 +86,7 @@ def path(
     rounds
         Interleaved runs of each; the median counts.
     way
-        Of worker (all of it), decode (without the push), websockets (that library's loop and json), websockets_msgspec (its
+        Of worker (all of it), worker_python (the same without the native lane), decode (Python without the push), websockets (that library's loop and json), websockets_msgspec (its
         fastest; only trade and agg_trade), drain (only takes the bytes: what the pump can do; not of recordings).
     recording
         Also the messages of these files (gzip; a line each of receive time, a blank, and the message of BTCUSDT).
@@ -94,7 +94,7 @@ def path(
         Write all figures to this JSON file.
     """
     kinds = [*(kind or ["trade"]), *([RECORDED] if recording else [])]
-    counts, ways = symbols or [1, 10, 100], way or ["worker", "decode", "websockets"]
+    counts, ways = symbols or [1, 10, 100], way or ["worker", "worker_python", "websockets"]
     with certificate() as made, process("tests.bench.readers", "sink", '{"port":0}') as (endpoint, _):
 
         def run(case: tuple[str, int, str, int, str]) -> dict[str, float]:

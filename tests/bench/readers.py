@@ -28,10 +28,12 @@ from k2workers.feed.intake import Intake
 from k2workers.feed.line import Line
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.message_rate import MessageRate
+from k2workers.feed.plain_lane import FrameOutlet
 from k2workers.logs.log import LogSettings
 from k2workers.network.tls import client_context
 from k2workers.processes.aggregator import Aggregator
 from k2workers.processes.child_settings import AggregatorSettings
+from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.supervision.child import settle_memory
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
@@ -85,12 +87,21 @@ class Reading(msgspec.Struct, kw_only=True):
 
 
 async def worker(reading: Reading) -> None:
-    """The worker's whole path: socket, frames, events, arbitration, batches, push."""
+    """The worker's whole path: socket, frames, events, arbitration, batches, push; through the native lane, if it is built."""
+    await _worker(reading, native=True)
+
+
+async def worker_python(reading: Reading) -> None:
+    """The same in Python alone."""
+    await _worker(reading, native=False)
+
+
+async def _worker(reading: Reading, *, native: bool) -> None:
     bundle_sender = BundleSender(reading.push, f"bench-{reading.shard}{bundle_protocol.LIFE.decode()}1")
     welcomed = asyncio.Event()
     bundle_sender.start(on_welcome=lambda _: welcomed.set())
     await welcomed.wait()
-    meter = await _intake(reading, bundle_sender.push)
+    meter = await _intake(reading, bundle_sender.push, bundle_sender if native else None)
     await bundle_sender.drain(10)
     bundle_sender.close()  # what ZeroMQ still had to send is part of the path
     meter.stop()
@@ -102,19 +113,28 @@ async def decode(reading: Reading) -> None:
     (await _intake(reading, lambda _: None)).tell()
 
 
-async def _intake(reading: Reading, push: Callable[[list[Batch]], object]) -> Meter:
+async def _intake(reading: Reading, push: Callable[[list[Batch]], object], frames: FrameOutlet | None = None) -> Meter:
     meter, done = Meter(reading.events), asyncio.Event()
     intake = Intake(
         BinanceSpot().codec(reading.specs), hold_ns=10**9, push=push,
-        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None,
+        on_reply=lambda *_: None, on_notice=lambda _: None, observe_latency=lambda _: None, frames=frames,
     )  # fmt: skip
+    if reading.kind == "depth":  # whose subscribers have their books: fetching them is no part of this
+        intake.resume({topic.topic: PublishedPosition(0, [], whole=True) for topic in intake.topics})
 
     def take(line: int, messages: MessageBlock, received_ns: int) -> None:
         intake.on_messages(line, messages, received_ns)
         if meter.count(len(messages)):
             done.set()
 
-    line = Line(1, reading.url, take, lambda *_: None, Gathering(reading.gather_us * 1_000), MessageRate(3))
+    def take_natively(line: int, buffer: bytearray, begin: int, filled: int, received_ns: int) -> tuple[int, int, int]:
+        taken = intake.take(line, buffer, begin, filled, received_ns)
+        if taken[2] and meter.count(taken[2]):
+            done.set()
+        return taken
+
+    on_frames = None if intake.plain is None else take_natively
+    line = Line(1, reading.url, take, lambda *_: None, Gathering(reading.gather_us * 1_000), MessageRate(3), on_frames)
     settle_memory()
     await line.open(ssl_context=reading.ssl_context, timeout_s=10, close_timeout_s=1)
     await done.wait()
@@ -269,6 +289,7 @@ async def clock(reading: Reading) -> None:
 
 WAYS: dict[str, Callable[[Reading], Awaitable[None]]] = {
     "worker": worker,
+    "worker_python": worker_python,
     "decode": decode,
     "websockets": websockets,
     "websockets_msgspec": websockets_msgspec,
