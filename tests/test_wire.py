@@ -34,6 +34,12 @@ def test_a_published_batch_reads_back_as_it_was(trades: list[Trade], epoch: int,
 
 
 @given(TRADES)
+def test_an_event_of_a_batch_is_read_alone(trades: list[Trade]) -> None:
+    newest = wire.batch_of("t", trades[-1:], 1).events[1:]
+    assert wire.decode_event(Trade, newest) == trades[-1]
+
+
+@given(TRADES)
 def test_late_events_are_the_same_bytes_under_another_schema_number(trades: list[Trade]) -> None:
     batch = batch_of("binance.trade.X", [Backfilled(trade) for trade in trades])
     plain = batch_of("binance.trade.X", trades)

@@ -123,7 +123,7 @@ class Intake(IntakeFigures):
         many it took.
         """
         plain, frames = self.plain, self._frames
-        assert plain is not None
+        assert plain is not None, "only with a native lane"
         assert frames is not None
         if self._dirty:
             self.flush()
@@ -144,22 +144,17 @@ class Intake(IntakeFigures):
                 self._grow()
             plain.place(topic_index, self._lanes[topic_index], self._continuity_numbers[topic_index])
         if total and (self.proof is not None or self.dropped.readability.in_question):
-            self._note_touched(line)
+            self._note_touched(line, plain.touched())
         if frame is not None:
-            refused = frames.push_frame(frame) is wire.SendOutcome.REFUSED
-            if refused:
-                bundle = wire.decode_bundle(memoryview(frame)[len(head) :])
-                names = {batch.topic for batch in bundle}
-                self._take_back(bundle, {index: lane for index, lane in enumerate(self.lanes) if lane.topic in names})
-            self.refused = refused and bool(self._dirty)
+            self.refused = False
+            if frames.push_frame(frame) is wire.SendOutcome.REFUSED:
+                self._take_back_encoded(memoryview(frame)[len(head) :])
         if newest_ns:
             self._observe_latency(received_ns - newest_ns)
         return begin, span_end, total
 
-    def _note_touched(self, line: int) -> None:
-        """What else must know which topics the native lane has just taken messages of."""
-        assert self.plain is not None
-        touched = self.plain.touched()
+    def _note_touched(self, line: int, touched: Sequence[tuple[int, int, int]]) -> None:
+        """What else must know which topics the native lane has just taken messages of (``PlainLane.touched``)."""
         if self.dropped.readability.in_question:
             self.dropped.readability.read({self.codec.topics[topic_index].kind for topic_index, *_ in touched})
         if self.proof is not None:
@@ -454,6 +449,13 @@ class Intake(IntakeFigures):
         if lane.ready:
             self._dirty[topic_index] = lane
             self.flush()
+
+    def _take_back_encoded(self, bundle: memoryview) -> None:
+        """The same as ``_take_back``, of a bundle that the native lane made."""
+        batches = wire.decode_bundle(bundle)
+        names = {batch.topic for batch in batches}
+        self._take_back(batches, {index: lane for index, lane in enumerate(self.lanes) if lane.topic in names})
+        self.refused = bool(self._dirty)
 
     def _take_back(self, bundle: list[wire.Batch], lanes: Mapping[int, Lane]) -> None:
         """The aggregator will not get this bundle: each lane knows what of it is missing now; its ``Gap`` goes with the next bundle."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from k2workers.feed.dropped_messages import DroppedMessages
 from k2workers.feed.plain_lane import UNKNOWN_KIND, PlainLane
@@ -13,7 +14,7 @@ from k2workers.sequencing.lane import Lane
 from k2workers.venues.venue import Topic
 
 
-class IntakeFigures:
+class IntakeFigures(Protocol):
     """The figures of one route's data path; what it has is the data path's own."""
 
     dropped: DroppedMessages
@@ -23,12 +24,10 @@ class IntakeFigures:
     @property
     def topics(self) -> Sequence[Topic]:
         """The topics of this route. A topic's index in this list identifies it in all calls; it never changes."""
-        raise NotImplementedError
 
     @property
     def lanes(self) -> list[Lane]:
         """The lane of each topic, as it stands now. Until the next read it is the caller's: look again after an ``await``."""
-        raise NotImplementedError
 
     @property
     def events(self) -> int:

@@ -35,7 +35,7 @@ RECEIVED = -1
 """The slot of the time of the read, which no message holds."""
 
 
-class Part(NamedTuple):
+class ShapePart(NamedTuple):
     """One literal or field. ``slot`` numbers the fields (-1: none); a time is between ``low`` and ``high`` in units of ``unit_ns``."""
 
     item: Item
@@ -58,7 +58,7 @@ class MessageShape(msgspec.Struct, frozen=True):
     """What follows the stream's name in a message, and which slot holds each field of the event, by name and in order."""
 
     event_type: type[Event]
-    parts: tuple[Part, ...]
+    parts: tuple[ShapePart, ...]
     slots: dict[str, int]
 
 
@@ -74,11 +74,11 @@ class PlainStream(msgspec.Struct, frozen=True):
 class Written(msgspec.Struct, frozen=True):
     """How the messages of a codec's streams are written: the bytes before each stream's name, and the streams that have a shape."""
 
-    prefix: bytes = b""
-    streams: Sequence[PlainStream] = ()
+    prefix: bytes
+    streams: Sequence[PlainStream]
 
 
-NOTHING_WRITTEN = Written()
+NOTHING_WRITTEN = Written(b"", ())
 """Of a codec that has no shapes: Python reads all of its messages."""
 
 _FIELD = re.compile(r"<(\w*)>")
@@ -92,20 +92,20 @@ def message_shape(
     ``items`` says what each field is. A field of the event is the message's of the same name; of a time, which ends with ``_ns``
     there, without that. Raises StateError for a field that the text lacks.
     """
-    parts: list[Part] = []
+    parts: list[ShapePart] = []
     slot_of: dict[str, int] = {}
     for place, piece in enumerate(_FIELD.split(before + text + behind)):
         if place % 2 == 0:
             if piece:
-                parts.append(Part(Item.LITERAL, literal=piece.encode()))
+                parts.append(ShapePart(Item.LITERAL, literal=piece.encode()))
         elif not piece:
-            parts.append(Part(Item.SKIPPED_FLAG))
+            parts.append(ShapePart(Item.SKIPPED_FLAG))
         elif items[piece] is Item.SYMBOL:
-            parts.append(Part(Item.SYMBOL))
+            parts.append(ShapePart(Item.SYMBOL))
         else:
             slot = slot_of[piece] = len(slot_of)
             bounds = time if items[piece] is Item.TIME else ()
-            parts.append(Part(items[piece], slot, b"", *bounds))
+            parts.append(ShapePart(items[piece], slot, b"", *bounds))
     slots = {name: _slot_of(name, slot_of, event_type) for name in event_type.__struct_fields__}
     return MessageShape(event_type, tuple(parts), slots)
 

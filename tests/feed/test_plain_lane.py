@@ -10,11 +10,9 @@ from k2workers.feed.plain_lane import ASK, CHAIN, END, FRAME, RISING, SPAN, WHY,
 from k2workers.native.sources import SOURCES
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.wire import SendOutcome
-from tests.native.differential import BEGAN_US, Way, frame
+from tests.native.differential import BEGAN_US, NOW_NS, Way, frame
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason=f"no native lane: {native.why_not}")
-
-NOW_NS = BEGAN_US * 1_000
 
 
 def trade(number: int, symbol: str = "AUSDT", at_us: int = BEGAN_US, more: str = "") -> bytes:

@@ -32,6 +32,7 @@ KINDS = ("trade", "agg_trade", "book_ticker", "depth", "kline_1m")
 SYMBOLS = ("AUSDT", "BUSDT", "币安USDT")
 BEGAN_US = 1_795_533_324_193_019
 HOLD_NS = 10**9
+NOW_NS = BEGAN_US * 1_000
 LINES = (1, 2)
 
 Read = tuple[int, bytes, int]

@@ -196,3 +196,9 @@ def test_what_a_backfill_brings_between_held_bars_waits_for_what_is_before_it() 
     for early in (Void(180 * MS, 240 * MS - 1, 5), bar(180, 240, final=True), bar(120, 180, final=True)):
         assert not lane.fill([early], 0)
         assert (taken(lane), lane.wanted()) == ([], holes)
+
+
+def test_a_bar_is_never_judged_by_its_id_alone() -> None:
+    lane, _ = offered(bar(0, 10))
+    taken(lane)
+    assert not lane.only_next

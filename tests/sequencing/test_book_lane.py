@@ -413,3 +413,16 @@ def test_a_book_that_is_asked_for_while_the_larger_one_is_awaited_comes_sooner()
     assert (lane.needs_snapshot, lane.urgent) == (True, False)
     assert lane.ask_book()
     assert lane.urgent
+
+
+def test_the_next_id_decides_once_subscribers_have_a_book() -> None:
+    lane = BookLane("t")
+    lane.offer(DepthUpdate(1, 2, [], [], 0, 0), 0, 0)
+    lane.pop_ready()
+    assert not lane.only_next
+    lane.offer_snapshot(BookSnapshot(2, [], [], 0))
+    assert not lane.only_next, "the book waits"
+    lane.pop_ready()
+    assert lane.only_next
+    lane.ask_book(withheld=True)
+    assert not lane.only_next

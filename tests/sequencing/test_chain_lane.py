@@ -465,3 +465,15 @@ def test_of_ids_that_have_begun_anew_since_what_could_not_be_sent_is_announced_a
     lane.take_back(taken(lane))
     assert taken(lane) == [Gap(8, 9, NOT_SENT, 9), Reset(9, 1, 5), Gap(1, 1, NOT_SENT, 1)]
     assert list(lane.open) == [(1, 1)]
+
+
+def test_behind_a_hole_the_next_id_does_not_decide() -> None:
+    lane = ChainLane("t")
+    lane.offer(trade(1), 0, 10)
+    lane.pop_ready()
+    assert lane.only_next
+    lane.offer(trade(3), 0, 10)
+    assert not lane.only_next
+    lane.fill([trade(2)], 0)
+    lane.pop_ready()
+    assert lane.only_next

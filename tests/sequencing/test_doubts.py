@@ -27,7 +27,7 @@ from k2workers.sequencing.bar_lane import BarLane
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
-from k2workers.sequencing.doubts import EXPECTED_RUN_NS, FAR_IDS, LONG_RUN, LONG_RUN_NS, MAX_RUN
+from k2workers.sequencing.doubts import EXPECTED_RUN_NS, FAR_IDS, LONG_RUN, LONG_RUN_NS, MAX_RUN, made_field, made_ns
 from k2workers.sequencing.lane import TOO_FAR, Lane, Verdict
 from k2workers.sequencing.monotone_lane import MonotoneLane, TimeLane
 
@@ -643,3 +643,15 @@ def test_no_single_outlier_silences_a_topic(
     true = [make(1_000 + n, 0.5 * n) for n in range(100)]
     given = offer(lane, *true[:place], make(number, 0.5 * place), *true[place:])
     assert [event for event in given if event in true] == true
+
+
+def test_when_an_event_was_made_is_told_unless_our_clock_contradicts() -> None:
+    assert made_ns(Trade(1, "1", "1", True, WALL, WALL + 1, WALL)) == WALL
+    assert made_ns(Trade(1, "1", "1", True, WALL + YEAR, WALL, WALL)) == -1
+    assert made_ns(BookTicker(1, "1", "1", "1", "1", WALL)) == -1
+    assert [made_field(kind) for kind in (Trade, DepthUpdate, BookTicker, MiniTicker)] == [
+        "trade_time_ns",
+        "venue_time_ns",
+        "",
+        "",
+    ]

@@ -32,3 +32,16 @@ def test_where_the_next_value_makes_it_good_nothing_that_was_not_sent_is_announc
     lane.passed = 1
     lane.take_back([TRADE, Reset(9, 1, 0)])
     assert (lane.pop_ready(), lane.passed) == ([[Reset(9, 1, 0)]], 0)
+
+
+def test_a_lane_with_nothing_waiting_needs_only_the_next_id_and_goes_on_from_elsewhere() -> None:
+    lane = Lane("t")
+    assert not lane.only_next
+    lane.last_id, lane.passed = 1, 1
+    assert lane.only_next
+    lane.went_on(4, TRADE, 3)
+    assert (lane.last_id, lane.newest, lane.passed) == (4, TRADE, 4)
+    lane.want_again(2, 3, 0)
+    assert not lane.only_next
+    lane.pop_ready()
+    assert lane.only_next

@@ -9,7 +9,7 @@ import pytest
 from k2workers.errors import StateError
 from k2workers.events import BookTicker, Trade
 from k2workers.native.sources import SOURCES
-from k2workers.venues.message_shape import RECEIVED, Item, Part, TimeUnit, message_shape
+from k2workers.venues.message_shape import RECEIVED, Item, ShapePart, TimeUnit, message_shape
 
 UNIT = TimeUnit(1, 9, 1_000)
 ITEMS = {
@@ -22,14 +22,14 @@ def test_a_text_is_its_literals_and_fields_in_order() -> None:
     text = '{"i":<trade_id>,"s":"<symbol>","x":<>,"p":"<price>","q":"<quantity>","m":<buyer_is_maker>,"T":<trade_time>,"E":<venue_time>}'
     shape = message_shape("a:", text, "", ITEMS, Trade, UNIT)
     assert shape.parts[:6] == (
-        Part(Item.LITERAL, literal=b'a:{"i":'),
-        Part(Item.ID, 0),
-        Part(Item.LITERAL, literal=b',"s":"'),
-        Part(Item.SYMBOL),
-        Part(Item.LITERAL, literal=b'","x":'),
-        Part(Item.SKIPPED_FLAG),
+        ShapePart(Item.LITERAL, literal=b'a:{"i":'),
+        ShapePart(Item.ID, 0),
+        ShapePart(Item.LITERAL, literal=b',"s":"'),
+        ShapePart(Item.SYMBOL),
+        ShapePart(Item.LITERAL, literal=b'","x":'),
+        ShapePart(Item.SKIPPED_FLAG),
     )
-    assert shape.parts[-2:] == (Part(Item.TIME, 5, b"", 1, 9, 1_000), Part(Item.LITERAL, literal=b"}"))
+    assert shape.parts[-2:] == (ShapePart(Item.TIME, 5, b"", 1, 9, 1_000), ShapePart(Item.LITERAL, literal=b"}"))
     assert shape.slots == {
         "trade_id": 0, "price": 1, "quantity": 2, "buyer_is_maker": 3, "trade_time_ns": 4, "venue_time_ns": 5, "received_ns": RECEIVED,
     }  # fmt: skip

@@ -41,7 +41,7 @@ ROWS = (
     ),
     outbox(
         "what was refused counts as published",
-        ("            counters.bundles_refused += 1\n            self._dropped.add(batches)"),
+        ("            counters.bundles_refused += 1\n            self._dropped.add(bundle_protocol.bundle_of(frame))"),
         "            counters.bundles_refused += 1",
         "test_what_was_refused_is_not_claimed_when_everything_before_it_is_acknowledged",
     ),

@@ -279,8 +279,8 @@ ROWS = (
     ),
     intake(
         "resumed gaps are not fetched",
-        "        if lane.open or isinstance(lane, BookLane):\n            self._mark_incomplete(len(self.lanes))",
-        "        if isinstance(lane, BookLane):\n            self._mark_incomplete(len(self.lanes))",
+        "        if lane.open or isinstance(lane, BookLane):\n            self._mark_incomplete(len(self._lanes))",
+        "        if isinstance(lane, BookLane):\n            self._mark_incomplete(len(self._lanes))",
         "test_gaps_that_are_resumed_and_holes_that_the_aggregator_found_are_looked_into",
     ),
     intake(
