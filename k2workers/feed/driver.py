@@ -126,9 +126,10 @@ class Driver:
 
     @property
     def fresh(self) -> bool:
-        """Whether the primary was heard from lately."""
-        line = self.lines.get(self.machine.primary)
-        return line is not None and self._watch.fresh(line.last_read_ns, time.monotonic_ns())
+        """Whether the primary was heard from lately, and since this process stood still last."""
+        line, now_ns = self.lines.get(self.machine.primary), time.monotonic_ns()
+        overdue = now_ns - self._ticked_ns > ABSENT_NS  # who asks before the next turn is the first to notice
+        return line is not None and not overdue and self._watch.fresh(line.last_read_ns, now_ns)
 
     @property
     def market_quiet(self) -> bool:
@@ -181,10 +182,13 @@ class Driver:
 
     def _tick(self) -> None:
         now_ns = time.monotonic_ns()
+        absent_ns = now_ns - self._ticked_ns
         # Not twice in a row: on a host that is always late deadlines still end.
-        self._reads_first = now_ns - self._ticked_ns > ABSENT_NS and not self._reads_first
+        self._reads_first = absent_ns > ABSENT_NS and not self._reads_first
         self._ticked_ns = now_ns
         if self._reads_first:
+            self._watch.stood_still(absent_ns, now_ns)
+            self.silence.stood_still(absent_ns, now_ns)
             return
         self.intake.expire(now_ns)
         self._input(inputs.Tick(bool(self.lines.withheld(self.machine.standby, self.machine.primary))))

@@ -88,6 +88,10 @@ class SilenceWatch:
         self.silent.clear()
         self._changed_ns = [now_ns] * len(self._changed_ns)
 
+    def stood_still(self, absent_ns: int, now_ns: int) -> None:
+        """We ourselves stood still for ``absent_ns``: that was no silence of the topics."""
+        self._changed_ns = [min(now_ns, changed_ns + absent_ns) for changed_ns in self._changed_ns]
+
     def missed(self, topic_index: int, now_ns: int) -> None:
         """The venue has newer events than the lines delivered: this silence was none of the topic."""
         self._changed_ns[topic_index] = now_ns
@@ -111,7 +115,9 @@ class DataWatch:
         self._fruitless = 0
         """How many lines in a row brought no data."""
         self.changed_ns = 0
-        """When data came last, or another line took over."""
+        """When data came last, or another line took over; time for which we stood still since then does not count."""
+        self.came = True
+        """Whether data came since we stood still last."""
         self._changes = 0
         self._longest_ns = 0.0
 
@@ -122,6 +128,11 @@ class DataWatch:
         self._count_at_renewal = self._count
         self.changed_ns = now_ns
 
+    def stood_still(self, absent_ns: int, now_ns: int) -> None:
+        """We ourselves stood still for ``absent_ns``: that was no silence of the line, and what came before it is old."""
+        self.changed_ns = min(now_ns, self.changed_ns + absent_ns)
+        self.came = False
+
     def look(self, count: int, now_ns: int) -> bool:
         """``count`` data messages were received so far; True if the line should have delivered another by now."""
         silence_ns = now_ns - self.changed_ns
@@ -130,7 +141,7 @@ class DataWatch:
                 # More would only take longer to forget: the limit is the longest already.
                 learned_ns = min(float(silence_ns), self._max_silence_ns / FACTOR)
                 self._longest_ns = max(learned_ns, self._longest_ns * FORGET)
-            self._count, self.changed_ns = count, now_ns
+            self._count, self.changed_ns, self.came = count, now_ns, True
             self._fruitless = 0
             self._changes += 1
             return False
@@ -176,6 +187,12 @@ class LineWatch:
         self._data.renewed(now_ns)
         self._settled()
 
+    def stood_still(self, absent_ns: int, now_ns: int) -> None:
+        """We ourselves stood still for ``absent_ns``, until now: neither line nor venue could have answered meanwhile."""
+        self._data.stood_still(absent_ns, now_ns)
+        if self._give_up_ns is not None:
+            self._give_up_ns += absent_ns
+
     def look(self, last_read_ns: int, data_messages: int, now_ns: int) -> str | None:
         """Why the line must be given up, if it must. ``last_read_ns`` is when anything came, pings too."""
         overdue = self._data.look(data_messages, now_ns)
@@ -214,8 +231,12 @@ class LineWatch:
             self.quiet, self._give_up_ns = False, now_ns + ON_THE_WAY_NS
 
     def fresh(self, last_read_ns: int, now_ns: int) -> bool:
-        """Whether anything came within three quarters of the stale limit: longer than from one ping to the next."""
-        return now_ns - last_read_ns < self._stale_limit_ns * 3 // 4
+        """Whether anything came within three quarters of the stale limit: longer than from one ping to the next.
+
+        Since we stood still last, it must have been data, where data can be expected.
+        """
+        proven = self._data.came or self.quiet or not self._data.expected
+        return proven and now_ns - last_read_ns < self._stale_limit_ns * 3 // 4
 
     @property
     def _stale_limit_ns(self) -> int:

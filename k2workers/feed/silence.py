@@ -220,11 +220,8 @@ class Silence:
         return topic.before_id if known and topic.before_id != NO_TRADE else None
 
     def _in(self, *states: _State) -> set[int]:
-        return {
-            index
-            for index, topic in enumerate(self._topics)
-            if topic.state in states and topic.evidence is not Evidence.NONE
-        }
+        judged = ((index, topic) for index, topic in enumerate(self._topics) if topic.evidence is not Evidence.NONE)
+        return {index for index, topic in judged if topic.state in states}
 
     def look(self, heard_ns: Sequence[int], told: Sequence[int | str | None], now_ns: int) -> Finding:
         """``heard_ns`` is when a line last brought anything of each topic, 0 for never; ``told`` as for ``seen``."""
@@ -238,9 +235,8 @@ class Silence:
         suspects = self._learned.look(heard_ns, now_ns)
         found.silent += self._suspect(suspects, now_ns)
         self._without_answer(now_ns)
-        self._unsure = {
-            index for index, topic in enumerate(self._topics) if self._is_unsure(topic, now_ns)
-        } - self.silent
+        unsure = {index for index, topic in enumerate(self._topics) if self._is_unsure(topic, now_ns)}
+        self._unsure = unsure - self.silent
         found.silent = [index for index in found.silent if index not in self.refused]
         found.rotate = self._wants_line(now_ns)
         found.fetch = self._fetches.take(now_ns)
@@ -259,9 +255,8 @@ class Silence:
         """The news that a look showed has not come on a line."""
         topic.news_due_ns = None
         if not topic.mute and isinstance(told, int) and topic.behind_id is not None and told >= topic.behind_id:
-            self._nothing_withheld(
-                index, topic, now_ns, compared=False
-            )  # made while there was no line, and fetched by now
+            # Made while there was no line, and fetched by now.
+            self._nothing_withheld(index, topic, now_ns, compared=False)
             return []
         self._fetches.want(index)
         self._learned.missed(index, now_ns)
@@ -357,6 +352,10 @@ class Silence:
         for topic in self._topics:
             topic.mute = False
             self._forget_looks(topic)
+
+    def stood_still(self, absent_ns: int, now_ns: int) -> None:
+        """We ourselves stood still for ``absent_ns``, until now: that was no silence of a busy topic."""
+        self._learned.stood_still(absent_ns, now_ns)
 
     @staticmethod
     def _forget_looks(topic: _Topic) -> None:

@@ -79,7 +79,7 @@ class ChildState(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool
     restarts: int
     last_beat_s: float | None
-    """Seconds since its last sign of life, of which the start of its process is the first; None before it was ever started."""
+    """Seconds since it made the last beat that was heard of it, at first since its process was started; None before it was ever started."""
 
 
 def start_server(modules: list[str], folders: list[Path]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -65,7 +66,8 @@ class ChildProcess:
         """Beat from now on, with what these say: see ``control_messages.Beat``."""
 
         def beat() -> None:
-            self.client.send(Beat(self.name, os.getpid(), dict(counters()), status()))
+            at_ns = time.monotonic_ns()  # first: what follows is no older than this
+            self.client.send(Beat(self.name, os.getpid(), dict(counters()), status(), at_ns))
 
         self._reports.append(_begun(Every(BEAT_S, beat, "beat")))
 

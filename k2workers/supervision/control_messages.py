@@ -27,12 +27,13 @@ class Ready(ControlMessage, frozen=True):
 
 
 class Beat(ControlMessage, frozen=True):
-    """The child's loop turns. ``counters`` only rise; ``status`` is a Struct of the child's kind, plain data on this channel."""
+    """The child's loop turned at this time (monotonic). ``counters`` only rise; ``status`` is a Struct of the child's kind, plain data on this channel."""
 
     name: str
     pid: int
     counters: dict[str, int]
     status: Any
+    at_ns: int
 
 
 class Record(ControlMessage, frozen=True):

@@ -39,6 +39,7 @@ class SignsOfLife:
     """One child's signs of life, since ``begun_ns``. Times are monotonic."""
 
     def __init__(self, begun_ns: int) -> None:
+        self.begun_ns = begun_ns
         self._said_ns = begun_ns
         self._worked_ns = begun_ns
         self.hung = False

@@ -35,7 +35,7 @@ class Ward:
         return self.child if self.child is not None and self.child.alive else None
 
     def heard(self, beat: Beat) -> None:
-        """A beat of its present life came."""
+        """A beat came."""
         if self.beat is not None and self.beat.pid != beat.pid:
             self._earlier.update(self.beat.counters)
         self.beat = beat
@@ -52,10 +52,12 @@ class Ward:
 
     def state(self, now_ns: int) -> ChildState:
         """What to show of it."""
+        # Its signs of life would not do: they are excused for as long as we could not listen, and what it told is as old all the same.
+        told_ns = max(self.life.begun_ns, self.beat.at_ns if self.beat is not None else 0)
         return ChildState(
             pid=self.child.pid if self.child is not None else None,
             alive=self.running is not None,
             ready=self.ready.is_set(),
             restarts=self.tracker.restarts,
-            last_beat_s=round(self.life.silent_ns(now_ns) / 1e9, 1) if self.life.heard_ns else None,
+            last_beat_s=round((now_ns - told_ns) / 1e9, 1) if told_ns else None,
         )

@@ -19,7 +19,7 @@ from k2workers import every
 from k2workers.errors import AddressRefused
 from k2workers.events import SCHEMA_OF, Gap
 from k2workers.feed import driver
-from k2workers.feed.driver import Driver
+from k2workers.feed.driver import ABSENT_NS, Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.liveness import LEARNED_AFTER
 from k2workers.feed.silence import LookUrgency, MarketView
@@ -420,6 +420,16 @@ async def test_a_stream_that_falls_silent_is_told_of_once() -> None:
             for at_s in (LEARNED_AFTER + 1, 100, 101):
                 await look_after_more(at_s, 0)
     assert told == [[1]]
+
+
+async def test_a_line_is_not_fresh_before_it_is_known_what_came_while_the_process_stood_still() -> None:
+    with Venue(["AAAUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["AAAUSDT"]) as feed:
+            await until(lambda: feed.driver.data_expected and feed.driver.fresh)
+            time.sleep(ABSENT_NS / 1e9 + 0.1)  # noqa: ASYNC251 - the loop stands still: the time itself is the fault
+            assert not feed.driver.fresh
+            await until(lambda: feed.driver.fresh)
+            assert feed.driver.data_expected, "nothing was learned from it"
 
 
 def view(feed: Fed, **trades: int) -> MarketView:

@@ -280,3 +280,50 @@ def test_a_silence_that_the_venue_contradicts_is_not_learned() -> None:
     watch.missed(0, 40 * S)
     watch.look([60], 41 * S)
     assert watch.look([60], 52 * S) == [0]
+
+
+def test_where_data_can_be_expected_a_line_is_fresh_only_once_it_has_brought_some_since_we_stood_still() -> None:
+    watch, count, at_ns = busy()
+    watch.stood_still(4 * S, at_ns + 4 * S)
+    assert not watch.fresh(at_ns, at_ns + 4 * S)
+    assert watch.look(at_ns + 5 * S, count, at_ns + 5 * S) is None
+    assert not watch.fresh(at_ns + 5 * S, at_ns + 5 * S), "only a ping came"
+    assert watch.look(at_ns + 6 * S, count + 1, at_ns + 6 * S) is None
+    assert watch.fresh(at_ns + 6 * S, at_ns + 6 * S)
+
+
+def test_where_no_data_can_be_expected_a_line_is_as_fresh_as_its_last_ping_although_we_stood_still() -> None:
+    unknown = LineWatch(30 * S, 20 * S)
+    unknown.stood_still(4 * S, 4 * S)
+    assert [unknown.fresh(0, now_s * S) for now_s in (4, 23)] == [True, False]
+    watch, _, at_ns = silent_line()
+    watch.answered(at_ns + S, False, at_ns + S)
+    watch.stood_still(4 * S, at_ns + 5 * S)
+    assert watch.fresh(at_ns, at_ns + 5 * S), "the venue has none"
+
+
+def test_while_we_stood_still_neither_a_line_nor_the_venue_was_late() -> None:
+    watch, count, at_ns = busy()
+    watch.stood_still(3_600 * S, at_ns + 3_600 * S)
+    now_ns = at_ns + 3_605 * S
+    assert watch.look(now_ns, count, now_ns) is None
+    assert not watch.asking
+    assert watch.look(now_ns + S, count, now_ns + S) is None
+    assert watch.asking
+    watch.stood_still(3_600 * S, now_ns + 3_601 * S)
+    late_ns = now_ns + 3_601 * S + ANSWER_NS
+    assert [watch.look(ns, count, ns) for ns in (late_ns - 1, late_ns)] == [None, "silent"]
+
+
+def test_that_we_stood_still_is_not_learned_as_a_silence() -> None:
+    watch, count, at_ns = busy()
+    watch.stood_still(3_600 * S, at_ns + 3_600 * S)
+    now_ns = at_ns + 3_601 * S
+    assert watch.look(now_ns, count + 1, now_ns) is None
+    assert watch.learned, "it is still known how often data come"
+    topics, then_ns = learned([1])
+    topics.stood_still(3_600 * S, then_ns + 3_600 * S)
+    then_ns += 3_601 * S
+    assert topics.look([10**6], then_ns) == []
+    assert topics.look([10**6], then_ns + 5 * S) == []
+    assert topics.look([10**6], then_ns + 6 * S) == [0]

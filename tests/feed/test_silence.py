@@ -793,3 +793,11 @@ def test_when_it_has_healed_for_long_the_next_one_is_tried_at_once() -> None:
     shard.passes(9)
     shard.shows(A=10_002)
     assert shard.passes(SETTLE_S).rotate
+
+
+def test_that_we_stood_still_is_no_silence_of_a_busy_topic() -> None:
+    shard = busy(TRADES, TRADES)
+    shard.second += 3_600
+    shard.silence.stood_still(3_600 * S, shard.second * S)
+    assert shard.passes(10, 0).silent == []
+    assert shard.passes(1, 0).silent == [1]

@@ -57,7 +57,7 @@ class Watched:
     def beats(self, *urgency: LookUrgency, market_quiet: bool = False) -> None:
         for name, each in zip(self.symbols.of_workers, urgency, strict=False):
             status = worker_status(symbols=9, look_wanted=each, market_quiet=market_quiet)
-            self.supervisor.beats[name] = Beat(name, os.getpid(), {}, status)
+            self.supervisor.beats[name] = Beat(name, os.getpid(), {}, status, 1)
 
     async def turn(self) -> list[MarketSeen]:
         """What the workers are told in one turn of the parent, which permits meanwhile."""

@@ -119,7 +119,7 @@ def test_what_nobody_has_told_yet_is_an_empty_object() -> None:
     ],
 )
 def test_what_a_child_tells_comes_through_the_control_channel_as_it_is(status: msgspec.Struct) -> None:
-    beat = _decoder.decode(_encode(Beat("x", os.getpid(), {}, status)))
+    beat = _decoder.decode(_encode(Beat("x", os.getpid(), {}, status, 1)))
     assert isinstance(beat, Beat)
     assert told(beat, type(status)) == status
     assert told(None, type(status)) is None
@@ -129,7 +129,7 @@ def test_what_a_child_tells_comes_through_the_control_channel_as_it_is(status: m
 def test_a_beat_of_another_shape_is_an_error(changed: dict[str, Any]) -> None:
     plain = msgspec.to_builtins(worker_status())
     with pytest.raises(msgspec.ValidationError):
-        told(Beat("worker-0", 1, {}, plain | changed), WorkerStatus)
+        told(Beat("worker-0", 1, {}, plain | changed, 1), WorkerStatus)
 
 
 class Watched:
@@ -149,7 +149,7 @@ class Watched:
     def tells(self, name: str, status: msgspec.Struct, **counters: int) -> None:
         pid = self.supervisor.children[name].pid
         assert pid is not None
-        self.supervisor.beats[name] = Beat(name, pid, counters, status)
+        self.supervisor.beats[name] = Beat(name, pid, counters, status, 1)
 
     def changes(self, name: str, **changes: Any) -> None:
         self.supervisor.children[name] = msgspec.structs.replace(self.supervisor.children[name], **changes)

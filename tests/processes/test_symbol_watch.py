@@ -45,7 +45,7 @@ class Run:
         return choose(["*"], [SymbolInfo(symbol, each) for symbol, each in status.items()])
 
     def beat(self, name: str, symbols: int) -> None:
-        self.supervisor.beats[name] = Beat(name, os.getpid(), {}, worker_status(symbols=symbols))
+        self.supervisor.beats[name] = Beat(name, os.getpid(), {}, worker_status(symbols=symbols), 1)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ async def _serve(name: str, endpoint: str) -> None:
         turns = 0
         while not child.stopping.is_set():
             turns += 1
-            child.client.send(Beat(name, os.getpid(), {"lives": 1, "turns": turns}, {}))
+            child.client.send(Beat(name, os.getpid(), {"lives": 1, "turns": turns}, {}, time.monotonic_ns()))
             await asyncio.sleep(0.05)
 
 
@@ -80,7 +80,7 @@ async def _misheard(name: str, endpoint: str) -> None:
         child.ready()
         while not child.stopping.is_set():
             child.tell("odd", {})
-            child.client.send(Beat(name, os.getpid(), {}, {}))
+            child.client.send(Beat(name, os.getpid(), {}, {}, time.monotonic_ns()))
             await asyncio.sleep(0.05)
 
 

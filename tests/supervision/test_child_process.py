@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,8 +56,15 @@ async def test_a_child_says_hello_beats_and_ends_when_it_is_told_with_its_last_f
         await until(lambda: parent.of(Ready) and parent.of(Beat))
         await parent.server.send(NAME, Drain())
         await child.stopping.wait()
+        begun_ns = time.monotonic_ns()
         counts["turns"] = 2  # what it did while it drained
-    await until(lambda: parent.heard[-1] == Beat(NAME, os.getpid(), {"turns": 2}, {"calm": True}))
+
+    def last() -> Beat | None:
+        return beat if isinstance(beat := parent.heard[-1], Beat) and beat.counters == {"turns": 2} else None
+
+    beat = await until(last)
+    assert beat == Beat(NAME, os.getpid(), {"turns": 2}, {"calm": True}, beat.at_ns)
+    assert begun_ns <= beat.at_ns <= time.monotonic_ns()
     assert parent.heard[0] == ChildHello(NAME, os.getpid())
     assert flushed[-1] == 2
 

@@ -9,18 +9,24 @@ from pathlib import Path
 import psutil
 import pytest
 
+from k2workers.processes.readiness import BEAT_FRESH_S, Word
 from k2workers.supervision.signs_of_life import SilenceLimits
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
 from tests.system.support import Program, alive, demo, feed
 
 LONG_S = SilenceLimits().beat_limit_s + 2.0
+OLD_S = BEAT_FRESH_S + 1.0
 
 
-def stand_still(*processes: psutil.Process) -> None:
+def suspended(*processes: psutil.Process, seconds: float = LONG_S) -> None:
     for process in processes:
         process.suspend()
-    time.sleep(LONG_S)  # nothing that happens shows that it is over: the time itself is the fault
+    time.sleep(seconds)  # nothing that happens shows that it is over: the time itself is the fault
+
+
+def stand_still(*processes: psutil.Process, seconds: float = LONG_S) -> None:
+    suspended(*processes, seconds=seconds)
     for process in processes:
         process.resume()
 
@@ -66,6 +72,65 @@ def test_a_whole_feed_that_was_frozen_ends_no_child_and_keeps_its_connections() 
         assert len(venue.handshakes) == handshakes
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
+
+
+def unready(program: Program) -> set[str]:
+    """The reasons that /readyz gives: none if the parent has too much to do to name any. It must not say that all is well."""
+    code, text = program.http("/readyz")
+    assert code == 503, text
+    return set(json.loads(text)["reasons"]) if text.startswith("{") else set()
+
+
+def test_a_parent_that_stood_still_does_not_answer_from_what_its_children_told_before_that() -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.02) as venue, feed(venue) as program:
+        program.wait_ready()
+        parent, mute = psutil.Process(program.process.pid), psutil.Process(program.pid_of("worker-0"))
+        suspended(parent, mute, seconds=OLD_S)
+        parent.resume()
+
+        def others_are_heard() -> bool:
+            return [reason.partition(" was ")[0] for reason in unready(program)] == ["process_down: worker-0"]
+
+        wait_for("a word of all others", others_are_heard)
+        assert program.status()["children"]["worker-0"]["last_beat_s"] > OLD_S
+        mute.resume()
+        goes_on(program)
+
+
+def test_a_feed_that_was_frozen_is_not_ready_before_something_has_flowed_since() -> None:
+    with Venue(["AAAUSDT", "BBBUSDT"], every_s=0.02) as venue, feed(venue) as program:
+        program.wait_ready()
+        wait_for(
+            "connections that will miss data",
+            lambda: all(worker.get("data_expected") for worker in program.status()["workers"]),
+        )
+        venue.withholds = lambda _connection, _stream: True
+        all_has_come(program)
+        stand_still(psutil.Process(program.process.pid), *program.remember_family().values(), seconds=OLD_S)
+        stale = {f"{Word.STALE_CONNECTION.value}: worker-{shard}" for shard in range(2)}
+        wait_for("a word of both", lambda: stale <= {reason.partition(" heard ")[0] for reason in unready(program)})
+        venue.withholds = lambda _connection, _stream: False
+        goes_on(program)
+
+
+def all_has_come(program: Program) -> None:
+    """Wait until each worker has beaten without anything new."""
+
+    def told() -> dict[int, tuple[float, int]]:
+        rows = program.status()["workers"]
+        return {row["shard"]: (row["connection_age_s"], row["events_received"]) for row in rows}
+
+    before = told()
+
+    def has_come() -> bool:
+        nonlocal before
+        now = told()
+        if any(now[shard][0] == before[shard][0] for shard in before):
+            return False  # no later beat
+        same, before = all(now[shard][1] == before[shard][1] for shard in before), now
+        return same
+
+    wait_for("a beat without anything new", has_come)
 
 
 @pytest.mark.parametrize("moment", ["a worker dies", "the end"])
