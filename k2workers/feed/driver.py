@@ -200,7 +200,10 @@ class Driver:
 
     def _give_up_silent(self, now_ns: int) -> None:
         line = self.lines.get(self.machine.carrier)
-        if line is not None and (cause := self._watch.look(line.last_read_ns, self.lines.data_messages, now_ns)):
+        if line is None:
+            return
+        data_messages, latency_ns = self.lines.data_messages, self.intake.latency_ns
+        if cause := self._watch.look(line.last_read_ns, data_messages, now_ns, latency_ns):
             self.lines.ended(line.number, cause)
 
     def _look(self, now_ns: int) -> None:

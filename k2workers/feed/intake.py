@@ -93,6 +93,8 @@ class Intake(IntakeFigures):
         self._on_reply = on_reply
         self._on_notice = on_notice
         self._observe_latency = observe_latency
+        self.latency_ns = 0
+        """That of the last read, of events that tell the venue's time."""
         self._dirty: dict[int, Lane] = {}
         self._holding: set[int] = set()
         self._lag_passed_ns = 0
@@ -225,7 +227,8 @@ class Intake(IntakeFigures):
         # All events of a read arrived at the same time: one of them is enough for the latency.
         newest = events[-1]
         if type(newest) in TIMED:
-            self._observe_latency(newest.received_ns - newest.venue_time_ns)  # type: ignore[attr-defined]
+            self.latency_ns = newest.received_ns - newest.venue_time_ns  # type: ignore[attr-defined]
+            self._observe_latency(self.latency_ns)
 
     def _note_begun(self, topic_index: int, number: int, resets: Sequence[Event]) -> None:
         topic = self.topics[topic_index]
@@ -337,11 +340,7 @@ class Intake(IntakeFigures):
 
     def open_gaps(self) -> Holes:
         """The ids that were announced as missing and are still hoped for."""
-        return {
-            lane.topic: (self._numbering(topic_index), list(lane.open))
-            for topic_index, lane in enumerate(self.lanes)
-            if lane.open
-        }
+        return {lane.topic: (self._numbering(at), list(lane.open)) for at, lane in enumerate(self.lanes) if lane.open}
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""

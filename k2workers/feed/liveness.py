@@ -35,6 +35,12 @@ ON_THE_WAY_NS = 1_000_000_000
 QUIET_NS = 70_000_000_000
 """How long no news of the venue counts, if it is not asked again meanwhile."""
 
+CAUGHT_UP_NS = 3_000_000_000
+"""After we stood still all that waited has been read when data are not older than before by more than this."""
+
+CATCH_UP_LIMIT_NS = 60_000_000_000
+"""A clock may have been set meanwhile, so nobody waits longer for that than we stood still, and than this: as long as a venue waits for a pong."""
+
 MOST_DOUBLINGS = 6
 """If no new line brings data either, and the venue cannot be asked: replacing lines every half minute for ever would help nobody."""
 
@@ -117,7 +123,10 @@ class DataWatch:
         self.changed_ns = 0
         """When data came last, or another line took over; time for which we stood still since then does not count."""
         self.came = True
-        """Whether data came since we stood still last."""
+        """Whether data came since we stood still last that had not waited meanwhile."""
+        self._latency_ns = 0
+        self._catch_up_ns = 0
+        """When data count as such however old they are."""
         self._changes = 0
         self._longest_ns = 0.0
 
@@ -131,22 +140,32 @@ class DataWatch:
     def stood_still(self, absent_ns: int, now_ns: int) -> None:
         """We ourselves stood still for ``absent_ns``: that was no silence of the line, and what came before it is old."""
         self.changed_ns = min(now_ns, self.changed_ns + absent_ns)
-        self.came = False
+        self.came, self._catch_up_ns = False, now_ns + min(absent_ns, CATCH_UP_LIMIT_NS)
 
-    def look(self, count: int, now_ns: int) -> bool:
-        """``count`` data messages were received so far; True if the line should have delivered another by now."""
+    def look(self, count: int, now_ns: int, latency_ns: int = 0) -> bool:
+        """``count`` data messages were received so far; True if the line should have delivered another by now.
+
+        ``latency_ns`` is from the venue's time of the last ones to when they were read, by two clocks.
+        """
         silence_ns = now_ns - self.changed_ns
         if count != self._count:
             if self._changes:
                 # More would only take longer to forget: the limit is the longest already.
                 learned_ns = min(float(silence_ns), self._max_silence_ns / FACTOR)
                 self._longest_ns = max(learned_ns, self._longest_ns * FORGET)
-            self._count, self.changed_ns, self.came = count, now_ns, True
+            self._count, self.changed_ns = count, now_ns
+            self._note_latency(latency_ns, now_ns)
             self._fruitless = 0
             self._changes += 1
             return False
         limit_ns = min(self._usual_ns, self._max_silence_ns) * 2**self._fruitless
         return self._changes >= LEARNED_AFTER and silence_ns > limit_ns
+
+    def _note_latency(self, latency_ns: int, now_ns: int) -> None:
+        if latency_ns <= self._latency_ns + CAUGHT_UP_NS or now_ns >= self._catch_up_ns:
+            self.came = True
+        if self.came:
+            self._latency_ns = latency_ns
 
     @property
     def expected(self) -> bool:
@@ -193,9 +212,9 @@ class LineWatch:
         if self._give_up_ns is not None:
             self._give_up_ns += absent_ns
 
-    def look(self, last_read_ns: int, data_messages: int, now_ns: int) -> str | None:
-        """Why the line must be given up, if it must. ``last_read_ns`` is when anything came, pings too."""
-        overdue = self._data.look(data_messages, now_ns)
+    def look(self, last_read_ns: int, data_messages: int, now_ns: int, latency_ns: int = 0) -> str | None:
+        """Why the line must be given up, if it must. ``last_read_ns`` is when anything came, pings too; the others as for ``DataWatch``."""
+        overdue = self._data.look(data_messages, now_ns, latency_ns)
         if self._data.changed_ns == now_ns:
             self._settled()
         if now_ns - last_read_ns >= self._stale_limit_ns:
@@ -233,7 +252,7 @@ class LineWatch:
     def fresh(self, last_read_ns: int, now_ns: int) -> bool:
         """Whether anything came within three quarters of the stale limit: longer than from one ping to the next.
 
-        Since we stood still last, it must have been data, where data can be expected.
+        Since we stood still last, it must have been data that did not wait meanwhile, where data can be expected.
         """
         proven = self._data.came or self.quiet or not self._data.expected
         return proven and now_ns - last_read_ns < self._stale_limit_ns * 3 // 4

@@ -39,7 +39,7 @@ MEANING = {
     Word.STARTING: "a process has not begun to serve, or the program waits for something before it starts the next one",
     Word.PROCESS_DOWN: "a process is not there, or what it told last is older than 3 s",
     Word.NO_CONNECTION: "a shard lacks a connection that carries the feed (it has one for each route of the venue)",
-    Word.STALE_CONNECTION: "nothing at all was heard lately on a connection of a shard, or no data since the process stood still, where data can be expected",
+    Word.STALE_CONNECTION: "nothing at all was heard lately on a connection of a shard, or, where data can be expected, the process stood still and has not yet read what waited meanwhile",
     Word.STREAMS_REFUSED: "the venue refuses to subscribe these streams; all others are served, and these are tried again",
     Word.STREAMS_UNPROVEN: "of these streams no event has come: none at all, none for a minute and a half, or on a new connection none in 12 s or while the market moved; and the venue has not said since that there was none",
     Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",

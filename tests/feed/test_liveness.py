@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -290,6 +293,39 @@ def test_where_data_can_be_expected_a_line_is_fresh_only_once_it_has_brought_som
     assert not watch.fresh(at_ns + 5 * S, at_ns + 5 * S), "only a ping came"
     assert watch.look(at_ns + 6 * S, count + 1, at_ns + 6 * S) is None
     assert watch.fresh(at_ns + 6 * S, at_ns + 6 * S)
+
+
+def fresh_after(latency_s: int) -> Callable[[LineWatch, int, int], bool]:
+    """Whether a line is fresh after a message that is so old."""
+
+    def fresh(watch: LineWatch, count: int, now_ns: int) -> bool:
+        assert watch.look(now_ns, count, now_ns, latency_s * S) is None
+        return watch.fresh(now_ns, now_ns)
+
+    return fresh
+
+
+def test_what_waited_while_we_stood_still_makes_no_line_fresh() -> None:
+    watch, count, at_ns = busy()
+    assert fresh_after(7)(watch, count + 1, at_ns + S), "a clock that is wrong is wrong before and after"
+    watch.stood_still(25 * S, at_ns + 26 * S)
+    assert not fresh_after(30)(watch, count + 2, at_ns + 27 * S)
+    assert not fresh_after(11)(watch, count + 3, at_ns + 28 * S)
+    assert fresh_after(10)(watch, count + 4, at_ns + 29 * S)
+    assert fresh_after(12)(watch, count + 5, at_ns + 30 * S), "later on that is the venue's way"
+
+
+@pytest.mark.parametrize(("absent_s", "limit_s"), [(25, 25), (3_600, 60)])
+def test_a_clock_that_was_set_while_we_stood_still_keeps_no_line_from_being_fresh_for_long(
+    absent_s: int, limit_s: int
+) -> None:
+    watch, count, at_ns = busy()
+    back_ns = at_ns + absent_s * S
+    watch.stood_still(absent_s * S, back_ns)
+    found = [fresh_after(3_600)(watch, count + second, back_ns + second * S) for second in range(1, limit_s + 2)]
+    assert found.index(True) == limit_s - 1
+    watch.stood_still(absent_s * S, back_ns + 100 * S)
+    assert fresh_after(3_600)(watch, count + 100, back_ns + 101 * S), "from then on that is how old they are"
 
 
 def test_where_no_data_can_be_expected_a_line_is_as_fresh_as_its_last_ping_although_we_stood_still() -> None:
