@@ -26,6 +26,8 @@ class Observer:
         self.gaps = 0
         self.lives: dict[str, int] = {}
         """How often the ids of a topic began anew, as far as it was told."""
+        self.published_ns = 0
+        """When the feed published the newest of what was read (wall clock)."""
         self.last_s: dict[int, float] = {}
         self.pause_s: dict[int, float] = {}
         """The longest time without any event of a shard since ``watch``."""
@@ -38,6 +40,7 @@ class Observer:
             self.ledger.lose(item.topic, item.first_id, item.last_id, item.count)
             return
         event = item.event
+        self.published_ns = max(self.published_ns, item.publish_ns)
         self.ledger.take(item.topic, event)
         if isinstance(event, Gap):
             self.gaps += 1

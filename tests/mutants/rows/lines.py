@@ -157,6 +157,12 @@ ROWS = (
         "test_the_names_that_the_venue_refuses_are_found_and_the_others_subscribed",
     ),
     liveness(
+        "a worker that stood still is ready before anything has come since",
+        "self.came, self._catch_up_ns = False,",
+        "self.came, self._catch_up_ns = True,",
+        "test_where_data_can_be_expected_a_line_is_fresh_only_once_it_has_brought_some_since_we_stood_still",
+    ),
+    liveness(
         "a line that only pings is kept",
         "return SILENT if self._give_up_ns is not None and now_ns >= self._give_up_ns else None",
         "return None",

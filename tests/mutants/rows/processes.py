@@ -280,6 +280,12 @@ ROWS = (
         "test_a_new_life_counts_on_from_the_checkpoint",
     ),
     ward(
+        "what a child told before the parent stood still counts as new",
+        "self.beat.at_ns if self.beat is not None else 0",
+        "self.life.heard_ns",
+        "test_what_it_told_is_as_old_as_it_is_although_we_could_not_listen_meanwhile",
+    ),
+    ward(
         "the report knows only the last life of a worker",
         "return self._earlier + present",
         "return present",
