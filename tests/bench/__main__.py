@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import footprint as tree
+from tests.bench import log_lag
 from tests.bench import rotating as latency_of_rotations
 from tests.bench.frames import recorded
 from tests.bench.measuring import (
@@ -259,6 +260,29 @@ def rotating(
 
 
 @app.command
+def log(*, seconds: Seconds = 10.0, lines: Count = 1_000, rounds: Count = 3, report: Report | None = None) -> int:
+    """Microseconds by which the loop of a process that logs at debug level is late: while its log is read, and while nobody reads it.
+
+    ``own`` is without the time for which the host let it wait for a processor.
+
+    Parameters
+    ----------
+    seconds
+        How long each run takes, and nobody reads.
+    lines
+        How many it logs a second.
+    rounds
+        Interleaved runs of each; the median of each figure counts.
+    report
+        Write all figures to this JSON file.
+    """
+    cases = {(name,): reads for name, reads in log_lag.READERS.items()}
+    rows = interleaved(("reader",), cases, lambda reads: log_lag.measure(reads, lines, seconds), rounds)
+    tell(rows, report, title="Lag of the loop (us)")
+    return 0
+
+
+@app.command
 def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | None = None) -> int:
     """All of it with a report for each in this directory, and the figures of tests/bench/README.md from them. Takes half an hour.
 
@@ -289,6 +313,7 @@ def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | No
     load(rounds=rounds, report=directory / "load.json")
     latency(rounds=rounds, report=directory / "latency.json")
     rotating(rounds=rounds, report=directory / "rotating.json")
+    log(rounds=rounds, report=directory / "log.json")
     footprint(rotations=500, report=directory / "footprint.json")
     peers(rounds=rounds, tls=True, report=directory / "peers.json")
     return plot(directory)

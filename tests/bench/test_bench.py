@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import log_lag
 from tests.bench.frames import symbols
 from tests.bench.measuring import Certificate, RunFailedError, against_pump, certificate, measure, process
 from tests.bench.peers.table import ENVIRONMENTS, PEERS
@@ -77,3 +78,11 @@ def test_every_peer_has_its_script_its_environment_and_a_version() -> None:
     assert {peer.environment for peer in PEERS} == set(ENVIRONMENTS)
     assert len({peer.name for peer in PEERS}) == len(PEERS)
     assert all(pin.count("==") == 1 for pins in ENVIRONMENTS.values() for pin in pins)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_process_that_logs_tells_how_late_its_turns_came_and_what_it_dropped(reads: bool) -> None:
+    found = log_lag.measure(reads, 100_000, 1.0)
+    assert found["turns"] > 0
+    assert found["longest"] >= found["own longest"] >= found["own p50"] >= 0
+    assert reads or found["dropped"] > 0
