@@ -1,9 +1,12 @@
 # Build: docker build -t k2workers .
 # Run:   docker run --name k2-binance-stream -v k2:/var/lib/k2workers/state -p 127.0.0.1:9091:9091 -p 127.0.0.1:5555:5555 -p 127.0.0.1:5556:5556 -p 127.0.0.1:5557:5557 k2workers --shards 8
-FROM python:3.11-slim AS packages
+# Not the slim one: it has the compiler that builds the native lane.
+FROM python:3.11 AS packages
 COPY config/requirements.txt /tmp/requirements.txt
 RUN python -m venv /opt/k2workers && \
     /opt/k2workers/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
+COPY k2workers /srv/k2workers
+RUN PYTHONPATH=/srv /opt/k2workers/bin/python -m k2workers.native
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="k2-binance-stream" \
@@ -11,7 +14,7 @@ LABEL org.opencontainers.image.title="k2-binance-stream" \
 RUN useradd --system --create-home --home-dir /var/lib/k2workers k2workers && \
     install --directory --owner=k2workers /var/lib/k2workers/state
 COPY --from=packages /opt/k2workers /opt/k2workers
-COPY k2workers /srv/k2workers
+COPY --from=packages /srv/k2workers /srv/k2workers
 # The user below may not write the bytecode: without it every process would compile every module at each start.
 RUN /opt/k2workers/bin/python -m compileall -q /srv/k2workers
 COPY config/k2workers.toml /var/lib/k2workers/config/k2workers.toml

@@ -87,11 +87,9 @@ class Intake(IntakeFigures):
         self._continuity_numbers: list[int] = []
         """Of each topic, in the numbering of what was pushed last."""
         self._published: dict[str, PublishedPosition] = {}
-        self._push = push
-        self._frames = frames
+        self._push, self._frames = push, frames
         self.plain = None if frames is None else plain_lane()
-        self._on_reply = on_reply
-        self._on_notice = on_notice
+        self._on_reply, self._on_notice = on_reply, on_notice
         self._observe_latency = observe_latency
         self.latency_ns = 0
         """That of the last read, of events that tell the venue's time."""
@@ -152,7 +150,8 @@ class Intake(IntakeFigures):
             if frames.push_frame(frame) is wire.SendOutcome.REFUSED:
                 self._take_back_encoded(memoryview(frame)[len(head) :])
         if newest_ns:
-            self._observe_latency(received_ns - newest_ns)
+            self.latency_ns = received_ns - newest_ns
+            self._observe_latency(self.latency_ns)
         return begin, span_end, total
 
     def _note_touched(self, line: int, touched: Sequence[tuple[int, int, int]]) -> None:

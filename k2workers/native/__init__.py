@@ -1,13 +1,13 @@
 """The native lane: what plain messages take from the receive buffer to a bundle, in C. Optional: Python does the same, slower, and is the reference.
 
-``lane.c`` has the rules of what is plain, ``module.c`` shows them to Python, ``build.py`` compiles both. Nothing here knows a venue.
+``lane.c`` has the rules of what is plain, ``module.c`` shows them to Python, ``build.py`` compiles both (``python -m k2workers.native``). Nothing here knows a venue.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from k2workers.native.sources import source_id
+from k2workers.native.build import source_id
 
 
 def _load() -> tuple[Any, str]:

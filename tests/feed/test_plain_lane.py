@@ -7,7 +7,7 @@ import pytest
 from k2workers import native, wire
 from k2workers.events import AggTrade, BookSnapshot, BookTicker, DepthUpdate, Trade
 from k2workers.feed.plain_lane import ASK, CHAIN, END, FRAME, RISING, SPAN, WHY, plain_lane
-from k2workers.native.sources import SOURCES
+from k2workers.native.build import SOURCES
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.wire import SendOutcome
 from tests.native.differential import BEGAN_US, NOW_NS, Way, frame
@@ -186,6 +186,16 @@ def test_a_book_is_python_s_until_subscribers_have_one() -> None:
     assert read(one, depth(6, 9), depth(10, 10)) == [1, 1]
     assert counts(one) == {("depth", ""): 2, ("depth", "topic"): 2}
     assert one.intake.lanes[0].newest == DepthUpdate(10, 10, [("1.0", "2.0"), ("0.5", "0.0")], [], NOW_NS, NOW_NS)
+
+
+def test_the_latency_of_a_read_is_known_natively_too() -> None:
+    one = way("trade", "book_ticker")
+    read(one, trade(1))
+    one.intake.latency_ns = -1
+    read(one, ticker(1))
+    assert one.intake.latency_ns == -1, "it has no time of the venue"
+    read(one, trade(2, at_us=BEGAN_US - 7), ticker(2))
+    assert one.intake.latency_ns == 7_000
 
 
 def test_a_refused_bundle_is_missing_and_wanted_again() -> None:

@@ -45,7 +45,6 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "a part of what is judged there, until it has its own": {
         "demo/demo_exchange.py": ("tests/system/test_commands.py",),
         "feed/lines.py": ("tests/feed/test_driver.py",),
-        "native/sources.py": ("tests/native/test_build.py",),
         "metrics/latency.py": ("tests/metrics/test_exporter.py",),
         "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
         "processes/bootstrap.py": ("tests/system/test_commands.py",),

@@ -10,7 +10,7 @@ import pytest
 
 from k2workers import native
 from k2workers.native import build
-from k2workers.native.sources import SOURCES, source_id
+from k2workers.native.build import SOURCES, source_id
 
 LOOK = "from k2workers import native; print(native.extension is not None, native.why_not)"
 
@@ -39,7 +39,7 @@ def test_a_compiler_that_fails_is_told_in_words(
 
 def test_without_a_compiler_the_build_says_so_and_succeeds(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "k2workers.native.build", str(tmp_path)],
+        [sys.executable, "-m", "k2workers.native", str(tmp_path)],
         env={"PATH": str(tmp_path), "PYTHONPATH": str(SOURCES.parents[1])},
         capture_output=True,
         text=True,

@@ -108,9 +108,10 @@ def in_dockerfile(text: str) -> list[Written]:
 
 
 def image(text: str) -> Image:
-    """What the last stage of the Dockerfile makes."""
+    """What the last stage of the Dockerfile makes. What it copies from an earlier stage counts as far as that one copied it from the checkout."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    stage = "\n".join(lines).replace("\\\n", " ").rpartition("\nFROM ")[2]
+    earlier, _, stage = "\n".join(lines).replace("\\\n", " ").rpartition("\nFROM ")
+    source_of = {target: source for source, target in re.findall(r"^COPY (?!--)(\S+) (\S+)$", earlier, re.MULTILINE)}
     said: dict[str, list[str]] = {}
     for line in filter(None, stage.splitlines()[1:]):
         name, _, value = line.partition(" ")
@@ -121,13 +122,17 @@ def image(text: str) -> Image:
     if unknown or "ENTRYPOINT" not in said:
         raise ValueError(f"Dockerfile: not understood: {unknown}, or no ENTRYPOINT")
     (folder,), (entrypoint,), (health,) = said["WORKDIR"], said["ENTRYPOINT"], said["HEALTHCHECK"]
-    copies = [shlex.split(value) for value in said["COPY"] if not value.startswith("--from=")]
+    copies = [
+        (source_of.get(source, "") if option.startswith("--from=") else source, target)
+        for value in said["COPY"]
+        for option, source, target in [["", *shlex.split(value)][-3:]]
+    ]
     return Image(
         entrypoint=tuple(json.loads(entrypoint)),
         arguments=tuple(json.loads(said["CMD"][0])) if "CMD" in said else (),
         environment=dict(pair.split("=", 1) for value in said["ENV"] for pair in shlex.split(value)),
         folder=folder,
         volumes=tuple(said.get("VOLUME", ())),
-        copied=tuple((source, target) for source, target in copies),
+        copied=tuple((source, target) for source, target in copies if source),
         healthcheck=tuple(json.loads(health.partition("CMD ")[2])),
     )

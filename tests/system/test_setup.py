@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,10 @@ def checkout() -> Iterator[Path]:
 def fresh(folder: Path) -> Path:
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     (folder / "config").mkdir()
-    (folder / "k2workers").mkdir()
+    shutil.copytree(
+        ROOT / "k2workers/native", folder / "k2workers/native", ignore=shutil.ignore_patterns("*.so", ".tried")
+    )
+    (folder / "k2workers/__init__.py").touch()
     (folder / "k2workers/__main__.py").write_text("import sys; print(*sys.argv[1:])", encoding="ascii")
     lines = []
     for number in range(PACKAGES):
@@ -58,10 +61,15 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def run(script: Path, *args: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
+ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+
+
+def run(
+    script: Path, *args: str, user: int | None = None, environment: Mapping[str, str] = ENVIRONMENT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [script, *args], cwd="/", text=True, capture_output=True, check=False, timeout=2 * WAIT_S, user=user,
-        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        env=environment,
     )  # fmt: skip
 
 
@@ -90,7 +98,24 @@ def test_a_fresh_machine_sees_how_far_the_set_up_is_and_a_link_to_the_script_doe
     assert any("making .venv" in line for line in lines)
     assert any(f"of {PACKAGES + 1} packages" in line for line in lines)
     assert "ready" in lines[-1]
+    (told,) = [line for line in lines if "native lane" in line]
+    assert told == "k2workers: the native lane is built" or "without the native lane" in told
     assert run(link, "again").stderr == "", "once is enough"
+    source = checkout / "k2workers/native/lane.h"
+    source.write_text(source.read_text(encoding="ascii") + "\n", encoding="ascii")
+    assert run(link, "again").stderr == f"{told}\n", "other sources are built anew"
+    assert run(link, "again").stderr == ""
+
+
+def test_without_a_compiler_it_is_said_once_and_all_the_rest_is_set_up(checkout: Path, tmp_path: Path) -> None:
+    fresh_one = fresh(tmp_path / "checkout")
+    found = {**ENVIRONMENT, "CC": "/nowhere/cc"}
+    first = run(fresh_one / "scripts/run", "x", environment=found)
+    assert (first.returncode, first.stdout) == (0, "x\n"), first.stderr
+    assert (
+        "k2workers: without the native lane, Python does its work (slower): /nowhere/cc: No such file" in first.stderr
+    )
+    assert run(fresh_one / "scripts/run", "x", environment=found).stderr == ""
 
 
 def test_packages_that_cannot_be_had_are_named_and_the_next_start_tries_again(checkout: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from k2workers.errors import StateError
 from k2workers.events import BookTicker, Trade
-from k2workers.native.sources import SOURCES
+from k2workers.native.build import SOURCES
 from k2workers.venues.message_shape import RECEIVED, Item, ShapePart, TimeUnit, message_shape
 
 UNIT = TimeUnit(1, 9, 1_000)
