@@ -401,6 +401,8 @@ class Intake(IntakeFigures):
     def several_lines(self, several: bool) -> None:
         """Whether more than one line carries the streams: then the other one may bring what a book lacks."""
         self._several_lines = several
+        if self.plain is not None:
+            self.plain.several_lines(several)
         for lane in self.lanes:
             if isinstance(lane, BookLane):
                 lane.patient = several

@@ -55,6 +55,7 @@ class PlainLane:
         """Counts of lanes that were replaced."""
         self._types: dict[int, type[Event]] = {}
         """By topic index."""
+        self._several_lines = False
 
     def is_current(self, written: Written) -> bool:
         """Whether the lane follows this."""
@@ -65,6 +66,7 @@ class PlainLane:
         self._earlier = self.counts()
         self._written = written
         self._lane = lane = self._extension.Lane(written.prefix or b"-")
+        lane.remember(self._several_lines)
         self.take = lane.take
         numbers: dict[int, int] = {}
         self._kinds = [UNKNOWN_KIND]
@@ -79,6 +81,11 @@ class PlainLane:
                 self._kinds.index(topic.kind), numbers[id(shape)], SCHEMA_OF[shape.event_type],
             )  # fmt: skip
             self._types[stream.topic_index] = shape.event_type
+
+    def several_lines(self, several: bool) -> None:
+        """Whether more than one line carries the streams: then what was taken may come again."""
+        self._several_lines = several
+        self._lane.remember(several)
 
     def place(self, topic_index: int, lane: Lane, continuity_number: int) -> None:
         """Tell where a topic stands; or that Python judges its messages, for now."""

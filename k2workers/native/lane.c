@@ -18,6 +18,9 @@
 /* So many bytes behind a literal may be read. */
 #define LITERAL_SLACK 8
 
+/* So many events of a topic are remembered while a second line may bring them again. */
+#define REMEMBERED 128
+
 #define NONE UINT32_MAX
 
 struct shape {
@@ -30,6 +33,12 @@ struct shape {
 
 enum state { ASK = 0, ARMED = 1, BLOCKED = 2 };
 
+/* What was accepted, but for the time of the read. */
+struct memory {
+    int64_t last_id;
+    uint64_t hash;
+};
+
 struct stream {
     uint8_t *text; /* name, symbol, head of a batch: one after the other */
     uint32_t name_length, symbol_length, batch_head_length;
@@ -40,6 +49,9 @@ struct stream {
     enum state state;
     uint32_t known_at; /* the settlement after which ``state`` and ``place`` were told */
     struct lane_place place;
+
+    struct memory *memories; /* a ring of REMEMBERED; NULL while one line alone brings the topic */
+    uint32_t memory_count;
 
     /* of this read */
     uint32_t read;
@@ -91,6 +103,7 @@ struct lane {
     uint8_t *scratch; /* the events of this read */
     size_t scratch_room, scratch_used;
     uint8_t *levels; /* of one message */
+    int remembering;
     int unfinished;  /* the last stop was STOP_ASK: the next call goes on with the same read */
 
     uint64_t taken[LANE_MAX_KINDS];
@@ -197,6 +210,7 @@ void lane_free(struct lane *lane)
     for (uint32_t index = 0; index < lane->stream_count; index++) {
         free(lane->streams[index].text);
         free(lane->streams[index].newest);
+        free(lane->streams[index].memories);
     }
     free(lane->streams);
     free(lane->slots);
@@ -598,9 +612,62 @@ static uint8_t *put_event(uint8_t *to, const struct shape *shape, const struct v
     return to;
 }
 
+/* Room in the scratch for the event of these values. */
+static int make_room(struct lane *lane, const struct shape *shape, const struct value *values)
+{
+    size_t most = lane->scratch_used + PACK_HEAD + (size_t)shape->field_count * PACK_NUMBER + LONGEST_DECIMAL_COPY;
+    for (int i = 0; i < shape->field_count; i++)
+        if (shape->fields[i] >= 0)
+            most += values[shape->fields[i]].length;
+    if (most <= lane->scratch_room)
+        return 0;
+    uint8_t *scratch = realloc(lane->scratch, most * 2);
+    if (!scratch)
+        return -1;
+    lane->scratch = scratch;
+    lane->scratch_room = most * 2;
+    return 0;
+}
+
 /* ── judging it ──────────────────────────────────────────────────────────────────────────────────────────── */
 
 enum judgement { NEXT, COPY, OTHER };
+
+void lane_remember(struct lane *lane, int remember)
+{
+    lane->remembering = remember;
+    for (uint32_t index = 0; index < lane->stream_count && !remember; index++) {
+        free(lane->streams[index].memories);
+        lane->streams[index].memories = NULL;
+        lane->streams[index].memory_count = 0;
+    }
+}
+
+/* An encoded event but for its last field, the time of the read (of nine bytes). */
+static uint64_t hash_of_event(const uint8_t *event, size_t size)
+{
+    return hash_of(event, size < PACK_NUMBER ? size : size - PACK_NUMBER);
+}
+
+static int remember(struct stream *stream, int64_t last_id, uint64_t hash)
+{
+    if (!stream->memories && !(stream->memories = malloc(REMEMBERED * sizeof *stream->memories)))
+        return -1;
+    stream->memories[stream->memory_count++ % REMEMBERED] = (struct memory){last_id, hash};
+    return 0;
+}
+
+/* Whether exactly this event was accepted a short while ago. */
+static int is_remembered(const struct stream *stream, int64_t last_id, uint64_t hash)
+{
+    uint32_t count = stream->memory_count < REMEMBERED ? stream->memory_count : REMEMBERED;
+    for (uint32_t back = 1; stream->memories && back <= count; back++) {
+        const struct memory *memory = &stream->memories[(stream->memory_count - back) % REMEMBERED];
+        if (memory->last_id <= last_id)
+            return memory->last_id == last_id && memory->hash == hash;
+    }
+    return 0;
+}
 
 static enum judgement judge(const struct shape *shape, const struct lane_place *place, const struct value *values,
                             int64_t received_ns)
@@ -645,6 +712,14 @@ static int look(struct lane *lane, const uint8_t *message, const uint8_t *end, i
     if (stream->state == ASK)
         return -1;
     *judgement = judge(shape, &stream->place, values, received_ns);
+    if (*judgement == OTHER && stream->memories && values[shape->last_id].number <= stream->place.last_id) {
+        if (make_room(lane, shape, values))
+            return WHY_ORDER;
+        uint8_t *event = lane->scratch + lane->scratch_used;
+        size_t size = (size_t)(put_event(event, shape, values, received_ns) - event);
+        if (is_remembered(stream, values[shape->last_id].number, hash_of_event(event, size)))
+            *judgement = COPY;
+    }
     return *judgement == OTHER ? WHY_ORDER : -1;
 }
 
@@ -699,23 +774,6 @@ static int touch(struct lane *lane, struct stream *stream, const struct shape *s
     return 0;
 }
 
-/* Room in the scratch for the event of these values. */
-static int make_room(struct lane *lane, const struct shape *shape, const struct value *values)
-{
-    size_t most = lane->scratch_used + PACK_HEAD + (size_t)shape->field_count * PACK_NUMBER + LONGEST_DECIMAL_COPY;
-    for (int i = 0; i < shape->field_count; i++)
-        if (shape->fields[i] >= 0)
-            most += values[shape->fields[i]].length;
-    if (most <= lane->scratch_room)
-        return 0;
-    uint8_t *scratch = realloc(lane->scratch, most * 2);
-    if (!scratch)
-        return -1;
-    lane->scratch = scratch;
-    lane->scratch_room = most * 2;
-    return 0;
-}
-
 static int add_event(struct lane *lane, struct stream *stream, const struct shape *shape, const struct value *values,
                      int64_t received_ns)
 {
@@ -731,6 +789,9 @@ static int add_event(struct lane *lane, struct stream *stream, const struct shap
         return -1;
     uint8_t *begin = lane->scratch + lane->scratch_used;
     const uint8_t *end = put_event(begin, shape, values, received_ns);
+    if (lane->remembering
+        && remember(stream, values[shape->last_id].number, hash_of_event(begin, (size_t)(end - begin))))
+        return -1;
     uint32_t index = lane->event_count++;
     lane->events[index] = (struct event){(uint32_t)lane->scratch_used, (uint32_t)(end - begin), NONE};
     lane->scratch_used += (size_t)(end - begin);

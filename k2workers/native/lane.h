@@ -127,6 +127,8 @@ int lane_add_stream(struct lane *lane, const struct lane_stream_spec *spec);
 
 int lane_arm(struct lane *lane, uint32_t topic_index, const struct lane_place *place);
 int lane_block(struct lane *lane, uint32_t topic_index);
+/* Whether a second line may bring again what was taken: then exactly the same event, taken a short while ago, is known for a copy. */
+void lane_remember(struct lane *lane, int remember);
 
 /* Take the messages in ``data`` from ``begin`` to ``filled``. ``room`` bytes follow ``filled`` that may be read: at least LANE_SLACK.
  * Then ``lane_write`` the bundle, if there is one, before anything else is asked of the lane. */

@@ -160,6 +160,15 @@ static PyObject *block(PyObject *self, PyObject *arg)
     Py_RETURN_NONE;
 }
 
+static PyObject *remember(PyObject *self, PyObject *arg)
+{
+    int whether = PyObject_IsTrue(arg);
+    if (whether < 0)
+        return NULL;
+    lane_remember(lane_of(self), whether);
+    Py_RETURN_NONE;
+}
+
 /* take(buffer, begin, filled, received_ns, now_ns, head):
  * (stop, stopped_at, span_end, frames, topic_index, newest_ns, head and bundle or None) */
 static PyObject *take(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -277,6 +286,7 @@ static PyMethodDef lane_methods[] = {
     {"add_stream", add_stream, METH_VARARGS, NULL},
     {"arm", arm, METH_VARARGS, NULL},
     {"block", block, METH_O, NULL},
+    {"remember", remember, METH_O, NULL},
     {"take", (PyCFunction)(void (*)(void))take, METH_FASTCALL, NULL},
     {"touched", touched, METH_NOARGS, NULL},
     {"settle", settle, METH_NOARGS, NULL},

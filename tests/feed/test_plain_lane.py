@@ -134,6 +134,35 @@ def test_copies_of_an_overlap_are_dropped_where_their_time_tells() -> None:
     assert counts(one)["trade", "order"] == 1
 
 
+def test_while_two_lines_bring_a_topic_exactly_what_was_taken_is_known_for_a_copy() -> None:
+    one = way("book_ticker")
+    for number in (1, 2):
+        read(one, ticker(number))
+    read(one, ticker(2), line=2)
+    assert counts(one)["book_ticker", "order"] == 1, "no time tells, and nothing was remembered"
+    one.intake.several_lines(True)
+    read(one, ticker(3), ticker(5), ticker(6))
+    other = ticker(5).replace(b"4.0", b"4.1")
+    assert read(one, ticker(3), ticker(5), other, ticker(6), line=2) == [1, 1, 1, 1]
+    assert counts(one) == {("book_ticker", ""): 7, ("book_ticker", "topic"): 1, ("book_ticker", "order"): 2}
+    one.intake.several_lines(False)
+    read(one, ticker(6), line=2)
+    assert counts(one)["book_ticker", "order"] == 3
+    assert one.intake.duplicates == 6
+
+
+def test_as_much_as_a_lagging_line_brings_is_remembered_and_no_more() -> None:
+    one = way("book_ticker")
+    read(one, ticker(1))
+    one.intake.several_lines(True)
+    for number in range(2, 302):
+        read(one, ticker(number))
+    read(one, ticker(301 - 127), line=2)
+    assert ("book_ticker", "order") not in counts(one)
+    read(one, ticker(301 - 128), line=2)
+    assert counts(one)["book_ticker", "order"] == 1
+
+
 def test_an_overlap_is_proven_by_what_the_lane_took() -> None:
     one = way()
     proof = one.intake.proof = _Proof()  # type: ignore[assignment]

@@ -278,7 +278,7 @@ DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read | str]:
-    """Reads, cut anywhere, of two lines that bring the same; and words for what else happens: ``settle``, ``expire``, ``book``, ``ms``."""
+    """Reads, cut anywhere, of two lines that bring the same; and words for what else happens: ``both`` (lines), ``alone``, ``settle``, ``expire``, ``book``, ``ms``."""
     market = Market(chance)
     waiting = dict.fromkeys(LINES, b"")
     sent = 0
@@ -288,6 +288,7 @@ def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read
     while sent < messages:
         if chance.random() < 0.02:
             both = not both
+            yield "both" if both else "alone"
         if chance.random() < 0.03:
             yield chance.choice(("settle", "expire", "book", "fill"))
         if chance.random() < 0.002:
@@ -317,7 +318,9 @@ def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read
 def act(way: Way, step: str) -> None:
     """What else happens."""
     intake = way.intake
-    if step == "settle":
+    if step in ("both", "alone"):
+        intake.several_lines(step == "both")
+    elif step == "settle":
         assert intake.events >= 0
     elif step == "expire":
         intake.expire(2**62)

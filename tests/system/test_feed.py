@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from k2workers import native
 from tests.system.support import Program, alive, demo, free_port, run_briefly, wait_for
 
 
@@ -17,11 +18,20 @@ def figures(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
+def read_natively(program: Program) -> tuple[float, float]:
+    """How many messages the native lanes took, and how many they left to Python."""
+    return (
+        sum(program.metrics("k2_native_messages_total").values()),
+        sum(program.metrics("k2_native_fallbacks_total").values()),
+    )
+
+
 def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     with demo("--rotation-lifetime", "4", "--report", str(report), shards=3) as program:
         program.wait_ready()
         before = sum(program.metrics("k2_binance_connection_rotations_total").values())
+        read_before = read_natively(program)
         wait_for(
             "the counter of rotations rising",
             lambda: sum(program.metrics("k2_binance_connection_rotations_total").values()) > before,
@@ -32,6 +42,9 @@ def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:
             "three rotations of each shard",
             lambda: min(worker.get("rotations", 0) for worker in program.status()["workers"]) >= 3,
         )
+        taken, left = (now - then for now, then in zip(read_natively(program), read_before, strict=True))
+        if native.extension is not None:
+            assert taken > 99 * left, (taken, left)
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
         assert program.logged("binance_connection_rotation_triggered")
