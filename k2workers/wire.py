@@ -18,11 +18,12 @@ import enum
 import itertools
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from typing import Union, cast
 
 import msgspec
 
 from k2workers.errors import K2Error
-from k2workers.events import FIRST_OF, LAST_OF, LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
+from k2workers.events import DATA_SCHEMAS, FIRST_OF, LAST_OF, LATE, SCHEMA_OF, SCHEMAS, Backfilled, Event
 
 # array of 9 and uint16; schema; uint64 epoch; uint64 sequence; uint32 count; int64 first; int64 last; uint64 time; uint16
 _HEADER = struct.Struct(">HHBQBQBIBqBqBQBH")
@@ -93,6 +94,26 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     events_offset: int
 
 
+class DataBatch(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    """A published batch of what the venue sent, as ``decode_data`` reads it. Its schema is in its type, its topic stands before it."""
+
+    epoch: int
+    sequence: int
+    count: int
+    first_id: int
+    last_id: int
+    publish_ns: int
+    continuity: int
+    events: list[Event]
+
+
+def _data_batch(schema: int) -> type[DataBatch]:
+    """Of one type of events. The schema number comes first in the array, where msgspec expects what tells types apart."""
+    event_type = SCHEMAS[schema]
+    events = ("events", list[event_type])  # type: ignore[valid-type]
+    return cast("type[DataBatch]", msgspec.defstruct(f"DataBatch{schema}", [events], bases=(DataBatch,), tag=schema))
+
+
 # ── from a worker to the aggregator ─────────────────────────────────────────────────────────────────────────
 
 
@@ -156,12 +177,13 @@ def _join(run: list[Batch]) -> Batch:
     if len(run) == 1:
         return run[0]
     count = sum(batch.count for batch in run)
-    elements = b"".join([_array_head(count), *(batch.events[len(_array_head(batch.count)) :] for batch in run)])
+    elements = b"".join([array_head(count), *(batch.events[len(array_head(batch.count)) :] for batch in run)])
     first, last = run[0], run[-1]
     return Batch(first.topic, first.schema, count, first.first_id, last.last_id, last.continuity, elements)
 
 
-def _array_head(count: int) -> bytes:
+def array_head(count: int) -> bytes:
+    """How the MessagePack array of so many elements begins."""
     if count < 16:
         return bytes([_SHORT_ARRAY | count])
     if count < 2**16:
@@ -232,6 +254,16 @@ def decode_events(frame: bytes, header: Header) -> list[Event]:
         return _decode_of[header.schema](memoryview(frame)[header.events_offset :])
     except (KeyError, ValueError) as error:
         raise _unreadable(header.topic, header.schema, error) from None
+
+
+decode_data: Callable[[bytes | memoryview], DataBatch] = msgspec.msgpack.Decoder(
+    Union[tuple(map(_data_batch, sorted(DATA_SCHEMAS)))]  # noqa: UP007 - types that are made have no other form
+).decode
+"""Leading values and events of a published batch, without its topic, in one step: a third of what the two above take for a small one.
+
+Raises ValueError for whatever is no batch of ``DATA_SCHEMAS``, and also for some that ``read_header`` explains better. The widths of the leading values
+are not looked at. Not a function of ours around it: that call would cost a tenth.
+"""
 
 
 def _unreadable(topic: str, schema: int, error: KeyError | ValueError) -> WireError:

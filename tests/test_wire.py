@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2workers import wire
-from k2workers.events import LATE, Backfilled, BookTicker, DepthUpdate, Gap, Trade
+from k2workers.events import LATE, Backfilled, BookTicker, DepthUpdate, Event, Gap, Trade
 from k2workers.venues.binance.streams import LATEST
+from tests.support.any_events import any_batch
 from tests.support.batches import batch_of
 
 IDS = st.integers(0, 2**63 - 1)
@@ -84,6 +85,27 @@ def test_the_protocol_page_says_at_which_byte_each_value_stands() -> None:
         assert int.from_bytes(body[begin:end], signed=not unsigned) == getattr(header, name)
     assert f"| {end} | | | `events`" in page
     assert frame[header.events_offset :] == body[end:] == batch.events
+
+
+@given(any_batch)
+def test_a_batch_of_the_venues_data_is_read_in_one_step_as_in_two(events: list[Event]) -> None:
+    frame = wire.publication(batch_of("t", events), epoch=2**63 + 2, sequence=2**63 + 3, publish_ns=2**63 + 4)
+    header, batch = wire.read_header(frame), wire.decode_data(frame[2:])
+    assert batch.events == wire.decode_events(frame, header) == events
+    for name in ("epoch", "sequence", "count", "first_id", "last_id", "publish_ns", "continuity"):
+        assert getattr(batch, name) == getattr(header, name)
+
+
+def test_what_the_feed_says_itself_and_what_has_more_or_fewer_values_is_not_read_in_one_step() -> None:
+    gap = wire.publication(batch_of("t", [Gap(1, 2, "", 3)]), epoch=1, sequence=1, publish_ns=1)
+    late = wire.publication(
+        batch_of("t", [Backfilled(Trade(1, "", "", True, 1, 1, 1))]), epoch=1, sequence=1, publish_ns=1
+    )
+    data = wire.publication(batch_of("t", [Trade(1, "", "", True, 1, 1, 1)]), epoch=1, sequence=1, publish_ns=1)
+    values = msgspec.msgpack.decode(data[2:])
+    for not_one in (gap[2:], late[2:], data, *map(msgspec.msgpack.encode, (values[:-1], [*values, 1]))):
+        with pytest.raises(ValueError):
+            wire.decode_data(not_one)
 
 
 @given(st.binary(max_size=200))

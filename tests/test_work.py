@@ -214,7 +214,7 @@ def test_a_state_of_a_bar_is_little_work_for_a_subscriber() -> None:
             take(frame, 1)
 
     found = work_of(work).each(2000)
-    assert_within(Work(4.1, 79.5), found)
+    assert_within(Work(4.3, 83), found)
 
 
 def test_a_batch_of_book_changes_is_little_work_for_a_subscriber_that_has_a_book() -> None:

@@ -8,6 +8,7 @@ Parts, in reading order:
 ``ring``                       the newest frames that were published
 ``standing``, ``lives``        a subscriber's end, by topic: what is new, what is missing, across lives and numberings
 ``reassembly``, ``deliveries`` all topics: holes repaired from the ring, or lost by name; ``position`` is what a program saves
+``plain_batches``              the very next batch of a topic, which nearly every one is, in one step
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
 ``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm

@@ -38,7 +38,7 @@ class BookReassembly(Reassembly):
             return False
         state = self._topics.get(topic)
         if state is None:
-            state = self._topics[topic] = Standing(header.epoch, header.sequence)
+            state = self._add(topic, Standing(header.epoch, header.sequence))
         if state.continuity_number == NOT_KNOWN:
             state.learn(header.continuity)
         if state.by_book and not state.whole:

@@ -16,7 +16,8 @@ from k2workers import wire
 from k2workers.sequencing.coverage import NO_ID
 from k2workers.sequencing.ranges import Range
 from k2workers.transport.deliveries import Delivery, MessageBatch
-from k2workers.transport.lives import MAX_HELD_BYTES, Lives
+from k2workers.transport.lives import MAX_HELD_BYTES
+from k2workers.transport.plain_batches import PlainBatches
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.standing import Standing, after
 
@@ -32,7 +33,7 @@ MAX_EPOCHS_LEFT = 64
 """Epochs that are remembered as left; the oldest is forgotten first."""
 
 
-class Reassembly(Lives):
+class Reassembly(PlainBatches):
     """The state of all topics of one subscriber.
 
     Feed it with ``take`` and ``replayed``, call ``tick`` steadily; deliveries appear in ``ready``, requests to the ring
@@ -41,16 +42,13 @@ class Reassembly(Lives):
 
     def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
         super().__init__()
-        self.epoch: int | None = None
-        """The life that the feed is in; None until something was heard."""
         self.refused_epoch: int | None = None
         """The last epoch that was refused because it was left; the caller that reports it clears it."""
         self._left: dict[int, None] = dict.fromkeys(position.left if position is not None else ())
         self._joined = set(position.joined if position is not None else ())
         self._patience_ns = patience_ns
-        self._topics: dict[str, Standing] = {}
         for topic, at in (position.topics if position is not None else {}).items():
-            self._topics[topic] = Standing.at(at)
+            self._add(topic, Standing.at(at))
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,17 +83,22 @@ class Reassembly(Lives):
             self._joined.add(wanted)
             for topic, sequence in newest.items():
                 if topic not in self._topics:
-                    self._topics[topic] = Standing(epoch, sequence)
+                    self._add(topic, Standing(epoch, sequence))
 
     def take(self, frame: bytes, now_ns: int) -> None:
         """A frame as it was published. Raises WireError if it is no batch at all."""
+        if not self.take_plain(frame):
+            self.take_other(frame, now_ns)
+
+    def take_other(self, frame: bytes, now_ns: int) -> None:
+        """The same for one that ``take_plain`` did not take."""
         header = wire.read_header(frame)
         if header.epoch != self.epoch and not self.enter(header.epoch):
             return
         state = self._topics.get(header.topic)
         if state is None:
             begins = 0 if self._begun_since(header.topic) else header.sequence - 1
-            state = self._topics[header.topic] = Standing(header.epoch, begins)
+            state = self._add(header.topic, Standing(header.epoch, begins))
         if header.sequence == state.sequence + 1 and not state.by_book:
             self._deliver(state, header, frame)
             if state.held:
@@ -143,7 +146,7 @@ class Reassembly(Lives):
         for topic, sequence in newest.items():
             state = self._topics.get(topic)
             if state is None:
-                state = self._topics[topic] = Standing(epoch, 0)
+                state = self._add(topic, Standing(epoch, 0))
             if sequence > state.sequence:
                 self._want(topic, state, now_ns)
 

@@ -25,8 +25,9 @@ KEEPALIVE_S = 5
 """A silent TCP peer is asked this often by the kernel, and given up after three times as long, also one that takes nothing of what it is sent. Not by
 ZeroMQ's own heartbeats: one that is due when its peer has gone can end the whole process (``screen`` says how)."""
 
+NOBLOCK = int(zmq.NOBLOCK)
 _POLLIN = int(zmq.POLLIN)
-"""A plain number: the arithmetic of enumerations costs more than the call it is for."""
+"""Plain numbers: the arithmetic of enumerations costs more than the call it is for."""
 
 _PLAIN_REASONS = {
     zmq.EADDRINUSE: "the address is in use by another program",

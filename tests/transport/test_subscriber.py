@@ -23,7 +23,7 @@ from k2workers.transport.publisher import Publisher
 from k2workers.transport.reassembly import ASK_AGAIN_NS
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
-from k2workers.transport.subscriber import READY_LIMIT
+from k2workers.transport.subscriber import BATCHES_A_TURN, ITEMS_A_TURN, READY_LIMIT
 from k2workers.venues.binance.streams import CHAIN
 from tests.support.batches import batch_of
 from tests.support.names import has_ipv6
@@ -92,6 +92,16 @@ async def subscribed(feed: Feed, subscriber: Subscriber) -> None:
     beating = asyncio.create_task(feed.beat())
     await subscriber.wait_subscribed(WAIT_S)
     beating.cancel()
+
+
+def subscribed_plainly(feed: Feed, subscriber: Subscriber) -> None:
+    while not subscriber._subscribed:
+        feed.heartbeat()
+        feed.publisher.subscriptions()
+        subscriber._socket.poll(10)
+        subscriber._take_published()
+    while subscriber._socket.poll(100):  # heartbeats that are on their way
+        subscriber._take_published()
 
 
 async def test_exact_topics_and_prefixes_are_told_apart(feed: Feed) -> None:
@@ -329,7 +339,7 @@ async def test_ipv6_carries_what_is_published_what_was_missed_and_last_values(bo
     feed.close()
 
 
-@pytest.mark.parametrize("step", ["tick", "take"])
+@pytest.mark.parametrize("step", ["tick", "take_plain"])
 async def test_a_defect_reaches_the_program_that_waits(feed: Feed, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is the program's: it is not ended, and neither is its reader left to wait for ever."""
 
@@ -563,6 +573,31 @@ async def test_topics_of_which_the_feed_has_published_nothing_are_named(neighbou
         beating.cancel()
 
 
+def test_a_message_that_comes_alone_takes_one_turn(feed: Feed) -> None:
+    with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        subscribed_plainly(feed, subscriber)
+        for number in (1, 2):
+            feed.send("t", number, number)
+            assert subscriber._socket.poll(int(WAIT_S * 1_000))
+            assert not subscriber._take_published()
+            assert len(subscriber._reassembly.ready) == number
+
+
+def test_of_very_many_messages_a_turn_takes_a_few(feed: Feed) -> None:
+    with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        subscribed_plainly(feed, subscriber)
+        for number in range(1, 10 * BATCHES_A_TURN):
+            feed.send("t", number, number)
+        turns, ready = 0, subscriber._reassembly.ready
+        while len(ready) < 10 * BATCHES_A_TURN - 1:
+            before = len(ready)
+            assert subscriber._socket.poll(int(WAIT_S * 1_000))
+            subscriber._take_published()
+            assert len(ready) - before <= BATCHES_A_TURN + 1
+            turns += 1
+        assert turns >= 9
+
+
 async def test_a_busy_feed_leaves_the_programs_other_tasks_their_turn(feed: Feed) -> None:
     async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
         await subscribed(feed, subscriber)
@@ -574,7 +609,7 @@ async def test_a_busy_feed_leaves_the_programs_other_tasks_their_turn(feed: Feed
         other.add_done_callback(lambda _: seen.append(subscriber._given))
         for _ in range(2_000):
             await anext(subscriber)
-        assert seen and seen[0] <= 4 * subscriber_module.ITEMS_A_TURN
+        assert seen and seen[0] <= 4 * ITEMS_A_TURN
         batches = subscriber.batches()
         other = asyncio.create_task(asyncio.sleep(0))
         other.add_done_callback(lambda _: seen.append(batches._given))

@@ -84,8 +84,8 @@ ROWS = (
     ),
     reassembly(
         "a topic that began unheard is not asked for",
-        ("                state = self._topics[topic] = Standing(epoch, 0)\n            if sequence"),
-        ("                state = self._topics[topic] = Standing(epoch, sequence)\n            if sequence"),
+        ("                state = self._add(topic, Standing(epoch, 0))\n            if sequence"),
+        ("                state = self._add(topic, Standing(epoch, sequence))\n            if sequence"),
         "test_a_topic_that_went_on_unheard_is_asked_for",
     ),
     reassembly(
