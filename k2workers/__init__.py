@@ -85,9 +85,10 @@ if TYPE_CHECKING:
         Trade,
         Void,
     )
-    from k2workers.transport.deliveries import Lost, MessageBatch
+    from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns
+    from k2workers.transport.items import Message
     from k2workers.transport.position import Position
-    from k2workers.transport.subscriber import Message, Subscriber
+    from k2workers.transport.subscriber import Subscriber
     from k2workers.wire import WireError
 
 __version__ = "0.2.0"
@@ -114,6 +115,7 @@ __all__ = [
     "Lost",
     "Message",
     "MessageBatch",
+    "MessageColumns",
     "MiniTicker",
     "PartialDepth",
     "Position",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-import k2workers
 from k2workers import config, venues
 from k2workers.config import SETTINGS, Settings, load
 from k2workers.errors import ConfigError
 from k2workers.setting import NUMBER
 from k2workers.venues.venue_settings import VenueSettings
+from tests.support.modules import modules
 
 
 def file(folder: Path, text: str) -> Path:
@@ -267,9 +266,8 @@ def test_of_an_unknown_venue_all_else_is_judged(venue: object, tmp_path: Path) -
 
 
 def _structs() -> list[type[msgspec.Struct]]:
-    for module in pkgutil.walk_packages(k2workers.__path__, "k2workers."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for name in modules():
+        importlib.import_module(name)
     found, left = [], [msgspec.Struct]
     while left:
         below = left.pop().__subclasses__()

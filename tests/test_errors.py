@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
-import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import k2workers
 from k2workers import errors
 from k2workers.errors import CheckpointUnusable, K2Error, VenueError
+from tests.support.modules import modules
 
 ROOT = Path(k2workers.__path__[0])
 SIGNALS = {"_NotWritten", "_Refused"}
@@ -22,12 +22,10 @@ SIGNALS = {"_NotWritten", "_Refused"}
 def defined() -> list[type[BaseException]]:
     """Every exception class of the package: those of ``errors`` first, then in the order of modules and lines."""
     found: dict[type[BaseException], None] = {}
-    names = [module.name for module in pkgutil.walk_packages(k2workers.__path__, "k2workers.")]
-    for name in [errors.__name__, *names]:
-        if name != "k2workers.__main__":
-            for thing in vars(importlib.import_module(name)).values():
-                if isinstance(thing, type) and issubclass(thing, BaseException):
-                    found.setdefault(thing)
+    for name in [errors.__name__, *modules()]:
+        for thing in vars(importlib.import_module(name)).values():
+            if isinstance(thing, type) and issubclass(thing, BaseException):
+                found.setdefault(thing)
     return [each for each in found if each.__module__.startswith("k2workers.")]
 
 

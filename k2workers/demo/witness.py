@@ -20,7 +20,8 @@ from k2workers.logs import log
 from k2workers.sequencing.ranges import IdRanges
 from k2workers.supervision.child_process import ChildProcess
 from k2workers.transport.deliveries import Lost
-from k2workers.transport.subscriber import Message, Subscriber
+from k2workers.transport.items import Message
+from k2workers.transport.subscriber import Subscriber
 
 QUIET_S = 0.3
 SUBSCRIBE_S = 60.0

@@ -16,7 +16,8 @@ import msgspec
 
 from k2workers.errors import ConfigError
 from k2workers.transport.deliveries import Lost
-from k2workers.transport.subscriber import Message, Subscriber
+from k2workers.transport.items import Message
+from k2workers.transport.subscriber import Subscriber
 
 HINT_S = 5.0
 

@@ -9,6 +9,7 @@ Parts, in reading order:
 ``standing``, ``lives``        a subscriber's end, by topic: what is new, what is missing, across lives and numberings
 ``reassembly``, ``deliveries`` all topics: holes repaired from the ring, or lost by name; ``position`` is what a program saves
 ``plain_batches``              the very next batch of a topic, which nearly every one is, in one step
+``items``, ``batches``         what of it a program has been given: an event or a batch at a time, or in columns (``columns``, ``column_reader``)
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
 ``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm

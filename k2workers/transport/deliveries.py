@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import msgspec
 
 from k2workers.continuity import Continuity
-from k2workers.events import Event
+from k2workers.events import ROW_OF, Event
 from k2workers.transport.standing import PositionFields
 
 
@@ -43,7 +45,84 @@ class MessageBatch(msgspec.Struct, frozen=True, gc=False):
     """How the ids of the topic continue, and so what its guarantee is."""
 
 
-Delivery = tuple[MessageBatch | Lost, PositionFields]
+Column = tuple[Any, int | None]
+"""The values, and of scaled ones the number of decimals."""
+
+
+class Rows(Protocol):
+    """Where the columns of one batch come from."""
+
+    def column(self, field: str) -> Column:
+        """Of a field that the events have."""
+
+    def events(self) -> list[Event]:
+        """The same as events."""
+
+
+class MessageColumns(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Consecutive events of one topic, as they were published, in columns. ``publish_ns`` wall-clock ns, ``count`` how many events.
+
+    ``columns["price"]`` is the column of that field of ``event_type`` (``first_id`` and ``last_id`` are the venue's ids whatever their fields are
+    called), one value an event, in their order:
+
+    - ids, counts, and times (ns since the epoch): int64, in a numpy array, or in ``array.array("q")`` where numpy is not installed
+    - flags: a numpy array of bool, or a list
+    - prices, quantities and all other decimals: int64 too, *scaled*: the venue's value times 10 to the power of
+      ``columns.decimals("price")``, one number for the column of this batch; of another batch it may be another. Exact, never rounded. A column with a value
+      that has no such form (beyond 64 bits, with an exponent, an empty text, None) is a list of the venue's texts, and ``decimals`` is None
+    - levels of books: a list of the events' lists of (price, quantity), which are texts
+    - any other text: a list
+
+    A column is made when it is first asked for, and is the caller's. Raises KeyError for a field that the events do not have.
+    """
+
+    topic: str
+    sequence: int
+    publish_ns: int
+    continuity: Continuity
+    """How the ids of the topic continue, and so what its guarantee is."""
+    event_type: type[Event]
+    count: int
+    rows: Rows
+    made: dict[str, Column] = {}
+    """Columns that were asked for."""
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, field: str) -> Any:
+        return self._column(field)[0]
+
+    def decimals(self, field: str) -> int | None:
+        """By which power of 10 the integers of this column are to be divided. None if they are not scaled: what is there is the value."""
+        return self._column(field)[1]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.event_type.__struct_fields__
+
+    @property
+    def events(self) -> list[Event]:
+        """The same as events."""
+        return self.rows.events()
+
+    def batch(self) -> MessageBatch:
+        """The same as it comes without ``columns``."""
+        return MessageBatch(self.topic, self.sequence, self.publish_ns, self.events, self.continuity)
+
+    def _column(self, field: str) -> Column:
+        column = self.made.get(field)
+        if column is None:
+            row = ROW_OF[self.event_type]
+            name = {"first_id": row.first, "last_id": row.last}.get(field, field)
+            if name not in self.fields:
+                raise KeyError(f"{self.event_type.__name__} has no field {field!r}; it has {', '.join(self.fields)}")
+            column = self.made[field] = self.rows.column(name)
+        return column
+
+
+Delivery = tuple[MessageBatch | MessageColumns | Lost, PositionFields]
 """Something to give to the program, and where its topic stood before it."""
 
 

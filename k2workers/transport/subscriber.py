@@ -15,23 +15,24 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self, overload
 
 import msgspec
 import structlog
 import zmq
 
 from k2workers import wire
-from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError, FeedSilent
-from k2workers.events import HEARTBEAT_TOPIC, Event
+from k2workers.events import HEARTBEAT_TOPIC
 from k2workers.transport import books_server, replay_server
+from k2workers.transport.batches import ITEMS_A_TURN, Batches, columns_here
 from k2workers.transport.book_reassembly import BookReassembly
-from k2workers.transport.deliveries import Delivery, Lost, MessageBatch, ReassemblyCounters
+from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns, ReassemblyCounters
 from k2workers.transport.endpoint import DEFAULT, next_port
+from k2workers.transport.items import Items, Message
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.readers import REPORT_S
 from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
@@ -44,9 +45,6 @@ FEED_LOST_S = 3.0
 
 BATCHES_A_TURN = 32
 """So many are read and then given: while they are few, the program still finds them in the processor's cache."""
-
-ITEMS_A_TURN = 500
-"""After so many the program's event loop gets its turn, also while more wait: it has other tasks, and may be told to end."""
 
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
@@ -61,51 +59,6 @@ REFUSAL_AGAIN_S = 60.0
 """While two publishers speak at once, how often that is logged."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Message(msgspec.Struct, frozen=True, gc=False):
-    """One event of one topic. ``sequence`` is its batch's number in the topic; ``publish_ns`` wall-clock ns."""
-
-    topic: str
-    sequence: int
-    publish_ns: int
-    event: Event
-    continuity: Continuity
-    """How the ids of the topic continue; ``continuity.guarantee`` is what that lets you rely on."""
-
-
-class Batches:
-    """A subscriber's items a batch at a time; plain and asynchronous iteration."""
-
-    def __init__(
-        self,
-        next_item: Callable[[], MessageBatch | Lost | None],
-        wait: Callable[[], None],
-        wait_later: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._next_item = next_item
-        self._wait = wait
-        self._wait_later = wait_later
-        self._given = 0
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> MessageBatch | Lost:
-        while (item := self._next_item()) is None:
-            self._wait()
-        return item
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> MessageBatch | Lost:
-        self._given += 1
-        if self._given % ITEMS_A_TURN == 0:
-            await asyncio.sleep(0)
-        while (item := self._next_item()) is None:
-            await self._wait_later()
-        return item
 
 
 class Subscriber:
@@ -157,9 +110,7 @@ class Subscriber:
         self._name = name or f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}"
         self._reported_s = -REPORT_S
         self._given = 0
-        self._begun: Delivery | None = None
-        """The batch that is being given, an event at a time."""
-        self._begun_at = 0
+        self._items = Items(self._reassembly)
         self._open(endpoint, snapshot_endpoint, books_endpoint, high_water_mark)
         self._snapshot_endpoint = snapshot_endpoint
         self._snapshot = snapshot
@@ -199,7 +150,7 @@ class Subscriber:
 
     def position(self) -> Position:
         """Where the program stands: everything that the iteration has given. Save it, and pass it to a new Subscriber."""
-        return self._reassembly.position(self._begun, self._begun_at)
+        return self._items.position()
 
     def place(self, topic: str) -> TopicPosition | None:
         """Where the program stands in one topic after whole batches (not between two events of one); None before anything of it came."""
@@ -210,9 +161,22 @@ class Subscriber:
         """Topics and prefixes under which the feed had published nothing in its life when it was last asked (at the start, and after silence)."""
         return sorted(self._absent)
 
-    def batches(self) -> Batches:
-        """The same items, a batch at a time: less work an event. Both ways may be mixed."""
-        return Batches(self._next_batch, self._wait_plainly, self._wait_later)
+    @overload
+    def batches(self) -> Batches[MessageBatch | Lost]: ...
+    @overload
+    def batches(self, *, columns: Literal[True]) -> Batches[MessageColumns | MessageBatch | Lost]: ...
+    @overload
+    def batches(self, *, columns: bool) -> Batches[MessageColumns | MessageBatch | Lost]: ...
+    def batches(self, *, columns: bool = False) -> Batches[Any]:
+        """The same items, a batch at a time: less work an event. All ways may be mixed.
+
+        With ``columns`` a batch of the venue's data comes as ``MessageColumns``: a typed column a field, and no object an event. What the feed itself says
+        (``Gap``, ``Reset``, ``Backfilled``, ``BookSnapshot`` …) comes as a ``MessageBatch`` with its events, and ``Lost`` as ever.
+        """
+        if columns:
+            self._items.prefer_columns(*columns_here())
+        next_item = self._items.columns if columns else self._items.batch
+        return Batches(next_item, self._wait_plainly, self._wait_later)
 
     def close(self) -> None:
         """Stop receiving. Safe to call twice."""
@@ -419,28 +383,6 @@ class Subscriber:
         with contextlib.suppress(zmq.Again):  # asked again at a later tick
             self._asking.send_multipart(frames, zmq.NOBLOCK)
 
-    def _next(self) -> Message | Lost | None:
-        """The next item to give, if there is one."""
-        batch = self._begun[0] if self._begun is not None else None
-        while not isinstance(batch, MessageBatch) or self._begun_at >= len(batch.events):
-            if not self._reassembly.ready:
-                return None
-            self._begun, self._begun_at = self._reassembly.ready.popleft(), 0
-            batch = self._begun[0]
-            if isinstance(batch, Lost):
-                self._begun = None
-                return batch
-        event = batch.events[self._begun_at]
-        self._begun_at += 1
-        return Message(batch.topic, batch.sequence, batch.publish_ns, event, batch.continuity)
-
-    def _next_batch(self) -> MessageBatch | Lost | None:
-        """The next batch, or the rest of the one that was begun."""
-        begun, self._begun = self._begun, None
-        if begun is not None and isinstance(begun[0], MessageBatch) and self._begun_at < len(begun[0].events):
-            return msgspec.structs.replace(begun[0], events=begun[0].events[self._begun_at :])
-        return self._reassembly.ready.popleft()[0] if self._reassembly.ready else None
-
     def _fetch_snapshot(self, timeout_s: float) -> list[bytes]:
         frames = []
         with self._context.socket(zmq.DEALER) as asking:
@@ -485,7 +427,7 @@ class Subscriber:
         return self
 
     def __next__(self) -> Message | Lost:
-        while (item := self._next()) is None:
+        while (item := self._items.message()) is None:
             self._wait_plainly()
         return item
 
@@ -539,7 +481,7 @@ class Subscriber:
         self._given += 1
         if self._given % ITEMS_A_TURN == 0:
             await asyncio.sleep(0)
-        while (item := self._next()) is None:
+        while (item := self._items.message()) is None:
             await self._wait_later()
         return item
 

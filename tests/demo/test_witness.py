@@ -8,7 +8,7 @@ from k2workers.continuity import Continuity
 from k2workers.demo.witness import Witness, compare
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, Trade, Void
 from k2workers.transport.deliveries import Lost
-from k2workers.transport.subscriber import Message
+from k2workers.transport.items import Message
 from k2workers.venues.binance.streams import BAR, CHAIN, LATEST
 
 Counts = dict[str, dict[str, Any]]

@@ -27,7 +27,7 @@ from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.lane import Lane
 from k2workers.sequencing.lane_choice import lane_of
 from k2workers.sequencing.sequencer import BETWEEN_WORKERS, Sequencer
-from k2workers.transport.deliveries import Lost, MessageBatch
+from k2workers.transport.deliveries import Lost
 from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance.streams import BOOK, KINDS, StreamKind
 from tests.support.samples import sample
@@ -73,11 +73,11 @@ class Pipeline:
         given: list[Event | Lost] = []
         while self.subscriber.ready:
             item, _ = self.subscriber.ready.popleft()
-            if isinstance(item, MessageBatch):
+            if isinstance(item, Lost):
+                given.append(item)
+            else:
                 assert item.continuity.number == self.number
                 given += item.events
-            else:
-                given.append(item)
         return given
 
 

@@ -51,7 +51,7 @@ def handed(state: Reassembly) -> list[Event | Lost]:
     out: list[Event | Lost] = []
     while state.ready:
         item, _ = state.ready.popleft()
-        out += item.events if isinstance(item, MessageBatch) else [item]
+        out += [item] if isinstance(item, Lost) else item.events
     return out
 
 
@@ -522,7 +522,7 @@ class Course:
         take_all = self.rng.random() < 0.5 if take_all is None else take_all
         while self.program.ready:
             item, _ = self.program.ready.popleft()
-            for one in item.events if isinstance(item, MessageBatch) else [item]:
+            for one in [item] if isinstance(item, Lost) else item.events:
                 self.reader.take(one, self.truth)
             if not take_all:
                 break

@@ -10,8 +10,9 @@ from k2workers import wire
 from k2workers.continuity import Continuity, Identity, renumbered
 from k2workers.errors import K2Error
 from k2workers.events import BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Reset, Trade
+from k2workers.transport.batches import columns_here
 from k2workers.transport.book_reassembly import BookReassembly
-from k2workers.transport.deliveries import Delivery
+from k2workers.transport.deliveries import Delivery, MessageColumns
 from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN, LATEST
 from tests.support.batches import batch_of
@@ -85,7 +86,10 @@ def given_by(state: Reassembly, frames: list[bytes], *, plain: bool) -> tuple[li
         except K2Error:
             assert not plain or not state.take_plain(frame)
         state.tick(now * 10**8)
-    return list(state.ready), state.counters, state.position(None, 0)
+    ready: list[Delivery] = [
+        (item.batch() if isinstance(item, MessageColumns) else item, before) for item, before in state.ready
+    ]
+    return ready, state.counters, state.position(None, 0)
 
 
 @pytest.mark.parametrize("kind", [Reassembly, BookReassembly])
@@ -93,6 +97,9 @@ def given_by(state: Reassembly, frames: list[bytes], *, plain: bool) -> tuple[li
 def test_whatever_comes_is_given_as_without_the_plain_case(kind: type[Reassembly], frames: list[bytes]) -> None:
     whole = given_by(kind(), frames, plain=False)
     assert given_by(kind(), frames, plain=True) == whole
+    in_columns = kind()
+    in_columns.read_columns, _ = columns_here()
+    assert given_by(in_columns, frames, plain=True) == whole
 
 
 def known(topic: str, *events: Event) -> Reassembly:
@@ -146,6 +153,15 @@ def test_what_is_held_behind_a_hole_makes_the_batch_that_fills_it_more_than_plai
     assert not state.take_plain(fills)
     state.take(fills, 0)
     assert len(state.ready) == 2
+
+
+def test_batches_whose_columns_cannot_be_read_come_with_their_events() -> None:
+    state = known("trade", event_of("trade", 1))
+    state.read_columns = lambda _frame, _header: None
+    frame = frame_of("trade", [event_of("trade", 2)], 2)
+    assert not state.take_plain(frame)
+    state.take(frame, 0)
+    assert [item.topic for item, _ in state.ready] == ["trade"]
 
 
 def test_the_batch_helper_makes_the_same_frames() -> None:

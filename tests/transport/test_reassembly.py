@@ -65,7 +65,7 @@ def delivered(state: Reassembly) -> list[Event | Lost]:
     out: list[Event | Lost] = []
     while state.ready:
         item, _ = state.ready.popleft()
-        out += item.events if isinstance(item, MessageBatch) else [item]
+        out += [item] if isinstance(item, Lost) else item.events
     return out
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +14,19 @@ import pytest
 import structlog
 import zmq
 
-from k2workers import Lost, Message, MessageBatch, Position, Subscriber, wire
+from k2workers import Lost, Message, MessageBatch, MessageColumns, Position, Subscriber, wire
 from k2workers.errors import ConfigError, K2Error
 from k2workers.events import Heartbeat, Trade
 from k2workers.transport import readers, replay_server
 from k2workers.transport import subscriber as subscriber_module
+from k2workers.transport.batches import ITEMS_A_TURN
 from k2workers.transport.endpoint import next_port
 from k2workers.transport.position import TopicPosition
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.reassembly import ASK_AGAIN_NS
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
-from k2workers.transport.subscriber import BATCHES_A_TURN, ITEMS_A_TURN, READY_LIMIT
+from k2workers.transport.subscriber import BATCHES_A_TURN, READY_LIMIT
 from k2workers.venues.binance.streams import CHAIN
 from tests.support.batches import batch_of
 from tests.support.names import has_ipv6
@@ -596,6 +599,35 @@ def test_of_very_many_messages_a_turn_takes_a_few(feed: Feed) -> None:
             assert len(ready) - before <= BATCHES_A_TURN + 1
             turns += 1
         assert turns >= 9
+
+
+async def test_columns_come_in_both_ways_of_iteration_and_the_feeds_own_events_among_them(feed: Feed) -> None:
+    async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        await subscribed(feed, subscriber)
+        columns = subscriber.batches(columns=True)
+        for sequence, numbers in ((1, (1, 2, 3)), (2, (4, 5)), (4, (9,))):
+            feed.send("t", sequence, *numbers)
+        first, second, lost, last = [await anext(columns) for _ in range(4)]
+    for item, ids in ((first, [1, 2, 3]), (second, [4, 5]), (last, [9])):
+        assert isinstance(item, MessageColumns)
+        assert (item.event_type, item.continuity, item.count) == (Trade, CHAIN, len(ids))
+        assert list(item["trade_id"]) == list(item["first_id"]) == ids
+        assert (list(item["price"]), item.decimals("price")) == ([1] * len(ids), 0)
+        assert item.events == [Trade(number, "1", "1", True, 0, 0, number) for number in ids]
+    assert lost == Lost("t", 3, 3, 6, 8)
+    with Subscriber(["t"], feed.publisher.endpoint, recover=False) as plainly:
+        subscribed_plainly(feed, plainly)
+        feed.send("t", 1, 1)
+        item = next(plainly.batches(columns=True))
+        assert isinstance(item, MessageColumns) and list(item["trade_id"]) == [1]
+
+
+def test_numpy_is_not_imported_before_columns_are_asked_for() -> None:
+    script = (
+        "import sys; from k2workers import Subscriber; s = Subscriber(['t']); s.batches(); assert 'numpy' not in sys.modules; "
+        "s.batches(columns=True); import importlib.util; assert ('numpy' in sys.modules) == bool(importlib.util.find_spec('numpy')); s.close()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=WAIT_S)
 
 
 async def test_a_busy_feed_leaves_the_programs_other_tasks_their_turn(feed: Feed) -> None:
