@@ -41,6 +41,10 @@ class NumpyArrays:
         """Of 64 bits."""
         return np.array(values, np.int64)
 
+    def lines(self, digits: str) -> Any:
+        """The same of texts."""
+        return np.fromstring(digits, np.int64, sep="\n")
+
     def flags(self, values: list[bool]) -> Any:
         """Of true and false."""
         return np.array(values, np.bool_)

@@ -20,6 +20,9 @@ from k2workers.transport.deliveries import Column, MessageBatch, MessageColumns,
 _DECIMALS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:\n-?[0-9]+(?:\.[0-9]+)?)*")
 """Plain ones, a line each. Of any other form (an exponent, an empty one) the text itself is the only exact value."""
 
+_FEW_DIGITS = 18
+"""So many always fit into 64 bits, a point among them or not."""
+
 _TYPES = frozenset(SCHEMAS[schema] for schema in DATA_SCHEMAS)
 WORDS = frozenset({"interval"})
 """Fields that are text and no number, also where all of it is digits."""
@@ -34,6 +37,9 @@ class Arrays(Protocol):
     def integers(self, values: list[int]) -> Any:
         """Of 64 bits. Raises OverflowError if one does not fit."""
 
+    def lines(self, digits: str) -> Any:
+        """The same of texts, a line each: plain digits, that fit."""
+
     def flags(self, values: list[bool]) -> Any:
         """Of true and false."""
 
@@ -44,6 +50,10 @@ class StandardArrays:
     def integers(self, values: list[int]) -> Any:
         """Of 64 bits."""
         return array("q", values)
+
+    def lines(self, digits: str) -> Any:
+        """The same of texts."""
+        return array("q", map(int, digits.split("\n")))
 
     def flags(self, values: list[bool]) -> Any:
         """As they are."""
@@ -65,8 +75,11 @@ class EventRows(msgspec.Struct, frozen=True, gc=False):
                 return self.arrays.integers(values), None
             if kinds == {bool}:
                 return self.arrays.flags(values), None
-            if kinds == {str} and field not in WORDS and (scaled := _scaled(values)) is not None:
-                return self.arrays.integers(scaled[0]), scaled[1]
+            if kinds == {str} and field not in WORDS:
+                if (decimals := _common_decimals(values)) is not None:
+                    return self.arrays.lines("\n".join(values).replace(".", "")), decimals
+                if (scaled := _scaled(values)) is not None:
+                    return self.arrays.integers(scaled[0]), scaled[1]
         except OverflowError:
             pass  # as they are
         return values, None
@@ -85,6 +98,22 @@ def columns_of(batch: MessageBatch, arrays: Arrays) -> MessageColumns | None:
     return MessageColumns(
         batch.topic, batch.sequence, batch.publish_ns, batch.continuity, event_type, len(batch.events), rows
     )
+
+
+def _common_decimals(texts: Sequence[str]) -> int | None:
+    """The number of decimals if all texts have as many, at least one, of few digits and no sign: as a venue's nearly always are. Else None."""
+    decimals = len(texts[0]) - texts[0].find(".") - 1
+    point, joined = -decimals - 1, "".join(texts)
+    alike = (
+        joined.count(".") == len(texts)
+        and decimals + 1 < min(map(len, texts))
+        and max(map(len, texts)) <= _FEW_DIGITS
+        and {text[point] for text in texts} == {"."}
+        and joined.isascii()
+        and joined.replace(".", "").isdigit()
+        and point < -1
+    )
+    return decimals if alike else None
 
 
 def _scaled(texts: Sequence[str]) -> tuple[list[int], int] | None:

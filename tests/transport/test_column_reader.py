@@ -135,6 +135,12 @@ def test_a_count_that_does_not_fit_the_bytes_is_left_to_be_decoded() -> None:
     assert READER.read(frame[: header.events_offset + 1], header) is None
 
 
+def test_events_with_another_number_of_fields_are_left_to_be_decoded() -> None:
+    frame = frame_of([trade(1)])
+    at = wire.read_header(frame).events_offset + 1
+    assert read(frame[:at] + bytes([frame[at] + 1]) + frame[at + 1 :], ColumnReader()) is None
+
+
 def test_layouts_are_found_again_and_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bytes] = []
     learn = column_reader._Layout.__init__
@@ -160,5 +166,7 @@ def test_values_of_python_become_arrays_of_their_own_type() -> None:
     integers, flags = arrays.integers([-1, 2**63 - 1]), arrays.flags([True, False])
     assert (integers.dtype, integers.tolist()) == ("int64", [-1, 2**63 - 1])
     assert (flags.dtype, flags.tolist()) == ("bool", [True, False])
+    lines = arrays.lines("007\n999999999999999999")
+    assert (lines.dtype, lines.tolist()) == ("int64", [7, 999_999_999_999_999_999])
     with pytest.raises(OverflowError):
         arrays.integers([2**63])
