@@ -6,9 +6,10 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,16 +62,42 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-
-
 def run(
-    script: Path, *args: str, user: int | None = None, environment: Mapping[str, str] = ENVIRONMENT
+    script: Path, *args: str, user: int | None = None, path: str = os.environ["PATH"], **more: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [script, *args], cwd="/", text=True, capture_output=True, check=False, timeout=2 * WAIT_S, user=user,
-        env=environment,
+        env={"PATH": path, "LANG": "C.UTF-8", **more},
     )  # fmt: skip
+
+
+def program(place: Path, text: str) -> Path:
+    """An executable shell script."""
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(f"#!/usr/bin/env bash\n{text}\n", encoding="utf-8")
+    place.chmod(0o755)
+    return place
+
+
+REAL = sys._base_executable  # type: ignore[attr-defined]
+
+
+def slowed(place: Path) -> Path:
+    """A Python that notes where each of its allocations was made. (The .venv is made by the real one.)"""
+    return program(place, f'[ "$1" = -m ] && exec {REAL} "$@"\nexec -a "$0" {REAL} -X tracemalloc=25 "$@"')
+
+
+def told(place: Path, version: str, taken_ns: int) -> Path:
+    """A Python that tells the script such a version and time."""
+    order = "".join(f"{int(part):02x}" for part in version.split("."))
+    line = "\\t".join((order, version, str(taken_ns), str(place), str(place)))
+    return program(place, f'[ "$1" = -m ] && exec {REAL} "$@"\nprintf "{line}\\n"')
+
+
+def taken(ended: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines that say which interpreter was taken."""
+    assert ended.returncode == 0, ended.stderr
+    return [line for line in ended.stderr.splitlines() if "taking Python" in line]
 
 
 def test_a_checkout_that_may_not_be_written_says_who_can_do_what(checkout: Path) -> None:
@@ -109,13 +136,12 @@ def test_a_fresh_machine_sees_how_far_the_set_up_is_and_a_link_to_the_script_doe
 
 def test_without_a_compiler_it_is_said_once_and_all_the_rest_is_set_up(checkout: Path, tmp_path: Path) -> None:
     fresh_one = fresh(tmp_path / "checkout")
-    found = {**ENVIRONMENT, "CC": "/nowhere/cc"}
-    first = run(fresh_one / "scripts/run", "x", environment=found)
+    first = run(fresh_one / "scripts/run", "x", CC="/nowhere/cc")
     assert (first.returncode, first.stdout) == (0, "x\n"), first.stderr
     assert (
         "k2workers: without the native lane, Python does its work (slower): /nowhere/cc: No such file" in first.stderr
     )
-    assert run(fresh_one / "scripts/run", "x", environment=found).stderr == ""
+    assert run(fresh_one / "scripts/run", "x", CC="/nowhere/cc").stderr == ""
 
 
 def test_packages_that_cannot_be_had_are_named_and_the_next_start_tries_again(checkout: Path) -> None:
@@ -130,3 +156,36 @@ def test_packages_that_cannot_be_had_are_named_and_the_next_start_tries_again(ch
     )
     lock.write_text(right, encoding="ascii")
     assert run(checkout / "scripts/run", "x").stdout == "x\n"
+
+
+def test_the_fastest_interpreter_makes_it_whatever_its_name_and_those_that_are_broken_do_not_matter(
+    tmp_path: Path,
+) -> None:
+    checkout, first = fresh(tmp_path / "checkout"), tmp_path / "first"
+    slow = slowed(first / "python3.13")
+    shim = program(first / "python3.12", "echo 'pyenv: python3.12: command not found' >&2; exit 127")
+    other = program(first / "python3.11", "echo hello")
+    last = tmp_path / "last/python3"
+    last.parent.mkdir()
+    last.symlink_to(REAL)
+    path = f"{first}:{last.parent}:/usr/bin:/bin"
+    (line,) = taken(run(checkout / "scripts/setup", "run", path=path))
+    choice, _, others = line.partition("; ")
+    assert "the fastest" in choice
+    assert str(slow) in others
+    assert not any(str(broken) in line for broken in (shim, other))
+    (checkout / "config/requirements.txt").write_text("never ; sys_platform == 'other'\n", encoding="ascii")
+    made = (checkout / ".venv/pyvenv.cfg").stat().st_ctime_ns
+    assert taken(run(checkout / "scripts/setup", "run", path=path)) == []
+    assert (checkout / ".venv/pyvenv.cfg").stat().st_ctime_ns == made, "a .venv that is there is kept"
+
+
+@pytest.mark.parametrize(("newer_ns", "chosen"), [(1_050, "3.14.1"), (1_200, "3.11.9")])
+def test_the_newest_of_those_that_are_nearly_as_fast_as_the_fastest_makes_it(
+    tmp_path: Path, newer_ns: int, chosen: str
+) -> None:
+    checkout, places = fresh(tmp_path / "checkout"), tmp_path / "bin"
+    told(places / "python3.11", "3.11.9", 1_000)
+    told(places / "python3.14", "3.14.1", newer_ns)
+    (line,) = taken(run(checkout / "scripts/setup", "run", path=f"{places}:/usr/bin:/bin"))
+    assert f"taking Python {chosen} ({places}/python{chosen[:4]})" in line
