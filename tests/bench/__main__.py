@@ -36,6 +36,7 @@ from tests.bench.peers import comparison
 from tests.bench.peers.typed import SHAPES
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
+from tests.bench.steady import comparison as steady_loads
 from tests.support import environments
 
 RECORDED = "recorded"
@@ -283,8 +284,61 @@ def log(*, seconds: Seconds = 10.0, lines: Count = 1_000, rounds: Count = 3, rep
 
 
 @app.command
+def steady(
+    *,
+    rates: Counts | None = None,
+    shards: Counts | None = None,
+    symbols: Count = 40,
+    seconds: Seconds = 6.0,
+    warm: Seconds = 6.0,
+    rounds: Count = 3,
+    threads_at: Count = 1_600,
+    peer: list[str] | None = None,
+    report: Report | None = None,
+) -> int:
+    """The running feed, all its processes, at steady rates: percent of one core, beside other libraries with the same load.
+
+    Each gets single frames on the same schedule, from an exchange that is not counted: trade, agg_trade, book_ticker and depth (cryptofeed:
+    without trade, at the same rate). Then which process and thread of ours
+    takes how much, and how often it is woken.
+
+    Parameters
+    ----------
+    rates
+        Events a second, of all streams together.
+    shards
+        With how many workers.
+    symbols
+        How many, evenly mixed.
+    seconds
+        How long each is measured at each rate.
+    warm
+        How long each runs before the first of them; a fourth of it before the others.
+    rounds
+        Interleaved runs of each, with a new start; the medians count.
+    threads_at
+        At which rate the threads are told apart.
+    peer
+        Of the other libraries only these (any part of their names; "none": none).
+    report
+        Write all figures to this JSON file.
+    """
+    asked = rates or [500, 1_600, 5_000, 20_000]
+    each = steady_loads.contestants.ours(shards or [1, 8])
+    each += steady_loads.contestants.theirs(peer or [""], comparison.interpreter_of)
+    found = steady_loads.compare(each, asked, symbols, rounds, seconds, warm)
+    tell(steady_loads.rows(found, asked), report, title="CPU (% of one core)")
+    told = threads_at if threads_at in asked else asked[0]
+    for name, of_rates in found.items():
+        if name.startswith("tree"):
+            threads = steady_loads.by_thread(of_rates[told])
+            tell(threads, _beside(report, name), title=f"{name}, {told:,} events/s: what each thread takes")
+    return 0
+
+
+@app.command
 def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | None = None) -> int:
-    """All of it with a report for each in this directory, and the figures of tests/bench/README.md from them. Takes half an hour.
+    """All of it with a report for each in this directory, and the figures of tests/bench/README.md from them. Takes three quarters of an hour.
 
     Parameters
     ----------
@@ -314,6 +368,7 @@ def everything(directory: Path, *, rounds: Count = 3, recording: Recordings | No
     latency(rounds=rounds, report=directory / "latency.json")
     rotating(rounds=rounds, report=directory / "rotating.json")
     log(rounds=rounds, report=directory / "log.json")
+    steady(rounds=rounds, report=directory / "steady.json")
     footprint(rotations=500, report=directory / "footprint.json")
     peers(rounds=rounds, tls=True, report=directory / "peers.json")
     return plot(directory)
@@ -333,6 +388,11 @@ def plot(directory: Path, *, figures: Path = FIGURES) -> int:
     interpreter = environments.python(environments.ROOT / ".bench" / "plots", PLOTS)
     script = Path(__file__).parent / "plotting.py"
     return subprocess.run([str(interpreter), str(script), str(directory), str(figures)], check=False).returncode
+
+
+def _beside(report: Path | None, name: str) -> Path | None:
+    """The file for one part of a report."""
+    return report and report.with_stem(f"{report.stem}-{name.replace(', ', '-').replace(' ', '-')}")
 
 
 def can_read(way: str, kind: str) -> bool:

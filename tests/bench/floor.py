@@ -70,13 +70,14 @@ def clock(endpoint: str, events: int) -> None:
     _say(json.dumps(quantiles_us(latencies_ns)))
 
 
-def relay(port: int, endpoint: str) -> None:
-    """The place of the worker."""
+def relay(port: int, endpoint: str, streams: str = "") -> None:
+    """The place of the worker; ``streams`` (separated by slashes) are for those who do not send everything."""
     push = _socket(zmq.PUSH)
     push.connect(endpoint)
     time.sleep(0.5)  # until all connections stand: what a PUB sends before goes to nobody
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(pump.REQUEST)
+        address = f"/stream?streams={streams}" if streams else "/stream"
+        connection.sendall(pump.REQUEST.replace(b"/stream", address.encode(), 1))
         head = b""
         while pump.HEAD_END not in head:
             head += connection.recv(65_536)
@@ -93,7 +94,7 @@ def main(word: str, *rest: str) -> None:
     elif word == "clock":
         clock(rest[0], int(rest[1]))
     else:
-        relay(int(rest[0]), rest[1])
+        relay(int(rest[0]), *rest[1:])
 
 
 if __name__ == "__main__":

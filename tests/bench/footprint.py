@@ -104,13 +104,14 @@ def memory_of(feed: Program) -> Memory:
     parent = psutil.Process(feed.process.pid)
     found: Memory = {"parent": _memory(parent)}
     for process in parent.children(recursive=True):
-        name = name_of.get(process.pid) or _helper(process)
+        name = name_of.get(process.pid) or helper(process)
         if name not in NOT_OURS:
             found[name] = _memory(process)
     return dict(sorted(found.items()))
 
 
-def _helper(process: psutil.Process) -> str:
+def helper(process: psutil.Process) -> str:
+    """What a process is there for that is no child of ours with a name."""
     line = " ".join(process.cmdline())
     return next((name for name in ("resource_tracker", "forkserver") if name in line), f"pid {process.pid}")
 

@@ -30,7 +30,7 @@ def frames(kind: str, names: Sequence[str], events: int, time_unit_us: int = 1) 
     for number in range(events):
         symbol = names[number % len(names)]
         text = f'{{"stream":"{symbol.lower()}@{KINDS[kind]}","data":{_data(kind, symbol, 1 + number // len(names), time_unit_us)}}}'
-        yield _frame(text.encode())
+        yield text_frame(text.encode())
 
 
 def recorded(file: Path) -> Iterator[bytes]:
@@ -39,10 +39,10 @@ def recorded(file: Path) -> Iterator[bytes]:
         for line in lines:
             text = line.partition(b" ")[2].strip()
             if text.startswith(b'{"stream"'):
-                yield _frame(text)
+                yield text_frame(text)
 
 
-def _frame(text: bytes) -> bytes:
+def text_frame(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False, extensions=_NO_EXTENSIONS)
 
 

@@ -24,7 +24,7 @@ from tests.bench.frames import frames, recorded, symbols
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455 part 1.3."""
 
-REQUEST = b"GET /stream HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+REQUEST = b"GET /stream HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 """What a reader without a WebSocket library asks."""
 
 HEAD_END = b"\r\n\r\n"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.bench import log_lag
-from tests.bench.frames import symbols
+from tests.bench.frames import BEGAN_US, KINDS, symbols
 from tests.bench.measuring import Certificate, RunFailedError, against_pump, certificate, measure, process
 from tests.bench.peers.table import ENVIRONMENTS, PEERS
 from tests.bench.pump import Pumping
 from tests.bench.readers import Reading
+from tests.bench.steady import comparison, contestants
+from tests.bench.steady.exchange import Sending
+from tests.bench.steady.ready import FIRST_ID, Ready
 
 EVENTS = 2_000
 
@@ -86,3 +92,49 @@ def test_a_process_that_logs_tells_how_late_its_turns_came_and_what_it_dropped(r
     assert found["turns"] > 0
     assert found["longest"] >= found["own longest"] >= found["own p50"] >= 0
     assert reads or found["dropped"] > 0
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_under_a_steady_load_all_processes_and_threads_of_the_tree_are_counted_and_nothing_is_missing(
+    shards: int,
+) -> None:
+    (one, bare) = contestants.ours([shards])
+    found = comparison.compare([one, bare], [200], symbols=4, rounds=1, seconds=1.0, warm_s=1.0)
+    ((window,), (alone,)) = found[one.name][200], found[bare.name][200]
+    assert window.had_per_s
+    threads = comparison.by_thread([window])
+    processes = {row["process"] for row in threads}
+    assert processes >= {"parent", "aggregator", "books", "worker", "(subscriber)"}
+    assert {row["thread"] for row in threads if row["process"] == "worker"} >= {"main", "ZMQbg/IO/0"}
+    assert comparison.percent(window) > comparison.percent(alone) > 0
+    taken = sum(row["% of a core"] for row in threads if row["process"] != "(subscriber)")
+    assert comparison.percent(window) == pytest.approx(taken)
+    ((row,),) = (comparison.rows(found, [200]),)
+    assert row.keys() == {"events/s", one.name, bare.name}
+
+
+def test_one_that_has_not_had_the_steady_load_is_told_and_has_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    bare = contestants.ours([])[0]
+
+    @contextlib.contextmanager
+    def half(port: int, sending: Sending) -> Iterator[contestants.Running]:
+        with bare.start(port, sending) as running:
+            yield contestants.Running(running.processes, lambda: int(contestants.ask(port, "/sent")["events"]) // 2)
+
+    found = comparison.compare(
+        [contestants.Contestant("half", half)], [200], symbols=4, rounds=1, seconds=2.0, warm_s=0.1
+    )
+    assert not found
+    assert re.search(r"half: was sent \d+/s and had \d+/s", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("unit_us", [1, 1_000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_ready_frame_holds_the_id_and_the_time_that_it_is_sent_with(kind: str, unit_us: int) -> None:
+    ready, now_us = Ready(kind, "S001USDT", unit_us), BEGAN_US + 7_000_000
+    first, second = (ready.frame(FIRST_ID + number, now_us) for number in (0, 1_234))
+    assert len(first) == len(second)
+    data = json.loads(second[second.index(b"{") :])["data"]
+    ids = [data[name] for name in ("t", "a", "f", "l", "u", "U") if isinstance(data.get(name), int)]
+    assert set(ids) == {FIRST_ID + 1_234}
+    assert {data[name] for name in ("E", "T") if name in data} <= {now_us // unit_us}

@@ -103,7 +103,7 @@ def _figures(own: list[dict[str, float]], workers: list[dict[str, float]]) -> di
 
 def _contestants(kind: str, peers: list[Peer], endpoint: str, bare: str) -> list[Contestant]:
     """Our worker also for kinds that some peer reads instead, so that nobody is held against other frames."""
-    interpreters = {name: _interpreter(name) for name in {peer.environment for peer in peers}}
+    interpreters = {name: interpreter_of(name) for name in {peer.environment for peer in peers}}
     theirs = []
     for peer in peers:
         interpreter, read = interpreters[peer.environment], kind if kind in peer.kinds else peer.kinds[0]
@@ -115,7 +115,7 @@ def _contestants(kind: str, peers: list[Peer], endpoint: str, bare: str) -> list
     return [Contestant(way, WAYS[way], read, partial(_run_ours, way, endpoint)) for way, read in ours] + theirs
 
 
-def _interpreter(environment: str) -> Path | str:
+def interpreter_of(environment: str) -> Path | str:
     """Of an environment, or why there is none."""
     try:
         return environments.python(environments.ROOT / ".bench" / environment, ENVIRONMENTS[environment])

@@ -1,4 +1,4 @@
-"""cryptofeed: ``Trade`` objects to an async callback on the TRADES channel of its Binance feed, which is aggregate trades.
+"""cryptofeed: its objects to an async callback on channels of its Binance feed; TRADES is aggregate trades, and there are no others.
 
 It has no raw setting; as fast as its documentation has it: uvloop, no backend, no log.
 """
@@ -9,17 +9,21 @@ import asyncio
 
 import uvloop
 from cryptofeed import FeedHandler
-from cryptofeed.connection import AsyncConnection, WebsocketEndpoint
-from cryptofeed.defines import TRADES
+from cryptofeed.connection import AsyncConnection, RestEndpoint, Routes, WebsocketEndpoint
+from cryptofeed.defines import L2_BOOK, TICKER, TRADES
 from cryptofeed.exchanges import Binance
 from cryptofeed.symbols import Symbols
-from cryptofeed.types import Trade
+from cryptofeed.types import OrderBook, Ticker, Trade
 from meter import PeerMeter, asked
 
 ASKED = asked()
 METER = PeerMeter(ASKED)
 NAMES = {f"{symbol.removesuffix('USDT')}-USDT": symbol for symbol in ASKED.symbols}
+CHANNELS = {"agg_trade": TRADES, "book_ticker": TICKER, "depth": L2_BOOK}
 CONFIG = {"uvloop": True, "log": {"disabled": True}}
+
+
+BOOK = "/api/v3/depth?symbol={}&limit={}"
 
 
 class Pumped(Binance):
@@ -27,7 +31,7 @@ class Pumped(Binance):
 
     # It takes only wss:// addresses and checks that as it makes its connections: plain ones are made plain afterwards.
     websocket_endpoints = [WebsocketEndpoint(f"wss://127.0.0.1:{ASKED.port}")]
-    rest_endpoints: list[object] = []
+    rest_endpoints = [RestEndpoint(f"http://127.0.0.1:{ASKED.port}", routes=Routes("", l2book=BOOK))]
 
     def connect(self) -> list[tuple[AsyncConnection, ...]]:
         """As the library's."""
@@ -37,10 +41,10 @@ class Pumped(Binance):
         return made
 
 
-async def take(trade: Trade, received_s: float) -> None:
+async def take(event: Trade | Ticker | OrderBook, received_s: float) -> None:
     """The user's callback."""
     if METER.count():
-        METER.finish(int(trade.id))
+        METER.finish(int(event.id))
 
 
 def main() -> None:
@@ -50,7 +54,8 @@ def main() -> None:
     asyncio.set_event_loop(
         uvloop.new_event_loop()
     )  # it asks for the present one, which uvloop no longer makes by itself
-    handler.add_feed(Pumped(symbols=list(NAMES), channels=[TRADES], callbacks={TRADES: take}, config=CONFIG))
+    callbacks = {CHANNELS[kind]: take for kind in (ASKED.kind, *ASKED.others)}
+    handler.add_feed(Pumped(symbols=list(NAMES), channels=list(callbacks), callbacks=callbacks, config=CONFIG))
     handler.run()
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
 
-CHANNELS = {"trade": "trade", "agg_trade": "aggTrade"}
+CHANNELS = {"trade": "trade", "agg_trade": "aggTrade", "book_ticker": "bookTicker", "depth": "depth@100ms"}
 """Kinds that peers read, and the venue's names of their streams."""
 
 IDS = {"trade": "t", "agg_trade": "a"}
@@ -23,7 +24,8 @@ IDS = {"trade": "t", "agg_trade": "a"}
 class Asked:
     """What a peer is to read: ``events`` of a kind, evenly mixed over the symbols; over TLS if there is a CA bundle.
 
-    ``push`` is the address of a ZeroMQ PULL socket, for ways that hand on what they read.
+    ``push`` is the address of a ZeroMQ PULL socket, for ways that hand on what they read. ``others`` are kinds that are read as well;
+    then there is no last event, and the reader goes on until it is ended.
     """
 
     port: int
@@ -33,6 +35,7 @@ class Asked:
     ca_bundle: str = ""
     way: str = ""
     push: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def base_url(self) -> str:
@@ -40,9 +43,14 @@ class Asked:
         return f"{'wss' if self.ca_bundle else 'ws'}://127.0.0.1:{self.port}"
 
     @property
+    def channels(self) -> list[str]:
+        """The venue's names of the kinds."""
+        return [CHANNELS[kind] for kind in (self.kind, *self.others)]
+
+    @property
     def streams(self) -> list[str]:
         """Names of the streams that carry it."""
-        return [f"{symbol.lower()}@{CHANNELS[self.kind]}" for symbol in self.symbols]
+        return [f"{symbol.lower()}@{channel}" for channel in self.channels for symbol in self.symbols]
 
     def id_in(self, message: str | bytes) -> int:
         """The id of an event that came as JSON text."""
@@ -98,11 +106,19 @@ class Meter:
 
 
 class PeerMeter(Meter):
-    """A meter that ends the process: libraries that reconnect, or keep threads, do not end by themselves."""
+    """A meter that ends the process: libraries that reconnect, or keep threads, do not end by themselves.
+
+    Whenever the process gets SIGUSR1 it prints how many events have come.
+    """
 
     def __init__(self, asked: Asked) -> None:
         super().__init__(asked.events)
         self._asked = asked
+        signal.signal(signal.SIGUSR1, self._tell_events)
+
+    def _tell_events(self, *_: object) -> None:
+        sys.stdout.write(json.dumps({"events": self._asked.events - self._left}) + "\n")
+        sys.stdout.flush()
 
     def finish(self, last_id: int) -> None:
         """Print the figures and end; that all events came, and in order, shows in the id of the last one."""

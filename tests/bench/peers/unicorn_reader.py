@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from meter import CHANNELS, PeerMeter, asked
+from meter import PeerMeter, asked
 from unicorn_binance_websocket_api import BinanceWebSocketApiManager
 
 ASKED = asked()
@@ -32,7 +32,7 @@ def main() -> None:
         disable_colorama=True,
     )
     manager.create_stream(
-        channels=[CHANNELS[ASKED.kind]], markets=[symbol.lower() for symbol in ASKED.symbols], process_stream_data=take
+        channels=ASKED.channels, markets=[symbol.lower() for symbol in ASKED.symbols], process_stream_data=take
     )
     threading.Event().wait()
 
