@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 import pytest
 import zmq
 
-from k2workers.transport.sockets import KEEPALIVE_S, mistakes_in, open_socket, resolved
+from k2workers.transport.sockets import KEEPALIVE_S, SocketWatcher, mistakes_in, open_socket, readable, resolved
 from tests.support.waiting import WAIT_S
 
 
@@ -43,3 +47,63 @@ def test_who_waits_for_the_feed_meets_nobody_while_an_endpoint_is_looked_at(look
             assert [publisher.recv() for _ in waiting] == [b"\x01"] * len(waiting)
         for subscriber in waiting:
             subscriber.close()
+
+
+@pytest.fixture
+def heard() -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
+    """Two ends: what the first sends the second receives."""
+    with (
+        zmq.Context() as context,
+        open_socket(context, zmq.DEALER) as sending,
+        open_socket(context, zmq.DEALER) as ours,
+    ):
+        ours.bind("inproc://here")
+        sending.connect("inproc://here")
+        yield sending, ours
+
+
+async def test_a_socket_is_looked_at_twice_in_a_row_and_then_only_after_the_others_have_had_their_turn(
+    heard: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
+) -> None:
+    sending, ours = heard
+    callbacks: list[FrameType | None] = []
+    over = asyncio.Event()
+
+    def turn() -> bool:
+        this = inspect.currentframe()
+        callbacks.append(this and this.f_back)  # of the same one, if the loop was not asked between
+        if not readable(ours):
+            over.set()
+            return False
+        ours.recv(zmq.NOBLOCK)
+        return True
+
+    for _ in range(4):
+        sending.send(b"")
+    watcher = SocketWatcher(ours, turn)
+    watcher.start()
+    await asyncio.wait_for(over.wait(), WAIT_S)
+    watcher.stop()
+    assert [len(list(same)) for _, same in itertools.groupby(callbacks, id)] == [2, 2, 1]
+
+
+async def test_a_socket_that_is_no_longer_watched_is_not_looked_at_again(
+    heard: tuple[zmq.Socket[bytes], zmq.Socket[bytes]],
+) -> None:
+    _, ours = heard
+    turns = 0
+    ended = asyncio.Event()
+
+    def turn() -> bool:
+        nonlocal turns
+        turns += 1
+        watcher.stop()
+        ended.set()
+        return True
+
+    watcher = SocketWatcher(ours, turn)
+    watcher.start()
+    await asyncio.wait_for(ended.wait(), WAIT_S)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert turns == 1
