@@ -14,11 +14,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client import Histogram
 
 from k2workers import wire
 from k2workers.events import BookSnapshot, DepthUpdate, Kline, Trade
 from k2workers.feed.framing import FrameCutter
 from k2workers.feed.intake import Intake
+from k2workers.metrics.instruments import WORKER, Instruments
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.reassembly import Reassembly
@@ -231,3 +233,14 @@ def test_a_batch_of_book_changes_is_little_work_for_a_subscriber_that_has_a_book
 
     found = work_of(work).each(101)
     assert_within(Work(14.6, 332), found)
+
+
+def test_figures_that_have_not_changed_are_little_work_for_who_keeps_the_metrics() -> None:
+    instruments = Instruments(WORKER, environment="test", component="worker")
+    totals = {
+        name: {"one": 1.0, "other": 2.0} if row.label else 1.0
+        for name, row in WORKER.items()
+        if row.type is not Histogram
+    }
+    instruments.flush(totals)
+    assert_within(Work(8, 70), work_of(lambda: instruments.flush(totals)).each(len(totals)))

@@ -111,7 +111,7 @@ class Backfiller:
     def _look(self) -> None:
         now_ns = time.monotonic_ns()
         self.repairs.look(now_ns)
-        while (request := self.repairs.next(now_ns, self._room())) is not None:
+        while self.repairs.planner.waiting and (request := self.repairs.next(now_ns, self._room())) is not None:
             self._make_room(request)
             task = beside(self._perform(request), "backfill", self._looking.soon)
             self._tasks.add(task)

@@ -172,9 +172,12 @@ class Driver:
     # ── what the machine is told ────────────────────────────────────────────────────────────────────────
 
     def _input(self, given: inputs.Input) -> None:
+        wanted = self.machine.handle(given, time.monotonic_ns())
+        if not wanted:
+            return  # as after most ticks
         # All are performed, whichever of them fails: the machine counts on it. The failure goes on to whoever gave the input.
         with contextlib.ExitStack() as performing:
-            for action in reversed(self.machine.handle(given, time.monotonic_ns())):
+            for action in reversed(wanted):
                 performing.callback(self._PERFORM[type(action)], self, action)
 
     def _permitted(self, reason: str, grant: inputs.Grant | None) -> None:

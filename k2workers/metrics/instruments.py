@@ -247,15 +247,18 @@ class Instruments:
                 self._flush_number(name, "", total)
 
     def _flush_number(self, name: str, value: LabelValues, total: float) -> None:
+        key = (name, value)
+        before = self._flushed.get(key)
+        if total == before:
+            return  # as most: to find a metric by its labels and to write it costs far more than to compare
         values = value if isinstance(value, tuple) else (value,)
         labels = (*self._base, *values) if self._rows[name].label else self._base
         metric = self._metrics[name].labels(*labels)
         if self._rows[name].type is Gauge:
             metric.set(total)
         else:
-            key = (name, value)
-            metric.inc(max(0.0, total - self._flushed.get(key, 0.0)))
-            self._flushed[key] = total
+            metric.inc(max(0.0, total - (before or 0.0)))
+        self._flushed[key] = total
 
     def _flush_histogram(self, name: str, histogram: LatencyHistogram) -> None:
         # prometheus_client can only observe one value at a time; adding a second's worth to its bucket values at

@@ -239,3 +239,16 @@ def test_every_metric_that_operators_are_told_to_watch_exists() -> None:
     told = [name for row in rows for name in re.findall(r"`(\S+)`", row)]
     assert len(told) > 50
     assert set(told) <= set(names())
+
+
+def test_a_figure_is_shown_as_it_is_also_if_it_stays_the_same_or_becomes_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    rows = {name: WORKER[name] for name in ("k2_gaps", "k2_topics")}
+    instruments = Instruments(rows, environment="a figure", component="worker")
+    for gaps, topics in ((0, 3), (2, 4), (2, 4), (5, 3)):
+        instruments.flush({"k2_gaps": {"trade": gaps}, "k2_topics": topics})
+        lines = [line for line in exporter.render(instruments.only_here).decode().splitlines() if "a figure" in line]
+        shown = {line.partition("{")[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
+        assert shown == {"k2_gaps_total": gaps, "k2_topics": topics}
