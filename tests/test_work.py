@@ -8,6 +8,7 @@ lowers them. What ZeroMQ's sockets take is not in it.
 from __future__ import annotations
 
 import itertools
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -22,12 +23,14 @@ from k2workers.feed.framing import FrameCutter
 from k2workers.feed.intake import Intake
 from k2workers.metrics.instruments import WORKER, Instruments
 from k2workers.sequencing.sequencer import Sequencer
+from k2workers.supervision.child import Child, ChildSpec
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import BOOK
 from tests.bench.frames import frames, symbols
 from tests.support.batches import batch_of
+from tests.support.waiting import wait_for
 
 EVENTS = 6_400
 
@@ -244,3 +247,12 @@ def test_figures_that_have_not_changed_are_little_work_for_who_keeps_the_metrics
     }
     instruments.flush(totals)
     assert_within(Work(8, 70), work_of(lambda: instruments.flush(totals)).each(len(totals)))
+
+
+def test_whether_a_child_lives_is_little_work_to_see() -> None:
+    child = Child(ChildSpec(name="one", target="tests.supervision.children:hang", settings=0.0), "ipc:///nowhere")
+    try:
+        assert_within(Work(5, 25), work_of(lambda: child.alive))
+    finally:
+        child.signal(signal.SIGKILL)
+    wait_for("the end of the child", lambda: not child.alive)

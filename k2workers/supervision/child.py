@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -160,6 +161,9 @@ class Child:
         )
         self._process.daemon = False
         self._process.start()
+        # The library makes a new one for each look, ten times a second for each child.
+        self._end = select.poll()
+        self._end.register(self._process.sentinel, select.POLLIN)
         _take_off_the_file_system()  # of a forkserver that was started anew
 
     @property
@@ -170,7 +174,7 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
-        return bool(self._process.is_alive())
+        return not self._end.poll(0) or bool(self._process.is_alive())
 
     @property
     def exit_code(self) -> int | None:
