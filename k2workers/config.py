@@ -112,7 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = default(FeedSettings, "gather_ns") // 1000
     native: Annotated[
-        bool, About(text="read plain messages natively, where that is built; otherwise Python does all of it")
+        Literal["auto", "off"],
+        About(text="auto: plain messages are read natively, where that is built; off: Python does all of it"),
     ] = default(FeedSettings, "native")
     symbol_check_s: Annotated[
         float, About(text="seconds between looks at what the venue lists: new symbols, changed ones", ge=1, le=86_400)

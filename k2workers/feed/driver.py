@@ -68,7 +68,7 @@ class Driver:
             on_reply=lambda line, reply: self.lines.on_reply(line, reply),  # noqa: PLW0108 - the lines come after it
             on_notice=lambda line: self._input(inputs.Notice(line)),
             observe_latency=observe_latency,
-            frames=frames if settings.native else None,
+            frames=frames if settings.native == "auto" else None,
         )
         self.lines = Lines(
             settings, venue, route, grants=grants, intake=self.intake, report=self._input, ssl_context=ssl_context

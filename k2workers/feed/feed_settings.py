@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from k2workers.backoff import RECONNECT, Backoff
@@ -29,8 +31,8 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: int = HOLD_NS
     gather_ns: int = 500_000
     backoff: Backoff = RECONNECT
-    native: bool = True
-    """Whether plain messages are read by the native lane, where it is built."""
+    native: Literal["auto", "off"] = "auto"
+    """Whether plain messages are read by the native lane: where it is built, or nowhere."""
 
     @property
     def rotation_policy(self) -> RotationPolicy:

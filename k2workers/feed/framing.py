@@ -3,7 +3,10 @@
 Nearly every frame of a market-data feed is a complete, unmasked text frame. Those stay where the socket's bytes were read to,
 and go on all together. Every other frame (control frames, fragments, binary, whatever breaks a rule) goes in its place to the
 ``websockets`` protocol object, which stays the authority on RFC 6455: it answers pings, closes, and judges errors. What comes
-out is the same as if it had seen every frame; ``tests/feed/test_framing.py`` holds the two against each other.
+out is the same as if it had seen every frame, but for one thing: whether a plain frame's text is UTF-8 is not looked at here. The library would end the connection
+(1007), and every stream with it; the codec drops the one message, counts and names it. ``tests/feed/test_framing.py`` holds the two against each other.
+
+Where there is a native lane, it takes plain frames first (``TakePlain``), and only what it leaves goes on.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Intake(IntakeFigures):
 
     @property
     def lanes(self) -> list[Lane]:
-        """The lane of each topic, as it stands now. Until the next read it is the caller's: look again after an ``await``."""
+        """See ``IntakeFigures``."""
         if self.plain is not None:
             self.plain.settle(self._lanes, self._heard_ns)
         return self._lanes
@@ -119,8 +119,7 @@ class Intake(IntakeFigures):
     def take(self, line: int, buffer: bytearray, begin: int, filled: int, received_ns: int) -> tuple[int, int, int]:
         """Push the plain messages of one read of one line, as far as the native lane can take them.
 
-        Returns where it stopped, where the messages end that are to be given to ``on_messages`` before it is called again, and how
-        many it took.
+        Returns where it stopped, where the messages end that ``on_messages`` must get before it is called again, and how many it took.
         """
         plain, frames = self.plain, self._frames
         assert plain is not None, "only with a native lane"
@@ -140,8 +139,7 @@ class Intake(IntakeFigures):
             newest_ns = venue_time_ns or newest_ns
             if stop != ASK:
                 break
-            if len(self._lanes) < len(self.codec.topics):
-                self._grow()
+            self._grow()
             plain.place(topic_index, self._lanes[topic_index], self._continuity_numbers[topic_index])
         if total and (self.proof is not None or self.dropped.readability.in_question):
             self._note_touched(line, plain.touched())
@@ -201,7 +199,9 @@ class Intake(IntakeFigures):
             self.on_outlier(topic.topic, outlier, self.outliers_by_kind()[topic.kind])
 
     def look_at_kinds(self, now_ns: int) -> None:
-        """See of which kinds nothing can be read (monotonic time)."""
+        """See of which kinds nothing can be read, and what is not read natively (monotonic time)."""
+        if self.plain is not None:
+            self.plain.share.look(now_ns)
         self.dropped.look({topic.kind for topic in self.topics}, now_ns)
 
     def flush(self) -> None:

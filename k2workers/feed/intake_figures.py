@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from k2workers.feed.dropped_messages import DroppedMessages
-from k2workers.feed.plain_lane import UNKNOWN_KIND, PlainLane
+from k2workers.feed.native_share import UNKNOWN_KIND
+from k2workers.feed.plain_lane import PlainLane
 from k2workers.sequencing.book_lane import BookLane
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.lane import Lane
@@ -110,11 +111,12 @@ class IntakeFigures(Protocol):
 
     def taken_natively(self) -> dict[str, int]:
         """Messages that the native lane took so far, by kind."""
-        return {kind: count for (kind, why), count in self._native_counts().items() if not why and kind != UNKNOWN_KIND}
+        return {kind: count for (kind, why), count in self.native_counts().items() if not why and kind != UNKNOWN_KIND}
 
     def left_to_python(self) -> dict[tuple[str, str], int]:
         """Messages that it left to Python so far, by kind and by why (``plain_lane.WHY``)."""
-        return {key: count for key, count in self._native_counts().items() if key[1]}
+        return {key: count for key, count in self.native_counts().items() if key[1]}
 
-    def _native_counts(self) -> dict[tuple[str, str], int]:
+    def native_counts(self) -> dict[tuple[str, str], int]:
+        """See ``PlainLane.counts``."""
         return {} if self.plain is None else self.plain.counts()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from k2workers import native, wire
 from k2workers.events import ROW_OF, SCHEMA_OF, AggTrade, Event
+from k2workers.feed.native_share import UNKNOWN_KIND, NativeShare
 from k2workers.sequencing.doubts import made_field, made_ns
 from k2workers.sequencing.lane import Lane
 from k2workers.venues.message_shape import NOTHING_WRITTEN, RECEIVED, MessageShape, Written
@@ -25,8 +26,6 @@ CHAIN, RISING = range(2)
 WHY = ("shape", "stream", "topic", "order")
 """Why a message was left to Python, in the order of ``lane.h``: it is written otherwise; it is of no stream with a shape; its topic has more
 to judge than the next id; it is not the next."""
-
-UNKNOWN_KIND = "unknown"
 
 _LINKS: dict[type[Event], tuple[str, str]] = {AggTrade: ("first_trade_id", "last_trade_id")}
 """Fields by which events join that follow each other, beside their ids."""
@@ -56,6 +55,7 @@ class PlainLane:
         self._types: dict[int, type[Event]] = {}
         """By topic index."""
         self._several_lines = False
+        self.share = NativeShare(self.counts)
 
     def is_current(self, written: Written) -> bool:
         """Whether the lane follows this."""

@@ -22,3 +22,10 @@ def _load() -> tuple[Any, str]:
 
 extension, why_not = _load()
 """The extension module, or None; and then why, in words."""
+
+
+def told(*, wanted: bool) -> dict[str, Any]:
+    """Whether it is used, and why not, for a log line."""
+    if wanted and extension is not None:
+        return {"used": True}
+    return {"used": False, "reason": why_not if wanted else "the setting `native` is off"}

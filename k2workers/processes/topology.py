@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from k2workers import native
 from k2workers.config import Settings
 from k2workers.errors import BootError, ConfigError, K2Error
 from k2workers.every import Every
@@ -110,6 +111,7 @@ class Topology:
                 note=f"a higher limit of open files (ulimit -n) lets {MOST_CONNECTIONS} peers connect to each port",
             )
         _log.info("started", http=server.url, shards=self.settings.shards, run_dir=str(self._places.path))
+        _log.info("native_lane", **native.told(wanted=self.settings.native == "auto"))
         try:
             async with LiveSummary(self.view.status):
                 await self._serve()

@@ -75,3 +75,12 @@ def test_a_lane_from_other_sources_is_not_used(tmp_path: Path) -> None:
 def test_the_sources_have_one_name_each_time() -> None:
     assert source_id() == source_id()
     assert len(source_id()) == 16
+
+
+def test_whether_it_is_used_is_told_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert native.told(wanted=False) == {"used": False, "reason": "the setting `native` is off"}
+    monkeypatch.setattr(native, "extension", object())
+    assert native.told(wanted=True) == {"used": True}
+    monkeypatch.setattr(native, "extension", None)
+    monkeypatch.setattr(native, "why_not", "no compiler")
+    assert native.told(wanted=True) == {"used": False, "reason": "no compiler"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def test_rotating_shards_lose_and_repeat_nothing(tmp_path: Path) -> None:
             lambda: min(worker.get("rotations", 0) for worker in program.status()["workers"]) >= 3,
         )
         taken, left = (now - then for now, then in zip(read_natively(program), read_before, strict=True))
-        if native.extension is not None:
+        if native.extension is not None and os.environ.get("K2_NATIVE") != "off":
             assert taken > 99 * left, (taken, left)
         program.stop()
         assert program.process.returncode == 0, "".join(program.raw)
