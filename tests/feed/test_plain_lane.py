@@ -116,9 +116,9 @@ def test_a_topic_with_a_hole_is_python_s_until_it_is_whole() -> None:
     read(one, trade(1))
     read(one, trade(2))
     assert read(one, trade(4), trade(5)) == [2]
-    one.intake.fill(0, [Trade(3, "1", "1", True, NOW_NS, NOW_NS, NOW_NS)], 1)
+    assert read(one, trade(3)) == [1], "what waits goes on with it"
     assert read(one, trade(6)) == [1]
-    assert counts(one) == {("trade", ""): 2, ("trade", "topic"): 1, ("trade", "order"): 2}
+    assert counts(one) == {("trade", ""): 2, ("trade", "topic"): 2, ("trade", "order"): 2}
     assert [event.first_id for _, event in one.events()["binance.trade.AUSDT"]] == [1, 2, 3, 4, 5, 6]
 
 
@@ -191,9 +191,11 @@ def test_aggregates_must_join_and_stand_for_trades() -> None:
     assert read(one, agg(2, 13, 13), agg(3, 15, 15)) == [1, 1]
     assert counts(one) == {("agg_trade", ""): 1, ("agg_trade", "topic"): 1, ("agg_trade", "order"): 1}
     assert one.intake.links_broken == 1
-    read(one, agg(4, -1, -1), agg(5, 20, 19))
+    read(one, agg(4, 17, 17))
+    assert one.intake.links_broken == 2, "the first after Python's too"
+    read(one, agg(5, -1, -1), agg(5, 20, 19))
     assert counts(one)["agg_trade", "shape"] == 1
-    assert counts(one)["agg_trade", "order"] == 2
+    assert counts(one)["agg_trade", "order"] == 3
     assert isinstance(one.intake.lanes[0].newest, AggTrade)
 
 
@@ -298,3 +300,18 @@ def test_without_the_extension_there_is_no_lane(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(native, "extension", None)
     assert plain_lane() is None
     assert way().intake.plain is None
+
+
+def test_what_fills_an_announced_gap_is_no_copy() -> None:
+    one = way()
+    first, second, third, _, fifth, sixth = (trade(number, at_us=BEGAN_US + number) for number in range(1, 7))
+    for message in (first, second, fifth):
+        read(one, message)
+    one.intake.expire(2**62)
+    assert list(one.intake.lanes[0].open) == [(3, 4)]
+    assert read(one, sixth) == [1]
+    read(one, third, line=2)
+    assert list(one.intake.lanes[0].open) == [(4, 4)]
+    assert one.intake.repaired == 1
+    read(one, second, line=2)
+    assert one.intake.duplicates == 1

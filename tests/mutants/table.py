@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.rows import arbiter, books, lines, link, outputs, processes, repairs, subscribers, values
+from tests.mutants.rows import arbiter, books, lines, link, native, outputs, processes, repairs, subscribers, values
 
 TABLE = (
     *link.ROWS,
@@ -14,5 +14,6 @@ TABLE = (
     *processes.ROWS,
     *outputs.ROWS,
     *values.ROWS,
+    *native.ROWS,
 )
 """Every mutant, by what it breaks."""
