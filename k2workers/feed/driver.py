@@ -251,7 +251,7 @@ class Driver:
         intake = self.intake
         self._carried_by(action.line)
         self.rotations[action.rotation.reason] += 1
-        pairs = enumerate(zip(intake.topics, intake.lanes, strict=False))
+        pairs = enumerate(zip(intake.topics, intake.standing, strict=False))
         cut = Cut(
             now_ns=time.monotonic_ns(),
             wall_ns=time.time_ns(),

@@ -58,7 +58,7 @@ class Inquiries:
         """Find what is to be asked, and ask."""
         if now_ns >= self._links_due_ns:
             self._links_due_ns = now_ns + LINKS_EVERY_NS
-            for topic_index, lane in enumerate(self._intake.lanes):
+            for topic_index, lane in enumerate(self._intake.standing):
                 if topic_index not in self._linked and _links(lane):
                     self._linked.add(topic_index)
                     due_ns = self._link_due_ns.get(topic_index, 0)

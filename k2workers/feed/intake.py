@@ -20,7 +20,6 @@ from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.plain_lane import ASK, FrameOutlet, plain_lane
 from k2workers.rotation.proof import OverlapProof
 from k2workers.sequencing.book_lane import BookLane
-from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import NOT_KNOWN, Holes, PublishedPosition, Reached
 from k2workers.sequencing.doubts import LAG_NS
 from k2workers.sequencing.lane import Lane, Verdict
@@ -84,8 +83,7 @@ class Intake(IntakeFigures):
         """Called with a topic, an event that was dropped because its ids or times were far from the others, and how many have been of its kind:
         once in ``OUTLIER_EVERY_NS`` for each kind."""
         self._several_lines = False
-        self._continuity_numbers: list[int] = []
-        """Of each topic, in the numbering of what was pushed last."""
+        self._continuity_numbers = []
         self._published: dict[str, PublishedPosition] = {}
         self._push, self._frames = push, frames
         self.plain = None if frames is None else plain_lane()
@@ -112,9 +110,16 @@ class Intake(IntakeFigures):
         return self._lanes
 
     @property
+    def standing(self) -> Sequence[Lane]:
+        """See ``IntakeFigures``."""
+        if self.plain is not None:
+            self.plain.settle(self._lanes, self._heard_ns, keep=True)
+        return self._lanes
+
+    @property
     def heard_ns(self) -> list[int]:
         """When a line last brought anything of each topic, copies too (monotonic; 0: never)."""
-        return self._heard_ns if self.lanes else []
+        return self._heard_ns if self.standing else []
 
     def take(self, line: int, buffer: bytearray, begin: int, filled: int, received_ns: int) -> tuple[int, int, int]:
         """Push the plain messages of one read of one line, as far as the native lane can take them.
@@ -315,11 +320,6 @@ class Intake(IntakeFigures):
                     found.append((topic_index, ranges))
         return found
 
-    def _numbering(self, topic_index: int) -> int:
-        """The continuity number of the ids that come now: its numbering may not have been pushed yet."""
-        unsent = sum(isinstance(event, Reset) for event in self.lanes[topic_index].ready)
-        return renumbered(self._continuity_numbers[topic_index], unsent)
-
     def give_up(self, topic_index: int, ranges: Sequence[Range], cause: str) -> None:
         """Nobody asks any longer for these ids, so no event waits for them any longer; subscribers are told."""
         if self.lanes[topic_index].expire(FOREVER_NS):
@@ -327,19 +327,6 @@ class Intake(IntakeFigures):
         for first_id, last_id in ranges:
             self.lanes[topic_index].give_up(first_id, last_id, cause, time.time_ns())
         self._flush_ready(topic_index)
-
-    def reached(self) -> dict[str, Reached]:
-        """The numbering and the newest id of every chained topic."""
-        found: dict[str, Reached] = {}
-        for number, lane in zip(self._continuity_numbers, self.lanes, strict=True):
-            if isinstance(lane, ChainLane) and lane.last_id is not None:
-                unsent = next((event for event in lane.ready if isinstance(event, Reset)), None)
-                found[lane.topic] = number, lane.last_id if unsent is None else unsent.last_old_id
-        return found
-
-    def open_gaps(self) -> Holes:
-        """The ids that were announced as missing and are still hoped for."""
-        return {lane.topic: (self._numbering(at), list(lane.open)) for at, lane in enumerate(self.lanes) if lane.open}
 
     def fill(self, topic_index: int, events: Sequence[Event], now_ns: int) -> None:
         """Take the events that a backfill fetched for this topic, in rising id order (monotonic time)."""

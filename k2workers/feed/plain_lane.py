@@ -101,9 +101,9 @@ class PlainLane:
         rule = CHAIN if lane.CHAINED else RISING
         self._lane.arm(topic_index, rule, lane.last_id, lane.REACH.ahead, made, link, continuity_number, copies)
 
-    def settle(self, lanes: Sequence[Lane], heard_ns: list[int]) -> None:
-        """Give every topic's place back to its lane in Python."""
-        for topic_index, *account in self._lane.settle():
+    def settle(self, lanes: Sequence[Lane], heard_ns: list[int], *, keep: bool = False) -> None:
+        """Give every topic's place back to its lane in Python; or only tell it, and ``keep`` it, if nobody changes the lanes."""
+        for topic_index, *account in self._lane.settle(keep):
             self._give_back(lanes, heard_ns, topic_index, *account)
 
     def settle_one(self, topic_index: int, lanes: Sequence[Lane], heard_ns: list[int]) -> None:

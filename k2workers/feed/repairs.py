@@ -119,7 +119,7 @@ class Repairs:
         """
         doubted = dict(self.planner.doubted())
         count = 0
-        for topic_index, lane in enumerate(self._intake.lanes):
+        for topic_index, lane in enumerate(self._intake.standing):
             if lane.open and topic_index not in at_rest and not isinstance(lane, BookLane):
                 denied = doubted.get(topic_index)
                 count += sum(denied is None or denied.within(*gap) != [gap] for gap in lane.open)

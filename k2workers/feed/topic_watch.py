@@ -57,7 +57,7 @@ class TopicWatch:
 
     def _serve_new(self, now_ns: int) -> None:
         """Topics may have been added."""
-        for topic in self._intake.topics[self._silence.served : len(self._intake.lanes)]:
+        for topic in self._intake.topics[self._silence.served : len(self._intake.standing)]:
             by_id = topic.continuity.repair is Repair.IDS
             self._silence.serve(topic.symbol, self._evidence(topic.kind), by_id=by_id, now_ns=now_ns)
 
@@ -69,7 +69,7 @@ class TopicWatch:
     def _told(self) -> list[int | str | None]:
         """The newest trade of which each topic has told, or else its best prices."""
         told: list[int | str | None] = []
-        for lane in self._intake.lanes:
+        for lane in self._intake.standing:
             top = lane.newest_top
             told.append(lane.newest_trade_id if top is None else top_of(*top))
         return told

@@ -1015,12 +1015,13 @@ int lane_settle_one(struct lane *lane, uint32_t topic_index, struct lane_account
     return 1;
 }
 
-void lane_settled(struct lane *lane)
+void lane_settled(struct lane *lane, int keep)
 {
     for (uint32_t at = 0; at < lane->settle_topics.count; at++)
         lane->streams[lane->settle_topics.items[at]].touched = 0;
     lane->settle_topics.count = 0;
-    lane->settlement++;
+    if (!keep)
+        lane->settlement++;
 }
 
 uint64_t lane_taken(const struct lane *lane, uint32_t kind)

@@ -141,10 +141,10 @@ uint32_t lane_touched_count(const struct lane *lane);
 void lane_touched(const struct lane *lane, uint32_t at, uint32_t *topic_index, int64_t *first_id, int64_t *last_id);
 
 /* Topics that were touched since the last settlement: how many. Read them with ``lane_account``, then ``lane_settled``: from then on
- * the lane knows no topic's place. */
+ * the lane knows no topic's place, unless it is to ``keep`` them because nobody changes anything. */
 uint32_t lane_account_count(const struct lane *lane);
 void lane_account(const struct lane *lane, uint32_t at, struct lane_account *account);
-void lane_settled(struct lane *lane);
+void lane_settled(struct lane *lane, int keep);
 /* The same for one topic: whether it was touched. */
 int lane_settle_one(struct lane *lane, uint32_t topic_index, struct lane_account *account);
 

@@ -247,10 +247,12 @@ static PyObject *settle_one(PyObject *self, PyObject *arg)
     return account_of(&account);
 }
 
-/* [(topic_index, last_id, passed, duplicates, heard_ns, newest or None)] since the last call; from now on no place is known. */
-static PyObject *settle(PyObject *self, PyObject *unused)
+/* [(topic_index, last_id, passed, duplicates, heard_ns, newest or None)] since the last call. settle(keep): unless ``keep``, no place is known from now on. */
+static PyObject *settle(PyObject *self, PyObject *arg)
 {
-    (void)unused;
+    int keep = PyObject_IsTrue(arg);
+    if (keep < 0)
+        return NULL;
     uint32_t count = lane_account_count(lane_of(self));
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint32_t at = 0; list && at < count; at++) {
@@ -263,7 +265,7 @@ static PyObject *settle(PyObject *self, PyObject *unused)
             PyList_SetItem(list, (Py_ssize_t)at, item);
     }
     if (list)
-        lane_settled(lane_of(self));
+        lane_settled(lane_of(self), keep);
     return list;
 }
 
@@ -289,7 +291,7 @@ static PyMethodDef lane_methods[] = {
     {"remember", remember, METH_O, NULL},
     {"take", (PyCFunction)(void (*)(void))take, METH_FASTCALL, NULL},
     {"touched", touched, METH_NOARGS, NULL},
-    {"settle", settle, METH_NOARGS, NULL},
+    {"settle", settle, METH_O, NULL},
     {"settle_one", settle_one, METH_O, NULL},
     {"counts", counts, METH_O, NULL},
     {NULL, NULL, 0, NULL},

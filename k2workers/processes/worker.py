@@ -237,7 +237,7 @@ class Worker:
                 "k2_holes_waiting": total(lambda feed: feed.backfiller.repairs.planner.waiting),
                 "k2_gaps_doubted": total(lambda feed: feed.backfiller.repairs.gaps_doubted),
                 "k2_books_missing": total(lambda feed: feed.intake.books_missing(feed.driver.silence.at_rest)),
-                "k2_topics": total(lambda feed: len(feed.intake.lanes)),
+                "k2_topics": total(lambda feed: len(feed.intake.standing)),
                 "k2_receive_latency_seconds": self._latency,
                 "k2_venue_clock_ahead_seconds": self._venue_clock.ahead_s(time.monotonic_ns()),
                 "k2_duty_failures": every.failures,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k2workers import native
+from k2workers.continuity import renumbered
 from k2workers.events import BookSnapshot, Trade, Void
 from tests.feed.test_plain_lane import agg, depth, ticker, trade
 from tests.native.differential import NOW_NS, Way, frame
@@ -64,3 +65,16 @@ def test_what_was_read_natively_is_told_by_kind_and_the_rest_by_why(way: Way) ->
     assert way.intake.taken_natively() == {"trade": 2, "agg_trade": 0, "book_ticker": 0, "depth": 0}
     left = {key: count for key, count in way.intake.left_to_python().items() if count}
     assert left == {("trade", "topic"): 1, ("trade", "order"): 1, ("unknown", "stream"): 1}
+
+
+def test_where_its_topics_stand_is_told_in_their_numbering(way: Way) -> None:
+    give(way, trade(1), trade(2), trade(5), ticker(7), depth(1, 2))
+    way.intake.expire(2**62)
+    number = way.venue.stream_specs(["trade"], ["AUSDT"])[0].continuity.number
+    assert way.intake.reached()["binance.trade.AUSDT"] == (number, 5)
+    assert way.intake.reached().keys() == {"binance.trade.AUSDT", "binance.depth.AUSDT"}
+    assert way.intake.open_gaps() == {"binance.trade.AUSDT": (number, [(3, 4)])}
+    way.intake.lanes[0].begin_anew(1, NOW_NS)
+    assert way.intake.reached()["binance.trade.AUSDT"] == (number, 5), "the new numbering has not been pushed"
+    way.intake.lanes[0].reopen(0, 0, NOW_NS)
+    assert way.intake.open_gaps() == {"binance.trade.AUSDT": (renumbered(number), [(0, 0)])}

@@ -14,6 +14,7 @@ weight_budget = within("supervision/weight_budget.py")
 book_lane = within("sequencing/book_lane.py")
 backfiller = within("feed/backfiller.py")
 intake = within("feed/intake.py")
+intake_figures = within("feed/intake_figures.py")
 
 ROWS = (
     inquiries(
@@ -320,11 +321,11 @@ ROWS = (
         "self.refused = False",
         "test_ids_that_were_refused_are_announced_and_wanted_again",
     ),
-    intake(
+    intake_figures(
         "a hello tells an id of the new numbering for the old one",
         "lane.last_id if unsent is None else unsent.last_old_id",
         "lane.last_id",
-        "test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of_it",
+        "feed/test_intake.py::test_a_reset_that_was_refused_is_told_with_what_was_missing_on_both_sides_of_it",
     ),
     intake(
         "books that nobody keeps are not published anew",
