@@ -113,7 +113,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = default(FeedSettings, "gather_ns") // 1000
     native: Annotated[
         Literal["auto", "off"],
-        About(text="auto: plain messages are read natively, where that is built; off: Python does all of it"),
+        About(
+            text="auto: what is plain is read and published natively, where that is built; off: Python does all of it"
+        ),
     ] = default(FeedSettings, "native")
     symbol_check_s: Annotated[
         float, About(text="seconds between looks at what the venue lists: new symbols, changed ones", ge=1, le=86_400)

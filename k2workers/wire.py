@@ -191,12 +191,11 @@ def array_head(count: int) -> bytes:
     return bytes([_VERY_LONG_ARRAY, *count.to_bytes(4)])
 
 
-def newest_received_ns(batch: Batch) -> int | None:
-    """When the last event of a batch was read from its socket, without decoding: its last field is a uint64 of ns.
+def newest_received_ns(events: bytes) -> int | None:
+    """When the last event of a batch was read from its socket, without decoding: its last field is a uint64 of ns. A bundle ends with such events too.
 
     Every event type ends with the time we learned of it (``events.EventRow.learned``), and MessagePack writes such a number in nine bytes.
     """
-    events = batch.events
     if len(events) < 9 or events[-9] != _U64:
         return None
     return int.from_bytes(events[-8:])

@@ -53,7 +53,7 @@ def test_its_bytes_give_back_the_ids_and_the_time_without_decoding(row: EventRow
     event = sample(row, 2**60 + 5 if row.learned == row.first else 3, learned_ns=2**60 + 5)
     batch = batch_of("t", [event])
     assert (batch.schema, batch.first_id, batch.last_id) == (row.number, event.first_id, event.last_id)
-    assert wire.newest_received_ns(batch) == learned_ns(event) == 2**60 + 5
+    assert wire.newest_received_ns(batch.events) == learned_ns(event) == 2**60 + 5
     assert wire.decode_batch(batch) == [event]
 
 

@@ -131,6 +131,12 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_checkpoint_failures": MetricRow(Counter, "Checkpoints that could not be written"),
     "k2_batches_unreadable": MetricRow(Counter, "Batches of workers that could not be read"),
     "k2_old_events_dropped": MetricRow(Counter, "Events dropped because they were published before"),
+    "k2_native_bundles": MetricRow(Counter, "Bundles that went natively from their bytes to publications"),
+    "k2_native_bundle_fallbacks": MetricRow(
+        Counter,
+        "Bundles that were left to Python, by what kept them from that; turn: another one of the same turn",
+        "why",
+    ),
     "k2_published_topics": MetricRow(Gauge, "Topics published so far"),
     "k2_publish_latency_seconds": MetricRow(Histogram, "Our socket read to publication"),
     "k2_subscribers": MetricRow(Gauge, "Connections of subscribers"),

@@ -1,6 +1,6 @@
-"""The native lane: what plain messages take from the receive buffer to a bundle, in C. Optional: Python does the same, slower, and is the reference.
+"""The native lane: what plain messages take from the receive buffer to a bundle, and plain bundles to publications, in C. Optional: Python does the same, slower, and is the reference.
 
-``lane.c`` has the rules of what is plain, ``module.c`` shows them to Python, ``build.py`` compiles both (``python -m k2workers.native``). Nothing here knows a venue.
+``lane.c`` (worker) and ``publish.c`` (aggregator) have the rules of what is plain, ``module.c`` and ``bundles_type.c`` show them to Python, ``build.py`` compiles all (``python -m k2workers.native``). Nothing here knows a venue.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ FLAGS = (
     "-Wall",
     "-Wextra",
     "-Wno-missing-field-initializers",
+    "-Werror=implicit-function-declaration",  # or a name that is nowhere shows only when the extension is loaded
 )
 
 

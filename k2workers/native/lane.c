@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "names.h"
 #include "pack.h"
 
 /* A time further ahead of our clock proves nothing about copies (doubts.FAR_NS). */
@@ -126,25 +127,11 @@ static int list_add(struct list *list, uint32_t item)
     return 0;
 }
 
-static uint64_t hash_of(const uint8_t *name, size_t length)
-{
-    uint64_t hash = length * 0x9e3779b97f4a7c15u, part;
-    for (; length >= 8; name += 8, length -= 8) {
-        memcpy(&part, name, 8);
-        hash = (hash ^ part) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
-    }
-    part = 0;
-    memcpy(&part, name, length);
-    hash = (hash ^ part) * 0xff51afd7ed558ccdu;
-    return hash ^ (hash >> 32);
-}
-
 static struct stream *find(const struct lane *lane, const uint8_t *name, size_t length)
 {
     if (!lane->slot_count)
         return NULL;
-    uint64_t hash = hash_of(name, length);
+    uint64_t hash = name_hash(name, length);
     for (uint32_t at = (uint32_t)hash & (lane->slot_count - 1);; at = (at + 1) & (lane->slot_count - 1)) {
         if (lane->slots[at] == NONE)
             return NULL;
@@ -334,7 +321,7 @@ int lane_add_stream(struct lane *lane, const struct lane_stream_spec *spec)
     stream->name_length = (uint32_t)spec->name_length;
     stream->symbol_length = (uint32_t)spec->symbol_length;
     stream->batch_head_length = (uint32_t)(to - head);
-    stream->hash = hash_of(spec->name, spec->name_length);
+    stream->hash = name_hash(spec->name, spec->name_length);
     stream->topic_index = spec->topic_index;
     stream->kind = spec->kind;
     stream->shape = spec->shape;
@@ -646,7 +633,7 @@ void lane_remember(struct lane *lane, int remember)
 /* An encoded event but for its last field, the time of the read (of nine bytes). */
 static uint64_t hash_of_event(const uint8_t *event, size_t size)
 {
-    return hash_of(event, size < PACK_NUMBER ? size : size - PACK_NUMBER);
+    return name_hash(event, size < PACK_NUMBER ? size : size - PACK_NUMBER);
 }
 
 static int remember(struct stream *stream, int64_t last_id, uint64_t hash)

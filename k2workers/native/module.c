@@ -1,7 +1,5 @@
-/* Python's view of the native lane. No rule stands here: arguments in, tuples out. */
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030b0000
-#include <Python.h>
+/* Python's view of the native lane, and the module. No rule stands here: arguments in, tuples out. */
+#include "module.h"
 
 #include "lane.h"
 
@@ -306,14 +304,20 @@ static PyType_Slot lane_slots[] = {
 
 static PyType_Spec lane_spec = {"k2workers.native._native.Lane", sizeof(LaneObject), 0, Py_TPFLAGS_DEFAULT, lane_slots};
 
-static int fill_module(PyObject *module)
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
 {
-    PyObject *type = PyType_FromSpec(&lane_spec);
+    PyObject *type = PyType_FromSpec(spec);
     if (!type)
         return -1;
-    int failed = PyModule_AddObjectRef(module, "Lane", type);
+    int failed = PyModule_AddObjectRef(module, name, type);
     Py_DECREF(type);
-    return failed || PyModule_AddStringConstant(module, "SOURCE", K2_SOURCE) || PyModule_AddIntConstant(module, "SLACK", LANE_SLACK);
+    return failed;
+}
+
+static int fill_module(PyObject *module)
+{
+    return add_type(module, "Lane", &lane_spec) || add_type(module, "Bundles", &bundles_spec)
+           || PyModule_AddStringConstant(module, "SOURCE", K2_SOURCE) || PyModule_AddIntConstant(module, "SLACK", LANE_SLACK);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, (void *)fill_module}, {0, NULL}};

@@ -15,6 +15,7 @@ from k2workers import event_loop, every, wire
 from k2workers.continuity import RECORDS
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
+from k2workers.files.checkpoint import Checkpoint
 from k2workers.files.checkpoint_file import CheckpointFile
 from k2workers.logs import log, outlet
 from k2workers.metrics.instruments import AGGREGATOR, Instruments
@@ -30,8 +31,11 @@ from k2workers.processes.child_status import (
     Subscribers,
     TopicContinuity,
 )
+from k2workers.sequencing import native_sequencer
+from k2workers.sequencing.sequencer import Sequencer
 from k2workers.supervision.child import settle_memory
 from k2workers.supervision.child_process import ChildProcess
+from k2workers.transport.bundle_protocol import BUNDLE_BEGIN
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
@@ -56,6 +60,18 @@ MAX_NAMED = 20
 _log = structlog.get_logger(__name__)
 
 
+def _numbers(earlier: Checkpoint, *, native: bool) -> Sequencer:
+    """Those of this life, after the last checkpoint."""
+    return begun(
+        earlier.epoch,
+        earlier.positions,
+        time.time_ns(),
+        secrets.randbelow(SALTS),
+        earlier.tally,
+        native_sequencer.sequencer if native else Sequencer,
+    )
+
+
 class Aggregator:
     """The sockets of the data path, open at construction, with the clock; what becomes of bundles is decided in ``transport/relay.py``."""
 
@@ -64,10 +80,7 @@ class Aggregator:
         self.checkpoint_file = CheckpointFile(
             Path(settings.checkpoint), settings.source, settings.checkpoint_max_age_s, settings.run
         )
-        earlier = self.checkpoint_file.read()
-        self.sequencer = begun(
-            earlier.epoch, earlier.positions, time.time_ns(), secrets.randbelow(SALTS), earlier.tally
-        )
+        self.sequencer = _numbers(self.checkpoint_file.read(), native=settings.native)
         self.latency = LatencyHistogram()
         self.heartbeats = 0
         self._received_ns: int | None = None
@@ -109,9 +122,18 @@ class Aggregator:
         """Begin to receive and publish, inside the running loop."""
         self.publisher.start()
         self.snapshots.start()
-        self.bundle_receiver.start(self.on_bundle, self.publish, self.relay.hello)
+        self.bundle_receiver.start(self.on_bundle, self.publish, self.relay.hello, self.on_frame)
         for duty in self._duties:
             duty.start()
+
+    def on_frame(self, frame: bytes) -> bool:
+        """Take one bundle as it is, if it simply continues: whether it was; it is published at the end of the turn."""
+        if not self.relay.take_plain(frame, BUNDLE_BEGIN):
+            return False
+        if self._received_ns is None:
+            self._received_ns = wire.newest_received_ns(frame)
+        self._heard = True
+        return True
 
     def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
         """Take one bundle; it is published at the end of the turn."""
@@ -121,7 +143,7 @@ class Aggregator:
             _log.error("batch_unreadable", error=relay.cause, total=relay.unreadable)
             relay.cause = ""
         if self._received_ns is None and batches:
-            self._received_ns = wire.newest_received_ns(batches[-1])
+            self._received_ns = wire.newest_received_ns(batches[-1].events)
         self._heard = True
 
     def publish(self) -> None:
@@ -251,6 +273,8 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_checkpoint_failures": aggregator.checkpoint_file.failures,
             "k2_batches_unreadable": aggregator.relay.unreadable,
             "k2_old_events_dropped": sequencer.old_events,
+            "k2_native_bundles": sequencer.plain_bundles,
+            "k2_native_bundle_fallbacks": sequencer.left_bundles,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,
             "k2_subscribers": len(aggregator.publisher.watch.peers),

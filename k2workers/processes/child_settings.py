@@ -35,7 +35,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``checkpoint`` is the file from which a restart continues; ``source`` names the venue (or the embedded
     exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be. ``screened_in`` is the directory of the sockets
-    that stand behind a screen (``transport.screen``); empty: none does.
+    that stand behind a screen (``transport.screen``); empty: none does. ``native``: whether plain bundles are published natively, where that is built.
     """
 
     bundle_endpoint: str
@@ -50,6 +50,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     subscriber_high_water_mark: int = 100_000
     connections: int = MOST_CONNECTIONS
     screened_in: str = ""
+    native: bool
     environment: str
     logs: LogSettings
 

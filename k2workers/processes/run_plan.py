@@ -113,6 +113,7 @@ class RunPlan:
             replay_bytes=int(own.replay_ring_mb * 2**20),
             replay_age_s=own.replay_ring_s,
             connections=self.connections,
+            native=own.native == "auto",
             checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
             logs=self._logs,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 
 from k2workers import wire
@@ -26,7 +27,6 @@ from k2workers.events import (
     Event,
     Gap,
     GivenUp,
-    Kline,
     Reset,
     Void,
 )
@@ -34,7 +34,6 @@ from k2workers.sequencing.coverage import (
     NO_ID,
     NOT_KNOWN,
     ChainStep,
-    Coverage,
     Holes,
     PublishedPosition,
     Reached,
@@ -43,57 +42,11 @@ from k2workers.sequencing.coverage import (
     next_id_before,
 )
 from k2workers.sequencing.tally import Tally
+from k2workers.sequencing.topic_state import TopicState
 from k2workers.wire import Batch
 
 BETWEEN_WORKERS = "between workers"
 """The cause of a gap that was found here: a worker died, or had to give up what it could not send."""
-
-
-class TopicState(Coverage):
-    """What has been taken of one topic: which ids, and what of it is still to be published."""
-
-    __slots__ = ("_next", "count", "first_id", "last_bar", "sequence", "topic", "waiting", "whole")
-
-    def __init__(self, topic: str, earlier: PublishedPosition | None = None) -> None:
-        super().__init__(*(() if earlier is None else (earlier.last_id, earlier.open, earlier.closed)))
-        self.whole = earlier is not None and earlier.whole
-        self._next = (NO_ID, NO_ID) if earlier is None else (earlier.last_id, earlier.next_id)
-        """An id, and the ``next_id`` of a position that ends there."""
-        self.last_bar: Batch | None = None
-        """Bars up to the newest one; decoded only when their position is asked for."""
-        self.topic = topic
-        self.sequence = 0
-        self.first_id: int | None = None
-        self.count = 0
-        self.waiting: list[Batch] = []
-        """Taken and not published yet, in order."""
-
-    def position(self) -> PublishedPosition:
-        """Where a later life continues."""
-        next_id = self._next_id() if self.bars else NO_ID
-        return PublishedPosition(
-            self.last_id, list(self.open), self.continuity_number, self.whole, next_id, list(self.closed)
-        )
-
-    def begin_anew(self, number: int, first_new_id: int) -> None:
-        super().begin_anew(number, first_new_id)
-        self.first_id, self.count, self.whole = None, 0, False
-
-    @property
-    def next_id(self) -> int:
-        """The id that must come next. Among bars it is when the next bar opens, or when the last one did if it is not final."""
-        return self._next_id() if self.bars else self.last_id + 1
-
-    def _next_id(self) -> int:
-        if self.last_bar is not None:
-            with contextlib.suppress(wire.WireError):  # whoever reads it will say so
-                bar = wire.decode_batch(self.last_bar)[-1]
-                if isinstance(bar, Kline):
-                    self._next = bar.open_time_ns, bar.next_open_ns if bar.final else bar.open_time_ns
-            self.last_bar = None
-        last_id, next_id = self._next
-        # Otherwise a Gap or a Void came after the bar.
-        return next_id if last_id == self.last_id else self.last_id + 1
 
 
 Publication = tuple[str, int, bytes]
@@ -105,13 +58,17 @@ class Sequencer:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self.topics: dict[str, TopicState] = {}
-        self.events = 0
+        self._topics: dict[str, TopicState] = {}
+        self._events = 0
         self.gaps = 0
         self.void_ids = 0
         self.gaps_given_up = 0
         self.resets = 0
         self.old_events = 0
+        self.plain_bundles = 0
+        """Bundles that were taken natively."""
+        self.left_bundles: Counter[str] = Counter()
+        """Bundles that were left to Python, by why."""
         self._earlier = Tally()
         """What earlier lives of the run had counted."""
         self._due: list[TopicState] = []
@@ -120,6 +77,16 @@ class Sequencer:
         """Holes that were found here, announced as gaps, and that no worker knows of yet; the caller reports them and clears this."""
         self._begun: dict[str, Reached] = {}
         """The continuity number and first id of numberings that workers have begun."""
+
+    @property
+    def topics(self) -> Mapping[str, TopicState]:
+        """Where each topic stands."""
+        return self._topics
+
+    @property
+    def events(self) -> int:
+        """Events of the venue published so far."""
+        return self._events
 
     def positions(self) -> dict[str, PublishedPosition]:
         """The published position of every topic of the venue."""
@@ -132,7 +99,7 @@ class Sequencer:
     def restore(self, positions: Mapping[str, PublishedPosition]) -> None:
         """Continue from the positions of an earlier life."""
         for topic, position in positions.items():
-            state = self.topics[topic] = TopicState(topic, position)
+            state = self._topics[topic] = TopicState(topic, position)
             if position.continuity != NOT_KNOWN:
                 with contextlib.suppress(ValueError):  # of a newer version: the topic's first batch tells
                     state.learn(position.continuity)
@@ -141,7 +108,7 @@ class Sequencer:
         """Count on from what earlier lives of the same run had counted; call it after ``restore``."""
         self._earlier = earlier
         for topic, (first_id, count) in earlier.topics.items():
-            if (state := self.topics.get(topic)) is not None:
+            if (state := self._topics.get(topic)) is not None:
                 state.first_id, state.count = first_id, count
 
     def tally(self) -> Tally:
@@ -183,9 +150,13 @@ class Sequencer:
                 # What was announced after the id from which the topic restarts will be announced again.
                 state.open.add(first_id, min(last_id, state.last_id) if claimed else last_id)
 
+    def take_plain(self, _frame: bytes, _begin: int) -> bool:
+        """Take a whole bundle, which begins there, from its bytes: whether it was; if not, ``take`` its batches. Here it never is."""
+        return False
+
     def take(self, batch: Batch, now_ns: int) -> None:
         """Take what was not published before of a batch; ``now_ns`` is wall-clock time. Raises WireError for damaged events."""
-        state = self.topics.get(batch.topic)
+        state = self._topics.get(batch.topic)
         if state is None:
             state = self._state(batch.topic)
         if batch.continuity != state.continuity_number and not self._learn(batch, state, now_ns):
@@ -223,9 +194,9 @@ class Sequencer:
         return published
 
     def _state(self, topic: str) -> TopicState:
-        state = self.topics.get(topic)
+        state = self._topics.get(topic)
         if state is None:
-            state = self.topics[topic] = TopicState(topic)
+            state = self._topics[topic] = TopicState(topic)
         return state
 
     def _out_of_chain(self, batch: Batch, state: TopicState, now_ns: int) -> None:
@@ -331,7 +302,7 @@ class Sequencer:
             state.last_id = batch.last_id
         if batch.schema in COUNTED_SCHEMAS:
             state.count += batch.count
-            self.events += batch.count
+            self._events += batch.count
             if state.first_id is None or batch.first_id < state.first_id:
                 state.first_id = batch.first_id
         elif batch.schema in SNAPSHOT_SCHEMAS:

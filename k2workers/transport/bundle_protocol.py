@@ -37,6 +37,9 @@ LIFE = b"#"
 
 _NUMBER = struct.Struct(">cQ")
 
+BUNDLE_BEGIN = _NUMBER.size
+"""Where the bundle begins in a frame that carries one."""
+
 
 class WorkerHello(msgspec.Struct, frozen=True):
     """``first_number`` is the oldest bundle that the worker can still send.
@@ -82,7 +85,7 @@ def number_of(frame: bytes) -> int:
 
 def bundle_in(frame: bytes) -> memoryview:
     """The encoded bundle in a frame that carries one."""
-    return memoryview(frame)[_NUMBER.size :]
+    return memoryview(frame)[BUNDLE_BEGIN:]
 
 
 def bundle_of(frame: bytes) -> list[wire.Batch]:

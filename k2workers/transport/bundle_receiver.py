@@ -26,7 +26,7 @@ class BundleReceiver:
     """Receives bundles of all workers and gives each to ``on_bundle(worker, batches)``.
 
     Make it, ``start`` inside the event loop, ``close()`` at the end. ``on_turn`` is called after all bundles that were waiting
-    (within bounds), so that a busy receiver can deal with them together; ``on_hello`` answers a worker's greeting. Bounded by
+    (within bounds), so that a busy receiver can deal with them together; ``on_hello`` answers a worker's greeting; what ``on_frame`` takes, the frame of a bundle, is not decoded. Bounded by
     ``high_water_mark`` bundles a worker: beyond that the workers meet back-pressure. Raises ConfigError, naming ``setting``, when the endpoint
     cannot be bound.
     """
@@ -59,6 +59,7 @@ class BundleReceiver:
         on_bundle: Callable[[bytes, list[Batch]], None],
         on_turn: Callable[[], None],
         on_hello: Callable[[bundle_protocol.WorkerHello], bundle_protocol.Welcome],
+        on_frame: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Begins to receive; call once, inside the running loop."""
 
@@ -66,7 +67,8 @@ class BundleReceiver:
             on_turn()  # where topics stand is after all that came before
             return on_hello(hello)
 
-        self._inbox.on_bundle, self._inbox.on_hello, self._on_turn = on_bundle, greet, on_turn
+        self._inbox.on_frame, self._inbox.on_bundle = on_frame, on_bundle
+        self._inbox.on_hello, self._on_turn = greet, on_turn
         self._watcher.start()
 
     def acknowledge(self, numbers: Mapping[bytes, int]) -> None:

@@ -8,6 +8,8 @@ from k2workers.transport.peer import SUBSCRIPTIONS, PeerPolicy
 from k2workers.transport.public_port import PublicPort
 from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
 
+_NOBLOCK = int(zmq.NOBLOCK)
+
 NEWS_A_TURN = 100
 """Subscriptions that are read before others have their turn."""
 
@@ -44,7 +46,8 @@ class Publisher:
             context, self._socket, endpoint, setting=setting, policy=self._policy, screened_in=screened_in
         )
         self.watch, self.endpoint = self.port.watch, self.port.endpoint
-        self._send = self._socket.send
+        # Below what pyzmq puts around it for sockets of other kinds, which costs as much as the sending.
+        self._send = super(zmq.Socket, self._socket).send
         self._watcher = SocketWatcher(self._socket, self.hear)
 
     def start(self) -> None:
@@ -54,7 +57,7 @@ class Publisher:
 
     def publish(self, frame: bytes) -> None:
         """Hands one frame to ZeroMQ, which copies it. Never blocks: XPUB drops frames for a subscriber that is too slow."""
-        self._send(frame, zmq.NOBLOCK)
+        self._send(frame, _NOBLOCK)
         if self.watch.behind:
             for peer in self.watch.behind:
                 peer.hand(frame)

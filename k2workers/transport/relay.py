@@ -75,20 +75,21 @@ def begun(
     now_ns: int,
     salt: int,
     tally: Tally = Tally(),  # noqa: B008 - frozen
+    made: Callable[[int], Sequencer] = Sequencer,
 ) -> Sequencer:
-    """A new life's numbers, after the epoch, the positions and the tally of the last checkpoint (wall-clock time).
+    """A new life's numbers, after the epoch, the positions and the tally of the last checkpoint (wall-clock time); ``made`` makes its sequencer.
 
     ``salt`` is a random number below ``SALTS``: while the clock is behind and no checkpoint can be written, each life finds the same epoch
     in the last one, and yet no two may have the same.
     """
-    sequencer = Sequencer(max(now_ns, epoch + 1 + salt))
+    sequencer = made(max(now_ns, epoch + 1 + salt))
     sequencer.restore(positions)
     sequencer.count_on(tally)
     return sequencer
 
 
 class Relay:
-    """Give it every bundle with ``take`` and ``publish`` after those that waited; call ``checkpoint`` steadily. Answers hellos.
+    """Give it every bundle with ``take`` (but for those that ``take_plain`` takes) and ``publish`` after those that waited; call ``checkpoint`` steadily. Answers hellos.
 
     ``send`` takes one frame for all subscribers.
     """
@@ -108,6 +109,8 @@ class Relay:
         self._writer = writer
         self._send = send
         self._moments: deque[_Moment] = deque(maxlen=MOMENTS)
+        self.take_plain = sequencer.take_plain
+        """Take a whole bundle from its frame, if it simply continues: whether it was."""
         self._told: dict[bytes, Holes] = {}
         """By worker, the holes that it was told of and that were open when we looked last."""
 
@@ -135,12 +138,15 @@ class Relay:
 
     def publish(self, wall_ns: int, now_ns: int) -> None:
         """Number and publish what was taken since the last call (wall-clock and monotonic time)."""
-        send, remember = self._send, self._ring.put
         published = self._sequencer.publish(wall_ns)
-        for topic, sequence, frame in published:
+        if not published:
+            return
+        self._ring.put_all(published, now_ns)
+        send, size = self._send, 0
+        for _, _, frame in published:
             send(frame)
-            remember(topic, sequence, frame, now_ns)
-            self.bytes += len(frame)
+            size += len(frame)
+        self.bytes += size
         self.batches += len(published)
 
     def checkpoint(self, now_ns: int) -> None:

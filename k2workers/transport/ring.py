@@ -6,7 +6,10 @@ The bounds are the settings ``replay_ring_mb`` and ``replay_ring_s``.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
+
+from k2workers.sequencing.sequencer import Publication
 
 OVERHEAD_BYTES = 200
 """The bytes that an entry costs in addition to its frame: its entries in two queues, and Python's own objects."""
@@ -34,26 +37,41 @@ class ReplayRing:
         self.bytes = 0
         self._max_bytes = max_bytes
         self._max_age_ns = max_age_ns
-        self._order: deque[tuple[int, _TopicFrames, int]] = deque()
+        self._order: deque[Publication] = deque()
+        self._ended = 0
+        """Frames that are no longer held."""
+        self._times: deque[tuple[int, int]] = deque()
+        """Of each publication its time, and how many frames there were with it, those that are no longer held too."""
         self._topics: dict[str, _TopicFrames] = {}
 
     def put(self, topic: str, sequence: int, frame: bytes, now_ns: int) -> None:
         """Remember a frame that was just published (monotonic time)."""
-        held = self._topics.get(topic)
-        if held is None:
-            held = self._topics[topic] = _TopicFrames()
-        held.frames.append(frame)
-        held.newest = sequence
-        size = len(frame) + OVERHEAD_BYTES
-        self._order.append((now_ns, held, size))
+        self.put_all([(topic, sequence, frame)], now_ns)
+
+    def put_all(self, published: Sequence[Publication], now_ns: int) -> None:
+        """Remember frames that were just published, in order."""
+        topics, size = self._topics, OVERHEAD_BYTES * len(published)
+        for topic, sequence, frame in published:
+            held = topics.get(topic)
+            if held is None:
+                held = topics[topic] = _TopicFrames()
+            held.frames.append(frame)
+            held.newest = sequence
+            size += len(frame)
         self.bytes += size
+        self._order.extend(published)
+        self._times.append((now_ns, self._ended + len(self._order)))
         while self.bytes > self._max_bytes:
             self._drop_oldest()
+        while self._times and self._times[0][1] <= self._ended:
+            self._times.popleft()
 
     def expire(self, now_ns: int) -> None:
         """Forget what is too old; call it steadily."""
-        while self._order and self._order[0][0] < now_ns - self._max_age_ns:
-            self._drop_oldest()
+        while self._times and self._times[0][0] < now_ns - self._max_age_ns:
+            _, end = self._times.popleft()
+            while self._ended < end:
+                self._drop_oldest()
 
     def since(self, topic: str, sequence: int, *, limit_bytes: int, limit_frames: int) -> tuple[int, int, list[bytes]]:
         """Returns (the first sequence that is still held, the newest, the frames from ``sequence`` on within the limits).
@@ -88,6 +106,8 @@ class ReplayRing:
         return [(topic, held) for topic, held in self._topics.items() if topic.startswith(wanted)]
 
     def _drop_oldest(self) -> None:
-        _, held, size = self._order.popleft()
+        topic, _, frame = self._order.popleft()
+        held = self._topics[topic]
         held.last = held.frames.popleft()
-        self.bytes -= size
+        self._ended += 1
+        self.bytes -= len(frame) + OVERHEAD_BYTES

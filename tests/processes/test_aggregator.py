@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k2workers import metrics, wire
+from k2workers import metrics, native, wire
 from k2workers.continuity import renumbered
 from k2workers.events import LATE, Backfilled, Gap, Reset, Trade
 from k2workers.feed.intake import Intake
@@ -45,6 +45,7 @@ def settings(directory: Path, **changes: object) -> AggregatorSettings:
             "checkpoint_max_age_s": 3_600.0,
             "replay_bytes": 2**26,
             "replay_age_s": 300.0,
+            "native": True,
             "environment": "test",
             "logs": LOGS,
             **changes,
@@ -65,6 +66,35 @@ async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went
     assert aggregator.sequencer.gaps_open == 2
     aggregator.on_bundle(b"worker-0#1", [Batch("binance.trade.BTCUSDT", LATE + 1, 1, 7, 7, CHAIN.number, b"no events")])
     assert aggregator.relay.unreadable == 1
+    await aggregator.close()
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+async def test_what_workers_send_in_order_is_published_natively_unless_that_is_turned_off(
+    is_native: bool, tmp_path: Path
+) -> None:
+    if is_native and native.extension is None:
+        pytest.skip(f"no native lane: {native.why_not}")
+    aggregator = Aggregator(settings(tmp_path, native=is_native))
+    aggregator.start()
+    bundle_sender = BundleSender(aggregator.bundle_receiver.endpoint, "worker-0#1")
+    bundle_sender.start(on_welcome=lambda _: None)
+    for number in range(1, 301):
+        bundle_sender.push([batch_of(TOPIC, [Trade(number, "1", "1", True, 0, 0, 2**60)])])
+        await until(lambda number=number: aggregator.ring.newest(TOPIC) == {TOPIC: number})
+        assert aggregator.status().events_published == number
+    plain, left = aggregator.sequencer.plain_bundles, aggregator.sequencer.left_bundles
+    assert (plain, left) == ((299, {"topic": 1}) if is_native else (0, {}))
+    assert aggregator.sequencer.positions()[TOPIC].last_id == 300
+    assert sum(aggregator.latency.counts) == 300
+    assert [chain.count for chain in aggregator.published().continuity] == [300]
+    bundle_sender.close()
+    await aggregator.drain()
+    await aggregator.last_checkpoint()
+    assert (
+        checkpoint.decode((tmp_path / "checkpoint").read_bytes(), "wss://venue", 2**62, 0).positions[TOPIC].last_id
+        == 300
+    )
     await aggregator.close()
 
 

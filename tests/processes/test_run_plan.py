@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -98,6 +98,16 @@ def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_
 
     assert source(demo=True) != source(demo=True)
     assert source("wss://one") == source("wss://one") == "wss://one"
+
+
+@pytest.mark.parametrize("native", ["auto", "off"])
+def test_one_setting_turns_native_reading_and_publishing_off(
+    native: Literal["auto", "off"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
+    made = RunPlan(Settings(native=native), tmp_path, origin_ns=0)
+    (worker,) = made.workers(["BTCUSDT"])
+    assert (worker.settings.feed.native, made.aggregator().settings.native) == (native, native == "auto")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ book_lane = within("sequencing/book_lane.py")
 bar_lane = within("sequencing/bar_lane.py")
 coverage = within("sequencing/coverage.py")
 sequencer = within("sequencing/sequencer.py")
+topic_state = within("sequencing/topic_state.py")
+native_sequencer = within("sequencing/native_sequencer.py")
 
 ROWS = (
     doubts(
@@ -332,35 +334,59 @@ ROWS = (
         "if False:",
         "test_old_ids_that_never_came_are_announced_before_the_reset_and_no_worker_is_asked_for_them",
     ),
-    sequencer(
+    native_sequencer(
+        "what was taken natively in a turn is lost when Python takes over",
+        "frames = undone[: len(undone) - but_last]",
+        "frames = undone[:0]",
+        "test_who_asks_within_a_turn_is_told_what_was_taken_in_it",
+    ),
+    native_sequencer(
+        "the bundle that was left is taken twice",
+        "self._python_s(but_last=1)",
+        "self._python_s()",
+        "test_anything_else_is_python_s_with_its_whole_turn",
+    ),
+    native_sequencer(
+        "topics that Python changed stand natively where they stood",
+        "self._touched[batch.topic] = None",
+        "pass",
+        "test_a_hole_is_found_behind_what_was_taken_natively_and_then_it_goes_on",
+    ),
+    native_sequencer(
+        "a reader sees where topics stood before",
+        "state.last_id, state.sequence = last_id, sequence",
+        "pass",
+        "test_what_continues_is_taken_after_python_took_the_first_of_a_topic",
+    ),
+    topic_state(
         "a position forgets the open gaps",
         "self.last_id, list(self.open), self.continuity_number,",
         "self.last_id, [], self.continuity_number,",
-        "test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void",
+        "sequencing/test_sequencer.py::test_a_gap_of_a_worker_stays_open_until_it_is_filled_or_void",
     ),
-    sequencer(
+    topic_state(
         "a bar counts as final before it is",
         "bar.next_open_ns if bar.final else bar.open_time_ns",
         "bar.next_open_ns",
-        "test_a_position_among_bars_tells_which_bar_is_next",
+        "sequencing/test_sequencer.py::test_a_position_among_bars_tells_which_bar_is_next",
     ),
-    sequencer(
+    topic_state(
         "a first book that never came counts as published",
         "self.whole = earlier is not None and earlier.whole",
         "self.whole = True",
-        "test_a_position_tells_whether_the_topic_has_had_a_book_in_any_life",
+        "sequencing/test_sequencer.py::test_a_position_tells_whether_the_topic_has_had_a_book_in_any_life",
     ),
-    sequencer(
+    topic_state(
         "among new ids the book of the old ones counts",
         "self.first_id, self.count, self.whole = None, 0, False",
         "self.first_id, self.count = None, 0",
-        "test_a_topic_whose_ids_began_anew_has_had_no_book_of_the_new_ones",
+        "sequencing/test_sequencer.py::test_a_topic_whose_ids_began_anew_has_had_no_book_of_the_new_ones",
     ),
-    sequencer(
+    topic_state(
         "closed ids are forgotten by a position",
         "self.whole, next_id, list(self.closed)",
         "self.whole, next_id, []",
-        "test_ids_that_are_given_up_are_missing_no_longer_and_still_come_late",
+        "sequencing/test_sequencer.py::test_ids_that_are_given_up_are_missing_no_longer_and_still_come_late",
     ),
     sequencer(
         "a topic goes on from a hello that its checkpoint does not reach",

@@ -216,7 +216,7 @@ ROWS = (
     ),
     relay(
         "what is published is not remembered",
-        "remember(topic, sequence, frame, now_ns)",
+        "self._ring.put_all(published, now_ns)",
         "pass",
         "test_what_was_taken_is_published_and_remembered_and_holes_are_told",
     ),
@@ -234,8 +234,8 @@ ROWS = (
     ),
     relay(
         "a life numbers below an earlier one",
-        "Sequencer(max(now_ns, epoch + 1 + salt))",
-        "Sequencer(now_ns)",
+        "made(max(now_ns, epoch + 1 + salt))",
+        "made(now_ns)",
         "test_numbering_begins_anew_later_than_before_whatever_the_clock_says",
     ),
     aggregator(

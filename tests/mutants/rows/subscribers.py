@@ -212,7 +212,7 @@ ROWS = (
     ),
     ring(
         "the ring forgets nothing by age",
-        "while self._order and self._order[0][0] < now_ns - self._max_age_ns:",
+        "while self._times and self._times[0][0] < now_ns - self._max_age_ns:",
         "while False:",
         "TestRing",
     ),
