@@ -93,7 +93,7 @@ def reads(kind: str, symbol_count: int, a_read: int) -> list[bytes]:
         ("trade", 10, 640, Work(6.5, 119)),
         ("trade", 100, 640, Work(8.7, 163)),
         ("trade", 500, 640, Work(17.7, 354)),
-        ("trade", 10, 1, Work(60, 935)),
+        ("trade", 10, 1, Work(60, 940)),
         ("book_ticker", 10, 640, Work(4.5, 109)),
         ("depth", 10, 640, Work(8.7, 160)),
     ],
@@ -241,7 +241,7 @@ def test_a_batch_of_book_changes_is_little_work_for_a_subscriber_that_has_a_book
 def test_figures_that_have_not_changed_are_little_work_for_who_keeps_the_metrics() -> None:
     instruments = Instruments(WORKER, environment="test", component="worker")
     totals = {
-        name: {"one": 1.0, "other": 2.0} if row.label else 1.0
+        name: {(word,) * len(row.labels): 1.0 for word in ("one", "other")} if row.label else 1.0
         for name, row in WORKER.items()
         if row.type is not Histogram
     }

@@ -119,7 +119,9 @@ class Intake(IntakeFigures):
     @property
     def heard_ns(self) -> list[int]:
         """When a line last brought anything of each topic, copies too (monotonic; 0: never)."""
-        return self._heard_ns if self.standing else []
+        if self.plain is not None:
+            self.plain.settle(self._lanes, self._heard_ns, keep=True)
+        return self._heard_ns
 
     def take(self, line: int, buffer: bytearray, begin: int, filled: int, received_ns: int) -> tuple[int, int, int]:
         """Push the plain messages of one read of one line, as far as the native lane can take them.

@@ -36,7 +36,7 @@ def page() -> str:
 
 def shown_name(name: str, row: MetricRow) -> str:
     """As ``/metrics`` has it, with its own label."""
-    return name + ("_total" if row.type is Counter else "") + (f"{{{row.label}}}" if row.label else "")
+    return name + ("_total" if row.type is Counter else "") + (f"{{{','.join(row.labels)}}}" if row.label else "")
 
 
 def names() -> Mapping[str, MetricRow]:

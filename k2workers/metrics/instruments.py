@@ -184,7 +184,7 @@ PARENT = ANY_PROCESS | {
 
 
 LabelValues = str | tuple[str, ...]
-Totals = Mapping[str, float | Mapping[str, float] | Mapping[tuple[str, str], float] | LatencyHistogram]
+Totals = Mapping[str, float | Mapping[Any, float] | LatencyHistogram]
 
 
 class Instruments:
