@@ -16,6 +16,11 @@
 #define LONGEST_MESSAGE UINT16_MAX
 #define LEVELS_ROOM (LONGEST_MESSAGE + 4 * PACK_HEAD + LONGEST_DECIMAL_COPY)
 
+/* A read that would bring more bytes of events is refused: their places are numbers of 32 bits. Real ones bring less than a thousandth. */
+#ifndef LANE_MOST_BYTES
+#define LANE_MOST_BYTES (1u << 30)
+#endif
+
 /* So many bytes behind a literal may be read. */
 #define LITERAL_SLACK 8
 
@@ -48,14 +53,14 @@ struct stream {
     int shape;
 
     enum state state;
-    uint32_t known_at; /* the settlement after which ``state`` and ``place`` were told */
+    uint64_t known_at; /* the settlement after which ``state`` and ``place`` were told */
     struct lane_place place;
 
     struct memory *memories; /* a ring of REMEMBERED; NULL while one line alone brings the topic */
     uint32_t memory_count;
 
     /* of this read */
-    uint32_t read;
+    uint64_t read; /* its number */
     uint32_t count, head, tail, bytes;
     int64_t batch_first, seen_first, seen_last;
 
@@ -95,7 +100,7 @@ struct lane {
     uint32_t slot_count;
     uint32_t *of_topic;
     uint32_t topic_count;
-    uint32_t settlement, reads;
+    uint64_t settlement, reads; /* numbers that never come again: a stream remembers those of its last ones */
 
     struct list read_topics;    /* streams of this read, in the order in which they came */
     struct list settle_topics;  /* streams since the last settlement */
@@ -222,7 +227,8 @@ static int is_sound(const struct lane_shape_spec *spec)
     int type_of[LANE_MAX_FIELDS];
     const int numbers[] = {spec->first_id, spec->last_id, spec->made, spec->venue_time, spec->link_first, spec->link_last};
     if (spec->item_count < 1 || spec->item_count > LANE_MAX_ITEMS || spec->field_count < 1
-        || spec->field_count > LANE_MAX_FIELDS || spec->first_id < 0 || spec->last_id < 0)
+        || spec->field_count > LANE_MAX_FIELDS || spec->first_id < 0 || spec->last_id < 0
+        || (spec->link_first < 0) != (spec->link_last < 0))
         return 0;
     for (int slot = 0; slot < LANE_MAX_FIELDS; slot++)
         type_of[slot] = -1;
@@ -232,7 +238,7 @@ static int is_sound(const struct lane_shape_spec *spec)
                      || item->type == ITEM_DECIMAL || item->type == ITEM_LEVELS;
         if (item->type > ITEM_LEVELS || !is_slot(item->slot, valued ? 0 : -1))
             return 0;
-        if (item->type == ITEM_LITERAL && (!item->literal || !item->length))
+        if (item->type == ITEM_LITERAL && (!item->literal || !item->length || item->length > LONGEST_MESSAGE))
             return 0;
         if (item->type == ITEM_TIME && (!item->unit || item->high > (uint64_t)INT64_MAX / item->unit))
             return 0;
@@ -452,7 +458,8 @@ static const uint8_t *read_number(const uint8_t *at, int64_t *number)
 static const uint8_t *read_decimal(const uint8_t *at, const uint8_t *end)
 {
     uint32_t whole = digits(at, LANE_MAX_DECIMAL);
-    if (!whole || whole >= LANE_MAX_DECIMAL || at[whole] != '.')
+    /* Digits behind the end may be followed by a point too: what is looked at from there would be too far behind it. */
+    if (!whole || whole >= LANE_MAX_DECIMAL || at + whole >= end || at[whole] != '.')
         return NULL;
     uint32_t part = digits(at + whole + 1, LANE_MAX_DECIMAL);
     const uint8_t *behind = at + whole + 1 + part;
@@ -606,6 +613,8 @@ static int make_room(struct lane *lane, const struct shape *shape, const struct 
     for (int i = 0; i < shape->field_count; i++)
         if (shape->fields[i] >= 0)
             most += values[shape->fields[i]].length;
+    if (most > LANE_MOST_BYTES)
+        return -1;
     if (most <= lane->scratch_room)
         return 0;
     uint8_t *scratch = realloc(lane->scratch, most * 2);
@@ -928,6 +937,8 @@ int lane_take(struct lane *lane, const uint8_t *data, size_t begin, size_t fille
               struct lane_read *read)
 {
     memset(read, 0, sizeof *read);
+    if (begin > filled || received_ns < 0)
+        return -1;
     read->stopped_at = begin;
     if (!lane->unfinished) {
         lane->reads++;

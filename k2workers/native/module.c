@@ -1,6 +1,8 @@
 /* Python's view of the native lane, and the module. No rule stands here: arguments in, tuples out. */
 #include "module.h"
 
+#include <limits.h>
+
 #include "lane.h"
 
 typedef struct {
@@ -47,6 +49,20 @@ static void lane_type_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+/* For PyArg_ParseTuple, whose own formats take any number and drop its upper bits. */
+static int to_uint32(PyObject *number, void *to)
+{
+    unsigned long long value = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred())
+        return 0;
+    if (value > UINT32_MAX) {
+        refused("number");
+        return 0;
+    }
+    *(uint32_t *)to = (uint32_t)value;
+    return 1;
+}
+
 /* A sequence of small whole numbers into an array; their count, or -1 with an exception. */
 static int read_ints(PyObject *sequence, int *to, int most)
 {
@@ -63,12 +79,16 @@ static int read_ints(PyObject *sequence, int *to, int most)
         Py_XDECREF(item);
         if (value == -1 && PyErr_Occurred())
             return -1;
+        if (value < INT_MIN || value > INT_MAX) {
+            refused("shape");
+            return -1;
+        }
         to[at] = (int)value;
     }
     return (int)count;
 }
 
-/* add_shape(items, fields, meanings): items are (type, slot, literal, low, high, unit); meanings are the slots of first_id, last_id,
+/* add_shape(items, fields, meanings): items is a tuple of (type, slot, literal, low, high, unit); meanings are the slots of first_id, last_id,
  * made, venue_time, link_first, link_last. Returns the shape's number. */
 static PyObject *add_shape(PyObject *self, PyObject *args)
 {
@@ -77,23 +97,20 @@ static PyObject *add_shape(PyObject *self, PyObject *args)
         return NULL;
     struct lane_item read[LANE_MAX_ITEMS];
     int numbers[LANE_MAX_FIELDS], slots[6];
-    Py_ssize_t count = PySequence_Size(items);
-    if (count < 0)
-        return NULL;
+    Py_ssize_t count = PyTuple_Check(items) ? PyTuple_Size(items) : LANE_MAX_ITEMS + 1;
     if (count > LANE_MAX_ITEMS)
         return refused("shape");
     for (Py_ssize_t at = 0; at < count; at++) {
-        PyObject *item = PySequence_GetItem(items, at);
+        PyObject *item = PyTuple_GetItem(items, at); /* a tuple keeps its items, and so their literals, until we return */
         const char *literal = NULL;
         Py_ssize_t length = 0;
         int type, slot;
         unsigned long long low, high, unit;
-        int parsed = item && PyTuple_Check(item)
+        int parsed = PyTuple_Check(item)
                      && PyArg_ParseTuple(item, "iiy#KKK", &type, &slot, &literal, &length, &low, &high, &unit);
-        Py_XDECREF(item); /* the caller's tuple keeps the literal */
         if (!parsed)
             return PyErr_Occurred() ? NULL : refused("shape");
-        if (type < 0)
+        if (type < 0 || length > UINT16_MAX)
             return refused("shape");
         read[at] = (struct lane_item){(enum lane_item_type)type, slot, (const uint8_t *)literal, (uint32_t)length, low, high, unit};
     }
@@ -121,10 +138,10 @@ static PyObject *add_stream(PyObject *self, PyObject *args)
 {
     const char *name, *symbol, *topic;
     Py_ssize_t name_length, symbol_length, topic_length;
-    unsigned int topic_index, kind, schema;
+    uint32_t topic_index, kind, schema;
     int shape;
-    if (!PyArg_ParseTuple(args, "y#y#y#IIiI:add_stream", &name, &name_length, &symbol, &symbol_length, &topic, &topic_length,
-                          &topic_index, &kind, &shape, &schema))
+    if (!PyArg_ParseTuple(args, "y#y#y#O&O&iO&:add_stream", &name, &name_length, &symbol, &symbol_length, &topic, &topic_length,
+                          to_uint32, &topic_index, to_uint32, &kind, &shape, to_uint32, &schema))
         return NULL;
     const struct lane_stream_spec spec = {
         (const uint8_t *)name, (size_t)name_length, (const uint8_t *)symbol, (size_t)symbol_length,
@@ -136,10 +153,11 @@ static PyObject *add_stream(PyObject *self, PyObject *args)
 /* arm(topic_index, rule, last_id, reach, made, link, continuity, drop_copies) */
 static PyObject *arm(PyObject *self, PyObject *args)
 {
-    unsigned int topic_index, continuity;
+    uint32_t topic_index, continuity;
     int rule, drop_copies;
     long long last_id, reach, made, link;
-    if (!PyArg_ParseTuple(args, "IiLLLLIp:arm", &topic_index, &rule, &last_id, &reach, &made, &link, &continuity, &drop_copies))
+    if (!PyArg_ParseTuple(args, "O&iLLLLO&p:arm", to_uint32, &topic_index, &rule, &last_id, &reach, &made, &link, to_uint32,
+                          &continuity, &drop_copies))
         return NULL;
     const struct lane_place place = {(enum lane_rule)rule, last_id, reach, made, link, continuity, drop_copies};
     if (rule != RULE_CHAIN && rule != RULE_RISING)
@@ -151,10 +169,10 @@ static PyObject *arm(PyObject *self, PyObject *args)
 
 static PyObject *block(PyObject *self, PyObject *arg)
 {
-    unsigned long topic_index = PyLong_AsUnsignedLong(arg);
-    if (PyErr_Occurred())
+    uint32_t topic_index;
+    if (!to_uint32(arg, &topic_index))
         return NULL;
-    lane_block(lane_of(self), (uint32_t)topic_index);
+    lane_block(lane_of(self), topic_index);
     Py_RETURN_NONE;
 }
 
@@ -186,7 +204,7 @@ static PyObject *take(PyObject *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     struct lane_read read;
     PyObject *bundle = NULL;
-    if (begin < 0 || filled < begin || received_ns < 0 || buffer.len < filled + LANE_SLACK) {
+    if (begin < 0 || filled < begin || received_ns < 0 || filled > buffer.len - LANE_SLACK) {
         refused("buffer");
     } else if (lane_take(lane_of(self), buffer.buf, (size_t)begin, (size_t)filled, received_ns, now_ns, &read)) {
         PyErr_NoMemory();
@@ -237,10 +255,10 @@ static PyObject *account_of(const struct lane_account *account)
 static PyObject *settle_one(PyObject *self, PyObject *arg)
 {
     struct lane_account account;
-    unsigned long topic_index = PyLong_AsUnsignedLong(arg);
-    if (PyErr_Occurred())
+    uint32_t topic_index;
+    if (!to_uint32(arg, &topic_index))
         return NULL;
-    if (!lane_settle_one(lane_of(self), (uint32_t)topic_index, &account))
+    if (!lane_settle_one(lane_of(self), topic_index, &account))
         Py_RETURN_NONE;
     return account_of(&account);
 }
@@ -270,15 +288,15 @@ static PyObject *settle(PyObject *self, PyObject *arg)
 /* counts(kind): messages taken, and those left to Python by why. */
 static PyObject *counts(PyObject *self, PyObject *arg)
 {
-    unsigned long kind = PyLong_AsUnsignedLong(arg);
-    if (PyErr_Occurred())
+    uint32_t kind;
+    if (!to_uint32(arg, &kind))
         return NULL;
     struct lane *lane = lane_of(self);
-    return Py_BuildValue("KKKKK", (unsigned long long)lane_taken(lane, (uint32_t)kind),
-                         (unsigned long long)lane_left(lane, (uint32_t)kind, WHY_SHAPE),
-                         (unsigned long long)lane_left(lane, (uint32_t)kind, WHY_STREAM),
-                         (unsigned long long)lane_left(lane, (uint32_t)kind, WHY_TOPIC),
-                         (unsigned long long)lane_left(lane, (uint32_t)kind, WHY_ORDER));
+    return Py_BuildValue("KKKKK", (unsigned long long)lane_taken(lane, kind),
+                         (unsigned long long)lane_left(lane, kind, WHY_SHAPE),
+                         (unsigned long long)lane_left(lane, kind, WHY_STREAM),
+                         (unsigned long long)lane_left(lane, kind, WHY_TOPIC),
+                         (unsigned long long)lane_left(lane, kind, WHY_ORDER));
 }
 
 static PyMethodDef lane_methods[] = {

@@ -102,6 +102,8 @@ APART: Mapping[str, str] = {
     "tests/mutants/": "the tests themselves, judged by mutants",
     "tests/native/test_bundles.py": "the aggregator's native way beside Python, as a whole",
     "tests/native/test_differential.py": "the native lane beside Python, as a whole",
+    "tests/native/test_extension.py": "the native lane's C as Python sees it",
+    "tests/native/test_fuzz.py": "the native lane's C, whatever is done to it",
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
     "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
