@@ -49,7 +49,8 @@ enum lane_rule {
 enum lane_stop {
     STOP_END = 0,    /* everything is taken, or the rest is not whole yet */
     STOP_FRAME = 1,  /* the next frame is no plain message: whoever knows the protocol must take it */
-    STOP_ASK = 2,    /* the next message is of a topic whose place the lane does not know: ``lane_arm`` or ``lane_block`` it */
+    STOP_ASK = 2,    /* the next message is of a topic whose place the lane does not know: ``lane_arm`` or ``lane_block`` it,
+                         and nothing else, and take again from ``stopped_at`` */
     STOP_SPAN = 3,   /* the messages up to ``span_end`` are Python's */
 };
 

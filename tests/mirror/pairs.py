@@ -104,6 +104,7 @@ APART: Mapping[str, str] = {
     "tests/native/test_differential.py": "the native lane beside Python, as a whole",
     "tests/native/test_extension.py": "the native lane's C as Python sees it",
     "tests/native/test_fuzz.py": "the native lane's C, whatever is done to it",
+    "tests/native/test_sanitized.py": "the native lane's C under sanitizers",
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
     "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
