@@ -5,10 +5,13 @@
 
 size_t fuzz_held;
 long fuzz_refuse_at = -1;
+int fuzz_refused;
 
 static int is_refused(void)
 {
-    return fuzz_refuse_at >= 0 && fuzz_refuse_at-- == 0;
+    int refused = fuzz_refuse_at >= 0 && fuzz_refuse_at-- == 0;
+    fuzz_refused |= refused;
+    return refused;
 }
 
 static void *counted(void *block)

@@ -10,6 +10,8 @@
 extern size_t fuzz_held;
 /* So many allocations from now on, one is refused; -1: none. */
 extern long fuzz_refuse_at;
+/* Whether one was. */
+extern int fuzz_refused;
 
 /* A read may bring so many bytes of events. */
 #define FUZZ_MOST_BYTES (1u << 17)
