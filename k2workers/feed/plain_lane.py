@@ -23,6 +23,9 @@ END, FRAME, ASK, SPAN = range(4)
 CHAIN, RISING = range(2)
 """How ids follow (``lane.h``)."""
 
+DROP_OLDER, DROP_SAME = 1, 2
+"""Which copies may be dropped natively (``lane.h``)."""
+
 WHY = ("shape", "stream", "topic", "order")
 """Why a message was left to Python, in the order of ``lane.h``: it is written otherwise; it is of no stream with a shape; its topic has more
 to judge than the next id; it is not the next."""
@@ -97,7 +100,8 @@ class PlainLane:
         link = -1
         if type(newest) in _LINKS and newest is not None and newest.last_id == lane.last_id:
             link = getattr(newest, _LINKS[type(newest)][1])
-        copies = lane.CHAINED and not lane.open and not lane.closed
+        copies = DROP_OLDER * (lane.CHAINED and not lane.open and not lane.closed)
+        copies |= DROP_SAME * (not lane.doubting)
         rule = CHAIN if lane.CHAINED else RISING
         self._lane.arm(topic_index, rule, lane.last_id, lane.REACH.ahead, made, link, continuity_number, copies)
 

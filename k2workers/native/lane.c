@@ -677,7 +677,7 @@ static enum judgement judge(const struct shape *shape, const struct lane_place *
     /* Nothing here is negative, so no difference overflows. */
     if (first - place->last_id == 1)
         return place->link >= 0 && link - place->link != 1 ? OTHER : NEXT;
-    if (place->drop_copies && last <= place->last_id && shape->made >= 0 && place->made >= 0) {
+    if (place->drop_copies & DROP_OLDER && last <= place->last_id && shape->made >= 0 && place->made >= 0) {
         int64_t made = values[shape->made].number;
         if (made - received_ns <= FAR_NS && (made < place->made || (made == place->made && last == place->last_id)))
             return COPY;
@@ -708,7 +708,7 @@ static int look(struct lane *lane, const uint8_t *message, const uint8_t *end, i
     if (stream->state == ASK)
         return -1;
     *judgement = judge(shape, &stream->place, values, received_ns);
-    if (*judgement == OTHER && stream->memories && values[shape->last_id].number <= stream->place.last_id) {
+    if (*judgement == OTHER && stream->memories && stream->place.drop_copies & DROP_SAME && values[shape->last_id].number <= stream->place.last_id) {
         if (make_room(lane, shape, values))
             return WHY_ORDER;
         uint8_t *event = lane->scratch + lane->scratch_used;

@@ -89,6 +89,11 @@ struct lane_stream_spec {
     uint32_t schema;
 };
 
+/* What the venue made no later than the newest event: if no gap of the topic is open. */
+#define DROP_OLDER 1
+/* What is remembered (``lane_remember``): if nothing behind the topic's place is in doubt, for Python looks at copies as well. */
+#define DROP_SAME 2
+
 /* Where a topic stands; -1 for what is not known. */
 struct lane_place {
     enum lane_rule rule;
@@ -97,7 +102,7 @@ struct lane_place {
     int64_t made;       /* when the venue made the newest event */
     int64_t link;       /* the last linked id of the newest event */
     uint32_t continuity;
-    int drop_copies;    /* whether what surely came before may be dropped here: no gap of the topic is open */
+    int drop_copies;    /* which copies may be dropped here: DROP_OLDER, DROP_SAME, both, or none (0) */
 };
 
 struct lane_read {

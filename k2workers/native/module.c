@@ -156,7 +156,7 @@ static PyObject *arm(PyObject *self, PyObject *args)
     uint32_t topic_index, continuity;
     int rule, drop_copies;
     long long last_id, reach, made, link;
-    if (!PyArg_ParseTuple(args, "O&iLLLLO&p:arm", to_uint32, &topic_index, &rule, &last_id, &reach, &made, &link, to_uint32,
+    if (!PyArg_ParseTuple(args, "O&iLLLLO&i:arm", to_uint32, &topic_index, &rule, &last_id, &reach, &made, &link, to_uint32,
                           &continuity, &drop_copies))
         return NULL;
     const struct lane_place place = {(enum lane_rule)rule, last_id, reach, made, link, continuity, drop_copies};

@@ -189,11 +189,13 @@ class Doubts:
         """Whether an event is held that was told to be no copy."""
         return self._ahead is not None or self._alone is not None or self._unsure
 
+    def has_run(self, newest: Event | None) -> bool:
+        """Whether events behind the topic have come, and nothing ahead of it since."""
+        return bool(self._run) and self._below is newest
+
     def doubted(self, newest: Event | None) -> Event | None:
         """The event behind the topic that the venue may be asked about, unless the topic has gone on since."""
-        if self._below is not newest:
-            return None
-        return self._run[0] if self._unsure else self._alone
+        return None if self._below is not newest else self._run[0] if self._unsure else self._alone
 
     def confirmed(self, events: Iterable[Event], newest: Event | None, *, lower: bool) -> bool:
         """Whether the run is the truth, because the venue has these events. ``lower``: it has none as new as the topic's position."""

@@ -88,8 +88,7 @@ class Lane:
 
     def offer_run(self, events: list[Event], now_ns: int, hold_ns: int) -> bool:
         """Take consecutive copies from one line, as ``offer`` does with one. Returns whether any of them is held back."""
-        held = [event for event in events if self.offer(event, now_ns, hold_ns) is Verdict.HELD]
-        return bool(held)
+        return bool([event for event in events if self.offer(event, now_ns, hold_ns) is Verdict.HELD])
 
     def expire(self, now_ns: int) -> bool:
         """Announce the hole whose time is up, and drop what proved to be a glitch; tells whether anything became ready."""
@@ -121,6 +120,11 @@ class Lane:
     def only_next(self) -> bool:
         """Whether its next event needs no judgement but that its ids continue the topic: nothing waits here."""
         return self.last_id is not None and not self.ready
+
+    @property
+    def doubting(self) -> bool:
+        """Whether events behind the topic may be of ids that begin anew: then copies tell something too."""
+        return self._doubts is not None and self._doubts.has_run(self.newest)
 
     def went_on(self, last_id: int, newest: Event, passed: int) -> None:
         """So many events that continued the topic were accepted and passed on elsewhere, the newest of them last (``only_next`` was true)."""

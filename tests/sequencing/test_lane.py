@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from k2workers.errors import StateError
-from k2workers.events import Reset, Trade
+from k2workers.events import BookTicker, Reset, Trade
 from k2workers.sequencing.lane import Lane
+from k2workers.sequencing.monotone_lane import MonotoneLane
+
+
+def ticker(number: int) -> BookTicker:
+    return BookTicker(number, "1", "1", "1", "1", 0)
+
 
 TRADE = Trade(1, "", "", True, 0, 0, 0)
 
@@ -45,3 +51,13 @@ def test_a_lane_with_nothing_waiting_needs_only_the_next_id_and_goes_on_from_els
     assert not lane.only_next
     lane.pop_ready()
     assert lane.only_next
+
+
+def test_a_topic_is_in_doubt_while_events_behind_it_come_and_none_ahead() -> None:
+    lane = MonotoneLane("t")
+    lane.offer(ticker(5), 0, 0)
+    assert not lane.doubting
+    lane.offer(ticker(3), 1, 0)
+    assert lane.doubting
+    lane.offer(ticker(6), 2, 0)
+    assert not lane.doubting

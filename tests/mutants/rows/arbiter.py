@@ -53,8 +53,8 @@ ROWS = (
     ),
     doubts(
         "a run that is over is still asked about",
-        "        if self._below is not newest:\n            return None",
-        "",
+        "return None if self._below is not newest else self._run[0]",
+        "return self._run[0]",
         "test_a_book_shows_no_new_life_of_a_run_that_is_over",
     ),
     chain_lane(
