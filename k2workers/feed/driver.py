@@ -190,6 +190,7 @@ class Driver:
         self._reads_first = absent_ns > ABSENT_NS and not self._reads_first
         self._ticked_ns = now_ns
         if self._reads_first:
+            self.intake.latency_ns = None  # what tells no time of the venue may have waited
             self._watch.stood_still(absent_ns, now_ns)
             self.silence.stood_still(absent_ns, now_ns)
             return

@@ -89,8 +89,8 @@ class Intake(IntakeFigures):
         self.plain = None if frames is None else plain_lane()
         self._on_reply, self._on_notice = on_reply, on_notice
         self._observe_latency = observe_latency
-        self.latency_ns = 0
-        """That of the last read, of events that tell the venue's time."""
+        self.latency_ns: int | None = 0
+        """That of the last read, of events that tell the venue's time. Whoever knows that it counts no longer sets it to None."""
         self._dirty: dict[int, Lane] = {}
         self._holding: set[int] = set()
         self._lag_passed_ns = 0
@@ -134,7 +134,8 @@ class Intake(IntakeFigures):
         if self._dirty:
             self.flush()
         if not plain.is_current(self.codec.written):
-            plain.follow(self.codec.written, self.topics, self.lanes)
+            plain.settle(self._lanes, self._heard_ns)
+            plain.follow(self.codec.written, self.topics)
         now_ns = time.monotonic_ns()
         head = frames.next_head()
         total = newest_ns = 0

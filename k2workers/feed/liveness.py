@@ -142,10 +142,10 @@ class DataWatch:
         self.changed_ns = min(now_ns, self.changed_ns + absent_ns)
         self.came, self._catch_up_ns = False, now_ns + min(absent_ns, CATCH_UP_LIMIT_NS)
 
-    def look(self, count: int, now_ns: int, latency_ns: int = 0) -> bool:
+    def look(self, count: int, now_ns: int, latency_ns: int | None = 0) -> bool:
         """``count`` data messages were received so far; True if the line should have delivered another by now.
 
-        ``latency_ns`` is from the venue's time of the last ones to when they were read, by two clocks.
+        ``latency_ns`` is from the venue's time of the last ones to when they were read, by two clocks; None if none has told it since we stood still.
         """
         silence_ns = now_ns - self.changed_ns
         if count != self._count:
@@ -161,10 +161,10 @@ class DataWatch:
         limit_ns = min(self._usual_ns, self._max_silence_ns) * 2**self._fruitless
         return self._changes >= LEARNED_AFTER and silence_ns > limit_ns
 
-    def _note_latency(self, latency_ns: int, now_ns: int) -> None:
-        if latency_ns <= self._latency_ns + CAUGHT_UP_NS or now_ns >= self._catch_up_ns:
-            self.came = True
-        if self.came:
+    def _note_latency(self, latency_ns: int | None, now_ns: int) -> None:
+        caught_up = latency_ns is not None and latency_ns <= self._latency_ns + CAUGHT_UP_NS
+        self.came = self.came or caught_up or now_ns >= self._catch_up_ns
+        if self.came and latency_ns is not None:
             self._latency_ns = latency_ns
 
     @property
@@ -212,7 +212,7 @@ class LineWatch:
         if self._give_up_ns is not None:
             self._give_up_ns += absent_ns
 
-    def look(self, last_read_ns: int, data_messages: int, now_ns: int, latency_ns: int = 0) -> str | None:
+    def look(self, last_read_ns: int, data_messages: int, now_ns: int, latency_ns: int | None = 0) -> str | None:
         """Why the line must be given up, if it must. ``last_read_ns`` is when anything came, pings too; the others as for ``DataWatch``."""
         overdue = self._data.look(data_messages, now_ns, latency_ns)
         if self._data.changed_ns == now_ns:

@@ -64,8 +64,8 @@ class PlainLane:
         """Whether the lane follows this."""
         return self._written is written
 
-    def follow(self, written: Written, topics: Sequence[Topic], settled: Sequence[Lane]) -> None:
-        """Learn how messages are written. ``settled`` are the lanes of all topics, every place given back: for a lane that is replaced."""
+    def follow(self, written: Written, topics: Sequence[Topic]) -> None:
+        """Learn how messages are written. Only after ``settle``: the lane in C is replaced, and knows no place."""
         self._earlier = self.counts()
         self._written = written
         self._lane = lane = self._extension.Lane(written.prefix or b"-")
@@ -100,8 +100,9 @@ class PlainLane:
         link = -1
         if type(newest) in _LINKS and newest is not None and newest.last_id == lane.last_id:
             link = getattr(newest, _LINKS[type(newest)][1])
-        copies = DROP_OLDER * (lane.CHAINED and not lane.open and not lane.closed)
-        copies |= DROP_SAME * (not lane.doubting)
+        # What was accepted and lost behind us is wanted again: to a gap no event is a copy.
+        whole = not lane.open and not lane.closed
+        copies = DROP_OLDER * (lane.CHAINED and whole) | DROP_SAME * (whole and not lane.doubting)
         rule = CHAIN if lane.CHAINED else RISING
         self._lane.arm(topic_index, rule, lane.last_id, lane.REACH.ahead, made, link, continuity_number, copies)
 

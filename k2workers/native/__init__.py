@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from k2workers.native.build import source_id
+from k2workers.native.build import SOURCES, source_id
 
 
 def _load() -> tuple[Any, str]:
     try:
         from k2workers.native import _native  # type: ignore[attr-defined]
-    except ImportError:
-        return None, "it is not built (scripts/setup does that where there is a C compiler)"
+    except ImportError as error:
+        if any(SOURCES.glob("_native*")):
+            return None, f"it does not load: {error}"
+        return None, "it is not built (scripts/setup does that where there are a C compiler and Python's headers)"
     if source_id() != _native.SOURCE:
         return None, "it was built from other sources (scripts/setup builds it anew)"
     return _native, ""

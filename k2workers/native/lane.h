@@ -89,9 +89,10 @@ struct lane_stream_spec {
     uint32_t schema;
 };
 
-/* What the venue made no later than the newest event: if no gap of the topic is open. */
+/* Only of a topic of which nothing is missing: what was taken may have been lost later, and comes to fill a gap then. */
+/* What the venue made no later than the newest event. */
 #define DROP_OLDER 1
-/* What is remembered (``lane_remember``): if nothing behind the topic's place is in doubt, for Python looks at copies as well. */
+/* What is remembered (``lane_remember``): also only if nothing behind the topic's place is in doubt, for Python looks at copies as well. */
 #define DROP_SAME 2
 
 /* Where a topic stands; -1 for what is not known. */
@@ -115,7 +116,7 @@ struct lane_read {
     size_t bundle_size;   /* 0: nothing to send */
 };
 
-/* What became of a topic since ``lane_settle`` was called last. */
+/* What became of a topic since ``lane_settled`` was called last. */
 struct lane_account {
     uint32_t topic_index;
     int64_t last_id;
@@ -136,7 +137,7 @@ int lane_block(struct lane *lane, uint32_t topic_index);
 /* Whether a second line may bring again what was taken: then exactly the same event, taken a short while ago, is known for a copy. */
 void lane_remember(struct lane *lane, int remember);
 
-/* Take the messages in ``data`` from ``begin`` to ``filled``. ``room`` bytes follow ``filled`` that may be read: at least LANE_SLACK.
+/* Take the messages in ``data`` from ``begin`` to ``filled``. At least LANE_SLACK bytes behind ``filled`` may be read.
  * Then ``lane_write`` the bundle, if there is one, before anything else is asked of the lane. */
 int lane_take(struct lane *lane, const uint8_t *data, size_t begin, size_t filled, int64_t received_ns, int64_t now_ns,
               struct lane_read *read);

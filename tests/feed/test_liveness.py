@@ -315,6 +315,17 @@ def test_what_waited_while_we_stood_still_makes_no_line_fresh() -> None:
     assert fresh_after(12)(watch, count + 5, at_ns + 30 * S), "later on that is the venue's way"
 
 
+def test_data_that_tell_no_time_may_have_waited_while_we_stood_still() -> None:
+    watch, count, at_ns = busy()
+    back_ns = at_ns + 25 * S
+    watch.stood_still(25 * S, back_ns)
+    for second in range(1, 25):
+        assert watch.look(back_ns + second * S, count + second, back_ns + second * S, None) is None
+        assert not watch.fresh(back_ns + second * S, back_ns + second * S)
+    watch.look(back_ns + 25 * S, count + 25, back_ns + 25 * S, None)
+    assert watch.fresh(back_ns + 25 * S, back_ns + 25 * S), "as long as we stood still, and no longer"
+
+
 @pytest.mark.parametrize(("absent_s", "limit_s"), [(25, 25), (3_600, 60)])
 def test_a_clock_that_was_set_while_we_stood_still_keeps_no_line_from_being_fresh_for_long(
     absent_s: int, limit_s: int

@@ -329,3 +329,26 @@ def test_what_fills_an_announced_gap_is_no_copy() -> None:
     assert one.intake.repaired == 1
     read(one, second, line=2)
     assert one.intake.duplicates == 1
+
+
+@pytest.mark.parametrize("lost", ["before the aggregator", "behind it"])
+def test_what_was_taken_and_lost_is_no_copy_when_another_line_brings_it(lost: str) -> None:
+    one = way()
+    first, second, third, fourth, fifth, sixth = (trade(number, at_us=BEGAN_US + number) for number in range(1, 7))
+    read(one, first)
+    one.intake.several_lines(True)
+    read(one, second)
+    if lost == "before the aggregator":
+        one.intake._frames = _Refusing(one.outbox.next_head)  # type: ignore[assignment]
+        read(one, third, fourth)
+        one.intake._frames = one.outbox
+    else:
+        read(one, third, fourth)
+        number = one.venue.stream_specs(["trade"], ["AUSDT"])[0].continuity.number
+        one.intake.reopen({"binance.trade.AUSDT": (number, [(3, 4)])})
+    read(one, fifth)
+    read(one, sixth)
+    assert list(one.intake.lanes[0].open) == [(3, 4)]
+    read(one, third, fourth, line=2)
+    assert list(one.intake.lanes[0].open) == []
+    assert (one.intake.repaired, one.intake.duplicates) == (2, 0)

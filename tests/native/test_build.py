@@ -68,8 +68,10 @@ def test_a_lane_from_other_sources_is_not_used(tmp_path: Path) -> None:
     with (package / "native" / "lane.h").open("a") as file:
         file.write("\n")
     assert look() == "False it was built from other sources (scripts/setup builds it anew)"
+    (package / "native" / build.NAME).write_bytes(b"of another machine")
+    assert look().startswith("False it does not load: ")
     (package / "native" / build.NAME).unlink()
-    assert look() == "False it is not built (scripts/setup does that where there is a C compiler)"
+    assert look() == "False it is not built (scripts/setup does that where there are a C compiler and Python's headers)"
 
 
 def test_the_sources_have_one_name_each_time() -> None:

@@ -171,7 +171,7 @@ def test_lanes_that_are_replaced_leave_no_memory_behind() -> None:
 
     def cycle(number: int) -> None:
         codec, buffer = codecs[number % 2], buffers[number % 2]
-        plain.follow(Written(codec.written.prefix, codec.written.streams), codec.topics, [])
+        plain.follow(Written(codec.written.prefix, codec.written.streams), codec.topics)
         plain._lane.remember(number % 4 < 2)
         for settled in (True, False):
             begin, stop, took = 0, ASK, 0

@@ -142,6 +142,13 @@ def test_without_a_compiler_it_is_said_once_and_all_the_rest_is_set_up(checkout:
         "k2workers: without the native lane, Python does its work (slower): /nowhere/cc: No such file" in first.stderr
     )
     assert run(fresh_one / "scripts/run", "x", CC="/nowhere/cc").stderr == ""
+    then = run(fresh_one / "scripts/run", "x")
+    assert "native lane" in then.stderr, "another compiler is tried"
+    # Where the stamp cannot be written, it is tried each time, and everything goes on.
+    (fresh_one / "k2workers/native/.tried").unlink()
+    (fresh_one / "k2workers/native/.tried").mkdir()
+    again = run(fresh_one / "scripts/run", "x")
+    assert (again.returncode, again.stdout) == (0, "x\n"), again.stderr
 
 
 def test_packages_that_cannot_be_had_are_named_and_the_next_start_tries_again(checkout: Path) -> None:

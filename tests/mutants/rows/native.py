@@ -12,8 +12,8 @@ book_lane = within("sequencing/book_lane.py")
 ROWS = (
     plain_lane(
         "what fills an announced gap is dropped natively as a copy",
-        "copies = DROP_OLDER * (lane.CHAINED and not lane.open and not lane.closed)",
-        "copies = DROP_OLDER * lane.CHAINED",
+        "whole = not lane.open and not lane.closed",
+        "whole = True",
         "test_what_fills_an_announced_gap_is_no_copy",
     ),
     plain_lane(
