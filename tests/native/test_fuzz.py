@@ -12,7 +12,7 @@ import pytest
 from k2workers.native.build import SOURCES
 from tests.native.fuzz import ENGINES, LOOP, Engine, build, coverage, engine, fuzz, write_seeds
 
-SECONDS = int(os.environ.get("K2_FUZZ_SECONDS", "30"))
+SECONDS = int(os.environ.get("K2_FUZZ_SECONDS", "8"))
 """Of each engine."""
 
 ONCE = {

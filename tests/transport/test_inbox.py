@@ -118,3 +118,18 @@ def test_a_worker_that_sends_again_what_was_taken_is_not_challenged_meanwhile() 
     assert not desk.inbox.wrong
     desk.ping(ONE, 4)
     assert desk.inbox.wrong == {ONE}
+
+
+def test_what_is_taken_as_it_is_is_not_decoded() -> None:
+    desk, whole = Desk(), list[bytes]()
+
+    def on_frame(frame: bytes) -> bool:
+        whole.append(frame)
+        return len(whole) == 1
+
+    desk.inbox.on_frame = on_frame
+    desk.hello(ONE)
+    desk.bundle(ONE, 1)
+    desk.bundle(ONE, 2)
+    assert [bundle_protocol.number_of(frame) for frame in whole] == [1, 2]
+    assert (desk.got, desk.inbox.taken()) == ([(ONE, 2)], {ONE: 2})

@@ -148,3 +148,9 @@ def test_holes_are_told_again_until_they_are_not_open_any_longer() -> None:
     around.relay.take(W, [wire.batch_of(T, [Reset(9, 1, 0)], renumbered(CHAIN.number))], 1)
     around.relay.checkpoint(3)
     assert len(around.holes) == 2
+
+
+def test_a_moment_in_which_nothing_came_publishes_nothing() -> None:
+    around = Around()
+    around.relay.publish(1, 1)
+    assert (around.sent, around.relay.batches, around.relay.bytes, len(around.ring)) == ([], 0, 0, 0)
