@@ -94,7 +94,7 @@ def test_a_process_that_logs_tells_how_late_its_turns_came_and_what_it_dropped(r
     assert reads or found["dropped"] > 0
 
 
-@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("shards", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_under_a_steady_load_all_processes_and_threads_of_the_tree_are_counted_and_nothing_is_missing(
     shards: int,
 ) -> None:

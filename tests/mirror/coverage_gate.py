@@ -31,7 +31,7 @@ FEW = 20
 
 MISSING: Mapping[str, int] = {
     "k2workers/sequencing/bar_lane.py": 1,
-    "k2workers/sequencing/sequencer.py": 1,
+    "k2workers/sequencing/topic_state.py": 1,
     "k2workers/transport/book_reassembly.py": 3,
     "k2workers/transport/lives.py": 1,
     "k2workers/transport/reassembly.py": 1,

@@ -493,7 +493,7 @@ static int answer(uint32_t topic)
     case 1: rough = 1; return 0;
     case 2: rough = 1; settle(0); arm(topic, model->last, -1, -1, 1); break;
     case 3: arm(topic, model->next - 1, BEGAN_NS, -1, 1); break;
-    default: arm(topic, model->last, policy & 8 ? BEGAN_NS : -1, -1, policy & 16); break;
+    default: arm(topic, model->last, policy & 8 ? BEGAN_NS : -1, -1, policy >> 4 & 3); break;
     }
     return 1;
 }
@@ -582,7 +582,7 @@ static void act(uint8_t action)
         models[topic].reach = (int64_t)(in(8) >> 1);
         for (size = 0; size < 3; size++)
             numbers[size] = (int64_t)in(8);
-        arm(topic, numbers[0], numbers[1], numbers[2], policy & 16);
+        arm(topic, numbers[0], numbers[1], numbers[2], policy >> 4 & 3);
         rough |= models[topic].passed > 0; /* an account is of one place */
         break;
     case 9:

@@ -44,7 +44,9 @@ def the(name: str) -> Engine:
 
 
 @pytest.mark.timeout(SECONDS + 300)
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == LOOP else pytest.mark.long) for name in ENGINES]
+)
 def test_no_input_breaks_the_lane(name: str, tmp_path: Path) -> None:
     used, corpus = the(name), tmp_path / "corpus"
     build(tmp_path, used)

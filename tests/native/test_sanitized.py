@@ -34,6 +34,9 @@ WIDE = "#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__"
 """Where the lane takes eight bytes at a time; elsewhere one by one."""
 
 
+pytestmark = pytest.mark.long  # the fuzzer has the same sanitizers in every run
+
+
 @pytest.fixture(scope="module", params=["#if 1", pytest.param("#if 0", marks=pytest.mark.long)], ids=["wide", "narrow"])
 def sanitized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sanitized:
     gcc = shutil.which("gcc")

@@ -655,3 +655,10 @@ def test_when_an_event_was_made_is_told_unless_our_clock_contradicts() -> None:
         "",
         "",
     ]
+
+
+def test_a_run_behind_a_topic_is_over_with_what_comes_ahead_of_it() -> None:
+    lane = MonotoneLane("t")
+    for number, doubting in ((5, False), (3, True), (4, True), (6, False)):
+        lane.offer(BookTicker(number, "1", "1", "1", "1", WALL + number), number, HOLD)
+        assert lane.doubting == doubting

@@ -507,3 +507,7 @@ def test_a_continuity_that_only_a_newer_version_knows_is_named_with_its_topic() 
     batch = msgspec.structs.replace(batch_of("t", [trade(1)]), continuity=2**15 - 1)
     with pytest.raises(wire.WireError, match="topic t: continuity"):
         Sequencer(1).take(batch, 9)
+
+
+def test_the_sequencer_in_python_takes_no_bundle_by_its_bytes() -> None:
+    assert not Sequencer(1).take_plain(b"\x90", 0)
