@@ -48,7 +48,6 @@ struct memory {
 struct stream {
     uint8_t *text; /* name, symbol, head of a batch: one after the other */
     uint32_t name_length, symbol_length, batch_head_length;
-    uint64_t hash;
     uint32_t topic_index, kind;
     int shape;
 
@@ -94,10 +93,9 @@ struct lane {
     size_t prefix_length;
     struct shape *shapes;
     int shape_count;
+    struct names names; /* of streams */
     struct stream *streams;
-    uint32_t stream_count, stream_room;
-    uint32_t *slots; /* open addressing: indexes of streams */
-    uint32_t slot_count;
+    uint32_t stream_room;
     uint32_t *of_topic;
     uint32_t topic_count;
     uint64_t settlement, reads; /* numbers that never come again: a stream remembers those of its last ones */
@@ -134,45 +132,21 @@ static int list_add(struct list *list, uint32_t item)
 
 static struct stream *find(const struct lane *lane, const uint8_t *name, size_t length)
 {
-    if (!lane->slot_count)
-        return NULL;
-    uint64_t hash = name_hash(name, length);
-    for (uint32_t at = (uint32_t)hash & (lane->slot_count - 1);; at = (at + 1) & (lane->slot_count - 1)) {
-        if (lane->slots[at] == NONE)
-            return NULL;
-        struct stream *stream = &lane->streams[lane->slots[at]];
-        if (stream->hash == hash && stream->name_length == length && !memcmp(stream->text, name, length))
-            return stream;
-    }
-}
-
-static void put_slot(struct lane *lane, uint32_t index)
-{
-    uint32_t at = (uint32_t)lane->streams[index].hash & (lane->slot_count - 1);
-    while (lane->slots[at] != NONE)
-        at = (at + 1) & (lane->slot_count - 1);
-    lane->slots[at] = index;
+    uint32_t number = names_find(&lane->names, name, length);
+    return number == NO_NAME ? NULL : &lane->streams[number];
 }
 
 static int grow_tables(struct lane *lane)
 {
-    if (lane->stream_count < lane->stream_room)
+    if (names_grow(&lane->names))
+        return -1;
+    if (lane->names.room == lane->stream_room)
         return 0;
-    uint32_t room = lane->stream_room ? lane->stream_room * 2 : 64;
-    struct stream *streams = realloc(lane->streams, room * sizeof *streams);
+    struct stream *streams = realloc(lane->streams, lane->names.room * sizeof *streams);
     if (!streams)
         return -1;
     lane->streams = streams;
-    uint32_t *slots = malloc((size_t)room * 4 * sizeof *slots);
-    if (!slots)
-        return -1;
-    free(lane->slots);
-    lane->slots = slots;
-    lane->stream_room = room;
-    lane->slot_count = room * 4; /* at most a quarter is full */
-    memset(slots, 0xff, (size_t)lane->slot_count * sizeof *slots);
-    for (uint32_t index = 0; index < lane->stream_count; index++)
-        put_slot(lane, index);
+    lane->stream_room = lane->names.room;
     return 0;
 }
 
@@ -199,13 +173,13 @@ void lane_free(struct lane *lane)
         for (int item = 0; item < lane->shapes[shape].item_count; item++)
             free((void *)lane->shapes[shape].items[item].literal);
     free(lane->shapes);
-    for (uint32_t index = 0; index < lane->stream_count; index++) {
+    for (uint32_t index = 0; index < lane->names.count; index++) {
         free(lane->streams[index].text);
         free(lane->streams[index].newest);
         free(lane->streams[index].memories);
     }
     free(lane->streams);
-    free(lane->slots);
+    names_free(&lane->names);
     free(lane->of_topic);
     free(lane->read_topics.items);
     free(lane->settle_topics.items);
@@ -315,7 +289,7 @@ int lane_add_stream(struct lane *lane, const struct lane_stream_spec *spec)
     uint8_t *text = calloc(1, spec->name_length + spec->symbol_length + spec->topic_length + 1 + PACK_HEAD + PACK_NUMBER + LITERAL_SLACK);
     if (!text)
         return -1;
-    struct stream *stream = &lane->streams[lane->stream_count];
+    struct stream *stream = &lane->streams[lane->names.count];
     memset(stream, 0, sizeof *stream);
     stream->text = text;
     memcpy(text, spec->name, spec->name_length);
@@ -327,12 +301,11 @@ int lane_add_stream(struct lane *lane, const struct lane_stream_spec *spec)
     stream->name_length = (uint32_t)spec->name_length;
     stream->symbol_length = (uint32_t)spec->symbol_length;
     stream->batch_head_length = (uint32_t)(to - head);
-    stream->hash = name_hash(spec->name, spec->name_length);
     stream->topic_index = spec->topic_index;
     stream->kind = spec->kind;
     stream->shape = spec->shape;
-    lane->of_topic[spec->topic_index] = lane->stream_count;
-    put_slot(lane, lane->stream_count++);
+    lane->of_topic[spec->topic_index] = lane->names.count;
+    names_add(&lane->names, text, spec->name_length);
     return 0;
 }
 
@@ -632,7 +605,7 @@ enum judgement { NEXT, COPY, OTHER };
 void lane_remember(struct lane *lane, int remember)
 {
     lane->remembering = remember;
-    for (uint32_t index = 0; index < lane->stream_count && !remember; index++) {
+    for (uint32_t index = 0; index < lane->names.count && !remember; index++) {
         free(lane->streams[index].memories);
         lane->streams[index].memories = NULL;
         lane->streams[index].memory_count = 0;

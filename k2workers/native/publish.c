@@ -19,7 +19,6 @@
 struct topic {
     uint8_t *name;
     uint32_t name_length;
-    uint64_t hash;
     int armed;
     struct publish_place place; /* after the last turn */
 
@@ -49,10 +48,9 @@ struct segment {
 };
 
 struct publish {
+    struct names names; /* of topics */
     struct topic *topics;
-    uint32_t topic_count, topic_room;
-    uint32_t *slots; /* open addressing: numbers of topics; at most a quarter is full */
-    uint32_t slot_count;
+    uint32_t topic_room;
     uint32_t *due, *touched; /* numbers of topics, with room for all of them */
     uint32_t due_count, touched_count;
     struct segment *segments;
@@ -75,12 +73,12 @@ struct publish *publish_new(void)
 
 void publish_free(struct publish *publish)
 {
-    for (uint32_t at = 0; at < publish->topic_count; at++) {
+    for (uint32_t at = 0; at < publish->names.count; at++) {
         free(publish->topics[at].name);
         free(publish->topics[at].bars);
     }
     free(publish->topics);
-    free(publish->slots);
+    names_free(&publish->names);
     free(publish->due);
     free(publish->touched);
     free(publish->segments);
@@ -97,24 +95,8 @@ int publish_add_schema(struct publish *publish, uint32_t schema)
 
 static struct topic *find(const struct publish *publish, const uint8_t *name, size_t length)
 {
-    if (!publish->slot_count)
-        return NULL;
-    uint64_t hash = name_hash(name, length);
-    for (uint32_t at = (uint32_t)hash & (publish->slot_count - 1);; at = (at + 1) & (publish->slot_count - 1)) {
-        if (publish->slots[at] == NONE)
-            return NULL;
-        struct topic *topic = &publish->topics[publish->slots[at]];
-        if (topic->hash == hash && topic->name_length == length && !memcmp(topic->name, name, length))
-            return topic;
-    }
-}
-
-static void put_slot(struct publish *publish, uint32_t number)
-{
-    uint32_t at = (uint32_t)publish->topics[number].hash & (publish->slot_count - 1);
-    while (publish->slots[at] != NONE)
-        at = (at + 1) & (publish->slot_count - 1);
-    publish->slots[at] = number;
+    uint32_t number = names_find(&publish->names, name, length);
+    return number == NO_NAME ? NULL : &publish->topics[number];
 }
 
 static int grow(void **items, size_t count, size_t item_size)
@@ -128,25 +110,16 @@ static int grow(void **items, size_t count, size_t item_size)
 
 static int grow_topics(struct publish *publish)
 {
-    if (publish->topic_count < publish->topic_room)
-        return 0;
-    if (publish->topic_room > UINT32_MAX / 16)
+    if (names_grow(&publish->names))
         return -1;
-    uint32_t room = publish->topic_room ? publish->topic_room * 2 : 64;
+    uint32_t room = publish->names.room;
+    if (room == publish->topic_room)
+        return 0;
     if (grow((void **)&publish->topics, room, sizeof *publish->topics)
         || grow((void **)&publish->due, room, sizeof *publish->due)
         || grow((void **)&publish->touched, room, sizeof *publish->touched))
         return -1;
-    uint32_t *slots = malloc((size_t)room * 4 * sizeof *slots);
-    if (!slots)
-        return -1;
-    free(publish->slots);
-    publish->slots = slots;
-    publish->slot_count = room * 4;
     publish->topic_room = room;
-    memset(slots, 0xff, (size_t)publish->slot_count * sizeof *slots);
-    for (uint32_t number = 0; number < publish->topic_count; number++)
-        put_slot(publish, number);
     return 0;
 }
 
@@ -158,9 +131,9 @@ static struct topic *add(struct publish *publish, const uint8_t *name, size_t le
     if (!copy)
         return NULL;
     memcpy(copy, name, length);
-    struct topic *topic = &publish->topics[publish->topic_count];
-    *topic = (struct topic){.name = copy, .name_length = (uint32_t)length, .hash = name_hash(name, length)};
-    put_slot(publish, publish->topic_count++);
+    struct topic *topic = &publish->topics[publish->names.count];
+    *topic = (struct topic){.name = copy, .name_length = (uint32_t)length};
+    names_add(&publish->names, copy, length);
     return topic;
 }
 
