@@ -6,9 +6,7 @@ import zmq
 
 from k2workers.transport.peer import SUBSCRIPTIONS, PeerPolicy
 from k2workers.transport.public_port import PublicPort
-from k2workers.transport.sockets import Context, SocketWatcher, open_socket, readable
-
-_NOBLOCK = int(zmq.NOBLOCK)
+from k2workers.transport.sockets import NOBLOCK, Context, SocketWatcher, open_socket, readable
 
 NEWS_A_TURN = 100
 """Subscriptions that are read before others have their turn."""
@@ -57,7 +55,7 @@ class Publisher:
 
     def publish(self, frame: bytes) -> None:
         """Hands one frame to ZeroMQ, which copies it. Never blocks: XPUB drops frames for a subscriber that is too slow."""
-        self._send(frame, _NOBLOCK)
+        self._send(frame, NOBLOCK)
         if self.watch.behind:
             for peer in self.watch.behind:
                 peer.hand(frame)

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from tests.support.screen import Terminal
@@ -74,16 +75,19 @@ def test_a_terminal_that_nobody_reads_stops_no_process() -> None:
         go_on_unread(program)
 
 
-def test_on_a_terminal_the_lines_of_all_processes_scroll_above_one_table() -> None:
+def test_on_a_terminal_the_lines_of_all_processes_scroll_above_one_table(tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
     with Terminal() as terminal:
         terminal.read_on()
         screen = terminal.screen
-        with rotating(output=terminal.theirs, TERM="xterm", NO_COLOR="1") as program:
+        with rotating("--report", str(report), output=terminal.theirs, TERM="xterm", NO_COLOR="1") as program:
             program.wait_ready()
             wait_for("rotations", lambda: min(rotations(program), default=0) >= 5)
             program.stop()
             assert program.process.returncode == 0
     lines = screen.lines
+    result = json.loads(report.read_text(encoding="utf-8"))
+    assert result["truth"]["lost"] == 0, (result["truth"], result["events"], result["rotations"]["records"], lines)
     (title,) = [number for number, line in enumerate(lines) if TITLE in line]
     headings = [number for number, line in enumerate(lines) if HEADING.search(line)]
     assert len(headings) == 1, "\n".join(lines)
