@@ -278,7 +278,7 @@ DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read | str]:
-    """Reads, cut anywhere, of two lines that bring the same; and words for what else happens: ``both`` (lines), ``alone``, ``settle``, ``expire``, ``book``, ``ms``."""
+    """Reads, cut anywhere, of two lines that bring the same; and words for what else happens: ``both`` (lines), ``alone``, ``lost`` (the last ids of a topic, behind the worker), ``settle``, ``expire``, ``book``, ``ms``."""
     market = Market(chance)
     waiting = dict.fromkeys(LINES, b"")
     sent = 0
@@ -290,7 +290,9 @@ def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read
             both = not both
             yield "both" if both else "alone"
         if chance.random() < 0.03:
-            yield chance.choice(("settle", "expire", "book", "fill"))
+            yield chance.choice(
+                ("settle", "expire", "book", "fill", f"lost {chance.randrange(len(KINDS) * len(SYMBOLS))}")
+            )
         if chance.random() < 0.002:
             market.unit = 1_000 if market.unit == 1 else 1
         for _ in range(chance.choice((1, 1, 4, 30))):
@@ -320,6 +322,8 @@ def act(way: Way, step: str) -> None:
     intake = way.intake
     if step in ("both", "alone"):
         intake.several_lines(step == "both")
+    elif step.startswith("lost "):
+        _lose(intake, int(step.removeprefix("lost ")))
     elif step == "settle":
         assert intake.events >= 0
     elif step == "expire":
@@ -336,6 +340,15 @@ def act(way: Way, step: str) -> None:
         for index, lane in enumerate(intake.lanes):
             for first, last in lane.wanted()[:2]:
                 intake.fill(index, [Void(first, last, 1)], 1)
+
+
+def _lose(intake: Intake, index: int) -> None:
+    """The aggregator found that the last three ids of a topic are missing."""
+    lanes = intake.lanes
+    if index >= len(lanes) or not lanes[index].CHAINED or (last_id := lanes[index].last_id) is None or last_id < 3:
+        return
+    number, _ = intake.reached()[lanes[index].topic]
+    intake.reopen({lanes[index].topic: (number, [(last_id - 2, last_id)])})
 
 
 class Clock:
