@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         BlockTrade,
         BookSnapshot,
         BookTicker,
+        ContinuousKline,
         DepthUpdate,
         Event,
         Gap,
@@ -85,6 +86,17 @@ if TYPE_CHECKING:
         Trade,
         Void,
     )
+    from k2workers.futures_events import (
+        AssetIndex,
+        CompositeIndex,
+        ContractInfo,
+        FuturesTrade,
+        LinkedDepthUpdate,
+        Liquidation,
+        MarkPrice,
+        TimedBookTicker,
+        TimedPartialDepth,
+    )
     from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns
     from k2workers.transport.items import Message
     from k2workers.transport.position import Position
@@ -94,16 +106,21 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "AggTrade",
+    "AssetIndex",
     "AveragePrice",
     "Backfilled",
     "BlockTrade",
     "BookSnapshot",
     "BookTicker",
+    "CompositeIndex",
     "ConfigError",
     "Continuity",
+    "ContinuousKline",
+    "ContractInfo",
     "DepthUpdate",
     "Event",
     "FeedSilent",
+    "FuturesTrade",
     "Gap",
     "GivenUp",
     "Guarantee",
@@ -112,7 +129,10 @@ __all__ = [
     "K2Error",
     "Kline",
     "Link",
+    "LinkedDepthUpdate",
+    "Liquidation",
     "Lost",
+    "MarkPrice",
     "Message",
     "MessageBatch",
     "MessageColumns",
@@ -127,13 +147,15 @@ __all__ = [
     "Status",
     "Subscriber",
     "Ticker",
+    "TimedBookTicker",
+    "TimedPartialDepth",
     "Trade",
     "Void",
     "WireError",
     "__version__",
 ]
 
-_HOMES = ("errors", "continuity", "events", "wire", "transport.subscriber")
+_HOMES = ("errors", "continuity", "events", "futures_events", "wire", "transport.subscriber")
 """The modules that have these names, in the order in which they are looked through: the lightest first."""
 
 

@@ -118,6 +118,11 @@ class Continuity(msgspec.Struct, frozen=True, kw_only=True):
         return self.link in (Link.PLUS_ONE, Link.PREDECESSOR) and self.scope is Scope.TOPIC
 
     @property
+    def by_id(self) -> bool:
+        """Whether what is missing is asked for by its ids: all of it, or as far as it is among the newest."""
+        return self.repair in (Repair.IDS, Repair.NEWEST)
+
+    @property
     def guarantee(self) -> Guarantee:
         """What follows for a subscriber."""
         if self.proof is Proof.NONE:

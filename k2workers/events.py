@@ -16,26 +16,15 @@ from __future__ import annotations
 import enum
 import functools
 import operator
-from collections.abc import Callable
 
 import msgspec
 
+from k2workers import futures_events as futures
 from k2workers.errors import StateError
-
-Level = tuple[str, str]
-"""One price level: (price, absolute quantity); quantity zero deletes the level."""
-
-
-class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every event can answer: the first and last venue id it stands for."""
-
-    @property
-    def first_id(self) -> int:
-        return FIRST_OF[type(self)](self)
-
-    @property
-    def last_id(self) -> int:
-        return LAST_OF[type(self)](self)
+from k2workers.event import FIRST_OF as FIRST_OF  # who knows the types needs no other module for these
+from k2workers.event import LAST_OF as LAST_OF
+from k2workers.event import Event as Event
+from k2workers.event import Level as Level
 
 
 class Trade(Event, frozen=True, array_like=True, gc=False):
@@ -208,6 +197,14 @@ class ReferencePrice(Event, frozen=True, array_like=True, gc=False):
     received_ns: int
 
 
+class ContinuousKline(Kline, frozen=True, array_like=True, gc=False):
+    """A bar of whatever contract of a pair is the perpetual one, or the nearest to its delivery. Its first and last ids are update ids of books."""
+
+
+BookChange = DepthUpdate | futures.LinkedDepthUpdate
+BestPrices = BookTicker | futures.TimedBookTicker
+
+
 class Gap(Event, frozen=True, array_like=True, gc=False):
     """Ids of this topic that were not received, announced before any later id. ``cause`` is a plain word."""
 
@@ -334,6 +331,16 @@ TABLE = (
     EventRow(10, AveragePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(11, ReferencePrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(12, BookSnapshot, Part.SNAPSHOT, "last_update_id", "last_update_id", "received_ns"),
+    EventRow(13, futures.LinkedDepthUpdate, Part.DATA, "first_update_id", "last_update_id", "received_ns"),
+    EventRow(14, futures.TimedBookTicker, Part.DATA, "update_id", "update_id", "received_ns"),
+    EventRow(15, futures.TimedPartialDepth, Part.DATA, "last_update_id", "last_update_id", "received_ns"),
+    EventRow(16, futures.FuturesTrade, Part.DATA, "trade_id", "trade_id", "received_ns"),
+    EventRow(17, futures.MarkPrice, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(18, futures.Liquidation, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(19, futures.CompositeIndex, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(20, futures.AssetIndex, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(21, futures.ContractInfo, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(22, ContinuousKline, Part.DATA, "open_time_ns", "open_time_ns", "received_ns"),
     EventRow(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
     EventRow(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
     EventRow(102, Reset, Part.RESET, "last_old_id", "first_new_id", "at_ns"),
@@ -363,9 +370,8 @@ COUNTED_TYPES = frozenset({row.type for row in TABLE if row.part is Part.DATA} |
 RESET_SCHEMA = next(row.number for row in TABLE if row.part is Part.RESET)
 
 _reader = functools.cache(operator.attrgetter)
-FIRST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.first) for row in TABLE}
-"""How to read the first id fastest; the same function object as in ``LAST_OF`` if a type has only one id."""
-LAST_OF: dict[type[Event], Callable[[Event], int]] = {row.type: _reader(row.last) for row in TABLE}
+FIRST_OF.update({row.type: _reader(row.first) for row in TABLE})
+LAST_OF.update({row.type: _reader(row.last) for row in TABLE})
 
 
 def learned_ns(event: Event) -> int:

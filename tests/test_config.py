@@ -207,8 +207,8 @@ def test_a_name_without_a_venue_is_of_the_one_that_runs_unless_the_same_source_n
     given = load({"rest_weight_share": 0.5, **runs}, file(tmp_path, ""), {"K2_BOOK_LEVELS": "500"})
     assert (given.of_venue.book_levels, given.of_venue.rest_weight_share) == (500, 0.5)
     assert given.of_venues.keys() == {venue}
-    path = file(tmp_path, f"book_levels = 100\n[{venue}]\nbook_levels = 5000\n")
-    assert load(runs, path, {}).of_venue.book_levels == 5000
+    path = file(tmp_path, f"book_levels = 100\n[{venue}]\nbook_levels = 1000\n")
+    assert load(runs, path, {}).of_venue.book_levels == 1000
     assert load({"book_levels": 500, **runs}, path, {}).of_venue.book_levels == 500, "a flag wins over the file"
 
 

@@ -25,6 +25,7 @@ from k2workers.events import (
     learned_ns,
     without_ids_through,
 )
+from k2workers.venues.binance.futures_streams import FUTURES_KINDS
 from k2workers.venues.binance.streams import KINDS
 from tests.support.batches import batch_of
 from tests.support.samples import MINUTE_NS, sample
@@ -33,7 +34,11 @@ each_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.type.__name
 
 
 def test_every_type_of_events_has_one_row_and_a_number_of_its_own() -> None:
-    types = {found for found in Event.__subclasses__() if found.__module__ == Event.__module__}
+    types = {
+        found
+        for found in (*Event.__subclasses__(), *Kline.__subclasses__())
+        if found.__module__.startswith("k2workers.")
+    }
     assert {row.type for row in TABLE} == types - {Backfilled}
     assert len({row.number for row in TABLE}) == len({row.type for row in TABLE}) == len(TABLE)
     assert max(row.number for row in TABLE) < LATE
@@ -70,7 +75,9 @@ def test_an_event_of_several_ids_can_be_cut_and_one_of_a_single_id_is_never_aske
 
 
 def test_every_type_that_a_venue_sends_is_sent_by_a_stream() -> None:
-    assert {row.type for row in TABLE if row.part is Part.DATA} == {kind.event_type for kind in KINDS.values()}
+    assert {row.type for row in TABLE if row.part is Part.DATA} == {
+        kind.event_type for kinds in (KINDS, FUTURES_KINDS) for kind in kinds.values()
+    }
 
 
 def test_what_is_no_longer_missing_with_an_event_are_its_ids_and_of_a_bar_all_times_until_the_next() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from k2workers.backoff import ASK_AGAIN
-from k2workers.continuity import Repair
 from k2workers.events import AggTrade, Event
 from k2workers.feed.intake import Intake
 from k2workers.sequencing.backfill_planner import BackfillPlanner, BackfillRequest
@@ -65,7 +64,7 @@ class Inquiries:
                     self._link_due_ns[topic_index] = max(due_ns, now_ns + LINK_AFTER_NS)
         for topic_index in self._intake.incomplete | self._linked:
             lane = self._intake.lanes[topic_index]
-            if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
+            if self._intake.topics[topic_index].continuity.by_id:
                 self._ask(topic_index, lane, now_ns)
 
     def took(self, request: BackfillRequest, reply: Fetched, now_ns: int) -> None:

@@ -25,7 +25,7 @@ PROBE_AFTER_NS = 1_000_000_000
 DIFFS_WITHIN_NS = 3_000_000_000
 """A topic that needs a book and has had no diff for so long gets one without."""
 
-PROBED = frozenset({Repair.IDS, Repair.BOOK})
+PROBED = frozenset({Repair.IDS, Repair.NEWEST, Repair.BOOK})
 """Whether anything is missing behind the newest id can be found out of topics that are repaired in these ways."""
 
 NOT_TO_BE_HAD = "not to be had"
@@ -79,7 +79,7 @@ class Repairs:
             del self._probes[topic_index]
             if self._intake.lanes[topic_index].newest_id != newest_id:
                 continue
-            if self._intake.topics[topic_index].continuity.repair is Repair.IDS:
+            if self._intake.topics[topic_index].continuity.by_id:
                 # Whatever the reply holds counts: where ids never existed, a page reaches further than as many ids.
                 self.planner.probe(topic_index, newest_id + 1, HIGHEST_ID, now_ns)
             else:

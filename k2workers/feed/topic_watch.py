@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from k2workers.continuity import Repair
 from k2workers.feed.intake import Intake
 from k2workers.feed.silence import Finding, MarketView, Silence
 from k2workers.venues.market_evidence import Evidence, top_of
@@ -58,8 +57,7 @@ class TopicWatch:
     def _serve_new(self, now_ns: int) -> None:
         """Topics may have been added."""
         for topic in self._intake.topics[self._silence.served : len(self._intake.standing)]:
-            by_id = topic.continuity.repair is Repair.IDS
-            self._silence.serve(topic.symbol, self._evidence(topic.kind), by_id=by_id, now_ns=now_ns)
+            self._silence.serve(topic.symbol, self._evidence(topic.kind), by_id=topic.continuity.by_id, now_ns=now_ns)
 
     def _topics_of(self, names: Collection[str]) -> frozenset[int]:
         flows = {self._flows[name] for name in names}

@@ -208,9 +208,9 @@ static int is_sound(const struct lane_shape_spec *spec)
         type_of[slot] = -1;
     for (int at = 0; at < spec->item_count; at++) {
         const struct lane_item *item = &spec->items[at];
-        int valued = item->type == ITEM_ID || item->type == ITEM_TIME || item->type == ITEM_FLAG
+        int valued = item->type == ITEM_ID || item->type == ITEM_PREDECESSOR || item->type == ITEM_TIME || item->type == ITEM_FLAG
                      || item->type == ITEM_DECIMAL || item->type == ITEM_LEVELS;
-        if (item->type > ITEM_LEVELS || !is_slot(item->slot, valued ? 0 : -1))
+        if (item->type > ITEM_PREDECESSOR || !is_slot(item->slot, valued ? 0 : -1))
             return 0;
         if (item->type == ITEM_LITERAL && (!item->literal || !item->length || item->length > LONGEST_MESSAGE))
             return 0;
@@ -224,7 +224,8 @@ static int is_sound(const struct lane_shape_spec *spec)
             return 0;
     for (size_t at = 0; at < sizeof numbers / sizeof *numbers; at++)
         if (!is_slot(numbers[at], -1)
-            || (numbers[at] >= 0 && type_of[numbers[at]] != ITEM_ID && type_of[numbers[at]] != ITEM_TIME))
+            || (numbers[at] >= 0 && type_of[numbers[at]] != ITEM_ID && type_of[numbers[at]] != ITEM_PREDECESSOR
+                && type_of[numbers[at]] != ITEM_TIME))
             return 0;
     return 1;
 }
@@ -427,13 +428,15 @@ static const uint8_t *read_number(const uint8_t *at, int64_t *number)
     return at + length;
 }
 
-/* Digits, a point, digits; NULL if there is anything else before the next quote. */
+/* Digits, perhaps with a point between; NULL if they are too many, or none. */
 static const uint8_t *read_decimal(const uint8_t *at, const uint8_t *end)
 {
     uint32_t whole = digits(at, LANE_MAX_DECIMAL);
     /* Digits behind the end may be followed by a point too: what is looked at from there would be too far behind it. */
-    if (!whole || whole >= LANE_MAX_DECIMAL || at + whole >= end || at[whole] != '.')
+    if (!whole || whole >= LANE_MAX_DECIMAL || at + whole >= end)
         return NULL;
+    if (at[whole] != '.')
+        return at + whole;
     uint32_t part = digits(at + whole + 1, LANE_MAX_DECIMAL);
     const uint8_t *behind = at + whole + 1 + part;
     return !part || whole + 1 + part > LANE_MAX_DECIMAL || behind >= end ? NULL : behind;
@@ -510,6 +513,12 @@ static int read_message(const struct shape *shape, const struct stream *stream, 
             continue;
         case ITEM_ID:
             at = read_number(at, &value->number);
+            break;
+        case ITEM_PREDECESSOR:
+            at = read_number(at, &value->number);
+            if (!at || value->number == INT64_MAX)
+                return 0;
+            value->number++;
             break;
         case ITEM_TIME:
             at = read_number(at, &value->number);

@@ -27,8 +27,9 @@ enum lane_item_type {
     ITEM_TIME = 3,        /* the same within bounds; as an event has it, times a unit */
     ITEM_FLAG = 4,        /* true or false */
     ITEM_SKIPPED_FLAG = 5, /* true or false, which no event has */
-    ITEM_DECIMAL = 6,     /* digits, a point, digits: at most LANE_MAX_DECIMAL characters */
+    ITEM_DECIMAL = 6,     /* digits, perhaps with a point between: at most LANE_MAX_DECIMAL characters */
     ITEM_LEVELS = 7,      /* a JSON array of pairs of such decimals */
+    ITEM_PREDECESSOR = 8, /* an id; as an event has it, the one after it */
 };
 
 struct lane_item {

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from k2workers.events import BookSnapshot, DepthUpdate, Event
+from k2workers.events import BookChange, BookSnapshot, Event
 from k2workers.sequencing.chain_lane import ChainLane
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.sequencing.doubts import FAR_IDS
@@ -69,7 +69,7 @@ class BookLane(ChainLane):
         self.checks = False
         """Whether the book is only fetched to see if changes were missed: if there are none it is not published."""
         self._requested = False
-        self._buffer: deque[DepthUpdate] = deque(maxlen=MAX_WAITING)
+        self._buffer: deque[BookChange] = deque(maxlen=MAX_WAITING)
         self._snapshot: BookSnapshot | None = None
         self._cut = False
         """Whether the snapshot at hand has fewer levels than there are."""
@@ -245,7 +245,7 @@ class BookLane(ChainLane):
             self._go_on_unchanged()
         if self.needs_snapshot:
             self._quiet = False
-            self._buffer += [event for event in events if isinstance(event, DepthUpdate)]
+            self._buffer += [event for event in events if isinstance(event, BookChange)]
             if self._snapshot is not None:
                 self._heal()
 

@@ -20,6 +20,7 @@ from k2workers.events import (
     SNAPSHOT_SCHEMAS,
     TABLE,
     Backfilled,
+    ContinuousKline,
     Event,
     Kline,
     Part,
@@ -104,7 +105,7 @@ def next_id_before(schema: int, first_id: int, last_id: int) -> int:
     return last_id + 1 if schema in SNAPSHOT_SCHEMAS else first_id
 
 
-_BY_EVENT = (Repair.IDS, Repair.TIME)
+_BY_EVENT = (Repair.IDS, Repair.NEWEST, Repair.TIME)
 """Topics whose gaps are filled event by event."""
 
 
@@ -280,6 +281,7 @@ class Coverage:
             }
         ),
         Kline: _admit_bar,
+        ContinuousKline: _admit_bar,
         Backfilled: _admit_late,
     }
     """By type, because every state of a bar asks."""

@@ -72,8 +72,8 @@ TIMES = Reach(FAR_NS, LAG_NS, times=True)
 
 def made_field(event_type: type[Event]) -> str:
     """The time of the thing itself, which no line stamps anew, rather than of the message; empty where only an id would tell."""
-    row, fields = ROW_OF[event_type], event_type.__struct_fields__
-    times = [name for name in ("trade_time_ns", "venue_time_ns") if name in fields and name != row.first]
+    row, fields = ROW_OF[event_type], set(event_type.__struct_fields__) - {ROW_OF[event_type].first}
+    times = [name for name in ("trade_time_ns", "transaction_time_ns", "venue_time_ns") if name in fields]
     return times[0] if row.timed and times else ""
 
 

@@ -16,7 +16,7 @@ from k2workers.sequencing.monotone_lane import MonotoneLane, TimeLane
 
 def lane_of(topic: str, continuity: Continuity) -> Lane:
     """A new lane. Raises StateError for a continuity that no lane can serve yet: better no topic than a promise that is not kept."""
-    if continuity.chained and continuity.repair is Repair.IDS:
+    if continuity.chained and continuity.by_id:
         return ChainLane(topic)
     if continuity.chained and continuity.repair is Repair.BOOK:
         return BookLane(topic)

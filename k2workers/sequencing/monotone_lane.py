@@ -6,7 +6,7 @@ import itertools
 import operator
 from collections.abc import Sequence
 
-from k2workers.events import LAST_OF, BookTicker, Event, learned_ns
+from k2workers.events import LAST_OF, BestPrices, Event, learned_ns
 from k2workers.sequencing.doubts import TIMES, passed_ns
 from k2workers.sequencing.lane import Lane, Verdict
 
@@ -19,7 +19,7 @@ class MonotoneLane(Lane):
     @property
     def newest_top(self) -> tuple[str, str] | None:
         newest = self.newest
-        return (newest.bid_price, newest.ask_price) if isinstance(newest, BookTicker) else None
+        return (newest.bid_price, newest.ask_price) if isinstance(newest, BestPrices) else None
 
     def offer(self, event: Event, now_ns: int, hold_ns: int) -> Verdict:
         last_id = event.last_id

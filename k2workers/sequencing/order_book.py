@@ -1,12 +1,12 @@
 """Owns one whole order book, kept up to date by the diffs of its topic. Pure.
 
-A ``BookSnapshot`` makes it whole, and each ``DepthUpdate`` must continue it. After ids that are missing, or a level that is no price and
+A ``BookSnapshot`` makes it whole, and each change must continue it. After ids that are missing, or a level that is no price and
 quantity, nothing is known of it until the next snapshot.
 """
 
 from __future__ import annotations
 
-from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Level, Reset
+from k2workers.events import BookChange, BookSnapshot, Event, Gap, Level, Reset
 from k2workers.sequencing.coverage import NO_ID
 
 MAX_LEVELS = 20_000
@@ -37,7 +37,7 @@ class OrderBook:
     def take(self, event: Event) -> None:
         """The topic's next event."""
         try:
-            if isinstance(event, DepthUpdate):
+            if isinstance(event, BookChange):
                 if self.whole:
                     self._apply(event)
             elif isinstance(event, BookSnapshot):
@@ -63,7 +63,7 @@ class OrderBook:
         self.bids, self.asks = dict(snapshot.bids), dict(snapshot.asks)
         self.last_id, self.received_ns, self.whole = snapshot.last_update_id, snapshot.received_ns, True
 
-    def _apply(self, diff: DepthUpdate) -> None:
+    def _apply(self, diff: BookChange) -> None:
         """Raises ValueError, half done, for a level that cannot be read."""
         if diff.last_update_id <= self.last_id:
             return  # levels are absolute: the book holds them, or newer ones

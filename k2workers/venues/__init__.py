@@ -27,6 +27,8 @@ class _Home(NamedTuple):
 _HOMES = {
     "binance": _Home("binance", "spot", "SpotSettings"),
     "binance_us": _Home("binance", "us", "UsSettings"),
+    "binance_usdm": _Home("binance", "usdm", "UsdmSettings"),
+    "binance_coinm": _Home("binance", "coinm", "CoinmSettings"),
 }
 
 NAMES = tuple(_HOMES)

@@ -29,6 +29,8 @@ class Item(enum.IntEnum):
     """A flag that no event has."""
     DECIMAL = 6
     LEVELS = 7
+    PREDECESSOR = 8
+    """An id; an event has the one after it."""
 
 
 RECEIVED = -1

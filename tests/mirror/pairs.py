@@ -21,13 +21,16 @@ _SOCKETS = ("tests/transport/test_publisher.py", "tests/transport/test_bundle_re
 _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "only data: judged where it is taken": {
         "demo/demo_settings.py": ("tests/system/test_commands.py",),
+        "event.py": ("tests/test_events.py",),
         "feed/feed_settings.py": ("tests/feed/test_driver.py",),
+        "futures_events.py": ("tests/test_events.py",),
         "processes/child_settings.py": ("tests/processes/test_run_plan.py",),
         "processes/child_status.py": ("tests/processes/test_status.py",),
         "simulator/simulator_settings.py": ("tests/simulator/test_exchange.py",),
         "simulator/stand_in.py": ("tests/simulator/test_exchange.py",),
         "supervision/control_messages.py": ("tests/supervision/test_supervisor.py",),
         "transport/deliveries.py": ("tests/transport/test_reassembly.py", "tests/transport/test_columns.py"),
+        "venues/binance/futures_market_messages.py": ("tests/venues/binance/test_futures_messages.py",),
         "venues/binance/messages.py": ("tests/venues/binance/test_codec.py",),
         "venues/binance/stream_shapes.py": ("tests/venues/binance/test_codec.py",),
         "venues/binance/streams.py": ("tests/venues/binance/test_codec.py",),

@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One REST request or handshake: when (monotonic s), below /api/v3/ (or the WebSocket path), its query, the status answered."""
+    """One REST request or handshake: when (monotonic s), below ``rest_path`` (or the WebSocket path), its query, the status answered."""
 
     at_s: float
     path: str
@@ -135,6 +135,7 @@ class Venue:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         every_s: float = 0.05,
+        rest_path: str = "/api/v3/",
     ) -> None:
         self.rows: list[Any] = [row(symbol) for symbol in symbols]
         """exchangeInfo's symbols; any JSON."""
@@ -151,7 +152,7 @@ class Venue:
         self.pings_every_s: float | None = None
         """How often every connection gets a ping; None: only when a test says so."""
         self.on_rest: Callable[[str, dict[str, str]], Answer | None] = lambda _path, _query: None
-        """(path below /api/v3/, query) → another answer."""
+        """(path below ``rest_path``, query) → another answer."""
         self.on_rest_stream: Callable[[web.Request, str], Awaitable[web.StreamResponse | None]] | None = None
         """The same for answers that take their time: (aiohttp's request, path) → a response it has sent itself."""
         self.on_handshake: Callable[[], Answer | None] = lambda: None
@@ -175,6 +176,7 @@ class Venue:
         self.connections: list[Connection] = []
         self.sent: dict[str, int] = {}
         """How many events of each stream were given to at least one connection."""
+        self._rest_path = rest_path
         self._host, self._port, self._tls = host, port, tls
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -254,7 +256,7 @@ class Venue:
 
     async def _serve(self) -> None:
         app = web.Application()
-        app.router.add_get("/api/v3/{path:.*}", self._on_rest)
+        app.router.add_get(f"{self._rest_path}{{path:.*}}", self._on_rest)
         app.router.add_get("/{path:.*}", self._on_websocket)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
         await runner.setup()

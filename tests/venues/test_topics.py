@@ -34,20 +34,17 @@ def test_a_renamed_subclass_publishes_under_its_own_name(kind: str) -> None:
 @pytest.mark.parametrize("name", venues.NAMES)
 def test_the_kinds_of_the_whole_market_are_told_from_those_of_single_symbols(name: str) -> None:
     venue = venues.load(name)
-    assert all_market_kinds(venue, ["trade", "mini_ticker_all", "depth", "ticker_1h_all"]) == [
-        "mini_ticker_all",
-        "ticker_1h_all",
-    ]
-    (spec,) = venue.stream_specs(["trade"], ["BTCUSDT"])
+    assert all_market_kinds(venue, ["agg_trade", "mini_ticker_all", "depth"]) == ["mini_ticker_all"]
+    (spec,) = venue.stream_specs(["depth"], ["BTCUSDT"])
     assert (
-        topic_of(venue.name, spec.kind, spec.symbol) == venue.codec([spec]).topics[0].topic == f"{name}.trade.BTCUSDT"
+        topic_of(venue.name, spec.kind, spec.symbol) == venue.codec([spec]).topics[0].topic == f"{name}.depth.BTCUSDT"
     )
 
 
 @pytest.mark.parametrize("name", venues.NAMES)
 def test_every_stream_is_on_one_route_and_the_routes_of_a_venue_are_told_apart(name: str) -> None:
     venue = venues.load(name)
-    specs = venue.stream_specs(["trade", "depth", "mini_ticker_all"], ["AAAUSDT", "BBBUSDT"])
+    specs = venue.stream_specs(["agg_trade", "depth", "mini_ticker_all"], ["AAAUSDT", "BBBUSDT"])
     routes = venue.routes(specs)
     assert sorted(spec.name for route in routes for spec in route.specs) == sorted(spec.name for spec in specs)
     assert len({route.name for route in routes}) == len(routes)

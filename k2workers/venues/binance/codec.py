@@ -17,7 +17,8 @@ import msgspec
 
 from k2workers.events import Event
 from k2workers.venues.binance import values
-from k2workers.venues.binance.messages import MESSAGE_OF, Envelope, RefusalDetail
+from k2workers.venues.binance.messages import Envelope, RefusalDetail
+from k2workers.venues.binance.stream_dialect import SPOT_STREAMS, StreamDialect
 from k2workers.venues.binance.stream_shapes import Nothing, Stream, Wrapped, any_of, lenient_reader, plain_shapes
 from k2workers.venues.binance.symbols import LONGEST, fault_of
 from k2workers.venues.binance.written import PREFIX, shape_of
@@ -47,15 +48,16 @@ _messages = msgspec.json.Decoder(_Message)
 class BinanceCodec:
     """Fulfils ``venues.venue.Codec`` for the Binance market of this name."""
 
-    def __init__(self, venue: str, specs: Sequence[StreamSpec]) -> None:
+    def __init__(self, venue: str, specs: Sequence[StreamSpec], dialect: StreamDialect = SPOT_STREAMS) -> None:
         self._venue = venue
+        self._dialect = dialect
         self.topics: list[Topic] = []
         self.last_reply = Reply(None, ok=True)
         self.malformed_cause = ""
         self.malformed_kind = ""
         self.odd_elements = 0
-        self._units_ns = [values.UNITS_NS[0]]
-        """The units of time that have been seen, the one that was seen last first; we ask for the first of all."""
+        self._units_ns = [dialect.unit_ns]
+        """The units of time that have been seen, the one that was seen last first, behind the one that is expected."""
         self._topic_of: dict[tuple[str, str], int] = {}
         self._streams: dict[str, Stream] = {}
         self._kind_of_suffix: dict[str, str] = {}
@@ -67,7 +69,9 @@ class BinanceCodec:
     def add(self, specs: Sequence[StreamSpec]) -> None:
         """See ``venues.venue.Codec.add``."""
         for spec in specs:
-            self._streams[spec.name] = Stream(spec, self._topic(spec, spec.symbol) if spec.symbol else -1)
+            self._streams[spec.name] = Stream(
+                spec, self._topic(spec, spec.symbol) if spec.symbol else -1, self._dialect
+            )
             self._kind_of_suffix[_suffix(spec.name)] = spec.kind
         self._decoders.clear()  # streams of a type share one shape, which names every symbol that it may carry
         self._decoder(self._units_ns[0])
@@ -75,7 +79,8 @@ class BinanceCodec:
 
     def _write(self) -> None:
         types = {stream.spec.event_type for stream in self._streams.values()}
-        shapes = {found: shape_of(MESSAGE_OF[found], self._units_ns[0]) for found in types}
+        own = self._dialect
+        shapes = {found: shape_of(own.messages[found], self._units_ns[0], own.texts) for found in types}
         plain = [
             PlainStream(name, stream.spec.symbol, stream.topic, shape)
             for name, stream in self._streams.items()
@@ -86,7 +91,7 @@ class BinanceCodec:
     def _decoder(self, unit_ns: int) -> msgspec.json.Decoder[list[Wrapped]]:
         found = self._decoders.get(unit_ns)
         if found is None:
-            plain = plain_shapes((stream.spec for stream in self._streams.values()), unit_ns)
+            plain = plain_shapes((stream.spec for stream in self._streams.values()), unit_ns, self._dialect)
             wrapped = any_of([stream.wrapped(plain) for stream in self._streams.values()] or [Nothing])
             found = self._decoders[unit_ns] = msgspec.json.Decoder(list[wrapped])  # type: ignore[valid-type]
         return found
@@ -109,7 +114,8 @@ class BinanceCodec:
                 if stream.topic >= 0:
                     runs[stream.topic] = stream.events(found, received_ns, unit_ns)
                 else:
-                    found = list(itertools.chain.from_iterable(found))  # noqa: PLW2901
+                    if stream.listed:
+                        found = list(itertools.chain.from_iterable(found))  # noqa: PLW2901
                     for topic, event in self._all_market(stream, found, received_ns, unit_ns):
                         runs.setdefault(topic, []).append(event)
                 if stream.shape.leveled:
@@ -118,9 +124,21 @@ class BinanceCodec:
                     stream.shape.gather(found, texts)
         except ValueError:
             return None
-        if books and not _have_plain_levels(books, messages):
+        if books and not self._have_plain_levels(books, messages):
             return None
-        return runs if values.have_one_point_each(texts) or values.are_decimals(texts) else None
+        plain = self._dialect.all_have_points and values.have_one_point_each(texts)
+        return runs if plain or values.are_decimals(texts) else None
+
+    def _have_plain_levels(self, books: list[typing.Any], messages: memoryview) -> bool:
+        """Whether all levels of these books, which stand in these messages, are of decimals."""
+        count = sum([len(book.bids) + len(book.asks) for book in books])
+        plain = values.are_plain_levels if self._dialect.all_have_points else values.are_levels_of_few_points
+        if plain(messages, count):
+            return True
+        texts: list[str] = []
+        for book in books:
+            texts += values.texts_of(book.bids) + values.texts_of(book.asks)
+        return values.are_decimals(texts)
 
     def _plain(self, messages: memoryview) -> Sequence[Wrapped]:
         """The messages if all are of known streams and written as the venue writes them; then their unit of time is the first known one."""
@@ -164,7 +182,7 @@ class BinanceCodec:
 
     def _elements(self, stream: Stream, content: msgspec.Raw) -> tuple[int, Elements[typing.Any]]:
         """The messages in this JSON, and their unit of time: the one that fits most of them. Raises ValueError if there is no list of them."""
-        listed = b"[%b]" % bytes(content) if stream.topic >= 0 else bytes(content)
+        listed = bytes(content) if stream.listed else b"[%b]" % bytes(content)
         fewest: tuple[int, Elements[typing.Any]] | None = None
         for unit_ns in dict.fromkeys((*self._units_ns, *values.UNITS_NS)):
             elements = lenient_reader(stream.shape, unit_ns).read(listed)
@@ -197,10 +215,12 @@ class BinanceCodec:
     def _all_market(
         self, stream: Stream, elements: Iterable[typing.Any], received_ns: int, unit_ns: int
     ) -> list[tuple[int, Event]]:
-        """The elements of an all-market stream, each on its symbol's topic."""
+        """The elements of an all-market stream, each on its symbol's topic; those of other markets are nobody's here."""
+        own = (0, self._dialect.symbol_type)
         return [
             (self._topic_of_any(stream.spec, element.symbol), event)
             for element in elements
+            if getattr(element, "symbol_type", 0) in own
             for event in stream.shape.events([element], received_ns, unit_ns)
         ]
 
@@ -261,14 +281,3 @@ class BinanceCodec:
 def _suffix(stream: str) -> str:
     """What follows the symbol in the name of a stream; all of one that names none."""
     return stream if stream.startswith("!") else stream.partition("@")[2]
-
-
-def _have_plain_levels(books: list[typing.Any], messages: memoryview) -> bool:
-    """Whether all levels of these books, which stand in these messages, are of decimals."""
-    count = sum([len(book.bids) + len(book.asks) for book in books])
-    if values.are_plain_levels(messages, count):
-        return True
-    texts: list[str] = []
-    for book in books:
-        texts += values.texts_of(book.bids) + values.texts_of(book.asks)
-    return values.are_decimals(texts)

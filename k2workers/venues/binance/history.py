@@ -1,4 +1,4 @@
-"""Owns the backfill from Binance spot's REST: which endpoint has the events of which kind, and what its reply says of the ids.
+"""Owns the backfill from the REST of Binance's markets: which endpoint has the events of which kind, and what its reply says of the ids.
 
 Sources: "Market Data endpoints" of the spot REST documents. trades is served from memory, historicalTrades, aggTrades and
 klines from a database that may lag behind the streams. Of an endpoint that the host does not have, nothing is asked.
@@ -11,22 +11,27 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple, Self
 
 from k2workers.errors import EndpointMissing
-from k2workers.events import AggTrade, BookSnapshot, Event, Kline, Trade
-from k2workers.venues.binance import weights
+from k2workers.events import AggTrade, BookSnapshot, ContinuousKline, Event, Kline, Trade
+from k2workers.futures_events import FuturesTrade
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
-from k2workers.venues.binance.rows import AggTradeRow, KlineRow, TradeRow
-from k2workers.venues.binance.streams import KINDS
+from k2workers.venues.binance.rows import AggTradeRow, TradeRow
+from k2workers.venues.binance.streams import KINDS, StreamKind
 from k2workers.venues.binance.values import nanoseconds
+from k2workers.venues.binance.weights import Weights
 from k2workers.venues.venue import Fetched, FetchedBook, Topic
 
 PAGE = 1_000
 """Rows in one reply, the venue's most."""
 
+
+FORGETS_WITHIN_NS = 3_600_000_000_000
+"""So much earlier than it says a market may forget."""
 
 Range = tuple[int, int]
 
@@ -41,10 +46,12 @@ class BinanceHistory(RestClient):
         base_url: str,
         ssl_context: ssl.SSLContext | None = None,
         dialect: Dialect = SPOT_DIALECT,
+        kinds: Mapping[str, StreamKind] = KINDS,
         *,
         book_levels: int,
     ) -> None:
         super().__init__(base_url, ssl_context, dialect=dialect)
+        self._event_type_of = {kind.kind: kind.event_type for kind in kinds.values()}
         self._book_levels = book_levels
 
     async def __aenter__(self) -> Self:
@@ -52,12 +59,13 @@ class BinanceHistory(RestClient):
 
     def weight(self, topic: Topic, *, doubted: bool = False) -> int:
         """See ``weights.py``."""
-        row = BACKFILLS[KINDS[topic.kind].event_type]
-        return row.weight + (row.proof_weight if doubted else 0)
+        own, beside = self._dialect.weights, self._dialect.trades_beside_the_book
+        row = BACKFILLS[self._event_type_of[topic.kind]]
+        return row.weight(own) + (own.aggregates if doubted and row.proven_by_aggregates and not beside else 0)
 
     async def fetch(self, topic: Topic, first_id: int, last_id: int, attempt: int, *, doubted: bool = False) -> Fetched:
         """See ``History.fetch``. The first try for trades asks the memory, which knows the newest 1,000 at once."""
-        row = BACKFILLS[KINDS[topic.kind].event_type]
+        row = BACKFILLS[self._event_type_of[topic.kind]]
         if row.path and self.endpoints.missing(row.path, time.monotonic_ns()):
             return Fetched([], None, unavailable=[(first_id, last_id)])
         if row.path:
@@ -65,8 +73,8 @@ class BinanceHistory(RestClient):
         return await row.fetch(self, topic, first_id, last_id, attempt, doubted)
 
     def book_weight(self, *, deep: bool) -> int:
-        """See ``weights.BOOK``."""
-        return weights.of_book(self._levels(deep=deep))
+        """See ``Weights.book``."""
+        return self._dialect.weights.of_book(self._levels(deep=deep))
 
     async def book(self, topic: Topic, *, deep: bool) -> FetchedBook:
         """See ``History.book``."""
@@ -77,7 +85,7 @@ class BinanceHistory(RestClient):
         return FetchedBook(snapshot, levels < self._book_levels and max(len(reply.bids), len(reply.asks)) >= levels)
 
     def _levels(self, *, deep: bool) -> int:
-        return self._book_levels if deep else min(weights.CHEAP_LEVELS, self._book_levels)
+        return self._book_levels if deep else min(self._dialect.weights.cheap_levels, self._book_levels)
 
     def _ask_only_if_there(self, path: str) -> None:
         if self.endpoints.left_alone(path, time.monotonic_ns()):
@@ -99,12 +107,19 @@ class BinanceHistory(RestClient):
             rows = await self.historical_trades(topic.symbol, max(0, first_id - 1) if doubted else first_id, PAGE)
             from_id, full = first_id, _full(rows)
         received_ns = time.time_ns()
-        events = [_trade(row, received_ns) for row in rows if row is not None and first_id <= row.id <= last_id]
-        unavailable = []
+        made = self._event_type_of[topic.kind]
+        events = [row.event(made, received_ns) for row in rows if row is not None and first_id <= row.id <= last_id]
+        unavailable: list[Range] = []
         if only_memory and self.endpoints.missing("historicalTrades", now_ns) and rows and rows[0] is not None:
             unavailable = _before(rows[0].id, first_id, last_id)
-        void, exist = await self._in_aggregates(topic, rows, first_id, last_id) if doubted else ([], [])
         covered = _covered([None if row is None else (row.id, row.id) for row in rows], from_id, first_id)
+        void: list[Range] = []
+        exist: list[Range] = []
+        if not self._dialect.trades_beside_the_book:
+            void, exist = await self._in_aggregates(topic, rows, first_id, last_id) if doubted else ([], [])
+        elif doubted and covered is not None and memory:
+            # The memory is never late: what it does not show was not made in the book, or never was.
+            unavailable += _not_shown(events, max(first_id, covered[0]), min(last_id, covered[1]))
         return Fetched(events, covered, void, exist, unavailable, full)
 
     async def _in_aggregates(
@@ -129,13 +144,23 @@ class BinanceHistory(RestClient):
         received_ns = time.time_ns()
         # Rows with f = -1 are duplicates that the venue has invalidated: nothing stands for their id.
         wanted = [row for row in rows if row is not None and first_id <= row.a <= last_id and row.f >= 0]
-        covered = _covered([None if row is None else (row.a, row.a) for row in rows], first_id, first_id)
-        events = [_agg_trade(row, received_ns) for row in wanted]
-        return Fetched(events, covered, void=void_aggregates(rows), full=_full(rows))
+        gone = self._forgotten(rows, first_id, last_id, received_ns)
+        from_id = gone[-1][1] + 1 if gone else first_id
+        covered = _covered([None if row is None else (row.a, row.a) for row in rows], from_id, from_id)
+        events: list[Event] = [row.event(received_ns) for row in wanted]
+        return Fetched(events, covered, void=void_aggregates(rows), unavailable=gone, full=_full(rows))
+
+    def _forgotten(self, rows: Sequence[AggTradeRow | None], first_id: int, last_id: int, now_ns: int) -> list[Range]:
+        """What lies before the first row, if that is about as old as the market's REST can tell."""
+        oldest, kept_ns = rows[0] if rows else None, self._dialect.aggregates_kept_ns
+        if not kept_ns or oldest is None or now_ns - nanoseconds(oldest.T) < kept_ns - FORGETS_WITHIN_NS:
+            return []
+        return _before(oldest.a, first_id, last_id)
 
     async def _klines(self, topic: Topic, first_id: int, last_id: int, _attempt: int, _doubted: bool) -> Fetched:
         """Ids of bars are open times in ns; ``last_id`` is before a bar that opened, so every row is final."""
-        interval, utc8 = topic.kind.removeprefix("kline_"), topic.kind.endswith(_UTC8)
+        family, _, interval = topic.kind.partition("kline_")
+        utc8 = topic.kind.endswith(_UTC8)
         rows = await self.klines(
             topic.symbol,
             interval.removesuffix(_UTC8),
@@ -143,6 +168,7 @@ class BinanceHistory(RestClient):
             end_ns=last_id,
             limit=PAGE,
             utc8=utc8,
+            continuous=bool(family),
         )
         received_ns = time.time_ns()
         covered = _covered(
@@ -153,7 +179,8 @@ class BinanceHistory(RestClient):
         full = _full(rows)
         if not full:
             covered = first_id, last_id  # all bars that opened between these times, even if there is none
-        return Fetched([_kline(row, received_ns) for row in rows if row is not None], covered, full=full)
+        made = ContinuousKline if family else Kline
+        return Fetched([row.event(made, received_ns) for row in rows if row is not None], covered, full=full)
 
 
 def trades_within(aggregates: Sequence[AggTradeRow | None]) -> tuple[list[Range], list[Range]]:
@@ -202,6 +229,16 @@ def _before(oldest_id: int, first_id: int, last_id: int) -> list[Range]:
     return [(first_id, min(last_id, oldest_id - 1))] if oldest_id > first_id else []
 
 
+def _not_shown(events: Sequence[Event], first_id: int, last_id: int) -> list[Range]:
+    """The ids of this range that none of the events in it has; their ids rise."""
+    missing: list[Range] = []
+    for event in events:
+        if event.first_id > first_id:
+            missing.append((first_id, event.first_id - 1))
+        first_id = event.last_id + 1
+    return [*missing, (first_id, last_id)] if first_id <= last_id else missing
+
+
 def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -> Range | None:
     """The ids for which a reply speaks that was asked because of ``first_id``; the rows follow each other, None cannot be read.
 
@@ -220,38 +257,21 @@ def _covered(rows: Sequence[Range | None], from_id: int | None, first_id: int) -
 
 
 class TypeBackfill(NamedTuple):
-    """How missing events of one type are asked for: the request's documented weight, what proof costs besides, the endpoint without which there is
+    """How missing events of one type are asked for: what the request weighs, whether aggregates prove what it denies, the endpoint without which there is
     nothing, and what makes events of its rows.
     """
 
-    weight: int
-    proof_weight: int
+    weight: Callable[[Weights], int]
+    proven_by_aggregates: bool
     path: str
     fetch: Callable[[BinanceHistory, Topic, int, int, int, bool], Awaitable[Fetched]]
 
 
 BACKFILLS: dict[type[Event], TypeBackfill] = {
-    Trade: TypeBackfill(weights.TRADES, weights.AGGREGATES, "", BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
-    AggTrade: TypeBackfill(weights.AGGREGATES, 0, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
-    Kline: TypeBackfill(weights.BARS, 0, "klines", BinanceHistory._klines),  # noqa: SLF001
+    Trade: TypeBackfill(attrgetter("trades"), True, "", BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
+    AggTrade: TypeBackfill(attrgetter("aggregates"), False, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
+    FuturesTrade: TypeBackfill(attrgetter("trades"), True, "", BinanceHistory._trades),  # noqa: SLF001
+    Kline: TypeBackfill(attrgetter("bars"), False, "klines", BinanceHistory._klines),  # noqa: SLF001
+    ContinuousKline: TypeBackfill(attrgetter("bars"), False, "continuousKlines", BinanceHistory._klines),  # noqa: SLF001
 }
 """Every type that can be asked for again."""
-
-
-def _trade(row: TradeRow, received_ns: int) -> Event:
-    # REST does not say when the stream would have sent it: the venue's time is that of the trade.
-    at_ns = nanoseconds(row.time)
-    return Trade(row.id, row.price, row.qty, row.isBuyerMaker, at_ns, at_ns, received_ns)
-
-
-def _agg_trade(row: AggTradeRow, received_ns: int) -> Event:
-    at_ns = nanoseconds(row.T)
-    return AggTrade(row.a, row.f, row.l, row.p, row.q, row.m, at_ns, at_ns, received_ns)
-
-
-def _kline(row: KlineRow, received_ns: int) -> Event:
-    close_ns = nanoseconds(row.close_time)
-    return Kline(
-        nanoseconds(row.open_time), close_ns, row.open, row.high, row.low, row.close, row.volume, row.quote_volume,
-        row.taker_buy_volume, row.taker_buy_quote_volume, -1, -1, row.trade_count, True, close_ns, received_ns,
-    )  # fmt: skip

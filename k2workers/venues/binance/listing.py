@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.errors import VenueError, VenueRefused
-from k2workers.venues.binance import weights
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.limits import weight_per_minute
 from k2workers.venues.binance.rest import ExchangeInfo, RestClient
@@ -28,10 +27,11 @@ WHOLE_EVERY_NS = 3_600_000_000_000
 
 
 class BinanceListing:
-    """Fulfils ``venues.venue.Listing`` for Binance spot."""
+    """Fulfils ``venues.venue.Listing`` for one of the markets.
 
-    weight = 2 * weights.SYMBOLS
-    """Two requests of exchangeInfo: the names that are listed, then a missing one, or all symbols if some could not be asked for alone."""
+    ``weight`` is that of two requests of exchangeInfo: the names that are listed, then a missing one, or all symbols if some could not be asked
+    for alone.
+    """
 
     def __init__(
         self, base_url: str, ssl_context: ssl.SSLContext | None = None, dialect: Dialect = SPOT_DIALECT
@@ -39,6 +39,7 @@ class BinanceListing:
         self._base_url = base_url
         self._ssl = ssl_context
         self._dialect = dialect
+        self.weight = 2 * dialect.weights.symbols
         self._missing: dict[str, str] = {}
         """Names that the venue did not list at the last look → the nearest in the whole list."""
         self._whole_ns = 0
@@ -50,7 +51,7 @@ class BinanceListing:
         async with RestClient(self._base_url, self._ssl, SILENCE_S, self._dialect) as rest:
             info = await self._few(rest, selectors, now_ns)
             if info is not None:
-                choice = choose(selectors, info.symbols, complete=False)
+                choice = choose(selectors, info.symbols, complete=False, asleep=self._dialect.asleep)
                 # Among a few names there is no nearest one.
                 unknown = {name: self._missing[name] for name in choice.unknown}
                 choice = msgspec.structs.replace(choice, unknown=unknown)
@@ -58,7 +59,7 @@ class BinanceListing:
                 info = await rest.exchange_info()
                 if not info.symbols:
                     raise VenueError(f"{self._base_url} lists no symbols")
-                choice = choose(selectors, info.symbols, complete=not info.odd)
+                choice = choose(selectors, info.symbols, complete=not info.odd, asleep=self._dialect.asleep)
                 self._whole_ns = now_ns
         self._missing = choice.unknown
         return choice, weight_per_minute(info.rate_limits)
@@ -68,7 +69,8 @@ class BinanceListing:
         names = list(dict.fromkeys(selector.upper() for selector in selectors))
         listed = [name for name in names if name not in self._missing]
         missing = [name for name in names if name in self._missing]
-        if not can_be_asked_alone(listed) or (missing and now_ns - self._whole_ns >= WHOLE_EVERY_NS):
+        alone = self._dialect.listed_by_name and can_be_asked_alone(listed)
+        if not alone or (missing and now_ns - self._whole_ns >= WHOLE_EVERY_NS):
             return None
         info = ExchangeInfo([])
         if listed:

@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Sequence
 
 from k2workers.errors import VenueError, VenueRefused
-from k2workers.venues.binance import weights
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.streams import INTERVALS
@@ -22,7 +21,7 @@ SILENCE_S = 8.0
 UNLISTED_NS = 600_000_000_000
 """For how long a symbol that the venue did not list is not asked for by name: it would refuse all others with it."""
 
-EVIDENCE = {
+SPOT_EVIDENCE = {
     "trade": Evidence.OWN_TRADES,
     "agg_trade": Evidence.TRADES,
     "book_ticker": Evidence.TOPS,
@@ -34,7 +33,7 @@ EVIDENCE = {
 
 
 class BinanceMarketLook:
-    """Fulfils ``venues.venue.MarketLook`` for Binance spot."""
+    """Fulfils ``venues.venue.MarketLook`` for one of the markets."""
 
     def __init__(
         self, base_url: str, ssl_context: ssl.SSLContext | None = None, dialect: Dialect = SPOT_DIALECT
@@ -49,7 +48,7 @@ class BinanceMarketLook:
 
     def weight(self, symbols: Sequence[str]) -> int:
         """See ``MarketLook.weight``."""
-        return weights.BEST_PRICES + weights.of_statistics(len(self._names(symbols)))
+        return self._dialect.weights.best_prices + self._dialect.weights.of_statistics(len(self._names(symbols)))
 
     async def look(self, symbols: Sequence[str], now_ns: int) -> dict[str, SymbolSeen]:
         """See ``MarketLook.look``."""

@@ -1,4 +1,4 @@
-"""Owns the JSON shapes of Binance spot's stream messages: only the fields that are used; unknown keys are ignored.
+"""Owns the JSON shapes of Binance spot's stream messages, and what any market's shapes are: only the fields that are used; unknown keys are ignored.
 
 Fields stand in the order in which the venue writes them: the decoder then finds each key where it looks first.
 
@@ -9,7 +9,7 @@ event. Whoever decodes asks ``gather`` for the decimals, and checks them: the de
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -37,12 +37,11 @@ Levels = list[tuple[Decimal, Decimal]]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Venue ids and update ids."""
 
+Predecessor = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 2)]  # the last id of the message before
 OptionalId = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 """-1 stands for none (a bar without trades, an invalidated aggregate)."""
 
-
-StreamMessages = Sequence[Any]
-"""Messages of this class; typing that would need a type variable for each shape."""
+StreamMessages = Sequence[Any]  # of this class; typing that would need a type variable for each shape
 
 
 class StreamMessage(msgspec.Struct, gc=False):
@@ -51,6 +50,8 @@ class StreamMessage(msgspec.Struct, gc=False):
     made: ClassVar[type[Event]]
     leveled: ClassVar[bool] = False
     """Whether its decimals are the levels of a book, ``bids`` and ``asks``."""
+    alone: ClassVar[bool] = False
+    """Whether a stream of the whole market brings one in each message, and no list."""
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -236,7 +237,7 @@ class KlineBar(msgspec.Struct, gc=False):
 class KlineMessage(StreamMessage, gc=False):
     """``<symbol>@kline_<interval>``."""
 
-    made = Kline
+    made: ClassVar[type[Kline]] = Kline
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
@@ -247,8 +248,9 @@ class KlineMessage(StreamMessage, gc=False):
         for m in messages:
             if m.bar.open_time >= m.bar.close_time:
                 raise ValueError(f"a bar from {m.bar.open_time} to {m.bar.close_time}")
+        made = cls.made
         return [
-            Kline(
+            made(
                 bar.open_time * unit_ns, bar.close_time * unit_ns, bar.open, bar.high, bar.low, bar.close, bar.volume,
                 bar.quote_volume, bar.taker_buy_volume, bar.taker_buy_quote_volume, bar.first_trade_id, bar.last_trade_id,
                 bar.trade_count, bar.final, m.venue_time * unit_ns, received_ns,
@@ -390,14 +392,16 @@ class ReferencePriceMessage(StreamMessage, gc=False):
         texts += [m.price for m in messages if m.price is not None]
 
 
-def _shapes_under(shape: type[StreamMessage]) -> Iterator[type[StreamMessage]]:
-    for found in shape.__subclasses__():
-        yield found
-        yield from _shapes_under(found)
+def by_event(*shapes: type[StreamMessage]) -> dict[type[Event], type[StreamMessage]]:
+    """The shape that carries each type of events."""
+    return {shape.made: shape for shape in shapes}
 
 
-MESSAGE_OF: dict[type[Event], type[StreamMessage]] = {shape.made: shape for shape in _shapes_under(StreamMessage)}
-"""The shape that carries each event type."""
+MESSAGE_OF = by_event(
+    TradeMessage, BlockTradeMessage, AggTradeMessage, BookTickerMessage, DepthMessage, PartialDepthMessage, KlineMessage,
+    MiniTickerMessage, TickerMessage, AveragePriceMessage, ReferencePriceMessage,
+)  # fmt: skip
+"""Of spot."""
 
 
 def fitted(shape: type[StreamMessage], types: Mapping[Any, Any]) -> type[StreamMessage]:

@@ -1,4 +1,4 @@
-"""Owns Binance spot's REST requests: what is asked, how answers and refusals are read. Keeps no schedule of its own."""
+"""Owns the REST requests to Binance's markets: what is asked, how answers and refusals are read. Keeps no schedule of its own."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class RestClient:
         """Rows of lists that could not be read so far; the others were taken."""
         self.endpoints = Endpoints(dialect.lacks)
         self._dialect = dialect
-        self._base = base_url.rstrip("/")
+        self._base = base_url.rstrip("/") + dialect.rest_path
         self._timeout_s = timeout_s
         self._headers: dict[bytes | str, bytes | str] = {
             "Host": urlsplit(base_url).netloc,  # httpcore's own forgets the brackets of an IPv6 address
@@ -124,7 +124,7 @@ class RestClient:
         await self._pool.aclose()
 
     async def exchange_info(self, symbols: Sequence[str] = ()) -> ExchangeInfo:
-        """Symbols and their status: all (about 15 MB), or these alone; weight 20.
+        """Symbols and their status: all (about 15 MB), or these alone.
 
         One name that the venue does not know refuses them all (VenueRefused). ``showPermissionSets=false`` makes the answer smaller.
         """
@@ -140,48 +140,57 @@ class RestClient:
         return ExchangeInfo(rows.sound, odd=rows.odd, rate_limits=bytes(info.get("rateLimits", b"")))
 
     async def trades(self, symbol: str, limit: int) -> list[TradeRow | None]:
-        """The newest trades, from memory: no delay; weight 25. None stands for a row that cannot be read, here and below."""
+        """The newest trades, from memory: no delay. None stands for a row that cannot be read, here and below."""
         return await self._rows("trades", {"symbol": symbol, "limit": str(limit)}, _trades)
 
     async def historical_trades(self, symbol: str, from_id: int, limit: int) -> list[TradeRow | None]:
-        """Trades from this id on, from the database, which may lag behind the stream; weight 25."""
+        """Trades from this id on, from the database, which may lag behind the stream."""
         params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
         return await self._rows("historicalTrades", params, _trades)
 
     async def agg_trades(self, symbol: str, from_id: int, limit: int) -> list[AggTradeRow | None]:
-        """Aggregate trades from this id on, from the database; weight 4."""
+        """Aggregate trades from this id on, from the database."""
         params = {"symbol": symbol, "fromId": str(from_id), "limit": str(limit)}
         return await self._rows("aggTrades", params, _agg_trades)
 
     async def agg_trades_between(self, symbol: str, start: int, end: int, limit: int) -> list[AggTradeRow | None]:
-        """The oldest aggregate trades between these times, inclusive, in the unit of the venue's own answers; weight 4."""
+        """The oldest aggregate trades between these times, inclusive, in the unit of the venue's own answers."""
         params = {"symbol": symbol, "startTime": str(start), "endTime": str(end), "limit": str(limit)}
         return await self._rows("aggTrades", params, _agg_trades)
 
     async def klines(
-        self, symbol: str, interval: str, *, start_ns: int, end_ns: int, limit: int, utc8: bool = False
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        start_ns: int,
+        end_ns: int,
+        limit: int,
+        utc8: bool = False,
+        continuous: bool = False,
     ) -> list[KlineRow | None]:
-        """Bars that open between these times, inclusive; weight 2."""
+        """Bars that open between these times, inclusive; ``continuous`` are those of whatever contract of this pair is perpetual."""
+        named = {"pair": symbol, "contractType": "PERPETUAL"} if continuous else {"symbol": symbol}
         params = {
-            "symbol": symbol, "interval": interval,
+            **named, "interval": interval,
             "startTime": str(start_ns // self._dialect.unit_ns), "endTime": str(end_ns // self._dialect.unit_ns),
             "limit": str(limit), "timeZone": "8" if utc8 else "0",
         }  # fmt: skip
-        return await self._rows("klines", params, _klines)
+        return await self._rows("continuousKlines" if continuous else "klines", params, _klines)
 
     async def days(self, symbols: Sequence[str]) -> list[DayRow | None]:
-        """The statistics of these symbols (or all) in their short form; weight 2, 40, 80 up to 20 symbols, up to 100, and more.
+        """The statistics of these symbols (or all) in their short form, where there is one.
 
         One symbol that the venue does not know refuses them all (VenueRefused), here and below.
         """
         return await self._rows("ticker/24hr", {"type": "MINI", **_named(symbols)}, _days)
 
     async def tops(self, symbols: Sequence[str]) -> list[TopRow | None]:
-        """The best prices of these symbols (or all); weight 4."""
+        """The best prices of these symbols (or all)."""
         return await self._rows("ticker/bookTicker", _named(symbols), _tops)
 
     async def depth(self, symbol: str, limit: int) -> DepthReply:
-        """The book; weight 5, 25, 50 or 250 up to limit 100, 500, 1000 or 5000."""
+        """The book, with so many levels of each side."""
         body = await self._get("depth", {"symbol": symbol, "limit": str(limit)})
         try:
             return read_depth(body)
@@ -206,10 +215,10 @@ class RestClient:
         return rows
 
     def _not_understood(self, path: str, error: Exception) -> VenueError:
-        return VenueError(f"{self._base}/api/v3/{path} answered what is not understood: {error}")
+        return VenueError(f"{self._base}/{path} answered what is not understood: {error}")
 
     async def _get(self, path: str, params: dict[str, str], whole_limit_s: float = WHOLE_LIMIT_S) -> bytes:
-        url = f"{self._base}/api/v3/{path}"
+        url = f"{self._base}/{path}"
         params = {name: value for name, value in params.items() if name not in self._dialect.unread}
         timeout = RequestTimeout(self._timeout_s, whole_limit_s)
         try:

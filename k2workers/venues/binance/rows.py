@@ -1,12 +1,20 @@
-"""Owns what the rows of Binance's REST answers look like, and which of them cannot be. Pure."""
+"""Owns what the rows of Binance's REST answers look like, which of them cannot be, and the events that they stand for. Pure.
+
+REST does not say when the stream would have sent an event: its venue's time is that of the trade, or of the end of the bar.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
+from k2workers.events import AggTrade, Event, Kline, Trade
+from k2workers.futures_events import FuturesTrade
 from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import Id, Levels, OptionalId
 from k2workers.venues.binance.values import CheckedDecimal, OptionalTime, Time, nanoseconds
+
+IN_THE_BOOK = "MARKET"
+"""The origin of all trades that REST knows of a futures market."""
 
 
 class TradeRow(msgspec.Struct, frozen=True):
@@ -21,6 +29,15 @@ class TradeRow(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         """Raise ValueError for what cannot be: the row is odd. So do the other rows."""
         nanoseconds(self.time)
+
+    def event(self, made: type[Event], received_ns: int) -> Event:
+        """The event of this type that the row stands for: a trade of spot, or of a future."""
+        at_ns = nanoseconds(self.time)
+        if made is FuturesTrade:
+            return FuturesTrade(
+                self.id, self.price, self.qty, self.isBuyerMaker, IN_THE_BOOK, at_ns, at_ns, received_ns
+            )
+        return Trade(self.id, self.price, self.qty, self.isBuyerMaker, at_ns, at_ns, received_ns)
 
 
 class AggTradeRow(msgspec.Struct, frozen=True):
@@ -39,6 +56,11 @@ class AggTradeRow(msgspec.Struct, frozen=True):
             raise ValueError("an aggregate without a time")
         if self.f > self.l:
             raise ValueError(f"f {self.f} above l {self.l}")
+
+    def event(self, received_ns: int) -> AggTrade:
+        """What the row stands for."""
+        at_ns = nanoseconds(self.T)
+        return AggTrade(self.a, self.f, self.l, self.p, self.q, self.m, at_ns, at_ns, received_ns)
 
 
 class KlineRow(msgspec.Struct, frozen=True, array_like=True):
@@ -59,6 +81,14 @@ class KlineRow(msgspec.Struct, frozen=True, array_like=True):
     def __post_init__(self) -> None:
         if nanoseconds(self.open_time) >= nanoseconds(self.close_time):
             raise ValueError(f"a bar from {self.open_time} to {self.close_time}")
+
+    def event(self, made: type[Kline], received_ns: int) -> Kline:
+        """The bar of this type that the row stands for, as a final one."""
+        close_ns = nanoseconds(self.close_time)
+        return made(
+            nanoseconds(self.open_time), close_ns, self.open, self.high, self.low, self.close, self.volume, self.quote_volume,
+            self.taker_buy_volume, self.taker_buy_quote_volume, -1, -1, self.trade_count, True, close_ns, received_ns,
+        )  # fmt: skip
 
 
 class DayRow(msgspec.Struct, frozen=True):

@@ -31,6 +31,27 @@ class SpotSettings(VenueSettings, frozen=True, kw_only=True):
     ] = 1000
 
 
+class UsdmSettings(SpotSettings, frozen=True, kw_only=True):
+    """Of USD-M futures: only what differs."""
+
+    websocket_url: WebsocketUrl = "wss://fstream.binance.com"
+    rest_url: RestUrl = "https://fapi.binance.com"
+    book_levels: Annotated[
+        Literal[100, 500, 1000],
+        About(
+            text="levels of each side in a book snapshot",
+            more="that is what a snapshot costs: the first one after none has 50, one with all of them follows when there is time",
+        ),
+    ] = 1000
+
+
+class CoinmSettings(UsdmSettings, frozen=True, kw_only=True):
+    """Of COIN-M futures: only what differs."""
+
+    websocket_url: WebsocketUrl = "wss://dstream.binance.com"
+    rest_url: RestUrl = "https://dapi.binance.com"
+
+
 class UsSettings(SpotSettings, frozen=True, kw_only=True):
     """Of Binance.US: only what differs."""
 

@@ -12,18 +12,24 @@ from k2workers.venues.binance.dialect import SPOT_DIALECT
 from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
-from k2workers.venues.binance.market_look import EVIDENCE, BinanceMarketLook
+from k2workers.venues.binance.market_look import SPOT_EVIDENCE, BinanceMarketLook
+from k2workers.venues.binance.stream_dialect import SPOT_STREAMS
+from k2workers.venues.binance.streams import StreamKind
 from k2workers.venues.market_evidence import Evidence
 from k2workers.venues.venue import Route, StreamSpec, Venue
 from k2workers.venues.venue_settings import ca_bundle_setting
 
 
 class BinanceSpot:
-    """Fulfils ``venues.venue.Venue`` for Binance spot. Other spot markets of the exchange's family are subclasses that hold what differs."""
+    """Fulfils ``venues.venue.Venue`` for Binance spot. The other markets of the exchange's family are subclasses that
+    hold what differs."""
 
     name = "binance"
     limits = SPOT_LIMITS
     dialect = SPOT_DIALECT
+    stream_dialect = SPOT_STREAMS
+    kinds: Mapping[str, StreamKind] = streams.KINDS
+    evidence_of: Mapping[str, Evidence] = SPOT_EVIDENCE
     pauses = refusals.PAUSES
 
     @property
@@ -33,7 +39,7 @@ class BinanceSpot:
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """See ``streams.stream_specs``."""
-        return streams.stream_specs(kinds, symbols)
+        return streams.stream_specs(kinds, symbols, self.kinds)
 
     def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
         """See ``streams.subscribe_chunks``."""
@@ -59,7 +65,7 @@ class BinanceSpot:
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> BinanceHistory:
         """REST for repairs; ``book_levels`` of each side in a snapshot."""
-        return BinanceHistory(base_url, ssl_context, self.dialect, book_levels=book_levels)
+        return BinanceHistory(base_url, ssl_context, self.dialect, self.kinds, book_levels=book_levels)
 
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
         """Which symbols there are."""
@@ -70,12 +76,12 @@ class BinanceSpot:
         return BinanceMarketLook(base_url, ssl_context, self.dialect)
 
     def evidence(self, kind: str) -> Evidence:
-        """See ``market_look.EVIDENCE``."""
-        return EVIDENCE.get(kind, Evidence.NONE)
+        """See ``market_look.SPOT_EVIDENCE``."""
+        return self.evidence_of.get(kind, Evidence.NONE)
 
     def codec(self, specs: Sequence[StreamSpec]) -> BinanceCodec:
         """A decoder for messages in whatever unit of time; ``streams.path`` asks for microseconds where there are some."""
-        return BinanceCodec(self.name, specs)
+        return BinanceCodec(self.name, specs, self.stream_dialect)
 
 
 def venue() -> Venue:

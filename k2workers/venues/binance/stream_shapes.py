@@ -11,11 +11,10 @@ import msgspec
 
 from k2workers.events import Event
 from k2workers.venues.binance import values
-from k2workers.venues.binance.messages import MESSAGE_OF, Levels, StreamMessage, fitted
+from k2workers.venues.binance.messages import Levels, StreamMessage, fitted
+from k2workers.venues.binance.stream_dialect import StreamDialect
 from k2workers.venues.elements import ElementReader
 from k2workers.venues.venue import StreamSpec
-
-_PLAIN_LEVELS = list[tuple[values.PLAIN_DECIMAL, values.PLAIN_DECIMAL]]
 
 
 class Wrapped(msgspec.Struct, gc=False):
@@ -34,12 +33,14 @@ class Nothing(Wrapped, tag_field="stream", tag="", gc=False):
 class Stream:
     """One subscribed stream: how to read its messages. ``topic`` is -1 for an all-market stream."""
 
-    __slots__ = ("shape", "spec", "symbol", "topic")
+    __slots__ = ("listed", "shape", "spec", "symbol", "topic")
 
-    def __init__(self, spec: StreamSpec, topic: int) -> None:
+    def __init__(self, spec: StreamSpec, topic: int, dialect: StreamDialect) -> None:
         self.spec = spec
         self.topic = topic
-        self.shape = MESSAGE_OF[spec.event_type]
+        self.shape = dialect.messages[spec.event_type]
+        self.listed = topic < 0 and not self.shape.alone
+        """Whether a message is a list of many."""
         self.symbol = spec.symbol if "symbol" in self.shape.__struct_fields__ else ""
         """The symbol that every message must name; empty if they name none, or any."""
 
@@ -48,7 +49,7 @@ class Stream:
         message = plain[self.spec.event_type, self.topic >= 0]
         return msgspec.defstruct(  # type: ignore[return-value]
             "Wrapped",
-            [("data", message if self.topic >= 0 else list[message])],  # type: ignore[valid-type]
+            [("data", list[message] if self.listed else message)],  # type: ignore[valid-type]
             bases=(Wrapped,),
             namespace={"stream": self},
             tag_field="stream",
@@ -66,22 +67,28 @@ class Stream:
         return self.shape.events(messages, received_ns, unit_ns)
 
 
-def plain_shapes(specs: Iterable[StreamSpec], unit_ns: int) -> dict[tuple[type[Event], bool], type[StreamMessage]]:
+def plain_shapes(
+    specs: Iterable[StreamSpec], unit_ns: int, dialect: StreamDialect
+) -> dict[tuple[type[Event], bool], type[StreamMessage]]:
     """What the messages of each event type look like on these streams, by the type and whether the stream is of one symbol.
 
     All streams of a type share one class, or the interpreter would look up every field of every message anew. Where they name
     their symbols, no other is accepted, and those that come share one string.
     """
-    types: dict[typing.Any, typing.Any] = {
-        values.Time: values.time_in(unit_ns), Levels: _PLAIN_LEVELS,
-        values.Decimal: values.PLAIN_DECIMAL, values.Decimal | None: values.PLAIN_DECIMAL | None,
-        values.SignedDecimal: values.PLAIN_SIGNED,
-    }  # fmt: skip
+    types: dict[typing.Any, typing.Any] = {values.Time: values.time_in(unit_ns)}
+    if dialect.all_have_points:
+        types |= {
+            Levels: list[tuple[values.PLAIN_DECIMAL, values.PLAIN_DECIMAL]],
+            values.Decimal: values.PLAIN_DECIMAL, values.Decimal | None: values.PLAIN_DECIMAL | None,
+            values.SignedDecimal: values.PLAIN_SIGNED,
+        }  # fmt: skip
     symbols: dict[tuple[type[Event], bool], list[str]] = defaultdict(list)
     for spec in specs:
         symbols[spec.event_type, bool(spec.symbol)] += [spec.symbol] if spec.symbol else []
     return {
-        key: fitted(MESSAGE_OF[key[0]], types | ({"symbol": typing.Literal.__getitem__(tuple(names))} if names else {}))
+        key: fitted(
+            dialect.messages[key[0]], types | ({"symbol": typing.Literal.__getitem__(tuple(names))} if names else {})
+        )
         for key, names in symbols.items()
     }
 

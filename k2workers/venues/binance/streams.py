@@ -5,7 +5,7 @@ A kind with a new type of event begins in ``events.py`` (its fields, a row of ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -93,21 +93,23 @@ KINDS = _kinds()
 """Every kind that can be asked for, by the name used in settings."""
 
 
-def parse_kind(name: str) -> StreamKind:
+def parse_kind(name: str, kinds: Mapping[str, StreamKind] = KINDS) -> StreamKind:
     """The kind of this name. Raises ConfigError that names the nearest one."""
-    kind = KINDS.get(name)
+    kind = kinds.get(name)
     if kind is None:
         import difflib  # only a mistake pays for it
 
-        near = difflib.get_close_matches(name, KINDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(KINDS))}"
+        near = difflib.get_close_matches(name, kinds, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(kinds))}"
         raise ConfigError(f"streams: {name!r} is not a kind of stream; {hint}")
     return kind
 
 
-def stream_specs(kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
+def stream_specs(
+    kinds: Sequence[str], symbols: Sequence[str], known: Mapping[str, StreamKind] = KINDS
+) -> list[StreamSpec]:
     """The streams of these kinds for these (upper-case) symbols. Raises ConfigError for kinds that do not fit together."""
-    parsed = {name: parse_kind(name) for name in kinds}
+    parsed = {name: parse_kind(name, known) for name in kinds}
     for name, kind in parsed.items():
         if kind.all_market and kind.kind in parsed:
             raise ConfigError(f"streams: {name!r} already holds {kind.kind!r} of every symbol; choose one of them")

@@ -1,22 +1,21 @@
 """Owns choosing symbols: names and patterns against what the venue lists. Pure.
 
 What the venue says today is not the user's mistake. A symbol that is named is served whatever its status: the venue acknowledges its
-streams and keeps silent until it trades. A pattern selects what trades, or has paused and will trade again; not what is in BREAK, for
-that is where delisted symbols stay for years, thousands of them, and each would cost streams and a book. When one begins to trade, a
+streams and keeps silent until it trades. A pattern selects what trades, or has paused and will trade again; not what is asleep (spot's BREAK), for
+so delisted symbols stay for years, thousands of them, and each would cost streams and a book. When one begins to trade, a
 later look selects it.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
+from k2workers.venues.binance.dialect import SPOT_DIALECT
 from k2workers.venues.venue import Choice
-
-BREAK = "BREAK"
 
 NAMED_MOST = 100
 """Up to so many names are asked for alone; with them the address stays below 2,000 characters."""
@@ -38,6 +37,13 @@ class SymbolInfo(msgspec.Struct, frozen=True):
     symbol: str
     status: Any = None
     """A word, if the row is sound."""
+    contractStatus: Any = None  # noqa: N815 - the venue's own name
+    """The same, of a market that calls it so."""
+
+    @property
+    def told(self) -> Any:
+        """Its status, by either name."""
+        return self.contractStatus if self.status is None else self.status
 
 
 def can_be_asked_alone(names: Sequence[str]) -> bool:
@@ -63,13 +69,20 @@ def fault_of(symbol: str) -> str:
     return ""
 
 
-def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo], *, complete: bool = True) -> Choice:
+def choose(
+    selectors: Sequence[str],
+    listed: Sequence[SymbolInfo],
+    *,
+    complete: bool = True,
+    asleep: Collection[str] = SPOT_DIALECT.asleep,
+) -> Choice:
     """What names and patterns (``*`` and ``?``) select among the listed symbols.
 
-    It is the user's mistake if the list is ``complete`` and nothing that is asked for can be served, now or later.
+    A pattern does not select those whose status is ``asleep``. It is the user's mistake if the list is ``complete`` and nothing that is asked for
+    can be served, now or later.
     """
-    faults = {row.symbol: fault for row in listed if (fault := _fault(row.symbol, row.status))}
-    status_of = {row.symbol: str(row.status) for row in listed}
+    faults = {row.symbol: fault for row in listed if (fault := _fault(row.symbol, row.told))}
+    status_of = {row.symbol: str(row.told) for row in listed}
     served: dict[str, str] = {}
     unknown: dict[str, str] = {}
     left_out: dict[str, str] = {}
@@ -87,7 +100,7 @@ def choose(selectors: Sequence[str], listed: Sequence[SymbolInfo], *, complete: 
         for symbol in matching:
             if symbol in faults:
                 left_out[symbol] = faults[symbol]
-            elif _is_pattern(name) and status_of[symbol] == BREAK:
+            elif _is_pattern(name) and status_of[symbol] in asleep:
                 awaited.add(symbol)
             else:
                 served[symbol] = status_of[symbol]

@@ -76,7 +76,11 @@ def have_one_point_each(texts: Sequence[str]) -> bool:
 
 def are_decimals(texts: Sequence[str]) -> bool:
     """Whether all of them, of ``Decimal``'s length, are decimals."""
-    return (have_one_point_each(texts) and "." not in texts) or odd_decimal(texts) is None
+    points = ",".join(texts).encode(errors="replace").translate(None, _DIGITS)
+    between = max(0, len(texts) - 1)
+    # Nothing is left of them but at most one point each, and the commas that were put between.
+    plain = points.count(b",") == between and points.count(b".") == len(points) - between and b".." not in points
+    return plain and "." not in texts and "" not in texts
 
 
 def odd_decimal(texts: Sequence[str]) -> str | None:
@@ -89,10 +93,21 @@ def are_plain_levels(content: memoryview, count: int) -> bool:
 
     It takes half the time of looking at the texts. Each level was decoded from this content.
     """
+    return _left_of_digits(content).count(b'[".","."]') == count
+
+
+def are_levels_of_few_points(content: memoryview, count: int) -> bool:
+    """The same where decimals may have no point, and be short: a mere point is none."""
+    left = _left_of_digits(content)
+    pairs = (b'[".","."]', b'[".",""]', b'["","."]', b'["",""]')
+    return sum(map(left.count, pairs)) == count and b'"."' not in bytes(content)
+
+
+def _left_of_digits(content: memoryview) -> bytes:
     pieces = [
         bytes(content[at : at + _PIECE]).translate(None, _DIGITS) for at in range(0, len(content), _PIECE)
     ]  # fmt: skip
-    return b"".join(pieces).count(b'[".","."]') == count
+    return b"".join(pieces)
 
 
 class LongLevel(msgspec.Struct, array_like=True, gc=False):

@@ -1,6 +1,6 @@
-"""Owns how Binance spot writes its messages, byte for byte, for the native lane: what is written otherwise is read through its Struct. Pure.
+"""Owns how Binance writes its messages, byte for byte, for the native lane: what is written otherwise is read through its Struct. Pure.
 
-As recorded from the venue and in its documents: keys in this order, nothing between them, every decimal with its point. ``M`` is a flag that
+As recorded from the venue and in its documents: keys in this order, nothing between them, every decimal of spot with its point. ``M`` is a flag that
 means nothing. Kinds that are rare, or whose topics need more than the next id, have no text.
 """
 
@@ -19,6 +19,7 @@ from k2workers.venues.binance.messages import (
     Levels,
     OptionalId,
     PartialDepthMessage,
+    Predecessor,
     StreamMessage,
     TradeMessage,
 )
@@ -47,19 +48,21 @@ TEXTS: Mapping[type[StreamMessage], str] = {
     ),
     PartialDepthMessage: '{"lastUpdateId":<last_update_id>,"bids":<bids>,"asks":<asks>}',
 }
-"""The data of a message of each kind, with ``<name>`` for each field (``message_shape``)."""
+"""The data of a message of each of spot's kinds, with ``<name>`` for each field (``message_shape``)."""
 
 _ITEM_OF: Mapping[Any, Item] = {
-    Time: Item.TIME, Id: Item.ID, OptionalId: Item.ID, bool: Item.FLAG, str: Item.SYMBOL, Decimal: Item.DECIMAL, Levels: Item.LEVELS,
+    Time: Item.TIME, Id: Item.ID, OptionalId: Item.ID, Predecessor: Item.PREDECESSOR, bool: Item.FLAG, str: Item.SYMBOL, Decimal: Item.DECIMAL, Levels: Item.LEVELS,
 }  # fmt: skip
 """What a field of each type is in a text. An optional id that stands for none is no plain one."""
 
 
-def shape_of(message: type[StreamMessage], unit_ns: int) -> MessageShape | None:
+def shape_of(
+    message: type[StreamMessage], unit_ns: int, texts: Mapping[type[StreamMessage], str] = TEXTS
+) -> MessageShape | None:
     """How messages of this class are written behind their stream's name, with times in this unit; None if it has no text."""
-    text = TEXTS.get(message)
+    text = texts.get(message)
     if text is None:
         return None
-    items = {known.name: _ITEM_OF[known.type] for known in msgspec.structs.fields(message)}
+    items = {known.name: _ITEM_OF[known.type] for known in msgspec.structs.fields(message) if f"<{known.name}>" in text}
     unit = TimeUnit(EARLIEST_NS // unit_ns, LATEST_NS // unit_ns, unit_ns)
     return message_shape(BETWEEN, text, BEHIND, items, message.made, unit)

@@ -12,13 +12,13 @@ venue_clock = within("feed/venue_clock.py")
 ROWS = (
     codec(
         "prices of a read are not checked",
-        "return runs if values.have_one_point_each(texts) or values.are_decimals(texts) else None",
+        "return runs if plain or values.are_decimals(texts) else None",
         "return runs",
         "test_no_event_holds_a_price_or_quantity_that_is_no_decimal",
     ),
     codec(
         "levels of a read are not checked",
-        "if books and not _have_plain_levels(books, messages):",
+        "if books and not self._have_plain_levels(books, messages):",
         "if False:",
         "test_no_event_holds_a_price_or_quantity_that_is_no_decimal",
     ),
@@ -36,8 +36,8 @@ ROWS = (
     ),
     values(
         "a point alone is a number",
-        '(have_one_point_each(texts) and "." not in texts)',
-        "have_one_point_each(texts)",
+        'plain and "." not in texts',
+        "plain",
         "test_one_odd_text_among_any_is_found",
     ),
     readability(

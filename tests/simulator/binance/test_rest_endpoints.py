@@ -13,7 +13,7 @@ import trustme
 from k2workers.errors import ConfigError
 from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.binance import rest_endpoints
-from k2workers.venues.binance import weights
+from k2workers.venues.binance.weights import SPOT_WEIGHTS
 from tests.simulator.support import Client, collect, running
 
 
@@ -162,11 +162,11 @@ async def test_a_request_costs_what_the_feed_counts_for_it() -> None:
         names = [f'"{name}"' for name in client.exchange.market.symbols]
         one = "symbol=BTCUSDT"
         counted = {
-            f"historicalTrades?{one}": weights.TRADES, f"trades?{one}": weights.TRADES, f"aggTrades?{one}": weights.AGGREGATES,
-            f"klines?{one}&interval=1m": weights.BARS, "exchangeInfo": weights.SYMBOLS, "ticker/bookTicker": weights.BEST_PRICES,
-            "ticker/24hr": weights.ALL_STATISTICS,
-            **{f"depth?{one}&limit={levels}": weights.of_book(levels) for levels in (100, 101, 500, 501, 1000, 1001, 5000)},
-            **{f"ticker/24hr?symbols=[{','.join(names[:count])}]": weights.of_statistics(count) for count in (1, 20, 21, 100, 101)},
+            f"historicalTrades?{one}": SPOT_WEIGHTS.trades, f"trades?{one}": SPOT_WEIGHTS.trades, f"aggTrades?{one}": SPOT_WEIGHTS.aggregates,
+            f"klines?{one}&interval=1m": SPOT_WEIGHTS.bars, "exchangeInfo": SPOT_WEIGHTS.symbols, "ticker/bookTicker": SPOT_WEIGHTS.best_prices,
+            "ticker/24hr": SPOT_WEIGHTS.all_statistics,
+            **{f"depth?{one}&limit={levels}": SPOT_WEIGHTS.of_book(levels) for levels in (100, 101, 500, 501, 1000, 1001, 5000)},
+            **{f"ticker/24hr?symbols=[{','.join(names[:count])}]": SPOT_WEIGHTS.of_statistics(count) for count in (1, 20, 21, 100, 101)},
         }  # fmt: skip
         assert {path: await used_weight(client, f"/api/v3/{path}") for path in counted} == counted
 

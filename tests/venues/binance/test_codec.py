@@ -29,6 +29,7 @@ from k2workers.events import (
 from k2workers.feed.message_block import MessageBlock
 from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.messages import MESSAGE_OF
+from k2workers.venues.binance.stream_dialect import SPOT_STREAMS
 from k2workers.venues.binance.stream_shapes import plain_shapes
 from k2workers.venues.binance.streams import KINDS, stream_specs
 from k2workers.venues.binance.values import UNITS_NS
@@ -464,7 +465,7 @@ def test_a_read_with_anything_else_in_it_is_left_alone(kinds: list[str], data: s
 
 @pytest.mark.parametrize("kind", MESSAGES)
 def test_fields_stand_in_the_venues_order_whatever_symbols_are_asked_for(kind: str) -> None:
-    shapes = plain_shapes(stream_specs([kind], ["BTCUSDT"]), 1_000)
+    shapes = plain_shapes(stream_specs([kind], ["BTCUSDT"]), 1_000, SPOT_STREAMS)
     (shape,) = shapes.values()
     assert shape.__struct_fields__ == MESSAGE_OF[KINDS[kind].event_type].__struct_fields__
 

@@ -1,0 +1,41 @@
+"""Binance COIN-M futures: only what differs from USD-M.
+
+Quantities are contracts of 10 or 100 dollars; symbols are named BTCUSD_PERP or BTCUSD_261225. Not sure: its connections. The documents call USD-M
+the only market with classes, yet a project got its data back only on ``/market/ws`` (2026-05); if a class is wrong here, its streams are acknowledged
+and stay silent, and the feed is not ready and names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from k2workers.errors import ConfigError
+from k2workers.venues.binance.futures import FUTURES_DIALECT, FUTURES_STREAMS, BinanceFutures
+from k2workers.venues.venue import StreamSpec, Venue
+
+LACKING = ("composite_index", "asset_index", "asset_index_all", "trade")
+LACKING_PREFIX = "continuous_kline_"
+"""Its streams are of pairs, several of whose contracts are symbols here."""
+
+
+class BinanceCoinm(BinanceFutures):
+    """Fulfils ``venues.venue.Venue`` for Binance COIN-M futures."""
+
+    name = "binance_coinm"
+    dialect = msgspec.structs.replace(FUTURES_DIALECT, market=name, rest_path="/dapi/v1")
+    stream_dialect = msgspec.structs.replace(FUTURES_STREAMS, symbol_type=2)
+
+    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
+        """See ``streams.stream_specs``. Raises ConfigError also for a kind that this market does not have."""
+        specs = super().stream_specs(kinds, symbols)
+        lacking = [kind for kind in kinds if kind in LACKING or kind.startswith(LACKING_PREFIX)]
+        if lacking:
+            raise ConfigError(f"streams: {self.name} has no {' and no '.join(map(repr, lacking))}")
+        return specs
+
+
+def venue() -> Venue:
+    """What ``venues.load`` gives."""
+    return BinanceCoinm()

@@ -1,0 +1,208 @@
+"""Owns the JSON shapes of the messages of Binance's futures markets that tell of trades, books and bars, and how those are written that the native lane may read.
+
+Sources: "Websocket Market Streams" of the USD-M documents, 2026; the order of keys is that of recordings (depth, bookTicker and trade of 2024, aggTrade
+of 2021), elsewhere that of the documents. Samples of 2026 have ``st`` besides, the type of the symbol: 1 USD-M, 2 COIN-M; where it stands nobody
+has told. A message with a key that the text lacks is read through its Struct.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import field
+
+from k2workers.events import ContinuousKline, Event
+from k2workers.futures_events import FuturesTrade, LinkedDepthUpdate, TimedBookTicker, TimedPartialDepth
+from k2workers.venues.binance.futures_market_messages import (
+    AssetIndexMessage,
+    CompositeIndexMessage,
+    ContractInfoMessage,
+    LiquidationMessage,
+    MarkPriceMessage,
+)
+from k2workers.venues.binance.messages import (
+    AggTradeMessage,
+    Id,
+    KlineMessage,
+    Levels,
+    MiniTickerMessage,
+    Predecessor,
+    StreamMessage,
+    StreamMessages,
+    TickerMessage,
+    by_event,
+)
+from k2workers.venues.binance.values import Decimal, Time, texts_of
+
+
+class FuturesTradeMessage(StreamMessage, gc=False):
+    """``<symbol>@trade``: in no document any longer; X is where the trade was made."""
+
+    made = FuturesTrade
+
+    venue_time: Time = field(name="E")
+    trade_time: Time = field(name="T")
+    symbol: str = field(name="s")
+    trade_id: Id = field(name="t")
+    price: Decimal = field(name="p")
+    quantity: Decimal = field(name="q")
+    origin: str = field(name="X")
+    buyer_is_maker: bool = field(name="m")
+
+    @classmethod
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        return [
+            FuturesTrade(
+                m.trade_id, m.price, m.quantity, m.buyer_is_maker, m.origin, m.trade_time * unit_ns, m.venue_time * unit_ns,
+                received_ns,
+            )
+            for m in messages
+        ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (m.price, m.quantity)
+
+
+class FuturesAggTradeMessage(AggTradeMessage, kw_only=True, gc=False):
+    """``<symbol>@aggTrade``: trades of the order book alone. ``nq``, the quantity without retail price improvement, is in no event."""
+
+    quantity_without_rpi: Decimal = field(name="nq", default="")
+
+
+class TimedBookTickerMessage(StreamMessage, kw_only=True, gc=False):
+    """``<symbol>@bookTicker`` and ``!bookTicker``."""
+
+    made = TimedBookTicker
+    alone = True
+
+    update_id: Id = field(name="u")
+    symbol: str = field(name="s")
+    bid_price: Decimal = field(name="b")
+    bid_quantity: Decimal = field(name="B")
+    ask_price: Decimal = field(name="a")
+    ask_quantity: Decimal = field(name="A")
+    transaction_time: Time = field(name="T")
+    venue_time: Time = field(name="E")
+    symbol_type: int = field(name="st", default=0)
+
+    @classmethod
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        return [
+            TimedBookTicker(
+                m.update_id, m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity, m.transaction_time * unit_ns,
+                m.venue_time * unit_ns, received_ns,
+            )
+            for m in messages
+        ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity)
+
+
+class LinkedDepthMessage(StreamMessage, gc=False):
+    """``<symbol>@depth``, ``@depth@100ms`` …: U first and u last update id, pu the u before it."""
+
+    made = LinkedDepthUpdate
+    leveled = True
+
+    venue_time: Time = field(name="E")
+    transaction_time: Time = field(name="T")
+    symbol: str = field(name="s")
+    venue_first_id: Id = field(name="U")
+    last_update_id: Id = field(name="u")
+    first_update_id: Predecessor = field(name="pu")
+    bids: Levels = field(name="b")
+    asks: Levels = field(name="a")
+
+    @classmethod
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        for m in messages:
+            if m.first_update_id >= m.last_update_id:
+                raise ValueError(f"pu {m.first_update_id} not below u {m.last_update_id}")
+        return [
+            LinkedDepthUpdate(
+                m.first_update_id + 1, m.last_update_id, m.venue_first_id, m.bids, m.asks, m.transaction_time * unit_ns,
+                m.venue_time * unit_ns, received_ns,
+            )
+            for m in messages
+        ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += texts_of(m.bids) + texts_of(m.asks)
+
+
+class TimedPartialDepthMessage(StreamMessage, gc=False):
+    """``<symbol>@depth<levels>``, written as a difference; its levels are the whole top of the book."""
+
+    made = TimedPartialDepth
+    leveled = True
+
+    venue_time: Time = field(name="E")
+    transaction_time: Time = field(name="T")
+    symbol: str = field(name="s")
+    last_update_id: Id = field(name="u")
+    bids: Levels = field(name="b")
+    asks: Levels = field(name="a")
+
+    @classmethod
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        return [
+            TimedPartialDepth(
+                m.last_update_id, m.bids, m.asks, m.transaction_time * unit_ns, m.venue_time * unit_ns, received_ns
+            )
+            for m in messages
+        ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += texts_of(m.bids) + texts_of(m.asks)
+
+
+class ContinuousKlineMessage(KlineMessage, gc=False):
+    """``<pair>_perpetual@continuousKline_<interval>``, of the pair."""
+
+    made = ContinuousKline
+
+    symbol: str = field(name="ps")
+
+
+class FuturesMiniTickerMessage(MiniTickerMessage, kw_only=True, gc=False):
+    """``<symbol>@miniTicker`` and each element of ``!miniTicker@arr``."""
+
+    symbol_type: int = field(name="st", default=0)
+
+
+class FuturesTickerMessage(TickerMessage, kw_only=True, gc=False):
+    """``<symbol>@ticker`` and each element of ``!ticker@arr``: without best prices and the close before."""
+
+    symbol_type: int = field(name="st", default=0)
+
+
+FUTURES_MESSAGE_OF = by_event(
+    FuturesTradeMessage, FuturesAggTradeMessage, TimedBookTickerMessage, LinkedDepthMessage, TimedPartialDepthMessage,
+    KlineMessage, ContinuousKlineMessage, FuturesMiniTickerMessage, FuturesTickerMessage, MarkPriceMessage, LiquidationMessage,
+    CompositeIndexMessage, AssetIndexMessage, ContractInfoMessage,
+)  # fmt: skip
+
+FUTURES_TEXTS: Mapping[type[StreamMessage], str] = {
+    FuturesAggTradeMessage: (
+        '{"e":"aggTrade","E":<venue_time>,"a":<agg_trade_id>,"s":"<symbol>","p":"<price>","q":"<quantity>",'
+        '"nq":"<quantity_without_rpi>","f":<first_trade_id>,"l":<last_trade_id>,"T":<trade_time>,"m":<buyer_is_maker>}'
+    ),
+    TimedBookTickerMessage: (
+        '{"e":"bookTicker","u":<update_id>,"s":"<symbol>","b":"<bid_price>","B":"<bid_quantity>",'
+        '"a":"<ask_price>","A":"<ask_quantity>","T":<transaction_time>,"E":<venue_time>}'
+    ),
+    LinkedDepthMessage: (
+        '{"e":"depthUpdate","E":<venue_time>,"T":<transaction_time>,"s":"<symbol>","U":<venue_first_id>,'
+        '"u":<last_update_id>,"pu":<first_update_id>,"b":<bids>,"a":<asks>}'
+    ),
+}
+"""As ``written.TEXTS``."""
