@@ -27,6 +27,7 @@ from k2workers.feed.message_block import MessageBlock
 from k2workers.sequencing.coverage import PublishedPosition
 from k2workers.transport.outbox import Outbox
 from k2workers.venues.binance.spot import BinanceSpot
+from k2workers.venues.binance.usdm import BinanceUsdm
 
 KINDS = ("trade", "agg_trade", "book_ticker", "depth", "kline_1m")
 SYMBOLS = ("AUSDT", "BUSDT", "币安USDT")
@@ -59,8 +60,15 @@ class Way:
     (``segments``: messages one by one, or so many together), and the other divides it likewise.
     """
 
-    def __init__(self, *, native: bool, kinds: Sequence[str] = KINDS, symbols: Sequence[str] = SYMBOLS) -> None:
-        self.venue = BinanceSpot()
+    def __init__(
+        self,
+        *,
+        native: bool,
+        kinds: Sequence[str] = KINDS,
+        symbols: Sequence[str] = SYMBOLS,
+        venue: BinanceSpot | None = None,
+    ) -> None:
+        self.venue = BinanceSpot() if venue is None else venue
         self.frames: list[bytes] = []
         self.replies: list[Any] = []
         self.notices = 0
@@ -167,11 +175,15 @@ def _last(events: Sequence[Event]) -> int:
 class Market:
     """Messages of a small market, in order: every id of every topic."""
 
+    venue = BinanceSpot()
+    kinds: Sequence[str] = KINDS
+    unit = 1
+    """How many us its unit of time has."""
+
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._next = {(kind, symbol): chance.randrange(1, 10**6) for kind in KINDS for symbol in SYMBOLS}
+        self._next = {(kind, symbol): chance.randrange(1, 10**6) for kind in self.kinds for symbol in SYMBOLS}
         self._at_us = BEGAN_US
-        self.unit = 1
 
     def message(self) -> bytes:
         chance = self._chance
@@ -193,11 +205,7 @@ class Market:
             )
         elif kind == "depth":
             step = chance.randrange(1, 40)
-            sides = [
-                ",".join(f'["{self._decimal()}","{self._decimal()}"]' for _ in range(chance.choice((0, 1, 3, 20))))
-                for _ in "ba"
-            ]
-            data = f'"e":"depthUpdate","E":{at},"s":"{symbol}","U":{number},"u":{number + step - 1},"b":[{sides[0]}],"a":[{sides[1]}]'
+            data = f'"e":"depthUpdate","E":{at},"s":"{symbol}","U":{number},"u":{number + step - 1},"b":[{self._levels()}],"a":[{self._levels()}]'
         else:
             data = (
                 f'"e":"kline","E":{at},"s":"{symbol}","k":{{"t":{BEGAN_US // self.unit},"T":{(BEGAN_US + 60_000_000) // self.unit},"s":"{symbol}","i":"1m","f":1,'
@@ -209,10 +217,61 @@ class Market:
         )
         return f'{{"stream":"{symbol.lower()}@{suffix}","data":{{{data}}}}}'.encode()
 
+    def _levels(self) -> str:
+        return ",".join(f'["{self._decimal()}","{self._decimal()}"]' for _ in range(self._chance.choice((0, 1, 3, 20))))
+
     def _decimal(self) -> str:
         chance = self._chance
         whole, part = chance.choice((1, 3, 8)), chance.choice((1, 2, 8, 18))
         return f"{chance.randrange(10**whole)}.{chance.randrange(10**part):0{part}d}"
+
+
+class FuturesMarket(Market):
+    """The same of USD-M futures: ids of books count over all symbols, and not every decimal has a point."""
+
+    venue = BinanceUsdm()
+    kinds = ("agg_trade", "book_ticker", "depth", "mark_price", "trade")
+    unit = 1_000
+
+    def message(self) -> bytes:
+        chance = self._chance
+        kind, symbol = chance.choice(self.kinds), chance.choice(SYMBOLS)
+        number = self._next[kind, symbol]
+        self._at_us += chance.randrange(3_000)
+        at = self._at_us // self.unit
+        price, quantity, step = self._decimal(), self._decimal(), 1
+        maker = "true" if number & 1 else "false"
+        if kind == "agg_trade":
+            data = (
+                f'"e":"aggTrade","E":{at},"a":{number},"s":"{symbol}","p":"{price}","q":"{quantity}","nq":"{quantity}",'
+                f'"f":{3 * number},"l":{3 * number + 2},"T":{at},"m":{maker}'
+            )
+        elif kind == "book_ticker":
+            step = chance.randrange(1, 9)
+            data = (
+                f'"e":"bookTicker","u":{number},"s":"{symbol}","b":"{price}","B":"{quantity}","a":"{price}","A":"{quantity}",'
+                f'"T":{at},"E":{at}'
+            )
+        elif kind == "depth":
+            step = chance.randrange(2, 40)
+            data = (
+                f'"e":"depthUpdate","E":{at},"T":{at},"s":"{symbol}","U":{number + chance.randrange(1, step)},"u":{number + step},'
+                f'"pu":{number},"b":[{self._levels()}],"a":[{self._levels()}]'
+            )
+        elif kind == "mark_price":
+            data = f'"e":"markPriceUpdate","E":{at},"s":"{symbol}","p":"{price}","i":"{price}","P":"{price}","r":"-0.1","T":{at}'
+        else:
+            data = f'"e":"trade","E":{at},"T":{at},"s":"{symbol}","t":{number},"p":"{price}","q":"{quantity}","X":"MARKET","m":{maker}'
+        self._next[kind, symbol] = number + step
+        suffix = self.venue.kinds[kind].suffix
+        return f'{{"stream":"{symbol.lower()}{suffix}","data":{{{data}}}}}'.encode()
+
+    def _decimal(self) -> str:
+        text = super()._decimal()
+        return text if self._chance.random() < 0.7 else text.partition(".")[0]
+
+
+MARKETS = {market.venue.name: market for market in (Market, FuturesMarket)}
 
 
 def _flip(text: bytes, chance: random.Random) -> bytes:
@@ -277,9 +336,9 @@ DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 )  # fmt: skip
 
 
-def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read | str]:
+def script(chance: random.Random, messages: int, damage: float, of: type[Market] = Market) -> Iterator[Read | str]:
     """Reads, cut anywhere, of two lines that bring the same; and words for what else happens: ``both`` (lines), ``alone``, ``lost`` (the last ids of a topic, behind the worker), ``settle``, ``expire``, ``book``, ``ms``."""
-    market = Market(chance)
+    market = of(chance)
     waiting = dict.fromkeys(LINES, b"")
     sent = 0
     received_ns = BEGAN_US * 1_000
@@ -291,7 +350,7 @@ def script(chance: random.Random, messages: int, damage: float) -> Iterator[Read
             yield "both" if both else "alone"
         if chance.random() < 0.03:
             yield chance.choice(
-                ("settle", "expire", "book", "fill", f"lost {chance.randrange(len(KINDS) * len(SYMBOLS))}")
+                ("settle", "expire", "book", "fill", f"lost {chance.randrange(len(market.kinds) * len(SYMBOLS))}")
             )
         if chance.random() < 0.002:
             market.unit = 1_000 if market.unit == 1 else 1
@@ -373,21 +432,23 @@ def clock() -> Iterator[Clock]:
         intake_module.time = before  # type: ignore[attr-defined]
 
 
-def compare(seed: int, messages: int, damage: float = 0.03) -> tuple[str, dict[tuple[str, str], int]]:
+def compare(
+    seed: int, messages: int, damage: float = 0.03, of: type[Market] = Market
+) -> tuple[str, dict[tuple[str, str], int]]:
     """Run one script through both ways: the first difference in words, or nothing; and what the native lane took and left."""
     with clock() as told:
-        return _compare(random.Random(seed), seed, messages, damage, told)
+        return _compare(random.Random(seed), seed, messages, damage, told, of)
 
 
 def _compare(
-    chance: random.Random, seed: int, messages: int, damage: float, told: Clock
+    chance: random.Random, seed: int, messages: int, damage: float, told: Clock, of: type[Market]
 ) -> tuple[str, dict[tuple[str, str], int]]:
-    native, python = Way(native=True), Way(native=False)
+    native, python = (Way(native=way, kinds=of.kinds, venue=of.venue) for way in (True, False))
     if chance.random() < 0.3:
         positions = {topic.topic: PublishedPosition(chance.randrange(10**6), []) for topic in native.intake.topics}
         for way in (native, python):
             way.intake.resume(positions)
-    for step in script(chance, messages, damage):
+    for step in script(chance, messages, damage, of):
         told.now_ns = step[2] if isinstance(step, tuple) else told.now_ns + 1
         if isinstance(step, tuple):
             native.read(*step)
@@ -422,13 +483,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--market", choices=list(MARKETS), default=Market.venue.name)
     parser.add_argument("--script", type=int, default=2_000, help="messages a script")
     given = parser.parse_args()
+    market = MARKETS[given.market]
     totals: dict[tuple[str, str], int] = {}
     done, seed = 0, given.seed
     began = time.monotonic()
     while done < given.messages:
-        difference, counts = compare(seed, given.script, random.Random(seed).choice((0.0, 0.01, 0.1, 0.5)))
+        difference, counts = compare(seed, given.script, random.Random(seed).choice((0.0, 0.01, 0.1, 0.5)), market)
         if difference:
             sys.exit(difference)
         for key, count in counts.items():

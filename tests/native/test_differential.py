@@ -12,7 +12,7 @@ import pytest
 
 from k2workers import native
 from k2workers.events import BookSnapshot
-from tests.native.differential import Way, clock, compare, frame
+from tests.native.differential import MARKETS, Market, Way, clock, compare, frame
 
 pytestmark = pytest.mark.skipif(native.extension is None, reason=f"no native lane: {native.why_not}")
 
@@ -22,10 +22,11 @@ FIRST = 2_000
 """Messages before the share is counted: every topic has begun by then."""
 
 
+@pytest.mark.parametrize("market", MARKETS.values(), ids=MARKETS)
 @pytest.mark.parametrize("damage", [0.0, 0.01, 0.1, 0.5])
-def test_damaged_messages_come_to_the_same_natively_and_in_python(damage: float) -> None:
+def test_damaged_messages_come_to_the_same_natively_and_in_python(damage: float, market: type[Market]) -> None:
     for seed in range(4):
-        difference, _ = compare(random.Random(f"{damage} {seed}").randrange(2**32), 1_000, damage)
+        difference, _ = compare(random.Random(f"{damage} {seed}").randrange(2**32), 1_000, damage, market)
         assert not difference
 
 
