@@ -18,6 +18,7 @@ import msgspec
 from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
+from k2workers.feed.gathering import PROFILES_NS
 from k2workers.setting import MOST_S, About, Setting, default, name_in, read_all, settings_of
 from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
 from k2workers.setting_sources import of_environment, of_file, variable_of
@@ -102,15 +103,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         About(text="how long a topic waits for missing ids before it announces the gap and goes on", ge=0, le=60),
     ] = default(FeedSettings, "hold_ns") / 1e9
-    gather_us: Annotated[
-        int,
+    gather: Annotated[
+        Literal["fast", "balanced", "cheap"],
         About(
-            text="microseconds for which a busy worker lets events gather before it reads again",
-            ge=0,
-            le=10_000,
+            text="for how long a busy worker lets events gather before it reads again: fast, not at all; balanced, 500 us; cheap, 10 ms",
             more="fewer wake-ups, at most so much later; a quiet feed is read at once",
         ),
-    ] = default(FeedSettings, "gather_ns") // 1000
+    ] = "balanced"
+    gather_us: Annotated[int | None, About(text="the same in microseconds, in place of gather", ge=0, le=10_000)] = None
     native: Annotated[
         Literal["auto", "off"],
         About(
@@ -166,6 +166,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def of_venue(self) -> VenueSettings:
         """The settings of the venue that runs."""
         return self.of_venues.get(self.venue) or msgspec.convert({}, venues.settings_struct(self.venue))
+
+    @property
+    def gather_ns(self) -> int:
+        """The longest that a worker lets events gather, in ns."""
+        return PROFILES_NS[self.gather] if self.gather_us is None else self.gather_us * 1_000
 
     @property
     def lifetime_ns(self) -> int:

@@ -16,7 +16,9 @@ import pytest
 from k2workers import config, venues
 from k2workers.config import SETTINGS, Settings, load
 from k2workers.errors import ConfigError
+from k2workers.feed.feed_settings import FeedSettings
 from k2workers.setting import NUMBER
+from k2workers.setting import default as default_of
 from k2workers.venues.venue_settings import VenueSettings
 from tests.support.modules import modules
 
@@ -147,6 +149,20 @@ def test_what_only_the_demonstration_has_is_told_with_all_other_mistakes(tmp_pat
 def test_a_switch_is_no_number(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name} = True: not a number; allowed: "):
         load({}, file(tmp_path, f"{name} = true\n"), environ={})
+
+
+@pytest.mark.parametrize(
+    ("given", "gather_ns"),
+    [
+        ({}, 500_000),
+        ({"gather": "fast"}, 0),
+        ({"gather": "cheap"}, 10_000_000),
+        ({"gather": "cheap", "gather_us": 70}, 70_000),
+    ],
+)
+def test_how_long_events_gather_is_said_by_a_word_or_in_microseconds(given: dict[str, object], gather_ns: int) -> None:
+    assert load(given, environ={}).gather_ns == gather_ns
+    assert load({}, environ={}).gather_ns == default_of(FeedSettings, "gather_ns")
 
 
 def test_a_broken_or_missing_file_is_one_message(tmp_path: Path) -> None:
@@ -281,6 +297,7 @@ UNIT = re.compile(r"_(s|ms|us|ns|mb|bytes|hours)$")
 OTHERS = {
     ("StandInSettings", "symbols"): "a number of symbols: another thing than the feed's choice of them",
     ("StandInSettings", "replay"): "none is none",
+    ("FeedSettings", "gather_ns"): "of the profile that is the setting's default: another test holds both together",
 }
 """Fields that are called like a setting and are not it, with the reason."""
 

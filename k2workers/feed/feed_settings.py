@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from k2workers.backoff import RECONNECT, Backoff
+from k2workers.feed.gathering import PROFILES_NS
 from k2workers.rotation import schedule
 from k2workers.rotation.policy import RotationPolicy
 from k2workers.sequencing.holding_lane import HOLD_NS
@@ -29,7 +30,7 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout_s: float = 2.0
     stale_after_ns: int = 30_000_000_000
     hold_ns: int = HOLD_NS
-    gather_ns: int = 500_000
+    gather_ns: int = PROFILES_NS["balanced"]
     backoff: Backoff = RECONNECT
     native: Literal["auto", "off"] = "auto"
     """Whether plain messages are read by the native lane: where it is built, or nowhere."""

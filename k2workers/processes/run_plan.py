@@ -199,7 +199,7 @@ class RunPlan:
             connect_timeout_s=own.connect_timeout_s,
             stale_after_ns=int(own.stale_after_s * 1e9),
             hold_ns=int(own.hold_back_s * 1e9),
-            gather_ns=own.gather_us * 1_000,
+            gather_ns=own.gather_ns,
             native=own.native,
             overlap_limit_ns=int(own.overlap_limit_s * 1e9),
             # A second, unless the slots are so close (short demonstrations) that rotations would queue up.

@@ -293,6 +293,7 @@ def steady(
     warm: Seconds = 6.0,
     rounds: Count = 3,
     threads_at: Count = 1_600,
+    gather: list[Literal["fast", "balanced", "cheap"]] | None = None,
     peer: list[str] | None = None,
     report: Report | None = None,
 ) -> int:
@@ -318,13 +319,15 @@ def steady(
         Interleaved runs of each, with a new start; the medians count.
     threads_at
         At which rate the threads are told apart.
+    gather
+        In which profiles.
     peer
         Of the other libraries only these (any part of their names; "none": none).
     report
         Write all figures to this JSON file.
     """
     asked = rates or [500, 1_600, 5_000, 20_000]
-    each = steady_loads.contestants.ours(shards or [1, 8])
+    each = steady_loads.contestants.ours(shards or [1, 8], gather or ["balanced"])
     each += steady_loads.contestants.theirs(peer or [""], comparison.interpreter_of)
     found = steady_loads.compare(each, asked, symbols, rounds, seconds, warm)
     tell(steady_loads.rows(found, asked), report, title="CPU (% of one core)")

@@ -98,7 +98,7 @@ def test_a_process_that_logs_tells_how_late_its_turns_came_and_what_it_dropped(r
 def test_under_a_steady_load_all_processes_and_threads_of_the_tree_are_counted_and_nothing_is_missing(
     shards: int,
 ) -> None:
-    (one, bare) = contestants.ours([shards])
+    (one, bare) = contestants.ours([shards], ["balanced"])
     found = comparison.compare([one, bare], [200], symbols=4, rounds=1, seconds=1.0, warm_s=1.0)
     ((window,), (alone,)) = found[one.name][200], found[bare.name][200]
     assert window.had_per_s
@@ -114,7 +114,7 @@ def test_under_a_steady_load_all_processes_and_threads_of_the_tree_are_counted_a
 
 
 def test_one_that_has_not_had_the_steady_load_is_told_and_has_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    bare = contestants.ours([])[0]
+    bare = contestants.ours([], ["balanced"])[0]
 
     @contextlib.contextmanager
     def half(port: int, sending: Sending) -> Iterator[contestants.Running]:

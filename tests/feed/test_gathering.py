@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from k2workers.feed.gathering import FULL_READ_BYTES, WORTH_IT, Gathering
+from k2workers.feed.gathering import FULL_READ_BYTES, PROFILES_NS, WORTH_IT, Gathering
 
 WINDOW = 500_000
 
@@ -53,3 +53,14 @@ def test_a_worker_that_is_behind_does_not_rest() -> None:
 def test_a_window_of_nothing_never_rests(messages: int) -> None:
     gathering = Gathering(0)
     assert [gathering.rest_ns(10**9 + number, messages, 180) for number in range(1, WORTH_IT * 2)] == [0] * 7
+
+
+def test_the_profiles_are_in_order_and_the_quickest_never_rests() -> None:
+    assert list(PROFILES_NS) == ["fast", "balanced", "cheap"]
+    assert 0 == PROFILES_NS["fast"] < PROFILES_NS["balanced"] < PROFILES_NS["cheap"]
+    gathering = Gathering(PROFILES_NS["cheap"])
+    # A thousand events a second are worth it there, as they are not in the others.
+    rests = [gathering.rest_ns(10**9 + number * 1_000_000, 1, 180) for number in range(1, 5)]
+    assert rests[-1] == PROFILES_NS["cheap"]
+    gathering = Gathering(PROFILES_NS["balanced"])
+    assert not any(gathering.rest_ns(10**9 + number * 1_000_000, 1, 180) for number in range(1, 5))

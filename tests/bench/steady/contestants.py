@@ -67,14 +67,14 @@ def ask(port: int, path: str) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def tree(shards: int, port: int, sending: Sending) -> Iterator[Running]:
+def tree(shards: int, gather: str, port: int, sending: Sending) -> Iterator[Running]:
     """The real command, and a program that takes everything from it, which is no part of it."""
     publish, snapshot = f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
     feed = Program(
         "--shards", str(shards), "--symbols", ",".join(symbols(sending.symbols)), "--streams", ",".join(sending.kinds),
         "--binance-rest-url", f"http://127.0.0.1:{port}", "--binance-websocket-url", f"ws://127.0.0.1:{port}",
         "--publish-endpoint", publish, "--snapshot-endpoint", snapshot, "--books-endpoint", f"tcp://127.0.0.1:{free_port()}",
-        "--http-port", "0", "--log-format", "json",
+        "--http-port", "0", "--log-format", "json", "--gather", gather,
     )  # fmt: skip
     with feed, process("tests.bench.steady.subscriber", publish, snapshot) as (_, subscriber):
         feed.wait_ready()
@@ -124,9 +124,16 @@ def bare(port: int, sending: Sending) -> Iterator[Running]:
                 running.kill()
 
 
-def ours(shards: Sequence[int]) -> list[Contestant]:
-    """The tree with so many shards each, and the bare loop."""
-    trees = [Contestant(f"tree, {count} shard{'s' if count > 1 else ''}", partial(tree, count)) for count in shards]
+def ours(shards: Sequence[int], profiles: Sequence[str]) -> list[Contestant]:
+    """The tree with so many shards each, in each profile of gathering, and the bare loop."""
+    trees = [
+        Contestant(
+            f"tree, {count} shard{'s' * (count > 1)}{f', {profile}' * (profile != 'balanced')}",
+            partial(tree, count, profile),
+        )
+        for count in shards
+        for profile in profiles
+    ]
     return [*trees, Contestant("bare read and push", bare)]
 
 
