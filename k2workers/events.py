@@ -3,9 +3,8 @@
 Knows nothing of sockets, venues' JSON or ZeroMQ. A new type is one Struct and one row; how the ids of a *topic* follow each other
 is no fact about a type: it is one of ``continuity.py``'s, and stands with the kind in the venue's table of streams (``venues/binance/streams.py``).
 
-An event is a frozen msgspec Struct encoded as a MessagePack *array*: the order of the fields below is
-the wire order and part of the public format. New fields go to the end; a change of meaning is a new
-schema number. Kind and symbol are not repeated in an event: they are in its topic.
+An event is a frozen msgspec Struct encoded as a MessagePack *array*: the order of the fields below is the wire order and part of the public
+format. New fields go to the end; a change of meaning is a new schema number. Kind and symbol are not repeated in an event: they are in its topic.
 
 Units: times are integers in nanoseconds since the Unix epoch; prices and quantities are the venue's
 exact decimal strings. ``venue_time_ns`` is the venue's clock, ``received_ns`` is ours at the socket read.
@@ -21,7 +20,7 @@ import msgspec
 
 from k2workers import futures_events as futures
 from k2workers.errors import StateError
-from k2workers.event import FIRST_OF as FIRST_OF  # who knows the types needs no other module for these
+from k2workers.event import FIRST_OF as FIRST_OF
 from k2workers.event import LAST_OF as LAST_OF
 from k2workers.event import Event as Event
 from k2workers.event import Level as Level
@@ -100,8 +99,7 @@ class BookSnapshot(Event, frozen=True, array_like=True, gc=False):
     """The book as of ``last_update_id``, on a depth topic: its next ``DepthUpdate`` continues from there.
 
     Published when the topic starts, after every ``Gap`` in it, and when somebody lacks it; a ``Subscriber`` also gives one whenever a program
-    joins, and after every ``Lost``. Levels deeper than those given are unknown until they
-    change. The venue sends no time.
+    joins, and after every ``Lost``. Levels deeper than those given are unknown until they change. The venue sends no time.
     """
 
     last_update_id: int
@@ -198,10 +196,12 @@ class ReferencePrice(Event, frozen=True, array_like=True, gc=False):
 
 
 class ContinuousKline(Kline, frozen=True, array_like=True, gc=False):
-    """A bar of whatever contract of a pair is the perpetual one, or the nearest to its delivery. Its first and last ids are update ids of books."""
+    """A bar of whatever contract of a pair is the perpetual one. Its first and last ids are update ids of books."""
 
 
 BookChange = DepthUpdate | futures.LinkedDepthUpdate
+AnyTrade = Trade | futures.FuturesTrade
+AnyAggregate = AggTrade | futures.FuturesAggTrade
 BestPrices = BookTicker | futures.TimedBookTicker
 
 
@@ -341,6 +341,7 @@ TABLE = (
     EventRow(20, futures.AssetIndex, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(21, futures.ContractInfo, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(22, ContinuousKline, Part.DATA, "open_time_ns", "open_time_ns", "received_ns"),
+    EventRow(23, futures.FuturesAggTrade, Part.DATA, "agg_trade_id", "agg_trade_id", "received_ns"),
     EventRow(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
     EventRow(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
     EventRow(102, Reset, Part.RESET, "last_old_id", "first_new_id", "at_ns"),

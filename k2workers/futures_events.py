@@ -61,6 +61,24 @@ class FuturesTrade(Event, frozen=True, array_like=True, gc=False):
     received_ns: int
 
 
+class FuturesAggTrade(Event, frozen=True, array_like=True, gc=False):
+    """The fills of one taker order at one price, in the order book alone: trades beside it have ids that are in no aggregate.
+
+    ``quantity_without_rpi`` leaves out what was retail price improvement; empty where it is not told.
+    """
+
+    agg_trade_id: int
+    first_trade_id: int
+    last_trade_id: int
+    price: str
+    quantity: str
+    quantity_without_rpi: str
+    buyer_is_maker: bool
+    trade_time_ns: int
+    venue_time_ns: int
+    received_ns: int
+
+
 class MarkPrice(Event, frozen=True, array_like=True, gc=False):
     """The price by which positions are valued. ``average_price`` is its moving average, and ``settle_price`` the estimate of the last hour before
     delivery; both are empty where the venue does not tell them, as is ``funding_rate`` of a contract without funding, whose time is 0.

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from k2workers import native, wire
 from k2workers.events import ROW_OF, SCHEMA_OF, AggTrade, Event
 from k2workers.feed.native_share import UNKNOWN_KIND, NativeShare
+from k2workers.futures_events import FuturesAggTrade
 from k2workers.sequencing.doubts import made_field, made_ns
 from k2workers.sequencing.lane import Lane
 from k2workers.venues.message_shape import NOTHING_WRITTEN, RECEIVED, MessageShape, Written
@@ -30,8 +31,14 @@ WHY = ("shape", "stream", "topic", "order")
 """Why a message was left to Python, in the order of ``lane.h``: it is written otherwise; it is of no stream with a shape; its topic has more
 to judge than the next id; it is not the next."""
 
-_LINKS: dict[type[Event], tuple[str, str]] = {AggTrade: ("first_trade_id", "last_trade_id")}
-"""Fields by which events join that follow each other, beside their ids."""
+LINK_NONE = -2
+"""Of a topic whose events need not join by their linked ids (``lane.h``)."""
+
+_TRADES = "first_trade_id", "last_trade_id"
+_LINKS: dict[type[Event], tuple[str, str]] = {AggTrade: _TRADES, FuturesAggTrade: _TRADES}
+"""Fields of linked ids, beside an event's own: the first is not above the last, and those that follow each other join, but for ``_APART``."""
+
+_APART = frozenset({FuturesAggTrade})
 
 
 class FrameOutlet(Protocol):
@@ -97,8 +104,8 @@ class PlainLane:
             return
         newest = lane.newest
         made = -1 if newest is None or newest.last_id != lane.last_id else made_ns(newest)
-        link = -1
-        if type(newest) in _LINKS and newest is not None and newest.last_id == lane.last_id:
+        link = LINK_NONE if self._types.get(topic_index) in _APART else -1
+        if link == -1 and type(newest) in _LINKS and newest is not None and newest.last_id == lane.last_id:
             link = getattr(newest, _LINKS[type(newest)][1])
         # What was accepted and lost behind us is wanted again: to a gap no event is a copy.
         whole = not lane.open and not lane.closed

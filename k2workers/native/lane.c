@@ -784,7 +784,7 @@ static int add_event(struct lane *lane, struct stream *stream, const struct shap
     stream->count++;
     stream->passed++;
     stream->place.last_id = values[shape->last_id].number;
-    if (shape->link_last >= 0)
+    if (shape->link_last >= 0 && stream->place.link != LINK_NONE)
         stream->place.link = values[shape->link_last].number;
     if (shape->made >= 0) {
         int64_t made = values[shape->made].number;

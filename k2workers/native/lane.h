@@ -96,13 +96,15 @@ struct lane_stream_spec {
 /* What is remembered (``lane_remember``): also only if nothing behind the topic's place is in doubt, for Python looks at copies as well. */
 #define DROP_SAME 2
 
+#define LINK_NONE (-2)
+
 /* Where a topic stands; -1 for what is not known. */
 struct lane_place {
     enum lane_rule rule;
     int64_t last_id;
     int64_t reach;
     int64_t made;       /* when the venue made the newest event */
-    int64_t link;       /* the last linked id of the newest event */
+    int64_t link;       /* the last linked id of the newest event; LINK_NONE where events need not join by it */
     uint32_t continuity;
     int drop_copies;    /* which copies may be dropped here: DROP_OLDER, DROP_SAME, both, or none (0) */
 };

@@ -16,9 +16,10 @@ from k2workers.events import (
     FIRST_OF,
     LAST_OF,
     AggTrade,
+    AnyAggregate,
+    AnyTrade,
     Backfilled,
     Event,
-    Trade,
     Void,
     learned_ns,
     without_ids_through,
@@ -136,9 +137,9 @@ class ChainLane(HoldingLane):
     @property
     def newest_trade_id(self) -> int | None:
         newest = self._held[-1] if self._held else self.newest
-        if isinstance(newest, Trade):
+        if isinstance(newest, AnyTrade):
             return newest.trade_id
-        return newest.last_trade_id if isinstance(newest, AggTrade) else None
+        return newest.last_trade_id if isinstance(newest, AnyAggregate) else None
 
     def wanted(self) -> list[Range]:
         ranges = list(self.open)

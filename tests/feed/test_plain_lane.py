@@ -82,7 +82,7 @@ def test_a_read_is_one_bundle_with_a_batch_for_each_topic() -> None:
     [
         (trade(5), "trade", "order"),
         (trade(3, more=',"st":1'), "trade", "shape"),
-        (trade(3).replace(b'"p":"1.5"', b'"p":"1"'), "trade", "shape"),
+        (trade(3).replace(b'"p":"1.5"', b'"p":""'), "trade", "shape"),
         (trade(3).replace(b'"p":"1.5"', b'"p":"+1.5"'), "trade", "shape"),
         (trade(3).replace(b'"p":"1.5"', b'"p":".5"'), "trade", "shape"),
         (trade(3).replace(b'"t":3', b'"t":03'), "trade", "shape"),

@@ -50,7 +50,7 @@ class Fresh:
         (ITEMS * 33, (0,), ALONE),
         ((), (0,), ALONE),
         ((("literal",), *ITEMS), (0,), ALONE),
-        ((*ITEMS, (8, 0, b"", 0, 0, 0)), (0,), ALONE),
+        ((*ITEMS, (9, 0, b"", 0, 0, 0)), (0,), ALONE),
         ((*ITEMS, (-1, 0, b"", 0, 0, 0)), (0,), ALONE),
         ((*ITEMS, (ID, 32, b"", 0, 0, 0)), (0,), ALONE),
         ((*ITEMS, (LITERAL, -1, b"x" * 65_536, 0, 0, 0)), (0,), ALONE),

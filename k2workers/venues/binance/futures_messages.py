@@ -12,7 +12,13 @@ from collections.abc import Mapping
 from msgspec import field
 
 from k2workers.events import ContinuousKline, Event
-from k2workers.futures_events import FuturesTrade, LinkedDepthUpdate, TimedBookTicker, TimedPartialDepth
+from k2workers.futures_events import (
+    FuturesAggTrade,
+    FuturesTrade,
+    LinkedDepthUpdate,
+    TimedBookTicker,
+    TimedPartialDepth,
+)
 from k2workers.venues.binance.futures_market_messages import (
     AssetIndexMessage,
     CompositeIndexMessage,
@@ -21,7 +27,6 @@ from k2workers.venues.binance.futures_market_messages import (
     MarkPriceMessage,
 )
 from k2workers.venues.binance.messages import (
-    AggTradeMessage,
     Id,
     KlineMessage,
     Levels,
@@ -65,10 +70,40 @@ class FuturesTradeMessage(StreamMessage, gc=False):
             texts += (m.price, m.quantity)
 
 
-class FuturesAggTradeMessage(AggTradeMessage, kw_only=True, gc=False):
-    """``<symbol>@aggTrade``: trades of the order book alone. ``nq``, the quantity without retail price improvement, is in no event."""
+class FuturesAggTradeMessage(StreamMessage, kw_only=True, gc=False):
+    """``<symbol>@aggTrade``: trades of the order book alone. ``nq``, the quantity without retail price improvement, since 2025-12-31."""
 
+    made = FuturesAggTrade
+
+    venue_time: Time = field(name="E")
+    agg_trade_id: Id = field(name="a")
+    symbol: str = field(name="s")
+    price: Decimal = field(name="p")
+    quantity: Decimal = field(name="q")
     quantity_without_rpi: Decimal = field(name="nq", default="")
+    first_trade_id: Id = field(name="f")
+    last_trade_id: Id = field(name="l")
+    trade_time: Time = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+
+    @classmethod
+    def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
+        for m in messages:
+            if m.first_trade_id > m.last_trade_id:
+                raise ValueError(f"f {m.first_trade_id} above l {m.last_trade_id}")
+        return [
+            FuturesAggTrade(
+                m.agg_trade_id, m.first_trade_id, m.last_trade_id, m.price, m.quantity, m.quantity_without_rpi,
+                m.buyer_is_maker, m.trade_time * unit_ns, m.venue_time * unit_ns, received_ns,
+            )
+            for m in messages
+        ]  # fmt: skip
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (m.price, m.quantity)
+        texts += [m.quantity_without_rpi for m in messages if m.quantity_without_rpi]
 
 
 class TimedBookTickerMessage(StreamMessage, kw_only=True, gc=False):

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from k2workers.continuity import Continuity, Identity, Link, Proof, Repair
-from k2workers.events import AggTrade, ContinuousKline, Kline, MiniTicker, Ticker
+from k2workers.events import ContinuousKline, Kline, MiniTicker, Ticker
 from k2workers.futures_events import (
     AssetIndex,
     CompositeIndex,
     ContractInfo,
+    FuturesAggTrade,
     FuturesTrade,
     LinkedDepthUpdate,
     Liquidation,
@@ -60,7 +61,7 @@ def _public() -> dict[str, StreamKind]:
 
 def _market() -> dict[str, StreamKind]:
     kinds = {
-        "agg_trade": StreamKind("@aggTrade", "agg_trade", AggTrade, CHAIN),
+        "agg_trade": StreamKind("@aggTrade", "agg_trade", FuturesAggTrade, CHAIN),
         "mark_price": StreamKind("@markPrice@1s", "mark_price", MarkPrice, LATEST_BY_TIME),
         "mark_price_3s": StreamKind("@markPrice", "mark_price_3s", MarkPrice, LATEST_BY_TIME),
         "mark_price_all": StreamKind("!markPrice@arr@1s", "mark_price", MarkPrice, LATEST_BY_TIME, all_market=True),

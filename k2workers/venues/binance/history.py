@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 
 from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, ContinuousKline, Event, Kline, Trade
-from k2workers.futures_events import FuturesTrade
+from k2workers.futures_events import FuturesAggTrade, FuturesTrade
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.rows import AggTradeRow, TradeRow
@@ -147,7 +147,8 @@ class BinanceHistory(RestClient):
         gone = self._forgotten(rows, first_id, last_id, received_ns)
         from_id = gone[-1][1] + 1 if gone else first_id
         covered = _covered([None if row is None else (row.a, row.a) for row in rows], from_id, from_id)
-        events: list[Event] = [row.event(received_ns) for row in wanted]
+        made = self._event_type_of[topic.kind]
+        events = [row.event(made, received_ns) for row in wanted]
         return Fetched(events, covered, void=void_aggregates(rows), unavailable=gone, full=_full(rows))
 
     def _forgotten(self, rows: Sequence[AggTradeRow | None], first_id: int, last_id: int, now_ns: int) -> list[Range]:
@@ -270,6 +271,7 @@ class TypeBackfill(NamedTuple):
 BACKFILLS: dict[type[Event], TypeBackfill] = {
     Trade: TypeBackfill(attrgetter("trades"), True, "", BinanceHistory._trades),  # noqa: SLF001 - the table belongs to the class
     AggTrade: TypeBackfill(attrgetter("aggregates"), False, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
+    FuturesAggTrade: TypeBackfill(attrgetter("aggregates"), False, "aggTrades", BinanceHistory._agg_trades),  # noqa: SLF001
     FuturesTrade: TypeBackfill(attrgetter("trades"), True, "", BinanceHistory._trades),  # noqa: SLF001
     Kline: TypeBackfill(attrgetter("bars"), False, "klines", BinanceHistory._klines),  # noqa: SLF001
     ContinuousKline: TypeBackfill(attrgetter("bars"), False, "continuousKlines", BinanceHistory._klines),  # noqa: SLF001

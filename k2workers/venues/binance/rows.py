@@ -8,10 +8,10 @@ from __future__ import annotations
 import msgspec
 
 from k2workers.events import AggTrade, Event, Kline, Trade
-from k2workers.futures_events import FuturesTrade
+from k2workers.futures_events import FuturesAggTrade, FuturesTrade
 from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import Id, Levels, OptionalId
-from k2workers.venues.binance.values import CheckedDecimal, OptionalTime, Time, nanoseconds
+from k2workers.venues.binance.values import CheckedDecimal, OptionalDecimal, OptionalTime, Time, nanoseconds
 
 IN_THE_BOOK = "MARKET"
 """The origin of all trades that REST knows of a futures market."""
@@ -50,6 +50,7 @@ class AggTradeRow(msgspec.Struct, frozen=True):
     l: OptionalId  # noqa: E741 - the venue's own name
     T: OptionalTime
     m: bool
+    nq: OptionalDecimal = ""
 
     def __post_init__(self) -> None:
         if not nanoseconds(self.T) and self.f >= 0:
@@ -57,9 +58,11 @@ class AggTradeRow(msgspec.Struct, frozen=True):
         if self.f > self.l:
             raise ValueError(f"f {self.f} above l {self.l}")
 
-    def event(self, received_ns: int) -> AggTrade:
-        """What the row stands for."""
+    def event(self, made: type[Event], received_ns: int) -> Event:
+        """The event of this type that the row stands for: an aggregate of spot, or of a future."""
         at_ns = nanoseconds(self.T)
+        if made is FuturesAggTrade:
+            return FuturesAggTrade(self.a, self.f, self.l, self.p, self.q, self.nq, self.m, at_ns, at_ns, received_ns)
         return AggTrade(self.a, self.f, self.l, self.p, self.q, self.m, at_ns, at_ns, received_ns)
 
 

@@ -31,6 +31,9 @@ SignedDecimal = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST + 1
 CheckedDecimal = Annotated[str, msgspec.Meta(max_length=LONGEST, pattern=r"\A(?:[0-9]+\.?[0-9]*|\.[0-9]+)\Z")]
 """A decimal that the decoder checks, where there are few."""
 
+OptionalDecimal = Annotated[str, msgspec.Meta(max_length=LONGEST, pattern=r"\A(?:[0-9]*\.?[0-9]*)\Z")]
+"""The same, or empty."""
+
 _DECIMAL = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _DIGITS = b"0123456789"
 

@@ -118,7 +118,7 @@ MESSAGES: dict[str, tuple[str, Any]] = {
 }
 """Kind → stream and data, in the order of keys of the documents or, where there is one, of a recording."""
 
-UNREAD = {"agg_trade": "nq", "kline": "B", "contract": "bks"}
+UNREAD = {"kline": "B", "contract": "bks"}
 """What is in no event."""
 
 Out = list[tuple[int, Event]]
@@ -163,6 +163,9 @@ def test_values_are_kept_exactly() -> None:
         return decoded(codec(kind), frame(*MESSAGES[kind]))[0][1]
 
     assert only("trade") == FuturesTrade(5, "61800.30", "0.006", False, "INSURANCE_FUND", NS, NS, AT)
+    assert only("agg_trade") == futures_events.FuturesAggTrade(
+        9, 4, 5, "1.5", "369", "300", False, NS - 1_000_000, NS, AT
+    )
     assert only("depth") == LinkedDepthUpdate(
         13, 20, 16, [("1000.00", "606"), ("1001", "5")], [], NS, NS + 1_000_000, AT
     )
