@@ -1,6 +1,6 @@
 """Owns the command line: ``run`` (the default), ``simulate`` and ``tail``. Commands import what they need themselves.
 
-The flags of ``run`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of ``SimulatorSettings``; none is
+The flags of ``run`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of the stand-in and ``--venue``; none is
 written here.
 """
 
@@ -72,13 +72,15 @@ def run(**flags: Any) -> int:
 
 def _register_flags() -> None:
     """Give the commands that have settings a flag for each."""
+    from k2workers import simulator
     from k2workers.config import SETTINGS  # the other commands do without
     from k2workers.setting import settings_of
-    from k2workers.simulator import SimulatorSettings
 
     config = _flag("config", Path, Parameter(help=CONFIG_HELP, converter=_as_written))
     _set_signature(run, [*_flags(SETTINGS), config])
-    _set_signature(simulate, _flags(settings_of(SimulatorSettings)))
+    about = f"The market whose stand-in it is: {', '.join(simulator.NAMES)}. [{simulator.DEFAULT}]"
+    venue = _flag("venue", str, Parameter(help=about, converter=_as_written))
+    _set_signature(simulate, [venue, *_flags(settings_of(simulator.settings_struct(simulator.DEFAULT)))])
     app.default(run)
     app.command(simulate, help_epilogue="")
 
@@ -151,10 +153,11 @@ def simulate(**flags: Any) -> int:
 
 def _serve(flags: dict[str, Any], problems: list[str]) -> int:
     """Run the stand-in with what the command line gave; ``problems`` are those that it has already."""
+    from k2workers import simulator
     from k2workers.setting import read_all, settings_of
-    from k2workers.simulator import SimulatorSettings
 
-    settings = settings_of(SimulatorSettings)
+    struct = simulator.settings_struct(flags.pop("venue", simulator.DEFAULT))
+    settings = settings_of(struct)
     given = _by_name(settings, flags)
     values, mistakes = read_all(settings, given, {})
     problems = problems + [
@@ -168,13 +171,12 @@ def _serve(flags: dict[str, Any], problems: list[str]) -> int:
     if problems:
         raise ConfigError("\n".join(problems))
     from k2workers.logs import outlet
-    from k2workers.simulator import main as serve
 
     outlet.take_over()
     chosen: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
-    serve(SimulatorSettings(**chosen))
+    simulator.main(struct(**chosen))
     return 0
 
 

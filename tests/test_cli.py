@@ -36,6 +36,9 @@ from tests.system.support import ROOT, run_briefly
         (["tail", "a b", "--count", "-1", "--endpoint", "x"], "topic 'a b'"),
         (["--config", "/no/such.toml"], "cannot be read"),
         (["simulate", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
+        (["simulate", "--venue", "nowhere"], "venue = 'nowhere': no stand-in for it; allowed: binance, binance_us, "),
+        (["simulate", "--venue"], "--venue: its value is missing"),
+        (["simulate", "--venue", "binance_usdm", "--replay", "/no/such.gz", "--port", "0"], "/no/such.gz"),
         (["simulate", "--port", "65536"], "port = 65536: too large; allowed: ≥ 0 and ≤ 65535 (flag --port)"),
         (["simulate", "--rate", "nan"], "rate = nan: not a finite number; allowed: ≥ 0.001 and ≤ 200000 (flag --rate)"),
         (

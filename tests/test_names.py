@@ -48,7 +48,7 @@ INDEXED = (
 HOMES = ("venues", "simulator")
 """What each venue has a package of its own in."""
 
-REGISTRY = PACKAGE / "venues" / "__init__.py"
+REGISTRIES = tuple(PACKAGE / home / "__init__.py" for home in HOMES)
 
 VENUES = [name for _, name, package in pkgutil.iter_modules([str(PACKAGE / "venues")]) if package]
 MARKED = sorted({name.partition("_")[0] for name in (*venues.NAMES, *VENUES)})
@@ -61,7 +61,6 @@ ALLOWED = {
     r"k2-binance-stream": "the container's name, and the label ``service`` of every metric",
     r"binance\.(trade\.(BTCUSDT)?)": "an example of a topic, in what the commands print about themselves",
     r"\bBinance spot\b": "the default, in the same examples",
-    r"k2workers\.simulator\.binance\.settings": "which stand-in plays: one import in ``simulator/__init__.py``, and a contract lets nobody else",
 }
 """What generic files may say, and why; as patterns."""
 
@@ -79,8 +78,8 @@ def _said(tree: ast.AST) -> Iterator[str]:
 
 
 def _generic_files() -> list[Path]:
-    """Those that know no venue: all but the registry of venues, their packages and those of their stand-ins."""
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != REGISTRY and not _venue_of(path)]
+    """Those that know no venue: all but the registries of venues and of stand-ins, and the packages of both."""
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path not in REGISTRIES and not _venue_of(path)]
 
 
 def _venue_of(path: Path) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from k2workers.logs.log import LogSettings
-from k2workers.simulator import SimulatorSettings
+from k2workers.simulator.simulator_settings import StandInSettings
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's own settings, and how it logs."""
 
-    simulator: SimulatorSettings
+    simulator: StandInSettings
     logs: LogSettings
 
 

@@ -6,7 +6,7 @@ The parent of a run against a venue has none, and imports nothing of this packag
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -15,7 +15,8 @@ from k2workers.config import Settings
 from k2workers.demo.demo_settings import ExchangeSettings, WitnessSettings
 from k2workers.logs import outlet
 from k2workers.logs.log import LogSettings
-from k2workers.simulator import SimulatorSettings
+from k2workers.simulator import settings_struct
+from k2workers.simulator.simulator_settings import StandInSettings
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.stop_order import StopOrder
 from k2workers.venues.topics import topic_of
@@ -46,7 +47,10 @@ class Demonstration:
     def exchange(self) -> ChildSpec:
         """The embedded exchange's process, on a free port."""
         own = self._settings
-        simulator = SimulatorSettings(
+        made: Callable[..., StandInSettings] = settings_struct(
+            self._venue
+        )  # which has a default for each rule of the venue
+        simulator = made(
             port=0,
             rate=own.demo_rate,
             replay=tuple(own.replay),

@@ -19,7 +19,7 @@ import aiohttp
 from k2workers import Subscriber
 from k2workers.demo.witness import Witness, compare
 from k2workers.simulator import Exchange, SimulatorSettings
-from k2workers.simulator.binance.market import EVENTS_PER_ACTION
+from k2workers.simulator.binance.generated_market import EVENTS_PER_ACTION
 from tests.chaos.observer import CHAINED
 from tests.chaos.rig import topic_of
 from tests.support.waiting import until

@@ -30,7 +30,6 @@ LONGER: Mapping[str, int] = {
     "k2workers/sequencing/book_lane.py": 310,
     "k2workers/sequencing/doubts.py": 320,
     "k2workers/sequencing/sequencer.py": 330,
-    "k2workers/simulator/binance/symbol_market.py": 320,
     "k2workers/transport/subscriber.py": 560,
     "k2workers/transport/subscriber.py:Subscriber.__init__": 70,
     "k2workers/venues/binance/messages.py": 440,

@@ -10,7 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers import simulator
+from k2workers.simulator import Exchange
 from k2workers.simulator.simulator_settings import StandInSettings
 from tests.support.waiting import WAIT_S
 
@@ -51,9 +52,10 @@ async def inject(client: Client, **body: Any) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def running(**changes: Any) -> AsyncIterator[Client]:
+async def running(venue: str = simulator.DEFAULT, **changes: Any) -> AsyncIterator[Client]:
     """An exchange with the given settings, and a client for it."""
-    async with served(SimulatorSettings(**({"port": 0, "symbols": 3, "rate": 2000.0} | changes))) as client:
+    made: Callable[..., StandInSettings] = simulator.settings_struct(venue)
+    async with served(made(**({"port": 0, "symbols": 3, "rate": 2000.0} | changes))) as client:
         yield client
 
 

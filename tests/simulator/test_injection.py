@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from k2workers.simulator.binance.symbol_market import SymbolMarket
+from k2workers.simulator.binance.spot_symbol import SpotSymbol
 from tests.simulator.support import Client, ask, collect, inject, running
 from tests.support.waiting import WAIT_S, until
 
@@ -119,7 +119,7 @@ async def test_a_market_that_halts_pings_and_goes_on() -> None:
         socket = await client.connect("/ws/btcusdt@trade/btcusdt@kline_1s", autoping=False)
         await inject(client, kind="halt")
         pings, market = 0, client.exchange.market.symbols["BTCUSDT"]
-        assert isinstance(market, SymbolMarket)
+        assert isinstance(market, SpotSymbol)
         last_id, halted_s = market.trade_id, time.monotonic()
         await until(lambda: time.monotonic() > halted_s + client.exchange.market.pushes_on_s + 0.1)
         status = await client.get("/_exchange/status")

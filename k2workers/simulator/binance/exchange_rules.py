@@ -33,10 +33,10 @@ def exchange_info(source: Source, query: Query) -> Any:
         "timezone": "UTC",
         "serverTime": time.time_ns() // 1000 // query.unit,
         "rateLimits": [
-            _limit("REQUEST_WEIGHT", "MINUTE", 1, source.weight_limit()),
-            _limit("ORDERS", "SECOND", 10, 100),
-            _limit("ORDERS", "DAY", 1, 200_000),
-            _limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
+            rate_limit("REQUEST_WEIGHT", "MINUTE", 1, source.weight_limit()),
+            rate_limit("ORDERS", "SECOND", 10, 100),
+            rate_limit("ORDERS", "DAY", 1, 200_000),
+            rate_limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
         ],
         "exchangeFilters": [],
         "symbols": [_symbol_info(market, sets) for market in markets],
@@ -56,7 +56,8 @@ def _permissions(text: str) -> list[str]:
     return [str(name) for name in names]
 
 
-def _limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+def rate_limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+    """A row of ``rateLimits``."""
     return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
 
 

@@ -11,18 +11,17 @@ from itertools import islice
 
 import msgspec
 
+from k2workers.simulator.binance.recordable import Recordable
 from k2workers.simulator.binance.recorded_events import (
-    DIFFS,
     RecordedEvent,
     RecordedLine,
     RecordedMessage,
     RecordedTimed,
+    Rows,
     decode_line,
-    decoder_of,
     micros,
     parse_decimal,
 )
-from k2workers.simulator.binance.stream_names import is_valid
 from k2workers.simulator.recording import read_lines
 
 LINES = 500_000
@@ -34,26 +33,13 @@ MIN_LINES = 5_000
 SAMPLE = 300
 """Messages of a symbol from which its steps of price and quantity are learned; messages of the whole market that are looked at."""
 
-QUOTES = (
-    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDP", "DAI", "EUR", "GBP", "TRY", "BRL", "AUD", "JPY", "ARS", "MXN",
-    "PLN", "RON", "UAH", "ZAR", "CZK", "COP", "IDRT", "BIDR", "BTC", "ETH", "BNB", "XRP", "TRX", "DOGE", "SOL",
-)  # fmt: skip
-"""Assets that others are quoted in. A recording does not say where a symbol's base asset ends."""
-
-
-def assets(symbol: str) -> tuple[str, str]:
-    """(base, quote) of a symbol's name, as far as a name tells."""
-    for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
-            return symbol.removesuffix(quote), quote
-    return symbol, "USDT"
-
 
 class Found:
     """What the messages of one symbol tell. Prices and steps in units of 1e-8."""
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, recordable: Recordable) -> None:
         self.symbol = symbol
+        self._recordable = recordable
         self.price = 0
         """The first one; 1.0 while none has come."""
         self.tick, self.step = 10**6, 10**3
@@ -69,13 +55,13 @@ class Found:
     def learn(self, recorded: RecordedMessage) -> None:
         """Take in one message."""
         suffix = recorded.line.stream.partition("@")[2]
-        self.has_diffs = self.has_diffs or suffix in DIFFS
+        self.has_diffs = self.has_diffs or suffix in self._recordable.diffs
         self.received_us = self.received_us or recorded.stamp_ns // 1000
         if suffix == "bookTicker" or suffix.startswith("depth"):
             self._updates[1:] = [recorded]
         if self._sampled < SAMPLE:
             self._sampled += 1
-            event = event_of(recorded)
+            event = event_of(recorded, self._recordable)
             if event is not None:
                 self.learn_event(event)
 
@@ -92,36 +78,41 @@ class Found:
 
     def distance(self, update_id: int) -> int | None:
         """How far an update id is from those of this symbol, which are a range of their own; None if it has none."""
-        ids = [number for recorded in self._updates if (event := event_of(recorded)) for number in event.ids]
+        ids = [
+            number
+            for recorded in self._updates
+            if (event := event_of(recorded, self._recordable))
+            for number in event.ids
+        ]
         if not ids:
             return None
         return max(0, min(ids) - update_id, update_id - max(ids))
 
 
-def event_of(recorded: RecordedMessage) -> RecordedEvent | None:
+def event_of(recorded: RecordedMessage, recordable: Recordable) -> RecordedEvent | None:
     """The message as an event; None if it does not fit its stream, or concerns the whole market."""
-    event = _decoded(recorded)
+    event = _decoded(recorded, recordable)
     return event if isinstance(event, RecordedEvent) else None
 
 
-def _decoded(recorded: RecordedMessage) -> RecordedEvent | list[RecordedTimed] | None:
-    decode = decoder_of(recorded.line.stream)
+def _decoded(recorded: RecordedMessage, recordable: Recordable) -> RecordedEvent | list[RecordedTimed] | None:
+    decode = recordable.decoder_of(recorded.line.stream)
     try:
         return decode(recorded.line.data) if decode is not None else None
     except msgspec.MsgspecError:
         return None
 
 
-def _learn_all(recorded: RecordedMessage, found: dict[str, Found]) -> None:
+def _learn_all(recorded: RecordedMessage, recordable: Recordable, found: dict[str, Found]) -> None:
     """A message of the whole market has a row for each of many symbols."""
-    rows = _decoded(recorded)
+    rows = _decoded(recorded, recordable)
     for row in rows if isinstance(rows, list) else ():
         if row.s and row.s not in found:
-            found[row.s] = Found(row.s)
+            found[row.s] = Found(row.s, recordable)
             found[row.s].learn_event(row)
 
 
-def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, RecordedLine]]:
+def look(files: Sequence[str], recordable: Recordable) -> tuple[dict[str, Found], dict[str, RecordedLine]]:
     """(symbols, the first book of each that has one). Raises ConfigError, with the line, for what is no recording."""
     found: dict[str, Found] = {}
     snapshots: list[tuple[str, RecordedLine]] = []
@@ -131,22 +122,22 @@ def look(files: Sequence[str]) -> tuple[dict[str, Found], dict[str, RecordedLine
         for recorded in islice(read_lines((path,), decode_line), share):
             line = recorded.line
             if line.stream:
-                if not is_valid(line.stream):
+                if not recordable.is_valid(line.stream):
                     continue
                 if line.stream.startswith("!"):
                     arrays += 1
                     if arrays <= SAMPLE:
-                        _learn_all(recorded, found)
+                        _learn_all(recorded, recordable, found)
                     continue
                 name = line.stream.partition("@")[0].upper()
                 if name not in found:
-                    found[name] = Found(name)
+                    found[name] = Found(name, recordable)
                 found[name].learn(recorded)
             elif line.lastUpdateId:
                 snapshots.append((name, line))
     books: dict[str, RecordedLine] = {}
     for name, line in snapshots:
-        owner = _owner(name, line, found)
+        owner = _by_price(line, found) if recordable.shared_ids else _owner(name, line, found)
         if owner:
             books.setdefault(owner, line)
     return found, books
@@ -158,6 +149,18 @@ def _owner(before: str, snapshot: RecordedLine, found: dict[str, Found]) -> str:
         symbol: away for symbol in found if (away := found[symbol].distance(snapshot.lastUpdateId)) is not None
     }
     return min(distances, key=distances.__getitem__) if distances else before
+
+
+def _by_price(snapshot: RecordedLine, found: dict[str, Found]) -> str:
+    """Whose book it is where all ids are one range: the symbol whose price is nearest."""
+    distances = {symbol: price_distance(snapshot.bids, found[symbol].price) for symbol in found}
+    return min(distances, key=distances.__getitem__)
+
+
+def price_distance(bids: Rows, price: int) -> float:
+    """How far a book is from a price, as the greater one's share of the lesser one."""
+    best = max((parse_decimal(text) for text, _ in bids), default=0)
+    return max(best, price) / max(1, min(best, price))
 
 
 def _step(value: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aiohttp import web
 
@@ -21,6 +21,9 @@ from k2workers.simulator.fault_set import FaultSet
 STATUSES = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY")
 _NAME = re.compile(r"[\w.\-]{1,20}")
 _ZONE = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?")
+
+
+Symbol = TypeVar("Symbol", bound=SymbolMarket)
 
 
 class Source(Protocol):
@@ -36,14 +39,15 @@ class Source(Protocol):
 
 
 class ApiError(K2Error):
-    """A refused request: HTTP 400 with the venue's code and message."""
+    """A refused request: an HTTP status with the venue's code and message."""
 
     blame = "client"
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.status = status
 
 
 def invalid(name: str) -> ApiError:
@@ -52,12 +56,20 @@ def invalid(name: str) -> ApiError:
 
 
 class Query:
-    """The parameters of one request, checked as they are read; ``unit`` divides µs for the reply's times."""
+    """The parameters of one request, checked as they are read."""
 
     def __init__(self, request: web.Request) -> None:
         self._query = request.query
-        wants_micros = request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND"
-        self.unit = 1 if wants_micros else 1000
+        self._headers = request.headers
+
+    @property
+    def unit(self) -> int:
+        """How many µs the unit of the reply's times has."""
+        return 1 if self.header("X-MBX-TIME-UNIT").upper() == "MICROSECOND" else 1000
+
+    def header(self, name: str) -> str:
+        """What a header says; empty if there is none."""
+        return self._headers.get(name, "")
 
     def text(self, name: str) -> str | None:
         return self._query.get(name)
@@ -141,12 +153,12 @@ def _legal(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and name == name.upper()
 
 
-def one(symbols: Mapping[str, SymbolMarket], query: Query) -> SymbolMarket:
+def one(symbols: Mapping[str, Symbol], query: Query) -> Symbol:
     """The symbol that the mandatory ``symbol`` names."""
     return _find(symbols, query.required("symbol"), query.status())
 
 
-def _find(symbols: Mapping[str, SymbolMarket], name: str, status: str | None = None) -> SymbolMarket:
+def _find(symbols: Mapping[str, Symbol], name: str, status: str | None = None) -> Symbol:
     if not _legal(name):
         raise ApiError(-1100, "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.")
     market = symbols.get(name)
@@ -157,7 +169,7 @@ def _find(symbols: Mapping[str, SymbolMarket], name: str, status: str | None = N
     return market
 
 
-def chosen(symbols: Mapping[str, SymbolMarket], query: Query, *, most: int = 0) -> list[SymbolMarket]:
+def chosen(symbols: Mapping[str, Symbol], query: Query, *, most: int = 0) -> list[Symbol]:
     """The symbols asked for with ``symbol`` or ``symbols``, else all; one bad name refuses the whole request.
 
     With ``most`` there is no "all": the call wants symbols named, and no more than so many.

@@ -1,11 +1,13 @@
-"""Owns the shapes of recorded messages: what the exchange itself reads of each kind, and how their times are converted to another unit. Pure."""
+"""Owns the shapes of recorded messages: what the exchange itself reads of each kind, and how their times are converted to another unit. Pure.
+
+Which streams have which shape says ``recordable``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import msgspec
 
@@ -153,6 +155,24 @@ class RecordedPartialDepth(RecordedEvent):
         return [price for price, _ in rows], [qty for _, qty in rows]
 
 
+class RecordedFuturesDepth(RecordedDepth):
+    """Changes of a futures book, each of which names the id before it."""
+
+    pu: int
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return self.pu + 1, self.u
+
+
+class RecordedFuturesPartialDepth(RecordedPartialDepth, rename={"lastUpdateId": "u", "bids": "b", "asks": "a"}):
+    """The best levels of a futures book, in the shape of its changes."""
+
+    lastUpdateId: int
+    bids: Rows
+    asks: Rows
+
+
 class RecordedBar(msgspec.Struct):
     """The ``k`` of a kline."""
 
@@ -198,6 +218,24 @@ class RecordedTimed(RecordedEvent, kw_only=True):
         return (self.c or self.w,), ()
 
 
+class RecordedMarkPrice(RecordedEvent):
+    """``@markPrice``, of either speed."""
+
+    E: int
+    p: str
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        return micros(self.E), micros(self.E)
+
+    @property
+    def at(self) -> int:
+        return self.E
+
+    def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
+        return (), ()  # with decimals that are not the contract's
+
+
 class RecordedReferencePrice(RecordedEvent):
     """``@referencePrice``; its price may be null."""
 
@@ -214,31 +252,6 @@ class RecordedReferencePrice(RecordedEvent):
 
     def amounts(self) -> tuple[Sequence[str], Sequence[str]]:
         return (() if self.r is None else (self.r,)), ()
-
-
-DIFFS = ("depth", "depth@100ms", "depth@1000ms")
-"""What follows the symbol in the names of streams of book changes."""
-
-_SHAPES: tuple[tuple[str, Any], ...] = (
-    ("trade", RecordedTrade), ("aggTrade", RecordedAggTrade), ("blockTrade", RecordedBlockTrade), ("bookTicker", RecordedBookTicker),
-    ("|".join(DIFFS), RecordedDepth), (r"depth\d+(@100ms|@1000ms)?", RecordedPartialDepth), ("kline_.+", RecordedKline),
-    (r"miniTicker|ticker(_\w+)?|avgPrice", RecordedTimed), ("referencePrice", RecordedReferencePrice),
-)  # fmt: skip
-
-Decode = Callable[[msgspec.Raw], RecordedEvent | list[RecordedTimed]]
-
-
-@cache
-def _decoder(shape: Any) -> Decode:
-    return msgspec.json.Decoder(shape).decode
-
-
-def decoder_of(stream: str) -> Decode | None:
-    """What reads the messages of a stream; None if no such stream is known."""
-    if stream.startswith("!"):
-        return _decoder(list[RecordedTimed]) if "@arr" in stream else None
-    suffix = stream.partition("@")[2]
-    return next((_decoder(shape) for pattern, shape in _SHAPES if re.fullmatch(pattern, suffix)), None)
 
 
 def parse_decimal(text: str) -> int:

@@ -18,24 +18,23 @@ from k2workers.errors import ConfigError
 from k2workers.simulator.binance import first_look
 from k2workers.simulator.binance.first_look import Found
 from k2workers.simulator.binance.payloads import SCALE
+from k2workers.simulator.binance.recordable import SPOT, Decode, Recordable
 from k2workers.simulator.binance.recorded_events import (
-    Decode,
     RecordedAggTrade,
     RecordedBlockTrade,
     RecordedBookTicker,
     RecordedDepth,
     RecordedEvent,
+    RecordedLine,
     RecordedMessage,
     RecordedPartialDepth,
     RecordedTrade,
     Rows,
     decode_line,
-    decoder_of,
     micros,
     parse_decimal,
     retimed,
 )
-from k2workers.simulator.binance.stream_names import is_valid
 from k2workers.simulator.binance.symbol_market import SymbolMarket
 from k2workers.simulator.recording import Broken, read_lines
 from k2workers.simulator.replay_clock import ReplayClock
@@ -85,18 +84,21 @@ class ReplayMarket:
     recorded, halted = True, False
     pushes_on_s = 0.0
 
-    def __init__(self, files: tuple[str, ...], speed: float, wanted: set[str], settle_s: float) -> None:
+    def __init__(
+        self, files: tuple[str, ...], speed: float, wanted: set[str], settle_s: float, recordable: Recordable = SPOT
+    ) -> None:
         self._wanted = wanted
+        self._recordable = recordable
         self.finished = False
         self.left_out: Counter[str] = Counter()
         """What is not played → how many messages."""
         self._symbols: dict[str, SymbolMarket] = {}
         self._playing: dict[str, Playing] = {}
         self._flows: dict[str, Flow | None] = {}
-        found, snapshots = first_look.look(files)
+        found, snapshots = first_look.look(files, recordable)
         if not found:
             raise ConfigError(
-                f"replay = {files!r}: no message of a spot stream ('<ns> {EXAMPLE}') found in these files"
+                f"replay = {files!r}: no message of a {recordable.market} stream ('<ns> {EXAMPLE}') found in these files"
             )
         for symbol in found.values():
             self._open(symbol, late=False)
@@ -115,10 +117,9 @@ class ReplayMarket:
 
     def _open(self, found: Found, *, late: bool) -> Playing:
         name = found.symbol
-        base, quote = first_look.assets(name)
         price = found.price or SCALE  # none has come yet, and REST divides by it
         at_us = found.at_us or found.received_us
-        market = SymbolMarket(name, base, quote, found.tick, found.step, price, at_us, self._wanted)
+        market = self._recordable.open_symbol(name, found.tick, found.step, price, at_us, self._wanted)
         self._symbols[name] = market
         playing = self._playing[name] = Playing(market, found.has_diffs, late)
         return playing
@@ -191,15 +192,15 @@ class ReplayMarket:
     def _flow(self, recorded: RecordedMessage) -> Flow | None:
         """A stream that comes for the first time, and perhaps its symbol."""
         stream = recorded.line.stream
-        decode = decoder_of(stream)
-        if decode is None or not is_valid(stream):
+        decode = self._recordable.decoder_of(stream)
+        if decode is None or not self._recordable.is_valid(stream):
             return None
         if stream.startswith("!"):
             return Flow(decode, None)
         name = stream.partition("@")[0].upper()
         playing = self._playing.get(name)
         if playing is None:
-            found = Found(name)
+            found = Found(name, self._recordable)
             found.tick = found.step = 1  # too little is known of it to say more
             found.learn(recorded)
             _log.warning(
@@ -218,9 +219,15 @@ class ReplayMarket:
             return
         known = [playing for playing in self._playing.values() if playing.seen_id]
         if known:
-            market = min(known, key=lambda playing: abs(playing.seen_id - line.lastUpdateId)).market
+            market = min(known, key=partial(self._distance, line)).market
             if line.lastUpdateId > market.update_id:
                 _replace_book(market, line.lastUpdateId, line.bids, line.asks)
+
+    def _distance(self, snapshot: RecordedLine, playing: Playing) -> float:
+        """How far a symbol is from one that the book could be of."""
+        if self._recordable.shared_ids:
+            return first_look.price_distance(snapshot.bids, playing.market.last_price)
+        return abs(playing.seen_id - snapshot.lastUpdateId)
 
     def _broken(self, broken: Broken) -> None:
         name = "rest of a file" if broken.ends else "lines that are no messages"

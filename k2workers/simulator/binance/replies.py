@@ -17,7 +17,7 @@ from k2workers.simulator.binance.symbol_market import BookRow, SymbolMarket
 def depth(source: Source, query: Query) -> Any:
     market = one(source.symbols, query)
     count = query.limit(100, 5000)
-    update_id, bids, asks = _book(source, market, count)
+    update_id, bids, asks = book_now(source, market, count)
     return _depth_reply(update_id, bids[:count], asks[:count])
 
 
@@ -31,7 +31,8 @@ def whole_book(market: SymbolMarket) -> dict[str, Any]:
     return _depth_reply(market.update_id, market.bids.top(len(market.bids)), market.asks.top(len(market.asks)))
 
 
-def _book(source: Source, market: SymbolMarket, count: int) -> BookRow:
+def book_now(source: Source, market: SymbolMarket, count: int) -> BookRow:
+    """As it is, or as a fault has it."""
     if source.faults.rest and market.books:
         now_s = time.monotonic()
         if source.faults.request("snapshot_old", "depth", now_s):
@@ -41,7 +42,7 @@ def _book(source: Source, market: SymbolMarket, count: int) -> BookRow:
     return market.update_id, market.bids.top(count), market.asks.top(count)
 
 
-def _visible(source: Source, path: str, rows: list[Any], field: int) -> list[Any]:
+def visible(source: Source, path: str, rows: list[Any], field: int) -> list[Any]:
     """The rows that the database shows already; the time is in this field, in µs."""
     if not source.faults.rest:
         return rows
@@ -54,12 +55,13 @@ def _visible(source: Source, path: str, rows: list[Any], field: int) -> list[Any
 
 def historical_trades(source: Source, query: Query) -> Any:
     market = one(source.symbols, query)
-    rows = _visible(source, "historicalTrades", market.trades, 3)
+    rows = visible(source, "historicalTrades", market.trades, 3)
     limit, start = query.limit(500, 1000), query.integer("fromId")
-    return _trade_rows(rows[-limit:] if start is None else _from_id(rows, start, limit), query)
+    return _trade_rows(rows[-limit:] if start is None else from_id(rows, start, limit), query)
 
 
-def _from_id(rows: list[Any], start: int, limit: int) -> list[Any]:
+def from_id(rows: list[Any], start: int, limit: int) -> list[Any]:
+    """So many rows from this id on."""
     place = bisect_left(rows, start, key=itemgetter(0))
     return rows[place : place + limit]
 
@@ -83,7 +85,7 @@ def block_trades(source: Source, query: Query) -> Any:
     """GET /api/v3/historicalBlockTrades."""
     market = one(source.symbols, query)
     query.required("fromId")
-    rows = _trade_rows(_from_id(market.blocks, query.integer("fromId") or 0, query.limit(500, 1000)), query)
+    rows = _trade_rows(from_id(market.blocks, query.integer("fromId") or 0, query.limit(500, 1000)), query)
     return [{key: value for key, value in row.items() if key != "isBestMatch"} for row in rows]
 
 
@@ -96,15 +98,15 @@ def latest_trades(source: Source, query: Query) -> Any:
 
 def agg_trades(source: Source, query: Query) -> Any:
     market = one(source.symbols, query)
-    rows, limit = _visible(source, "aggTrades", market.aggs, 5), query.limit(500, 1000)
+    rows, limit = visible(source, "aggTrades", market.aggs, 5), query.limit(500, 1000)
     first_id = query.integer("fromId")
     start, end = query.time_us("startTime"), query.time_us("endTime")
     if first_id is not None:
         if start is not None or end is not None:
             raise ApiError(-1128, "Combination of optional parameters invalid.")
-        chosen = _from_id(rows, first_id, limit)
+        chosen = from_id(rows, first_id, limit)
     else:
-        chosen = _between(rows, 5, start, end, limit)
+        chosen = between(rows, 5, start, end, limit)
     keys = ("a", "p", "q", "f", "l", "T", "m", "M")
     return [
         dict(zip(keys, (a, decimal(p), decimal(q), f, last, at // query.unit, m, True), strict=True))
@@ -112,7 +114,7 @@ def agg_trades(source: Source, query: Query) -> Any:
     ]
 
 
-def _between(rows: list[Any], field: int, start: int | None, end: int | None, limit: int) -> list[Any]:
+def between(rows: list[Any], field: int, start: int | None, end: int | None, limit: int) -> list[Any]:
     """Rows within the times, chronological: oldest from ``start``, or latest up to ``end``, or the latest."""
     if start is None and end is None:
         return rows[-limit:]
@@ -126,9 +128,9 @@ def klines(source: Source, query: Query) -> Any:
     if interval not in INTERVALS:
         raise ApiError(-1120, "Invalid interval.")
     bars = market.bars.rows(interval, query.zone_us())
-    rows = _visible(source, "klines", [(bar.open_us, bar, bar.end_us) for bar in bars], 2)
+    rows = visible(source, "klines", [(bar.open_us, bar, bar.end_us) for bar in bars], 2)
     start, end = query.time_us("startTime"), query.time_us("endTime")
-    chosen = _between(rows, 0, start, end, query.limit(500, 1000))
+    chosen = between(rows, 0, start, end, query.limit(500, 1000))
     return [_kline_row(bar, query.unit) for _, bar, _ in chosen]
 
 

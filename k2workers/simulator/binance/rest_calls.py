@@ -1,4 +1,4 @@
-"""Owns how a REST request of this venue is answered: the weight it takes, and the bodies and headers of answers. What replies say is in ``rest_endpoints``."""
+"""Owns how a REST request of this venue is answered: the weight it takes, and the bodies and headers of answers. What replies say is in the market's table of endpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 from k2workers.simulator.address_limits import NS, PerAddress
 from k2workers.simulator.binance.fault_answers import BAN_TEXT, RATE_TEXT
 from k2workers.simulator.binance.query import ApiError, Query, Source
-from k2workers.simulator.binance.rest_endpoints import ENDPOINTS, Endpoint
+from k2workers.simulator.binance.rest_endpoints import Endpoint
 from k2workers.simulator.binance.settings import SimulatorSettings
 from k2workers.simulator.binance.weight_meter import WeightMeter
 from k2workers.simulator.stand_in import Answered, Spoil
@@ -34,13 +34,14 @@ def _respond(body: Any, status: int, weight: int, retry_after_s: int = 0) -> web
 class RestCall:
     """Answers one endpoint; all requests of one IP share one weight allowance."""
 
-    def __init__(self, source: Source, endpoint: Endpoint, meters: PerAddress[WeightMeter]) -> None:
+    def __init__(self, source: Source, endpoint: Endpoint, query: type[Query], meters: PerAddress[WeightMeter]) -> None:
         self._source = source
+        self._query = query
         self._endpoint = endpoint
         self._meters = meters
 
     def __call__(self, request: web.Request, spoil: Spoil) -> Answered:
-        query = Query(request)
+        query = self._query(request)
         try:
             weight = self._endpoint.weight(query)
         except ApiError:
@@ -61,14 +62,16 @@ class RestCall:
         try:
             body = self._endpoint.reply(self._source, query)
         except ApiError as error:
-            return _respond({"code": error.code, "msg": error.message}, 400, so_far)
+            return _respond({"code": error.code, "msg": error.message}, error.status, so_far)
         rows = body.get("symbols") if isinstance(body, dict) else body
         if isinstance(rows, list):
             spoil(rows)
         return _respond(body, 200, so_far)
 
 
-def calls(source: Source, settings: SimulatorSettings) -> Mapping[str, RestCall]:
-    """Path → who answers."""
+def calls(
+    source: Source, settings: SimulatorSettings, endpoints: Mapping[str, Endpoint], query: type[Query]
+) -> Mapping[str, RestCall]:
+    """Path → who answers; ``query`` reads the parameters."""
     meters = PerAddress(lambda: WeightMeter(settings.weight_per_minute, int(settings.ban_s * NS)))
-    return {path: RestCall(source, endpoint, meters) for path, endpoint in ENDPOINTS.items()}
+    return {path: RestCall(source, endpoint, query, meters) for path, endpoint in endpoints.items()}

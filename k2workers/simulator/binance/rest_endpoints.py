@@ -66,11 +66,13 @@ from k2workers.simulator.binance.query import Query, Source
 
 
 class Endpoint(NamedTuple):
-    weight: Callable[[Query], int]
-    reply: Callable[[Source, Query], Any]
+    weight: Callable[[Any], int]
+    reply: Callable[[Any, Any], Any]
+    """From a ``Source`` and a ``Query``, or what the market has for them."""
 
 
-def _fixed(weight: int, reply: Callable[[Source, Query], Any]) -> Endpoint:
+def fixed(weight: int, reply: Callable[[Any, Any], Any]) -> Endpoint:
+    """Always the same weight."""
     return Endpoint(lambda _: weight, reply)
 
 
@@ -101,25 +103,26 @@ def _rules_weight(query: Query) -> int:
     return 40 if names is None else min(40, 2 * len(names))
 
 
-def _server_time(_: Source, query: Query) -> Any:
+def server_time(_: Source, query: Query) -> Any:
+    """The exchange's clock."""
     return {"serverTime": time.time_ns() // 1000 // query.unit}
 
 
 ENDPOINTS: dict[str, Endpoint] = {
-    "ping": _fixed(1, lambda _source, _query: {}),
-    "time": _fixed(1, _server_time),
-    "exchangeInfo": _fixed(20, exchange_rules.exchange_info),
+    "ping": fixed(1, lambda _source, _query: {}),
+    "time": fixed(1, server_time),
+    "exchangeInfo": fixed(20, exchange_rules.exchange_info),
     "executionRules": Endpoint(_rules_weight, exchange_rules.execution_rules),
     "depth": Endpoint(_depth_weight, replies.depth),
-    "trades": _fixed(25, replies.latest_trades),
-    "historicalTrades": _fixed(25, replies.historical_trades),
-    "historicalBlockTrades": _fixed(25, replies.block_trades),
-    "aggTrades": _fixed(4, replies.agg_trades),
-    "klines": _fixed(2, replies.klines),
-    "uiKlines": _fixed(2, replies.klines),
-    "avgPrice": _fixed(2, tickers.average),
-    "referencePrice": _fixed(2, tickers.reference),
-    "referencePrice/calculation": _fixed(2, tickers.reference_calculation),
+    "trades": fixed(25, replies.latest_trades),
+    "historicalTrades": fixed(25, replies.historical_trades),
+    "historicalBlockTrades": fixed(25, replies.block_trades),
+    "aggTrades": fixed(4, replies.agg_trades),
+    "klines": fixed(2, replies.klines),
+    "uiKlines": fixed(2, replies.klines),
+    "avgPrice": fixed(2, tickers.average),
+    "referencePrice": fixed(2, tickers.reference),
+    "referencePrice/calculation": fixed(2, tickers.reference_calculation),
     "ticker/24hr": Endpoint(_day_weight, tickers.day),
     "ticker/tradingDay": Endpoint(_each, tickers.trading_day),
     "ticker": Endpoint(_each, tickers.rolling),

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from k2workers.simulator.binance import fault_answers, glitch, replies, rest_calls, stream_names, talk
+from k2workers.simulator.binance import (
+    fault_answers,
+    glitch,
+    query,
+    replies,
+    rest_calls,
+    rest_endpoints,
+    stream_names,
+    talk,
+)
 from k2workers.simulator.binance.bars import INTERVALS, KEPT_US, SECOND
+from k2workers.simulator.binance.generated_market import GeneratedMarket
 from k2workers.simulator.binance.market import Market
+from k2workers.simulator.binance.recordable import SPOT
 from k2workers.simulator.binance.replay_market import ReplayMarket
 from k2workers.simulator.binance.settings import SimulatorSettings
-from k2workers.simulator.binance.symbol_market import SymbolMarket
 from k2workers.simulator.fault_set import FaultSet
 
 
@@ -28,7 +38,13 @@ class SpotStandIn:
     }
     addresses: tuple[str, ...] = ("/ws", "/ws/{names:.*}", "/stream")
     rest_path = "/api/v3/"
+    endpoints: Mapping[str, rest_endpoints.Endpoint] = rest_endpoints.ENDPOINTS
+    query: type[query.Query] = query.Query
     intervals: Collection[str] = tuple(INTERVALS)
+    contiguous: Collection[str] = stream_names.CONTIGUOUS
+    recorded = SPOT
+    whole_book: Callable[[Any], dict[str, Any]] = staticmethod(replies.whole_book)
+    closed_bars: Callable[[Any, str], list[list[Any]]] = staticmethod(replies.closed_bars)
 
     kind_of = staticmethod(stream_names.kind_of)
     message = staticmethod(talk.message)
@@ -37,10 +53,11 @@ class SpotStandIn:
     def __init__(self, settings: SimulatorSettings, faults: FaultSet) -> None:
         self.faults = faults
         self._settings = settings
-        self._market: Market | ReplayMarket
+        self._market: GeneratedMarket[Any] | ReplayMarket
 
     @property
-    def symbols(self) -> Mapping[str, SymbolMarket]:
+    def symbols(self) -> Mapping[str, Any]:
+        """Those of its market."""
         return self._market.symbols
 
     def weight_limit(self) -> int:
@@ -50,26 +67,33 @@ class SpotStandIn:
 
     def chained(self, kind: str) -> bool:
         """Whether the ids of such a stream form an unbroken chain."""
-        return kind in stream_names.CONTIGUOUS
+        return kind in self.contiguous
 
-    def open_market(self, wanted: set[str], now_ns: int) -> Market | ReplayMarket:
+    def open_market(self, wanted: set[str], now_ns: int) -> GeneratedMarket[Any] | ReplayMarket:
         """A generated market, or the recorded one. Raises ConfigError for files that are no recording."""
         own = self._settings
         if own.replay:
-            self._market = ReplayMarket(own.replay, own.replay_speed, wanted, own.replay_settle_s)
+            self._market = ReplayMarket(own.replay, own.replay_speed, wanted, own.replay_settle_s, self.recorded)
         else:
-            self._market = Market(
-                own.symbols, own.rate, own.seed, now_ns, wanted, own.history, own.history_s, even=own.even
-            )
+            values = own.symbols, own.rate, own.seed, now_ns, wanted, own.history, own.history_s
+            self._market = self.generated(*values, even=own.even)
         return self._market
+
+    def generated(self, *values: Any, even: bool) -> GeneratedMarket[Any]:
+        """A market that is made up."""
+        return Market(*values, even=even)
 
     def talk(self, request: web.Request) -> talk.SpotTalk:
         """What the address asks for. Raises HTTPBadRequest."""
-        return talk.SpotTalk(request, self._settings, lambda names: self.faults.refuses(names, time.monotonic()))
+        return talk.SpotTalk(request, self._settings, self.refuses)
+
+    def refuses(self, names: list[str]) -> bool:
+        """Whether a fault refuses a SUBSCRIBE of these."""
+        return self.faults.refuses(names, time.monotonic())
 
     def calls(self) -> Mapping[str, rest_calls.RestCall]:
-        """Path below /api/v3/ → who answers."""
-        return rest_calls.calls(self, self._settings)
+        """Path below ``rest_path`` → who answers."""
+        return rest_calls.calls(self, self._settings, self.endpoints, self.query)
 
     def refusal(self, status: int, values: Mapping[str, Any], *, rest: bool) -> web.Response:
         """The answer to a handshake or a REST request that a fault with these values refuses."""
@@ -84,11 +108,11 @@ class SpotStandIn:
 
     def books(self) -> Mapping[str, Any]:
         """Every level, in the form of a depth reply."""
-        return {name: replies.whole_book(market) for name, market in self.symbols.items()}
+        return {name: self.whole_book(market) for name, market in self.symbols.items()}
 
     def bars(self, interval: str) -> Mapping[str, Any]:
         """Every final bar, in the form of a klines reply."""
-        return {name: replies.closed_bars(market, interval) for name, market in self.symbols.items()}
+        return {name: self.closed_bars(market, interval) for name, market in self.symbols.items()}
 
     def memory(self) -> Mapping[str, int]:
         """What is remembered for REST, and the bounds of it."""

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from k2workers.simulator.binance.stream_names import is_valid
 from k2workers.simulator.stand_in import Client
 
 PROPERTIES = ("SET_PROPERTY", "GET_PROPERTY")
@@ -41,11 +40,12 @@ def answer(
     *,
     stream_limit: int,
     nested: bool,
+    is_valid: Callable[[str], bool],
     refuses: Callable[[list[str]], bool],
 ) -> str:
     """The reply to one text message; carries out what it asks. Replies are never wrapped.
 
-    ``refuses`` says of well-formed names whether a fault refuses them.
+    ``is_valid`` says whether a name is well formed, ``refuses`` of such names whether a fault refuses them.
     """
     number: Any = None
     try:
@@ -60,7 +60,7 @@ def answer(
         result = (
             _property(method, params or [], talk)
             if method in PROPERTIES
-            else _perform(method, params, client, stream_limit, refuses)
+            else _perform(method, params, client, stream_limit, is_valid, refuses)
         )
     except _Refused as refusal:
         body: dict[str, Any] = {"code": refusal.code, "msg": refusal.message}
@@ -93,6 +93,7 @@ def _perform(
     params: list[Any] | None,
     client: Client,
     stream_limit: int,
+    is_valid: Callable[[str], bool],
     refuses: Callable[[list[str]], bool],
 ) -> Any:
     if method == "LIST_SUBSCRIPTIONS":

@@ -8,18 +8,18 @@ from urllib.parse import parse_qsl, unquote
 
 from aiohttp import web
 
-from k2workers.simulator.binance import payloads
+from k2workers.simulator.binance import payloads, stream_names
 from k2workers.simulator.binance.settings import SimulatorSettings
 from k2workers.simulator.binance.stream_requests import answer
 from k2workers.simulator.stand_in import Client, Emission
 
 UNITS = {"MICROSECOND": 1, "microsecond": 1, "MILLISECOND": 1000, "millisecond": 1000}
 
-SpotForm = tuple[int, bool]
+Form = tuple[int, bool]
 """(how many µs the unit of time has, whether messages are wrapped as those of combined streams)"""
 
 
-def message(emission: Emission, form: SpotForm) -> bytes:
+def message(emission: Emission, form: Form) -> bytes:
     """The event's whole message in this form."""
     unit, combined = form
     return _text(emission.stream, emission.render(unit), combined).encode()
@@ -36,13 +36,12 @@ class SpotTalk:
     on it: ccxt connects to /ws/0, /ws/1 … and subscribes afterwards.
     """
 
+    is_valid = staticmethod(stream_names.is_valid)
+
     def __init__(self, request: web.Request, settings: SimulatorSettings, refuses: Callable[[list[str]], bool]) -> None:
         """Raises HTTPBadRequest."""
-        unit_name = request.query.get("timeUnit", "MILLISECOND")
-        if unit_name not in UNITS:
-            raise web.HTTPBadRequest(text='{"code":-1100,"msg":"Invalid timeUnit."}')
-        self.unit = UNITS[unit_name]
-        path = request.rel_url.raw_path
+        self.unit = self.unit_of(request)
+        path = self.path_of(request.rel_url.raw_path)
         self.combined = path.startswith("/stream")
         if self.combined:
             # A plus sign is part of a name (kline_1d@+08:00), not a space as in a form.
@@ -56,8 +55,19 @@ class SpotTalk:
         self._settings = settings
         self._refuses = refuses
 
+    def unit_of(self, request: web.Request) -> int:
+        """How many µs the unit of time has that the address asks for."""
+        name = request.query.get("timeUnit", "MILLISECOND")
+        if name not in UNITS:
+            raise web.HTTPBadRequest(text='{"code":-1100,"msg":"Invalid timeUnit."}')
+        return UNITS[name]
+
+    def path_of(self, path: str) -> str:
+        """What of the address's path names streams."""
+        return path
+
     @property
-    def form(self) -> SpotForm:
+    def form(self) -> Form:
         return self.unit, self.combined
 
     def ignore_unit(self) -> None:
@@ -75,6 +85,7 @@ class SpotTalk:
             self,
             stream_limit=self._settings.streams_per_connection,
             nested=self._settings.nested_errors,
+            is_valid=self.is_valid,
             refuses=self._refuses,
         )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from k2workers.simulator.binance.market import Market, actions_per_second, symbol_names
+from k2workers.simulator.binance.generated_market import actions_per_second, symbol_names
+from k2workers.simulator.binance.market import Market
 from k2workers.simulator.binance.payloads import decimal
 from k2workers.simulator.binance.stream_names import is_valid
 

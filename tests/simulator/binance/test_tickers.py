@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k2workers.simulator.binance.symbol_market import SymbolMarket
+from k2workers.simulator.binance.spot_symbol import SpotSymbol
 from tests.simulator.support import collect, running
 
 MINI = [
@@ -98,7 +98,7 @@ async def test_klines_of_any_zone_hold_the_same_trades() -> None:
 async def test_block_trades_are_told_by_id() -> None:
     async with running(symbols=1) as client:
         market = client.exchange.market.symbols["BTCUSDT"]
-        assert isinstance(market, SymbolMarket)
+        assert isinstance(market, SpotSymbol)
         for qty in (10**8, 2 * 10**8):
             market.emit_block_trade(qty, 1_790_000_000_000_000, [])
         number = market.block_id
