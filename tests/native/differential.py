@@ -230,7 +230,7 @@ class FuturesMarket(Market):
     """The same of USD-M futures: ids of books count over all symbols, and not every decimal has a point."""
 
     venue = BinanceUsdm()
-    kinds = ("agg_trade", "book_ticker", "depth", "mark_price", "trade")
+    kinds = ("agg_trade", "book_ticker", "depth", "partial_depth_5", "mark_price", "trade")
     unit = 1_000
 
     def message(self) -> bytes:
@@ -252,7 +252,7 @@ class FuturesMarket(Market):
                 f'"e":"bookTicker","u":{number},"s":"{symbol}","b":"{price}","B":"{quantity}","a":"{price}","A":"{quantity}",'
                 f'"T":{at},"E":{at}'
             )
-        elif kind == "depth":
+        elif kind in ("depth", "partial_depth_5"):
             step = chance.randrange(2, 40)
             data = (
                 f'"e":"depthUpdate","E":{at},"T":{at},"s":"{symbol}","U":{number + chance.randrange(1, step)},"u":{number + step},'

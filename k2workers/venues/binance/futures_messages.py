@@ -172,8 +172,8 @@ class LinkedDepthMessage(StreamMessage, gc=False):
             texts += texts_of(m.bids) + texts_of(m.asks)
 
 
-class TimedPartialDepthMessage(StreamMessage, gc=False):
-    """``<symbol>@depth<levels>``, written as a difference; its levels are the whole top of the book."""
+class TimedPartialDepthMessage(StreamMessage, kw_only=True, gc=False):
+    """``<symbol>@depth<levels>``, written as a difference, whose other ids say nothing here: its levels are the whole top of the book."""
 
     made = TimedPartialDepth
     leveled = True
@@ -181,7 +181,9 @@ class TimedPartialDepthMessage(StreamMessage, gc=False):
     venue_time: Time = field(name="E")
     transaction_time: Time = field(name="T")
     symbol: str = field(name="s")
+    venue_first_id: Id = field(name="U", default=0)
     last_update_id: Id = field(name="u")
+    predecessor: Id = field(name="pu", default=0)
     bids: Levels = field(name="b")
     asks: Levels = field(name="a")
 
@@ -238,6 +240,10 @@ FUTURES_TEXTS: Mapping[type[StreamMessage], str] = {
     LinkedDepthMessage: (
         '{"e":"depthUpdate","E":<venue_time>,"T":<transaction_time>,"s":"<symbol>","U":<venue_first_id>,'
         '"u":<last_update_id>,"pu":<first_update_id>,"b":<bids>,"a":<asks>}'
+    ),
+    TimedPartialDepthMessage: (
+        '{"e":"depthUpdate","E":<venue_time>,"T":<transaction_time>,"s":"<symbol>","U":<venue_first_id>,'
+        '"u":<last_update_id>,"pu":<predecessor>,"b":<bids>,"a":<asks>}'
     ),
 }
 """As ``written.TEXTS``."""
