@@ -67,7 +67,6 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "simulator/hub.py": ("tests/simulator/test_ws.py",),
         "simulator/binance/payloads.py": ("tests/simulator/binance/test_market.py",),
         "simulator/binance/query.py": ("tests/simulator/binance/test_rest_endpoints.py",),
-        "simulator/binance/recordable.py": ("tests/simulator/binance/test_replay_market.py",),
         "simulator/binance/recorded_events.py": ("tests/simulator/binance/test_replay_market.py",),
         "simulator/recording.py": ("tests/simulator/binance/test_replay_market.py",),
         "simulator/binance/replies.py": ("tests/simulator/binance/test_rest_endpoints.py",),
