@@ -8,19 +8,19 @@ policy has is taken from that policy.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from k2workers import venues
+from k2workers import setting_owners, venues
 from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.gathering import PROFILES_NS
-from k2workers.setting import MOST_S, About, Setting, default, name_in, read_all, settings_of
-from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
+from k2workers.setting import MOST_S, About, Setting, default, read_all, settings_of
+from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_kinds
 from k2workers.setting_sources import of_environment, of_file, variable_of
 from k2workers.simulator.simulator_settings import StandInSettings
 from k2workers.transport import endpoint
@@ -29,21 +29,25 @@ from k2workers.venues.venue_settings import VenueSettings
 DEFAULT_FILE = Path("config/k2workers.toml")
 DEMO_LIFETIME_S = 15.0
 
+_USUAL_STREAMS = "; ".join(f"{name}: `{','.join(venues.settings_struct(name).usual_streams)}`" for name in venues.NAMES)
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a run can be told."""
 
     venue: Annotated[
-        str,
+        list[str],
         About(
-            text=f"the market to feed from: {', '.join(venues.NAMES)}",
+            text=f"the market to feed from, or several: {', '.join(venues.NAMES)}",
             more="names of metrics and logs that hold a market's name stay for all of its kind; the label `exchange` tells them apart",
         ),
-    ] = venues.DEFAULT
+    ] = msgspec.field(default_factory=lambda: [venues.DEFAULT])
     shards: Annotated[
         int,
         About(
-            text="worker processes, each with a connection for each of the venue's routes, usually one", ge=1, le=256
+            text="worker processes of each venue, each with a connection for each of its routes, usually one",
+            ge=1,
+            le=256,
         ),
     ] = 4
     symbols: Annotated[
@@ -57,9 +61,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LTCUSDT",
         ]
     )  # fmt: skip
-    streams: Annotated[list[str], About(text="kinds of streams", filled=True)] = msgspec.field(
-        default_factory=lambda: ["trade", "agg_trade", "book_ticker", "depth"]
-    )
+    streams: Annotated[
+        list[str] | None,
+        About(
+            text="kinds of streams; the venue's usual ones if not set",
+            filled=True,
+            more=_USUAL_STREAMS,
+        ),
+    ] = None
     demo: Annotated[bool, About(text="feed from the embedded exchange instead of the venue: no network needed")] = False
     demo_rate: Annotated[float, About(text="events a second of the embedded exchange", gt=0, le=200_000)] = 4000.0
     duration_s: Annotated[float | None, About(text="stop after so many seconds", gt=0, le=MOST_S, flag="duration")] = (
@@ -162,42 +171,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     of_venues: dict[str, VenueSettings] = {}
     """By the venue's name, of those of which something is said."""
 
-    @property
-    def of_venue(self) -> VenueSettings:
-        """The settings of the venue that runs."""
-        return self.of_venues.get(self.venue) or msgspec.convert({}, venues.settings_struct(self.venue))
+    def apart(self, venue: str) -> str:
+        """What tells this venue from the others that run: its name, or nothing if there are none."""
+        return "" if self.venue == [venue] else venue
+
+    def of_venue(self, venue: str) -> VenueSettings:
+        """What is said of this venue, with its own defaults."""
+        return self.of_venues.get(venue) or msgspec.convert({}, venues.settings_struct(venue))
+
+    def symbols_of(self, venue: str) -> list[str]:
+        """Which symbols are asked for there."""
+        return self.of_venue(venue).symbols or self.symbols
+
+    def streams_of(self, venue: str) -> list[str]:
+        """Which kinds of streams are asked for there."""
+        own = self.of_venue(venue)
+        return own.streams or self.streams or [*own.usual_streams]
+
+    def shards_of(self, venue: str) -> int:
+        """How many shards it is to have."""
+        return self.of_venue(venue).shards or self.shards
 
     @property
     def gather_ns(self) -> int:
         """The longest that a worker lets events gather, in ns."""
         return PROFILES_NS[self.gather] if self.gather_us is None else self.gather_us * 1_000
 
-    @property
-    def lifetime_ns(self) -> int:
+    def lifetime_ns(self, venue: str) -> int:
         """The connection lifetime that was asked for, in ns."""
         if self.demo:
             return int((self.rotation_lifetime_s or DEMO_LIFETIME_S) * 1e9)
-        return int(self.of_venue.connection_max_lifetime_hours * 3.6e12)
+        return int(self.of_venue(venue).connection_max_lifetime_hours * 3.6e12)
 
 
 _GENERAL = settings_of(Settings)
-_OF_VENUES = {
-    name: setting
-    for venue in venues.NAMES
-    for name, setting in settings_of(venues.settings_struct(venue), venue).items()
-}
 
-
-def _short(key: str) -> Setting:
-    own = _OF_VENUES[name_in(venues.DEFAULT, key)]
-    about = msgspec.structs.replace(own.about, text=f"of the venue that runs: {own.about.text}")
-    return msgspec.structs.replace(own, table="", about=about)
-
-
-_SHORT = {key: _short(key) for key in ("book_levels", "rest_weight_share")}
-"""Settings of a venue that users know without its name: then they are of the venue that runs, whose bounds hold."""
-
-SETTINGS: Mapping[str, Setting] = MappingProxyType({**_GENERAL, **_SHORT, **_OF_VENUES})
+SETTINGS: Mapping[str, Setting] = MappingProxyType({**_GENERAL, **setting_owners.SHORT, **setting_owners.OF_VENUES})
 """All of them by name, in the order in which they are shown."""
 
 
@@ -223,73 +232,43 @@ def load(
     in_environment, wrong_in_environment = of_environment(environ, SETTINGS)
     told = [*problems, *wrong_in_file, *wrong_in_environment]
     by_name = {**in_file, **in_environment, **flags}
-    venue = by_name.get("venue", venues.DEFAULT)
-    given, called = _by_whole_name(({**in_file, **in_tables}, in_environment, flags), venue)
-    values, mistakes = _judged(given, venue)
-    astray = _said_of_another(by_name, given, venue)
-    for name, wrong in mistakes.items():
-        if name not in astray:
-            told.append(called[name].mistake(given[name], wrong, *where(called[name])))
+    running = _running(by_name)
+    said = setting_owners.by_whole_name(({**in_file, **in_tables}, in_environment, flags), running)
+    values, mistakes = _judged(said.values, running)
+    astray = setting_owners.said_of_another(by_name, said.values, running)
+    for setting, value, wrong in setting_owners.mistaken(
+        SETTINGS, said, {name: mistakes[name] for name in SETTINGS if name in mistakes and name not in astray}
+    ):
+        told.append(setting.mistake(value, wrong, *where(setting)))
     for name, meant in astray.items():
-        said = SETTINGS[name]
         told.append(
-            f"{name} = {said.shown(by_name[name])}: is of venue {said.table!r} alone, and {venue!r} runs; "
+            f"{name} = {SETTINGS[name].shown(by_name[name])}: is of venue {SETTINGS[name].table!r} alone, and {meant.table!r} runs; "
             f"allowed: {meant.name} ({', '.join(where(meant))})"
         )
     if told:
         raise ConfigError("\n".join(told))
     general = {name: value for name, value in values.items() if name in _GENERAL}
-    return Settings(**({"symbols": ["*"]} | general if general.get("demo") else general), of_venues=_of_venues(values))
+    if general.get("demo"):
+        general = {"symbols": ["*"]} | general
+    return Settings(**general, of_venues=setting_owners.of_venues(values))
 
 
-def _by_whole_name(sources: Iterable[Mapping[str, Any]], venue: object) -> tuple[dict[str, Any], dict[str, Setting]]:
-    """What the sources together give, each over the one before it; and each setting as it was called."""
-    given: dict[str, Any] = {}
-    called = dict(SETTINGS)
-    for source in sources:
-        if venue in venues.NAMES:
-            for key in source.keys() & _SHORT.keys():
-                name = name_in(str(venue), key)
-                given[name], called[name] = source[key], msgspec.structs.replace(SETTINGS[name], table="")
-        for name in source.keys() - _SHORT.keys():  # after them: one that names the venue wins
-            given[name], called[name] = source[name], SETTINGS[name]
-    return given, called
+def _running(by_name: Mapping[str, Any]) -> list[str]:
+    """The venues that run, as far as they are known: by these all else is judged."""
+    try:
+        asked = SETTINGS["venue"].read(by_name["venue"]) if "venue" in by_name else [venues.DEFAULT]
+    except ValueError:
+        return []
+    return [venue for venue in dict.fromkeys(asked) if venue in venues.NAMES]
 
 
-def _judged(given: Mapping[str, Any], venue: object) -> tuple[dict[str, Any], dict[str, str]]:
+def _judged(given: Mapping[str, Any], running: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The values that can be used, and what is wrong with the others."""
     values, mistakes = read_all(SETTINGS, given, RULES)
     for name in DEMO_ONLY & values.keys():
         if values[name] and not values.get("demo") and "demo" not in mistakes:
             mistakes[name] = "allowed only together with demo"
-    if venue in venues.NAMES:
-        mistakes |= unknown_to(str(venue), values)
-    return values, {name: mistakes[name] for name in SETTINGS if name in mistakes}
-
-
-def _said_of_another(by_name: Mapping[str, Any], given: Mapping[str, Any], venue: object) -> dict[str, Setting]:
-    """Settings of one market that are said, outside of its table, while another one of its kind runs of which the same is not said; with those
-    that are meant: the first market's names were once of all.
-    """
-    found: dict[str, Setting] = {}
-    if venue not in venues.NAMES:
-        return found
-    kind = venues.settings_struct(str(venue))
-    for name in by_name.keys() & _OF_VENUES.keys():
-        said = SETTINGS[name]
-        meant = name_in(str(venue), said.key)
-        if by_name[name] != "" and meant not in given and issubclass(kind, venues.settings_struct(said.table)):
-            found[name] = SETTINGS[meant]
-    return {name: found[name] for name in SETTINGS if name in found}
-
-
-def _of_venues(values: Mapping[str, Any]) -> dict[str, VenueSettings]:
-    """The settings of each venue of which something is said. An empty text says nothing."""
-    said: dict[str, dict[str, Any]] = {}
-    for name in values.keys() & _OF_VENUES.keys():
-        if values[name] != "":
-            said.setdefault(SETTINGS[name].table, {})[SETTINGS[name].key] = values[name]
-    return {venue: msgspec.convert(own, venues.settings_struct(venue)) for venue, own in said.items()}
+    return values, mistakes | unknown_kinds(running, values)
 
 
 def file_read(file: Path | None) -> Path | None:

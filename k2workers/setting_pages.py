@@ -58,7 +58,7 @@ def table(settings: Mapping[str, Setting]) -> str:
 
 def _row(setting: Setting) -> str:
     if setting.sort == LIST:
-        default = ",".join(setting.default)
+        default = ",".join(setting.default or ())
     else:
         default = "" if setting.default is None else json.dumps(setting.default).strip('"')
     about = f"{setting.about.text}; {setting.about.more}" if setting.about.more else setting.about.text

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from k2workers import venues
 from k2workers.errors import ConfigError
+from k2workers.setting import name_in
+from k2workers.setting_owners import joined
 from k2workers.transport import endpoint
 
 
@@ -22,21 +25,33 @@ def _names(value: list[str]) -> list[str]:
     return value
 
 
-def _known_venue(value: str) -> str:
-    if value not in venues.NAMES:
-        raise ValueError(f"unknown; allowed: {', '.join(venues.NAMES)}")
+def _known_venues(value: list[str]) -> list[str]:
+    unknown = [name for name in value if name not in venues.NAMES]
+    if unknown or not value:
+        which = "" if unknown == value else f"{', '.join(map(repr, unknown))} is "
+        raise ValueError(f"{which}unknown; allowed: {', '.join(venues.NAMES)}")
+    for name, count in Counter(value).items():
+        if count > 1:
+            raise ValueError(f"{name!r} stands {count} times; allowed: once")
     return value
 
 
-def unknown_to(venue: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with settings of which the venue decides, by name."""
-    if "streams" not in values:
-        return {}  # nothing to ask it, which takes its whole code
+def unknown_kinds(running: Sequence[str], values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with kinds of streams, by the setting's name. Each venue decides of its own, and those that run of what is said of all."""
+    own = {venue: name for venue in venues.NAMES if (name := name_in(venue, "streams")) in values}
+    found = {name: _unknown_to(venue, values[name]) for venue, name in own.items()}
+    if "streams" in values:
+        taking = [venue for venue in running if venue not in own]
+        found["streams"] = joined({venue: _unknown_to(venue, values["streams"]) for venue in taking}) if taking else ""
+    return {name: wrong for name, wrong in found.items() if wrong}
+
+
+def _unknown_to(venue: str, kinds: list[str]) -> str:
     try:
-        venues.load(venue).stream_specs(values["streams"], [])
+        venues.load(venue).stream_specs(kinds, [])
     except ConfigError as error:
-        return {"streams": str(error).removeprefix("streams: ")}
-    return {}
+        return str(error).removeprefix("streams: ")
+    return ""
 
 
 def _endpoint(value: str) -> str:
@@ -92,7 +107,7 @@ def _can_be_replaced(value: str) -> str:
 
 RULES: Mapping[str, Callable[[Any], Any]] = {
     "symbols": _names,
-    "venue": _known_venue,
+    "venue": _known_venues,
     "report": _can_be_written,
     "checkpoint": _can_be_replaced,
     "websocket_url": _websocket_url,

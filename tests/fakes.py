@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from k2workers import venues
 from k2workers.errors import VenueError
 from k2workers.network.venue_answers import Answer
 from k2workers.supervision.child import ChildSpec, ChildState
 from k2workers.supervision.control_messages import AnyControlMessage, Beat
-from k2workers.supervision.permissions import Permissions
+from k2workers.supervision.permissions import Allowance, Permissions
 
 
 class OpenHanded:
@@ -50,7 +51,7 @@ class Careless:
         self.specs: dict[str, ChildSpec] = {}
         self.beats: dict[str, Beat] = {}
         self.sent: list[tuple[str, AnyControlMessage]] = []
-        self.permissions: Permissions | None = None
+        self.permissions = {venue: Permissions(Allowance(venue=venue), self.send) for venue in venues.NAMES}
         self.children: dict[str, ChildState] = {}
 
     def states(self) -> dict[str, ChildState]:

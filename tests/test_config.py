@@ -54,7 +54,7 @@ def test_ipv6_endpoints_are_taken() -> None:
 
 def test_the_lifetime_has_the_name_that_users_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS", "12")
-    assert load({}).lifetime_ns == 12 * 3_600 * 10**9
+    assert load({}).lifetime_ns("binance") == 12 * 3_600 * 10**9
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_broken_or_missing_file_is_one_message(tmp_path: Path) -> None:
 def test_the_demo_takes_every_symbol_unless_told() -> None:
     assert load({"demo": True}).symbols == ["*"]
     assert load({"demo": True, "symbols": "BTCUSDT"}).symbols == ["BTCUSDT"]
-    assert load({"demo": True, "rotation_lifetime_s": 5}).lifetime_ns == 5 * 10**9
+    assert load({"demo": True, "rotation_lifetime_s": 5}).lifetime_ns("binance") == 5 * 10**9
 
 
 def test_mistakes_of_a_broken_file_and_of_the_caller_are_told_with_all_others(tmp_path: Path) -> None:
@@ -196,23 +196,25 @@ def test_a_table_a_variable_and_a_flag_say_the_same_of_a_venue_and_the_usual_one
         'venue = "binance_us"\n[binance_us]\nrest_url = "http://file"\nwebsocket_url = "ws://file"\nca_bundle = ""\n',
     )
     variables = {"K2_BINANCE_US_REST_URL": "http://variable", "K2_BINANCE_US_BOOK_LEVELS": "500"}
-    found = load({"binance_us_book_levels": "100"}, path, variables).of_venue
+    found = load({"binance_us_book_levels": "100"}, path, variables).of_venue("binance_us")
     assert (found.rest_url, found.websocket_url, found.book_levels) == ("http://variable", "ws://file", 100)
 
 
 def test_a_venues_setting_stands_outside_of_its_table_by_its_whole_name(tmp_path: Path) -> None:
     path = file(tmp_path, 'binance_rest_url = "http://here"\nbinance_us_rest_url = "http://there"\n')
-    assert load({}, path, {}).of_venue.rest_url == "http://here"
-    assert load(RUNS_US, path, {}).of_venue.rest_url == "http://there"
+    assert load({}, path, {}).of_venue("binance").rest_url == "http://here"
+    assert load(RUNS_US, path, {}).of_venue("binance_us").rest_url == "http://there"
 
 
 def test_venues_that_share_a_file_each_have_their_own_settings_and_those_of_others_do_not_count(tmp_path: Path) -> None:
     text = "[binance]\nconnection_max_lifetime_hours = 12\n[binance_us]\nconnection_max_lifetime_hours = 2\nbook_levels = 100\n"
     path = file(tmp_path, text)
     first, second = load({}, path, {}), load(RUNS_US, path, {})
-    assert [settings.lifetime_ns // (3_600 * 10**9) for settings in (first, second)] == [12, 2]
-    assert [settings.of_venue.book_levels for settings in (first, second)] == [1000, 100]
-    assert first.of_venues == second.of_venues, "several may run"
+    assert first.of_venues == second.of_venues
+    both = load({"venue": "binance,binance_us"}, path, {})
+    names = ("binance", "binance_us")
+    assert [both.lifetime_ns(venue) // (3_600 * 10**9) for venue in names] == [12, 2]
+    assert [both.of_venue(venue).book_levels for venue in names] == [1000, 100]
 
 
 @pytest.mark.parametrize("venue", venues.NAMES)
@@ -221,11 +223,11 @@ def test_a_name_without_a_venue_is_of_the_one_that_runs_unless_the_same_source_n
 ) -> None:
     runs = {"venue": venue}
     given = load({"rest_weight_share": 0.5, **runs}, file(tmp_path, ""), {"K2_BOOK_LEVELS": "500"})
-    assert (given.of_venue.book_levels, given.of_venue.rest_weight_share) == (500, 0.5)
+    assert (given.of_venue(venue).book_levels, given.of_venue(venue).rest_weight_share) == (500, 0.5)
     assert given.of_venues.keys() == {venue}
     path = file(tmp_path, f"book_levels = 100\n[{venue}]\nbook_levels = 1000\n")
-    assert load(runs, path, {}).of_venue.book_levels == 1000
-    assert load({"book_levels": 500, **runs}, path, {}).of_venue.book_levels == 500, "a flag wins over the file"
+    assert load(runs, path, {}).of_venue(venue).book_levels == 1000
+    assert load({"book_levels": 500, **runs}, path, {}).of_venue(venue).book_levels == 500, "a flag wins over the file"
 
 
 def test_a_mistake_is_told_by_the_name_that_was_used() -> None:
@@ -266,11 +268,86 @@ def test_a_name_that_was_once_of_every_market_is_refused_for_another_one_with_th
 def test_who_says_the_same_of_the_market_that_runs_knows_that_the_other_does_not_count(tmp_path: Path) -> None:
     path = file(tmp_path, '[binance_us]\nrest_url = "http://own"\n')
     found = load(RUNS_US, path, {"K2_BINANCE_REST_URL": "http://other", "K2_BINANCE_US_CA_BUNDLE": ""})
-    assert found.of_venue.rest_url == "http://own"
-    assert load({"binance_us_rest_url": "http://own"}, file(tmp_path, ""), {}).of_venue.rest_url != "http://own"
+    assert found.of_venue("binance_us").rest_url == "http://own"
+    untouched = load({"binance_us_rest_url": "http://own"}, file(tmp_path, ""), {}).of_venue("binance")
+    assert untouched.rest_url != "http://own"
 
 
-@pytest.mark.parametrize("venue", ["kraken", ["binance"], {"name": "binance"}, 5])
+BOTH = {"venue": "binance,binance_us"}
+
+
+@pytest.mark.parametrize("where", ["flag", "environment", "file"])
+def test_several_venues_may_run_and_one_is_still_a_plain_text(where: str, tmp_path: Path) -> None:
+    flags = BOTH if where == "flag" else {}
+    environ = {"K2_VENUE": "binance, binance_us"} if where == "environment" else {}
+    text = 'venue = ["binance", "binance_us"]\n' if where == "file" else 'venue = "binance_us"\n'
+    settings = load(flags, file(tmp_path, text), environ)
+    assert settings.venue == ["binance", "binance_us"]
+    assert [settings.apart(venue) for venue in settings.venue] == settings.venue
+    alone = load({}, file(tmp_path, 'venue = "binance_us"\n'), {})
+    assert (alone.venue, alone.apart("binance_us")) == (["binance_us"], "")
+
+
+@pytest.mark.parametrize(
+    ("venue", "words"),
+    [
+        ("kraken", "venue = 'kraken': unknown; allowed: binance, binance_us"),
+        ("binance,kraken", "venue = 'binance,kraken': 'kraken' is unknown; allowed: binance, binance_us"),
+        ("binance,binance_us,binance", "venue = 'binance,binance_us,binance': 'binance' stands 2 times; allowed: once"),
+        ([], "venue = []: unknown; allowed: binance, binance_us"),
+    ],
+)
+def test_a_venue_that_is_unknown_or_stands_twice_is_one_clear_message(venue: object, words: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load({"venue": venue}, environ={})
+    (line,) = str(told.value).splitlines()
+    assert line.startswith(words)
+
+
+def test_what_is_said_of_one_venue_wins_there_and_what_is_said_of_all_holds_at_the_others(tmp_path: Path) -> None:
+    path = file(tmp_path, 'shards = 3\n[binance_us]\nsymbols = ["LTCUSDT"]\nstreams = ["trade"]\n')
+    settings = load({**BOTH, "symbols": "BTCUSDT"}, path, {"K2_BINANCE_US_SHARDS": "1"})
+    found = [
+        (settings.symbols_of(venue), settings.streams_of(venue), settings.shards_of(venue)) for venue in settings.venue
+    ]
+    assert found == [
+        (["BTCUSDT"], ["trade", "agg_trade", "book_ticker", "depth"], 3), (["LTCUSDT"], ["trade"], 1),
+    ]  # fmt: skip
+    assert load({"demo": True, **BOTH}, path, {}).symbols_of("binance") == ["*"]
+
+
+def test_kinds_that_nobody_names_are_the_usual_ones_of_each_venue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(venues.settings_struct("binance_us"), "usual_streams", ("ticker",))
+    untold, told = load(BOTH, environ={}), load({**BOTH, "streams": "depth"}, environ={})
+    assert [untold.streams_of(venue) for venue in untold.venue] == [
+        ["trade", "agg_trade", "book_ticker", "depth"], ["ticker"],
+    ]  # fmt: skip
+    assert [told.streams_of(venue) for venue in told.venue] == [["depth"], ["depth"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"streams": "trade,avg_price"}, ["streams = 'trade,avg_price': binance_us has no 'avg_price'"]),
+        ({"streams": "dept"}, ["streams = 'dept': 'dept' is not a kind of stream; did you mean 'depth'?"]),
+        ({"streams": "trade,avg_price", "binance_us_streams": "trade"}, []),
+        ({"binance_us_streams": "avg_price"}, ["binance_us_streams = 'avg_price': binance_us has no 'avg_price'"]),
+        ({"book_levels": 7}, ["book_levels = 7: unknown; allowed: 100, 500, 1000, 5000"]),
+        ({"binance_shards": 0}, ["binance_shards = 0: too small; allowed: ≥ 1 and ≤ 256"]),
+    ],
+)
+def test_what_is_wrong_at_one_of_several_venues_is_told_once_and_with_its_name(
+    given: dict[str, Any], lines: list[str]
+) -> None:
+    if not lines:
+        load({**BOTH, **given}, environ={})
+        return
+    with pytest.raises(ConfigError) as told:
+        load({**BOTH, **given}, environ={})
+    assert [line.partition(" (")[0] for line in str(told.value).splitlines()] == lines
+
+
+@pytest.mark.parametrize("venue", ["kraken", ["okx"], {"name": "binance"}, 5])
 def test_of_an_unknown_venue_all_else_is_judged(venue: object, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as told:
         load({"venue": venue, "book_levels": 7, "binance_rest_url": "x", "shards": 0}, file(tmp_path, ""), {})
@@ -345,13 +422,14 @@ def test_a_default_of_a_setting_stands_in_one_place() -> None:
         for field in listed.body
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.value is not None
     }
-    of_venues = {setting.key for setting in SETTINGS.values() if setting.table}
+    # What a venue says of these is what is said of all, or nothing: they have no default there.
+    of_venues = {setting.key for setting in SETTINGS.values() if setting.table and setting.default is not None}
     assert written.keys() - {"of_venues"} == {setting.key for setting in SETTINGS.values()} - of_venues
     homes: dict[str, set[str]] = {}
     for struct in _structs():
         names, defaults, own = struct.__struct_fields__, struct.__struct_defaults__, inspect.get_annotations(struct)
         for name, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
-            if struct is Settings or name not in own or default is msgspec.NODEFAULT:
+            if struct is Settings or name not in own or default is msgspec.NODEFAULT or default is None:
                 continue
             if (struct.__name__, name) not in OTHERS:
                 home = "a venue's" if issubclass(struct, VenueSettings) else struct.__name__

@@ -42,7 +42,7 @@ def test_the_file_without_its_signs_is_the_defaults(tmp_path: Path) -> None:
     assert settings.of_venues.keys() == {*venues.NAMES}
     assert msgspec.structs.replace(settings, of_venues={}) == untold
     for name in venues.NAMES:
-        assert settings.of_venues[name] == msgspec.structs.replace(untold, venue=name).of_venue
+        assert settings.of_venues[name] == untold.of_venue(name)
 
 
 def _empty(folder: Path) -> Path:

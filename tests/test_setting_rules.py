@@ -10,7 +10,7 @@ import pytest
 
 from k2workers.config import SETTINGS, load
 from k2workers.errors import ConfigError
-from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_to
+from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_kinds
 
 
 def test_a_checkpoint_behind_a_link_is_the_file_that_the_link_names(tmp_path: Path) -> None:
@@ -88,17 +88,19 @@ def test_every_default_keeps_its_rule() -> None:
         ({"streams": ["dept"]}, {"streams": "did you mean 'depth'"}),
         ({"streams": ["trade"]}, {}),
         ({}, {}),
+        ({"streams": ["dept"], "binance_streams": ["trade"]}, {}),
+        ({"binance_us_streams": ["dept"]}, {"binance_us_streams": "did you mean 'depth'"}),
     ],
 )
 def test_what_the_venue_decides_is_told_in_its_words(given: dict[str, object], wrong: dict[str, str]) -> None:
-    found = unknown_to("binance", given)
+    found = unknown_kinds(["binance"], given)
     assert found.keys() == wrong.keys()
     assert all(words in found[name] for name, words in wrong.items())
 
 
 def test_an_unknown_venue_is_told_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="allowed: binance, binance_us"):
-        RULES["venue"]("kraken")
+        RULES["venue"](["kraken"])
     assert RULES["rest_url"]("") == ""
 
 

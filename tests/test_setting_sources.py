@@ -37,7 +37,7 @@ def test_a_venues_table_gives_its_settings_by_their_whole_names(tmp_path: Path) 
         ('rest_url = "r"\n', "rest_url in FILE: no such setting; did you mean binance_rest_url?"),
         ('[binance_us]\nwebsokt_url = "w"\n', "websokt_url in [binance_us] of FILE: no such setting; did you mean websocket_url?"),
         ('[binance]\nbinance_rest_url = "r"\n', "binance_rest_url in [binance] of FILE: no such setting; did you mean rest_url?"),
-        ("[binance]\nshards = 3\n", "shards in [binance] of FILE: is of no venue; allowed: above all tables"),
+        ("[binance]\nhttp_port = 3\n", "http_port in [binance] of FILE: is of no venue; allowed: above all tables"),
         ("[binance.us]\nrest_url = 'r'\n", "us in [binance] of FILE: no such setting"),
         ("[binanceus]\nrest_url = 'r'\n", "[binanceus] in FILE: no such venue; did you mean binance_us?"),
         ("[okx]\nrest_url = 'r'\n", f"[okx] in FILE: no such venue; allowed: {', '.join(venues.NAMES)}"),

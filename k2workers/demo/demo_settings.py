@@ -16,9 +16,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to subscribe and ask for what was missed, and which prefix."""
+    """Where to subscribe and ask for what was missed, and which prefixes."""
 
     endpoint: str
     snapshot_endpoint: str
-    prefix: str
+    prefixes: tuple[str, ...]
     logs: LogSettings

@@ -6,6 +6,7 @@ The parent of a run against a venue has none, and imports nothing of this packag
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -32,24 +33,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Demonstration:
-    """One run against an embedded exchange, with an independent subscriber that counts for itself."""
+    """One run against embedded exchanges, one a venue, with an independent subscriber that counts for itself."""
 
     connects_per_window = 100_000
     """Connection attempts that the exchange allows: rotations come in seconds here, and would use up the venue's own window alone."""
 
-    def __init__(self, settings: Settings, venue: str, logs: LogSettings) -> None:
+    def __init__(self, settings: Settings, logs: LogSettings) -> None:
         self.source = f"demo {secrets.token_hex(8)}"
-        """What a checkpoint names as its venue: the exchange lives as long as this run, and the next one has other ids."""
+        """What a checkpoint names as its venue: the exchanges live as long as this run, and the next ones have other ids."""
         self._settings = settings
-        self._venue = venue
         self._logs = logs
+        self._exchanges = {venue: "-".join(filter(None, (EXCHANGE, settings.apart(venue)))) for venue in settings.venue}
+        """The name of each venue's process."""
 
-    def exchange(self) -> ChildSpec:
-        """The embedded exchange's process, on a free port."""
+    def exchange(self, venue: str) -> ChildSpec:
+        """The process of the embedded exchange that plays this venue, on a free port."""
         own = self._settings
-        made: Callable[..., StandInSettings] = settings_struct(
-            self._venue
-        )  # which has a default for each rule of the venue
+        made: Callable[..., StandInSettings] = settings_struct(venue)  # which has a default for each rule of the venue
         simulator = made(
             port=0,
             rate=own.demo_rate,
@@ -58,7 +58,7 @@ class Demonstration:
             connects_per_window=self.connects_per_window,
         )
         return ChildSpec(
-            name=EXCHANGE,
+            name=self._exchanges[venue],
             target="k2workers.demo.demo_exchange:main",
             settings=ExchangeSettings(simulator=simulator, logs=self._logs),
             stop_order=StopOrder.EXCHANGE,
@@ -72,20 +72,27 @@ class Demonstration:
     def witness(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec:
         """The independent subscriber's process."""
         settings = WitnessSettings(
-            endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, prefix=f"{self._venue}.", logs=self._logs
+            endpoint=endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            prefixes=tuple(f"{venue}." for venue in self._exchanges),
+            logs=self._logs,
         )
         return ChildSpec(
             name=WITNESS, target="k2workers.demo.witness:main", settings=settings, stop_order=StopOrder.SUBSCRIBERS
         )
 
-    def truth(self, records: Records, streams: Iterable[StreamSpec]) -> dict[str, Any]:
-        """What the exchange emitted against what the witness received, of these streams, each of a single symbol."""
+    def truth(self, records: Records, streams: Mapping[str, Iterable[StreamSpec]]) -> dict[str, Any]:
+        """What the exchanges emitted against what the witness received, of these streams of each venue, each of a single symbol."""
         from k2workers.demo.witness import compare  # what it runs on is not for the parent before its end
 
-        emitted = records.get((EXCHANGE, "emitted"), {})
+        by_topic: dict[str, Any] = {}
+        left_out: Counter[str] = Counter()
+        for venue, exchange in self._exchanges.items():
+            emitted = records.get((exchange, "emitted"), {})
+            by_topic |= _by_topic(venue, emitted.get("topics", {}), streams.get(venue, ()))
+            left_out.update(emitted.get("left_out", {}))
         received = records.get((WITNESS, "received"), {}).get("topics", {})
-        by_topic = self._by_topic(emitted.get("topics", {}), streams)
-        return {**compare(by_topic, received), "left_out": emitted.get("left_out", {})}
+        return {**compare(by_topic, received), "left_out": dict(left_out)}
 
     def tell(self, truth: Mapping[str, Any], rotations: int, records: Records) -> None:
         """Show the user what was proven, if the witness came to its end."""
@@ -98,13 +105,10 @@ class Demonstration:
             names = ("emitted", "received", "lost", "unannounced", "duplicated", "reordered")
             _log.info("demonstrated", **{name: truth[name] for name in names}, rotations=rotations)
 
-    def _by_topic(self, emitted: Mapping[str, Any], streams: Iterable[StreamSpec]) -> dict[str, Any]:
-        """The exchange's count by stream name → by our topic."""
-        return {
-            topic_of(self._venue, spec.kind, spec.symbol): emitted[spec.name]
-            for spec in streams
-            if spec.name in emitted
-        }
+
+def _by_topic(venue: str, emitted: Mapping[str, Any], streams: Iterable[StreamSpec]) -> dict[str, Any]:
+    """An exchange's count by stream name → by our topic."""
+    return {topic_of(venue, spec.kind, spec.symbol): emitted[spec.name] for spec in streams if spec.name in emitted}
 
 
 def proof(truth: Mapping[str, Any], rotations: int) -> str:

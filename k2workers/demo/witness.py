@@ -181,7 +181,7 @@ def main(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
 async def _serve(name: str, control_endpoint: str, settings: WitnessSettings) -> None:
     witness = Witness()
     subscriber = Subscriber(
-        [settings.prefix],
+        settings.prefixes,
         settings.endpoint,
         snapshot_endpoint=settings.snapshot_endpoint,
         books_endpoint=None,  # it counts every change, also before the first book

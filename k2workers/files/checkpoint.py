@@ -18,9 +18,12 @@ from k2workers.sequencing.tally import Tally
 
 FORMAT = 1
 
+SOURCES = ", "
+"""Between the names of several sources."""
+
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line. ``source`` names the venue (or the embedded exchange); ``epoch`` is that of the sequence numbers; times are wall-clock ns."""
+    """The first line. ``source`` names the venues (or the embedded exchange); ``epoch`` is that of the sequence numbers; times are wall-clock ns."""
 
     format: int
     source: str
@@ -58,7 +61,9 @@ def encode(
 
 
 def decode(content: bytes, source: str, max_age_ns: int, now_ns: int, run: str = "") -> Checkpoint:
-    """Read it back; what another run than this had counted is not. Raises CheckpointUnusable for damage, another source, or more age than ``max_age_ns``."""
+    """Read it back; what another run than this had counted is not. Raises CheckpointUnusable for damage, a source that is none of ours, or more age
+    than ``max_age_ns``.
+    """
     line, _, body = content.partition(b"\n")
     try:
         head = msgspec.json.decode(line, type=Head)
@@ -68,7 +73,9 @@ def decode(content: bytes, source: str, max_age_ns: int, now_ns: int, run: str =
         raise CheckpointUnusable(f"it has format {head.format}, known is {FORMAT}", head.epoch)
     if hashlib.blake2b(body, digest_size=16).hexdigest() != head.digest:
         raise CheckpointUnusable("it is damaged: its digest does not match", head.epoch)
-    if head.source != source:
+    if not set(head.source.split(SOURCES)) <= set(
+        source.split(SOURCES)
+    ):  # a venue that came since changes nothing of the others
         raise CheckpointUnusable(f"it is of another source, {head.source!r}", head.epoch)
     age_ns = now_ns - head.written_ns
     if age_ns > max_age_ns:

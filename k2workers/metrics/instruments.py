@@ -199,7 +199,7 @@ class Instruments:
         exchange: str = "",
         shard: str = "",
     ) -> None:
-        self._base = (SERVICE, environment, component, exchange, shard)
+        self._environment, self._component, self._exchange, self._shard = environment, component, exchange, shard
         self._rows = rows
         self._files = OwnFiles()
         self._look_at_files()
@@ -215,7 +215,7 @@ class Instruments:
 
     def _begin(self) -> None:
         self._registry = CollectorRegistry()
-        self._flushed: dict[tuple[str, LabelValues], float] = {}
+        self._flushed: dict[tuple[str, str, LabelValues], float] = {}
         self._flushed_buckets: dict[str, list[int]] = {}
         self._metrics: dict[str, Any] = {
             name: self._make(name, row, self._registry) for name, row in self._rows.items()
@@ -232,49 +232,56 @@ class Instruments:
             return Histogram(name, row.help, labels, registry=registry, buckets=bounds_s)
         return Counter(name, row.help, labels, registry=registry)
 
-    def flush(self, totals: Totals) -> None:
-        """Bring the metrics up to these totals: name → number, or label value (several: a tuple of them) → number, or a histogram."""
+    def flush(self, totals: Totals, *, exchange: str = "") -> None:
+        """Bring the metrics up to these totals: name → number, or label value (several: a tuple of them) → number, or a histogram.
+
+        They are of ``exchange``, or of the one that the process itself is of.
+        """
+        exchange = exchange or self._exchange
         self._look_at_files()
         try:
-            self._flush(totals)
+            self._flush(totals, exchange)
         except OSError as error:  # no room for more labels
             self._files.lose(error)
             self._begin()
-            self._flush(totals)
+            self._flush(totals, exchange)
 
-    def _flush(self, totals: Totals) -> None:
+    def _flush(self, totals: Totals, exchange: str) -> None:
         for name, total in totals.items():
             if isinstance(total, LatencyHistogram):
-                self._flush_histogram(name, total)
+                self._flush_histogram(name, total, exchange)
             elif isinstance(total, Mapping):
                 for value, number in total.items():
-                    self._flush_number(name, value, number)
+                    self._flush_number(name, value, number, exchange)
             else:
-                self._flush_number(name, "", total)
+                self._flush_number(name, "", total, exchange)
 
-    def _flush_number(self, name: str, value: LabelValues, total: float) -> None:
-        key = (name, value)
+    def _base(self, exchange: str) -> tuple[str, ...]:
+        return SERVICE, self._environment, self._component, exchange, self._shard
+
+    def _flush_number(self, name: str, value: LabelValues, total: float, exchange: str) -> None:
+        key = (exchange, name, value)
         before = self._flushed.get(key)
         if total == before:
             return  # as most: to find a metric by its labels and to write it costs far more than to compare
         values = value if isinstance(value, tuple) else (value,)
-        labels = (*self._base, *values) if self._rows[name].label else self._base
-        metric = self._metrics[name].labels(*labels)
+        own = values if self._rows[name].label else ()
+        metric = self._metrics[name].labels(*self._base(exchange), *own)
         if self._rows[name].type is Gauge:
             metric.set(total)
         else:
             metric.inc(max(0.0, total - (before or 0.0)))
         self._flushed[key] = total
 
-    def _flush_histogram(self, name: str, histogram: LatencyHistogram) -> None:
+    def _flush_histogram(self, name: str, histogram: LatencyHistogram, exchange: str) -> None:
         # prometheus_client can only observe one value at a time; adding a second's worth to its bucket values at
         # once is what its own observe() does for each.
-        metric = self._metrics[name].labels(*self._base)
+        metric = self._metrics[name].labels(*self._base(exchange))
         before = self._flushed_buckets.get(name, [0] * len(histogram.counts))
         for bucket, count, old in zip(metric._buckets, histogram.counts, before, strict=True):
             if count != old:
                 bucket.inc(count - old)
         self._flushed_buckets[name] = list(histogram.counts)
-        key = (name, "sum")
+        key = (exchange, name, "sum")
         metric._sum.inc((histogram.sum_ns - self._flushed.get(key, 0.0)) / 1e9)
         self._flushed[key] = histogram.sum_ns

@@ -65,15 +65,16 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
 
 
 def _tell_proxies(settings: Settings) -> None:
-    """Log through which proxies the venue is reached. Raises ConfigError for one that cannot be used, before any child meets it."""
+    """Log through which proxies the venues are reached. Raises ConfigError for one that cannot be used, before any child meets it."""
     import structlog
 
     from k2workers.network.proxies import proxy_for
 
-    for url in (settings.of_venue.websocket_url, settings.of_venue.rest_url):
-        proxy = proxy_for(url)
-        if proxy is not None:
-            structlog.get_logger(__name__).info("proxy", to=url, through=proxy.address, variable=proxy.variable)
+    for own in map(settings.of_venue, settings.venue):
+        for url in (own.websocket_url, own.rest_url):
+            proxy = proxy_for(url)
+            if proxy is not None:
+                structlog.get_logger(__name__).info("proxy", to=url, through=proxy.address, variable=proxy.variable)
 
 
 def _prepare_metrics(directory: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -114,6 +115,7 @@ def table(status: FeedStatus) -> Any:
     above = [
         f"k2workers  {source}  up {_duration(status.uptime_s)}",
         f"{status.symbols:,} symbols  {rates}",
+        *_shards_by_venue(status),
     ]
     words = list(dict.fromkeys(reason.word.value for reason in status.unready))
     if status.waiting_for:
@@ -139,6 +141,16 @@ def table(status: FeedStatus) -> Any:
             _short(figures.rss_bytes / 1e6),
         )
     return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in above), view)
+
+
+def _shards_by_venue(status: FeedStatus) -> Iterator[str]:
+    """Whose the shards are, where that is not said by the title."""
+    shards = defaultdict[str, list[str]](list)
+    for worker in status.workers:
+        shards[worker.figures.venue].append(str(worker.figures.shard))
+    for venue, numbers in shards.items():
+        if venue != status.venue:
+            yield f"{venue}: shard{'s' * (len(numbers) > 1)} {' '.join(numbers)}"
 
 
 def _short(number: float) -> str:

@@ -1,4 +1,4 @@
-"""Owns the looks at the whole market: when some worker has topics in question, the venue is asked once for all, and each worker is told of its symbols."""
+"""Owns the looks at the whole market of a venue: when some worker has topics in question, the venue is asked once for all, and each worker is told of its symbols."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from k2workers.errors import VenueError
 from k2workers.feed.silence import LookUrgency
 from k2workers.processes.child_status import WorkerStatus, told
 from k2workers.processes.look_schedule import LookSchedule
-from k2workers.processes.run_plan import RunPlan
+from k2workers.processes.market_plan import MarketPlan
 from k2workers.processes.symbol_watch import SymbolWatch
 from k2workers.supervision.control_messages import MarketSeen
 from k2workers.supervision.supervisor import Supervisor
@@ -23,13 +23,14 @@ _log = structlog.get_logger(__name__)
 
 
 class MarketWatch:
-    """The looks of one run. Call ``turn`` steadily; a venue that does not answer is logged, and asked again ever later."""
+    """The looks at one venue of the run. Call ``turn`` steadily; a venue that does not answer is logged, and asked again ever later."""
 
-    def __init__(self, plan: RunPlan, supervisor: Supervisor, symbols: SymbolWatch) -> None:
+    def __init__(self, plan: MarketPlan, supervisor: Supervisor, symbols: SymbolWatch) -> None:
         self.looks: Counter[str] = Counter(answered=0, failed=0)
         """Looks so far, by outcome."""
         self._plan = plan
         self._supervisor = supervisor
+        self._permissions = supervisor.permissions[plan.name]
         self._symbols = symbols
         self._schedule = LookSchedule()
 
@@ -40,7 +41,7 @@ class MarketWatch:
         workers = [status for beat in beats if (status := told(beat, WorkerStatus)) is not None]
         asking = max((worker.look_wanted for worker in workers), default=LookUrgency.NO)
         market_quiet = all(worker.market_quiet for worker in workers)
-        permissions, symbols = self._supervisor.permissions, self._symbols.symbols
+        permissions, symbols = self._permissions, self._symbols.symbols
         listed = [symbol for symbol in symbols if self._symbols.status_of(symbol) != VANISHED]
         weight, now_ns = self._look.weight(listed), time.monotonic_ns()
         if asking is LookUrgency.NO or not self._schedule.due(
@@ -59,7 +60,7 @@ class MarketWatch:
         except VenueError as error:
             self.looks["failed"] += 1
             retry_in_s = self._schedule.ended(answered=False, now_ns=time.monotonic_ns())
-            _log.warning("market_not_seen", error=str(error), retry_in_s=retry_in_s)
+            _log.warning("market_not_seen", exchange=self._plan.name, error=str(error), retry_in_s=retry_in_s)
             return
         self.looks["answered"] += 1
         self._schedule.ended(answered=True, now_ns=time.monotonic_ns())

@@ -7,7 +7,7 @@ REST has denied once is shown and is no reason; neither are the books that are k
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -67,25 +67,40 @@ class Reason(msgspec.Struct, frozen=True):
         return f"{self.word.value}: {self.text}"
 
 
-def unready(
-    waiting_for: str,
-    children: Mapping[str, ChildState],
-    workers: Mapping[str, WorkerStatus | None],
-    rest_weight: RestWeight,
-) -> list[Reason]:
+class VenueFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one venue: what its workers told, None of those that have told nothing, and how its REST weight stands."""
+
+    apart: str = ""
+    """Its name, where there are others that it is to be told from."""
+    workers: Mapping[str, WorkerStatus | None]
+    rest_weight: RestWeight
+
+
+def unready(waiting_for: str, children: Mapping[str, ChildState], flows: Sequence[VenueFlow]) -> list[Reason]:
     """Every reason why the feed is not ready; none if it is.
 
-    ``waiting_for`` is what the start waits for, or nothing. ``children`` are the processes that the feed needs, ``workers`` what the workers
-    told, None of those that have told nothing.
+    ``waiting_for`` is what the start waits for, or nothing. ``children`` are the processes that the feed needs, ``flows`` the venues.
     """
     found = [Reason(Word.STARTING, "", 1, f"waiting for {waiting_for}")] if waiting_for else []
-    found += [reason for name, state in children.items() for reason in _of_child(name, state)]
+    called = {name: f"{name} ({flow.apart})" for flow in flows if flow.apart for name in flow.workers}
+    for name, state in children.items():
+        found += _of_child(name, called.get(name, name), state)
     named = {reason.where for reason in found}
-    found += [reason for name, status in workers.items() if name not in named for reason in _of_worker(name, status)]
-    wait_s = rest_weight.wait_s
+    for flow in flows:
+        found += _of_venue(flow, called, named)
+    return found
+
+
+def _of_venue(flow: VenueFlow, called: Mapping[str, str], named: Collection[str]) -> list[Reason]:
+    found: list[Reason] = []
+    for name, status in flow.workers.items():
+        if name not in named:
+            found += _of_worker(name, called.get(name, name), status)
+    wait_s = flow.rest_weight.wait_s
     if wait_s and any(reason.word in ENDED_BY_REST for reason in found):
-        text = f"about {wait_s:.0f} s at the venue's weight, {rest_weight.wanted} wanted"
-        found.append(Reason(Word.WAITING_FOR_WEIGHT, "", max(1, round(wait_s)), text))
+        whose = flow.apart or "the venue"
+        text = f"about {wait_s:.0f} s at {whose}'s weight, {flow.rest_weight.wanted} wanted"
+        found.append(Reason(Word.WAITING_FOR_WEIGHT, flow.apart, max(1, round(wait_s)), text))
     return found
 
 
@@ -97,24 +112,24 @@ def counts(reasons: list[Reason]) -> dict[str, int]:
     return found
 
 
-def _of_child(name: str, state: ChildState) -> Iterator[Reason]:
+def _of_child(name: str, called: str, state: ChildState) -> Iterator[Reason]:
     heard_s = state.last_beat_s
     if not state.alive:
-        yield Reason(Word.PROCESS_DOWN, name, 1, f"{name} is not running")
+        yield Reason(Word.PROCESS_DOWN, name, 1, f"{called} is not running")
     elif not state.ready or heard_s is None:
-        yield Reason(Word.STARTING, name, 1, f"{name} does not serve yet")
+        yield Reason(Word.STARTING, name, 1, f"{called} does not serve yet")
     elif heard_s > BEAT_FRESH_S:
-        yield Reason(Word.PROCESS_DOWN, name, 1, f"{name} was not heard for {heard_s:.0f} s")
+        yield Reason(Word.PROCESS_DOWN, name, 1, f"{called} was not heard for {heard_s:.0f} s")
 
 
-def _of_worker(name: str, status: WorkerStatus | None) -> Iterator[Reason]:
+def _of_worker(name: str, called: str, status: WorkerStatus | None) -> Iterator[Reason]:
     if status is None:
-        yield Reason(Word.STARTING, name, 1, f"{name} has not reported yet")
+        yield Reason(Word.STARTING, name, 1, f"{called} has not reported yet")
         return
     if not status.live:
-        yield Reason(Word.NO_CONNECTION, name, 1, f"{name} lacks one")
+        yield Reason(Word.NO_CONNECTION, name, 1, f"{called} lacks one")
     elif not status.fresh:
-        yield Reason(Word.STALE_CONNECTION, name, 1, f"{name} heard nothing on its own lately")
+        yield Reason(Word.STALE_CONNECTION, name, 1, f"{called} heard nothing on its own lately")
     for word, count, text in (
         (Word.STREAMS_REFUSED, status.streams_refused_count, "{name} is refused {count} of its streams"),
         (Word.STREAMS_UNPROVEN, status.streams_unproven, "{name} has {count} without an event, not asked for yet"),
@@ -122,9 +137,9 @@ def _of_worker(name: str, status: WorkerStatus | None) -> Iterator[Reason]:
         (Word.GAPS_OPEN, status.gaps_open, "{name} has {count}"),
     ):
         if count:
-            yield Reason(word, name, count, text.format(name=name, count=count))
+            yield Reason(word, name, count, text.format(name=called, count=count))
     kinds = status.kinds_unreadable
     if kinds:
-        yield Reason(Word.KIND_UNREADABLE, name, len(kinds), f"{name} can read none of {', '.join(sorted(kinds))}")
+        yield Reason(Word.KIND_UNREADABLE, name, len(kinds), f"{called} can read none of {', '.join(sorted(kinds))}")
     if missing := status.books_missing:
-        yield Reason(Word.BOOKS_MISSING, name, missing, f"{name} lacks {missing} of {status.books} books")
+        yield Reason(Word.BOOKS_MISSING, name, missing, f"{called} lacks {missing} of {status.books} books")

@@ -96,7 +96,7 @@ def build(
         },
         "rotations": rotations_summary(rotations),
         "workers": [
-            {key: getattr(worker, key) for key in ("shard", "pid", "restarts", "rss_bytes", "cpu_s")}
+            {key: getattr(worker, key) for key in ("shard", "venue", "pid", "restarts", "rss_bytes", "cpu_s")}
             for worker in workers
         ],
         "latency_us": msgspec.to_builtins(published.latency_us) or {},

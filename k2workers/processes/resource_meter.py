@@ -71,22 +71,30 @@ class ResourceMeter:
         """Growth a second at the last look."""
         return self._rates.get(name, 0.0)
 
-    def flush_symbols(self, counts: Mapping[str, int]) -> None:
-        """Bring the metric of the symbols up to date: how many by state."""
-        self._instruments.flush({"k2_symbols": counts})
-
     def flush_readiness(self, unready: Mapping[str, int]) -> None:
         """Bring the metrics of readiness up to date: how much of each reason holds."""
         self._instruments.flush({"k2_ready": float(not any(unready.values())), "k2_unready": unready})
 
-    def flush(self, *, restarts: Mapping[str, int], permissions: Permissions, market_looks: Mapping[str, int]) -> None:
-        """Bring the parent's metrics up to date."""
-        now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate
+    def flush(self, restarts: Mapping[str, int]) -> None:
+        """Bring the parent's metrics of processes up to date."""
         self._instruments.flush(
             {
                 "k2_process_resident_memory_bytes": {n: u.rss_bytes for n, u in self._usage.items()},
                 "k2_process_cpu_seconds": {n: u.cpu_s for n, u in self._usage.items()},
                 "k2_child_restarts": restarts,
+                "k2_duty_failures": every.failures,
+                "k2_log_lines_dropped": outlet.dropped(),
+            }
+        )
+
+    def flush_venue(
+        self, venue: str, permissions: Permissions, market_looks: Mapping[str, int], symbols: Mapping[str, int]
+    ) -> None:
+        """Bring the parent's metrics of one venue up to date."""
+        now_ns, budget, weight, gate = time.monotonic_ns(), permissions.budget, permissions.weight, permissions.gate
+        self._instruments.flush(
+            {
+                "k2_symbols": symbols,
                 "k2_connect_grants_in_window": budget.granted_in_window(now_ns),
                 "k2_connect_grants_waiting": budget.waiting,
                 "k2_connects_alone": budget.alone,
@@ -96,7 +104,6 @@ class ResourceMeter:
                 "k2_market_looks": market_looks,
                 "k2_rest_refusals": gate.refusals(Service.REST),
                 "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
-                "k2_duty_failures": every.failures,
-                "k2_log_lines_dropped": outlet.dropped(),
-            }
+            },
+            exchange=venue,
         )

@@ -7,10 +7,13 @@ why the feed is not ready in ``readiness``.
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from k2workers.config import Settings
 from k2workers.network.venue_answers import Service
 from k2workers.processes import readiness, run_plan
 from k2workers.processes.child_status import (
@@ -22,10 +25,10 @@ from k2workers.processes.child_status import (
     WorkerStatus,
     told,
 )
+from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.readiness import Reason
 from k2workers.processes.resource_meter import ResourceMeter
-from k2workers.processes.run_plan import RunPlan
-from k2workers.processes.symbol_watch import SymbolStates, SymbolWatch
+from k2workers.processes.symbol_watch import SymbolStates
 from k2workers.supervision.child import ChildState
 from k2workers.supervision.permissions import RestWeight, ServiceState
 from k2workers.supervision.supervisor import Supervisor
@@ -38,6 +41,7 @@ class WorkerFigures(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     shard: int
+    venue: str
     pid: int | None
     restarts: int
     rss_bytes: int
@@ -71,10 +75,21 @@ class BooksShown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
+class VenueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One venue at this moment."""
+
+    symbols: int
+    symbol_states: SymbolStates
+    venue_refusals: dict[str, ServiceState]
+    """By service: ``connect`` and ``rest``."""
+    rest_weight: RestWeight
+
+
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The whole feed at one moment. Keys that users read: one that goes, or means something else, breaks their programs."""
 
     venue: str
+    """All of them, between commas."""
     demo: bool
     uptime_s: float
     waiting_for: str
@@ -86,6 +101,7 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Workers that run, or are to."""
     symbols: int
     symbol_states: SymbolStates
+    """Of all venues together."""
     rotations: int
     """Since the start, of all workers."""
     events_per_s: float
@@ -96,8 +112,11 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """In JSON an empty object until the aggregator has told of them."""
     books: BooksShown
     venue_refusals: dict[str, ServiceState]
-    """By service: ``connect`` and ``rest``."""
+    """By service: ``connect`` and ``rest``; at the venue that keeps us away longest."""
     rest_weight: RestWeight
+    """At the venue that lets us wait longest."""
+    venues: dict[str, VenueStatus]
+    """Each by itself."""
     children: dict[str, ChildState]
     """By name."""
     workers: list[WorkerRow]
@@ -111,62 +130,105 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RunView:
     """What can be seen of one run at any moment: ``status``, and whether it is healthy and ready. Owns the run's clock: it starts when this is made.
 
-    ``topology`` writes here what only it learns: ``waiting_for``, ``shard_names``, ``rotated`` and ``books_refused``.
+    ``topology`` writes here what only it learns: ``rotated`` and ``books_refused``.
     """
 
-    def __init__(self, plan: RunPlan, supervisor: Supervisor, symbols: SymbolWatch, meter: ResourceMeter) -> None:
-        self._plan = plan
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, feeds: Sequence[MarketFeed], meter: ResourceMeter
+    ) -> None:
+        self._settings = settings
         self._supervisor = supervisor
-        self._symbols = symbols
+        self._feeds = feeds
         self._meter = meter
         self._started_ns = time.monotonic_ns()
-        self.waiting_for = "start"
-        self.shard_names: list[str] = []
-        """The workers, in order of their shards."""
         self.rotated = 0
         self.books_refused = ""
         """Why no books are kept, while none are."""
+
+    @property
+    def venue(self) -> str:
+        """The venues, between commas."""
+        return ",".join(self._settings.venue)
 
     @property
     def age_s(self) -> float:
         """Seconds since the start."""
         return (time.monotonic_ns() - self._started_ns) / 1e9
 
+    @property
+    def workers(self) -> list[str]:
+        """The workers, in order of their shards."""
+        return [name for feed in self._feeds for name in feed.shards]
+
+    @property
+    def symbols(self) -> list[str]:
+        """What is served, venue after venue."""
+        return [symbol for feed in self._feeds for symbol in feed.symbols.symbols]
+
+    @property
+    def waiting_for(self) -> str:
+        """What the start waits for; nothing once everything serves."""
+        waits = [
+            f"{feed.waiting_for} of {feed.plan.apart}" if feed.plan.apart else feed.waiting_for
+            for feed in self._feeds
+            if feed.waiting_for
+        ]
+        return ", ".join(waits)
+
     def status(self) -> FeedStatus:
         """What /status and the live summary show."""
         states, unready = self._supervisor.states(), self.unready()
         aggregator = self._told(run_plan.AGGREGATOR, AggregatorStatus)
+        venues = {feed.plan.name: _of_venue(feed) for feed in self._feeds}
         return FeedStatus(
-            venue=self._plan.venue.name,
-            demo=self._plan.settings.demo,
+            venue=self.venue,
+            demo=self._settings.demo,
             uptime_s=round(self.age_s, 1),
             waiting_for=self.waiting_for,
             ready=not unready,
             unready=unready,
-            shards=len(self.shard_names),
-            symbols=len(self._symbols.symbols),
-            symbol_states=self._symbols.status(),
+            shards=len(self.workers),
+            symbols=sum(venue.symbols for venue in venues.values()),
+            symbol_states=together([venue.symbol_states for venue in venues.values()]),
             rotations=self.rotated,
-            events_per_s=sum(self._meter.rate(name) for name in self.shard_names),
+            events_per_s=sum(self._meter.rate(name) for name in self.workers),
             published=aggregator.events_published if aggregator is not None else 0,
             subscribers=aggregator.subscribers if aggregator is not None else None,
             books=self._books(),
-            venue_refusals=self._supervisor.permissions.status(time.monotonic_ns()),
-            rest_weight=self._rest_weight(),
+            venue_refusals={
+                service.value: max(
+                    (venue.venue_refusals[service.value] for venue in venues.values()),
+                    key=lambda state: (state.paused_s, state.refusals),
+                )
+                for service in Service
+            },
+            rest_weight=max(
+                (venue.rest_weight for venue in venues.values()),
+                key=lambda weight: (weight.wait_s, weight.used - weight.limit),
+            ),
+            venues=venues,
             children=states,
-            workers=[self._row(name, states[name]) for name in self.shard_names],
+            workers=[self._row(name, figures, states[name]) for name, figures in self._all_figures()],
         )
 
     def figures(self) -> list[WorkerFigures]:
         """What is known of each worker, also when it has ended."""
-        states = self._supervisor.states()
-        return [self._figures(name, states[name]) for name in self.shard_names]
+        return [figures for _, figures in self._all_figures()]
 
-    def _figures(self, name: str, state: ChildState) -> WorkerFigures:
+    def _all_figures(self) -> list[tuple[str, WorkerFigures]]:
+        states = self._supervisor.states()
+        return [
+            (name, self._figures(name, shard, feed.plan.name, states[name]))
+            for feed in self._feeds
+            for name, shard in feed.shards.items()
+        ]
+
+    def _figures(self, name: str, shard: int, venue: str, state: ChildState) -> WorkerFigures:
         beat, usage = self._supervisor.beat(name), self._meter.of(name)
         counted = msgspec.convert(self._supervisor.counted(name), WorkerCounters)
         return WorkerFigures(
-            shard=self.shard_names.index(name),
+            shard=shard,
+            venue=venue,
             pid=beat.pid if beat is not None else None,
             restarts=state.restarts,
             rss_bytes=usage.rss_bytes,
@@ -187,28 +249,12 @@ class RunView:
     def unready(self) -> list[Reason]:
         """Why the feed is not ready: what /readyz says."""
         states = self._supervisor.states()
-        workers = {}
-        for name in self.shard_names:
-            beat = self._supervisor.beat(name)
-            # What a process before this one reported says nothing of it.
-            of_this_life = beat if beat is not None and beat.pid == states[name].pid else None
-            workers[name] = told(of_this_life, WorkerStatus)
         states.pop(run_plan.BOOKS, None)  # joiners wait for it, the feed does not
-        return readiness.unready(self.waiting_for, states, workers, self._rest_weight())
+        return readiness.unready(self.waiting_for, states, [feed.flow() for feed in self._feeds])
 
-    def venue_trouble(self) -> list[str]:
-        """What stands between the venue and us, as far as the parent knows."""
-        gate = self._supervisor.permissions.gate
-        refused = [
-            f"the venue answers {service.value} with {status}"
-            for service in Service
-            if (status := gate.status(service))
-        ]
-        return [*refused, *([self._symbols.failure] if self._symbols.failure else [])]
-
-    def _row(self, name: str, state: ChildState) -> WorkerRow:
+    def _row(self, name: str, figures: WorkerFigures, state: ChildState) -> WorkerRow:
         return WorkerRow(
-            figures=self._figures(name, state),
+            figures=figures,
             told=self._told(name, WorkerStatus),
             events_per_s=self._meter.rate(name),
             alive=state.alive,
@@ -220,10 +266,28 @@ class RunView:
             return BooksShown(error=self.books_refused)
         return BooksShown(books=books.books, whole=books.whole, error=self.books_refused)
 
-    def _rest_weight(self) -> RestWeight:
-        workers = [self._told(name, WorkerStatus) for name in self.shard_names]
-        wanted = sum(worker.weight_wanted for worker in workers if worker is not None)
-        return self._supervisor.permissions.rest_weight(wanted, time.monotonic_ns())
-
     def _told(self, name: str, shape: type[Told]) -> Told | None:
         return told(self._supervisor.beat(name), shape)
+
+
+def _of_venue(feed: MarketFeed) -> VenueStatus:
+    return VenueStatus(
+        symbols=len(feed.symbols.symbols),
+        symbol_states=feed.symbols.status(),
+        venue_refusals=feed.permissions.status(time.monotonic_ns()),
+        rest_weight=feed.rest_weight(),
+    )
+
+
+def together(states: Sequence[SymbolStates]) -> SymbolStates:
+    """The symbols of several venues as those of one: a name that stands at two is shown once."""
+    count: Counter[str] = Counter()
+    for state in states:
+        count.update(state.count)
+    return SymbolStates(
+        count=dict(count),
+        not_trading={name: why for state in states for name, why in state.not_trading.items()},
+        unknown_nearest={name: near for state in states for name, near in state.unknown_nearest.items()},
+        left_out={name: why for state in states for name, why in state.left_out.items()},
+        no_room=[name for state in states for name in state.no_room],
+    )

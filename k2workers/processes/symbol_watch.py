@@ -1,4 +1,4 @@
-"""Owns which worker serves which symbol during the whole run, and the status that the venue gives each symbol: shown, and logged when it changes.
+"""Owns which worker of a venue serves which symbol during the whole run, and the status that the venue gives each symbol: shown, and logged when it changes.
 
 Symbols that come later go to the worker with the fewest; no other moves. A worker is told all of its symbols, again and again until
 it reports as many, so that neither a lost message nor a restart loses one.
@@ -21,7 +21,7 @@ import structlog
 from k2workers.errors import AddressRefused, ConfigError, VenueError
 from k2workers.network.venue_answers import Service
 from k2workers.processes.child_status import WorkerStatus, told
-from k2workers.processes.run_plan import RunPlan
+from k2workers.processes.market_plan import MarketPlan
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.control_messages import Serve
 from k2workers.supervision.supervisor import Supervisor
@@ -52,11 +52,13 @@ class SymbolStates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SymbolWatch:
-    """The symbols of one run: ``choose`` them, ``begin`` with them, then ``check`` them and ``remind`` steadily."""
+    """The symbols of one venue of the run: ``choose`` them, ``begin`` with them, then ``check`` them and ``remind`` steadily."""
 
-    def __init__(self, plan: RunPlan, supervisor: Supervisor) -> None:
+    def __init__(self, plan: MarketPlan, supervisor: Supervisor) -> None:
         self._plan = plan
         self._supervisor = supervisor
+        self._permissions = supervisor.permissions[plan.name]
+        self._log = _log.bind(exchange=plan.name)
         self._specs: dict[str, ChildSpec] = {}
         self._status: dict[str, str] = {}
         """Symbol that is served → what the venue says of it."""
@@ -93,16 +95,16 @@ class SymbolWatch:
                 if choice.mistake:
                     raise ConfigError(choice.mistake)
                 self._tell_choice(choice)
-                _log.warning(
+                self._log.warning(
                     "no_symbol_yet", awaited=choice.awaited, left_out=_some(choice.left_out), retry_in_s=delay_s
                 )
             except VenueError as error:
                 hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
                 self.failure = str(error)
                 event = "venue_refuses" if isinstance(error, AddressRefused) else "venue_unreachable"
-                paused_s = self._supervisor.permissions.gate.paused_ns(Service.REST, time.monotonic_ns()) / 1e9
+                paused_s = self._permissions.gate.paused_ns(Service.REST, time.monotonic_ns()) / 1e9
                 retry_in_s = round(max(delay_s, paused_s), 1)
-                _log.error(event, error=str(error), retry_in_s=retry_in_s, hint=f"still trying{hint}")
+                self._log.error(event, error=str(error), retry_in_s=retry_in_s, hint=f"still trying{hint}")
             await asyncio.sleep(delay_s)
             delay_s = min(RETRY_CAP_S, delay_s * 2)
 
@@ -111,15 +113,14 @@ class SymbolWatch:
         try:
             self.look(await self._ask())
         except (VenueError, ConfigError) as error:
-            _log.warning("symbols_not_checked", error=str(error), retry_in_s=self._plan.settings.symbol_check_s)
+            self._log.warning("symbols_not_checked", error=str(error), retry_in_s=self._plan.settings.symbol_check_s)
 
     async def _ask(self) -> Choice:
-        permissions = self._supervisor.permissions
         self._selectors = self._read_selectors()
-        async with permissions.own_request(self._listing.weight):
+        async with self._permissions.own_request(self._listing.weight):
             choice, weight_limit = await self._listing.look(self._selectors, time.monotonic_ns())
         if weight_limit:
-            permissions.learn_weight_limit(weight_limit)
+            self._permissions.learn_weight_limit(weight_limit)
         return choice
 
     @functools.cached_property
@@ -130,11 +131,11 @@ class SymbolWatch:
     def _read_selectors(self) -> list[str]:
         """The names and patterns that are asked for now: files may have changed. Of a file that cannot be read any longer, the last content counts."""
         try:
-            read = read_selectors(self._plan.settings.symbols)
+            read = read_selectors(self._plan.symbols)
         except ConfigError as error:
             if not self._selectors:
                 raise
-            _log.warning("symbols_not_read", error=str(error), note="what was read before still counts")
+            self._log.warning("symbols_not_read", error=str(error), note="what was read before still counts")
             return self._selectors
         # A name that has left its file is served until the end of the run: what becomes of it must be known.
         return list(dict.fromkeys([*read, *(name for name in self._selectors if name.upper() in self._status)]))
@@ -144,13 +145,13 @@ class SymbolWatch:
         specs = self._plan.workers(list(choice.served))
         self._specs = {spec.name: spec for spec in specs}
         self._status = dict(choice.served)
-        asked = self._plan.settings.shards
+        asked = self._plan.shards
         if len(specs) < asked:
             note = f"{len(specs)} of {asked} shards run: there is nothing to serve for more"
-            _log.warning("fewer_shards", running=len(specs), asked=asked, note=note)
+            self._log.warning("fewer_shards", running=len(specs), asked=asked, note=note)
         quiet = {name: status for name, status in choice.served.items() if status != TRADING}
         if quiet:
-            _log.warning(
+            self._log.warning(
                 "symbols_not_trading", count=len(quiet), status=_some(quiet), note="subscribed; silent until they trade"
             )
         self._tell_choice(choice)
@@ -165,7 +166,7 @@ class SymbolWatch:
                 changed[before, status].append(symbol)
                 self._status[symbol] = status
         for (before, status), names in changed.items():
-            _log.warning("symbols_changed", before=before, now=status, count=len(names), symbols=names[:SHOWN])
+            self._log.warning("symbols_changed", before=before, now=status, count=len(names), symbols=names[:SHOWN])
         self._tell_choice(choice)
         self._take_up({name: status for name, status in choice.served.items() if name not in self._status})
 
@@ -217,7 +218,7 @@ class SymbolWatch:
             self._status[symbol] = status
         if no_room - self._no_room:
             names = sorted(no_room)
-            _log.error(
+            self._log.error(
                 "symbols_without_room", count=len(names), symbols=names[:SHOWN], note="more shards would take them"
             )
         self._no_room = no_room
@@ -226,20 +227,20 @@ class SymbolWatch:
             settings = msgspec.structs.replace(old.settings, symbols=(*old.settings.symbols, *symbols))
             self._specs[name] = msgspec.structs.replace(old, settings=settings)
             self._supervisor.respec(self._specs[name])
-            _log.info("symbols_taken_up", worker=name, count=len(symbols), symbols=symbols[:SHOWN])
+            self._log.info("symbols_taken_up", worker=name, count=len(symbols), symbols=symbols[:SHOWN])
         self.remind()
 
     def _tell_choice(self, choice: Choice) -> None:
         before, self._choice = self._choice, choice
         for name, near in itertools.islice((choice.unknown.items() - before.unknown.items()), SHOWN):
             hint = f"did you mean {near}?" if near else ""
-            _log.warning(
+            self._log.warning(
                 "symbol_unknown", symbol=name, hint=hint, note="the venue does not list it; looked for again steadily"
             )
         for name, fault in itertools.islice((choice.left_out.items() - before.left_out.items()), SHOWN):
-            _log.warning("symbol_left_out", symbol=name, reason=fault)
+            self._log.warning("symbol_left_out", symbol=name, reason=fault)
         if choice.awaited != before.awaited:
-            _log.info("symbols_awaited", count=choice.awaited, note="they match a pattern and do not trade")
+            self._log.info("symbols_awaited", count=choice.awaited, note="they match a pattern and do not trade")
 
 
 def read_selectors(words: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Owns how the processes are put together: the parent's main.
 
-The parent starts the aggregator, the books process and one worker a shard, and what a demonstration adds to them; it gives connection
-grants and serves the one HTTP endpoint; it stops everything in the order in which data flows, and writes the report.
+The parent starts the aggregator, the books process and the feed of each venue with one worker a shard, and what a demonstration adds to them; it
+gives connection grants and serves the one HTTP endpoint; it stops everything in the order in which data flows, and writes the report.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import structlog
 
 from k2workers import native
 from k2workers.config import Settings
-from k2workers.errors import BootError, ConfigError, K2Error
+from k2workers.errors import ConfigError, K2Error
 from k2workers.every import Every
 from k2workers.logs import outlet
 from k2workers.metrics import exporter, metric_files
 from k2workers.processes import open_files, readiness, report, run_plan
 from k2workers.processes.child_status import Published
 from k2workers.processes.console import LiveSummary
-from k2workers.processes.market_watch import MarketWatch
+from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.places import Places
 from k2workers.processes.resource_meter import ResourceMeter
+from k2workers.processes.starting import Starting
 from k2workers.processes.status import RunView
-from k2workers.processes.symbol_watch import SymbolWatch
 from k2workers.rotation.record import RotationRecord
-from k2workers.supervision.child import STOP_SIGNALS, ChildSpec
+from k2workers.supervision.child import STOP_SIGNALS
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.orphans import FIRST, Orphans
 from k2workers.supervision.supervisor import Supervisor, SupervisorPolicy
@@ -39,7 +39,6 @@ from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.transport.sockets import mistakes_in
 
 METER_S = 1.0
-MARKET_S = 0.5
 PLACES_S = 0.5
 ONE_STOP_NS = 500_000_000
 """Signals to stop that come so close together are one: ``timeout`` and service managers tell the process and then its whole group."""
@@ -56,7 +55,7 @@ class Topology:
         self._places = places
         self.supervisor = Supervisor(
             self.plan.control_endpoint,
-            SupervisorPolicy(budget=self.plan.budget, weight=self.plan.weight, pauses=self.plan.venue.pauses),
+            SupervisorPolicy(allowances=[market.allowance for market in self.plan.markets]),
             on_record=self._on_record,
             on_dead=self._on_dead,
             on_fatal=self._on_fatal,
@@ -70,17 +69,12 @@ class Topology:
         self._fatal: K2Error | None = None
         self._records: dict[tuple[str, str], dict[str, Any]] = {}
         self._meter = ResourceMeter(settings.environment)
-        self._symbols = SymbolWatch(self.plan, self.supervisor)
-        self.view = RunView(self.plan, self.supervisor, self._symbols, self._meter)
-        self._market = MarketWatch(self.plan, self.supervisor, self._symbols)
+        self._feeds = [MarketFeed(market, self.supervisor) for market in self.plan.markets]
+        self.view = RunView(settings, self.supervisor, self._feeds, self._meter)
+        self._starting = Starting(self.plan, self.supervisor, self._feeds, self._records)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
-        self._looking = Every(MARKET_S, self._market.turn, "market", give_up=None)
-        self._checking = Every(settings.symbol_check_s, self._symbols.check, "symbols", give_up=None)
-        self._others = [
-            Every(METER_S, self._symbols.remind, "remind", give_up=None),
-            Every(PLACES_S, self._keep_places, "places", give_up=None),
-        ]
+        self._others = [Every(PLACES_S, self._keep_places, "places", give_up=None)]
         if os.getpid() == FIRST:
             self._others.append(Every(METER_S, Orphans().bury, "orphans", give_up=None))
 
@@ -110,22 +104,24 @@ class Topology:
                 peers_a_port=self.plan.connections,
                 note=f"a higher limit of open files (ulimit -n) lets {MOST_CONNECTIONS} peers connect to each port",
             )
-        _log.info("started", http=server.url, shards=self.settings.shards, run_dir=str(self._places.path))
+        _log.info("started", http=server.url, shards=self.plan.shards, run_dir=str(self._places.path))
         _log.info("native_lane", **native.told(wanted=self.settings.native == "auto"))
         try:
             async with LiveSummary(self.view.status):
                 await self._serve()
             return await self._finish()
         finally:
-            for duty in (self._measuring, self._looking, self._checking, *self._others):
+            for duty in (self._measuring, *self._others):
                 duty.stop()
+            for feed in self._feeds:
+                feed.stop()
             self.supervisor.kill_all()
             await server.stop()
 
     async def _serve(self) -> None:
         """Start the children and serve, until told to stop or the time is over. Raises what keeps a child from serving."""
         loop = asyncio.get_running_loop()
-        starting, stopping = loop.create_task(self._start_children()), loop.create_task(self._stop.wait())
+        starting, stopping = loop.create_task(self._starting.run()), loop.create_task(self._stop.wait())
         try:
             await asyncio.wait({starting, stopping}, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
@@ -156,58 +152,6 @@ class Topology:
             await server.stop()
             raise ConfigError("\n".join(mistakes))
 
-    async def _start_children(self) -> None:
-        launch, ready = self.supervisor.launch, self.supervisor.wait_ready
-        demonstration = self.plan.demonstration
-        launch(self.plan.aggregator())
-        if demonstration is not None:
-            _log.warning("demo", note="events come from the embedded exchange, not from a venue")
-            await self._begun(exchange := demonstration.exchange())
-            self.plan.point_to(*demonstration.addresses(await self._record(exchange.name, "listening")))
-        self.view.waiting_for = "symbols"
-        choosing = asyncio.ensure_future(self._symbols.choose())
-        serving = asyncio.ensure_future(ready(run_plan.AGGREGATOR))
-        try:
-            # An aggregator that cannot serve, because its port is taken, ends the program also while the venue is silent.
-            await asyncio.wait({choosing, serving}, return_when=asyncio.FIRST_EXCEPTION)
-            if serving.done():
-                await serving
-            specs = self._symbols.begin(await choosing)
-            self.view.waiting_for = "aggregator"
-            await serving
-        finally:
-            choosing.cancel()
-            serving.cancel()
-        listening = await self._record(run_plan.AGGREGATOR, "listening")
-        _log.info("publishing", endpoint=listening["publish"], snapshot=listening["snapshot"])
-        if self.plan.book_prefixes:
-            launch(self.plan.books(listening["publish"], listening["snapshot"]))  # only joiners wait for it
-        if demonstration is not None:
-            await self._begun(demonstration.witness(listening["publish"], listening["snapshot"]))
-        self.view.waiting_for = "workers"
-        for spec in specs:
-            self.view.shard_names.append(spec.name)
-            launch(spec)
-        self._looking.start(at_once=False)
-        for spec in specs:
-            await ready(spec.name)
-        self.view.waiting_for = ""
-        self._checking.start(at_once=False)
-
-    async def _begun(self, spec: ChildSpec) -> None:
-        """Start a child, and wait until it serves."""
-        self.supervisor.launch(spec)
-        await self.supervisor.wait_ready(spec.name)
-
-    async def _record(self, name: str, kind: str) -> dict[str, Any]:
-        """The record of this kind that a child sends just before it says that it is ready."""
-        for _ in range(200):
-            found = self._records.get((name, kind))
-            if found is not None:
-                return found
-            await asyncio.sleep(0.01)
-        raise BootError(f"{name} said nothing of {kind}")
-
     # ── end ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _finish(self) -> int:
@@ -220,13 +164,11 @@ class Topology:
         )
         demonstration, truth = self.plan.demonstration, None
         if demonstration is not None:
-            truth = demonstration.truth(self._records, self.plan.streams_of(self._symbols.symbols))
+            streams = {feed.plan.name: feed.plan.streams_of(feed.symbols.symbols) for feed in self._feeds}
+            truth = demonstration.truth(self._records, streams)
         if self._fatal is not None:
             complaints.append(str(self._fatal))
-        if self._time_over and not self._published.events_published:
-            complaints.append(
-                f"nothing was served: {'; '.join([*unready, *self.view.venue_trouble()]) or 'no event came'}"
-            )
+        complaints += self._unserved(unready) if self._time_over else []
         if self.settings.report and not self._write_report(served_s, complaints, unready, truth):
             complaints.append("the report could not be written")
         level = _log.error if complaints else _log.info
@@ -239,13 +181,22 @@ class Topology:
             demonstration.tell(truth, self.view.rotated, self._records)
         return 1 if complaints else 0
 
+    def _unserved(self, unready: list[str]) -> list[str]:
+        """Of which venues nothing was served, and why."""
+        found = []
+        for feed in self._feeds:
+            if not self._published.events_published or not feed.received():
+                what = f"nothing of {feed.plan.apart}" if feed.plan.apart else "nothing"
+                found.append(f"{what} was served: {'; '.join([*unready, *feed.trouble()]) or 'no event came'}")
+        return found
+
     def _write_report(
         self, served_s: float, complaints: list[str], unready: list[str], truth: dict[str, Any] | None
     ) -> bool:
         content = report.build(
-            venue=self.plan.venue.name,
-            shards=len(self.view.shard_names),
-            symbols=self._symbols.symbols,
+            venue=self.view.venue,
+            shards=len(self.view.workers),
+            symbols=self.view.symbols,
             duration_s=served_s,
             complaints=complaints,
             unready=unready,
@@ -269,16 +220,13 @@ class Topology:
 
     def _measure(self) -> None:
         self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
-        for name in self.view.shard_names:
+        for name in self.view.workers:
             self._meter.count(name, self.supervisor.counted(name).get("events_received", 0))
         states = self.supervisor.states()
-        self._meter.flush(
-            restarts={name: state.restarts for name, state in states.items()},
-            permissions=self.supervisor.permissions,
-            market_looks=self._market.looks,
-        )
-        self._meter.flush_symbols(self._symbols.counts())
-        with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.shard_names}
+        self._meter.flush({name: state.restarts for name, state in states.items()})
+        for feed in self._feeds:
+            self._meter.flush_venue(feed.plan.name, feed.permissions, feed.looks, feed.symbols.counts())
+        with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.workers}
         self._meter.flush_not_kept(
             pid for name, pid in self.supervisor.pids().items() if name in with_metrics and states[name].ready
         )

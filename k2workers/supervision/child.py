@@ -59,12 +59,14 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: ``target`` is ``module:function``, called as ``function(name, control_endpoint, settings)``.
 
     One that is not ``vital`` is restarted also if it dies before it ever served: nobody waits for it. ``after_abort`` are the settings of its
-    lives from the first on that follows one which ended itself by SIGABRT, as libraries in C do that find themselves in disorder.
+    lives from the first on that follows one which ended itself by SIGABRT, as libraries in C do that find themselves in disorder. ``connects_to``
+    is the venue for which it asks permissions, if it does.
     """
 
     name: str
     target: str
     settings: Any
+    connects_to: str = ""
     after_abort: Any = None
     restart: RestartPolicy = RestartPolicy()
     vital: bool = True

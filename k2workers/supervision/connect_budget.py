@@ -2,7 +2,7 @@
 
 The venue counts attempts in a window (300 in 5 minutes for Binance spot). The window is kept strictly: never more than
 ``limit`` grants in any window, and a minimum distance between two. Most-starved shards go first; one rotation is
-under way at a time. While the venue refuses handshakes (``gate``) nobody goes.
+under way at a time, of all venues of the run. While the venue refuses handshakes (``gate``) nobody goes.
 """
 
 from __future__ import annotations
@@ -46,18 +46,43 @@ class ConnectRequest(msgspec.Struct, frozen=True):
         return (0, self.starved_since_ns) if self.starved_since_ns else (1, self.asked_ns)
 
 
+class RotationTurn:
+    """Who rotates now, of all whose budgets share it: whatever their venue, their processes share one machine and one aggregator."""
+
+    def __init__(self) -> None:
+        self._key: Key | None = None
+        self._ends_ns = 0
+
+    def taken(self, now_ns: int) -> bool:
+        """Whether somebody has it."""
+        return self._key is not None and now_ns < self._ends_ns
+
+    def take(self, key: Key, ends_ns: int) -> None:
+        """This request has it, until then at most."""
+        self._key, self._ends_ns = key, ends_ns
+
+    def give_back(self, key: Key) -> None:
+        """This request is over."""
+        if self._key == key:
+            self._key = None
+
+    def release_child(self, name: str) -> None:
+        """The child of this name is gone."""
+        if self._key is not None and self._key[0] == name:
+            self._key = None
+
+
 class ConnectBudget:
     """Ask, then call ``due`` steadily and after every change; it returns the requests that are granted now."""
 
-    def __init__(self, policy: BudgetPolicy, gate: Gate) -> None:
+    def __init__(self, policy: BudgetPolicy, gate: Gate, turn: RotationTurn | None = None) -> None:
         self.policy = policy
         self.alone = 0
         """Attempts that workers made without asking, because the parent did not answer."""
         self._gate = gate
         self._granted_ns: deque[int] = deque()
         self._waiting: dict[Key, ConnectRequest] = {}
-        self._rotating: Key | None = None
-        self._rotation_ends_ns = 0
+        self._turn = turn or RotationTurn()
 
     def ask(self, request: ConnectRequest) -> None:
         """Queue a request."""
@@ -67,15 +92,13 @@ class ConnectBudget:
         """The grant was used up, or the request is withdrawn."""
         self._waiting.pop(key, None)
         self._gate.unused(Service.CONNECT, key)
-        if self._rotating == key:
-            self._rotating = None
+        self._turn.give_back(key)
 
     def release_child(self, name: str) -> None:
         """A child died: its requests and its grants end."""
         for key in [key for key in self._waiting if key[0] == name]:
             del self._waiting[key]
-        if self._rotating is not None and self._rotating[0] == name:
-            self._rotating = None
+        self._turn.release_child(name)
 
     def due(self, now_ns: int) -> list[ConnectRequest]:
         """The requests granted now, most urgent first."""
@@ -85,7 +108,7 @@ class ConnectBudget:
             self._granted_ns.append(now_ns)
             self._gate.permitted(Service.CONNECT, request.key, now_ns)
             if request.purpose == ROTATE:
-                self._rotating, self._rotation_ends_ns = request.key, now_ns + self.policy.rotation_limit_ns
+                self._turn.take(request.key, now_ns + self.policy.rotation_limit_ns)
             granted.append(request)
         return granted
 
@@ -115,7 +138,7 @@ class ConnectBudget:
         return len(self._granted_ns)
 
     def _first(self, now_ns: int) -> ConnectRequest | None:
-        turn_taken = self._rotating is not None and now_ns < self._rotation_ends_ns
+        turn_taken = self._turn.taken(now_ns)
         candidates = [request for request in self._waiting.values() if not (turn_taken and request.purpose == ROTATE)]
         return min(candidates, key=lambda request: request.urgency, default=None)
 

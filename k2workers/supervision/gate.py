@@ -54,12 +54,15 @@ class _Door:
 class Gate:
     """Ask ``open`` before each attempt and call ``permitted`` when it is permitted.
 
-    Report every answer with ``answered``, and every attempt that ended without one with ``unused``.
+    Report every answer with ``answered``, and every attempt that ended without one with ``unused``. ``rest_with`` is the gate of those whose
+    requests the venue counts together with ours: what it refuses to one of us, it refuses to all.
     """
 
-    def __init__(self, pauses: Pauses) -> None:
+    def __init__(self, pauses: Pauses, rest_with: Gate | None = None) -> None:
         self._pauses = pauses
         self._doors = {service: _Door() for service in Service}
+        if rest_with is not None:
+            self._doors[Service.REST] = rest_with._doors[Service.REST]  # noqa: SLF001 - of its own kind
 
     def open(self, service: Service, now_ns: int) -> bool:
         """Whether an attempt may be permitted now."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ import structlog
 
 from k2workers.errors import VenueError
 from k2workers.network.venue_answers import SUCCESS, Answer, Pauses, Service
-from k2workers.supervision.connect_budget import BudgetPolicy, ConnectBudget, ConnectRequest
+from k2workers.supervision.connect_budget import BudgetPolicy, ConnectBudget, ConnectRequest, RotationTurn
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ConnectedAlone,
@@ -60,19 +60,46 @@ class RestWeight(msgspec.Struct, frozen=True):
     wait_s: float
 
 
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue allows one IP, and which of its refusals pause what. Venues of one ``rest_pool`` count REST weight together."""
+
+    venue: str
+    budget: BudgetPolicy = BudgetPolicy()
+    weight: WeightPolicy = WeightPolicy()
+    rest_pool: str = ""
+    pauses: Pauses = {}
+
+
+class RestPool:
+    """The REST weight of venues that count it together, and the parent's own requests that wait for some."""
+
+    def __init__(self, weight: WeightPolicy) -> None:
+        self.gate = Gate({})
+        self.weight = WeightBudget(weight, self.gate)
+        self.numbers = itertools.count(1)
+        self.own: dict[int, asyncio.Future[None]] = {}
+
+
 class Permissions:
-    """What the venue allows one IP, shared among all children. ``take`` every message about it, ``look`` steadily."""
+    """What one venue allows one IP, shared among all children. ``take`` every message about it, ``look`` steadily.
+
+    ``pool`` and ``turn`` are shared with other venues; without them it has its own.
+    """
 
     def __init__(
-        self, pauses: Pauses, budget: BudgetPolicy, weight: WeightPolicy, send: Callable[[str, AnyControlMessage], None]
+        self,
+        allowance: Allowance,
+        send: Callable[[str, AnyControlMessage], None],
+        pool: RestPool | None = None,
+        turn: RotationTurn | None = None,
     ) -> None:
-        self.gate = Gate(pauses)
-        self.budget = ConnectBudget(budget, self.gate)
-        self.weight = WeightBudget(weight, self.gate)
+        self._venue = allowance.venue
+        self._pool = pool or RestPool(allowance.weight)
+        self.gate = Gate(allowance.pauses, rest_with=self._pool.gate)
+        self.budget = ConnectBudget(allowance.budget, self.gate, turn)
+        self.weight = self._pool.weight
         self._send = send
         self._reassured_ns = 0
-        self._numbers = itertools.count(1)
-        self._own: dict[int, asyncio.Future[None]] = {}
         self._handlers: dict[type[AnyControlMessage], Callable[[str, Any, int], None]] = {
             GrantAsked: self._grant_asked,
             GrantDone: self._grant_done,
@@ -107,8 +134,8 @@ class Permissions:
     @contextlib.asynccontextmanager
     async def own_request(self, weight: int) -> AsyncIterator[None]:
         """A REST request of the parent itself: waits for permission, and learns from the VenueError that ends it."""
-        number = next(self._numbers)
-        given = self._own[number] = asyncio.get_running_loop().create_future()
+        number = next(self._pool.numbers)
+        given = self._pool.own[number] = asyncio.get_running_loop().create_future()
         self.weight.ask(WeightRequest((OWN, number), weight, 0, time.monotonic_ns()))
         answer: Answer | None = None
         try:
@@ -119,7 +146,7 @@ class Permissions:
             answer = Answer.of(error)
             raise
         finally:
-            del self._own[number]
+            del self._pool.own[number]
             self._request_done((OWN, number), 0, answer, time.monotonic_ns())
 
     def learn_weight_limit(self, limit: int) -> None:
@@ -127,7 +154,9 @@ class Permissions:
         before = self.weight.limit
         self.weight.learn_limit(limit, time.monotonic_ns())
         if self.weight.limit != before:
-            _log.warning("weight_limit_learned", venue_limit=limit, ours=self.weight.limit, before=before)
+            _log.warning(
+                "weight_limit_learned", exchange=self._venue, venue_limit=limit, ours=self.weight.limit, before=before
+            )
 
     def status(self, now_ns: int) -> dict[str, ServiceState]:
         """What to show of each service, by name."""
@@ -186,6 +215,7 @@ class Permissions:
             _log.warning(
                 "address_refused" if 400 <= refusal.status < 500 else "venue_ill",
                 child=name,
+                exchange=self._venue,
                 service=service.value,
                 status=refusal.status,
                 pausing=sorted(paused.value for paused in refusal.services),
@@ -200,5 +230,17 @@ class Permissions:
             name, number = weight_request.key
             if name != OWN:
                 self._send(name, WeightGiven(number))
-            elif (given := self._own.get(number)) is not None and not given.done():
+            elif (given := self._pool.own.get(number)) is not None and not given.done():
                 given.set_result(None)
+
+
+def permissions_of(
+    allowances: Sequence[Allowance], send: Callable[[str, AnyControlMessage], None]
+) -> dict[str, Permissions]:
+    """The permissions of each venue of a run, by its name. Of venues that count weight together, the tightest limit and share hold."""
+    turn, pools = RotationTurn(), dict[str, RestPool]()
+    for pool in {allowance.rest_pool for allowance in allowances}:
+        policies = [allowance.weight for allowance in allowances if allowance.rest_pool == pool]
+        limit, share = min(policy.limit for policy in policies), min(policy.share for policy in policies)
+        pools[pool] = RestPool(msgspec.structs.replace(policies[0], limit=limit, share=share))
+    return {allowance.venue: Permissions(allowance, send, pools[allowance.rest_pool], turn) for allowance in allowances}

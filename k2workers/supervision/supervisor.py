@@ -10,7 +10,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,9 +18,7 @@ import structlog
 
 from k2workers.errors import BootError, K2Error
 from k2workers.every import Every, beside
-from k2workers.network.venue_answers import Pauses
 from k2workers.supervision.child import DRAIN_LIMIT_S, MISTAKE_TOLD, Child, ChildSpec, ChildState
-from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
@@ -31,11 +29,10 @@ from k2workers.supervision.control_messages import (
     Ready,
     Record,
 )
-from k2workers.supervision.permissions import Permissions
+from k2workers.supervision.permissions import Allowance, permissions_of
 from k2workers.supervision.signs_of_life import Deafness, SignsOfLife, SilenceLimits
 from k2workers.supervision.stop_order import turns
 from k2workers.supervision.ward import Ward
-from k2workers.supervision.weight_budget import WeightPolicy
 
 WATCH_S = 0.1
 """How often beats are checked and budgets looked at."""
@@ -53,9 +50,8 @@ class SupervisorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     silence: SilenceLimits = SilenceLimits()
     drain_limit_s: float = DRAIN_LIMIT_S
     most_failures_in_a_row: int = 600
-    budget: BudgetPolicy = BudgetPolicy()
-    weight: WeightPolicy = WeightPolicy()
-    pauses: Pauses = {}
+    allowances: Sequence[Allowance] = ()
+    """Of each venue that children may ask to connect to."""
 
 
 class Supervisor:
@@ -75,7 +71,8 @@ class Supervisor:
         on_fatal: Callable[[K2Error], None],
     ) -> None:
         self.policy = policy
-        self.permissions = Permissions(policy.pauses, policy.budget, policy.weight, self.send)
+        self.permissions = permissions_of(policy.allowances, self.send)
+        """By venue."""
         self.stopping = False
         self._on_dead = on_dead
         self._on_fatal = on_fatal
@@ -86,7 +83,7 @@ class Supervisor:
             Every(WATCH_S, self._watch, "children", give_up=on_fatal, most_in_a_row=policy.most_failures_in_a_row),
             Every(
                 WATCH_S,
-                lambda: self.permissions.look(time.monotonic_ns()),
+                self._permit,
                 "permissions",
                 give_up=on_fatal,
                 most_in_a_row=policy.most_failures_in_a_row,
@@ -236,6 +233,11 @@ class Supervisor:
             for ward in self._wards.values():
                 every_ward.callback(self._look_after, ward, now_ns)
 
+    def _permit(self) -> None:
+        with contextlib.ExitStack() as every_venue:  # whichever of them fails
+            for permissions in self.permissions.values():
+                every_venue.callback(permissions.look, time.monotonic_ns())
+
     def _look_after(self, ward: Ward, now_ns: int) -> None:
         if self.stopping:
             return
@@ -258,7 +260,8 @@ class Supervisor:
         if ward.spec.vital and not ward.served:
             return  # wait_ready reports a child that never served
         name = ward.spec.name
-        self.permissions.release_child(name)
+        if (permissions := self.permissions.get(ward.spec.connects_to)) is not None:
+            permissions.release_child(name)
         delay_ns = ward.tracker.died(now_ns, now_ns - child.started_ns, random.random(), served=ward.ready.is_set())
         ward.child = None
         if delay_ns is None:
@@ -285,8 +288,8 @@ class Supervisor:
         handle = self._handlers.get(type(message))
         if handle is not None:
             handle(ward, message)
-        else:
-            self.permissions.take(name, message, ward.life.heard_ns)
+        elif (permissions := self.permissions.get(ward.spec.connects_to)) is not None:
+            permissions.take(name, message, ward.life.heard_ns)
 
     def _pass_on(self, ward: Ward, message: BooksKept) -> None:
         for name in self._wards:

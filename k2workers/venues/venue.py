@@ -222,6 +222,10 @@ class Venue(Protocol):
     """Which refusals pause which services."""
 
     @property
+    def rest_pool(self) -> str:
+        """Which allowance of REST weight its requests count in: its own name, unless another market of the exchange counts with it."""
+
+    @property
     def ca_bundle_setting(self) -> str:
         """By which name the user knows ``VenueSettings.ca_bundle`` of this venue: for words."""
 

@@ -5,7 +5,7 @@ Pure and light: settings are read without a venue's code.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -18,6 +18,16 @@ RestUrl = Annotated[str, About(text="base of the REST address; the venue's own i
 class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the feed asks of any venue's settings. What has no default here, each venue must say."""
 
+    usual_streams: ClassVar[tuple[str, ...]]
+    """The kinds of streams that are asked for where the user names none."""
+
+    symbols: Annotated[list[str] | None, About(text="symbols here; those of all venues if not set", filled=True)] = None
+    streams: Annotated[
+        list[str] | None, About(text="kinds of streams here; those of all venues if not set", filled=True)
+    ] = None
+    shards: Annotated[
+        int | None, About(text="worker processes here; as many as elsewhere if not set", ge=1, le=256)
+    ] = None
     websocket_url: WebsocketUrl
     rest_url: RestUrl
     ca_bundle: Annotated[str, About(text="PEM file with further certificate authorities to trust")] = ""

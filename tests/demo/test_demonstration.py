@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from k2workers import venues
 from k2workers.config import Settings
 from k2workers.demo.demonstration import EXCHANGE, WITNESS, Demonstration, proof
 from k2workers.venues.binance.spot import BinanceSpot
@@ -32,11 +33,15 @@ print(*sys.modules)
 
 
 def made(**settings: Any) -> Demonstration:
-    return Demonstration(Settings(demo=True, **settings), "binance", LOGS)
+    return Demonstration(Settings(demo=True, **settings), LOGS)
+
+
+SEVERAL = ["binance", "binance_us"]
 
 
 def test_its_exchange_takes_any_port_and_as_many_events_as_were_asked_for() -> None:
-    spec = made(demo_rate=250.0).exchange()
+    spec = made(demo_rate=250.0).exchange("binance")
+    assert spec.name == EXCHANGE
     assert (spec.settings.simulator.port, spec.settings.simulator.rate) == (0, 250.0)
     assert Demonstration.addresses({"ws_port": 81, "rest_port": 82}) == ("ws://127.0.0.1:81", "http://127.0.0.1:82")
 
@@ -44,7 +49,27 @@ def test_its_exchange_takes_any_port_and_as_many_events_as_were_asked_for() -> N
 def test_the_witness_reads_what_the_aggregator_publishes_of_the_venue() -> None:
     witness = made().witness("tcp://127.0.0.1:1", "tcp://127.0.0.1:2").settings
     assert (witness.endpoint, witness.snapshot_endpoint) == ("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
-    assert witness.prefix == "binance."
+    assert witness.prefixes == ("binance.",)
+
+
+def test_each_of_several_venues_has_an_exchange_of_its_own_and_one_witness_reads_all() -> None:
+    demonstration = made(venue=SEVERAL)
+    assert [demonstration.exchange(venue).name for venue in SEVERAL] == ["exchange-binance", "exchange-binance_us"]
+    assert demonstration.witness("", "").settings.prefixes == ("binance.", "binance_us.")
+
+
+def test_the_truth_of_several_venues_is_of_all_their_topics() -> None:
+    demonstration = made(venue=SEVERAL)
+    streams = {venue: venues.load(venue).stream_specs(["trade"], ["BTCUSDT"]) for venue in SEVERAL}
+    records: dict[tuple[str, str], dict[str, Any]] = {
+        (demonstration.exchange(venue).name, "emitted"): {
+            "topics": {"btcusdt@trade": {"emitted": 1, "ranges": [[number, number]]}}, "left_out": {"x": number},
+        }
+        for number, venue in enumerate(SEVERAL, 1)
+    }  # fmt: skip
+    records[WITNESS, "received"] = {"topics": {"binance_us.trade.BTCUSDT": {"received": 1, "ranges": [[2, 2]]}}}
+    truth = demonstration.truth(records, streams)
+    assert (truth["emitted"], truth["received"], truth["lost"], truth["left_out"]) == (2, 1, 1, {"x": 3})
 
 
 def test_the_truth_is_of_the_streams_of_single_symbols_by_topic() -> None:
@@ -56,14 +81,14 @@ def test_the_truth_is_of_the_streams_of_single_symbols_by_topic() -> None:
         (EXCHANGE, "emitted"): {"topics": emitted, "left_out": {"x": 2}},
         (WITNESS, "received"): {"topics": received},
     }
-    truth = made().truth(records, streams)
+    truth = made().truth(records, {"binance": streams})
     assert (truth["emitted"], truth["received"], truth["lost"], truth["left_out"]) == (2, 1, 1, {"x": 2})
     assert truth["by_kind"].keys() == {"trade", "depth"}
-    assert made().truth({}, streams)["emitted"] == 0
+    assert made().truth({}, {"binance": streams})["emitted"] == 0
 
 
 def test_nothing_is_claimed_of_what_the_witness_did_not_come_to_tell() -> None:
-    truth = made().truth({}, [])
+    truth = made().truth({}, {})
     with capture_logs() as logs:
         made().tell(truth, 3, {})
         assert logs == []

@@ -24,7 +24,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "event.py": ("tests/test_events.py",),
         "feed/feed_settings.py": ("tests/feed/test_driver.py",),
         "futures_events.py": ("tests/test_events.py",),
-        "processes/child_settings.py": ("tests/processes/test_run_plan.py",),
+        "processes/child_settings.py": ("tests/processes/test_run_plan.py", "tests/processes/test_market_plan.py"),
         "processes/child_status.py": ("tests/processes/test_status.py",),
         "simulator/simulator_settings.py": ("tests/simulator/test_exchange.py",),
         "simulator/stand_in.py": ("tests/simulator/test_exchange.py",),

@@ -24,7 +24,6 @@ LONGER: Mapping[str, int] = {
     "k2workers/feed/silence.py": 510,
     "k2workers/metrics/exporter.py": 310,
     "k2workers/processes/report.py:build": 50,
-    "k2workers/processes/topology.py": 330,
     "k2workers/processes/worker.py:Worker._flush_metrics": 50,
     "k2workers/sequencing/backfill_planner.py": 330,
     "k2workers/sequencing/book_lane.py": 310,

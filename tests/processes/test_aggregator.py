@@ -41,7 +41,7 @@ def settings(directory: Path, **changes: object) -> AggregatorSettings:
             "publish_endpoint": "tcp://127.0.0.1:*",
             "snapshot_endpoint": "tcp://127.0.0.1:*",
             "checkpoint": str(directory / "checkpoint"),
-            "source": "wss://venue",
+            "sources": ("wss://venue",),
             "checkpoint_max_age_s": 3_600.0,
             "replay_bytes": 2**26,
             "replay_age_s": 300.0,

@@ -49,6 +49,19 @@ def test_the_summary_fits_80_columns_whatever_the_figures(large: float, demo: bo
     assert lines[6].split()[:2] == ["255", "restarting"]
 
 
+def test_whose_the_shards_are_is_said_where_there_are_several_venues() -> None:
+    workers = [
+        worker_row(worker_status(), shard=n, venue=venue)
+        for n, venue in enumerate(("binance", "binance", "binance_us"))
+    ]
+    console = Console(width=80, file=open(os.devnull, "w"), record=True)  # noqa: PTH123, SIM115
+    console.print(table(seen(venue="binance,binance_us", workers=workers)))
+    console.file.close()
+    lines = console.export_text().splitlines()
+    assert lines[0].startswith("k2workers  binance,binance_us  up ")
+    assert [line.strip() for line in lines[2:4]] == ["binance: shards 0 1", "binance_us: shard 2"]
+
+
 @contextlib.contextmanager
 def on_a_terminal() -> Iterator[Terminal]:
     """In the test itself: pytest gives each of its phases a stdout of its own."""

@@ -17,10 +17,7 @@ from k2workers.processes.look_schedule import AT_ONCE_NS
 from k2workers.processes.market_watch import MarketWatch
 from k2workers.processes.run_plan import RunPlan
 from k2workers.processes.symbol_watch import SymbolWatch
-from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_messages import Beat, MarketSeen
-from k2workers.supervision.permissions import Permissions
-from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.symbols import SymbolInfo, choose
 from k2workers.venues.market_evidence import top_of
@@ -39,9 +36,8 @@ class Watched:
     def __init__(self, venue: Venue, folder: Path) -> None:
         of_venues: dict[str, VenueSettings] = {"binance": SpotSettings(rest_url=venue.rest_url)}
         settings = Settings(shards=2, streams=["trade"], symbols=SYMBOLS, of_venues=of_venues)
-        plan = RunPlan(settings, folder, origin_ns=0)
+        (plan,) = RunPlan(settings, folder, origin_ns=0).markets
         self.supervisor = Careless()
-        self.supervisor.permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), lambda *_: None)
         self.symbols = SymbolWatch(plan, self.supervisor)  # type: ignore[arg-type]
         self.listed("TRADING", "TRADING", "TRADING", begin=True)
         self.watch = MarketWatch(plan, self.supervisor, self.symbols)  # type: ignore[arg-type]
@@ -63,8 +59,7 @@ class Watched:
         """What the workers are told in one turn of the parent, which permits meanwhile."""
         self.supervisor.sent.clear()
         turn = asyncio.ensure_future(self.watch.turn())
-        permissions = self.supervisor.permissions
-        assert permissions is not None
+        permissions = self.supervisor.permissions["binance"]
 
         def done() -> bool:
             permissions.look(time.monotonic_ns())

@@ -40,7 +40,7 @@ def test_no_rotation_has_no_spacing() -> None:
 
 
 def test_the_report_adds_up_what_the_processes_said() -> None:
-    worker: dict[str, Any] = {"shard": 0, "pid": 1, "restarts": 0, "rss_bytes": 2, "cpu_s": 3.0}
+    worker: dict[str, Any] = {"shard": 0, "venue": "binance", "pid": 1, "restarts": 0, "rss_bytes": 2, "cpu_s": 3.0}
     built = report.build(
         venue="binance",
         shards=2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from k2workers import metrics
 from k2workers.config import Settings
+from k2workers.network.venue_answers import Answer, Service
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import (
     AggregatorStatus,
@@ -22,26 +24,25 @@ from k2workers.processes.child_status import (
     WorkerStatus,
     told,
 )
+from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.readiness import Reason, Word
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.run_plan import RunPlan
-from k2workers.processes.status import BooksShown, RunView
-from k2workers.processes.symbol_watch import SymbolStates, SymbolWatch
+from k2workers.processes.status import BooksShown, RunView, VenueStatus, together
+from k2workers.processes.symbol_watch import SymbolStates
 from k2workers.supervision.child import ChildState
-from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import _decoder, _encode
 from k2workers.supervision.control_messages import Beat
-from k2workers.supervision.permissions import Permissions, RestWeight, ServiceState
-from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.supervision.permissions import RestWeight, ServiceState
 from tests.fakes import Careless
 from tests.support.told import seen, worker_row, worker_status
 
 BEFORE_ITS_FIRST_BEAT = {
-    "shard": 1, "pid": None, "restarts": 0, "rss_bytes": 0, "cpu_s": 0.0, "events_received": 0, "duplicates": 0, "gaps": 0,
+    "shard": 1, "venue": "binance", "pid": None, "restarts": 0, "rss_bytes": 0, "cpu_s": 0.0, "events_received": 0, "duplicates": 0, "gaps": 0,
     "events_per_s": 1.0, "alive": False,
 }  # fmt: skip
 WORKER = {
-    "shard": 0, "pid": 10, "restarts": 1, "rss_bytes": 9, "cpu_s": 0.5, "events_received": 7, "duplicates": 2, "gaps": 3,
+    "shard": 0, "venue": "binance", "pid": 10, "restarts": 1, "rss_bytes": 9, "cpu_s": 0.5, "events_received": 7, "duplicates": 2, "gaps": 3,
     "state": "live", "live": True, "fresh": True, "symbols": 1, "connection_age_s": 1.5, "next_rotation_s": 13.5, "rotations": 2,
     "reconnects": 0, "gaps_open": 0, "gaps_doubted": 0, "books": 0, "books_missing": 0, "weight_wanted": 0, "repairs_waiting": 0,
     "clock_ahead_s": 0.0, "kinds_unreadable": ["depth"], "streams_silent": 0, "streams_unproven": 0, "streams_quiet": 0,
@@ -64,6 +65,14 @@ WHOLE: dict[str, Any] = {
     "books": {"books": 2, "whole": 0, "error": "taken"},
     "venue_refusals": {"rest": {"paused_s": 0.5, "refused_with": 429, "refusals": 1}},
     "rest_weight": {"used": 50, "limit": 4800, "wanted": 0, "wait_s": 0.0},
+    "venues": {
+        "binance": {
+            "symbols": 3,
+            "symbol_states": {"count": {"trading": 3}, "not_trading": {}, "unknown_nearest": {}, "left_out": {}, "no_room": []},
+            "venue_refusals": {},
+            "rest_weight": {"used": 50, "limit": 4800, "wanted": 0, "wait_s": 0.0},
+        },
+    },
     "children": {
         "worker-0": {"pid": 10, "alive": True, "ready": True, "restarts": 1, "last_beat_s": 0.4},
         "worker-1": {"pid": None, "alive": False, "ready": False, "restarts": 0, "last_beat_s": None},
@@ -95,6 +104,13 @@ def test_every_key_of_the_json_is_there_and_in_its_place() -> None:
         ),
         rotations=4, published=5, subscribers=SUBSCRIBERS, books=BooksShown(books=2, whole=0, error="taken"),
         venue_refusals={"rest": ServiceState(0.5, 429, 1)}, rest_weight=RestWeight(50, 4800, 0, 0.0),
+        venues={
+            "binance": VenueStatus(
+                symbols=3,
+                symbol_states=SymbolStates(count={"trading": 3}, not_trading={}, unknown_nearest={}, left_out={}, no_room=[]),
+                venue_refusals={}, rest_weight=RestWeight(50, 4800, 0, 0.0),
+            ),
+        },
         children={
             "worker-0": ChildState(pid=10, alive=True, ready=True, restarts=1, last_beat_s=0.4),
             "worker-1": ChildState(pid=None, alive=False, ready=False, restarts=0, last_beat_s=None),
@@ -133,17 +149,19 @@ def test_a_beat_of_another_shape_is_an_error(changed: dict[str, Any]) -> None:
 
 
 class Watched:
-    """The view of a feed of two workers whose children are never started."""
+    """The view of a feed of two workers, of one venue or each of its own, whose children are never started."""
 
-    def __init__(self, folder: Path) -> None:
-        plan = RunPlan(Settings(shards=2, streams=["trade"]), folder, origin_ns=0)
+    def __init__(self, folder: Path, *venues: str) -> None:
+        settings = Settings(venue=[*venues], shards=2 // len(venues), streams=["trade"])
+        plan = RunPlan(settings, folder, origin_ns=0)
         self.supervisor = Careless()
-        self.supervisor.permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), lambda *_: None)
         supervisor: Any = self.supervisor
-        self.view = RunView(plan, supervisor, SymbolWatch(plan, supervisor), ResourceMeter("test"))
-        self.view.waiting_for = ""
-        self.view.shard_names = ["worker-0", "worker-1"]
-        for number, name in enumerate((run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.shard_names)):
+        self.feeds = [MarketFeed(market, supervisor) for market in plan.markets]
+        self.view = RunView(settings, supervisor, self.feeds, ResourceMeter("test"))
+        for number in range(2):
+            feed = self.feeds[number % len(venues)]
+            feed.shards[f"worker-{number}"], feed.waiting_for = number, ""
+        for number, name in enumerate((run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.workers)):
             self.supervisor.children[name] = ChildState(pid=number, alive=True, ready=True, restarts=0, last_beat_s=0.1)
 
     def tells(self, name: str, status: msgspec.Struct, **counters: int) -> None:
@@ -157,8 +175,17 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
-    made = Watched(tmp_path)
+    return _told(tmp_path, monkeypatch, "binance")
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return _told(tmp_path, monkeypatch, "binance", "binance_us")
+
+
+def _told(folder: Path, monkeypatch: pytest.MonkeyPatch, *venues: str) -> Watched:
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(folder))
+    made = Watched(folder, *venues)
     made.tells("worker-0", worker_status(weight_wanted=3), events_received=7, duplicates=2)
     made.tells("worker-1", worker_status(shard=1, weight_wanted=4))
     return made
@@ -186,3 +213,41 @@ def test_what_an_earlier_life_reported_says_nothing_of_the_present_one(watched: 
     watched.changes("worker-0", pid=99)
     assert [reason.line() for reason in watched.view.unready()] == ["starting: worker-0 has not reported yet"]
     assert watched.view.status().workers[0].figures.events_received == 7
+
+
+def test_of_several_venues_each_has_its_own_figures_and_the_whole_is_all_of_them_or_the_worst(several: Watched) -> None:
+    refused = several.supervisor.permissions["binance_us"]
+    refused.gate.answered(Service.CONNECT, Answer(429, retry_after_s=600.0), 0, time.monotonic_ns())
+    status = several.view.status()
+    assert status.venue == "binance,binance_us"
+    assert [(row.figures.shard, row.figures.venue) for row in status.workers] == [(0, "binance"), (1, "binance_us")]
+    assert {name: venue.rest_weight.wanted for name, venue in status.venues.items()} == {"binance": 3, "binance_us": 4}
+    assert status.venues["binance"].venue_refusals["connect"].refusals == 0
+    assert status.venue_refusals["connect"] == status.venues["binance_us"].venue_refusals["connect"]
+    assert (status.shards, status.ready) == (2, True)
+
+
+def test_the_venue_that_does_not_flow_is_named_where_there_are_others(several: Watched) -> None:
+    several.tells("worker-1", worker_status(shard=1, live=False))
+    assert [reason.line() for reason in several.view.unready()] == ["no_connection: worker-1 (binance_us) lacks one"]
+    several.changes("worker-1", alive=False)
+    assert [reason.line() for reason in several.view.unready()] == [
+        "process_down: worker-1 (binance_us) is not running"
+    ]
+    several.feeds[0].waiting_for = "symbols"
+    assert several.view.unready()[0].line() == "starting: waiting for symbols of binance"
+
+
+def test_symbols_of_several_venues_add_up() -> None:
+    one, two = (
+        SymbolStates(count={"trading": number}, not_trading={name: "HALT"}, unknown_nearest={}, left_out={}, no_room=[name])
+        for number, name in ((1, "A"), (2, "B"))
+    )  # fmt: skip
+    assert together([one, two]) == SymbolStates(
+        count={"trading": 3},
+        not_trading={"A": "HALT", "B": "HALT"},
+        unknown_nearest={},
+        left_out={},
+        no_room=["A", "B"],
+    )
+    assert together([one]) == one

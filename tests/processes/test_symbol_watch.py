@@ -18,10 +18,7 @@ from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.processes.run_plan import RunPlan
 from k2workers.processes.symbol_watch import SymbolWatch, read_selectors
-from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_messages import Beat, Serve
-from k2workers.supervision.permissions import Permissions
-from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.venues.binance.settings import SpotSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.symbols import SymbolInfo, choose
@@ -35,7 +32,7 @@ class Run:
     """A watch over two workers of which each has room for two symbols."""
 
     def __init__(self, folder: Path) -> None:
-        plan = RunPlan(Settings(shards=2, streams=["trade", "depth"], symbols=["*"]), folder, origin_ns=0)
+        (plan,) = RunPlan(Settings(shards=2, streams=["trade", "depth"], symbols=["*"]), folder, origin_ns=0).markets
         plan.venue = BinanceSpot()
         plan.venue.limits = msgspec.structs.replace(plan.venue.limits, streams_per_connection=4)
         self.supervisor = Careless()
@@ -106,8 +103,7 @@ def test_changes_are_counted_and_a_vanished_symbol_stays(run: Run) -> None:
 async def looking(file: Path, venue: Venue) -> AsyncIterator[SymbolWatch]:
     """A watch over the symbols that this file names."""
     supervisor = Careless()
-    permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), supervisor.send)
-    supervisor.permissions = permissions
+    permissions = supervisor.permissions["binance"]
 
     async def permit() -> None:
         while True:
@@ -118,7 +114,7 @@ async def looking(file: Path, venue: Venue) -> AsyncIterator[SymbolWatch]:
     try:
         of_venues: dict[str, VenueSettings] = {"binance": SpotSettings(rest_url=venue.rest_url)}
         settings = Settings(symbols=[f"file:{file}"], of_venues=of_venues)
-        yield SymbolWatch(RunPlan(settings, file.parent, origin_ns=0), supervisor)  # type: ignore[arg-type]
+        yield SymbolWatch(RunPlan(settings, file.parent, origin_ns=0).markets[0], supervisor)  # type: ignore[arg-type]
     finally:
         permitting.cancel()
 

@@ -153,8 +153,3 @@ async def test_why_no_books_are_kept_is_shown_until_they_are(made: Any) -> None:
     assert parent.view.status().as_data()["books"] == {"error": "the port is taken"}
     parent._on_record(Record(run_plan.BOOKS, "listening", {"books": FREE}))
     assert parent.view.status().as_data()["books"] == {}
-
-
-async def test_a_child_that_says_nothing_of_where_it_listens_does_not_serve(made: Any) -> None:
-    with pytest.raises(BootError, match="aggregator said nothing of listening"):
-        await made()._record(run_plan.AGGREGATOR, "listening")

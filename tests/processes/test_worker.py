@@ -26,7 +26,6 @@ from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.worker import Worker
 from k2workers.rotation.policy import SILENT_STREAM
 from k2workers.sequencing.coverage import Holes, PublishedPosition
-from k2workers.supervision.connect_budget import BudgetPolicy
 from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
@@ -37,8 +36,7 @@ from k2workers.supervision.control_messages import (
     Serve,
     WeightAsked,
 )
-from k2workers.supervision.permissions import Permissions
-from k2workers.supervision.weight_budget import WeightPolicy
+from k2workers.supervision.permissions import Allowance, Permissions
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.venues.binance.streams import CHAIN
@@ -78,7 +76,7 @@ class Around:
         self.published = published or {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = ControlServer(self.control, self._take)
-        self._permissions = Permissions({}, BudgetPolicy(), WeightPolicy(), self.send)
+        self._permissions = Permissions(Allowance(venue="binance"), self.send)
         self._looking = Every(0.05, lambda: self._permissions.look(time.monotonic_ns()), "permissions")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._bundle_receiver: BundleReceiver | None = None

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from k2workers.network.venue_answers import Answer, Pause, Service
-from k2workers.supervision.connect_budget import CONNECT, ROTATE, BudgetPolicy, ConnectBudget, ConnectRequest
+from k2workers.supervision.connect_budget import (
+    CONNECT,
+    ROTATE,
+    BudgetPolicy,
+    ConnectBudget,
+    ConnectRequest,
+    RotationTurn,
+)
 from k2workers.supervision.gate import Gate
 
 PAUSES = {
@@ -55,6 +62,24 @@ def test_a_full_window_opens_again_when_its_oldest_grant_leaves_it() -> None:
     assert budget.due(999) == []
     assert len(budget.due(1_000)) == 1
     assert budget.granted_in_window(1_000) == 4
+
+
+def test_budgets_that_share_a_turn_let_one_rotate_at_a_time_and_each_keeps_its_own_window() -> None:
+    turn = RotationTurn()
+    here, there = (ConnectBudget(POLICY, Gate(PAUSES), turn) for _ in range(2))
+    here.ask(rotate("a"))
+    there.ask(rotate("b"))
+    assert (granted(here, 100), granted(there, 100)) == (["a"], [])
+    there.ask(connect("c", 1))
+    assert granted(there, 100) == ["c"], "the distance is kept for each address"
+    there.release(("b", 1))
+    there.ask(rotate("b"))
+    assert granted(there, 120) == []
+    here.release(("a", 1))
+    assert granted(there, 120) == ["b"]
+    here.ask(rotate("a"))
+    there.release_child("b")
+    assert granted(here, 140) == ["a"]
 
 
 def test_one_rotation_at_a_time_until_it_is_given_back() -> None:

@@ -47,6 +47,19 @@ def test_a_ban_that_a_handshake_shows_stops_requests_too() -> None:
     assert not gate.open(REST, 0)
 
 
+def test_what_is_counted_together_is_refused_to_all_and_tried_again_by_one() -> None:
+    counted = Gate({})
+    first, second = Gate(PAUSES, rest_with=counted), Gate(PAUSES, rest_with=counted)
+    refused(first, 429, 0, told_s=5.0)
+    refused(first, 429, 0, service=CONNECT, told_s=5.0)
+    assert [gate.open(REST, 0) for gate in (first, second, counted)] == [False, False, False]
+    assert [gate.open(CONNECT, 0) for gate in (first, second)] == [False, True]
+    counted.permitted(REST, KEY, 6 * S)
+    assert not second.open(REST, 6 * S), "one goes alone"
+    first.answered(REST, Answer(200), 6 * S, 7 * S)
+    assert second.open(REST, 7 * S)
+
+
 def test_the_time_that_the_venue_names_is_kept_and_an_absurd_one_is_not_believed() -> None:
     assert refused(Gate(PAUSES), 429, 7, told_s=42) == 42 * S
     assert refused(Gate(PAUSES), 429, 7, told_s=1e18) == LONGEST_TOLD_S * S

@@ -13,24 +13,26 @@ from structlog.testing import capture_logs
 from k2workers.errors import AddressRefused
 from k2workers.network.venue_answers import Answer, Service
 from k2workers.supervision import permission_client
-from k2workers.supervision.connect_budget import BudgetPolicy
+from k2workers.supervision.connect_budget import ROTATE, BudgetPolicy
 from k2workers.supervision.control_channel import ControlClient, ControlServer
 from k2workers.supervision.control_messages import (
     AnyControlMessage,
     ConnectedAlone,
+    GrantAsked,
     GrantDone,
     GrantGiven,
     HandshakeDone,
+    WeightAsked,
     WeightDone,
     WeightGiven,
 )
 from k2workers.supervision.gate import Gate
 from k2workers.supervision.permission_client import AlonePolicy
 from k2workers.supervision.permission_client import PermissionClient as Asking
-from k2workers.supervision.permissions import Permissions
+from k2workers.supervision.permissions import Allowance, Permissions, permissions_of
 from k2workers.supervision.weight_budget import WeightPolicy
 from k2workers.venues.binance.refusals import PAUSES
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_S, until
 
 LOOK_S = 0.02
 
@@ -43,7 +45,9 @@ class Parent:
         self.said: list[str] = []
         self.heard: list[AnyControlMessage] = []
         self.server = ControlServer(endpoint, self._take)
-        self.permissions = Permissions(PAUSES, budget, WeightPolicy(share=0.8), self._send)
+        self.permissions = Permissions(
+            Allowance(venue="v", budget=budget, weight=WeightPolicy(share=0.8), pauses=PAUSES), self._send
+        )
         self.tasks: set[asyncio.Task[None]] = set()
 
     def _now_ns(self) -> int:
@@ -224,3 +228,72 @@ async def test_a_child_whose_parent_is_silent_connects_as_often_as_its_share_and
         assert [await asking.ask("connect", 1) for _ in range(2)] == [None, None]
         assert asyncio.get_running_loop().time() - begun_s > 3, "the second time it waits for its turn"
         await until(lambda: parent.permissions.budget.alone == 2)
+
+
+S = 1_000_000_000
+
+
+class Several:
+    """The permissions of three venues: two of one pool, and one by itself. Each has a child of its name."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, AnyControlMessage]] = []
+        weights = {
+            "usdm": WeightPolicy(limit=2_400, share=0.5),
+            "coinm": WeightPolicy(limit=2_000),
+            "spot": WeightPolicy(),
+        }
+        pools = {"usdm": "futures", "coinm": "futures", "spot": "spot"}
+        self.of = permissions_of(
+            [Allowance(venue=venue, weight=weights[venue], rest_pool=pools[venue], pauses=PAUSES) for venue in pools],
+            lambda name, message: self.given.append((name, message)),
+        )
+
+    def take(self, venue: str, message: AnyControlMessage, now_ns: int) -> list[str]:
+        """Who is given something by this message of the venue's child."""
+        self.given.clear()
+        self.of[venue].take(venue, message, now_ns)
+        return [name for name, _ in self.given]
+
+
+def test_venues_of_one_pool_share_its_weight_and_its_refusals_and_others_have_their_own() -> None:
+    several = Several()
+    assert {venue: each.weight.limit for venue, each in several.of.items()} == {
+        "usdm": 1_000,
+        "coinm": 1_000,
+        "spot": 6_000,
+    }
+    assert several.take("usdm", WeightAsked(1, 900, 0), S) == ["usdm"]
+    assert several.take("coinm", WeightAsked(1, 200, 0), S) == [], "the other one has used it"
+    assert several.take("spot", WeightAsked(1, 5_000, 0), S) == ["spot"]
+    several.take("usdm", WeightDone(1, 0, Answer(429, retry_after_s=7.0)), 2 * S)
+    paused = {venue: each.gate.paused_ns(Service.REST, 2 * S) // S for venue, each in several.of.items()}
+    assert paused == {"usdm": 7, "coinm": 7, "spot": 0}
+    several.take("usdm", HandshakeDone(Answer(429, retry_after_s=5.0), 2 * S), 2 * S)
+    paused = {venue: each.gate.paused_ns(Service.CONNECT, 2 * S) // S for venue, each in several.of.items()}
+    assert paused == {"usdm": 5, "coinm": 0, "spot": 0}, "each has an address of its own to connect to"
+
+
+def test_one_rotates_at_a_time_of_all_venues_and_each_venue_has_a_window_of_its_own() -> None:
+    several = Several()
+    assert several.take("usdm", GrantAsked(1, 0, ROTATE, 0), S) == ["usdm"]
+    assert several.take("spot", GrantAsked(1, 1, ROTATE, 0), S) == []
+    assert [each.budget.granted_in_window(S) for each in several.of.values()] == [1, 0, 0]
+    several.take("usdm", GrantDone(1), 2 * S)
+    several.given.clear()
+    several.of["spot"].look(2 * S)
+    assert several.given[0] == ("spot", GrantGiven(1, 2 * S))
+
+
+async def test_the_parents_own_requests_of_one_pool_are_each_answered_where_they_were_asked() -> None:
+    several = Several()
+
+    async def asked(venue: str) -> str:
+        async with several.of[venue].own_request(10):
+            return venue
+
+    both = asyncio.gather(asked("usdm"), asked("coinm"))
+    await asyncio.sleep(0)
+    several.of["coinm"].look(int(asyncio.get_running_loop().time() * 1e9))
+    async with asyncio.timeout(WAIT_S):
+        assert [*await both] == ["usdm", "coinm"]

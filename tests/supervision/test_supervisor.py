@@ -23,6 +23,7 @@ from k2workers.supervision import supervisor as supervisor_module
 from k2workers.supervision.child import Child, ChildSpec
 from k2workers.supervision.connect_budget import ROTATE
 from k2workers.supervision.control_messages import GrantAsked, Record
+from k2workers.supervision.permissions import Allowance
 from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.signs_of_life import SilenceLimits
 from k2workers.supervision.supervisor import WATCH_S, Supervisor, SupervisorPolicy
@@ -290,15 +291,20 @@ async def test_a_child_that_aborted_has_other_settings_in_its_later_lives(tmp_pa
         assert await supervisor.stop()
 
 
-async def test_the_turn_of_a_child_that_died_is_given_to_the_next(tmp_path: Path) -> None:
-    async with supervising(tmp_path, SupervisorPolicy()) as supervisor:
-        for name in NAMES[:2]:
-            supervisor.launch(child(name, "serve"))
+@pytest.mark.parametrize("venues", [("here", "here"), ("here", "there")])
+async def test_the_turn_of_a_child_that_died_is_given_to_the_next_whatever_their_venues(
+    tmp_path: Path, venues: tuple[str, str]
+) -> None:
+    policy = SupervisorPolicy(allowances=[Allowance(venue=venue) for venue in dict.fromkeys(venues)])
+    async with supervising(tmp_path, policy) as supervisor:
+        budgets = [supervisor.permissions[venue].budget for venue in venues]
+        for name, venue in zip(NAMES[:2], venues, strict=True):
+            supervisor.launch(msgspec.structs.replace(child(name, "serve"), connects_to=venue))
             await supervisor.wait_ready(name)
         process = psutil.Process(supervisor.pids()["one"])
         process.suspend()  # or it would give back at once what it has not asked for
         for name in NAMES[:2]:
             supervisor._on_message(name, GrantAsked(1, 0, ROTATE, 0))
-        assert supervisor.permissions.budget.waiting_children() == {"two"}
+        assert {name for budget in budgets for name in budget.waiting_children()} == {"two"}
         process.kill()
-        await until(lambda: not supervisor.permissions.budget.waiting)
+        await until(lambda: not any(budget.waiting for budget in budgets))

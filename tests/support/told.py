@@ -39,8 +39,17 @@ def rotated(shard: int, **changes: Any) -> RotationRecord:
 
 def worker_row(told: WorkerStatus | None = None, **changes: Any) -> WorkerRow:
     """A worker as the parent sees it: nothing has happened but this."""
-    own = {name: changes.pop(name, usual) for name, usual in (("events_per_s", 1.0), ("alive", True))}
-    usual = {"pid": 10, "restarts": 0, "rss_bytes": 0, "cpu_s": 0.0, "events_received": 0, "duplicates": 0, "gaps": 0}
+    own = {name: changes.pop(name, unsaid) for name, unsaid in (("events_per_s", 1.0), ("alive", True))}
+    usual: dict[str, Any] = {
+        "venue": "binance",
+        "pid": 10,
+        "restarts": 0,
+        "rss_bytes": 0,
+        "cpu_s": 0.0,
+        "events_received": 0,
+        "duplicates": 0,
+        "gaps": 0,
+    }
     return WorkerRow(figures=WorkerFigures(**{"shard": 0} | usual | changes), told=told, **own)
 
 
@@ -50,6 +59,6 @@ def seen(**changes: Any) -> FeedStatus:
         "venue": "binance", "demo": False, "uptime_s": 1.0, "waiting_for": "", "ready": True, "unready": [], "shards": 0, "symbols": 1,
         "symbol_states": SymbolStates(count={"trading": 1}, not_trading={}, unknown_nearest={}, left_out={}, no_room=[]),
         "rotations": 3, "events_per_s": 2.0, "published": 0, "subscribers": None, "books": BooksShown(), "venue_refusals": {},
-        "rest_weight": RestWeight(0, 4800, 0, 0.0), "children": {}, "workers": [],
+        "rest_weight": RestWeight(0, 4800, 0, 0.0), "venues": {}, "children": {}, "workers": [],
     }  # fmt: skip
     return FeedStatus(**usual | changes)

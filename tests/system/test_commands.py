@@ -38,7 +38,7 @@ EXCHANGES = [command for command in ALL if "simulate" in command.words]
 READERS = [command for command in ALL if "tail" in command.words]
 FEEDS = [command for command in ALL if command not in EXCHANGES + READERS]
 DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
-OWN = Settings().of_venue
+OWN = Settings().of_venue("binance")
 STAND_IN = """
 from k2workers.simulator import SimulatorSettings, main
 main(SimulatorSettings(

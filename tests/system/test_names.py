@@ -59,7 +59,7 @@ def test_the_lifetime_is_set_by_its_known_name_within_its_known_bounds(monkeypat
     assert SETTINGS[SETTING].default == 4
     for hours in (1, 24):
         monkeypatch.setenv("K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS", str(hours))
-        assert load({}).lifetime_ns == hours * 3_600 * 10**9
+        assert load({}).lifetime_ns("binance") == hours * 3_600 * 10**9
     for no_hours in (0.99, 24.01):
         with pytest.raises(ConfigError, match=SETTING):
             load({SETTING: no_hours})

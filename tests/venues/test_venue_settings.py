@@ -11,6 +11,7 @@ from k2workers import venues
 from k2workers.config import SETTINGS
 from k2workers.errors import ConfigError
 from k2workers.setting import settings_of
+from k2workers.setting_owners import SHORT
 from k2workers.venues.venue_settings import VenueSettings, ca_bundle_setting
 from tests.support.waiting import WAIT_S
 
@@ -20,7 +21,8 @@ def test_of_each_venue_everything_can_be_set_that_the_feed_asks_of_any(name: str
     own = settings_of(venues.settings_struct(name), name)
     assert {setting.key for setting in own.values()} >= {*VenueSettings.__struct_fields__}
     assert own.keys() <= SETTINGS.keys()
-    assert all(setting.default is not None for setting in own.values())
+    assert {setting.key for setting in own.values() if setting.default is None} == {"symbols", "streams", "shards"}
+    assert venues.load(name).stream_specs(venues.settings_struct(name).usual_streams, ["A"])
 
 
 def test_no_two_settings_have_one_name_or_one_flag_and_no_venue_is_called_like_a_setting() -> None:
@@ -32,14 +34,11 @@ def test_no_two_settings_have_one_name_or_one_flag_and_no_venue_is_called_like_a
 
 
 def test_a_name_that_is_of_whatever_venue_runs_is_shown_with_the_bounds_and_default_of_all() -> None:
-    for setting in SETTINGS.values():
-        of_each = [SETTINGS.get(f"{name}_{setting.key}") for name in venues.NAMES]
-        if not setting.table and any(of_each):
-            assert {own.default for own in of_each if own is not None} == {setting.default}
-            for own in of_each:
-                assert own is not None
-                fewer = set(own.choices) < set(setting.choices)
-                assert own.bounds == setting.bounds or fewer, f"{own.name} allows what {setting.name} does not show"
+    for setting in SHORT.values():
+        for own in (SETTINGS[f"{name}_{setting.key}"] for name in venues.NAMES):
+            fewer = set(own.choices) < set(setting.choices)
+            assert own.default == setting.default
+            assert own.bounds == setting.bounds or fewer, f"{own.name} allows what {setting.name} does not show"
 
 
 @pytest.mark.parametrize("name", venues.NAMES)

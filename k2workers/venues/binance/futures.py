@@ -81,6 +81,11 @@ class BinanceFutures(BinanceSpot):
     kinds = FUTURES_KINDS
     evidence_of = FUTURES_EVIDENCE
 
+    @property
+    def rest_pool(self) -> str:
+        """One for both markets."""
+        return "binance_futures"
+
     def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
         """A connection for each class."""
         found = {name: of_class(name, specs) for name in CLASSES}

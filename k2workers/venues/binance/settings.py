@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from k2workers.setting import About
 from k2workers.venues.venue_settings import RestUrl, VenueSettings, WebsocketUrl
@@ -10,6 +10,8 @@ from k2workers.venues.venue_settings import RestUrl, VenueSettings, WebsocketUrl
 
 class SpotSettings(VenueSettings, frozen=True, kw_only=True):
     """Of Binance spot."""
+
+    usual_streams: ClassVar[tuple[str, ...]] = ("trade", "agg_trade", "book_ticker", "depth")
 
     websocket_url: WebsocketUrl = "wss://stream.binance.com:9443"
     rest_url: RestUrl = "https://api.binance.com"
@@ -33,6 +35,8 @@ class SpotSettings(VenueSettings, frozen=True, kw_only=True):
 
 class UsdmSettings(SpotSettings, frozen=True, kw_only=True):
     """Of USD-M futures: only what differs."""
+
+    usual_streams: ClassVar[tuple[str, ...]] = ("agg_trade", "book_ticker", "depth")
 
     websocket_url: WebsocketUrl = "wss://fstream.binance.com"
     rest_url: RestUrl = "https://fapi.binance.com"

@@ -33,6 +33,11 @@ class BinanceSpot:
     pauses = refusals.PAUSES
 
     @property
+    def rest_pool(self) -> str:
+        """Its own: each market of Binance has an address and a limit of its own for REST."""
+        return self.name
+
+    @property
     def ca_bundle_setting(self) -> str:
         """See ``venue_settings.ca_bundle_setting``."""
         return ca_bundle_setting(self.name)

@@ -18,7 +18,7 @@ signs_of_life = within("supervision/signs_of_life.py")
 supervisor = within("supervision/supervisor.py")
 ward = within("supervision/ward.py")
 topology = within("processes/topology.py")
-run_plan = within("processes/run_plan.py")
+market_plan = within("processes/market_plan.py")
 status = within("processes/status.py")
 demonstration = within("demo/demonstration.py")
 bound_path = within("files/bound_path.py")
@@ -134,7 +134,7 @@ ROWS = (
         "        next(iter(self)).intake.reopen(holes)",
         "test_what_is_told_of_topics_reaches_each_on_its_route_and_what_they_tell_is_joined",
     ),
-    run_plan(
+    market_plan(
         "symbols are too many for the fullest route",
         "return min(found, key",
         "return max(found, key",
@@ -178,9 +178,9 @@ ROWS = (
     ),
     supervisor(
         "what a dead child was granted stays taken",
-        "self.permissions.release_child(name)",
+        "permissions.release_child(name)",
         "pass",
-        "test_the_turn_of_a_child_that_died_is_given_to_the_next",
+        "test_the_turn_of_a_child_that_died_is_given_to_the_next_whatever_their_venues",
     ),
     supervisor(
         "which books are missing is not passed on",

@@ -21,7 +21,7 @@ def test_only_what_differs_is_not_of_usdm() -> None:
         COINM.name,
         "/dapi/v1",
     )
-    own = load({"venue": "binance_coinm", "streams": "agg_trade"}).of_venue
+    own = load({"venue": "binance_coinm", "streams": "agg_trade"}).of_venue("binance_coinm")
     assert (own.websocket_url, own.rest_url) == ("wss://dstream.binance.com", "https://dapi.binance.com")
 
 

@@ -11,8 +11,8 @@ from k2workers.venues.binance.settings import SpotSettings, UsSettings
 
 
 def test_the_venues_own_addresses_hold_until_others_are_given() -> None:
-    assert Settings().of_venue == SpotSettings()
-    given = load({"binance_websocket_url": "ws://elsewhere", "binance_rest_url": ""}).of_venue
+    assert Settings().of_venue("binance") == SpotSettings()
+    given = load({"binance_websocket_url": "ws://elsewhere", "binance_rest_url": ""}).of_venue("binance")
     assert (given.websocket_url, given.rest_url) == ("ws://elsewhere", SpotSettings().rest_url)
 
 
@@ -32,6 +32,6 @@ def test_no_connection_is_to_live_longer_than_the_venue_lets_it() -> None:
 @pytest.mark.parametrize("levels", [100, 500, 1000, 5000])
 @pytest.mark.parametrize("name", ["book_levels", "binance_book_levels"])
 def test_books_come_with_levels_that_the_venue_has(name: str, levels: int) -> None:
-    assert load({name: levels}).of_venue.book_levels == levels
+    assert load({name: levels}).of_venue("binance").book_levels == levels
     with pytest.raises(ConfigError, match=rf"^{name} = {levels + 1}: unknown; allowed: 100, 500, 1000, 5000 \("):
         load({name: levels + 1})

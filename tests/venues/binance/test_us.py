@@ -61,7 +61,7 @@ def test_its_own_addresses_and_limits_hold_unless_others_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
-    plan = RunPlan(Settings(venue="binance_us"), tmp_path, 0)
+    (plan,) = RunPlan(Settings(venue=["binance_us"]), tmp_path, 0).markets
     (worker,) = [spec.settings for spec in plan.workers(["BTCUSDT"])]
     assert (worker.venue, worker.feed.url, worker.rest_url) == (
         "binance_us",
@@ -70,9 +70,10 @@ def test_its_own_addresses_and_limits_hold_unless_others_are_given(
     )
     (route,) = US.routes(US.stream_specs(["trade"], ["BTCUSDT"]))
     assert route.url(worker.feed.url) == "wss://stream.binance.us:9443/stream"
-    assert plan.weight.limit == 1_200
+    assert plan.allowance.weight.limit == 1_200
+    assert plan.allowance.rest_pool == "binance_us", "its weight is counted by itself"
     assert plan.book_prefixes == ("binance_us.depth.",)
-    given = load({"venue": "binance_us", "binance_us_websocket_url": "ws://elsewhere"}).of_venue
+    given = load({"venue": "binance_us", "binance_us_websocket_url": "ws://elsewhere"}).of_venue("binance_us")
     assert (given.websocket_url, given.rest_url) == ("ws://elsewhere", "https://api.binance.us")
 
 

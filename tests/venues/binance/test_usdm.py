@@ -19,18 +19,17 @@ def test_its_own_addresses_and_limits_hold_unless_others_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
-    settings = Settings(venue="binance_usdm", streams=["agg_trade", "book_ticker", "depth"])
-    plan = RunPlan(settings, tmp_path, 0)
+    (plan,) = RunPlan(Settings(venue=["binance_usdm"]), tmp_path, 0).markets
     (worker,) = [spec.settings for spec in plan.workers(["BTCUSDT"])]
     assert (worker.venue, worker.feed.url, worker.rest_url) == (
         "binance_usdm",
         "wss://fstream.binance.com",
         "https://fapi.binance.com",
     )
-    assert (plan.weight.limit, plan.book_prefixes) == (2_400, ("binance_usdm.depth.",))
+    assert (plan.allowance.weight.limit, plan.book_prefixes) == (2_400, ("binance_usdm.depth.",))
     assert worker.feed.slots == 2  # one for each class of streams
     given = load({"venue": "binance_usdm", "streams": "agg_trade", "binance_usdm_rest_url": "http://elsewhere"})
-    assert given.of_venue.rest_url == "http://elsewhere"
+    assert given.of_venue("binance_usdm").rest_url == "http://elsewhere"
 
 
 def test_a_book_of_more_levels_than_the_venue_gives_is_the_users_mistake() -> None:
