@@ -6,139 +6,42 @@ Their scripts print what a user of theirs gets; here it is judged. They run at t
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
-import trustme
 
+from tests.clients.support import (
+    LOCKED,
+    SYMBOLS,
+    WAIT_S,
+    Result,
+    assert_bars,
+    assert_consecutive,
+    assert_rising,
+    assert_side,
+    assert_uncrossed,
+    assert_within,
+    interpreter,
+    results,
+)
 from tests.support import environments
-from tests.system.support import ROOT, Program, wait_for
 
-WAIT_S = 180.0
-SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP")
-CLIENTS = ("ccxt", "cryptofeed", "python-binance")
+SCRIPTS = {client: f"{client.replace('-', '_')}_client" for client in LOCKED}
 
-pytestmark = pytest.mark.timeout(len(CLIENTS) * environments.LIMIT_S + 2 * WAIT_S)
-
-Result = dict[str, Any]
-
-
-@cache
-def interpreter(client: str) -> Path | str:
-    """Of the client's environment, or why there is none."""
-    try:
-        return environments.locked(ROOT / ".clients" / client, ROOT / "config" / f"requirements-client-{client}.txt")
-    except environments.NotInstalledError as error:
-        return f"{client} cannot be installed: {error}"
-
-
-class Running:
-    """A client's script as a process; what it prints goes to files, so that it never waits for us."""
-
-    def __init__(self, client: str, python: Path, port: int, ca_file: str, folder: Path) -> None:
-        self._out, self._errors = folder / f"{client}.out", folder / f"{client}.err"
-        script = Path(__file__).parent / f"{client.replace('-', '_')}_client.py"
-        trust = {
-            "SSL_CERT_FILE": ca_file,
-            "REQUESTS_CA_BUNDLE": ca_file,
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
-        }
-        with self._out.open("w") as out, self._errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                [str(python), str(script), str(port)],
-                stdout=out,
-                stderr=errors,
-                cwd=folder,
-                env={**os.environ, **trust},
-            )
-
-    def result(self) -> Result:
-        """What it printed, once it has ended well."""
-        code = self.process.wait(WAIT_S)
-        assert code == 0, self._errors.read_text()[-4_000:]
-        return dict(json.loads(self._out.read_text()))
+pytestmark = pytest.mark.timeout(len(SCRIPTS) * environments.LIMIT_S + 2 * WAIT_S)
 
 
 @pytest.fixture(scope="module")
 def result_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Result]]:
     """What a client got; skips for one that cannot be installed."""
-    folder = tmp_path_factory.mktemp("clients")
-    pythons = {client: python for client in CLIENTS if isinstance(python := interpreter(client), Path)}
-    authority = trustme.CA()
-    ca_file, chain = str(folder / "ca.pem"), str(folder / "server.pem")
-    authority.cert_pem.write_to_path(ca_file)
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(chain)
-    with Program(
-        "simulate", "--port", "0", "--symbols", str(len(SYMBOLS)), "--rate", "1000", "--tls-cert", chain
-    ) as exchange:
-        address = wait_for("the exchange listening", lambda: list(exchange.raw), limit_s=WAIT_S)[0]
-        port = int(address.rsplit(":", 1)[1])
-        running: dict[str, Running] = {}
-
-        def result_of(client: str) -> Result:
-            if client not in running:
-                pytest.skip(str(interpreter(client)))
-            return running[client].result()
-
-        try:
-            for client, python in pythons.items():
-                running[client] = Running(client, python, port, ca_file, folder)
-            yield result_of
-        finally:
-            for one in running.values():
-                if one.process.poll() is None:
-                    one.process.kill()
-                one.process.wait()
-
-
-def assert_consecutive(ids: Sequence[int | str], at_least: int) -> None:
-    numbers = [int(number) for number in ids]
-    assert len(numbers) >= at_least
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-def assert_rising(ids: Sequence[int], at_least: int) -> None:
-    assert len(ids) >= at_least
-    assert all(earlier < later for earlier, later in itertools.pairwise(ids))
-
-
-def assert_uncrossed(best: Sequence[tuple[Any, Any]]) -> None:
-    """Pairs of bid and ask."""
-    assert best
-    assert all(0 < float(bid) < float(ask) for bid, ask in best), best
-
-
-def assert_side(prices: Sequence[Any], levels: int, *, rising: bool) -> None:
-    values = [float(price) for price in prices]
-    assert len(values) == levels
-    assert values == sorted(set(values), reverse=not rising)
-
-
-def assert_within(low: Any, value: Any, high: Any) -> None:
-    assert 0 < float(low) <= float(value) <= float(high)
-
-
-def assert_bars(rows: Sequence[Sequence[Any]], length_ms: int = 60_000) -> None:
-    """Rows of open time, open, high, low, close …"""
-    assert rows
-    assert rows[0][0] % length_ms == 0
-    assert [row[0] for row in rows] == [rows[0][0] + number * length_ms for number in range(len(rows))]
-    for _, opened, high, low, closed, *_ in rows:
-        assert_within(low, opened, high)
-        assert_within(low, closed, high)
+    with results(SCRIPTS, "binance", tmp_path_factory.mktemp("clients")) as result_of:
+        yield result_of
 
 
 def test_not_every_client_is_missing() -> None:
-    missing = [why for client in CLIENTS if isinstance(why := interpreter(client), str)]
-    assert len(missing) < len(CLIENTS), missing
+    missing = [why for client in SCRIPTS if isinstance(why := interpreter(client), str)]
+    assert len(missing) < len(SCRIPTS), missing
 
 
 def test_ccxt_loads_markets_and_fetches(result_of: Callable[[str], Result]) -> None:
