@@ -34,9 +34,9 @@ _KINDS = {
     "aggTrade": "agg_trade",
     "bookTicker": "book_ticker",
     "miniTicker": "mini_ticker",
-    "markPrice": "mark_price",
-    "markPrice@1s": "mark_price_1s",
-    "forceOrder": "force_order",
+    "markPrice": "mark_price_3s",
+    "markPrice@1s": "mark_price",
+    "forceOrder": "liquidation",
     "compositeIndex": "composite_index",
     "assetIndex": "asset_index",
     "contractInfo": "contract_info",
@@ -45,9 +45,8 @@ _KINDS = {
 }
 _SPEEDS = {"": "_250ms", "100ms": "", "500ms": "_500ms", "0ms": "_0ms"}
 
-CONTIGUOUS = frozenset({"agg_trade", "rpi_depth", *(f"depth{speed}" for speed in _SPEEDS.values())})
-"""Kinds whose ids form an unbroken chain on each stream. Those of trades have holes that are none, and the changes of a book are chained
-by the id before them."""
+CONTIGUOUS = frozenset({"trade", "agg_trade", "rpi_depth", *(f"depth{speed}" for speed in _SPEEDS.values())})
+"""Kinds whose ids form a chain on each stream: that of trades lacks ids that never come, changes of a book are chained by the id before them."""
 
 
 def route_of(name: str) -> str:

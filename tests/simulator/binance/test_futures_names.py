@@ -6,6 +6,7 @@ import pytest
 
 from k2workers.simulator.binance.futures_names import (
     CONTIGUOUS,
+    INTERVALS,
     MARKET,
     PUBLIC,
     FuturesStreams,
@@ -13,6 +14,8 @@ from k2workers.simulator.binance.futures_names import (
     kind_of,
     route_of,
 )
+from k2workers.venues.binance import futures_streams
+from k2workers.venues.binance.streams import stream_specs
 
 
 @pytest.mark.parametrize(
@@ -46,12 +49,29 @@ def test_kinds_tell_speeds_apart() -> None:
     kinds = {
         "btcusdt@aggTrade": "agg_trade", "btcusdt@depth": "depth_250ms", "btcusdt@depth@100ms": "depth", "btcusdt@depth@0ms": "depth_0ms",
         "btcusdt@depth5": "partial_depth_5_250ms", "btcusdt@depth20@100ms": "partial_depth_20", "btcusdt@kline_1m": "kline_1m",
-        "btcusdt_perpetual@continuousKline_1h": "continuous_kline_1h", "btcusdt@markPrice@1s": "mark_price_1s",
-        "!markPrice@arr@1s": "mark_price_1s_all", "!bookTicker": "book_ticker_all", "!forceOrder@arr": "force_order_all",
+        "btcusdt_perpetual@continuousKline_1h": "continuous_kline_1h", "btcusdt@markPrice@1s": "mark_price",
+        "!markPrice@arr": "mark_price_3s_all", "!bookTicker": "book_ticker_all", "!forceOrder@arr": "liquidation_all",
         "!contractInfo": "contract_info_all", "tradingSession": "trading_session",
     }  # fmt: skip
     assert {name: kind_of(name) for name in kinds} == kinds
-    assert {"agg_trade", "depth", "depth_0ms"} <= CONTIGUOUS and "trade" not in CONTIGUOUS
+
+
+def test_what_the_exchange_takes_for_a_chain_is_what_the_feed_takes_for_one() -> None:
+    assert {name for name, kind in futures_streams.FUTURES_KINDS.items() if kind.continuity.chained} == CONTIGUOUS - {
+        "rpi_depth"
+    }
+
+
+def test_every_stream_that_the_feed_can_ask_for_exists_and_is_of_the_same_kind_and_route() -> None:
+    kinds = futures_streams.FUTURES_KINDS
+    names = {kind: stream_specs([kind], ["BTCUSDT"], kinds)[0].name for kind in kinds}
+    assert {kind: kind_of(name) for kind, name in names.items()} == {kind: kind for kind in kinds}
+    for route, those in futures_streams.KINDS_OF_CLASS.items():
+        assert {route_of(names[kind]) for kind in those} == {route}
+
+
+def test_bars_have_the_same_intervals() -> None:
+    assert tuple(INTERVALS) == futures_streams.FUTURES_INTERVALS
 
 
 def test_every_name_that_the_market_pushes_is_one_of_the_venues() -> None:
