@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from k2workers.feed.plain_lane import CHAIN, RISING, _meanings
 from k2workers.native.build import SOURCES
+from k2workers.venues.binance.usdm import BinanceUsdm
 from k2workers.venues.message_shape import Item, MessageShape, ShapePart
 from tests.native.differential import SYMBOLS, Way, script
 
@@ -99,12 +100,14 @@ ODD_PARTS = (
 
 def setup() -> str:
     """The header with the venue's shapes and streams, and one odd shape."""
-    way = Way(native=False, kinds=KINDS)
-    way.intake.resume(None)
-    written = way.intake.codec.written
+    spot = Way(native=False, kinds=KINDS)
+    linked = Way(native=False, kinds=("depth_500ms",), symbols=SYMBOLS[:1], venue=BinanceUsdm())
+    spot.intake.resume(None)
+    linked.intake.resume(None)
+    written = spot.intake.codec.written
     shapes: dict[int, tuple[int, MessageShape]] = {}
     streams = []
-    for stream in written.streams:
+    for way, stream in [(each, one) for each in (spot, linked) for one in each.intake.codec.written.streams]:
         number, shape = shapes.setdefault(id(stream.shape), (len(shapes), stream.shape))
         topic, lane = way.intake.topics[stream.topic_index].topic, way.intake.lanes[stream.topic_index]
         names = ", ".join(f"{_c(text.encode())}, {len(text.encode())}" for text in (stream.name, stream.symbol, topic))
@@ -159,7 +162,7 @@ def _payloads(data: bytes) -> Iterator[bytes]:
 def seeds(chance: random.Random, count: int) -> Iterator[bytes]:
     """Inputs to begin with: a market's messages, damaged or not, and messages that the driver makes, with all else that can happen between."""
     for number in range(count):
-        found = bytearray(bytes([POLICY, chance.choice((12, 76, 28, 3, 11, 0, 1, 2, 44))]))
+        found = bytearray(bytes([POLICY, chance.choice((12, 76, 28, 3, 11, 0, 1, 2, 44, 44, 60, 108))]))
         if number % 8 == 7:
             found += bytes([REFUSE, chance.randrange(40)])
         if chance.random() < 0.5:
@@ -171,7 +174,7 @@ def seeds(chance: random.Random, count: int) -> Iterator[bytes]:
             found += bytes(
                 [
                     MESSAGE,
-                    chance.randrange(13),
+                    chance.randrange(14),
                     kind := chance.choice((0, 0, 0, 0, 205, 215, 225, 245, 254, 255)),
                     chance.randrange(256),
                 ]

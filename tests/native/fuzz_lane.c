@@ -178,7 +178,7 @@ static void invent_shape(void)
     known->item_count = (int)(in(1) % (MOST_ITEMS + 1));
     for (int at = 0; at < known->item_count; at++) {
         struct lane_item *item = &own->items[at];
-        item->type = (enum lane_item_type)(in(1) % 9);
+        item->type = (enum lane_item_type)(in(1) % 10);
         item->slot = (int8_t)in(1);
         if (item->type == ITEM_LITERAL) {
             item->length = (uint32_t)in(1);
@@ -240,6 +240,8 @@ static void append_decimal(uint32_t seed)
     uint32_t whole = seed % 7 == 0 ? seed % 36 + 1 : seed % 5 + 1, part = seed % 11 == 0 ? 39 - whole : seed / 5 % 3 + 1;
     for (uint32_t at = 0; at < whole; at++)
         append_text(at % 3 ? "7" : "1");
+    if (seed % 13 == 0)
+        return;
     append_text(".");
     for (uint32_t at = 0; at < part; at++)
         append_text("0");
@@ -314,6 +316,7 @@ static void make_message(void)
         case ITEM_LITERAL: append(item->literal, item->length); break;
         case ITEM_SYMBOL: append(model->stream.symbol, model->stream.symbol_length); break;
         case ITEM_ID: append_number(number_for(shape, item->slot, model, first, seed)); break;
+        case ITEM_PREDECESSOR: append_number(number_for(shape, item->slot, model, first, seed) - 1); break;
         case ITEM_TIME: append_number(item->unit ? (uint64_t)(BEGAN_NS / 1000) * 1000 / item->unit + own % 4 : own); break;
         case ITEM_FLAG:
         case ITEM_SKIPPED_FLAG: append_text(own & 1 ? "true" : "false"); break;
@@ -493,7 +496,7 @@ static int answer(uint32_t topic)
     case 1: rough = 1; return 0;
     case 2: rough = 1; settle(0); arm(topic, model->last, -1, -1, 1); break;
     case 3: arm(topic, model->next - 1, BEGAN_NS, -1, 1); break;
-    default: arm(topic, model->last, policy & 8 ? BEGAN_NS : -1, -1, policy >> 4 & 3); break;
+    default: arm(topic, model->last, policy & 8 ? BEGAN_NS : -1, policy & 64 ? LINK_NONE : -1, policy >> 4 & 3); break;
     }
     return 1;
 }

@@ -76,12 +76,12 @@ static void walk_decimal(struct walk *walk)
 {
     struct walk text = walk_block(walk, 0xd9);
     int points = 0;
-    MUST(text.end - text.at >= 3 && text.end - text.at <= 40 && *text.at != '.' && text.end[-1] != '.');
+    MUST(text.end - text.at >= 1 && text.end - text.at <= 40 && *text.at != '.' && text.end[-1] != '.');
     for (; text.at < text.end; text.at++) {
         points += *text.at == '.';
         MUST(*text.at == '.' || (*text.at >= '0' && *text.at <= '9'));
     }
-    MUST(points == 1);
+    MUST(points <= 1);
 }
 
 /* A field of an event: its number, if it is one. */

@@ -18,10 +18,10 @@ SECONDS = int(os.environ.get("K2_FUZZ_SECONDS", "8"))
 ONCE = {
     "digits and a point behind the end of what was read": (
         "0105d7575ce305",
-        ("at + whole >= end ||", ""),
+        (" || at + whole >= end", ""),
     ),
     "a shape whose ids join on one side only": (
-        "0e010500ff02223a020007010602070304000102030000ffff00ff0201291b3805",
+        "0e010500ff02223a020007010602070304000102030000ffff00ff02010e1b3805",
         ("(spec->link_first < 0) != (spec->link_last < 0)", "0"),
     ),
     "a lane that has read 2^32 times": (
