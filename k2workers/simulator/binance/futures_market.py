@@ -21,6 +21,8 @@ INDEX, INDEX_PLACE, INDEX_PRICE = "DEFI", 10, 554.41
 """A contract on an index, and its place among the symbols."""
 OTHERS = 3
 """Contracts of the other market."""
+OTHERS_FORCED = 0.1
+"""The share of seconds in which one of them has a forced order."""
 ONBOARD_US = 1_569_398_400_000_000
 
 
@@ -73,12 +75,15 @@ class FuturesMarket(GeneratedMarket[FuturesSymbol]):
         for other in self._others:
             if self.running and not self.halted:
                 self.take(other, now_us, now_us, [])
+                if self._random.random() < OTHERS_FORCED:
+                    self.rarity(other, now_us, [])
             other.close_second(now_us, [])
         for name, every_s, messages in ALL_MARKET:
             if name in self._wanted and second % every_s == 0:
                 out.extend(Emission(name, now_us, now_us, render) for render in messages(self, now_us))
         for market in self._all:
             self._tell_rarities(market, now_us, out)
+        for market in self._everything:
             market.forget_second()
 
     def _tell_rarities(self, market: FuturesSymbol, now_us: int, out: list[Emission]) -> None:
@@ -112,7 +117,7 @@ class FuturesMarket(GeneratedMarket[FuturesSymbol]):
         return [each.tagged_best_render(now_us) for each in self._acting()]
 
     def forced_orders(self, now_us: int) -> list[Render]:
-        found = [(each.tagged, each.liquidation) for each in self._all]
+        found = [(each.tagged, each.liquidation) for each in self._everything]
         return [partial(texts.force_order, order, now_us) for texts, order in found if order is not None]
 
     def changed_contracts(self, now_us: int) -> list[Render]:

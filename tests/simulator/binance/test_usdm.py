@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
+from k2workers import venues
+from k2workers.events import Event
 from k2workers.simulator import faults
 from k2workers.simulator.address_limits import NS
+from k2workers.simulator.binance.contracts import COINM, USDM, Contracts
 from k2workers.simulator.binance.futures_endpoints import ENDPOINTS
+from k2workers.simulator.binance.futures_market import FuturesMarket, contract_names
 from k2workers.simulator.binance.settings import UsdmSimulatorSettings
+from k2workers.simulator.binance.talk import message
 from k2workers.simulator.binance.usdm import UsdmStandIn
+from k2workers.venues.binance.coinm import LACKING, LACKING_PREFIX
 from k2workers.venues.binance.futures import FUTURES_LIMITS
+from k2workers.venues.binance.futures_streams import FUTURES_KINDS
+from k2workers.venues.venue import Outcome
 from tests.simulator.support import collect, running
 
 
@@ -52,3 +64,45 @@ async def test_messages_tell_their_market_where_that_is_asked_for() -> None:
     async with running("binance_usdm", symbol_type=True) as client:
         (event, *_) = await collect(await client.connect("/public/ws/btcusdt@bookTicker"), bool)
         assert (event["ps"], event["st"]) == ("BTCUSDT", 1)
+
+
+START_NS = 1_790_000_000_500_000_000
+SILENT = {"btcusdt@assetIndex", "btcusdt@compositeIndex", "defiusdt@assetIndex"}
+"""Of these symbols the market has none: an asset's are named after the asset, and only an index has parts."""
+
+UNREAD = {"!contractInfo"}
+"""A perpetual contract is delivered in December 2100, which the feed takes for no time."""
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+@pytest.mark.parametrize(
+    ("venue", "contracts", "symbols"),
+    [("binance_usdm", USDM, ["BTCUSDT", "DEFIUSDT"]), ("binance_coinm", COINM, ["BTCUSD_PERP"])],
+)
+def test_the_feed_reads_every_message_of_every_kind(
+    venue: str, contracts: Contracts, symbols: list[str], tagged: bool
+) -> None:
+    feed = venues.load(venue)
+    kinds = [kind for kind in FUTURES_KINDS if contracts is USDM or not kind.startswith((*LACKING, LACKING_PREFIX))]
+    # Apart, for a stream of the whole market already holds those of single symbols.
+    halves = [
+        feed.stream_specs([kind for kind in kinds if kind.endswith("_all") is whole], symbols)
+        for whole in (False, True)
+    ]
+    codecs = [feed.codec(specs) for specs in halves]
+    names = {spec.name for specs in halves for spec in specs}
+    market = FuturesMarket(contracts, 11, 2_000.0, 1, START_NS, set(names), unseen=0.01, tagged=tagged)
+    read = Counter[str]()
+    for tick in range(200 * 7):
+        if tick == 900:
+            market.symbols[contract_names(contracts, 2)[1][0]].be("SETTLING", listed=True)
+        for number in range(2 * (tick == 300)):
+            market.rarity(market.symbols[symbols[number % len(symbols)]], START_NS // 1_000, [])
+        for emission in market.advance(START_NS + tick * 5_000_000):
+            events: list[tuple[int, Event]] = []
+            text = message(emission, (1_000, True))
+            codec = codecs[emission.stream.startswith("!")]
+            assert codec.decode(text, 1, events) is Outcome.EVENTS, text
+            assert emission.stream in UNREAD or not codec.odd_elements, text
+            read[emission.stream] += len(events)
+    assert {name for name, count in read.items() if count} >= names - SILENT - UNREAD
