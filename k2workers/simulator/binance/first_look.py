@@ -129,7 +129,7 @@ def look(files: Sequence[str], recordable: Recordable) -> tuple[dict[str, Found]
                     if arrays <= SAMPLE:
                         _learn_all(recorded, recordable, found)
                     continue
-                name = line.stream.partition("@")[0].upper()
+                name = recordable.symbol_of(line.stream)
                 if name not in found:
                     found[name] = Found(name, recordable)
                 found[name].learn(recorded)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from k2workers.simulator.binance import futures_names, stream_names
-from k2workers.simulator.binance.contracts import asset_of, contracts_of
+from k2workers.simulator.binance.contracts import USDM, asset_of, contracts_of
 from k2workers.simulator.binance.futures_symbol import FuturesSymbol
 from k2workers.simulator.binance.recorded_events import (
     RecordedAggTrade,
@@ -54,6 +54,8 @@ class Recordable(NamedTuple):
     """What follows the symbol in the names of streams of book changes."""
     shared_ids: bool
     """Whether the update ids of all symbols are one range, so that they do not tell whose a book is."""
+    symbol_of: Callable[[str], str]
+    """The symbol that a stream is of, or belongs to."""
     open_symbol: OpenSymbol
 
     def decoder_of(self, stream: str) -> Decode | None:
@@ -92,6 +94,19 @@ def _open_contract(name: str, *values: Any) -> FuturesSymbol:
     return FuturesSymbol(name, asset_of(name), contracts_of(name).quote, *values, tagged=False)
 
 
+def _spot_symbol_of(stream: str) -> str:
+    return stream.partition("@")[0].upper()
+
+
+def _contract_of(stream: str) -> str:
+    """Of a pair's or an asset's stream it is the perpetual contract on it."""
+    name, _, suffix = stream.partition("@")
+    name = name.upper()
+    if suffix.startswith("continuousKline_"):
+        return contracts_of(name).symbol(asset_of(name))
+    return USDM.symbol(asset_of(name)) if suffix == "assetIndex" else name
+
+
 _COMMON = {
     "trade": RecordedTrade,
     "aggTrade": RecordedAggTrade,
@@ -112,6 +127,7 @@ SPOT = Recordable(
     },
     frozenset({"depth", "depth@100ms", "depth@1000ms"}),
     shared_ids=False,
+    symbol_of=_spot_symbol_of,
     open_symbol=_open_spot,
 )
 
@@ -122,12 +138,12 @@ FUTURES = Recordable(
         **_COMMON,
         "depth(@(0|100|500)ms)?": RecordedFuturesDepth,
         r"depth\d+(@(100|500)ms)?": RecordedFuturesPartialDepth,
-        "rpiDepth@500ms": RecordedTimed,
         "markPrice(@1s)?": RecordedMarkPrice,
         "miniTicker|ticker|forceOrder|compositeIndex|assetIndex": RecordedTimed,
         "continuousKline_.+": RecordedKline,
     },
     frozenset({"depth", "depth@0ms", "depth@100ms", "depth@500ms"}),
     shared_ids=True,
+    symbol_of=_contract_of,
     open_symbol=_open_contract,
 )

@@ -197,7 +197,7 @@ class ReplayMarket:
             return None
         if stream.startswith("!"):
             return Flow(decode, None)
-        name = stream.partition("@")[0].upper()
+        name = self._recordable.symbol_of(stream)
         playing = self._playing.get(name)
         if playing is None:
             found = Found(name, self._recordable)
