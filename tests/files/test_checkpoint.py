@@ -66,6 +66,16 @@ def test_age_source_and_format_are_checked_and_the_epoch_is_still_given() -> Non
         checkpoint.decode(content.replace(b'"format":1', b'"format":9'), "s", 9 * S, 15 * S)
 
 
+def test_a_venue_that_came_since_takes_nothing_from_the_others_and_one_that_is_another_does() -> None:
+    content = checkpoint.encode("wss://one", 77, {}, 10 * S)
+    assert checkpoint.decode(content, "wss://one, wss://two", 9 * S, 15 * S).epoch == 77
+    both = checkpoint.encode("wss://one, wss://two", 77, {}, 10 * S)
+    assert checkpoint.decode(both, "wss://two, wss://one", 9 * S, 15 * S).epoch == 77
+    for other in ("wss://one", "wss://one, wss://three"):
+        with pytest.raises(CheckpointUnusable, match="another source, 'wss://one, wss://two'"):
+            checkpoint.decode(both, other, 9 * S, 15 * S)
+
+
 class Crashes(RuleBasedStateMachine):
     """Writes that end at any point. Invariant: the file is always a whole checkpoint, the last one written whole."""
 

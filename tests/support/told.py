@@ -41,16 +41,9 @@ def worker_row(told: WorkerStatus | None = None, **changes: Any) -> WorkerRow:
     """A worker as the parent sees it: nothing has happened but this."""
     own = {name: changes.pop(name, unsaid) for name, unsaid in (("events_per_s", 1.0), ("alive", True))}
     usual: dict[str, Any] = {
-        "venue": "binance",
-        "pid": 10,
-        "restarts": 0,
-        "rss_bytes": 0,
-        "cpu_s": 0.0,
-        "events_received": 0,
-        "duplicates": 0,
-        "gaps": 0,
-    }
-    return WorkerRow(figures=WorkerFigures(**{"shard": 0} | usual | changes), told=told, **own)
+        "shard": 0, "venue": "binance", "pid": 10, "restarts": 0, "rss_bytes": 0, "cpu_s": 0.0, "events_received": 0, "duplicates": 0, "gaps": 0,
+    }  # fmt: skip
+    return WorkerRow(figures=WorkerFigures(**usual | changes), told=told, **own)
 
 
 def seen(**changes: Any) -> FeedStatus:

@@ -205,11 +205,13 @@ def feed(
     replay: int | None = None,
     command: Sequence[str] = (),
     market: str = "binance",
+    venues: str = "",
     **environment: str,
 ) -> Program:
     """The feed of a market that the bendable venue plays, on free ports unless some are given, with every symbol unless told.
 
-    It is run by ``command``, if there is one; ``only`` is its whole environment, as a ``Program``'s.
+    It is run by ``command``, if there is one; ``only`` is its whole environment, as a ``Program``'s. ``venues`` are those that run, if that one is
+    not alone.
     """
     of_market = f"--{market.replace('_', '-')}"
     addresses = [
@@ -217,7 +219,7 @@ def feed(
         "--publish-endpoint", f"tcp://127.0.0.1:{publish or free_port()}",
         "--snapshot-endpoint", f"tcp://127.0.0.1:{replay or free_port()}",
         "--books-endpoint", f"tcp://127.0.0.1:{free_port()}",
-        "--venue", market, f"{of_market}-websocket-url", venue.ws_url, f"{of_market}-rest-url", venue.rest_url,
+        "--venue", venues or market, f"{of_market}-websocket-url", venue.ws_url, f"{of_market}-rest-url", venue.rest_url,
     ]  # fmt: skip
     symbols = [] if "--symbols" in args else ["--symbols", "*"]
     flags = ["--shards", str(shards), "--log-format", "json", *addresses, *symbols, *args]
