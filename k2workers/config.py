@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     demo: Annotated[bool, About(text="feed from the embedded exchange instead of the venue: no network needed")] = False
-    demo_rate: Annotated[float, About(text="events a second of the embedded exchange", gt=0, le=200_000)] = 4000.0
+    demo_rate: Annotated[float, About(text="events a second of each embedded exchange", gt=0, le=200_000)] = 4000.0
     duration_s: Annotated[float | None, About(text="stop after so many seconds", gt=0, le=MOST_S, flag="duration")] = (
         None
     )

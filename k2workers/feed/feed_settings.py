@@ -20,7 +20,7 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     slot: int
     """Which turn to rotate is the first route's; each further route has the next one."""
     slots: int
-    """How many turns there are: one for each route of each shard."""
+    """How many turns there are: one for each route of each shard, of all venues that share them."""
     url: str
     lifetime_ns: int
     origin_ns: int

@@ -73,9 +73,8 @@ def decode(content: bytes, source: str, max_age_ns: int, now_ns: int, run: str =
         raise CheckpointUnusable(f"it has format {head.format}, known is {FORMAT}", head.epoch)
     if hashlib.blake2b(body, digest_size=16).hexdigest() != head.digest:
         raise CheckpointUnusable("it is damaged: its digest does not match", head.epoch)
-    if not set(head.source.split(SOURCES)) <= set(
-        source.split(SOURCES)
-    ):  # a venue that came since changes nothing of the others
+    # A venue that came since changes nothing of the others.
+    if not {*head.source.split(SOURCES)} <= {*source.split(SOURCES)}:
         raise CheckpointUnusable(f"it is of another source, {head.source!r}", head.epoch)
     age_ns = now_ns - head.written_ns
     if age_ns > max_age_ns:

@@ -97,7 +97,7 @@ class MarketFeed:
             workers[name] = told(of_this_life, WorkerStatus)
         return VenueFlow(apart=self.plan.apart, workers=workers, rest_weight=self.rest_weight())
 
-    def trouble(self) -> list[str]:
+    def obstacles(self) -> list[str]:
         """What stands between the venue and us, as far as the parent knows."""
         gate, apart = self.permissions.gate, self.plan.apart
         refused = [

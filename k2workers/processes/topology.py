@@ -187,7 +187,7 @@ class Topology:
         for feed in self._feeds:
             if not self._published.events_published or not feed.received():
                 what = f"nothing of {feed.plan.apart}" if feed.plan.apart else "nothing"
-                found.append(f"{what} was served: {'; '.join([*unready, *feed.trouble()]) or 'no event came'}")
+                found.append(f"{what} was served: {'; '.join([*unready, *feed.obstacles()]) or 'no event came'}")
         return found
 
     def _write_report(

@@ -1,6 +1,6 @@
 """Owns when each connection of a run is due for rotation, and so the spacing of rotations. Pure: the caller brings the time.
 
-With lifetime T (``connection_max_lifetime_hours`` of the venue's settings) and S slots, one for each connection of each shard, slot i is due at origin + i·T/S
+With lifetime T (``connection_max_lifetime_hours`` of the venue's settings) and S slots, one for each connection of each shard of all venues with that lifetime, slot i is due at origin + i·T/S
 (mod T). Every process computes the same slots from one shared origin, so two connections are never due together and nobody has to ask
 anybody. One that was made anew for another reason keeps its slot: its next rotation comes early rather than late.
 """

@@ -115,9 +115,9 @@ def test_what_stands_between_a_venue_and_us_is_said_with_its_name_where_there_ar
     feeds: Any, run: list[str], words: str
 ) -> None:
     _, (feed, *others) = feeds(venue=run)
-    assert feed.trouble() == []
+    assert feed.obstacles() == []
     feed.permissions.gate.answered(Service.CONNECT, Answer(429, retry_after_s=9.0), 0, time.monotonic_ns())
     feed.symbols.failure = "it cannot be reached"
     named = "" if len(run) == 1 else "binance: "
-    assert feed.trouble() == [words, f"{named}it cannot be reached"]
-    assert all(other.trouble() == [] for other in others)
+    assert feed.obstacles() == [words, f"{named}it cannot be reached"]
+    assert all(other.obstacles() == [] for other in others)

@@ -55,7 +55,7 @@ ROWS = (
     ),
     readiness(
         "a worker that has reported nothing is ready",
-        'yield Reason(Word.STARTING, name, 1, f"{name} has not reported yet")',
+        'yield Reason(Word.STARTING, name, 1, f"{called} has not reported yet")',
         "yield from ()",
         "test_a_worker_that_serves_is_not_believed_before_it_has_reported",
     ),

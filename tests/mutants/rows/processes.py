@@ -19,6 +19,8 @@ supervisor = within("supervision/supervisor.py")
 ward = within("supervision/ward.py")
 topology = within("processes/topology.py")
 market_plan = within("processes/market_plan.py")
+numbering = within("processes/numbering.py")
+starting = within("processes/starting.py")
 status = within("processes/status.py")
 demonstration = within("demo/demonstration.py")
 bound_path = within("files/bound_path.py")
@@ -139,6 +141,25 @@ ROWS = (
         "return min(found, key",
         "return max(found, key",
         "test_a_shard_holds_as_many_symbols_as_fit_on_its_fullest_route",
+    ),
+    numbering(
+        "workers of two venues are due together",
+        "first_slot=sum(needed.slots for needed in before if needed.lifetime_ns == own.lifetime_ns),",
+        "first_slot=0,",
+        "test_all_that_live_equally_long_share_the_slots_whoever_begins_first",
+        "processes/test_market_plan.py::test_no_two_workers_of_a_run_are_ever_due_together",
+    ),
+    permissions(
+        "workers of two venues rotate at once",
+        "pools[allowance.rest_pool], turn)",
+        "pools[allowance.rest_pool])",
+        "test_one_rotates_at_a_time_of_all_venues_and_each_venue_has_a_window_of_its_own",
+    ),
+    starting(
+        "a mistake about one venue ends the feed of another that serves",
+        "if all(other.waiting_for for other in self._feeds):",
+        "if True:",
+        "test_a_mistake_about_one_venue_ends_the_start_but_not_another_venue_that_serves",
     ),
     shard(
         "a topic that is told late is not asked for",
