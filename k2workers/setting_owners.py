@@ -22,13 +22,21 @@ OF_VENUES: Mapping[str, Setting] = {
 """Every venue's own, by name."""
 
 
-def _short(key: str) -> Setting:
-    own = OF_VENUES[name_in(venues.DEFAULT, key)]
-    about = msgspec.structs.replace(own.about, text=f"of the venue that runs: {own.about.text}")
-    return msgspec.structs.replace(own, table="", about=about)
+def short(own: Sequence[Setting]) -> Setting:
+    """A setting without a venue's name, of these with one: with their bounds and default, or with none where venues differ."""
+    first = own[0]
+    about = msgspec.structs.replace(first.about, text=f"of the venue that runs: {first.about.text}")
+    shown = msgspec.structs.replace(first, table="", about=about)
+    if len({(each.bounds, each.default) for each in own}) > 1:
+        about = msgspec.structs.replace(about, ge=None, gt=None, le=None)
+        shown = msgspec.structs.replace(shown, about=about, choices=(), default=None)
+    return shown
 
 
-SHORT: Mapping[str, Setting] = {key: _short(key) for key in ("book_levels", "rest_weight_share")}
+SHORT: Mapping[str, Setting] = {
+    key: short([OF_VENUES[name_in(venue, key)] for venue in venues.NAMES])
+    for key in ("book_levels", "rest_weight_share")
+}
 """Settings of a venue that users know without its name: the bounds of each that runs hold."""
 
 ONCE_OF_ALL = frozenset({
@@ -60,7 +68,7 @@ def by_whole_name(sources: Iterable[Mapping[str, Any]], running: Sequence[str]) 
             for key in source.keys() & SHORT.keys():
                 name = name_in(venue, key)
                 said.values[name] = source[key]
-                said.called[name] = msgspec.structs.replace(OF_VENUES[name], table="")
+                said.called[name] = SHORT[key]
         for name in source.keys() - SHORT.keys():  # after them: one that names the venue wins
             said.values[name] = source[name]
             said.called.pop(name, None)
@@ -76,8 +84,13 @@ def mistaken(settings: Mapping[str, Setting], said: Said, mistakes: Mapping[str,
             continue
         told.add(setting.name)
         alike = [other for other, called in said.called.items() if called.name == setting.name] or [name]
-        wrong = joined({settings[other].table: mistakes.get(other, "") for other in alike})
-        yield Mistaken(setting, said.values[name], wrong)
+        wrong_at = {settings[other].table: _wrong(settings[other], setting, mistakes.get(other, "")) for other in alike}
+        yield Mistaken(setting, said.values[name], joined(wrong_at))
+
+
+def _wrong(own: Setting, called: Setting, wrong: str) -> str:
+    """With what is allowed there, unless that is said of the setting as it was called."""
+    return f"{wrong}; allowed: {own.bounds}" if wrong and own.bounds != called.bounds else wrong
 
 
 def joined(wrong_at: Mapping[str, str]) -> str:

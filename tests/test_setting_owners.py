@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from k2workers.config import SETTINGS
-from k2workers.setting_owners import Said, by_whole_name, joined, mistaken, of_venues, said_of_another
+from k2workers.setting_owners import Said, by_whole_name, joined, mistaken, of_venues, said_of_another, short
 from k2workers.venues.binance.settings import SpotSettings, UsSettings
 
 BOTH = ("binance", "binance_us")
@@ -27,6 +28,26 @@ def test_what_was_said_once_of_several_venues_is_told_once() -> None:
     assert found == [("shards", 0, "too small"), ("book_levels", 7, "unknown")]
     del wrong["binance_book_levels"]
     assert [each.wrong for each in mistaken(SETTINGS, said, wrong)] == ["too small", "at binance_us: unknown"]
+
+
+def test_a_name_without_a_venue_shows_bounds_and_default_only_where_all_venues_have_the_same() -> None:
+    own = [SETTINGS[f"{venue}_book_levels"] for venue in BOTH]
+    assert (short(own).bounds, short(own).default) == (own[0].bounds, 1000)
+    differ = [own[0], msgspec.structs.replace(own[1], choices=(10, 20))]
+    assert (short(differ).name, short(differ).bounds, short(differ).default) == ("book_levels", "", None)
+    assert short(own).about.text.startswith("of the venue that runs: ")
+
+
+def test_of_venues_with_bounds_of_their_own_each_tells_what_it_allows() -> None:
+    settings = dict(SETTINGS)
+    settings["binance_us_book_levels"] = msgspec.structs.replace(settings["binance_us_book_levels"], choices=(10, 20))
+    called = short([settings[f"{venue}_book_levels"] for venue in BOTH])
+    said = Said({f"{venue}_book_levels": 7 for venue in BOTH}, {f"{venue}_book_levels": called for venue in BOTH})
+    (told,) = mistaken(settings, said, {f"{venue}_book_levels": "unknown" for venue in BOTH})
+    assert told.setting.mistake(told.value, told.wrong, "flag --book-levels") == (
+        "book_levels = 7: at binance: unknown; allowed: 100, 500, 1000, 5000; at binance_us: unknown; allowed: 10, 20 "
+        "(flag --book-levels)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,11 @@ class RunView:
     @property
     def waiting_for(self) -> str:
         """What the start waits for; nothing once everything serves."""
-        waits = [
-            f"{feed.waiting_for} of {feed.plan.apart}" if feed.plan.apart else feed.waiting_for
-            for feed in self._feeds
-            if feed.waiting_for
-        ]
-        return ", ".join(waits)
+        waits = {feed.plan.name: feed.waiting_for for feed in self._feeds}
+        every = set(waits.values())
+        if len(every) == 1:
+            return every.pop()
+        return ", ".join(f"{awaited} of {venue}" for venue, awaited in waits.items() if awaited)
 
     def status(self) -> FeedStatus:
         """What /status and the live summary show."""

@@ -236,6 +236,8 @@ def test_the_venue_that_does_not_flow_is_named_where_there_are_others(several: W
     ]
     several.feeds[0].waiting_for = "symbols"
     assert several.view.unready()[0].line() == "starting: waiting for symbols of binance"
+    several.feeds[1].waiting_for = "symbols"
+    assert several.view.unready()[0].line() == "starting: waiting for symbols"
 
 
 def test_symbols_of_several_venues_add_up() -> None:
