@@ -30,7 +30,7 @@ ROWS = (
     demonstration(
         "a checkpoint of one demonstration is believed by the next",
         'f"demo {secrets.token_hex(8)}"',
-        'f"demo {venue}"',
+        '"demo"',
         "processes/test_run_plan.py::test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_of_its_address",
     ),
     permission_client(
