@@ -12,7 +12,7 @@ from typing import Any
 
 from k2workers.simulator.binance.bars import SECOND
 from k2workers.simulator.binance.contracts import COINM, FAR_US, USDM, Contracts, contracts_of
-from k2workers.simulator.binance.futures_payloads import Liquidation
+from k2workers.simulator.binance.futures_payloads import ForcedOrder
 from k2workers.simulator.binance.futures_symbol import FuturesSymbol, UpdateIds
 from k2workers.simulator.binance.generated_market import SLOTS_1S, SLOTS_100MS, GeneratedMarket, symbol_names
 from k2workers.simulator.stand_in import Emission, Render
@@ -68,7 +68,7 @@ class FuturesMarket(GeneratedMarket[FuturesSymbol]):
         """A forced order."""
         sells = self._random.random() < 0.5
         worse = market.last_price + (-1 if sells else 1) * 5 * market.tick
-        market.liquidate(Liquidation(sells, self.quantity(market), max(market.tick, worse), market.last_price, at_us))
+        market.liquidate(ForcedOrder(sells, self.quantity(market), max(market.tick, worse), market.last_price, at_us))
 
     def each_second(self, second: int, now_us: int, out: list[Emission]) -> None:
         """The streams of the whole market, and what happens once a second at most."""

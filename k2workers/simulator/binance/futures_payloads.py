@@ -56,7 +56,7 @@ class Mark(NamedTuple):
     next_us: int
 
 
-class Liquidation(NamedTuple):
+class ForcedOrder(NamedTuple):
     """A forced order, filled at once."""
 
     sells: bool
@@ -204,7 +204,7 @@ class FuturesTexts:
             f'"P":"{decimal(mark.settle)}","i":"{decimal(mark.underlying)}","r":"{decimal(mark.rate)}","T":{mark.next_us // unit}{self._end}'
         )
 
-    def force_order(self, order: Liquidation, event: int, unit: int) -> str:
+    def force_order(self, order: ForcedOrder, event: int, unit: int) -> str:
         qty, side = self.quantity(order.qty), "SELL" if order.sells else "BUY"
         return (
             f'{{"e":"forceOrder","E":{event // unit},"o":{{{self._named},"S":"{side}","o":"LIMIT","f":"IOC","q":"{qty}",'

@@ -16,7 +16,7 @@ from k2workers.simulator.binance.bars import HOUR, Bar, Series
 from k2workers.simulator.binance.book import Level, Side
 from k2workers.simulator.binance.contracts import contracts_of, pair_of
 from k2workers.simulator.binance.futures_names import DepthStreams, FuturesStreams
-from k2workers.simulator.binance.futures_payloads import FuturesTexts, Liquidation, Mark
+from k2workers.simulator.binance.futures_payloads import ForcedOrder, FuturesTexts, Mark
 from k2workers.simulator.binance.payloads import SCALE
 from k2workers.simulator.binance.symbol_market import AggRow, SymbolMarket, TradeRow
 from k2workers.simulator.stand_in import Emission, Render
@@ -81,7 +81,7 @@ class FuturesSymbol(SymbolMarket):
         speeds = (self.names.at_once, self.names.every_100ms, self.names.every_250ms, self.names.every_500ms)
         self.windows = tuple(DepthWindow(names, self.update_id) for names in speeds)
         self._pushed_us = 0
-        self.liquidation: Liquidation | None = None
+        self.liquidation: ForcedOrder | None = None
         self.told_status = self.status
 
     def value(self, price: int, qty: int) -> int:
@@ -233,7 +233,7 @@ class FuturesSymbol(SymbolMarket):
         rate = (index // self.tick % 21 - 10) * SCALE // 100_000
         return Mark(index + self.tick, average, index - self.tick, index, rate, (now_us // FUNDING_US + 1) * FUNDING_US)
 
-    def liquidate(self, order: Liquidation) -> None:
+    def liquidate(self, order: ForcedOrder) -> None:
         """A forced order; the largest of each second is told, as the venue's documents have it since 2026-04-14."""
         if self.liquidation is None or order.qty > self.liquidation.qty:
             self.liquidation = order
