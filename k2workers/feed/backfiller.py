@@ -196,9 +196,10 @@ class Backfiller:
             self._waiting.pop(task, None)
 
     def _weight_of(self, request: BackfillRequest) -> int:
+        topic = self._intake.topics[request.topic_index]
         if request.snapshot:
-            return self._history.book_weight(deep=request.deep)
-        return self._history.weight(self._intake.topics[request.topic_index], doubted=request.doubted)
+            return self._history.book_weight(topic, deep=request.deep)
+        return self._history.weight(topic, doubted=request.doubted)
 
     async def _fetch(self, request: BackfillRequest) -> None:
         topic = self._intake.topics[request.topic_index]

@@ -175,7 +175,7 @@ class History(Protocol):
         them; look for proof as well.
         """
 
-    def book_weight(self, *, deep: bool) -> int:
+    def book_weight(self, topic: Topic, *, deep: bool) -> int:
         """What ``book`` costs."""
 
     async def book(self, topic: Topic, *, deep: bool) -> FetchedBook:

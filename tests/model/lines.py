@@ -177,7 +177,7 @@ class Market:
     def weight(self, _topic: Topic, *, doubted: bool = False) -> int:
         return 29 if doubted else 25
 
-    def book_weight(self, *, deep: bool) -> int:
+    def book_weight(self, topic: Topic, *, deep: bool) -> int:
         return 50 if deep else 5
 
     async def fetch(

@@ -21,6 +21,7 @@ exchangeInfo                                    1          timezone, serverTime,
                                                            filters S
 depth            symbol*, limit of 5, 10, 20,   2 5 10 20  lastUpdateId, E, T, bids and asks: [[price, quantity]]; weight
                  50, 100, 500, 1000 (500)                  up to limit 50, 100, 500, 1000; another limit -4021 U
+rpiDepth         symbol*, limit of 1000         20         as depth, the same book: no order here is of retail price improvement (S)
 trades           symbol*, n (500, 1000)         5          [id, price, qty, quoteQty, time, isBuyerMaker, isRPITrade]
 historicalTrades symbol*, n (100, 500), fromId  20         as trades; without a key in X-MBX-APIKEY 401, -2014 (R of spot);
                                                            any key will do S; as far back as is remembered S
@@ -75,6 +76,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "time": fixed(1, server_time),
     "exchangeInfo": fixed(1, futures_rules.exchange_info),
     "depth": Endpoint(_depth_weight, futures_replies.depth),
+    "rpiDepth": fixed(20, futures_replies.rpi_depth),
     "trades": fixed(5, futures_replies.latest_trades),
     "historicalTrades": fixed(20, futures_replies.historical_trades),
     "aggTrades": fixed(20, futures_replies.agg_trades),

@@ -38,6 +38,11 @@ def depth(source: FuturesSource, query: FuturesQuery) -> Any:
     return _depth_reply(market, book_now(source, market, count), count, _now_us() // query.unit)
 
 
+def rpi_depth(source: FuturesSource, query: FuturesQuery) -> Any:
+    market = one(source.symbols, query)
+    return _depth_reply(market, book_now(source, market, 1_000), 1_000, _now_us() // query.unit)
+
+
 def _depth_reply(market: FuturesSymbol, book: BookRow, count: int, now: int) -> dict[str, Any]:
     update_id, bids, asks = book
     texts = market.texts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from k2workers.venues.binance.weights import SPOT_WEIGHTS, Weights
@@ -26,6 +28,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Whether statistics and best prices can be asked for of several symbols; otherwise only of all."""
     lacks: frozenset[str] = frozenset()
     """Endpoints that it does not have, or only for those who have a key."""
+    own_books: Mapping[str, tuple[str, int]] = msgspec.field(default_factory=dict)
+    """Kinds whose books come from an endpoint of their own: its name, and what it weighs whatever is asked for."""
     listed_by_name: bool = True
     """Whether exchangeInfo can be asked for some symbols; otherwise only for all."""
     asleep: frozenset[str] = frozenset({"BREAK"})

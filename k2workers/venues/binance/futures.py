@@ -46,6 +46,7 @@ FUTURES_DIALECT = Dialect(
     unit_ns=MILLISECOND_NS,
     weights=FUTURES_WEIGHTS,
     unread=frozenset({"showPermissionSets", "timeZone", "type"}),
+    own_books={"rpi_depth": ("rpiDepth", 20)},
     tickers_by_name=False,
     listed_by_name=False,
     lacks=frozenset({"historicalTrades"}),

@@ -1,7 +1,7 @@
 """Owns the streams of Binance's futures markets: the table of kinds, and the class of each, which says on which connection it must be.
 
 Since 2026-04-23 a connection carries one class; a stream of another is acknowledged there and stays silent. Of each class, names and speeds are
-those of "Websocket Market Streams" of the USD-M documents; not sure: ``trade``, which is in no document and came on the public connection in reports of
+those of "Websocket Market Streams" of the USD-M documents (but for ``tradingSession``, whose fields they do not say); not sure: ``trade``, which is in no document and came on the public connection in reports of
 2026-04 and 2026-09; ``depth_0ms``, which only a recording of 2024 shows.
 """
 
@@ -50,6 +50,7 @@ def _public() -> dict[str, StreamKind]:
         "depth": StreamKind("@depth@100ms", "depth", LinkedDepthUpdate, LINKED_BOOK),
         "depth_250ms": StreamKind("@depth", "depth_250ms", LinkedDepthUpdate, LINKED_BOOK),
         "depth_500ms": StreamKind("@depth@500ms", "depth_500ms", LinkedDepthUpdate, LINKED_BOOK),
+        "rpi_depth": StreamKind("@rpiDepth@500ms", "rpi_depth", LinkedDepthUpdate, LINKED_BOOK),
         "depth_0ms": StreamKind("@depth@0ms", "depth_0ms", LinkedDepthUpdate, LINKED_BOOK),
     }
     for levels in (5, 10, 20):

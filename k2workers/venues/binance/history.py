@@ -72,17 +72,23 @@ class BinanceHistory(RestClient):
             self._ask_only_if_there(row.path)
         return await row.fetch(self, topic, first_id, last_id, attempt, doubted)
 
-    def book_weight(self, *, deep: bool) -> int:
+    def book_weight(self, topic: Topic, *, deep: bool) -> int:
         """See ``Weights.book``."""
-        return self._dialect.weights.of_book(self._levels(deep=deep))
+        _, weight = self._book_of(topic)
+        return weight or self._dialect.weights.of_book(self._levels(deep=deep))
 
     async def book(self, topic: Topic, *, deep: bool) -> FetchedBook:
         """See ``History.book``."""
-        self._ask_only_if_there("depth")
-        levels = self._levels(deep=deep)
-        reply = await self.depth(topic.symbol, levels)
+        path, weight = self._book_of(topic)
+        self._ask_only_if_there(path)
+        levels = self._levels(deep=deep or weight > 0)
+        reply = await self.depth(topic.symbol, levels, path)
         snapshot = BookSnapshot(reply.lastUpdateId, reply.bids, reply.asks, time.time_ns())
         return FetchedBook(snapshot, levels < self._book_levels and max(len(reply.bids), len(reply.asks)) >= levels)
+
+    def _book_of(self, topic: Topic) -> tuple[str, int]:
+        """The endpoint that has its book, and what that weighs; 0: as many levels as are asked for decide."""
+        return self._dialect.own_books.get(topic.kind, ("depth", 0))
 
     def _levels(self, *, deep: bool) -> int:
         return self._book_levels if deep else min(self._dialect.weights.cheap_levels, self._book_levels)

@@ -189,13 +189,13 @@ class RestClient:
         """The best prices of these symbols (or all)."""
         return await self._rows("ticker/bookTicker", _named(symbols), _tops)
 
-    async def depth(self, symbol: str, limit: int) -> DepthReply:
+    async def depth(self, symbol: str, limit: int, path: str = "depth") -> DepthReply:
         """The book, with so many levels of each side."""
-        body = await self._get("depth", {"symbol": symbol, "limit": str(limit)})
+        body = await self._get(path, {"symbol": symbol, "limit": str(limit)})
         try:
             return read_depth(body)
         except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
-            raise self._not_understood("depth", error) from None
+            raise self._not_understood(path, error) from None
 
     async def _rows(self, path: str, params: dict[str, str], reader: ElementReader[Row]) -> list[Row | None]:
         return self._read(path, await self._get(path, params), reader).found

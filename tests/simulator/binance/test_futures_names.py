@@ -57,9 +57,7 @@ def test_kinds_tell_speeds_apart() -> None:
 
 
 def test_what_the_exchange_takes_for_a_chain_is_what_the_feed_takes_for_one() -> None:
-    assert {name for name, kind in futures_streams.FUTURES_KINDS.items() if kind.continuity.chained} == CONTIGUOUS - {
-        "rpi_depth"
-    }
+    assert {name for name, kind in futures_streams.FUTURES_KINDS.items() if kind.continuity.chained} == CONTIGUOUS
 
 
 def test_every_stream_that_the_feed_can_ask_for_exists_and_is_of_the_same_kind_and_route() -> None:

@@ -122,7 +122,7 @@ async def test_requests_weigh_as_documented() -> None:
     weights = {kind: rest.weight(topic(kind)) for kind in ("trade", "agg_trade", "kline_1m")}
     assert weights == {"trade": 5, "agg_trade": 20, "kline_1m": 5}
     assert rest.weight(topic("trade"), doubted=True) == 5
-    assert (rest.book_weight(deep=False), rest.book_weight(deep=True)) == (2, 20)
+    assert (rest.book_weight(topic("depth"), deep=False), rest.book_weight(topic("depth"), deep=True)) == (2, 20)
     assert USDM.market_look("http://127.0.0.1:1", None).weight(["BTCUSDT"]) == 45
     assert USDM.listing("http://127.0.0.1:1", None).weight == 2
 
@@ -153,3 +153,18 @@ def test_what_holds_of_futures_does_not_hold_of_spot(field: str) -> None:
 
 def test_a_page_weighs_what_the_table_says() -> None:
     assert PAGE <= 1_000
+
+
+async def test_the_book_with_retail_price_improvement_has_an_endpoint_and_a_weight_of_its_own() -> None:
+    book = {"lastUpdateId": 7, "E": AT_MS, "T": AT_MS, "bids": [["1.5", "2"]], "asks": []}
+    with stand_in([]) as venue:
+        venue.on_rest = lambda _path, _query: Answer(200, book)
+        async with USDM.history(venue.rest_url, None, 500) as rest:
+            assert (
+                rest.book_weight(topic("rpi_depth"), deep=False),
+                rest.book_weight(topic("rpi_depth"), deep=True),
+            ) == (20, 20)
+            fetched = await rest.book(topic("rpi_depth"), deep=False)
+        (asked,) = venue.requests
+    assert (asked.path, asked.query["limit"]) == ("rpiDepth", "500")
+    assert (fetched.snapshot.last_update_id, fetched.snapshot.bids, fetched.cut) == (7, [("1.5", "2")], False)

@@ -94,6 +94,7 @@ MESSAGES: dict[str, tuple[str, Any]] = {
     "book_ticker_all": ("!bookTicker", BEST),
     "depth": ("btcusdt@depth@100ms", DIFF),
     "depth_250ms": ("btcusdt@depth", DIFF),
+    "rpi_depth": ("btcusdt@rpiDepth@500ms", DIFF),
     "depth_0ms": ("btcusdt@depth@0ms", DIFF),
     "partial_depth_5": ("btcusdt@depth5@100ms", DIFF),
     "partial_depth_20_500ms": ("btcusdt@depth20@500ms", DIFF),

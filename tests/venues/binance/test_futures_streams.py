@@ -6,7 +6,7 @@ from k2workers.continuity import Guarantee, Repair
 from k2workers.venues.binance.futures_streams import CLASSES, FUTURES_KINDS, KINDS_OF_CLASS, of_class
 from k2workers.venues.binance.streams import stream_specs
 
-PUBLIC = ("@bookTicker", "!bookTicker", "@depth", "@trade")
+PUBLIC = ("@bookTicker", "!bookTicker", "@depth", "@rpiDepth", "@trade")
 """How the suffixes of the public class begin; everything else is of the other."""
 
 

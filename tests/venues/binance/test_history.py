@@ -100,7 +100,7 @@ async def test_a_book_has_levels_and_an_id() -> None:
 @pytest.mark.parametrize("levels", [(100, 5), (500, 25), (1000, 50), (5000, 250)])
 def test_the_price_of_a_book_depends_on_its_levels(levels: tuple[int, int]) -> None:
     rest = BinanceHistory("http://x", book_levels=levels[0])
-    assert (rest.book_weight(deep=True), rest.book_weight(deep=False)) == (levels[1], 5)
+    assert (rest.book_weight(topic("depth"), deep=True), rest.book_weight(topic("depth"), deep=False)) == (levels[1], 5)
 
 
 async def test_a_refusal_says_how_long() -> None:
