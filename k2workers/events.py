@@ -200,8 +200,7 @@ class ContinuousKline(Kline, frozen=True, array_like=True, gc=False):
 
 
 BookChange = DepthUpdate | futures.LinkedDepthUpdate
-AnyTrade = Trade | futures.FuturesTrade
-AnyAggregate = AggTrade | futures.FuturesAggTrade
+AnyTrade, AnyAggregate = Trade | futures.FuturesTrade, AggTrade | futures.FuturesAggTrade
 BestPrices = BookTicker | futures.TimedBookTicker
 
 
@@ -248,8 +247,7 @@ class Reset(Event, frozen=True, array_like=True, gc=False):
 class Backfilled(Event, frozen=True, array_like=True, gc=False):
     """An event that fills a ``Gap`` announced before: its id is below those that went ahead of it.
 
-    It may also correct a ``Void`` that proved wrong, or come for ids that were given up. An event fetched in time to keep
-    its topic's order comes plain, not as this.
+    It may also correct a ``Void`` that proved wrong, or come for ids that were given up. One fetched in time for its order comes plain.
     """
 
     event: Event
@@ -342,6 +340,8 @@ TABLE = (
     EventRow(21, futures.ContractInfo, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(22, ContinuousKline, Part.DATA, "open_time_ns", "open_time_ns", "received_ns"),
     EventRow(23, futures.FuturesAggTrade, Part.DATA, "agg_trade_id", "agg_trade_id", "received_ns"),
+    EventRow(24, futures.OpenInterest, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(25, futures.FundingRate, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
     EventRow(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
     EventRow(102, Reset, Part.RESET, "last_old_id", "first_new_id", "at_ns"),

@@ -94,6 +94,23 @@ class MarkPrice(Event, frozen=True, array_like=True, gc=False):
     received_ns: int
 
 
+class OpenInterest(Event, frozen=True, array_like=True, gc=False):
+    """How much of a contract is open, in base assets, or in contracts where those are the market's unit. Asked for about once a minute."""
+
+    open_interest: str
+    venue_time_ns: int
+    received_ns: int
+
+
+class FundingRate(Event, frozen=True, array_like=True, gc=False):
+    """What was paid last between long and short positions; ``venue_time_ns`` is when. The mark price of then is empty where it is not told."""
+
+    funding_rate: str
+    mark_price: str
+    venue_time_ns: int
+    received_ns: int
+
+
 class Liquidation(Event, frozen=True, array_like=True, gc=False):
     """One order by which a position was liquidated, in the venue's words. Of each symbol it sends only the largest within a second."""
 

@@ -25,6 +25,7 @@ from k2workers.feed.driver import Driver
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.intake import Intake
 from k2workers.feed.plain_lane import FrameOutlet
+from k2workers.feed.polling import Polling
 from k2workers.feed.rotation_permission import Grants
 from k2workers.feed.silence import LookUrgency, MarketView
 from k2workers.rotation.record import RotationRecord
@@ -88,6 +89,8 @@ class Shard:
         self._feeds: dict[str, RouteFeed] = {}
         """By the route's name."""
         self._stopping = False
+        self.polling = Polling(history, permissions(settings.slot), push)
+        self.polling.add(venue.polls(specs))
         for route in venue.routes(specs):
             self._make(route)
 
@@ -97,6 +100,7 @@ class Shard:
         """Continue after what was published, as far as anybody has told, and begin to connect."""
         for name in self._feeds:
             self._start(name)
+        self.polling.start()
 
     async def stop(self) -> None:
         """Close every line with 1000 and push what arrives until the venue's close replies.
@@ -105,7 +109,9 @@ class Shard:
         """
         self._stopping = True
         outcomes = await asyncio.gather(*(feed.driver.stop() for feed in self), return_exceptions=True)
-        outcomes += await asyncio.gather(*(feed.backfiller.stop() for feed in self), return_exceptions=True)
+        outcomes += await asyncio.gather(
+            self.polling.stop(), *(feed.backfiller.stop() for feed in self), return_exceptions=True
+        )
         for failure in outcomes:
             if failure is not None:
                 raise failure
@@ -121,6 +127,7 @@ class Shard:
             else:
                 self._make(route)
                 self._start(route.name)
+        self.polling.add(self._venue.polls(specs))
         return True
 
     def _make(self, route: Route) -> None:
@@ -210,6 +217,13 @@ class Shard:
         sums: Counter[Label] = Counter()
         for feed in self:
             sums.update(counts(feed))  # adding Counters would lose the labels that stand at 0
+        return sums
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """REST requests of all routes, and for what no stream brings, by outcome."""
+        sums = Counter(self.by_label(lambda feed: feed.backfiller.requests))
+        sums.update(self.polling.requests)
         return sums
 
     @property

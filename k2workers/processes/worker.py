@@ -209,7 +209,7 @@ class Worker:
                 "k2_binance_connection_next_rotation_seconds": shard.next_rotation_s,
                 "k2_binance_connection_up": float(shard.live),
                 "k2_binance_reconnects": by_label(lambda feed: feed.driver.reconnects),
-                "k2_events_received": by_label(lambda feed: feed.intake.events_by_kind()),
+                "k2_events_received": {**by_label(lambda feed: feed.intake.events_by_kind()), **shard.polling.events},
                 "k2_duplicates_dropped": by_label(lambda feed: feed.intake.duplicates_by_kind()),
                 "k2_outliers_dropped": by_label(lambda feed: feed.intake.outliers_by_kind()),
                 "k2_agg_links_broken": total(lambda feed: feed.intake.links_broken),
@@ -227,7 +227,7 @@ class Worker:
                 "k2_push_kept_bytes": bundle_sender.counters.kept_bytes,
                 "k2_push_resent": bundle_sender.counters.resent,
                 "k2_push_forgotten": bundle_sender.counters.forgotten,
-                "k2_rest_requests": by_label(lambda feed: feed.backfiller.requests),
+                "k2_rest_requests": shard.requests,
                 "k2_rest_rows_dropped": shard.rows_dropped,
                 "k2_streams_silent": total(lambda feed: len(feed.driver.silence.silent)),
                 "k2_streams_unproven": total(lambda feed: len(feed.driver.silence.unproven)),
@@ -249,7 +249,7 @@ class Worker:
 def _counters(shard: Shard) -> dict[str, int]:
     return msgspec.structs.asdict(
         WorkerCounters(
-            events_received=shard.total(lambda feed: feed.intake.events),
+            events_received=shard.total(lambda feed: feed.intake.events) + shard.polling.events.total(),
             duplicates=shard.total(lambda feed: feed.intake.duplicates),
             gaps=shard.total(lambda feed: feed.intake.gaps),
         )

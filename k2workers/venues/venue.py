@@ -91,6 +91,14 @@ class Topic(msgspec.Struct, frozen=True):
     continuity: Continuity
 
 
+class Poll(msgspec.Struct, frozen=True):
+    """A topic that no stream brings: its latest value is asked for over REST every ``every_s``, for this weight."""
+
+    topic: Topic
+    weight: int
+    every_s: float
+
+
 class Reply(msgspec.Struct, frozen=True):
     """The venue's answer to a request of ours; ``code`` and ``message`` are set when it refused."""
 
@@ -175,6 +183,9 @@ class History(Protocol):
         them; look for proof as well.
         """
 
+    async def poll(self, topic: Topic) -> Event | None:
+        """The latest value of a topic of ``Venue.polls``; None if it has none."""
+
     def book_weight(self, topic: Topic, *, deep: bool) -> int:
         """What ``book`` costs."""
 
@@ -251,6 +262,9 @@ class Venue(Protocol):
 
     def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
         """The connections that carry these streams, always in the same order; none without streams."""
+
+    def polls(self, specs: Sequence[StreamSpec]) -> list[Poll]:
+        """Those of these that are no streams: on no route, but asked for."""
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> History:
         """Its REST client for repairs."""

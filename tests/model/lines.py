@@ -177,7 +177,10 @@ class Market:
     def weight(self, _topic: Topic, *, doubted: bool = False) -> int:
         return 29 if doubted else 25
 
-    def book_weight(self, topic: Topic, *, deep: bool) -> int:
+    async def poll(self, topic: Topic) -> Event | None:
+        return None
+
+    def book_weight(self, _topic: Topic, *, deep: bool) -> int:
         return 50 if deep else 5
 
     async def fetch(

@@ -8,6 +8,7 @@ those of "Websocket Market Streams" of the USD-M documents (but for ``tradingSes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from k2workers.continuity import Continuity, Identity, Link, Proof, Repair
 from k2workers.events import ContinuousKline, Kline, MiniTicker, Ticker
@@ -15,16 +16,19 @@ from k2workers.futures_events import (
     AssetIndex,
     CompositeIndex,
     ContractInfo,
+    FundingRate,
     FuturesAggTrade,
     FuturesTrade,
     LinkedDepthUpdate,
     Liquidation,
     MarkPrice,
+    OpenInterest,
     TimedBookTicker,
     TimedPartialDepth,
 )
 from k2workers.venues.binance.streams import BAR, CHAIN, INTERVALS, LATEST, LATEST_BY_TIME, StreamKind
-from k2workers.venues.venue import StreamSpec
+from k2workers.venues.topics import topic_of
+from k2workers.venues.venue import Poll, StreamSpec, Topic
 
 PUBLIC, MARKET = CLASSES = ("public", "market")
 """Both classes of market data: what follows the books at once, and what is made of them."""
@@ -88,12 +92,47 @@ def _market() -> dict[str, StreamKind]:
     return kinds
 
 
-KINDS_OF_CLASS = {PUBLIC: _public(), MARKET: _market()}
+POLLED = "polled"
+"""The class of what no stream brings."""
+
+
+class Asked(NamedTuple):
+    """How a polled kind is asked for: the endpoint, what a request weighs (REST documents, 2026), how often."""
+
+    path: str
+    weight: int
+    every_s: float
+
+
+ASKED = {
+    "open_interest": Asked("openInterest", 1, 60.0),
+    # It changes every few hours. fundingRate shares 500 requests in 5 minutes with fundingInfo: so many symbols a run may ask for.
+    "funding_rate": Asked("fundingRate", 1, 300.0),
+}
+
+
+def _polled() -> dict[str, StreamKind]:
+    return {
+        "open_interest": StreamKind("@openInterest", "open_interest", OpenInterest, LATEST_BY_TIME),
+        "funding_rate": StreamKind("@fundingRate", "funding_rate", FundingRate, LATEST_BY_TIME),
+    }
+
+
+KINDS_OF_CLASS = {PUBLIC: _public(), MARKET: _market(), POLLED: _polled()}
 """Every kind that can be asked for, by class and by the name used in settings."""
 
 FUTURES_KINDS = {name: kind for kinds in KINDS_OF_CLASS.values() for name, kind in kinds.items()}
 
 _CLASS_OF = {kind.kind: name for name, kinds in KINDS_OF_CLASS.items() for kind in kinds.values()}
+
+
+def polls(venue: str, specs: Sequence[StreamSpec]) -> list[Poll]:
+    """How those of the streams are asked for that are none."""
+    return [
+        Poll(Topic(topic_of(venue, spec.kind, spec.symbol), spec.kind, spec.symbol, spec.continuity), weight, every_s)
+        for spec in of_class(POLLED, specs)
+        for _path, weight, every_s in (ASKED[spec.kind],)
+    ]
 
 
 def of_class(name: str, specs: Sequence[StreamSpec]) -> list[StreamSpec]:

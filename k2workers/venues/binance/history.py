@@ -19,6 +19,7 @@ from k2workers.errors import EndpointMissing
 from k2workers.events import AggTrade, BookSnapshot, ContinuousKline, Event, Kline, Trade
 from k2workers.futures_events import FuturesAggTrade, FuturesTrade
 from k2workers.venues.binance.dialect import SPOT_DIALECT, Dialect
+from k2workers.venues.binance.futures_streams import ASKED
 from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.rows import AggTradeRow, TradeRow
 from k2workers.venues.binance.streams import KINDS, StreamKind
@@ -71,6 +72,14 @@ class BinanceHistory(RestClient):
         if row.path:
             self._ask_only_if_there(row.path)
         return await row.fetch(self, topic, first_id, last_id, attempt, doubted)
+
+    async def poll(self, topic: Topic) -> Event | None:
+        """See ``History.poll``."""
+        self._ask_only_if_there(ASKED[topic.kind].path)
+        if topic.kind == "open_interest":
+            return (await self.open_interest(topic.symbol)).event(time.time_ns())
+        newest = await self.newest_funding(topic.symbol)
+        return None if newest is None else newest.event(time.time_ns())
 
     def book_weight(self, topic: Topic, *, deep: bool) -> int:
         """See ``Weights.book``."""

@@ -22,7 +22,17 @@ from k2workers.venues.binance import refusals
 from k2workers.venues.binance.dialect import MICROSECOND_NS, SPOT_DIALECT, Dialect
 from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.request_timeout import RequestTimeout
-from k2workers.venues.binance.rows import AggTradeRow, DayRow, DepthReply, KlineRow, TopRow, TradeRow, read_depth
+from k2workers.venues.binance.rows import (
+    AggTradeRow,
+    DayRow,
+    DepthReply,
+    FundingRow,
+    KlineRow,
+    OpenInterestRow,
+    TopRow,
+    TradeRow,
+    read_depth,
+)
 from k2workers.venues.binance.symbols import SymbolInfo
 from k2workers.venues.elements import ElementReader, Elements, members
 from k2workers.venues.venue_settings import ca_bundle_setting
@@ -84,6 +94,7 @@ _klines = ElementReader(KlineRow)
 _symbols = ElementReader(SymbolInfo)
 _days = ElementReader(DayRow)
 _tops = ElementReader(TopRow)
+_fundings = ElementReader(FundingRow)
 
 
 class RestClient:
@@ -196,6 +207,19 @@ class RestClient:
             return read_depth(body)
         except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
             raise self._not_understood(path, error) from None
+
+    async def open_interest(self, symbol: str) -> OpenInterestRow:
+        """How much of a contract is open."""
+        body = await self._get("openInterest", {"symbol": symbol})
+        try:
+            return msgspec.json.decode(body, type=OpenInterestRow)
+        except (ValueError, RecursionError) as error:
+            raise self._not_understood("openInterest", error) from None
+
+    async def newest_funding(self, symbol: str) -> FundingRow | None:
+        """What was paid last for a contract; None if nothing was."""
+        rows = await self._rows("fundingRate", {"symbol": symbol, "limit": "1"}, _fundings)
+        return rows[-1] if rows else None
 
     async def _rows(self, path: str, params: dict[str, str], reader: ElementReader[Row]) -> list[Row | None]:
         return self._read(path, await self._get(path, params), reader).found

@@ -5,13 +5,15 @@ REST does not say when the stream would have sent an event: its venue's time is 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from k2workers.events import AggTrade, Event, Kline, Trade
-from k2workers.futures_events import FuturesAggTrade, FuturesTrade
+from k2workers.futures_events import FundingRate, FuturesAggTrade, FuturesTrade, OpenInterest
 from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import Id, Levels, OptionalId
-from k2workers.venues.binance.values import CheckedDecimal, OptionalDecimal, OptionalTime, Time, nanoseconds
+from k2workers.venues.binance.values import LONGEST, CheckedDecimal, OptionalDecimal, OptionalTime, Time, nanoseconds
 
 IN_THE_BOOK = "MARKET"
 """The origin of all trades that REST knows of a futures market."""
@@ -92,6 +94,29 @@ class KlineRow(msgspec.Struct, frozen=True, array_like=True):
             nanoseconds(self.open_time), close_ns, self.open, self.high, self.low, self.close, self.volume, self.quote_volume,
             self.taker_buy_volume, self.taker_buy_quote_volume, -1, -1, self.trade_count, True, close_ns, received_ns,
         )  # fmt: skip
+
+
+class OpenInterestRow(msgspec.Struct, frozen=True):
+    """The answer of openInterest."""
+
+    openInterest: CheckedDecimal  # noqa: N815 - the venue's own name
+    time: Time
+
+    def event(self, received_ns: int) -> Event:
+        """What it stands for. Raises ValueError for a time that cannot be."""
+        return OpenInterest(self.openInterest, nanoseconds(self.time), received_ns)
+
+
+class FundingRow(msgspec.Struct, frozen=True):
+    """One row of fundingRate."""
+
+    fundingRate: Annotated[str, msgspec.Meta(pattern=r"\A-?[0-9]+\.?[0-9]*\Z", max_length=LONGEST)]  # noqa: N815
+    fundingTime: Time  # noqa: N815
+    markPrice: OptionalDecimal = ""  # noqa: N815
+
+    def event(self, received_ns: int) -> Event:
+        """What it stands for. Raises ValueError for a time that cannot be."""
+        return FundingRate(self.fundingRate, self.markPrice, nanoseconds(self.fundingTime), received_ns)
 
 
 class DayRow(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from k2workers.venues.binance.market_look import SPOT_EVIDENCE, BinanceMarketLoo
 from k2workers.venues.binance.stream_dialect import SPOT_STREAMS
 from k2workers.venues.binance.streams import StreamKind
 from k2workers.venues.market_evidence import Evidence
-from k2workers.venues.venue import Route, StreamSpec, Venue
+from k2workers.venues.venue import Poll, Route, StreamSpec, Venue
 from k2workers.venues.venue_settings import ca_bundle_setting
 
 
@@ -63,6 +63,10 @@ class BinanceSpot:
     def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
         """One connection carries everything."""
         return [Route(path=streams.path(self.dialect), specs=specs, limits=self.limits)] if specs else []
+
+    def polls(self, specs: Sequence[StreamSpec]) -> list[Poll]:
+        """Everything comes over streams."""
+        return []
 
     def list_message(self, request_id: int) -> bytes:
         """See ``streams.list_message``."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from k2workers.errors import ConfigError
 from k2workers.futures_events import FuturesTrade
 from k2workers.venues.binance.futures import FUTURES_DIALECT
 from k2workers.venues.binance.history import PAGE, BinanceHistory
@@ -168,3 +169,12 @@ async def test_the_book_with_retail_price_improvement_has_an_endpoint_and_a_weig
         (asked,) = venue.requests
     assert (asked.path, asked.query["limit"]) == ("rpiDepth", "500")
     assert (fetched.snapshot.last_update_id, fetched.snapshot.bids, fetched.cut) == (7, [("1.5", "2")], False)
+
+
+@pytest.mark.parametrize("kinds", [["open_interest"], ["funding_rate", "open_interest"]])
+def test_kinds_that_come_over_rest_alone_are_the_users_mistake(kinds: list[str]) -> None:
+    with pytest.raises(ConfigError, match=f"{', '.join(kinds)} come over REST alone"):
+        USDM.stream_specs(kinds, ["BTCUSDT"])
+    specs = USDM.stream_specs([*kinds, "depth"], ["BTCUSDT"])
+    assert [spec.kind for route in USDM.routes(specs) for spec in route.specs] == ["depth"]
+    assert [poll.topic.kind for poll in USDM.polls(specs)] == kinds

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from k2workers.continuity import Guarantee, Repair
-from k2workers.venues.binance.futures_streams import CLASSES, FUTURES_KINDS, KINDS_OF_CLASS, of_class
+from k2workers.venues.binance.futures_streams import (
+    ASKED,
+    CLASSES,
+    FUTURES_KINDS,
+    KINDS_OF_CLASS,
+    POLLED,
+    of_class,
+    polls,
+)
 from k2workers.venues.binance.streams import stream_specs
 
 PUBLIC = ("@bookTicker", "!bookTicker", "@depth", "@rpiDepth", "@trade")
@@ -12,16 +20,16 @@ PUBLIC = ("@bookTicker", "!bookTicker", "@depth", "@rpiDepth", "@trade")
 
 def test_every_kind_is_of_one_class() -> None:
     assert sum(map(len, KINDS_OF_CLASS.values())) == len(FUTURES_KINDS)
-    for kinds in KINDS_OF_CLASS.values():
+    for name, kinds in KINDS_OF_CLASS.items():
         for kind in kinds.values():
-            assert (kind in KINDS_OF_CLASS["public"].values()) == kind.suffix.startswith(PUBLIC)
+            assert name == POLLED or (kind in KINDS_OF_CLASS["public"].values()) == kind.suffix.startswith(PUBLIC)
 
 
 def test_streams_are_told_apart_by_class() -> None:
     specs = stream_specs(
         list(dict.fromkeys(kind.kind for kind in FUTURES_KINDS.values() if not kind.all_market)), ["A"], FUTURES_KINDS
     )
-    found = [of_class(name, specs) for name in CLASSES]
+    found = [of_class(name, specs) for name in (*CLASSES, POLLED)]
     assert sorted(spec.name for part in found for spec in part) == sorted(spec.name for spec in specs)
     assert {spec.kind for spec in found[1]} >= {"agg_trade", "mark_price", "kline_1m", "continuous_kline_1m"}
     assert {spec.kind for spec in found[0]} >= {"depth", "book_ticker", "partial_depth_5"}
@@ -35,3 +43,17 @@ def test_what_cannot_be_asked_for_again_says_so() -> None:
     assert guarantees["liquidation"] is guarantees["contract_info_all"] is Guarantee.UNPROVEN
     assert guarantees["kline_1m"] is guarantees["continuous_kline_1m"] is Guarantee.FINAL
     assert guarantees["book_ticker"] is guarantees["mark_price"] is Guarantee.LATEST
+
+
+def test_what_no_stream_brings_is_asked_for_by_symbol() -> None:
+    specs = stream_specs([*ASKED, "depth"], ["AUSDT", "BUSDT"], FUTURES_KINDS)
+    found = [(poll.topic.topic, poll.weight, poll.every_s) for poll in polls("here", specs)]
+    assert found == [
+        ("here.open_interest.AUSDT", 1, 60.0),
+        ("here.open_interest.BUSDT", 1, 60.0),
+        ("here.funding_rate.AUSDT", 1, 300.0),
+        ("here.funding_rate.BUSDT", 1, 300.0),
+    ]
+    assert {spec.name for spec in of_class(POLLED, specs)} == {
+        "ausdt@openInterest", "busdt@openInterest", "ausdt@fundingRate", "busdt@fundingRate",
+    }  # fmt: skip
