@@ -47,11 +47,13 @@ def unknown_kinds(running: Sequence[str], values: Mapping[str, Any]) -> dict[str
 
 
 def _unknown_to(venue: str, kinds: list[str]) -> str:
+    loaded = venues.load(venue)
     try:
-        venues.load(venue).stream_specs(kinds, [])
+        specs = loaded.stream_specs(kinds, ["ANY"])
     except ConfigError as error:
         return str(error).removeprefix("streams: ")
-    return ""
+    # A shard is its connections.
+    return "" if loaded.routes(specs) or not kinds else "all are asked for over REST; name one that is a stream as well"
 
 
 def _endpoint(value: str) -> str:

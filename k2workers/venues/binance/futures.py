@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from k2workers.errors import ConfigError
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
 from k2workers.venues.binance.futures_messages import FUTURES_MESSAGE_OF, FUTURES_TEXTS
-from k2workers.venues.binance.futures_streams import ASKED, CLASSES, FUTURES_INTERVALS, FUTURES_KINDS, of_class, polls
+from k2workers.venues.binance.futures_streams import CLASSES, FUTURES_INTERVALS, FUTURES_KINDS, of_class, polls
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.stream_dialect import StreamDialect
@@ -87,13 +86,6 @@ class BinanceFutures(BinanceSpot):
     def rest_pool(self) -> str:
         """One for both markets."""
         return "binance_futures"
-
-    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
-        """See ``streams.stream_specs``. Raises ConfigError also for kinds none of which a stream brings: there would be no connection."""
-        specs = super().stream_specs(kinds, symbols)
-        if kinds and all(kind in ASKED for kind in kinds):
-            raise ConfigError(f"streams: {', '.join(kinds)} come over REST alone; name a kind with a stream as well")
-        return specs
 
     def polls(self, specs: Sequence[StreamSpec]) -> list[Poll]:
         """See ``futures_streams.ASKED``."""

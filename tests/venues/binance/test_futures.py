@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from k2workers.config import load
 from k2workers.errors import ConfigError
 from k2workers.futures_events import FuturesTrade
 from k2workers.venues.binance.futures import FUTURES_DIALECT
@@ -172,9 +173,9 @@ async def test_the_book_with_retail_price_improvement_has_an_endpoint_and_a_weig
 
 
 @pytest.mark.parametrize("kinds", [["open_interest"], ["funding_rate", "open_interest"]])
-def test_kinds_that_come_over_rest_alone_are_the_users_mistake(kinds: list[str]) -> None:
-    with pytest.raises(ConfigError, match=f"{', '.join(kinds)} come over REST alone"):
-        USDM.stream_specs(kinds, ["BTCUSDT"])
+def test_kinds_that_are_all_asked_for_over_rest_are_the_users_mistake(kinds: list[str]) -> None:
+    with pytest.raises(ConfigError, match="all are asked for over REST; name one that is a stream as well"):
+        load({"venue": "binance_usdm", "streams": kinds}, environ={})
     specs = USDM.stream_specs([*kinds, "depth"], ["BTCUSDT"])
     assert [spec.kind for route in USDM.routes(specs) for spec in route.specs] == ["depth"]
     assert [poll.topic.kind for poll in USDM.polls(specs)] == kinds
