@@ -59,7 +59,7 @@ class FuturesSymbol(SymbolMarket):
     """A contract of a futures market. Without ``update_ids``, as in a replay, its book changes by no level of its own."""
 
     __slots__ = (
-        "_number_from", "_pushed_us", "_update_ids", "contracts", "liquidation", "names", "pair", "tagged", "texts", "told_status",
+        "_number_from", "_pushed_id", "_update_ids", "contracts", "liquidation", "names", "pair", "tagged", "texts", "told_status",
         "windows",
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ class FuturesSymbol(SymbolMarket):
             self.update_id = update_ids.take()
         speeds = (self.names.at_once, self.names.every_100ms, self.names.every_250ms, self.names.every_500ms)
         self.windows = tuple(DepthWindow(names, self.update_id) for names in speeds)
-        self._pushed_us = 0
+        self._pushed_id = -1
         self.liquidation: ForcedOrder | None = None
         self.told_status = self.status
 
@@ -156,11 +156,8 @@ class FuturesSymbol(SymbolMarket):
             )
         for name, count in window.names.partial:
             if name in wanted:
-                out.append(
-                    Emission(
-                        name, last, last, self._depth_render(ids, self.bids.top(count), self.asks.top(count), now_us)
-                    )
-                )
+                render = self._depth_render(ids, self.bids.top(count), self.asks.top(count), now_us)
+                out.append(Emission(name, last, last, render))
         window.begin(last)
 
     def _depth_render(self, ids: tuple[int, int, int], bids: list[Level], asks: list[Level], now_us: int) -> Render:
@@ -168,9 +165,9 @@ class FuturesSymbol(SymbolMarket):
 
     def _push_klines(self, now_us: int, out: list[Emission]) -> None:
         """The bars in progress, if something was traded since the last time."""
-        if self.last_trade_us <= self._pushed_us:
+        if self.trade_id == self._pushed_id:
             return
-        self._pushed_us = now_us
+        self._pushed_id = self.trade_id
         for streams, text in (
             (self.names.klines, self.texts.kline),
             (self.names.continuous_klines, self.texts.continuous_kline),
@@ -198,7 +195,7 @@ class FuturesSymbol(SymbolMarket):
     def push_1s(self, now_us: int, out: list[Emission]) -> None:
         """What is pushed each second."""
         names = self.names
-        self._offer(names.mark_price_1s, lambda: partial(self.texts.mark_price, self.mark(now_us), now_us), now_us, out)
+        self._offer(names.mark_price_1s, lambda: self._mark_render(now_us), now_us, out)
         self._offer(names.asset_index, lambda: self.asset_render(now_us), now_us, out)
 
     def push_2s(self, now_us: int, out: list[Emission]) -> None:
@@ -210,9 +207,10 @@ class FuturesSymbol(SymbolMarket):
 
     def push_3s(self, now_us: int, out: list[Emission]) -> None:
         """The mark price, for those who want it seldom."""
-        self._offer(
-            self.names.mark_price, lambda: partial(self.texts.mark_price, self.mark(now_us), now_us), now_us, out
-        )
+        self._offer(self.names.mark_price, lambda: self._mark_render(now_us), now_us, out)
+
+    def _mark_render(self, now_us: int) -> Render:
+        return partial(self.texts.mark_price, self.mark(now_us), now_us)
 
     def _offer(self, name: str, render: Callable[[], Render], now_us: int, out: list[Emission]) -> None:
         if name in self.wanted:
