@@ -10,42 +10,42 @@ What a trade of the insurance fund or of a forced closing took as its id is in n
 Replies: as in ``rest_endpoints.py``, but prices and quantities have the contract's decimals, and times are in ms. COIN-M gives a list of tickers
 also for one symbol, with ``pair``, and ``symbol`` and ``pair`` in depth (U).
 
-================ ============================== ========== ============================================================
-path             parameters                     weight     reply
-================ ============================== ========== ============================================================
-ping                                            1          {}
-time                                            1          serverTime
-exchangeInfo                                    1          timezone, serverTime, futuresType, rateLimits, exchangeFilters,
-                                                           assets, symbols: [symbol, pair, contractType, deliveryDate,
-                                                           onboardDate, status (COIN-M: contractStatus), …]; figures of
-                                                           filters S
-depth            symbol*, limit of 5, 10, 20,   2 5 10 20  lastUpdateId, E, T, bids and asks: [[price, quantity]]; weight
-                 50, 100, 500, 1000 (500)                  up to limit 50, 100, 500, 1000; another limit -4021 U
-rpiDepth         symbol*, limit of 1000         20         as depth, the same book: no order here is of retail price improvement (S)
-trades           symbol*, n (500, 1000)         5          [id, price, qty, quoteQty, time, isBuyerMaker, isRPITrade]
-historicalTrades symbol*, n (100, 500), fromId  20         as trades; without a key in X-MBX-APIKEY 401, -2014 (R of spot);
-                                                           any key will do S; as far back as is remembered S
-aggTrades        symbol*, n (500, 1000),        20         [a, p, q, nq, f, l, T, m]; fromId with a time -1128 U; more than
-                 fromId | startTime, endTime               an hour between the times -1127; the venue: 24 hours back, and
-                                                           what comes for an older fromId is U: here the oldest rows
-klines           symbol*, interval*, n (500,    1 2 5 10   as spot's; weight up to n 99, 499, 1000, 1500; no 1s
-                 1500), startTime, endTime
-continuousKlines pair*, contractType*, the rest 1 2 5 10   as klines
-                 as klines
-ticker/24hr      symbol                         1 40       [symbol, priceChange, priceChangePercent, weightedAvgPrice,
-                                                           lastPrice, lastQty, openPrice, highPrice, lowPrice, volume,
-                                                           quoteVolume, openTime, closeTime, firstId, lastId, count]
-ticker/price     symbol                         1 2        [symbol, price, time]
-ticker/bookTicker symbol                        2 5        [symbol, bidPrice, bidQty, askPrice, askQty, time]
-premiumIndex     symbol                         1 10       [symbol, markPrice, indexPrice, estimatedSettlePrice,
-                                                           lastFundingRate, interestRate, nextFundingTime, time]
-fundingRate      symbol, startTime, endTime,    0          [symbol, fundingTime, fundingRate, markPrice]; the venue: 500 in
-                 n (100, 1000)                             5 minutes together with fundingInfo; here without a limit S
-fundingInfo                                     0          [symbol, adjustedFundingRateCap, adjustedFundingRateFloor,
-                                                           fundingIntervalHours, disclaimer]; the venue: of those alone
-                                                           that were adjusted; here all S
-openInterest     symbol*                        1          symbol, openInterest, time
-================ ============================== ========== ============================================================
+================= ============================== ========== ============================================================
+path              parameters                     weight     reply
+================= ============================== ========== ============================================================
+ping                                             1          {}
+time                                             1          serverTime
+exchangeInfo                                     1          timezone, serverTime, futuresType, rateLimits, exchangeFilters,
+                                                            assets, symbols: [symbol, pair, contractType, deliveryDate,
+                                                            onboardDate, status (COIN-M: contractStatus), …]; figures of
+                                                            filters S
+depth             symbol*, limit of 5, 10, 20,   2 5 10 20  lastUpdateId, E, T, bids and asks: [[price, quantity]]; weight
+                  50, 100, 500, 1000 (500)                  up to limit 50, 100, 500, 1000; another limit -4021 U
+rpiDepth          symbol*, limit of 1000         20         as depth, of the same book (S)
+trades            symbol*, n (500, 1000)         5          [id, price, qty, quoteQty, time, isBuyerMaker, isRPITrade]
+historicalTrades  symbol*, n (100, 500), fromId  20         as trades; without a key in X-MBX-APIKEY 401, -2014 (R of spot);
+                                                            any key will do S; as far back as is remembered S
+aggTrades         symbol*, n (500, 1000),        20         [a, p, q, nq, f, l, T, m]; fromId with a time -1128 U; more than
+                  fromId | startTime, endTime               an hour between the times -1127; the venue: 24 hours back, and
+                                                            what comes for an older fromId is U: here the oldest rows
+klines            symbol*, interval*, n (500,    1 2 5 10   as spot's; weight up to n 99, 499, 1000, 1500; no 1s
+                  1500), startTime, endTime
+continuousKlines  pair*, contractType*, the rest 1 2 5 10   as klines
+                  as klines
+ticker/24hr       symbol                         1 40       [symbol, priceChange, priceChangePercent, weightedAvgPrice,
+                                                            lastPrice, lastQty, openPrice, highPrice, lowPrice, volume,
+                                                            quoteVolume, openTime, closeTime, firstId, lastId, count]
+ticker/price      symbol                         1 2        [symbol, price, time]
+ticker/bookTicker symbol                         2 5        [symbol, bidPrice, bidQty, askPrice, askQty, time]
+premiumIndex      symbol                         1 10       [symbol, markPrice, indexPrice, estimatedSettlePrice,
+                                                            lastFundingRate, interestRate, nextFundingTime, time]
+fundingRate       symbol, startTime, endTime,    0          [symbol, fundingTime, fundingRate, markPrice]; the venue: 500 in
+                  n (100, 1000)                             5 minutes together with fundingInfo; here without a limit S
+fundingInfo                                      0          [symbol, adjustedFundingRateCap, adjustedFundingRateFloor,
+                                                            fundingIntervalHours, disclaimer]; the venue: of those alone
+                                                            that were adjusted; here all S
+openInterest      symbol*                        1          symbol, openInterest, time
+================= ============================== ========== ============================================================
 """
 
 from __future__ import annotations

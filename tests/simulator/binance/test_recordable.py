@@ -17,6 +17,8 @@ import pytest
 
 from k2workers.errors import ConfigError
 from k2workers.simulator.binance import futures_names
+from k2workers.simulator.binance.contracts import USDM
+from k2workers.simulator.binance.futures_market import FuturesMarket
 from k2workers.simulator.binance.recordable import FUTURES, SPOT, assets
 from tests.simulator.support import Client, running
 from tests.support.waiting import WAIT_S, until
@@ -93,6 +95,15 @@ async def finished(client: Client) -> None:
     await until(is_finished)
 
 
+RECORDED: dict[tuple[str, str], set[str]] = {
+    ("btcusdt@trade", "usdm/btcusdt_20240808.gz"): set(),
+    ("btcusdt@bookTicker", "usdm/btcusdt_20240808.gz"): set(),
+    ("btcusdt@depth@0ms", "usdm/btcusdt_20240808.gz"): set(),
+    ("btcusdt@depth@100ms", "multi/BINANCE_FUTURES-1125a2.0.gz"): set(),
+    ("btcusdt@aggTrade", "multi/BINANCE_FUTURES-1125a2.0.gz"): {"nq"},
+}
+"""Streams, and where the like was recorded → keys that came later."""
+
 Book = dict[str, dict[str, str]]
 
 
@@ -155,6 +166,19 @@ async def assert_books(client: Client, found: Mapping[str, list[Any]], first: Ma
         shown = await client.get(f"/fapi/v1/depth?symbol={symbol}&limit=1000")
         assert shown["lastUpdateId"] == changes[-1]["u"]
         assert_book(shown, book)
+
+
+def test_messages_are_written_key_by_key_as_they_were_recorded(recordings: Path) -> None:
+    market = FuturesMarket(USDM, 1, 500.0, 1, START, {name for name, _ in RECORDED}, unseen=0.0, tagged=False)
+    emissions = [each for tick in range(200) for each in market.advance(START + tick * 5_000_000)]
+    for (name, file), more in RECORDED.items():
+        with gzip.open(recordings / file, "rt", encoding="utf-8") as lines:
+            suffix = f'{name.partition("@")[2]}","data":'
+            text = next(line for line in lines if suffix in line)
+        recorded = json.loads(text[text.index("{") :])["data"]
+        made = json.loads(next(each for each in emissions if each.stream == name).render(1_000))
+        assert [key for key in made if key not in more] == list(recorded)
+        assert {key: type(value) for key, value in recorded.items()} == {key: type(made[key]) for key in recorded}
 
 
 async def test_the_recording_of_2024_comes_whole(recordings: Path) -> None:
