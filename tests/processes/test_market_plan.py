@@ -19,6 +19,7 @@ from k2workers.processes.run_plan import RunPlan
 from k2workers.rotation import schedule
 from k2workers.rotation.schedule import HOUR_NS
 from k2workers.supervision.child import ChildSpec
+from k2workers.supervision.permissions import permissions_of
 from k2workers.venues.binance.settings import SpotSettings, UsSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from tests.support.two_routes import TwoRoutes, register
@@ -233,3 +234,16 @@ def test_the_slots_of_a_venue_are_those_of_its_own_lifetime_even_if_the_other_on
     spot, us = plans(venue=BOTH, shards=1, streams=["trade", "depth"])
     feeds = [market.workers(["A"])[0].settings.feed for market in (spot, us)]
     assert [(feed.slot, feed.slots) for feed in feeds] == [(0, 2), (0, 1)]
+
+
+def test_each_route_of_each_venue_has_a_slot_and_those_of_other_venues_follow(plans: Any) -> None:
+    made = plans(venue=["binance", "binance_usdm"], shards=2, streams=["agg_trade", "depth"])
+    feeds = [spec.settings.feed for market in made for spec in market.workers(DEFAULT_SYMBOLS)]
+    assert [(feed.shard, feed.slot, feed.slots) for feed in feeds] == [(0, 0, 6), (1, 1, 6), (2, 2, 6), (3, 4, 6)]
+
+
+def test_markets_whose_weight_is_counted_together_spend_from_one_pool(plans: Any) -> None:
+    made = plans(venue=["binance", "binance_usdm", "binance_coinm"])
+    spot, usdm, coinm = permissions_of([market.allowance for market in made], lambda *_: None).values()
+    assert usdm.weight is coinm.weight is not spot.weight
+    assert usdm.budget is not coinm.budget, "each has an address of its own to connect to"
