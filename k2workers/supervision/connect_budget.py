@@ -47,15 +47,19 @@ class ConnectRequest(msgspec.Struct, frozen=True):
 
 
 class RotationTurn:
-    """Who rotates now, of all whose budgets share it: whatever their venue, their processes share one machine and one aggregator."""
+    """Who rotates now, of all whose ``budgets`` share it: whatever their venue, their processes share one machine and one aggregator."""
 
     def __init__(self) -> None:
+        self.budgets: list[ConnectBudget] = []
         self._key: Key | None = None
         self._ends_ns = 0
 
-    def taken(self, now_ns: int) -> bool:
-        """Whether somebody has it."""
-        return self._key is not None and now_ns < self._ends_ns
+    def open_to(self, budget: ConnectBudget, now_ns: int) -> bool:
+        """Whether one of this budget may have it: nobody has, and nobody who could go now has waited longer."""
+        if self._key is not None and now_ns < self._ends_ns:
+            return False
+        waits = [since_ns for each in self.budgets if (since_ns := each.rotation_asked_ns(now_ns)) is not None]
+        return bool(waits) and budget.rotation_asked_ns(now_ns) == min(waits)
 
     def take(self, key: Key, ends_ns: int) -> None:
         """This request has it, until then at most."""
@@ -83,6 +87,7 @@ class ConnectBudget:
         self._granted_ns: deque[int] = deque()
         self._waiting: dict[Key, ConnectRequest] = {}
         self._turn = turn or RotationTurn()
+        self._turn.budgets.append(self)
 
     def ask(self, request: ConnectRequest) -> None:
         """Queue a request."""
@@ -128,6 +133,11 @@ class ConnectBudget:
         """How many requests wait."""
         return len(self._waiting)
 
+    def rotation_asked_ns(self, now_ns: int) -> int | None:
+        """Since when the longest waiting of the rotations waits; None if none does, or none may connect now."""
+        asked_ns = [request.asked_ns for request in self._waiting.values() if request.purpose == ROTATE]
+        return min(asked_ns) if asked_ns and self._allowed(now_ns) else None
+
     def waiting_children(self) -> set[str]:
         """The children whose requests wait."""
         return {name for name, _ in self._waiting}
@@ -138,8 +148,8 @@ class ConnectBudget:
         return len(self._granted_ns)
 
     def _first(self, now_ns: int) -> ConnectRequest | None:
-        turn_taken = self._turn.taken(now_ns)
-        candidates = [request for request in self._waiting.values() if not (turn_taken and request.purpose == ROTATE)]
+        may_rotate = self._turn.open_to(self, now_ns)
+        candidates = [request for request in self._waiting.values() if may_rotate or request.purpose != ROTATE]
         return min(candidates, key=lambda request: request.urgency, default=None)
 
     def _allowed(self, now_ns: int) -> bool:

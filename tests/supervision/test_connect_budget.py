@@ -82,6 +82,23 @@ def test_budgets_that_share_a_turn_let_one_rotate_at_a_time_and_each_keeps_its_o
     assert granted(here, 140) == ["a"]
 
 
+def test_whoever_has_waited_longest_rotates_next_whatever_the_venue_unless_it_may_not_connect_now() -> None:
+    turn, gate = RotationTurn(), Gate(PAUSES)
+    here, there = ConnectBudget(POLICY, Gate(PAUSES), turn), ConnectBudget(POLICY, gate, turn)
+    for number, asked_ns in enumerate((1, 3, 5)):
+        here.ask(rotate("here", asked_ns, number))
+    there.ask(rotate("there", 2))
+    assert (granted(here, 100), granted(there, 100)) == (["here"], [])
+    here.release(("here", 0))
+    assert (granted(here, 120), granted(there, 120)) == ([], ["there"])
+    there.release(("there", 1))
+    there.ask(rotate("there", 4, 2))
+    assert granted(here, 140) == ["here"]
+    here.release(("here", 1))
+    gate.answered(Service.CONNECT, Answer(429), 140, 140)
+    assert granted(here, 160) == ["here"], "the other one is refused, and keeps nobody waiting"
+
+
 def test_one_rotation_at_a_time_until_it_is_given_back() -> None:
     budget = ConnectBudget(POLICY, Gate(PAUSES))
     budget.ask(rotate("a", 1))

@@ -8,6 +8,7 @@ worker = within("processes/worker.py")
 shard = within("feed/shard.py")
 restart = within("supervision/restart.py")
 control_channel = within("supervision/control_channel.py")
+connect_budget = within("supervision/connect_budget.py")
 permission_client = within("supervision/permission_client.py")
 permissions = within("supervision/permissions.py")
 checkpoint = within("files/checkpoint.py")
@@ -154,6 +155,12 @@ ROWS = (
         "pools[allowance.rest_pool], turn)",
         "pools[allowance.rest_pool])",
         "test_one_rotates_at_a_time_of_all_venues_and_each_venue_has_a_window_of_its_own",
+    ),
+    connect_budget(
+        "a venue whose workers ask for rotations again and again keeps those of another from any",
+        "return bool(waits) and budget.rotation_asked_ns(now_ns) == min(waits)",
+        "return bool(waits)",
+        "test_whoever_has_waited_longest_rotates_next_whatever_the_venue_unless_it_may_not_connect_now",
     ),
     starting(
         "a mistake about one venue ends the feed of another that serves",
