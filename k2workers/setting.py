@@ -82,8 +82,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """What it is and its default, as the help shows it."""
         choices = f" ({self.bounds})" if self.choices else ""
-        has_default = self.sort in {WHOLE, NUMBER, TEXT} and self.default not in {None, ""}
-        default = f" [{self.default}]" if has_default else ""
+        shown = ",".join(self.default or ()) if self.sort == LIST else self.default
+        default = f" [{shown}]" if self.sort != SWITCH and shown not in {None, ""} else ""
         return f"{self.about.text[0].upper()}{self.about.text[1:]}{choices}.{default}"
 
     @property

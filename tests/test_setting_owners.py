@@ -22,12 +22,16 @@ def test_a_name_without_a_venue_is_of_each_that_runs_unless_the_same_source_name
 
 
 def test_what_was_said_once_of_several_venues_is_told_once() -> None:
-    said = by_whole_name([{"book_levels": 7, "shards": 0}], BOTH)
-    wrong = {"shards": "too small", "binance_book_levels": "unknown", "binance_us_book_levels": "unknown"}
+    said = by_whole_name([{"rest_weight_share": 7, "shards": 0}], BOTH)
+    wrong = {
+        "shards": "too small",
+        "binance_rest_weight_share": "too large",
+        "binance_us_rest_weight_share": "too large",
+    }
     found = [(each.setting.name, each.value, each.wrong) for each in mistaken(SETTINGS, said, wrong)]
-    assert found == [("shards", 0, "too small"), ("book_levels", 7, "unknown")]
-    del wrong["binance_book_levels"]
-    assert [each.wrong for each in mistaken(SETTINGS, said, wrong)] == ["too small", "at binance_us: unknown"]
+    assert found == [("shards", 0, "too small"), ("rest_weight_share", 7, "too large")]
+    del wrong["binance_rest_weight_share"]
+    assert [each.wrong for each in mistaken(SETTINGS, said, wrong)] == ["too small", "at binance_us: too large"]
 
 
 def test_a_name_without_a_venue_shows_bounds_and_default_only_where_all_venues_have_the_same() -> None:
