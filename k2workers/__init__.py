@@ -17,10 +17,10 @@ Parts, in reading order:
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
 ``every``, ``event_loop``, ``backoff``   how anything periodic is done, what event loop a process runs, how far apart retries grow
 ``simulator``           the embedded exchange: what any stand-in has; a package for each venue that it stands in for
-``demo``                what only a demonstration has: its two processes, and the parent's part
+``demo``                what only a demonstration has: its processes, and the parent's part
 ``config``, ``cli``     every setting with its default, bounds and words; commands (the flags are the settings)
-``setting``, ``setting_rules``, ``setting_sources``, ``setting_pages``   how any setting is described and read; rules of single ones; what file and
-                        environment say; ``config/`` made from the list
+``setting``, ``setting_rules``, ``setting_owners``, ``setting_sources``, ``setting_pages``   how any setting is described and read; rules of single
+                        ones; whose one is; what file and environment say; ``config/`` made from the list
 ``early_stop``          what a signal does before a command has handlers of its own
 ``errors``              one tree of errors
 
@@ -48,6 +48,8 @@ Words, each with one meaning:
 ``position``               what a subscriber saves to continue later; ``published position``: how far the aggregator has published a topic
 ``offset``                 a place in a buffer
 ``request``, ``grant``, ``budget``  what a child asks its parent for; the parent's permission; the allowance per IP that it comes from
+``pool``                   REST weight of an IP that several venues count together
+``slot``, ``turn``         when a connection is due for rotation; the permission to rotate, which one has at a time
 ``gate``, ``pause``        where refusals of the venue are remembered; the time in which a service is not used after one
 ``life``                   one run of a process; a restarted worker or aggregator is another life of it
 ``epoch``, ``sequence``    one life of the aggregator; the number of a batch within its topic and epoch

@@ -21,7 +21,7 @@ from k2workers.logs.log import LogSettings
 from k2workers.network.tls import client_context
 from k2workers.processes import sharding
 from k2workers.processes.child_settings import WorkerSettings
-from k2workers.processes.numbering import Numbering, Numbers
+from k2workers.processes.shard_numbers import Numbers, ShardNumbers
 from k2workers.rotation import schedule
 from k2workers.setting import default
 from k2workers.supervision.child import ChildSpec
@@ -48,7 +48,7 @@ class OfTheRun(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSettings
     bundle_endpoint: str
     origin_ns: int
-    numbering: Numbering
+    numbers: ShardNumbers
     connects_per_window: int | None
     """Attempts that the embedded exchange allows; None: the venue's own."""
 
@@ -78,7 +78,7 @@ class MarketPlan:
         cut_ns = min(route.limits.max_connection_age_ns for route in self._routes(self.streams))
         self._lifetime_ns = schedule.effective_lifetime_ns(run.settings.lifetime_ns(name), cut_ns)
         slots = self._slots([self._kinds(shard) for shard in range(self.shards if self._everywhere else 1)])
-        run.numbering.expect(name, shards=self.shards, slots=slots[-1], lifetime_ns=self._lifetime_ns)
+        run.numbers.expect(name, shards=self.shards, slots=slots[-1], lifetime_ns=self._lifetime_ns)
 
     def point_to(self, websocket_url: str, rest_url: str) -> None:
         """Have the workers feed from there instead of the venue."""
@@ -133,7 +133,7 @@ class MarketPlan:
         if self._whole_market:
             shards = shards or [[]]
         slots = self._slots([self._kinds(shard) for shard in range(len(shards))])
-        numbers = self._run.numbering.begin(self.name, slots[-1])
+        numbers = self._run.numbers.begin(self.name, slots[-1])
         # By itself a connection is made so seldom, and so much later than the one before, that all together keep the venue's window.
         alone = AlonePolicy(self._budget.share_ns(slots[-1]) / 1e9, self._budget.spacing_ns / 1e9)
         return [

@@ -14,7 +14,7 @@ from k2workers.logs import log
 from k2workers.processes import open_files
 from k2workers.processes.child_settings import AggregatorSettings, BooksSettings
 from k2workers.processes.market_plan import MarketPlan, OfTheRun, child_spec
-from k2workers.processes.numbering import Numbering
+from k2workers.processes.shard_numbers import ShardNumbers
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.stop_order import StopOrder
@@ -47,7 +47,7 @@ class RunPlan:
             logs=self._logs,
             bundle_endpoint=self._bundle_endpoint,
             origin_ns=origin_ns,
-            numbering=Numbering(),
+            numbers=ShardNumbers(),
             connects_per_window=self.demonstration.connects_per_window if self.demonstration is not None else None,
         )
         self.markets = [MarketPlan(name, of_the_run) for name in settings.venue]

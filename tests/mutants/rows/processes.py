@@ -20,7 +20,7 @@ supervisor = within("supervision/supervisor.py")
 ward = within("supervision/ward.py")
 topology = within("processes/topology.py")
 market_plan = within("processes/market_plan.py")
-numbering = within("processes/numbering.py")
+shard_numbers = within("processes/shard_numbers.py")
 starting = within("processes/starting.py")
 status = within("processes/status.py")
 demonstration = within("demo/demonstration.py")
@@ -143,7 +143,7 @@ ROWS = (
         "return max(found, key",
         "test_a_shard_holds_as_many_symbols_as_fit_on_its_fullest_route",
     ),
-    numbering(
+    shard_numbers(
         "workers of two venues are due together",
         "first_slot=sum(needed.slots for needed in before if needed.lifetime_ns == own.lifetime_ns),",
         "first_slot=0,",

@@ -6,15 +6,15 @@ import itertools
 
 import pytest
 
-from k2workers.processes.numbering import Numbering, Numbers
+from k2workers.processes.shard_numbers import Numbers, ShardNumbers
 
 
-def made(*needed: tuple[str, int, int]) -> Numbering:
+def made(*needed: tuple[str, int, int]) -> ShardNumbers:
     """Venues with so many shards, each with one slot, and this lifetime."""
-    numbering = Numbering()
+    numbers = ShardNumbers()
     for venue, shards, lifetime_ns in needed:
-        numbering.expect(venue, shards=shards, slots=shards, lifetime_ns=lifetime_ns)
-    return numbering
+        numbers.expect(venue, shards=shards, slots=shards, lifetime_ns=lifetime_ns)
+    return numbers
 
 
 def test_a_venue_alone_has_the_slots_of_the_shards_that_run() -> None:
@@ -23,19 +23,19 @@ def test_a_venue_alone_has_the_slots_of_the_shards_that_run() -> None:
 
 @pytest.mark.parametrize("order", [*itertools.permutations("abc")])
 def test_all_that_live_equally_long_share_the_slots_whoever_begins_first(order: tuple[str, ...]) -> None:
-    numbering = made(("a", 2, 100), ("b", 3, 100), ("c", 1, 100))
+    numbers = made(("a", 2, 100), ("b", 3, 100), ("c", 1, 100))
     slots = {"a": 2, "b": 3, "c": 1}
-    found = {venue: numbering.begin(venue, slots[venue]) for venue in order}
+    found = {venue: numbers.begin(venue, slots[venue]) for venue in order}
     assert found == {"a": Numbers(0, 0, 6), "b": Numbers(2, 2, 6), "c": Numbers(5, 5, 6)}
 
 
 def test_another_lifetime_has_slots_of_its_own_and_no_number_twice() -> None:
-    numbering = made(("a", 2, 100), ("b", 2, 50), ("c", 2, 100))
-    found = {venue: numbering.begin(venue, 2) for venue in "abc"}
+    numbers = made(("a", 2, 100), ("b", 2, 50), ("c", 2, 100))
+    found = {venue: numbers.begin(venue, 2) for venue in "abc"}
     assert found == {"a": Numbers(0, 0, 4), "b": Numbers(2, 0, 2), "c": Numbers(4, 2, 4)}
 
 
 def test_how_many_slots_there_are_stays_once_somebody_runs_with_them() -> None:
-    numbering = made(("a", 4, 100), ("b", 4, 100))
-    assert numbering.begin("b", 1) == Numbers(first_shard=4, first_slot=4, slots=5)
-    assert numbering.begin("a", 2) == Numbers(first_shard=0, first_slot=0, slots=5), "fewer leave some of theirs free"
+    numbers = made(("a", 4, 100), ("b", 4, 100))
+    assert numbers.begin("b", 1) == Numbers(first_shard=4, first_slot=4, slots=5)
+    assert numbers.begin("a", 2) == Numbers(first_shard=0, first_slot=0, slots=5), "fewer leave some of theirs free"

@@ -23,7 +23,7 @@ class _Needed(msgspec.Struct):
     lifetime_ns: int
 
 
-class Numbering:
+class ShardNumbers:
     """First ``expect`` every venue, then ``begin`` each once."""
 
     def __init__(self) -> None:
