@@ -1,13 +1,14 @@
 """Owns the file from which a restarted aggregator continues: where every topic stands, written whole or not at all.
 
 The file is one line of JSON about it, then the positions in MessagePack: ``{"format", "source", "written_ns", "epoch",
-"digest", "run", "tally"}``. A file that is damaged, too old, or of another source is a warning and a fresh start, never an error.
+"digest", "run", "tally", "sources"}``. A file that is damaged, too old, or of other sources is a warning and a fresh start, never an error.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,12 +19,12 @@ from k2workers.sequencing.tally import Tally
 
 FORMAT = 1
 
-SOURCES = ", "
-"""Between the names of several sources."""
+Sources = Mapping[str, str]
+"""Venue → where its events come from: its address, or an embedded exchange. Elsewhere its ids are others."""
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line. ``source`` names the venues (or the embedded exchange); ``epoch`` is that of the sequence numbers; times are wall-clock ns."""
+    """The first line. ``source`` is said for readers; ``epoch`` is that of the sequence numbers; times are wall-clock ns."""
 
     format: int
     source: str
@@ -33,6 +34,8 @@ class Head(msgspec.Struct, frozen=True):
     run: str = ""
     """Of which run of the program ``tally`` is."""
     tally: Tally = Tally()
+    sources: dict[str, str] = {}
+    """Earlier versions knew of one venue only: then ``source`` is where its events come from."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -47,7 +50,7 @@ _positions = msgspec.msgpack.Decoder(dict[str, PublishedPosition])
 
 
 def encode(
-    source: str,
+    sources: Sources,
     epoch: int,
     positions: dict[str, PublishedPosition],
     now_ns: int,
@@ -56,13 +59,15 @@ def encode(
 ) -> bytes:
     """The bytes of the file."""
     body = msgspec.msgpack.encode(positions)
-    head = Head(FORMAT, source, now_ns, epoch, hashlib.blake2b(body, digest_size=16).hexdigest(), run, tally)
+    source = ", ".join(dict.fromkeys(sources.values()))
+    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    head = Head(FORMAT, source, now_ns, epoch, digest, run, tally, dict(sources))
     return msgspec.json.encode(head) + b"\n" + body
 
 
-def decode(content: bytes, source: str, max_age_ns: int, now_ns: int, run: str = "") -> Checkpoint:
-    """Read it back; what another run than this had counted is not. Raises CheckpointUnusable for damage, a source that is none of ours, or more age
-    than ``max_age_ns``.
+def decode(content: bytes, sources: Sources, max_age_ns: int, now_ns: int, run: str = "") -> Checkpoint:
+    """Read it back, but for topics of venues that are not among these; what another run than this had counted is not. Raises CheckpointUnusable for
+    damage, no venue that is among these, or more age than ``max_age_ns``.
     """
     line, _, body = content.partition(b"\n")
     try:
@@ -73,16 +78,19 @@ def decode(content: bytes, source: str, max_age_ns: int, now_ns: int, run: str =
         raise CheckpointUnusable(f"it has format {head.format}, known is {FORMAT}", head.epoch)
     if hashlib.blake2b(body, digest_size=16).hexdigest() != head.digest:
         raise CheckpointUnusable("it is damaged: its digest does not match", head.epoch)
-    # A venue that came since changes nothing of the others.
-    if not {*head.source.split(SOURCES)} <= {*source.split(SOURCES)}:
+    theirs = head.sources or dict.fromkeys(sources, head.source)
+    strange = {venue for venue, source in theirs.items() if sources.get(venue) != source}
+    if strange == theirs.keys():
         raise CheckpointUnusable(f"it is of another source, {head.source!r}", head.epoch)
     age_ns = now_ns - head.written_ns
     if age_ns > max_age_ns:
         raise CheckpointUnusable(f"it is {age_ns / 1e9:.0f} s old, allowed are {max_age_ns / 1e9:.0f} s", head.epoch)
     try:
-        return Checkpoint(head.epoch, _positions.decode(body), head.tally if head.run == run else Tally())
+        positions = _positions.decode(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise CheckpointUnusable(f"it is damaged: {error}", head.epoch) from None
+    ours = {topic: position for topic, position in positions.items() if topic.partition(".")[0] not in strange}
+    return Checkpoint(head.epoch, ours, head.tally if head.run == run else Tally())
 
 
 def write(path: Path, content: bytes) -> None:

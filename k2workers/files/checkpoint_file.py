@@ -24,12 +24,12 @@ _log = structlog.get_logger(__name__)
 
 
 class CheckpointFile:
-    """Writes and reads the file at ``path``; ``source`` and ``max_age_s`` tell which content may be continued from, ``run`` whose tally."""
+    """Writes and reads the file at ``path``; ``sources`` and ``max_age_s`` tell which content may be continued from, ``run`` whose tally."""
 
-    def __init__(self, path: Path, source: str, max_age_s: float, run: str = "") -> None:
+    def __init__(self, path: Path, sources: checkpoint.Sources, max_age_s: float, run: str = "") -> None:
         self.failures = 0
         self._path = path
-        self._source = source
+        self._sources = sources
         self._run = run
         self._max_age_ns = int(max_age_s * 1e9)
         self._warned_ns = -WARN_EVERY_NS
@@ -39,7 +39,7 @@ class CheckpointFile:
         """The positions of an earlier life; none if there was none, or if its file cannot be used."""
         try:
             content = self._path.read_bytes()
-            recalled = checkpoint.decode(content, self._source, self._max_age_ns, time.time_ns(), self._run)
+            recalled = checkpoint.decode(content, self._sources, self._max_age_ns, time.time_ns(), self._run)
         except FileNotFoundError:
             return checkpoint.Checkpoint(0, {})
         except (OSError, CheckpointUnusable) as error:
@@ -62,7 +62,7 @@ class CheckpointFile:
         on_saved: Callable[[], None] = lambda: None,
     ) -> None:
         """Write these, on a thread, and call ``on_saved`` once they are safe; only while it is not ``busy``."""
-        content = checkpoint.encode(self._source, epoch, positions, time.time_ns(), self._run, tally)
+        content = checkpoint.encode(self._sources, epoch, positions, time.time_ns(), self._run, tally)
         self._saving = beside(self._write(content, on_saved), "checkpoint", lambda: None)
 
     async def settle(self) -> None:

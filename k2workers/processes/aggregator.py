@@ -15,7 +15,7 @@ from k2workers import event_loop, every, wire
 from k2workers.continuity import RECORDS
 from k2workers.events import HEARTBEAT_TOPIC, Heartbeat
 from k2workers.every import Every
-from k2workers.files.checkpoint import SOURCES, Checkpoint
+from k2workers.files.checkpoint import Checkpoint
 from k2workers.files.checkpoint_file import CheckpointFile
 from k2workers.logs import log, outlet
 from k2workers.metrics.instruments import AGGREGATOR, Instruments
@@ -78,7 +78,7 @@ class Aggregator:
     def __init__(self, settings: AggregatorSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.checkpoint_file = CheckpointFile(
-            Path(settings.checkpoint), SOURCES.join(settings.sources), settings.checkpoint_max_age_s, settings.run
+            Path(settings.checkpoint), settings.sources, settings.checkpoint_max_age_s, settings.run
         )
         self.sequencer = _numbers(self.checkpoint_file.read(), native=settings.native)
         self.latency = LatencyHistogram()

@@ -33,7 +33,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where it receives and publishes, how many batches may wait for a slow subscriber, how much the replay ring holds, how many
     peers may be connected to each port.
 
-    ``checkpoint`` is the file from which a restart continues; ``sources`` names the venues (or the embedded
+    ``checkpoint`` is the file from which a restart continues; ``sources`` are the addresses of the venues (or the embedded
     exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be. ``screened_in`` is the directory of the sockets
     that stand behind a screen (``transport.screen``); empty: none does. ``native``: whether plain bundles are published natively, where that is built.
     """
@@ -42,7 +42,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     publish_endpoint: str
     snapshot_endpoint: str
     checkpoint: str
-    sources: tuple[str, ...]
+    sources: dict[str, str]
     run: str = ""
     checkpoint_max_age_s: float
     replay_bytes: int

@@ -51,9 +51,8 @@ class RunPlan:
             connects_per_window=self.demonstration.connects_per_window if self.demonstration is not None else None,
         )
         self.markets = [MarketPlan(name, of_the_run) for name in settings.venue]
-        # Of a venue by its address: another one has other ids.
-        addresses = [market.websocket_url for market in self.markets]
-        self._sources = [self.demonstration.source] if self.demonstration is not None else addresses
+        demonstrated = self.demonstration.source if self.demonstration is not None else ""
+        self._sources = {market.name: demonstrated or market.websocket_url for market in self.markets}
         self._run = secrets.token_hex(8)
 
     @property
@@ -74,7 +73,7 @@ class RunPlan:
             publish_endpoint=own.publish_endpoint,
             snapshot_endpoint=own.snapshot_endpoint,
             checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
-            sources=tuple(self._sources),
+            sources=self._sources,
             run=self._run,
             replay_bytes=int(own.replay_ring_mb * 2**20),
             replay_age_s=own.replay_ring_s,

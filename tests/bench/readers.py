@@ -210,7 +210,7 @@ async def aggregator(reading: Reading) -> None:
         running = Aggregator(
             AggregatorSettings(
                 bundle_endpoint=f"ipc://{directory}/push", publish_endpoint="tcp://127.0.0.1:0", snapshot_endpoint="tcp://127.0.0.1:0",
-                checkpoint=f"{directory}/checkpoint", sources=("bench",), checkpoint_max_age_s=3_600, replay_bytes=2**26, replay_age_s=300, native=True,
+                checkpoint=f"{directory}/checkpoint", sources={"bench": "bench"}, checkpoint_max_age_s=3_600, replay_bytes=2**26, replay_age_s=300, native=True,
                 environment="bench", logs=LogSettings("info", "json"),
             )
         )  # fmt: skip

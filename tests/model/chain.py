@@ -493,7 +493,7 @@ class Chain:
         known = {}
         if begun and self.file is not None:
             with contextlib.suppress(CheckpointUnusable):
-                known = checkpoint.decode(self.file, "model", 10**18, self.wall_ns).positions
+                known = checkpoint.decode(self.file, {"v": "model"}, 10**18, self.wall_ns).positions
         return all(topic in known and known[topic].continuity == number for topic, (number, _) in begun.items())
 
     def _outage(self, shard: int) -> None:
@@ -544,7 +544,7 @@ class Chain:
             known.update(self.aggregator.sequencer.positions())
         elif self.file is not None:
             with contextlib.suppress(CheckpointUnusable):
-                known.update(checkpoint.decode(self.file, "model", 10**18, self.wall_ns).positions)
+                known.update(checkpoint.decode(self.file, {"v": "model"}, 10**18, self.wall_ns).positions)
         self._excuse_all(
             {topic for topic in worker.index_of if topic not in (worker.published or ()) and topic not in known}
         )

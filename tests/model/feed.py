@@ -162,7 +162,7 @@ class ModelWriter:
         on_saved: Callable[[], None] = lambda: None,
     ) -> None:
         assert self.pending is None
-        content = checkpoint.encode("model", epoch, positions, self.chain.wall_ns)
+        content = checkpoint.encode({"v": "model"}, epoch, positions, self.chain.wall_ns)
         self.pending = self.chain.now_ns + self.chain.write_ns, content, on_saved
 
     def turn(self, now_ns: int) -> None:
@@ -183,7 +183,7 @@ class ModelAggregator:
         earlier = checkpoint.Checkpoint(0, {})
         if chain.file is not None:
             try:
-                earlier = checkpoint.decode(chain.file, "model", 10**18, chain.wall_ns)
+                earlier = checkpoint.decode(chain.file, {"v": "model"}, 10**18, chain.wall_ns)
             except CheckpointUnusable as error:
                 earlier = checkpoint.Checkpoint(error.epoch, {})
         salt = chain.next_salt()  # no two lives begin in the same nanosecond, although the model's time is coarse

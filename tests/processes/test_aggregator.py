@@ -41,7 +41,7 @@ def settings(directory: Path, **changes: object) -> AggregatorSettings:
             "publish_endpoint": "tcp://127.0.0.1:*",
             "snapshot_endpoint": "tcp://127.0.0.1:*",
             "checkpoint": str(directory / "checkpoint"),
-            "sources": ("wss://venue",),
+            "sources": {"v": "wss://venue"},
             "checkpoint_max_age_s": 3_600.0,
             "replay_bytes": 2**26,
             "replay_age_s": 300.0,
@@ -55,7 +55,7 @@ def settings(directory: Path, **changes: object) -> AggregatorSettings:
 
 async def test_a_new_life_numbers_later_than_the_last_one_even_if_the_clock_went_back(tmp_path: Path) -> None:
     epoch = 2**62
-    (tmp_path / "checkpoint").write_bytes(checkpoint.encode("wss://venue", epoch, POSITIONS, 2**62))
+    (tmp_path / "checkpoint").write_bytes(checkpoint.encode({"v": "wss://venue"}, epoch, POSITIONS, 2**62))
     aggregator = Aggregator(settings(tmp_path))
     assert aggregator.sequencer.epoch > epoch
     welcome = aggregator.relay.hello(WorkerHello(1, {}))
@@ -92,7 +92,9 @@ async def test_what_workers_send_in_order_is_published_natively_unless_that_is_t
     await aggregator.drain()
     await aggregator.last_checkpoint()
     assert (
-        checkpoint.decode((tmp_path / "checkpoint").read_bytes(), "wss://venue", 2**62, 0).positions[TOPIC].last_id
+        checkpoint.decode((tmp_path / "checkpoint").read_bytes(), {"v": "wss://venue"}, 2**62, 0)
+        .positions[TOPIC]
+        .last_id
         == 300
     )
     await aggregator.close()
@@ -153,7 +155,7 @@ async def test_what_is_acknowledged_is_in_the_checkpoint(tmp_path: Path) -> None
     aggregator, bundle_sender = living(tmp_path), BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
     await announced(aggregator, bundle_sender)
     await until(lambda: bundle_sender.counters.kept_bundles == 0)
-    assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions == {
+    assert CheckpointFile(tmp_path / "checkpoint", {"v": "wss://venue"}, 60).read().positions == {
         TOPIC: PublishedPosition(10, [GAP], CHAIN.number)
     }
     await end(aggregator)
@@ -223,7 +225,7 @@ async def test_what_a_worker_had_to_refuse_while_nobody_read_is_announced_and_co
 async def test_what_filled_a_gap_and_could_not_be_kept_is_wanted_again_by_an_aggregator_that_lacks_it(
     tmp_path: Path,
 ) -> None:
-    content = checkpoint.encode("wss://venue", 7, {TOPIC: PublishedPosition(10, [GAP], CHAIN.number)}, 2**62)
+    content = checkpoint.encode({"v": "wss://venue"}, 7, {TOPIC: PublishedPosition(10, [GAP], CHAIN.number)}, 2**62)
     (tmp_path / "checkpoint").write_bytes(content)  # the last that could be written
     bundle_sender, told = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1"), list[Holes]()
     bundle_sender.push([late(6)])  # 7 to 9 were pushed too, and forgotten
@@ -265,7 +267,7 @@ async def test_a_worker_that_began_without_being_told_claims_nothing_and_what_li
     tmp_path: Path,
 ) -> None:
     new = renumbered(CHAIN.number)
-    content = checkpoint.encode("wss://venue", 7, {TOPIC: PublishedPosition(10, [], new)}, 2**62)
+    content = checkpoint.encode({"v": "wss://venue"}, 7, {TOPIC: PublishedPosition(10, [], new)}, 2**62)
     (tmp_path / "checkpoint").write_bytes(content)
     bundle_sender = BundleSender(f"ipc://{tmp_path}/push", "worker-0#1")
     venue = BinanceSpot()
@@ -297,7 +299,7 @@ async def test_at_the_end_everything_that_was_published_is_in_the_checkpoint(tmp
     aggregator.on_bundle(b"worker-0#1", [trades(6)])
     aggregator.publish()
     await aggregator.last_checkpoint()
-    assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions[TOPIC].last_id == 6
+    assert CheckpointFile(tmp_path / "checkpoint", {"v": "wss://venue"}, 60).read().positions[TOPIC].last_id == 6
     await aggregator.close()
 
 
@@ -330,6 +332,6 @@ async def test_an_aggregator_that_is_told_to_end_writes_down_all_that_it_publish
     await server.send("aggregator", Drain())
     async with asyncio.timeout(WAIT_S):
         await serving
-    assert CheckpointFile(tmp_path / "checkpoint", "wss://venue", 60).read().positions[TOPIC].last_id == 5
+    assert CheckpointFile(tmp_path / "checkpoint", {"v": "wss://venue"}, 60).read().positions[TOPIC].last_id == 5
     bundle_sender.close()
     await server.close()

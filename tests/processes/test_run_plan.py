@@ -48,17 +48,17 @@ def test_a_checkpoint_of_a_demonstration_is_of_its_run_alone_and_one_of_a_venue_
 ) -> None:
     monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(tmp_path))
 
-    def sources(address: str = "", **settings: Any) -> tuple[str, ...]:
+    def sources(address: str = "", **settings: Any) -> dict[str, str]:
         of_venues: dict[str, VenueSettings] = {"binance": SpotSettings(websocket_url=address)} if address else {}
         plan = RunPlan(Settings(**settings, of_venues=of_venues), tmp_path, origin_ns=0)
-        named: list[tuple[str, ...]] = [plan.aggregator().settings.sources for _ in range(2)]
+        named: list[dict[str, str]] = [plan.aggregator().settings.sources for _ in range(2)]
         assert named[0] == named[1]
         return named[0]
 
     assert sources(demo=True) != sources(demo=True)
-    assert sources("wss://one") == sources("wss://one") == ("wss://one",)
-    assert sources("wss://one", venue=BOTH) == ("wss://one", UsSettings().websocket_url)
-    assert len(sources(demo=True, venue=BOTH)) == 1
+    assert sources("wss://one") == sources("wss://one") == {"binance": "wss://one"}
+    assert sources("wss://one", venue=BOTH) == {"binance": "wss://one", "binance_us": UsSettings().websocket_url}
+    assert sources(demo=True, venue=BOTH).keys() == {*BOTH}
 
 
 @pytest.mark.parametrize("native", ["auto", "off"])

@@ -264,7 +264,7 @@ ROWS = (
     ),
     checkpoint(
         "a checkpoint of another venue is continued from",
-        "if not {*head.source.split(SOURCES)} <= {*source.split(SOURCES)}:",
+        "if strange == theirs.keys():",
         "if False:",
         "test_age_source_and_format_are_checked_and_the_epoch_is_still_given",
     ),
