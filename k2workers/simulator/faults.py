@@ -4,13 +4,13 @@ A fault is written ``kind[:key=value[,key=value…]]`` or as a JSON object with 
 ``after_s`` begins later, ``for_s`` ends it (else it stays), ``every_s`` repeats one that acts at once. Where a key is a name that is the
 venue's, its package says what stands there by itself (``fault_defaults``).
 
-On connections, at once (``connections``: all, or how many of the oldest)::
+On connections, at once (``connections``: all, or how many of the oldest; ``stream``: of those that have one with this end)::
 
     reset                    TCP reset, no close frame
     silence                  half open: nothing is sent or answered any more (with for_s: then it goes on, the rest is lost)
     close      code=1001     a close frame with this code; 1006 drops without one
     age                      as if the connection had reached its greatest age
-    forget     stream=       subscriptions are dropped without a word
+    forget                   their subscriptions that end so are dropped without a word
     shutdown   lead_s=5      the venue's notice, then the cut; a negative lead_s cuts without notice
 
 On messages (``stream``: a name or its end, such as @trade; ``probability``; ``count``: how many at most)::
@@ -80,7 +80,7 @@ ACTING, MESSAGE, HANDSHAKE, REST, MARKET = "acting", "message", "handshake", "re
 SUBSCRIPTION, STATE, HALT = "subscription", "state", "halt"
 
 _ALWAYS: dict[str, Any] = {"after_s": 0.0, "for_s": 0.0}
-_ON_CONNECTIONS = {**_ALWAYS, "every_s": 0.0, "connections": 0}
+_ON_CONNECTIONS = {**_ALWAYS, "every_s": 0.0, "connections": 0, "stream": ""}
 _ON_MESSAGES = {**_ALWAYS, "stream": "", "probability": 1.0, "count": 0}
 _ON_HANDSHAKES = {**_ALWAYS, "count": 0}
 _ON_REST = {**_ALWAYS, "count": 0, "path": ""}
@@ -102,7 +102,7 @@ KINDS: dict[str, Kind] = {
     "silence": Kind(ACTING, _ON_CONNECTIONS),
     "close": Kind(ACTING, {**_ON_CONNECTIONS, "code": 1001}),
     "age": Kind(ACTING, _ON_CONNECTIONS),
-    "forget": Kind(ACTING, {**_ON_CONNECTIONS, "stream": ""}),
+    "forget": Kind(ACTING, _ON_CONNECTIONS),
     "shutdown": Kind(ACTING, {**_ON_CONNECTIONS, "lead_s": 5.0}),
     "drop": Kind(MESSAGE, {**_ON_MESSAGES, "everywhere": False}),
     "stall": Kind(MESSAGE, _ON_MESSAGES),

@@ -95,7 +95,8 @@ class Injection:
                     market.skip_ids(values["ids"])
                 fault.acted += 1
         else:
-            for connection in list(self._connections)[: values["connections"] or None]:
+            carrying = [c for c in self._connections if not values["stream"] or any(map(fault.hits_stream, c.names))]
+            for connection in carrying[: values["connections"] or None]:
                 ACTS[fault.kind](connection, values)
                 fault.acted += 1
 

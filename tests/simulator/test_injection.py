@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from k2workers.simulator.binance.spot_symbol import SpotSymbol
-from tests.simulator.support import Client, ask, collect, inject, running
+from tests.simulator.support import Client, ask, collect, end_of, inject, running
 from tests.support.waiting import WAIT_S, until
 
 
@@ -135,3 +135,15 @@ async def test_a_market_that_halts_pings_and_goes_on() -> None:
             return bool((await client.get("/_exchange/status"))["emitted"] > emitted)
 
         await until(goes_on)
+
+
+async def test_only_connections_that_carry_a_stream_are_hit_if_one_is_named() -> None:
+    async with running("binance_usdm") as client:
+        public, market = "/public/ws/btcusdt@bookTicker", "/market/ws/btcusdt@aggTrade"
+        sockets = {path: await client.connect(path) for path in (public, market)}
+        for socket in sockets.values():
+            await collect(socket, bool)
+        assert (await inject(client, kind="reset", stream="@aggTrade"))[1]["acted"] == 1
+        assert (await end_of(sockets[market]))[0] == 1006
+        await collect(sockets[public], lambda events: len(events) > 100)
+        assert [connection.names for connection in client.exchange.connections] == [["btcusdt@bookTicker"]]

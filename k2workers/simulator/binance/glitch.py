@@ -9,8 +9,8 @@ YEAR_MS = 365 * 86_400_000
 MICROSECONDS_ABOVE = 10**14
 """A larger time is in µs."""
 
-_IDS = {"trade": ("t",), "aggTrade": ("a",), "depthUpdate": ("U", "u"), "": ("u",)}
-"""The ids of an event by its type; a bookTicker has no type."""
+_IDS = {"trade": ("t",), "aggTrade": ("a",), "depthUpdate": ("U", "u", "pu"), "bookTicker": ("u",), "": ("u",)}
+"""The ids of an event by its type; a bookTicker of spot has no type, and a depthUpdate no ``pu``."""
 
 
 def glitched(payload: bytes, what: str) -> bytes:
@@ -19,7 +19,8 @@ def glitched(payload: bytes, what: str) -> bytes:
     event = message.get("data", message)
     if what == "id":
         for key in _IDS.get(event.get("e", ""), ()):
-            event[key] += GLITCH_IDS
+            if key in event:
+                event[key] += GLITCH_IDS
     else:
         bar = event.get("k", {})
         for part, keys in ((event, ("E", "T")), (bar, ("t", "T"))):
