@@ -15,10 +15,12 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
+from k2workers import venues
 from tests.chaos import hour, joiners, lives, quiet, soak, unwritable
+from tests.chaos.market import Market
 from tests.chaos.observer import CHAINED
 from tests.chaos.rounds import run_fault
-from tests.chaos.table import TABLE
+from tests.chaos.table import TABLE, rows_for
 from tests.model import long
 
 app = App(name="scripts/chaos", help="Break a running feed in every way of the table, and count what a subscriber got.")
@@ -51,7 +53,8 @@ def show(results: list[dict[str, Any]]) -> None:
             table.add_row(result["fault"], str(result["rounds"]), *[""] * 9, f"[red]{result['failures'][0]}")
             continue
         sums = [
-            str(sum(kinds[kind][word] for kind in CHAINED)) for word in ("emitted", "lost", "duplicated", "reordered")
+            str(sum(kinds[kind][word] for kind in CHAINED if kind in kinds))
+            for word in ("emitted", "lost", "duplicated", "reordered")
         ]
         pause, whole, books = result["pause_s"], result["complete_s"], result["books"]
         table.add_row(
@@ -72,6 +75,7 @@ def main(
     pairs: int = 0,
     singly: bool = True,
     joining: bool = False,
+    venue: str = venues.DEFAULT,
     seed: int = 1,
     shards: int = 8,
     rate: float = 2000.0,
@@ -92,6 +96,8 @@ def main(
     joining
         After each fault also two more subscribers: one that joins late, and one whose position is older than the replay
         ring. Each must rebuild every book.
+    venue
+        The market: one that has a stand-in.
     seed
         Same seed, same targets and same market.
     shards
@@ -101,9 +107,14 @@ def main(
     report
         Write all figures to this JSON file.
     """
-    chosen = [name for name in TABLE if not fault or any(name.startswith(word) for word in fault)]
+    market = Market(venue)
+    known = rows_for(market)
+    chosen = [name for name in known if not fault or any(name.startswith(word) for word in fault)]
+    for name, row in TABLE.items():
+        if row.senseless(market):
+            sys.stdout.write(f"{name}: left out on {venue}, {row.senseless(market)}\n")
     if not chosen:
-        sys.stderr.write(f"scripts/chaos: no fault begins with {fault}; known are: {', '.join(TABLE)}\n")
+        sys.stderr.write(f"scripts/chaos: no fault begins with {fault}; known are: {', '.join(known)}\n")
         return 2
     rng = random.Random(seed)
     together = [name for name in chosen if not TABLE[name].alone]
@@ -115,7 +126,9 @@ def main(
     for number, names in enumerate(plans):
         begun_s = time.monotonic()
         try:
-            result = asyncio.run(run_fault(names, rounds, seed + number, shards, rate, with_joiners=joining))
+            result = asyncio.run(
+                run_fault(names, rounds, seed + number, shards, rate, venue=venue, with_joiners=joining)
+            )
         except pytest.skip.Exception as reason:
             result = {"fault": " + ".join(names), "skipped": str(reason), "failures": []}
         except (AssertionError, OSError, pytest.fail.Exception) as error:
@@ -169,17 +182,19 @@ def run_model(
 
 
 @app.command(name="books")
-def run_books(*, seed: int = 1, report: Path | None = None) -> int:
+def run_books(*, venue: str = venues.DEFAULT, seed: int = 1, report: Path | None = None) -> int:
     """Join late, lose one's place, be frozen: every one of these subscribers must rebuild every book level by level.
 
     Parameters
     ----------
+    venue
+        The market.
     seed
         Same seed, same market.
     report
         Write all figures to this JSON file.
     """
-    return _tell(asyncio.run(joiners.run(seed=seed)), report)
+    return _tell(asyncio.run(joiners.run(seed=seed, venue=venue)), report)
 
 
 @app.command(name="quiet")
@@ -206,7 +221,13 @@ def run_quiet(
 
 @app.command(name="lives")
 def run_lives(
-    *, minutes: float = 10.0, shards: int = 4, rate: float = 1000.0, seed: int = 1, report: Path | None = None
+    *,
+    minutes: float = 10.0,
+    shards: int = 4,
+    rate: float = 1000.0,
+    venue: str = venues.DEFAULT,
+    seed: int = 1,
+    report: Path | None = None,
 ) -> int:
     """Kill the aggregator every 8 s while gaps are open and REST is ill half of the time; programs that save positions restart too.
 
@@ -218,12 +239,14 @@ def run_lives(
         Workers of the feed.
     rate
         Events a second of the market.
+    venue
+        The market.
     seed
         Same seed, same market.
     report
         Write all figures to this JSON file.
     """
-    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed)), report)
+    return _tell(asyncio.run(lives.run(minutes, shards=shards, rate=rate, seed=seed, venue=venue)), report)
 
 
 @app.command(name="unwritable")
@@ -258,7 +281,13 @@ def _tell(figures: dict[str, Any], report: Path | None) -> int:
 
 @app.command(name="hour")
 def run_hour(
-    *, minutes: float = 60.0, shards: int = 4, rate: float = 5000.0, seed: int = 1, report: Path | None = None
+    *,
+    minutes: float = 60.0,
+    shards: int = 4,
+    rate: float = 5000.0,
+    venue: str = venues.DEFAULT,
+    seed: int = 1,
+    report: Path | None = None,
 ) -> int:
     """Let every fault of the table (but a death of the parent) strike one feed in random order: nothing lost, nothing grown, and a report that adds up.
 
@@ -270,6 +299,8 @@ def run_hour(
         Workers of the feed.
     rate
         Events a second of the market.
+    venue
+        The market.
     seed
         Same seed, same order of faults and same market.
     report
@@ -277,7 +308,14 @@ def run_hour(
     """
     return _tell(
         asyncio.run(
-            hour.run(minutes, shards=shards, rate=rate, seed=seed, log=report.with_suffix(".log") if report else None)
+            hour.run(
+                minutes,
+                shards=shards,
+                rate=rate,
+                seed=seed,
+                venue=venue,
+                log=report.with_suffix(".log") if report else None,
+            )
         ),
         report,
     )

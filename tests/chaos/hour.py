@@ -23,11 +23,13 @@ import msgspec
 import psutil
 import pytest
 
-from tests.chaos.observer import CHAINED
+from k2workers import venues
+from k2workers.continuity import Guarantee
+from tests.chaos.market import Market
 from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
 from tests.chaos.rounds import judge, one_round
-from tests.chaos.table import SETTINGS, TABLE, WHOLE_S
+from tests.chaos.table import SETTINGS, TABLE, WHOLE_S, rows_for
 from tests.support.waiting import until
 
 TWO_DIE = ("run directory removed, two die", "no room under the run directory, two die")
@@ -52,7 +54,7 @@ PUBLISHED_TWICE = 0.001
 UNCOUNTED_S = 1.0
 """For so long nobody has heard what a process counted last: what a worker that is killed takes with it, and how far a first look is off."""
 
-EXTRA_SETTINGS = {"K2_BINANCE_CONNECTION_MAX_LIFETIME_HOURS": "1"}
+LIFETIME_H = "1"
 """So that each shard also rotates once."""
 
 
@@ -75,16 +77,26 @@ async def run(
     shards: int = 4,
     rate: float = 5000.0,
     seed: int = 1,
-    faults: Iterable[str] = tuple(TABLE),
+    faults: Iterable[str] | None = None,
+    venue: str = venues.DEFAULT,
     log: Path | None = None,
 ) -> dict[str, Any]:
     """The figures; ``failures`` are what is wrong, in words. What the feed said is written to ``log``."""
     with tempfile.TemporaryDirectory(prefix="k2-hour-") as name:
-        settings = {**SETTINGS, **EXTRA_SETTINGS}
+        market = Market(venue)
+        settings = {**SETTINGS, market.variable("connection_max_lifetime_hours"): LIFETIME_H}
+        chosen = [fault for fault in faults or rows_for(market) if fault not in LEFT_OUT]
         async with Rig(
-            Path(name), shards=shards, rate=rate, seed=seed, settings=settings, place=True, exchange_args=EXCHANGE
+            Path(name),
+            shards=shards,
+            rate=rate,
+            seed=seed,
+            settings=settings,
+            venue=venue,
+            place=True,
+            exchange_args=EXCHANGE,
         ) as rig:
-            hour = Hour(rig, [fault for fault in faults if fault not in LEFT_OUT])
+            hour = Hour(rig, chosen)
             hour.unheard = (await rig.status())["published"] - hour.given()
             async with ReadinessWatch(rig) as watch:
                 sampling = asyncio.ensure_future(hour.sample())
@@ -101,7 +113,7 @@ async def run(
             report = json.loads(rig.report.read_text(encoding="utf-8"))
             failures = [
                 *broken,
-                *judge(verdict, [0.0], None),
+                *judge(market, verdict, [0.0], None),
                 *watch.promise.wrong(),
                 *rig.died_healthy(),
                 *hour.grown(),
@@ -232,7 +244,7 @@ class Hour:
         topics = self._rig.observer.witness.topics
         told = {one["topic"]: one for one in report["continuity"]}
         for topic, count in topics.items():
-            if topic.split(".")[1] not in CHAINED or not count.ranges:
+            if self._rig.market.guarantee(topic.split(".")[1]) is not Guarantee.REPAIRABLE or not count.ranges:
                 continue
             # A numbering that began anew is counted anew.
             counted = count.ranges.ids, count.last_id, 0

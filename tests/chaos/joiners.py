@@ -14,14 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from k2workers import Lost, Position
+from k2workers import Lost, Position, venues
 from tests.chaos.ledger import Ledger, compare_books
 from tests.chaos.readers import Reader
 from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS
 from tests.support.waiting import until
 
-DEPTH = ("binance.depth.",)
 RING_S = 4.0
 SETTINGS_WITH_A_SHORT_RING = {**SETTINGS, "K2_REPLAY_RING_S": f"{RING_S:g}"}
 BOOK_S = 60.0
@@ -36,7 +35,7 @@ class Joiner:
         self._following = asyncio.ensure_future(self._follow(rig, position))
 
     async def _follow(self, rig: Rig, position: Position | None) -> None:
-        async with rig.subscriber_at(position, DEPTH) as subscriber:
+        async with rig.subscriber_at(position, depth_of(rig)) as subscriber:
             async for item in subscriber:
                 if isinstance(item, Lost):
                     self.ledger.lose(item.topic, item.first_id, item.last_id, item.count)
@@ -50,10 +49,15 @@ class Joiner:
             await self._following
 
 
-def position_of_depth(position: Position) -> Position:
+def depth_of(rig: Rig) -> list[str]:
+    """What a joiner subscribes to."""
+    return [rig.market.topic("depth", "")]
+
+
+def position_of_depth(position: Position, prefixes: list[str]) -> Position:
     """The part of a position that is about depth; the rest was never asked for by a joiner."""
-    topics = {topic: at for topic, at in position.topics.items() if topic.startswith(DEPTH)}
-    return Position(topics, position.left, list(DEPTH))
+    topics = {topic: at for topic, at in position.topics.items() if topic.startswith(tuple(prefixes))}
+    return Position(topics, position.left, prefixes)
 
 
 class Joiners:
@@ -61,7 +65,7 @@ class Joiners:
 
     def __init__(self, rig: Rig, old: Position) -> None:
         self._rig = rig
-        self._old = position_of_depth(old)
+        self._old = position_of_depth(old, depth_of(rig))
         self._ledgers: dict[str, Callable[[], Ledger]] = {}
         self._joined: list[Joiner] = []
 
@@ -109,15 +113,23 @@ def wrong_with(verdict: dict[str, Any]) -> list[str]:
     ]
 
 
-async def run(*, shards: int = 3, symbols: int = 12, rate: float = 1500.0, seed: int = 1) -> dict[str, Any]:
+async def run(
+    *, shards: int = 3, symbols: int = 12, rate: float = 1500.0, seed: int = 1, venue: str = venues.DEFAULT
+) -> dict[str, Any]:
     """One feed in which everything happens to its readers of books; the figures."""
     with tempfile.TemporaryDirectory(prefix="k2-books-") as name:
         directory = Path(name)
         rig = Rig(
-            directory, shards=shards, symbols=symbols, rate=rate, seed=seed, settings=SETTINGS_WITH_A_SHORT_RING
-        )  # fmt: skip
+            directory,
+            shards=shards,
+            symbols=symbols,
+            rate=rate,
+            seed=seed,
+            settings=SETTINGS_WITH_A_SHORT_RING,
+            venue=venue,
+        )
         async with rig:
-            frozen = Reader("frozen", directory, rig.endpoints, list(DEPTH))
+            frozen = Reader("frozen", directory, rig.endpoints, depth_of(rig))
             try:
                 return await _run(rig, frozen)
             finally:

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from k2workers.events import (
-    AggTrade,
+    AnyAggregate,
+    AnyTrade,
     Backfilled,
+    BookChange,
     BookSnapshot,
-    DepthUpdate,
     Event,
     Gap,
     GivenUp,
     Kline,
     Reset,
-    Trade,
     Void,
 )
 from k2workers.sequencing.ranges import IdRanges, Range
@@ -209,7 +209,7 @@ class Book:
             self.sides = (dict(event.bids), dict(event.asks))
         elif isinstance(event, Gap | Reset):
             self.lose()
-        elif isinstance(event, DepthUpdate) and self.valid:
+        elif isinstance(event, BookChange) and self.valid:
             if event.first_update_id != self.update_id + 1:
                 self.broken_chains += 1
             self.update_id = event.last_update_id
@@ -248,7 +248,7 @@ class Ledger:
     def take_batch(self, topic: str, events: Sequence[Event]) -> None:
         """Judge a batch at once if it is a plain run of ids, which is what a very busy feed brings."""
         first, last = events[0], events[-1]
-        if type(first) in (Trade, AggTrade) and last.last_id - first.first_id + 1 == len(events):
+        if isinstance(first, AnyTrade | AnyAggregate) and last.last_id - first.first_id + 1 == len(events):
             self.chains.setdefault(topic, Chain()).take_run(first.first_id, last.last_id)
         else:
             for event in events:
@@ -289,14 +289,14 @@ class Ledger:
         return found
 
 
-def compare_bars(ledger: Ledger, exchange: Mapping[str, Sequence[Sequence[Any]]], kind: str) -> dict[str, Any]:
-    """Final bars of one interval against the exchange's own, by symbol, from the first that the subscriber heard of.
+def compare_bars(ledger: Ledger, exchange: Mapping[str, Sequence[Sequence[Any]]], prefix: str) -> dict[str, Any]:
+    """Final bars of the topics with this prefix against the exchange's own, by symbol, from the first that the subscriber heard of.
 
     ``lost`` were named by a ``Lost`` or an open gap, ``missing`` by nothing.
     """
     result: dict[str, Any] = {"finals": 0, "lost": 0, "missing": 0, "different": 0, "examples": []}
     for symbol, rows in exchange.items():
-        bars = ledger.bars.get(f"binance.{kind}.{symbol}", Bars())
+        bars = ledger.bars.get(prefix + symbol, Bars())
         for opens_ns, values in map(values_in, rows):
             if bars.first_ns is None or opens_ns < bars.first_ns or opens_ns in bars.voids:
                 continue

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from k2workers import venues
 from tests.chaos.ledger import Ledger, compare_bars, compare_books, compare_chains
-from tests.chaos.observer import BARS
 from tests.chaos.readers import Reader
 from tests.chaos.rig import Rig
 from tests.chaos.table import SETTINGS, WHOLE_S
@@ -33,14 +33,22 @@ STAYS_AWAY_S = (6.0, 12.0)
 
 
 async def run(
-    minutes: float, *, shards: int = 4, symbols: int = 8, rate: float = 1000.0, seed: int = 1
+    minutes: float,
+    *,
+    shards: int = 4,
+    symbols: int = 8,
+    rate: float = 1000.0,
+    seed: int = 1,
+    venue: str = venues.DEFAULT,
 ) -> dict[str, Any]:
     """The figures; ``failures`` are what is wrong, in words."""
     with tempfile.TemporaryDirectory(prefix="k2-lives-") as name:
         directory = Path(name)
-        rig = Rig(directory, shards=shards, symbols=symbols, rate=rate, seed=seed, settings=SETTINGS)
+        rig = Rig(directory, shards=shards, symbols=symbols, rate=rate, seed=seed, settings=SETTINGS, venue=venue)
         async with rig:
-            readers = [Reader(word, directory, rig.endpoints, ["binance."]) for word in ("killed", "ended", "away")]
+            readers = [
+                Reader(word, directory, rig.endpoints, [rig.market.prefix]) for word in ("killed", "ended", "away")
+            ]
             try:
                 return await _run(rig, readers, minutes * 60.0)
             finally:
@@ -140,7 +148,7 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     for reader in readers:
         with contextlib.suppress(AssertionError):
             await until(lambda reader=reader: has_caught_up(reader), f"{reader.name} having read all")
-    exchange_bars = {kind: await rig.exchange_bars(kind) for kind in BARS}
+    exchange_bars = {kind: await rig.exchange_bars(kind) for kind in rig.market.bars}
     await asyncio.sleep(2.0)  # for the last bars, and in which nothing may come again
     for reader in readers:
         await reader.end(signal.SIGTERM)
@@ -158,7 +166,7 @@ async def judge(rig: Rig, readers: list[Reader], deaths: Deaths) -> dict[str, An
     lives = {reader.name: reader.lives for reader in readers}
     for name, ledger in ledgers.items():
         counts = compare_chains(ledger, sent)
-        bars = {kind: compare_bars(ledger, exchange_bars[kind], kind) for kind in BARS}
+        bars = {kind: compare_bars(ledger, found, rig.market.topic(kind, "")) for kind, found in exchange_bars.items()}
         figures: dict[str, Any] = {
             "lives": lives.get(name, 1),
             **counts,

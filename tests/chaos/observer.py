@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import itertools
 import time
+from collections.abc import Collection
 
 from k2workers import Lost, Message
+from k2workers.continuity import Guarantee
 from k2workers.demo.witness import Witness
 from k2workers.events import Backfilled, BookSnapshot, Gap, Reset
+from k2workers.sequencing.ranges import IdRanges
 from tests.chaos.ledger import Ledger
+from tests.chaos.market import Market
 
-BARS = ("kline_1s", "kline_1m")
-"""Of the first each state is a final one; the second has many states, and a final one a minute."""
-KINDS = ("trade", "agg_trade", "book_ticker", "depth", *BARS)
 CHAINED = ("trade", "agg_trade")
+"""Kinds whose every event has an id of its own."""
+
+Line = tuple[int, str]
+"""(shard, class): what comes over one connection."""
 
 
 class Observer:
     """Everything that the subscriber received, and when."""
 
-    def __init__(self, shard_of: dict[str, int]) -> None:
+    def __init__(self, market: Market, shard_of: dict[str, int]) -> None:
         self.witness = Witness()
         self.ledger = Ledger()
         self.lost: list[Lost] = []
-        self.gaps = 0
         self.lives: dict[str, int] = {}
         """How often the ids of a topic began anew, as far as it was told."""
         self.published_ns = 0
         """When the feed published the newest of what was read (wall clock)."""
-        self.last_s: dict[int, float] = {}
-        self.pause_s: dict[int, float] = {}
-        """The longest time without any event of a shard since ``watch``."""
+        self.last_s: dict[Line, float] = {}
+        self.pause_s: dict[Line, float] = {}
+        """The longest time without any event of a shard's connection since ``watch``."""
+        self.gaps_of: dict[str, int] = {}
+        """By kind."""
+        self._market = market
         self._shard_of = shard_of
 
     def take(self, item: Message | Lost) -> None:
@@ -39,19 +45,19 @@ class Observer:
             self.lost.append(item)
             self.ledger.lose(item.topic, item.first_id, item.last_id, item.count)
             return
-        event = item.event
+        event, (_, kind, symbol) = item.event, item.topic.split(".")
         self.published_ns = max(self.published_ns, item.publish_ns)
         self.ledger.take(item.topic, event)
         if isinstance(event, Gap):
-            self.gaps += 1
+            self.gaps_of[kind] = self.gaps_of.get(kind, 0) + 1
         if isinstance(event, Reset):
             self.lives[item.topic] = self.lives.get(item.topic, 0) + 1
         if not isinstance(event, Gap | Backfilled | BookSnapshot):
-            shard, now_s = self._shard_of[item.topic.rpartition(".")[2]], time.monotonic()
-            since_s = now_s - self.last_s.get(shard, now_s)
-            if since_s > self.pause_s.get(shard, 0.0):
-                self.pause_s[shard] = since_s
-            self.last_s[shard] = now_s
+            line, now_s = (self._shard_of[symbol], self._market.class_of(kind)), time.monotonic()
+            since_s = now_s - self.last_s.get(line, now_s)
+            if since_s > self.pause_s.get(line, 0.0):
+                self.pause_s[line] = since_s
+            self.last_s[line] = now_s
 
     @property
     def topics(self) -> int:
@@ -68,20 +74,40 @@ class Observer:
         """Begin to measure pauses anew."""
         self.pause_s.clear()
 
-    def longest_pause_s(self, shards: list[int]) -> float:
-        """The longest pause of these shards since ``watch``, one that still goes on included."""
-        now_s = time.monotonic()
-        return max(max(self.pause_s.get(s, 0.0), now_s - self.last_s.get(s, now_s)) for s in shards)
+    @property
+    def gaps(self) -> int:
+        """How many were announced."""
+        return sum(self.gaps_of.values())
+
+    def longest_pause_s(self, shards: Collection[int], classes: Collection[str] = ()) -> float:
+        """The longest pause of a connection of these shards since ``watch``, one that still goes on included; of these classes, or of all."""
+        now_s, chosen = (
+            time.monotonic(),
+            [line for line in self.last_s if line[0] in shards and (not classes or line[1] in classes)],
+        )
+        return max((max(self.pause_s.get(line, 0.0), now_s - self.last_s[line]) for line in chosen), default=0.0)
+
+    def quiet_s(self, shards: Collection[int]) -> float:
+        """For how long the most quiet connection of these shards has brought nothing."""
+        return time.monotonic() - min((at_s for line, at_s in self.last_s.items() if line[0] in shards), default=0.0)
 
     def holes(self) -> list[str]:
         """Topics that are not complete: ids or bars missing, or no valid book."""
         found = []
-        for topic, count in self.witness.topics.items():
+        for topic in self.witness.topics:
             kind = topic.split(".")[1]
-            if kind in CHAINED:
-                had = list(count.ranges)
-                voids = sum(len(count.voids.within(a[1] + 1, b[0] - 1)) for a, b in itertools.pairwise(had))
-                if len(had) - 1 > voids:
-                    found.append(topic)
+            if kind in CHAINED and self._lacks_ids(topic, kind):
+                found.append(topic)
         found += [topic for topic, bars in self.ledger.bars.items() if bars.holes()]
         return found + [f"book of {symbol}" for symbol, book in self.ledger.books.items() if not book.valid]
+
+    def _lacks_ids(self, topic: str, kind: str) -> bool:
+        count = self.witness.topics[topic]
+        if len(count.ranges) < 2:
+            return False
+        settled = IdRanges([*count.ranges, *count.voids])
+        if self._market.guarantee(kind) is not Guarantee.REPAIRABLE:
+            for first, last in self.ledger.chains[topic].given_up:
+                settled.add(first, last)
+        (first, _), *_, (_, last) = count.ranges
+        return len(settled.within(first, last)) > 1

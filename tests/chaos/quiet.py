@@ -16,12 +16,12 @@ from typing import Any
 
 import aiohttp
 
-from k2workers import Subscriber
+from k2workers import Subscriber, venues
 from k2workers.demo.witness import Witness, compare
 from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.binance.generated_market import EVENTS_PER_ACTION
+from tests.chaos.market import Market
 from tests.chaos.observer import CHAINED
-from tests.chaos.rig import topic_of
 from tests.support.waiting import until
 from tests.system.support import Program, free_port
 
@@ -117,7 +117,10 @@ async def _look_on(exchange: Exchange, feed: Program, publish: str, replay: str,
             looks.look(time.monotonic(), await unready(http, base), exchange.rest_log.used_weight)
         metrics = await asyncio.to_thread(feed.metrics, "k2_binance_reconnects_total")
         await asyncio.to_thread(feed.stop)
-        sent = {topic_of(name): count for name, count in exchange.hub.truth_report()["topics"].items()}
+        sent = {
+            Market(venues.DEFAULT).topic_of(name): count
+            for name, count in exchange.hub.truth_report()["topics"].items()
+        }
         verdict = compare(sent, witness.result()["topics"])
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):

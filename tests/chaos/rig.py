@@ -17,18 +17,16 @@ import msgspec
 import psutil
 import pytest
 
-from k2workers import Position, Subscriber
+from k2workers import Position, Subscriber, venues
 from k2workers.demo.witness import compare
 from k2workers.processes import sharding
-from k2workers.venues.binance import streams
 from tests.chaos.ledger import compare_bars, compare_books
-from tests.chaos.observer import BARS, KINDS, Observer
+from tests.chaos.market import Market
+from tests.chaos.observer import Observer
 from tests.chaos.place import VENUE, Place, hindrance
 from tests.chaos.promise import NO_ANSWER
 from tests.support.waiting import WAIT_S, until
 from tests.system.support import PROGRAM, Program, free_port
-
-_SUFFIX_OF = {streams.KINDS[kind].suffix: kind for kind in KINDS}
 
 
 class Rig:
@@ -39,7 +37,8 @@ class Rig:
 
     def __init__(self, directory: Path, *, shards: int = 8, symbols: int = 40, rate: float = 2000.0, seed: int = 1,
                  settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = (),
-                 kinds: tuple[str, ...] = KINDS, place: bool = False) -> None:  # fmt: skip
+                 venue: str = venues.DEFAULT, kinds: tuple[str, ...] = (), place: bool = False) -> None:  # fmt: skip
+        self.market = Market(venue)
         self.directory = directory
         self.shards = shards
         self.rng = random.Random(seed)
@@ -50,9 +49,9 @@ class Rig:
         self._run_dir = directory / "small" / "run"
         self._place = Place(directory, self._run_dir, self.port) if place and not hindrance() else None
         self.settings = {"K2_RUN_DIR": str(self._run_dir), **(settings or {})}
-        self._kinds = kinds
+        self._kinds = kinds or self.market.kinds
         self._exchange_args = (
-            "simulate", "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
+            "simulate", "--venue", venue, "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
             "--ping-interval", "2",  # as far below the stale limit of these feeds as the venue's is below the usual one
             *exchange_args,
         )  # fmt: skip
@@ -76,9 +75,9 @@ class Rig:
         first_line = self.exchange.raw[0]  # an error if its port was taken meanwhile
         assert first_line.startswith("embedded exchange"), first_line
         await self.control("stop_market")
-        symbols = (await self.ask("status"))["symbols"]
+        self.symbols: list[str] = (await self.ask("status"))["symbols"]
         assigned = sharding.assign(
-            symbols, self.shards, streams_per_symbol=len(self._kinds), streams_per_connection=1024
+            self.symbols, self.shards, streams_per_symbol=len(self._kinds), streams_per_connection=1024
         )
         self.shard_of = {symbol: shard for shard, names in enumerate(assigned) for symbol in names}
         self.observer = self.make_observer()
@@ -127,8 +126,9 @@ class Rig:
         host = VENUE if self._place else "127.0.0.1"
         return Program(
             "--shards", str(self.shards), "--symbols", "*", "--streams", ",".join(self._kinds), "--http-port", "0", "--log-format", "json",
-            "--binance-rest-url", f"http://{host}:{self.port}",
-            "--binance-websocket-url", f"ws://{host}:{self.port}",
+            "--venue", self.market.name,
+            self.market.flag("rest_url"), f"http://{host}:{self.port}",
+            self.market.flag("websocket_url"), f"ws://{host}:{self.port}",
             "--publish-endpoint", f"tcp://127.0.0.1:{self.publish}",
             "--snapshot-endpoint", f"tcp://127.0.0.1:{self.replay}",
             "--books-endpoint", f"tcp://127.0.0.1:{self.books}",
@@ -201,13 +201,13 @@ class Rig:
 
     def make_observer(self) -> Observer:
         """What follows everything."""
-        return Observer(self.shard_of)
+        return Observer(self.market, self.shard_of)
 
-    def subscriber_at(self, position: Position | None, topics: Sequence[str] = ("binance.",)) -> Subscriber:
+    def subscriber_at(self, position: Position | None, topics: Sequence[str] = ()) -> Subscriber:
         """A further subscriber of this feed."""
         publish, replay, books = self.endpoints
         return Subscriber(
-            topics, publish, snapshot_endpoint=replay, books_endpoint=books, position=position
+            topics or [self.market.prefix], publish, snapshot_endpoint=replay, books_endpoint=books, position=position
         )  # fmt: skip
 
     @property
@@ -242,8 +242,8 @@ class Rig:
     # ── the exchange ────────────────────────────────────────────────────────────────────────────────────
 
     async def inject(self, kind: str, **keys: Any) -> None:
-        """Put a fault into the exchange."""
-        body = {"kind": kind, **keys}
+        """Put a fault into the exchange. A key that differs between markets is a function of this rig."""
+        body = {"kind": kind, **{key: value(self) if callable(value) else value for key, value in keys.items()}}
         async with self._http.post(f"http://127.0.0.1:{self.port}/_exchange/fault", json=body) as reply:
             assert reply.status == 200, await reply.text()
 
@@ -257,14 +257,14 @@ class Rig:
 
     async def sent(self) -> dict[str, Any]:
         """What the exchange says it has sent, by our topics."""
-        return {topic_of(name): count for name, count in (await self.ask("truth"))["topics"].items()}
+        return {self.market.topic_of(name): count for name, count in (await self.ask("truth"))["topics"].items()}
 
     async def heads(self, before_s: float) -> dict[str, tuple[int, int]]:
         """How far the exchange says that it had sent each topic so long ago."""
         heads = (await self.ask(f"heads?before_s={before_s}"))["heads"]
         # A bar is known by when it opened: there in µs, here in ns.
         units = {name: 1_000 if "@kline" in name else 1 for name in heads}
-        return {topic_of(name): (lives, last_id * units[name]) for name, (lives, last_id) in heads.items()}
+        return {self.market.topic_of(name): (lives, last_id * units[name]) for name, (lives, last_id) in heads.items()}
 
     async def exchange_bars(self, kind: str) -> dict[str, Any]:
         """Every final bar of this kind that the exchange remembers, by symbol."""
@@ -293,7 +293,7 @@ class Rig:
                 lambda: all(not c["ranges"] or counts[t].last_id >= c["ranges"][-1][1] for t, c in sent.items()),
                 "the last event of every topic",
             )
-        verdict_bars = {kind: await self._compare_bars(kind) for kind in BARS}
+        verdict_bars = {kind: await self._compare_bars(kind) for kind in self.market.bars if kind in self._kinds}
         await asyncio.sleep(1.0)  # in which nothing may come again
         verdict = compare(sent, self.observer.witness.result()["topics"])
         verdict["holes"] = self.observer.holes()
@@ -306,7 +306,7 @@ class Rig:
     async def _compare_bars(self, kind: str) -> dict[str, Any]:
         """Every final bar against the exchange's own; time goes on for bars when the market stands still."""
         exchange = await self.exchange_bars(kind)
-        ends = {f"binance.{kind}.{symbol}": rows[-1][0] * 1_000_000 for symbol, rows in exchange.items() if rows}
+        ends = {self.market.topic(kind, symbol): rows[-1][0] * 1_000_000 for symbol, rows in exchange.items() if rows}
         bars = self.observer.ledger.bars
         with contextlib.suppress(AssertionError):
             await until(
@@ -316,13 +316,7 @@ class Rig:
                 ),
                 "the last bar of every topic",
             )
-        return compare_bars(self.observer.ledger, exchange, kind)
-
-
-def topic_of(stream: str) -> str:
-    """Our topic of one of the exchange's streams."""
-    symbol, _, suffix = stream.partition("@")
-    return f"binance.{_SUFFIX_OF[f'@{suffix}']}.{symbol.upper()}"
+        return compare_bars(self.observer.ledger, exchange, self.market.topic(kind, ""))
 
 
 def end(process: psutil.Process, number: signal.Signals) -> None:

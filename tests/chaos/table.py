@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import psutil
 
+from tests.chaos.market import PAGES, Market
 from tests.chaos.rig import Rig, end
 from tests.support.attacks import ON_BOOKS, ON_REQUESTS, ON_SUBSCRIPTIONS
 from tests.support.cleaner import remove
@@ -36,12 +37,13 @@ ATTACK_S = 5.0
 IDLE_S = 6.0
 SMALL_RING = {"K2_REPLAY_RING_MB": "1"}
 """With it whoever takes nothing is cut loose within seconds."""
-ONE_TOPIC = "binance.trade.BTCUSDT"
 LOOKUP_S = 10.0
 """For so long a question is asked that meets no answer."""
 STALLED_S = 6.0
 HIGHEST_NEW_ID = 9_000_000
 """Below every id that the exchange begins with."""
+
+ALARM_S = 15.0
 
 WHOLE_S = 180.0
 """Within this time after a fault everything must be whole again."""
@@ -50,15 +52,18 @@ WHOLE_S = 180.0
 class Row(msgspec.Struct, frozen=True):
     """One fault. ``pause_limit_s``: the longest time without an event of the shards hit; None: not judged.
 
-    ``rest_s`` between rounds keeps the same child from dying so often that the feed rightly gives up. ``settings`` show more of the fault;
-    it can be done without them. One that is ``alone`` is of use only while no other fault strikes.
+    ``rest_s`` between rounds keeps the same child from dying so often that the feed rightly gives up. ``settings``, and ``kinds`` of streams beside the
+    usual ones, show more of the fault; it can be done without them. One that is ``alone`` is of use only while no other fault strikes.
+    ``senseless`` says why the fault is left out on a market, or nothing.
     """
 
     act: Act
     pause_limit_s: float | None = None
     rest_s: float = 0.0
     settings: dict[str, str] = {}
+    kinds: tuple[str, ...] = ()
     alone: bool = False
+    senseless: Callable[[Market], str] = lambda _: ""
 
 
 def exchange(kind: str, *, active_s: float = 0.3, connections: int = 1, **keys: object) -> Act:
@@ -74,6 +79,61 @@ def exchange(kind: str, *, active_s: float = 0.3, connections: int = 1, **keys: 
 
     return act
 
+
+# ── what a market does not have ─────────────────────────────────────────────────────────────────────────────
+
+
+def has_one_unit(market: Market) -> str:
+    return "" if market.unit_is_asked else "its times come in one unit only"
+
+
+def has_one_class(market: Market) -> str:
+    return "" if len(market.classes) > 1 else "a shard has one connection there"
+
+
+def trades_in_the_book_alone(market: Market) -> str:
+    return "each trade is in an aggregate there" if market.aggregates_join else ""
+
+
+def rows_for(market: Market) -> list[str]:
+    """The faults that a market has."""
+    return [name for name, row in TABLE.items() if not row.senseless(market)]
+
+
+# ── what a market calls it ──────────────────────────────────────────────────────────────────────────────────
+
+
+def streams_of(kind: str) -> Callable[[Rig], str]:
+    """How the names of this kind's streams end."""
+    return lambda rig: rig.market.suffix(kind)
+
+
+def trades(rig: Rig) -> str:
+    """How the names of streams end whose every event comes."""
+    return rig.market.suffix(rig.market.trades)
+
+
+def trades_of_one(rig: Rig) -> str:
+    """The busiest of these streams."""
+    return rig.symbols[0].lower() + trades(rig)
+
+
+def trades_of_some(rig: Rig) -> str:
+    """How the names of those end whose symbols are called alike."""
+    return trades_of_one(rig)[3:]
+
+
+def page(rig: Rig) -> str:
+    """Where REST is asked first for what is missing of them."""
+    return PAGES[rig.market.trades]
+
+
+def one_symbol(rig: Rig) -> str:
+    """A busy one, but not the busiest."""
+    return rig.symbols[1]
+
+
+# ── what strikes ────────────────────────────────────────────────────────────────────────────────────────────
 
 _ON_CONNECTIONS = ("reset", "silence", "close", "age", "shutdown")
 
@@ -91,7 +151,9 @@ def while_reconnecting(kind: str, *, active_s: float = 1.0, **keys: object) -> A
     return act
 
 
-def while_repairing(kind: str, *, active_s: float = 1.0, stream: str = "", **keys: object) -> Act:
+def while_repairing(
+    kind: str, *, active_s: float = 1.0, stream: Callable[[Rig], str] | str = "", **keys: object
+) -> Act:
     """A fault of REST, met because messages are dropped."""
 
     async def act(rig: Rig) -> list[int]:
@@ -250,14 +312,15 @@ async def idle_readers(rig: Rig) -> list[int]:
     async with rig.subscriber_at(None) as idle, asyncio.timeout(WHOLE_S):
         await idle.wait_subscribed(WAIT_S)
         with Hostile(rig.endpoints[0], receive_buffer=4_096) as raw:
-            raw.send(subscription(b"binance."))
+            raw.send(subscription(rig.market.prefix.encode()))
             await asyncio.sleep(IDLE_S)
             if rig.settings.items() >= SMALL_RING.items():
                 await until(lambda: _is_cut(raw), "the end of the connection of one that reads nothing")
-        _, due_id = rig.observer.reached()[ONE_TOPIC]
+        topic = rig.market.topic(rig.market.trades, rig.symbols[0])
+        _, due_id = rig.observer.reached()[topic]
         async for item in idle:
             took.take(item)
-            if item.topic == ONE_TOPIC and took.reached()[ONE_TOPIC][1] >= due_id:
+            if item.topic == topic and took.reached()[topic][1] >= due_id:
                 break
     assert not took.ledger.broken_rules(), took.ledger.broken_rules()[:5]
     return list(range(rig.shards))
@@ -290,12 +353,13 @@ async def subscriber_restart(rig: Rig) -> list[int]:
     return []
 
 
-def glitches(what: str, *streams: str) -> Act:
-    """One message of each kind of stream far from all others, before one as it should be."""
+def glitches(what: str, concerns: Callable[[Market, str], bool]) -> Act:
+    """One message of each kind of stream that it concerns far from all others, before one as it should be."""
 
     async def act(rig: Rig) -> list[int]:
-        for stream in streams:
-            await rig.inject("glitch", stream=stream, what=what, count=1)
+        for kind in rig.market.kinds:
+            if concerns(rig.market, kind):
+                await rig.inject("glitch", stream=streams_of(kind), what=what, count=1)
         await asyncio.sleep(1.0)
         await rig.control("clear_faults")
         return list(range(rig.shards))
@@ -315,10 +379,60 @@ async def rest_lacks_ids(rig: Rig) -> list[int]:
 
 async def new_ids(rig: Rig) -> list[int]:
     """All ids of a symbol begin anew, each time below those that it had."""
-    symbol, lives = "ETHUSDT", rig.observer.lives.get("binance.trade.ETHUSDT", 0)
+    symbol = one_symbol(rig)
+    lives = rig.observer.lives.get(rig.market.topic(rig.market.trades, symbol), 0)
     await rig.inject("new_ids", symbol=symbol, first=max(1, HIGHEST_NEW_ID - lives * 400_000))
     await asyncio.sleep(1.0)
     return [rig.shard_of[symbol]]
+
+
+async def one_class_reset(rig: Rig) -> list[int]:
+    """Every connection of one class is reset; those of the others live on, and nothing of theirs is missing."""
+    struck = rig.rng.choice(rig.market.classes)
+    others = [kind for name, kinds in rig.market.of_class().items() if name != struck for kind in kinds]
+    connects, gaps = await unplanned_connects(rig), [rig.observer.gaps_of.get(kind, 0) for kind in others]
+    await rig.inject("reset", stream=streams_of(rig.market.of_class()[struck][0]))
+    await asyncio.sleep(1.0)
+    assert await unplanned_connects(rig) - connects <= rig.shards, (
+        "connections of another class than the one that was reset"
+    )
+    assert [rig.observer.gaps_of.get(kind, 0) for kind in others] == gaps, f"{struck} was reset, and {others} have gaps"
+    return list(range(rig.shards))
+
+
+async def one_class_mute(rig: Rig) -> list[int]:
+    """One class is subscribed anew and acknowledged, and brings nothing: within ``ALARM_S`` the feed names its streams and is not ready."""
+    kinds = rig.market.of_class()[rig.rng.choice(rig.market.classes)]
+    topics = {rig.market.topic(kind, rig.symbols[0]) for kind in kinds}
+    told = len(rig.feed.logged("streams_silent"))
+
+    def named() -> set[str]:
+        return {topic for line in rig.feed.logged("streams_silent")[told:] for topic in line["topics"]}
+
+    async def alarmed() -> bool:
+        return bool(topics & named()) and any(reason.startswith("streams_silent") for reason in await rig.unready())
+
+    await rig.inject("mute")
+    await rig.inject("reset", stream=streams_of(kinds[0]))
+    await until(alarmed, lambda: f"the alarm of {kinds}; named are {sorted(named())}", ALARM_S)
+    await rig.control("clear_faults")
+    return list(range(rig.shards))
+
+
+async def beside_the_book(rig: Rig) -> list[int]:
+    """Trades that nobody is told take ids, one here and one there: aggregates that do not join are whole, and nobody asks for them."""
+    asked, gaps = await _pages_asked(rig), rig.observer.gaps_of.get("agg_trade", 0)
+    await rig.inject("skip_ids", symbol="*", ids=1, every_s=0.1)
+    await asyncio.sleep(2.0)
+    await rig.control("clear_faults")
+    await asyncio.sleep(2.0)
+    assert await _pages_asked(rig) == asked, "REST was asked for aggregates of which none was missing"
+    assert rig.observer.gaps_of.get("agg_trade", 0) == gaps, "a gap among aggregates of which none was missing"
+    return list(range(rig.shards))
+
+
+async def _pages_asked(rig: Rig) -> int:
+    return int((await rig.ask("status"))["rest"]["by_path"].get(PAGES["agg_trade"], 0))
 
 
 async def halt(rig: Rig) -> list[int]:
@@ -348,9 +462,11 @@ async def all_lines(rig: Rig) -> list[int]:
 TABLE: dict[str, Row] = {
     "reset": Row(exchange("reset"), 0.5),
     "reset of all lines": Row(all_lines),
+    "one class reset": Row(one_class_reset, senseless=has_one_class, alone=True),
+    "one class acknowledged and mute": Row(one_class_mute, senseless=has_one_class, alone=True),
     # Where it could be the market that is silent, the venue is asked first.
     "half-open silence": Row(exchange("silence", active_s=STALE_S), STALE_S + 3),
-    "one stream stalled": Row(exchange("stall", stream="btcusdt@trade", active_s=2.0)),
+    "one stream stalled": Row(exchange("stall", stream=trades_of_one, active_s=2.0)),
     "messages dropped": Row(exchange("drop", probability=0.05, active_s=1.0)),
     "messages dropped for all": Row(exchange("drop", probability=0.05, everywhere=True, active_s=1.0)),
     "messages duplicated": Row(exchange("duplicate", probability=0.2)),
@@ -371,34 +487,36 @@ TABLE: dict[str, Row] = {
     "handshake 429": Row(while_reconnecting("refuse", status=429, retry_after_s=2, count=2)),
     "handshake 403": Row(while_reconnecting("refuse", status=403, retry_after_s=1, count=1)),
     "handshake 418": Row(while_reconnecting("refuse", status=418, retry_after_s=2, retry_after_as="words", count=1)),
-    "stream refused": Row(while_reconnecting("refuse_stream", stream="usdt@trade", count=6, active_s=2.0)),
+    "stream refused": Row(while_reconnecting("refuse_stream", stream=trades_of_some, count=6, active_s=2.0)),
     "handshake slow": Row(while_reconnecting("slow_handshake", delay_s=2.0, active_s=2.5)),
     "ACK without data": Row(while_reconnecting("mute", count=1)),
-    "one kind acknowledged and mute": Row(while_reconnecting("mute", stream="@bookTicker", count=1)),
-    "milliseconds after a reconnect": Row(while_reconnecting("ignore_unit", count=1)),
+    "one kind acknowledged and mute": Row(while_reconnecting("mute", stream=streams_of("book_ticker"), count=1)),
+    "milliseconds after a reconnect": Row(while_reconnecting("ignore_unit", count=1), senseless=has_one_unit),
     "REST slow": Row(while_repairing("rest_slow", delay_s=1.5, active_s=2.0)),
     "REST 429": Row(while_repairing("rest_429", retry_after_s=1, count=3)),
     "REST 418": Row(while_repairing("rest_418", retry_after_s=2, count=1)),
     "REST 429, as a date": Row(while_repairing("rest_429", retry_after_s=2, retry_after_as="date", count=2)),
     "REST allows less": Row(while_repairing("rest_weight", limit=1200)),
-    "REST answers in pieces": Row(while_repairing("rest_trickle", path="trades", over_s=2.0, active_s=2.5)),
-    "REST with an odd row": Row(while_repairing("odd_row", path="trades", count=3)),
+    "REST answers in pieces": Row(while_repairing("rest_trickle", path=page, over_s=2.0, active_s=2.5)),
+    "REST with an odd row": Row(while_repairing("odd_row", path=page, count=3)),
     "REST 5xx": Row(while_repairing("rest_5xx")),
     "REST 403": Row(while_repairing("rest_403")),
     "REST lacks ids for 6 s": Row(rest_lacks_ids),
     "REST sees ids late": Row(while_repairing("rest_delay", delay_s=1.0, active_s=1.5)),
-    "snapshot older than diffs": Row(while_repairing("snapshot_old", stream="@depth@100ms", windows=5)),
-    "snapshot at an event's edge": Row(while_repairing("snapshot_edge", stream="@depth@100ms")),
-    "an odd level in diffs": Row(exchange("odd_element", stream="@depth@100ms", probability=0.05)),
-    "a kind malformed for 3 s": Row(exchange("malformed", stream="@trade", active_s=3.0)),
-    "a glitch of the ids": Row(glitches("id", "@trade", "@aggTrade", "@bookTicker", "@depth@100ms")),
-    "a glitch of the times": Row(glitches("time", "@trade", "@aggTrade", "@depth@100ms", "@kline_1s", "@kline_1m")),
+    "snapshot older than diffs": Row(while_repairing("snapshot_old", stream=streams_of("depth"), windows=5)),
+    "snapshot at an event's edge": Row(while_repairing("snapshot_edge", stream=streams_of("depth"))),
+    "an odd level in diffs": Row(exchange("odd_element", stream=streams_of("depth"), probability=0.05)),
+    "a kind malformed for 3 s": Row(exchange("malformed", stream=trades, active_s=3.0)),
+    "a glitch of the ids": Row(glitches("id", lambda market, kind: kind not in market.bars)),
+    "a glitch of the times": Row(glitches("time", Market.timed)),
     # Of a life that is over before its ids are believed, nobody is told.
     "ids begin anew": Row(new_ids, rest_s=8.0),
     "the market halts": Row(halt),
-    "a symbol in BREAK": Row(exchange("status", symbol="ETHUSDT", status="BREAK", active_s=3.0)),
-    "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0)),
-    "400,000 ids that never existed": Row(exchange("skip_ids", ids=400_000, active_s=1.0)),
+    "a symbol at rest": Row(exchange("status", symbol=one_symbol, active_s=3.0)),
+    "ids that never existed": Row(exchange("skip_ids", ids=3, active_s=1.0), kinds=("trade",)),
+    "400,000 ids that never existed": Row(exchange("skip_ids", ids=400_000, active_s=1.0), kinds=("trade",)),
+    "aggregates that do not join": Row(beside_the_book, senseless=trades_in_the_book_alone, alone=True),
+    "trades beside the book": Row(beside_the_book, kinds=("trade",), senseless=trades_in_the_book_alone, alone=True),
     "worker killed": Row(kill("worker"), 2.0),
     "aggregator killed": Row(kill("aggregator"), 1.5, rest_s=7.0),
     "books killed": Row(kill("books"), rest_s=7.0),

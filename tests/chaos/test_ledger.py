@@ -105,5 +105,5 @@ def test_ids_that_did_not_come_are_named_or_silent() -> None:
 def test_bars_are_held_against_the_exchange_by_their_values() -> None:
     ledger = told(BARS, bar(1), bar(2, close="7"))
     rows = [[second * 1000, *values_of(bar(second))[:5], 0, "1", 1, "1", "1", "0"] for second in range(4)]
-    result = compare_bars(ledger, {"BTCUSDT": rows}, "kline_1s")
+    result = compare_bars(ledger, {"BTCUSDT": rows}, "binance.kline_1s.")
     assert (result["finals"], result["missing"], result["different"]) == (3, 1, 1)

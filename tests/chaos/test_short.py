@@ -59,7 +59,7 @@ async def test_nothing_is_lost_repeated_or_out_of_order(names: tuple[str, ...], 
             await rig.control("clear_faults")
             await watch.see_it_out(WAIT_S)
         verdict = await rig.settle()
-        assert [*judge(verdict, [0.0], None), *watch.promise.wrong()] == []
+        assert [*judge(rig.market, verdict, [0.0], None), *watch.promise.wrong()] == []
         assert verdict["by_kind"]["trade"]["emitted"] > 1_000
         refused = {status for status in (await rig.ask("status"))["rest"]["by_status"] if status == "418"}
         assert not refused, "never a ban"

@@ -21,6 +21,7 @@ import psutil
 from k2workers import Lost, Position, Subscriber
 from tests.chaos.ledger import Ledger, compare_chains
 from tests.chaos.lives import has_all
+from tests.chaos.market import Market
 from tests.chaos.observer import Observer
 from tests.chaos.rig import Rig
 from tests.support.waiting import until
@@ -41,8 +42,8 @@ MEMORY_STILL_GROWS = 1.05
 class BatchObserver(Observer):
     """Takes batches as they are: the feed is too fast to look at every event in this process."""
 
-    def __init__(self, shard_of: dict[str, int]) -> None:
-        super().__init__(shard_of)
+    def __init__(self, market: Market, shard_of: dict[str, int]) -> None:
+        super().__init__(market, shard_of)
         self._heard: set[str] = set()
 
     @property
@@ -67,7 +68,7 @@ class FastRig(Rig):
     """A rig whose observer takes batches."""
 
     def make_observer(self) -> Observer:
-        return BatchObserver(self.shard_of)
+        return BatchObserver(self.market, self.shard_of)
 
     async def read(self, subscriber: Subscriber) -> None:
         assert isinstance(self.observer, BatchObserver)
