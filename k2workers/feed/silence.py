@@ -34,7 +34,7 @@ QUESTION_NS = 6_000_000_000
 FIRST_LOOK_NS = 2_000_000_000
 """A topic without any event on its line is asked for so soon: where the market stands then is what later looks are compared with."""
 
-SECOND_LOOK_NS = 4_000_000_000
+SECOND_LOOK_NS = 3_000_000_000
 """So long after the first look the second one tells of such a topic."""
 
 IN_FLIGHT_NS = 1_000_000_000

@@ -10,6 +10,9 @@ EVERY_NS = 6_000_000_000
 AT_ONCE_NS = 3_000_000_000
 """The least time between two looks, however urgent."""
 
+QUICK = 3
+"""So many looks tell of a topic that has brought nothing: where the weight allows twice as many in a window, the first ones come as fast as they may."""
+
 QUIET_MOST_NS = 60_000_000_000
 """The longest time between two looks at a market that is silent as a whole: it doubles from ``EVERY_NS``."""
 
@@ -28,6 +31,8 @@ class LookSchedule:
     def __init__(self) -> None:
         self._spent: deque[tuple[int, int]] = deque()
         """(when, weight) of the looks in the last window."""
+        self._made, self._left_ns = 0, WINDOW_NS
+        """How many they were when the last one began, that one too, and how long it was until the first of them would count no longer."""
         self._quiet_ns = EVERY_NS
         self._failures = 0
         self._not_before_ns = 0
@@ -45,7 +50,8 @@ class LookSchedule:
         if not self._spent:
             return self._not_before_ns
         # Spread evenly: a share used up in a few seconds would leave the next question without an answer.
-        spread_ns = WINDOW_NS // max(1, int(SHARE * allowed) // weight)
+        most = max(1, int(SHARE * allowed) // weight)
+        spread_ns = 0 if self._made < QUICK <= most // 2 else self._left_ns // max(1, most - self._made + 1)
         next_ns = self._spent[-1][0] + (max(AT_ONCE_NS, spread_ns) if at_once else self._quiet_ns)
         over = sum(spent for _, spent in self._spent) + weight - SHARE * allowed
         for at_ns, spent in self._spent:
@@ -58,6 +64,7 @@ class LookSchedule:
     def asked(self, *, market_quiet: bool, weight: int, now_ns: int) -> None:
         """A look begins."""
         self._spent.append((now_ns, weight))
+        self._made, self._left_ns = len(self._spent), self._spent[0][0] + WINDOW_NS - now_ns
         if market_quiet:
             self._quiet_ns = min(QUIET_MOST_NS, 2 * self._quiet_ns)
 

@@ -19,11 +19,15 @@ class Clock:
         self.schedule = LookSchedule()
         self.now_ns = 0
 
-    def looks(self, seconds: int, *, at_once: bool = False, quiet: bool = False, weight: int = ALL) -> list[float]:
+    def looks(
+        self, seconds: int, *, at_once: bool = False, quiet: bool = False, weight: int = ALL, allowed: int = 4_800
+    ) -> list[float]:
         """When there were looks, in seconds."""
         found = []
         for _ in range(2 * seconds):
-            if self.schedule.due(at_once=at_once, market_quiet=quiet, weight=weight, allowed=4_800, now_ns=self.now_ns):
+            if self.schedule.due(
+                at_once=at_once, market_quiet=quiet, weight=weight, allowed=allowed, now_ns=self.now_ns
+            ):
                 self.schedule.asked(market_quiet=quiet, weight=weight, now_ns=self.now_ns)
                 self.schedule.ended(answered=True, now_ns=self.now_ns)
                 found.append(self.now_ns / S)
@@ -43,7 +47,15 @@ def test_an_urgent_look_waits_three_seconds_only() -> None:
 
 def test_urgent_looks_at_many_symbols_are_spread_so_that_none_waits_for_long() -> None:
     looks = Clock().looks(300, at_once=True)
-    assert max(b - a for a, b in itertools.pairwise(looks)) < 6
+    assert max(b - a for a, b in itertools.pairwise(looks)) < 7
+
+
+def test_the_first_urgent_looks_come_at_once_also_where_few_can_be_had_and_the_others_are_spread() -> None:
+    looks = Clock().looks(300, at_once=True, weight=45, allowed=1_920)
+    assert looks[:4] == [0, 3, 6, 15]
+    assert max(b - a for a, b in itertools.pairwise(looks)) < 10
+    assert all(sum(at <= look < at + 60 for look in looks) <= 8 for at in looks)
+    assert Clock().looks(61, at_once=True, weight=45, allowed=900) == [0, 15, 30, 45, 60]
 
 
 def test_looks_never_use_more_than_their_share_of_the_weight() -> None:
