@@ -17,8 +17,8 @@ from rich.table import Table
 
 from k2workers import venues
 from tests.chaos import hour, joiners, lives, quiet, soak, unwritable
+from tests.chaos.ledger import TRADES
 from tests.chaos.market import Market
-from tests.chaos.observer import CHAINED
 from tests.chaos.rounds import run_fault
 from tests.chaos.table import TABLE, rows_for
 from tests.model import long
@@ -53,7 +53,7 @@ def show(results: list[dict[str, Any]]) -> None:
             table.add_row(result["fault"], str(result["rounds"]), *[""] * 9, f"[red]{result['failures'][0]}")
             continue
         sums = [
-            str(sum(kinds[kind][word] for kind in CHAINED if kind in kinds))
+            str(sum(kinds[kind][word] for kind in TRADES if kind in kinds))
             for word in ("emitted", "lost", "duplicated", "reordered")
         ]
         pause, whole, books = result["pause_s"], result["complete_s"], result["books"]

@@ -25,6 +25,9 @@ from k2workers.events import (
 )
 from k2workers.sequencing.ranges import IdRanges, Range
 
+TRADES = ("trade", "agg_trade")
+"""Kinds whose every event has an id of its own."""
+
 BarValues = tuple[str, str, str, str, str, str, int, str, str]
 """Open, high, low, close, volume, quote volume, trades, volume and quote volume of takers who bought."""
 
@@ -240,9 +243,9 @@ class Ledger:
         kind, symbol = topic.split(".")[1:]
         if kind.startswith("kline_"):
             self.bars.setdefault(topic, Bars()).take(event)
-        elif kind in ("trade", "agg_trade", "depth"):
+        elif kind in TRADES or kind.startswith("depth"):
             self.chains.setdefault(topic, Chain()).take(event)
-            if kind == "depth":
+            if kind not in TRADES:
                 self.books.setdefault(symbol, Book()).take(event)
 
     def take_batch(self, topic: str, events: Sequence[Event]) -> None:
@@ -257,14 +260,14 @@ class Ledger:
     def lose(self, topic: str, first_id: int | None, last_id: int | None, batches: int) -> None:
         """Judge a ``Lost``."""
         kind, symbol = topic.split(".")[1:]
-        if kind in ("trade", "agg_trade", "depth") or kind.startswith("kline_"):
+        if kind in TRADES or kind.startswith(("depth", "kline_")):
             if first_id is None or last_id is None:
                 self.unnamed_batches += batches
             elif kind.startswith("kline_"):
                 self.bars.setdefault(topic, Bars()).lose(first_id, last_id)
             else:
                 self.chains.setdefault(topic, Chain()).lose(first_id, last_id)
-            if kind == "depth":
+            if kind.startswith("depth"):
                 self.books.setdefault(symbol, Book()).lose()
 
     def open_gaps(self) -> list[str]:
@@ -340,7 +343,7 @@ def compare_chains(ledger: Ledger, sent: Mapping[str, Mapping[str, Any]]) -> dic
     """
     result = {"emitted": 0, "lost": 0, "named": 0, "silent": 0, "wrongly_lost": 0}
     for topic, counts in sent.items():
-        if topic.split(".")[1] not in ("trade", "agg_trade"):
+        if topic.split(".")[1] not in TRADES:
             continue
         chain = ledger.chains.get(topic, Chain())
         begin = min((first for ranges in (chain.got, chain.open, chain.lost) for first, _ in ranges), default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from k2workers import venues
 from k2workers.continuity import Guarantee
@@ -20,16 +21,17 @@ PAGES = {"trade": "trades", "agg_trade": "aggTrades"}
 
 
 class Market:
-    """One venue. ``kinds`` are those that are judged: the venue's usual ones, and bars."""
+    """One venue. ``kinds`` are those that are judged: by themselves the venue's usual ones, and bars."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kinds: Sequence[str] = ()) -> None:
         self.name = name
         self.prefix = f"{name}."
         """Of all its topics."""
         self._venue = venues.load(name)
-        self.bars = tuple(kind for kind in BARS if self.has(kind))
-        self.kinds = (*venues.settings_struct(name).usual_streams, *self.bars)
-        self.trades = next(kind for kind in self.kinds if self.guarantee(kind) is Guarantee.REPAIRABLE)
+        usual = (*venues.settings_struct(name).usual_streams, *filter(self.has, BARS))
+        self.kinds = tuple(kinds or usual)
+        self.bars = tuple(kind for kind in self.kinds if kind in BARS)
+        self.trades = next(kind for kind in usual if self.guarantee(kind) is Guarantee.REPAIRABLE)
         """The first kind whose every event comes."""
         self.classes = tuple(self.of_class())
         """Of streams that need a connection each; a single one without a name if all are on one."""
@@ -88,7 +90,7 @@ class Market:
 
     @functools.cached_property
     def _kind_of(self) -> dict[str, str]:
-        return {self.suffix(kind): kind for kind in (*PAGES, *self.kinds) if self.has(kind)}
+        return {self.suffix(kind): kind for kind in self.kinds}
 
     def flag(self, setting: str) -> str:
         """The flag of one of its settings."""

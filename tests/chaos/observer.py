@@ -10,11 +10,8 @@ from k2workers.continuity import Guarantee
 from k2workers.demo.witness import Witness
 from k2workers.events import Backfilled, BookSnapshot, Gap, Reset
 from k2workers.sequencing.ranges import IdRanges
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import TRADES, Ledger
 from tests.chaos.market import Market
-
-CHAINED = ("trade", "agg_trade")
-"""Kinds whose every event has an id of its own."""
 
 Line = tuple[int, str]
 """(shard, class): what comes over one connection."""
@@ -96,7 +93,7 @@ class Observer:
         found = []
         for topic in self.witness.topics:
             kind = topic.split(".")[1]
-            if kind in CHAINED and self._lacks_ids(topic, kind):
+            if kind in TRADES and self._lacks_ids(topic, kind):
                 found.append(topic)
         found += [topic for topic, bars in self.ledger.bars.items() if bars.holes()]
         return found + [f"book of {symbol}" for symbol, book in self.ledger.books.items() if not book.valid]

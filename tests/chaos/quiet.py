@@ -20,8 +20,8 @@ from k2workers import Subscriber, venues
 from k2workers.demo.witness import Witness, compare
 from k2workers.simulator import Exchange, SimulatorSettings
 from k2workers.simulator.binance.generated_market import EVENTS_PER_ACTION
+from tests.chaos.ledger import TRADES
 from tests.chaos.market import Market
-from tests.chaos.observer import CHAINED
 from tests.support.waiting import until
 from tests.system.support import Program, free_port
 
@@ -148,7 +148,7 @@ def wrong(figures: dict[str, Any]) -> list[str]:
     return found + [
         f"{kind} lost {counts['lost']}"
         for kind, counts in figures["by_kind"].items()
-        if kind in CHAINED and counts["lost"]
+        if kind in TRADES and counts["lost"]
     ]
 
 

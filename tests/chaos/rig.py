@@ -38,7 +38,7 @@ class Rig:
     def __init__(self, directory: Path, *, shards: int = 8, symbols: int = 40, rate: float = 2000.0, seed: int = 1,
                  settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = (),
                  venue: str = venues.DEFAULT, kinds: tuple[str, ...] = (), place: bool = False) -> None:  # fmt: skip
-        self.market = Market(venue)
+        self.market = Market(venue, kinds)
         self.directory = directory
         self.shards = shards
         self.rng = random.Random(seed)
@@ -49,7 +49,6 @@ class Rig:
         self._run_dir = directory / "small" / "run"
         self._place = Place(directory, self._run_dir, self.port) if place and not hindrance() else None
         self.settings = {"K2_RUN_DIR": str(self._run_dir), **(settings or {})}
-        self._kinds = kinds or self.market.kinds
         self._exchange_args = (
             "simulate", "--venue", venue, "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
             "--ping-interval", "2",  # as far below the stale limit of these feeds as the venue's is below the usual one
@@ -77,7 +76,7 @@ class Rig:
         await self.control("stop_market")
         self.symbols: list[str] = (await self.ask("status"))["symbols"]
         assigned = sharding.assign(
-            self.symbols, self.shards, streams_per_symbol=len(self._kinds), streams_per_connection=1024
+            self.symbols, self.shards, streams_per_symbol=len(self.market.kinds), streams_per_connection=1024
         )
         self.shard_of = {symbol: shard for shard, names in enumerate(assigned) for symbol in names}
         self.observer = self.make_observer()
@@ -87,7 +86,7 @@ class Rig:
         await until(self.following_s, "the subscription")
         await self.control("start_market")
         # Where a topic begins is nobody's loss: faults strike only topics that have begun.
-        topics = len(self.shard_of) * len(self._kinds)
+        topics = len(self.shard_of) * len(self.market.kinds)
         await until(lambda: self.observer.topics == topics, "events of every topic")
         await until(lambda: not self.observer.holes(), "a book of every symbol")
         # Until a checkpoint knows where a topic begins only two processes do; some faults end both in the same instant.
@@ -125,7 +124,7 @@ class Rig:
         """A feed with these places and ports: the one under test, or a second copy of it."""
         host = VENUE if self._place else "127.0.0.1"
         return Program(
-            "--shards", str(self.shards), "--symbols", "*", "--streams", ",".join(self._kinds), "--http-port", "0", "--log-format", "json",
+            "--shards", str(self.shards), "--symbols", "*", "--streams", ",".join(self.market.kinds), "--http-port", "0", "--log-format", "json",
             "--venue", self.market.name,
             self.market.flag("rest_url"), f"http://{host}:{self.port}",
             self.market.flag("websocket_url"), f"ws://{host}:{self.port}",
@@ -293,7 +292,7 @@ class Rig:
                 lambda: all(not c["ranges"] or counts[t].last_id >= c["ranges"][-1][1] for t, c in sent.items()),
                 "the last event of every topic",
             )
-        verdict_bars = {kind: await self._compare_bars(kind) for kind in self.market.bars if kind in self._kinds}
+        verdict_bars = {kind: await self._compare_bars(kind) for kind in self.market.bars}
         await asyncio.sleep(1.0)  # in which nothing may come again
         verdict = compare(sent, self.observer.witness.result()["topics"])
         verdict["holes"] = self.observer.holes()

@@ -22,7 +22,7 @@ def test_futures_have_two_classes_no_bars_of_a_second_and_trades_beside_the_book
     assert market.of_class() == {"market": ("agg_trade", "kline_1m"), "public": ("book_ticker", "depth")}
     assert (market.trades, market.unit_is_asked, market.aggregates_join) == ("agg_trade", False, False)
     assert [kind for kind in market.kinds if market.timed(kind)] == ["agg_trade", "book_ticker", "depth", "kline_1m"]
-    assert market.topic_of("btcusdt@trade") == "binance_usdm.trade.BTCUSDT"
+    assert Market("binance_usdm", ("trade",)).topic_of("btcusdt@trade") == "binance_usdm.trade.BTCUSDT"
     assert not Market("binance_coinm").has("trade")
 
 

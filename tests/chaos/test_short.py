@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from k2workers import venues
 from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
 from tests.chaos.rounds import judge, one_round
@@ -44,23 +45,34 @@ FEEDS = {
         "a reader that takes nothing",
     ),
     "all of it": ("parent killed, all restarted",),
+    "classes of futures": (
+        "one class reset",
+        "one class acknowledged and mute",
+        "messages dropped",
+        "aggregates that do not join",
+        "worker killed",
+    ),
 }
 """Which faults strike one feed after the other."""
 
+FUTURES = {"classes of futures": "binance_usdm"}
+"""On another market than spot."""
+
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("names", FEEDS.values(), ids=FEEDS)
-async def test_nothing_is_lost_repeated_or_out_of_order(names: tuple[str, ...], tmp_path: Path) -> None:
-    async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS, place=True) as rig:
+@pytest.mark.parametrize("feed", FEEDS)
+async def test_nothing_is_lost_repeated_or_out_of_order(feed: str, tmp_path: Path) -> None:
+    venue = FUTURES.get(feed, venues.DEFAULT)
+    async with Rig(tmp_path, shards=3, symbols=12, rate=1500, settings=SETTINGS, venue=venue, place=True) as rig:
         async with ReadinessWatch(rig) as watch:
-            for name in names:
+            for name in FEEDS[feed]:
                 # How long a pause may be is judged by the long form: a test must not fail because a machine is slow.
                 await one_round(rig, [TABLE[name]])
             await rig.control("clear_faults")
             await watch.see_it_out(WAIT_S)
         verdict = await rig.settle()
         assert [*judge(rig.market, verdict, [0.0], None), *watch.promise.wrong()] == []
-        assert verdict["by_kind"]["trade"]["emitted"] > 1_000
+        assert verdict["by_kind"][rig.market.trades]["emitted"] > 1_000
         refused = {status for status in (await rig.ask("status"))["rest"]["by_status"] if status == "418"}
         assert not refused, "never a ban"
         rig.feed.stop()
