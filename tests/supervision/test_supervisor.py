@@ -207,9 +207,9 @@ async def test_a_child_whose_duty_fails_for_good_ends_and_is_restarted(tmp_path:
 
 async def test_care_that_fails_for_good_is_told_to_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     errors: list[K2Error] = []
-    policy = SupervisorPolicy(most_failures_in_a_row=3)
+    policy = SupervisorPolicy(most_failures_in_a_row=3, allowances=[Allowance(venue="any")])
     async with supervising(tmp_path, policy, on_fatal=errors.append) as supervisor:
-        monkeypatch.setattr(supervisor.permissions, "look", broken)
+        monkeypatch.setattr(supervisor.permissions["any"], "look", broken)
         await until(lambda: errors)
         assert str(errors[0]).startswith("duty 'permissions' failed 3 times in a row: ValueError: a defect")
 
