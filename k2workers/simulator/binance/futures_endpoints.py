@@ -45,6 +45,7 @@ fundingInfo                                      0          [symbol, adjustedFun
                                                             fundingIntervalHours, disclaimer]; the venue: of those alone
                                                             that were adjusted; here all S
 openInterest      symbol*                        1          symbol, openInterest, time
+constituents      symbol*                        2          symbol, time, constituents: [exchange, symbol, price, weight]; one S
 ================= ============================== ========== ============================================================
 """
 
@@ -89,5 +90,6 @@ ENDPOINTS: dict[str, Endpoint] = {
     "fundingRate": fixed(0, futures_replies.funding_rate),
     "fundingInfo": fixed(0, futures_replies.funding_info),
     "openInterest": fixed(1, futures_replies.open_interest),
+    "constituents": fixed(2, futures_replies.constituents),
 }
 """Path below the market's own → weight and reply."""

@@ -248,6 +248,18 @@ def funding_info(source: FuturesSource, _: FuturesQuery) -> Any:
     ]
 
 
+def constituents(source: FuturesSource, query: FuturesQuery) -> Any:
+    """One exchange alone makes every index."""
+    market = one(source.symbols, query)
+    row = {
+        "exchange": "binance",
+        "symbol": market.base + "USDT",
+        "price": decimal(market.last_price),
+        "weight": decimal(SCALE),
+    }
+    return {"symbol": market.symbol, "time": _now_us() // 1000, "constituents": [row]}
+
+
 def open_interest(source: FuturesSource, query: FuturesQuery) -> Any:
     """As much as was traded in a day."""
     market = one(source.symbols, query)

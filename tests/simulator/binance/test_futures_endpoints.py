@@ -70,6 +70,7 @@ SHAPES = [
         0,
         ["symbol", "adjustedFundingRateCap", "adjustedFundingRateFloor", "fundingIntervalHours", "disclaimer"],
     ),
+    (f"constituents?{S}", 2, ["symbol", "time", "constituents"]),
     (f"openInterest?{S}", 1, ["symbol", "openInterest", "time"]),
 ]
 
