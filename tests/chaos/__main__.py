@@ -199,7 +199,13 @@ def run_books(*, venue: str = venues.DEFAULT, seed: int = 1, report: Path | None
 
 @app.command(name="quiet")
 def run_quiet(
-    *, minutes: float = 20.0, symbols: int = 300, shards: int = 8, seed: int = 1, report: Path | None = None
+    *,
+    minutes: float = 20.0,
+    symbols: int = 300,
+    shards: int = 8,
+    venue: str = venues.DEFAULT,
+    seed: int = 1,
+    report: Path | None = None,
 ) -> int:
     """Let a market be quiet, an event of each symbol every ten minutes: ready throughout, no reconnect, little weight.
 
@@ -211,12 +217,14 @@ def run_quiet(
         How many.
     shards
         Workers of the feed.
+    venue
+        The market.
     seed
         Same seed, same market.
     report
         Write all figures to this JSON file.
     """
-    return _tell(asyncio.run(quiet.run(minutes, symbols=symbols, shards=shards, seed=seed)), report)
+    return _tell(asyncio.run(quiet.run(minutes, symbols=symbols, shards=shards, seed=seed, venue=venue)), report)
 
 
 @app.command(name="lives")

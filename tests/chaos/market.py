@@ -61,6 +61,11 @@ class Market:
         return ROW_OF[self._spec(kind).event_type].timed
 
     @property
+    def weight_per_minute(self) -> int:
+        """What REST allows."""
+        return self._venue.limits.rest_weight_per_minute
+
+    @property
     def unit_is_asked(self) -> bool:
         """Whether the address says in which unit times are wanted."""
         (route,) = self._venue.routes([self._spec(self.trades)])

@@ -11,15 +11,17 @@ import json
 import tempfile
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from k2workers import Subscriber, venues
+from k2workers import Subscriber, simulator, venues
 from k2workers.demo.witness import Witness, compare
-from k2workers.simulator import Exchange, SimulatorSettings
+from k2workers.simulator import Exchange
 from k2workers.simulator.binance.generated_market import EVENTS_PER_ACTION
+from k2workers.simulator.simulator_settings import StandInSettings
 from tests.chaos.ledger import TRADES
 from tests.chaos.market import Market
 from tests.support.waiting import until
@@ -68,32 +70,37 @@ class Looks:
         }
 
 
-async def run(minutes: float, *, symbols: int, shards: int, seed: int) -> dict[str, Any]:
+async def run(minutes: float, *, symbols: int, shards: int, seed: int, venue: str = venues.DEFAULT) -> dict[str, Any]:
     """The figures of so many quiet minutes, counted from when the feed is ready."""
     # A change of the book comes as an event of its own, 100 ms later.
     rate = symbols / EVERY_S * (EVENTS_PER_ACTION + 1)
-    exchange = Exchange(SimulatorSettings(port=0, symbols=symbols, rate=rate, seed=seed, even=True))
+    made: Callable[..., StandInSettings] = simulator.settings_struct(venue)
+    exchange = Exchange(made(port=0, symbols=symbols, rate=rate, seed=seed, even=True))
+    market = Market(venue, venues.settings_struct(venue).usual_streams)
     port, _ = await exchange.start()
     publish, replay, books = (f"tcp://127.0.0.1:{free_port()}" for _ in range(3))
     with tempfile.TemporaryDirectory(prefix="k2-quiet-") as directory:
         feed = Program(
             "--shards", str(shards), "--symbols", "*", "--http-port", "0", "--log-format", "json",
-            "--binance-rest-url", f"http://127.0.0.1:{port}", "--binance-websocket-url", f"ws://127.0.0.1:{port}",
+            "--venue", venue, market.flag("rest_url"), f"http://127.0.0.1:{port}",
+            market.flag("websocket_url"), f"ws://127.0.0.1:{port}",
             "--publish-endpoint", publish, "--snapshot-endpoint", replay, "--books-endpoint", books,
             "--checkpoint", str(Path(directory) / "checkpoint"),
         )  # fmt: skip
         try:
             with feed:
-                return await _look_on(exchange, feed, publish, replay, minutes)
+                return await _look_on(market, exchange, feed, publish, replay, minutes)
         finally:
             await exchange.stop()
 
 
-async def _look_on(exchange: Exchange, feed: Program, publish: str, replay: str, minutes: float) -> dict[str, Any]:
+async def _look_on(
+    market: Market, exchange: Exchange, feed: Program, publish: str, replay: str, minutes: float
+) -> dict[str, Any]:
     witness, begun_s = Witness(), time.monotonic()
     async with (
         aiohttp.ClientSession() as http,
-        Subscriber(["binance."], publish, snapshot_endpoint=replay, books_endpoint=None) as subscriber,
+        Subscriber([market.prefix], publish, snapshot_endpoint=replay, books_endpoint=None) as subscriber,
     ):
 
         async def follow() -> None:
@@ -110,17 +117,13 @@ async def _look_on(exchange: Exchange, feed: Program, publish: str, replay: str,
         ready_after_s = time.monotonic() - begun_s
         # What came before is no news of the quiet market.
         connects, start_weight = exchange.connects_total, exchange.rest_log.used_weight
-        assert isinstance(exchange.settings, SimulatorSettings)
-        looks, until_s = Looks(exchange.settings.weight_per_minute), time.monotonic() + minutes * MINUTE_S
+        looks, until_s = Looks(market.weight_per_minute), time.monotonic() + minutes * MINUTE_S
         while time.monotonic() < until_s:
             await asyncio.sleep(LOOK_S)
             looks.look(time.monotonic(), await unready(http, base), exchange.rest_log.used_weight)
         metrics = await asyncio.to_thread(feed.metrics, "k2_binance_reconnects_total")
         await asyncio.to_thread(feed.stop)
-        sent = {
-            Market(venues.DEFAULT).topic_of(name): count
-            for name, count in exchange.hub.truth_report()["topics"].items()
-        }
+        sent = {market.topic_of(name): count for name, count in exchange.hub.truth_report()["topics"].items()}
         verdict = compare(sent, witness.result()["topics"])
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
