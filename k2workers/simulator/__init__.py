@@ -2,7 +2,7 @@
 
 Here is what any stand-in needs: ``exchange`` the whole, running · ``hub`` who gets what, and the truth about what was sent · ``ws`` a
 client's connection · ``rest_server`` what befalls every REST request · ``address_limits`` limits of an address · ``faults`` the kinds of
-faults, ``fault_set`` and ``injection`` those at work, on ``damage`` · ``recording`` and ``replay_clock`` recorded files and their pace ·
+faults, ``fault_set`` and ``injection`` those at work, on ``damage`` · ``recorded_lines`` and ``replay_clock`` recorded files and their pace ·
 ``heads`` how far streams had come · ``exchange_control`` its own endpoints · ``simulator_settings`` what can be set.
 
 What a venue has to give is ``stand_in``; each exchange has a package: market, streams, texts, REST, and its rules as settings. Which

@@ -68,7 +68,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "simulator/binance/payloads.py": ("tests/simulator/binance/test_market.py",),
         "simulator/binance/query.py": ("tests/simulator/binance/test_rest_endpoints.py",),
         "simulator/binance/recorded_events.py": ("tests/simulator/binance/test_replay_market.py",),
-        "simulator/recording.py": ("tests/simulator/binance/test_replay_market.py",),
+        "simulator/recorded_lines.py": ("tests/simulator/binance/test_replay_market.py",),
         "simulator/binance/replies.py": ("tests/simulator/binance/test_rest_endpoints.py",),
         "simulator/binance/spot_symbol.py": ("tests/simulator/binance/test_market.py",),
         "simulator/binance/symbol_market.py": ("tests/simulator/binance/test_market.py",),

@@ -22,7 +22,7 @@ from k2workers.simulator.binance.recorded_events import (
     micros,
     parse_decimal,
 )
-from k2workers.simulator.recording import read_lines
+from k2workers.simulator.recorded_lines import read_lines
 
 LINES = 500_000
 """Of all files together; about a second's work."""

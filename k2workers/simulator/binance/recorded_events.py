@@ -12,7 +12,7 @@ from functools import cache
 import msgspec
 
 from k2workers.simulator.binance.payloads import SCALE
-from k2workers.simulator.recording import Recorded
+from k2workers.simulator.recorded_lines import Recorded
 
 Rows = list[tuple[str, str]]
 """Levels of a book: price and quantity."""

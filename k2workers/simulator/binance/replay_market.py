@@ -36,7 +36,7 @@ from k2workers.simulator.binance.recorded_events import (
     retimed,
 )
 from k2workers.simulator.binance.symbol_market import SymbolMarket
-from k2workers.simulator.recording import Broken, read_lines
+from k2workers.simulator.recorded_lines import Broken, read_lines
 from k2workers.simulator.replay_clock import ReplayClock
 from k2workers.simulator.stand_in import Emission
 
