@@ -182,7 +182,10 @@ class BinanceCodec:
 
     def _elements(self, stream: Stream, content: msgspec.Raw) -> tuple[int, Elements[typing.Any]]:
         """The messages in this JSON, and their unit of time: the one that fits most of them. Raises ValueError if there is no list of them."""
-        listed = bytes(content) if stream.listed else b"[%b]" % bytes(content)
+        written = bytes(content)
+        # One of the whole market that is documented to bring one in each message is called an array by its name (``!forceOrder@arr``): that is read too.
+        is_list = stream.listed or (stream.topic < 0 and written.startswith(b"["))
+        listed = written if is_list else b"[%b]" % written
         fewest: tuple[int, Elements[typing.Any]] | None = None
         for unit_ns in dict.fromkeys((*self._units_ns, *values.UNITS_NS)):
             elements = lenient_reader(stream.shape, unit_ns).read(listed)

@@ -11,7 +11,7 @@ from msgspec import field
 from k2workers.event import Event
 from k2workers.futures_events import AssetIndex, CompositeIndex, ContractInfo, Liquidation, MarkPrice
 from k2workers.venues.binance.messages import StreamMessage, StreamMessages
-from k2workers.venues.binance.values import Decimal, OptionalTime, SignedDecimal, Time, nanoseconds
+from k2workers.venues.binance.values import Decimal, OptionalTime, SignedDecimal, SignedDecimalOrNone, Time, nanoseconds
 
 MOST_COMPONENTS = 1_000
 """Of an index; the venue's largest has some thirty."""
@@ -25,10 +25,10 @@ class MarkPriceMessage(StreamMessage, kw_only=True, gc=False):
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
     mark_price: SignedDecimal = field(name="p")
-    average_price: str = field(name="ap", default="")
-    index_price: str = field(name="i", default="")
-    settle_price: str = field(name="P", default="")
-    funding_rate: str = field(name="r", default="")
+    average_price: SignedDecimalOrNone = field(name="ap", default="")
+    index_price: SignedDecimalOrNone = field(name="i", default="")
+    settle_price: SignedDecimalOrNone = field(name="P", default="")
+    funding_rate: SignedDecimalOrNone = field(name="r", default="")
     next_funding_time: OptionalTime = field(name="T", default=0)
     symbol_type: int = field(name="st", default=0)
 
@@ -49,7 +49,7 @@ class MarkPriceMessage(StreamMessage, kw_only=True, gc=False):
             texts += [text.removeprefix("-") for text in all_of_it if text]
 
 
-class LiquidatedOrder(msgspec.Struct, gc=False):
+class LiquidatedOrder(msgspec.Struct, kw_only=True, gc=False):
     """The ``o`` object of a liquidation."""
 
     symbol: str = field(name="s")
@@ -63,22 +63,28 @@ class LiquidatedOrder(msgspec.Struct, gc=False):
     last_filled_quantity: Decimal = field(name="l")
     filled_quantity: Decimal = field(name="z")
     trade_time: Time = field(name="T")
+    symbol_type: int = field(name="st", default=0)
 
 
 class LiquidationMessage(StreamMessage, kw_only=True, gc=False):
-    """``<symbol>@forceOrder`` and ``!forceOrder@arr``, which brings one in each message."""
+    """``<symbol>@forceOrder`` and ``!forceOrder@arr``, which brings one in each message. Users' messages have ``st`` inside of ``o``."""
 
     made = Liquidation
     alone = True
 
     venue_time: Time = field(name="E")
     order: LiquidatedOrder = field(name="o")
-    symbol_type: int = field(name="st", default=0)
+    type_outside: int = field(name="st", default=0)
 
     @property
     def symbol(self) -> str:
         """Whose position it was."""
         return self.order.symbol
+
+    @property
+    def symbol_type(self) -> int:
+        """Of which market that symbol is, wherever that stands."""
+        return self.order.symbol_type or self.type_outside
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:

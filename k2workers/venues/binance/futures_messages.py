@@ -37,7 +37,7 @@ from k2workers.venues.binance.messages import (
     TickerMessage,
     by_event,
 )
-from k2workers.venues.binance.values import Decimal, Time, texts_of
+from k2workers.venues.binance.values import Decimal, DecimalOrNone, Time, texts_of
 
 
 class FuturesTradeMessage(StreamMessage, gc=False):
@@ -80,7 +80,7 @@ class FuturesAggTradeMessage(StreamMessage, kw_only=True, gc=False):
     symbol: str = field(name="s")
     price: Decimal = field(name="p")
     quantity: Decimal = field(name="q")
-    quantity_without_rpi: Decimal = field(name="nq", default="")
+    quantity_without_rpi: DecimalOrNone = field(name="nq", default="")
     first_trade_id: Id = field(name="f")
     last_trade_id: Id = field(name="l")
     trade_time: Time = field(name="T")
@@ -139,7 +139,7 @@ class TimedBookTickerMessage(StreamMessage, kw_only=True, gc=False):
 
 
 class LinkedDepthMessage(StreamMessage, gc=False):
-    """``<symbol>@depth``, ``@depth@100ms`` …: U first and u last update id, pu the u before it."""
+    """``<symbol>@depth``, ``@depth@100ms`` …: U first and u last update id, pu the u before it; where both are the same nothing has changed."""
 
     made = LinkedDepthUpdate
     leveled = True
@@ -156,14 +156,16 @@ class LinkedDepthMessage(StreamMessage, gc=False):
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         for m in messages:
-            if m.first_update_id >= m.last_update_id:
-                raise ValueError(f"pu {m.first_update_id} not below u {m.last_update_id}")
+            before, last = m.first_update_id, m.last_update_id
+            if before > last or (before == last and (m.bids or m.asks)):
+                raise ValueError(f"pu {before} not below u {last}")
         return [
             LinkedDepthUpdate(
                 m.first_update_id + 1, m.last_update_id, m.venue_first_id, m.bids, m.asks, m.transaction_time * unit_ns,
                 m.venue_time * unit_ns, received_ns,
             )
             for m in messages
+            if m.first_update_id < m.last_update_id
         ]  # fmt: skip
 
     @classmethod

@@ -41,7 +41,7 @@ class Stream:
         self.shape = dialect.messages[spec.event_type]
         self.listed = topic < 0 and not self.shape.alone
         """Whether a message is a list of many."""
-        self.symbol = spec.symbol if "symbol" in self.shape.__struct_fields__ else ""
+        self.symbol = spec.symbol if hasattr(self.shape, "symbol") else ""
         """The symbol that every message must name; empty if they name none, or any."""
 
     def wrapped(self, plain: Mapping[tuple[type[Event], bool], type[StreamMessage]]) -> type[Wrapped]:

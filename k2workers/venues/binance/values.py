@@ -34,6 +34,10 @@ CheckedDecimal = Annotated[str, msgspec.Meta(max_length=LONGEST, pattern=r"\A(?:
 OptionalDecimal = Annotated[str, msgspec.Meta(max_length=LONGEST, pattern=r"\A(?:[0-9]*\.?[0-9]*)\Z")]
 """The same, or empty."""
 
+DecimalOrNone = Annotated[str, msgspec.Meta(max_length=LONGEST)]
+SignedDecimalOrNone = Annotated[str, msgspec.Meta(max_length=LONGEST + 1)]
+"""A ``Decimal`` or ``SignedDecimal``, or empty where the venue tells none: of these only what is not empty is asked about."""
+
 _DECIMAL = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _DIGITS = b"0123456789"
 
@@ -44,8 +48,8 @@ UNITS_NS = (1_000, 1_000_000, 1)
 """What one unit of the venue's times may be worth: microseconds, for which we ask, its own milliseconds, nanoseconds."""
 
 EARLIEST_NS = 1_230_940_800_000_000_000
-LATEST_NS = 4_102_444_800_000_000_000
-"""2009 and 2100: what is no time between them, in any unit, is none."""
+LATEST_NS = 7_258_118_400_000_000_000
+"""2009 and 2200: what is no time between them, in any unit, is none. A perpetual contract is said to be delivered in December 2100."""
 
 Time = Annotated[int, msgspec.Meta(ge=EARLIEST_NS // 1_000_000, le=LATEST_NS)]
 """A time of the venue, in any unit."""

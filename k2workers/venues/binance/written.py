@@ -23,7 +23,7 @@ from k2workers.venues.binance.messages import (
     StreamMessage,
     TradeMessage,
 )
-from k2workers.venues.binance.values import EARLIEST_NS, LATEST_NS, Decimal, Time
+from k2workers.venues.binance.values import EARLIEST_NS, LATEST_NS, Decimal, DecimalOrNone, Time
 from k2workers.venues.message_shape import Item, MessageShape, TimeUnit, message_shape
 
 PREFIX = '{"stream":"'
@@ -51,9 +51,10 @@ TEXTS: Mapping[type[StreamMessage], str] = {
 """The data of a message of each of spot's kinds, with ``<name>`` for each field (``message_shape``)."""
 
 _ITEM_OF: Mapping[Any, Item] = {
-    Time: Item.TIME, Id: Item.ID, OptionalId: Item.ID, Predecessor: Item.PREDECESSOR, bool: Item.FLAG, str: Item.SYMBOL, Decimal: Item.DECIMAL, Levels: Item.LEVELS,
+    Time: Item.TIME, Id: Item.ID, OptionalId: Item.ID, Predecessor: Item.PREDECESSOR, bool: Item.FLAG, str: Item.SYMBOL, Decimal: Item.DECIMAL,
+    DecimalOrNone: Item.DECIMAL, Levels: Item.LEVELS,
 }  # fmt: skip
-"""What a field of each type is in a text. An optional id that stands for none is no plain one."""
+"""What a field of each type is in a text. An optional id or decimal that stands for none is no plain one."""
 
 
 def shape_of(

@@ -190,10 +190,12 @@ def test_values_are_kept_exactly() -> None:
 def test_what_an_all_market_stream_brings_of_the_other_market_is_nobodys(kind: str) -> None:
     stream, data = MESSAGES[kind]
     for mark, count in ((1, 1), (2, 0)):
-        marked = [{**data[0], "st": mark}] if isinstance(data, list) else {**data, "st": mark}
-        message = frame(stream, marked)
-        assert len(decoded(codec(kind), message)) == count
-        assert len(together(codec(kind), [message]) or ()) == count
+        marked = [[{**data[0], "st": mark}] if isinstance(data, list) else {**data, "st": mark}]
+        if kind == "liquidation_all":
+            marked.append({**data, "o": {**data["o"], "st": mark}})
+        for message in (frame(stream, each) for each in marked):
+            assert len(decoded(codec(kind), message)) == count
+            assert len(together(codec(kind), [message]) or ()) == count
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
@@ -217,11 +219,54 @@ def test_a_text_that_is_no_decimal_makes_its_message_odd_and_no_other(kind: str)
         assert together(codec(kind), [frame(stream, changed)]) is None
 
 
-@pytest.mark.parametrize(("first", "last"), [(20, 20), (21, 20)])
+@pytest.mark.parametrize(("first", "last"), [(20, 20), (21, 20)])  # with a change
 def test_a_difference_that_contradicts_itself_is_malformed(first: int, last: int) -> None:
     reader = codec("depth")
     assert reader.decode(frame("btcusdt@depth@100ms", {**DIFF, "pu": first, "u": last}), AT, []) is Outcome.MALFORMED
     assert reader.malformed_kind == "depth"
+
+
+def test_a_difference_without_a_change_is_read_and_is_no_event() -> None:
+    reader, out = codec("depth"), Out()
+    empty = frame("btcusdt@depth@100ms", {**DIFF, "U": 20, "pu": 20, "b": []})
+    assert reader.decode(empty, AT, out) is Outcome.EVENTS
+    assert (out, together(reader, [empty])) == ([], [])
+    assert together(reader, [empty, frame("btcusdt@depth@100ms", DIFF)]) == decoded(
+        reader, frame("btcusdt@depth@100ms", DIFF)
+    )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MESSAGES if not kind.endswith("_all")])
+def test_a_message_of_another_symbol_than_its_streams_is_malformed(kind: str) -> None:
+    stream, data = MESSAGES[kind]
+    key = "ps" if "ps" in data else "s"
+    other = {**data, "o": {**ORDER, "s": "ETHUSDT"}} if kind == "liquidation" else {**data, key: "ETHUSDT"}
+    reader, out = codec(kind), Out()
+    assert reader.decode(frame(stream, other), AT, out) is Outcome.MALFORMED
+    assert (reader.malformed_kind, out) == (FUTURES_KINDS[kind].kind, [])
+    assert together(reader, [frame(stream, other)]) is None
+
+
+@pytest.mark.parametrize("kind", ["book_ticker_all", "liquidation_all", "contract_info_all"])
+def test_what_an_all_market_stream_brings_one_by_one_may_come_as_a_list(kind: str) -> None:
+    stream, one = MESSAGES[kind]
+    alone = decoded(codec(kind), frame(stream, one))
+    reader = codec(kind)
+    assert decoded(reader, frame(stream, [one, {**one, "E": "odd"}, one])) == alone * 2
+    assert reader.odd_elements == 1
+
+
+def test_a_contract_without_an_end_is_delivered_when_the_venue_says() -> None:
+    found = decoded(codec("contract_info_all"), frame("!contractInfo", {**CONTRACT, "dt": 4_133_404_800_000}))
+    assert isinstance(found[0][1], futures_events.ContractInfo)
+    assert found[0][1].delivery_time_ns == 4_133_404_800_000_000_000
+
+
+def test_a_quantity_without_price_improvement_may_be_empty_or_missing() -> None:
+    for told in ({**AGG, "nq": ""}, {key: value for key, value in AGG.items() if key != "nq"}):
+        (topic, event), *_ = decoded(codec("agg_trade"), frame("btcusdt@aggTrade", told))
+        assert isinstance(event, futures_events.FuturesAggTrade) and event.quantity_without_rpi == ""
+        assert together(codec("agg_trade"), [frame("btcusdt@aggTrade", told)]) == [(topic, event)]
 
 
 def test_every_text_is_read_natively_as_it_is_written() -> None:

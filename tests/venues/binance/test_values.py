@@ -109,7 +109,7 @@ def test_a_time_tells_its_unit(unit_ns: int) -> None:
                 msgspec.convert(time, time_in(other))
 
 
-@pytest.mark.parametrize("time", [1, AT_US // 1_000_000, 10**11, 10**14, 10**17, 4_102_444_800_001, 10**19])
+@pytest.mark.parametrize("time", [1, AT_US // 1_000_000, 10**11, 10**14, 10**17, 7_258_118_400_001, 10**19])
 def test_what_cannot_be_a_time_is_none(time: int) -> None:
     with pytest.raises(ValueError, match="cannot be a time"):
         nanoseconds(time)
