@@ -27,6 +27,7 @@ from k2workers.sequencing.doubts import FAR_IDS
 from k2workers.sequencing.lane import NOT_RECEIVED, Verdict
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.sequencing.ranges import Range
+from k2workers.sequencing.shared_ids import reach_ahead
 
 MAX_BUFFERED = 600
 """Diffs kept while a snapshot is under way or at hand (a minute at 100 ms); beyond that the oldest is dropped, and the snapshot must be newer."""
@@ -208,7 +209,7 @@ class BookLane(ChainLane):
         book.take(snapshot)
         last_id = snapshot.last_update_id
         known_id = last_id if self.last_id is None else self.last_id
-        if not book.whole or not known_id <= last_id <= known_id + FAR_IDS:
+        if not book.whole or not known_id <= last_id <= known_id + reach_ahead(snapshot, self.newest):
             return False
         if last_id > known_id:
             self._announce_gap(known_id + 1, last_id, snapshot.received_ns)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from k2workers.events import LAST_OF, BestPrices, Event, learned_ns
 from k2workers.sequencing.doubts import TIMES, passed_ns
 from k2workers.sequencing.lane import Lane, Verdict
+from k2workers.sequencing.shared_ids import reach_ahead
 
 
 class MonotoneLane(Lane):
@@ -58,7 +59,7 @@ class MonotoneLane(Lane):
             self._accept(event)
 
     def _far_ahead(self, event: Event) -> bool:
-        return self.last_id is not None and event.last_id - self.last_id > self.REACH.ahead
+        return self.last_id is not None and event.last_id - self.last_id > reach_ahead(event, self.newest)
 
 
 class TimeLane(MonotoneLane):
