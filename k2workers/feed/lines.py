@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from k2workers.errors import VenueError
+from k2workers.errors import VenueError, VenueRefused
 from k2workers.every import beside
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.gathering import Gathering
@@ -65,6 +65,7 @@ class Lines:
         self._settings = settings
         self._venue = venue
         self._route = route
+        self._on_other_path = False
         self._grants = grants
         self._intake = intake
         self._report = report
@@ -190,7 +191,7 @@ class Lines:
         own = self._settings
         line = Line(
             number,
-            self._route.url(own.url),
+            self._route.url(own.url, other=self._on_other_path),
             self._intake.on_messages,
             self.ended,
             Gathering(own.gather_ns),
@@ -206,6 +207,8 @@ class Lines:
                 ca_setting=self._venue.ca_bundle_setting,
             )
         except VenueError as error:
+            if isinstance(error, VenueRefused) and self._route.other_path:
+                self._on_other_path = not self._on_other_path
             self._grants.answered(error)
             raise
         self._grants.answered(None)

@@ -73,13 +73,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Tells it from the venue's other routes, also to readers of logs; empty if there is only one."""
     path: str
     """What follows the venue's address."""
+    other_path: str = ""
+    """What follows it if the venue refuses the handshake there: of a venue whose paths are in doubt."""
     specs: Sequence[StreamSpec]
     limits: Limits
     """What holds for a connection of this route. What counts for an IP is taken from ``Venue.limits``."""
 
-    def url(self, address: str) -> str:
+    def url(self, address: str, *, other: bool = False) -> str:
         """Where to connect to, if the venue is at this address."""
-        return address.rstrip("/") + self.path
+        return address.rstrip("/") + (self.other_path if other else self.path)
 
 
 class Topic(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from k2workers import every
@@ -58,6 +59,7 @@ class Fed:
         stale_after_s: float = NEVER_S,
         hold_s: float = 1,
         kinds: Sequence[str] = ("trade",),
+        other_path: str = "",
     ) -> None:
         self.turns = Turns()
         self.batches: list[Batch] = []
@@ -77,10 +79,11 @@ class Fed:
             stale_after_ns=int(stale_after_s * 1e9),
             hold_ns=int(hold_s * 1e9),
         )
+        (route,) = SPOT.routes(SPOT.stream_specs(kinds, symbols))
         self.driver = Driver(
             settings,
             SPOT,
-            *SPOT.routes(SPOT.stream_specs(kinds, symbols)),
+            msgspec.structs.replace(route, other_path=other_path),
             grants=self.turns,
             push=self._push,
             on_record=self.records.append,
@@ -133,6 +136,20 @@ async def test_a_shutdown_notice_does_not_wait_for_the_turn_of_a_scheduled_rotat
         assert feed.records[0].complete
         assert feed.turns.purposes == ["connect", "rotate", "connect"]
         assert feed.turns.withdrawn == ["rotate"]
+
+
+async def test_where_the_venue_refuses_one_path_the_other_is_taken_from_then_on() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        venue.on_handshake = lambda: None if venue.handshakes else Answer(404, "<html>")
+        async with fed(venue.ws_url, ["BTCUSDT"], first_line=2, other_path="/ws") as feed:
+            feed.turns.turn.set()
+            feed.driver.rotate("operator")
+            await feed.live_on(3)
+        assert [(asked.path, asked.status) for asked in venue.handshakes] == [
+            ("/stream", 404),
+            ("/ws", 101),
+            ("/ws", 101),
+        ]
 
 
 async def test_a_notice_on_a_new_line_is_obeyed_while_the_old_one_is_still_closing() -> None:

@@ -1,8 +1,8 @@
 """Binance COIN-M futures: only what differs from USD-M.
 
 Quantities are contracts of 10 or 100 dollars; symbols are named BTCUSD_PERP or BTCUSD_261225. Not sure: its connections. The documents call USD-M
-the only market with classes, yet a project got its data back only on ``/market/ws`` (2026-05); if a class is wrong here, its streams are acknowledged
-and stay silent, and the feed is not ready and names them.
+the only market with classes, yet a project got its data back only on ``/market/ws`` (2026-05). So the address of each class is tried first, and where that
+is refused the one without a class. If a class is wrong here, its streams are acknowledged and stay silent, and the feed is not ready and names them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.errors import ConfigError
+from k2workers.venues.binance import streams
 from k2workers.venues.binance.futures import FUTURES_DIALECT, FUTURES_STREAMS, BinanceFutures
-from k2workers.venues.venue import StreamSpec, Venue
+from k2workers.venues.venue import Route, StreamSpec, Venue
 
 LACKING = ("composite_index", "asset_index", "asset_index_all", "trade")
 LACKING_PREFIX = "continuous_kline_"
@@ -34,6 +35,11 @@ class BinanceCoinm(BinanceFutures):
         if lacking:
             raise ConfigError(f"streams: {self.name} has no {' and no '.join(map(repr, lacking))}")
         return specs
+
+    def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
+        """See ``BinanceFutures.routes``; perhaps there are no classes."""
+        without = streams.path(self.dialect)
+        return [msgspec.structs.replace(route, other_path=without) for route in super().routes(specs)]
 
 
 def venue() -> Venue:

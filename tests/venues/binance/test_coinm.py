@@ -11,11 +11,11 @@ from k2workers.venues.binance.usdm import BinanceUsdm
 from k2workers.venues.market_evidence import SymbolSeen
 from tests.support.venue import Answer, Venue
 
-COINM = BinanceCoinm()
+COINM, USDM = BinanceCoinm(), BinanceUsdm()
 
 
 def test_only_what_differs_is_not_of_usdm() -> None:
-    assert (COINM.limits, COINM.kinds, COINM.pauses) == (BinanceUsdm.limits, BinanceUsdm.kinds, BinanceUsdm.pauses)
+    assert (COINM.limits, COINM.kinds, COINM.pauses) == (USDM.limits, USDM.kinds, USDM.pauses)
     assert (COINM.stream_dialect.symbol_type, COINM.dialect.market, COINM.dialect.rest_path) == (
         2,
         COINM.name,
@@ -29,6 +29,15 @@ def test_only_what_differs_is_not_of_usdm() -> None:
 def test_a_kind_that_it_does_not_have_is_the_users_mistake(kind: str) -> None:
     with pytest.raises(ConfigError, match=f"binance_coinm has no '{kind}'"):
         load({"venue": "binance_coinm", "streams": kind})
+
+
+def test_each_class_has_a_connection_that_may_do_without_the_class() -> None:
+    routes = COINM.routes(COINM.stream_specs(["agg_trade", "depth"], ["BTCUSD_PERP"]))
+    assert [(route.path, route.other_path) for route in routes] == [
+        ("/public/stream", "/stream"),
+        ("/market/stream", "/stream"),
+    ]
+    assert not any(route.other_path for route in USDM.routes(USDM.stream_specs(["agg_trade"], ["BTCUSDT"])))
 
 
 async def test_a_symbol_of_its_own_is_listed_and_seen() -> None:
