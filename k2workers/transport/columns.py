@@ -24,7 +24,9 @@ _FEW_DIGITS = 18
 """So many always fit into 64 bits, a point among them or not."""
 
 _TYPES = frozenset(SCHEMAS[schema] for schema in DATA_SCHEMAS)
-WORDS = frozenset({"interval"})
+WORDS = frozenset({
+    "contract_type", "interval", "order_type", "origin", "pair", "side", "status", "time_in_force",
+})  # fmt: skip
 """Fields that are text and no number, also where all of it is digits."""
 
 Read = Callable[[bytes, wire.Header], Rows | None]

@@ -70,7 +70,7 @@ class MessageColumns(msgspec.Struct, frozen=True, eq=False, gc=False):
     - prices, quantities and all other decimals: int64 too, *scaled*: the venue's value times 10 to the power of
       ``columns.decimals("price")``, one number for the column of this batch; of another batch it may be another. Exact, never rounded. A column with a value
       that has no such form (beyond 64 bits, with an exponent, an empty text, None) is a list of the venue's texts, and ``decimals`` is None
-    - levels of books: a list of the events' lists of (price, quantity), which are texts
+    - levels of books, and components of indexes: a list of the events' lists of tuples of texts
     - any other text: a list
 
     A column is made when it is first asked for, and is the caller's. Raises KeyError for a field that the events do not have.

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 
-from k2workers.events import ROW_OF, AveragePrice, BookSnapshot, Event, Gap, Kline, ReferencePrice, Trade
+from k2workers.events import (
+    DATA_SCHEMAS,
+    ROW_OF,
+    SCHEMAS,
+    AveragePrice,
+    BookSnapshot,
+    Event,
+    Gap,
+    Kline,
+    ReferencePrice,
+    Trade,
+)
 from k2workers.transport.batches import columns_here
-from k2workers.transport.columns import StandardArrays, columns_of
+from k2workers.transport.columns import WORDS, StandardArrays, columns_of
 from k2workers.transport.deliveries import MessageBatch, MessageColumns
 from k2workers.venues.binance.streams import CHAIN
 from tests.support.any_events import any_batch
@@ -75,6 +88,19 @@ def test_a_value_that_fits_only_without_the_decimals_of_its_neighbour_makes_text
 def test_text_that_is_no_number_stays_text_also_if_it_is_digits() -> None:
     found = columns(AveragePrice("5", "1.5", 1, 2, 3))
     assert (found["interval"], found.decimals("interval"), found.decimals("price")) == (["5"], None, 1)
+
+
+def test_every_text_of_an_event_is_known_as_a_number_or_as_words() -> None:
+    numbers = re.compile(
+        r".*(price|quantity|without_rpi|volume|average|index|rate|buffer|percent)\Z|(previous_)?close|open|high|low|price_change"
+    )
+    texts = {
+        field.name
+        for schema in DATA_SCHEMAS
+        for field in msgspec.structs.fields(SCHEMAS[schema])
+        if field.type in (str, str | None)
+    }
+    assert {name for name in texts if not numbers.fullmatch(name)} == WORDS
 
 
 def test_a_price_that_the_venue_does_not_have_is_none() -> None:
