@@ -29,7 +29,13 @@ from k2workers.venues.venue_settings import VenueSettings
 DEFAULT_FILE = Path("config/k2workers.toml")
 DEMO_LIFETIME_S = 15.0
 
-_USUAL_STREAMS = "; ".join(f"{name}: `{','.join(venues.settings_struct(name).usual_streams)}`" for name in venues.NAMES)
+
+def _usual(key: str) -> str:
+    """What holds at each venue where nothing is said, in words: ``key`` is a class variable of their settings."""
+    names_of: dict[tuple[str, ...], list[str]] = {}
+    for name in venues.NAMES:
+        names_of.setdefault(getattr(venues.settings_struct(name), key), []).append(name)
+    return "; ".join(f"{', '.join(names)}: `{','.join(usual)}`" for usual, names in names_of.items())
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,22 +57,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 4
     symbols: Annotated[
-        list[str],
+        list[str] | None,
         About(
-            text="names, patterns such as *USDT, or file:PATH with one of these a line; with demo: * if not set",
+            text="names, patterns such as *USDT, or file:PATH with one of these a line; the venue's usual ones if not set, with demo: *",
             filled=True,
+            more=_usual("usual_symbols"),
         ),
-    ] = msgspec.field(
-        default_factory=lambda: [
-            "BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LTCUSDT",
-        ]
-    )  # fmt: skip
+    ] = None
     streams: Annotated[
         list[str] | None,
         About(
             text="kinds of streams; the venue's usual ones if not set",
             filled=True,
-            more=_USUAL_STREAMS,
+            more=_usual("usual_streams"),
         ),
     ] = None
     demo: Annotated[bool, About(text="feed from the embedded exchange instead of the venue: no network needed")] = False
@@ -181,7 +184,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def symbols_of(self, venue: str) -> list[str]:
         """Which symbols are asked for there."""
-        return self.of_venue(venue).symbols or self.symbols
+        own = self.of_venue(venue)
+        return own.symbols or self.symbols or [*own.usual_symbols]
 
     def streams_of(self, venue: str) -> list[str]:
         """Which kinds of streams are asked for there."""

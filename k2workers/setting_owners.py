@@ -28,7 +28,7 @@ def short(own: Sequence[Setting]) -> Setting:
     about = msgspec.structs.replace(first.about, text=f"of the venue that runs: {first.about.text}")
     shown = msgspec.structs.replace(first, table="", about=about)
     if len({(each.bounds, each.default) for each in own}) > 1:
-        about = msgspec.structs.replace(about, ge=None, gt=None, le=None)
+        about = msgspec.structs.replace(about, ge=None, gt=None, le=None, more="")
         shown = msgspec.structs.replace(shown, about=about, choices=(), default=None)
     return shown
 

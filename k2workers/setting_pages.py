@@ -68,7 +68,7 @@ def _row(setting: Setting) -> str:
         f"`{variable_of(setting.name)}`",
         f"`{default}`" if default else "none",
         setting.bounds or setting.sort,
-        about.replace("|", r"\|").replace(" *USDT", " `*USDT`").replace(": * if", ": `*` if"),
+        about.replace("|", r"\|").replace(" *USDT", " `*USDT`").replace("demo: *;", "demo: `*`;"),
     )
     return f"| {' | '.join(cells)} |"
 

@@ -316,6 +316,12 @@ def test_what_is_said_of_one_venue_wins_there_and_what_is_said_of_all_holds_at_t
     assert load({"demo": True, **BOTH}, path, {}).symbols_of("binance") == ["*"]
 
 
+def test_symbols_that_nobody_names_are_the_venues_usual_ones() -> None:
+    settings = load({"venue": "binance,binance_coinm"}, environ={})
+    assert settings.symbols_of("binance")[:2] == ["BTCUSDT", "ETHUSDT"]
+    assert settings.symbols_of("binance_coinm")[:2] == ["BTCUSD_PERP", "ETHUSD_PERP"]
+
+
 def test_kinds_that_nobody_names_are_the_usual_ones_of_each_venue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(venues.settings_struct("binance_us"), "usual_streams", ("ticker",))
     untold, told = load(BOTH, environ={}), load({**BOTH, "streams": "depth"}, environ={})

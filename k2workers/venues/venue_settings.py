@@ -18,8 +18,10 @@ RestUrl = Annotated[str, About(text="base of the REST address; the venue's own i
 class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the feed asks of any venue's settings. What has no default here, each venue must say."""
 
+    usual_symbols: ClassVar[tuple[str, ...]]
+    """The symbols that are asked for where the user names none."""
     usual_streams: ClassVar[tuple[str, ...]]
-    """The kinds of streams that are asked for where the user names none."""
+    """The same of kinds of streams."""
 
     symbols: Annotated[list[str] | None, About(text="symbols here; those of all venues if not set", filled=True)] = None
     streams: Annotated[

@@ -11,6 +11,9 @@ from k2workers.venues.venue_settings import RestUrl, VenueSettings, WebsocketUrl
 class SpotSettings(VenueSettings, frozen=True, kw_only=True):
     """Of Binance spot."""
 
+    usual_symbols: ClassVar[tuple[str, ...]] = (
+        "BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LTCUSDT",
+    )  # fmt: skip
     usual_streams: ClassVar[tuple[str, ...]] = ("trade", "agg_trade", "book_ticker", "depth")
 
     websocket_url: WebsocketUrl = "wss://stream.binance.com:9443"
@@ -51,6 +54,10 @@ class UsdmSettings(SpotSettings, frozen=True, kw_only=True):
 
 class CoinmSettings(UsdmSettings, frozen=True, kw_only=True):
     """Of COIN-M futures: only what differs."""
+
+    usual_symbols: ClassVar[tuple[str, ...]] = (
+        "BTCUSD_PERP", "ETHUSD_PERP", "BNBUSD_PERP", "SOLUSD_PERP", "XRPUSD_PERP", "DOGEUSD_PERP", "ADAUSD_PERP", "LTCUSD_PERP",
+    )  # fmt: skip
 
     websocket_url: WebsocketUrl = "wss://dstream.binance.com"
     rest_url: RestUrl = "https://dapi.binance.com"
