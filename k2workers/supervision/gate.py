@@ -50,70 +50,87 @@ class _Door:
         self.testing = False
         self.probe: tuple[Key, int] | None = None
 
+    def is_open(self, now_ns: int) -> bool:
+        """Whether an attempt may be permitted now, as far as it decides."""
+        if now_ns < self.until_ns:
+            return False
+        return not self.testing or self.probe is None or now_ns - self.probe[1] >= PROBE_LIMIT_NS
+
 
 class Gate:
     """Ask ``open`` before each attempt and call ``permitted`` when it is permitted.
 
     Report every answer with ``answered``, and every attempt that ended without one with ``unused``. ``rest_with`` is the gate of those whose
-    requests the venue counts together with ours: what it refuses to one of us, it refuses to all.
+    requests the venue counts together with ours: what it refuses to the address of one of us, it refuses to all. That it is ill is said of its own
+    host alone.
     """
 
     def __init__(self, pauses: Pauses, rest_with: Gate | None = None) -> None:
         self._pauses = pauses
-        self._doors = {service: _Door() for service in Service}
+        self._of_host = {service: _Door() for service in Service}
+        self._of_address = dict(self._of_host)
+        """The same doors, but for one that others share."""
         if rest_with is not None:
-            self._doors[Service.REST] = rest_with._doors[Service.REST]  # noqa: SLF001 - of its own kind
+            self._of_address[Service.REST] = rest_with._of_address[Service.REST]  # noqa: SLF001 - of its own kind
+
+    def _doors(self, service: Service) -> tuple[_Door, ...]:
+        """Those that must be open, each once."""
+        host, address = self._of_host[service], self._of_address[service]
+        return (host,) if host is address else (host, address)
 
     def open(self, service: Service, now_ns: int) -> bool:
         """Whether an attempt may be permitted now."""
-        door = self._doors[service]
-        if now_ns < door.until_ns:
-            return False
-        return not door.testing or door.probe is None or now_ns - door.probe[1] >= PROBE_LIMIT_NS
+        return all(door.is_open(now_ns) for door in self._doors(service))
 
     def permitted(self, service: Service, key: Key, now_ns: int) -> None:
         """An attempt was permitted."""
-        self._doors[service].probe = (key, now_ns)
+        for door in self._doors(service):
+            door.probe = (key, now_ns)
 
     def unused(self, service: Service, key: Key) -> None:
         """The permission of this key was given back: if the others wait for its answer, the next may try."""
-        door = self._doors[service]
-        if door.probe is not None and door.probe[0] == key:
-            door.probe = None
+        for door in self._doors(service):
+            if door.probe is not None and door.probe[0] == key:
+                door.probe = None
 
     def release_child(self, name: str) -> None:
         """The child of this name is gone, and its attempts with it."""
-        for service, door in self._doors.items():
-            if door.probe is not None and door.probe[0][0] == name:
-                self.unused(service, door.probe[0])
+        for service in Service:
+            for door in self._doors(service):
+                if door.probe is not None and door.probe[0][0] == name:
+                    door.probe = None
 
     def answered(self, service: Service, answer: Answer, permitted_ns: int, now_ns: int) -> Refusal | None:
         """Learn from the answer to an attempt that was permitted then; the pause that it began, or None."""
-        door, pause = self._doors[service], self._pauses.get((service, answer.status))
+        pause = self._pauses.get((service, answer.status))
         if pause is None and answer.retry_after_s and not _is_success(answer.status):
             # Whatever the status means: the venue has named a time.
             pause = Pause(frozenset({service}), answer.retry_after_s, answer.retry_after_s)
+        refused_at = self._of_address if 400 <= answer.status < 500 else self._of_host
+        door = refused_at[service]
+        for other in self._doors(service):
+            if pause is None or other is not door:
+                self._not_refused(other, permitted_ns, good=_is_good(service, answer.status))
         if pause is None:
-            self._not_refused(door, permitted_ns, good=_is_good(service, answer.status))
             return None
         before = door.in_a_row
         for paused in pause.services:
-            self._refused(self._doors[paused], answer, pause, permitted_ns, now_ns)
+            self._refused(refused_at[paused], answer, pause, permitted_ns, now_ns)
         if door.in_a_row == before:
             return None
         return Refusal(pause.services, answer.status, max(0, door.until_ns - now_ns), door.in_a_row)
 
     def paused_ns(self, service: Service, now_ns: int) -> int:
         """How long the service is still paused; 0 if it is not."""
-        return max(0, self._doors[service].until_ns - now_ns)
+        return max(0, *(door.until_ns - now_ns for door in self._doors(service)))
 
     def status(self, service: Service) -> int:
         """The HTTP status of the last refusal; 0 if there was none, or a good answer since."""
-        return self._doors[service].status
+        return next((door.status for door in self._doors(service) if door.status), 0)
 
     def refusals(self, service: Service) -> int:
         """Refusals of this service so far."""
-        return self._doors[service].refusals
+        return sum(door.refusals for door in self._doors(service))
 
     @staticmethod
     def _not_refused(door: _Door, permitted_ns: int, *, good: bool) -> None:

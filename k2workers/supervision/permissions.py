@@ -136,7 +136,7 @@ class Permissions:
         """A REST request of the parent itself: waits for permission, and learns from the VenueError that ends it."""
         number = next(self._pool.numbers)
         given = self._pool.own[number] = asyncio.get_running_loop().create_future()
-        self.weight.ask(WeightRequest((OWN, number), weight, 0, time.monotonic_ns()))
+        self.weight.ask(WeightRequest((OWN, number), weight, 0, time.monotonic_ns()), self.gate)
         answer: Answer | None = None
         try:
             await given
@@ -172,7 +172,7 @@ class Permissions:
     def rest_weight(self, wanted: int, now_ns: int) -> RestWeight:
         """What to show of the REST weight, when the children together still want so much; what the parent waits for is added."""
         wanted += self.weight.waiting_weight(OWN)
-        wait_s = round(self.weight.wait_s(wanted, now_ns), 1)
+        wait_s = round(self.weight.wait_s(wanted, now_ns, self.gate), 1)
         return RestWeight(self.weight.used(now_ns), self.weight.limit, wanted, wait_s)
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +192,7 @@ class Permissions:
         self.budget.went_alone(message.at_ns)
 
     def _weight_asked(self, name: str, message: WeightAsked, now_ns: int) -> None:
-        self.weight.ask(WeightRequest((name, message.id), message.weight, message.urgency, now_ns))
+        self.weight.ask(WeightRequest((name, message.id), message.weight, message.urgency, now_ns), self.gate)
 
     def _weight_done(self, name: str, message: WeightDone, now_ns: int) -> None:
         self._request_done((name, message.id), message.used, message.answer, now_ns)

@@ -45,7 +45,10 @@ class WeightRequest(msgspec.Struct, frozen=True):
 
 
 class WeightBudget:
-    """Ask, then call ``due`` steadily and after every change; report each granted request with ``done``."""
+    """Ask, then call ``due`` steadily and after every change; report each granted request with ``done``.
+
+    Of venues that count together each may have a ``gate`` of its own: it is said with each request, else the budget's holds.
+    """
 
     def __init__(self, policy: WeightPolicy, gate: Gate) -> None:
         self.policy = policy
@@ -55,19 +58,22 @@ class WeightBudget:
         self._named: list[tuple[int, int]] = []
         """Limits that the venue named: (when, the limit), rising."""
         self._waiting: dict[Key, WeightRequest] = {}
+        self._gates: dict[Key, Gate] = {}
+        """Of those that wait."""
         self._in_flight: dict[Key, int] = {}
         self._spent: deque[tuple[int, int]] = deque()
         self._spent_total = 0
         self._foreign = 0
         self._foreign_until_ns = 0
 
-    def ask(self, request: WeightRequest) -> None:
+    def ask(self, request: WeightRequest, gate: Gate | None = None) -> None:
         """Queue a request."""
         self._waiting[request.key] = request
+        self._gates[request.key] = gate or self._gate
 
     def release_child(self, name: str) -> None:
         """A child died: its requests end; what it spent still counts."""
-        for keys in (self._waiting, self._in_flight):
+        for keys in (self._waiting, self._gates, self._in_flight):
             for key in [key for key in keys if key[0] == name]:
                 del keys[key]
 
@@ -77,6 +83,7 @@ class WeightBudget:
         ``used`` is the venue's own count, if it reported one.
         """
         self._waiting.pop(key, None)
+        self._gates.pop(key, None)
         granted_ns = self._in_flight.pop(key, None)
         self._forget(now_ns)
         if used:
@@ -94,8 +101,7 @@ class WeightBudget:
         """The requests granted now, most urgent first."""
         self._forget(now_ns)
         granted = []
-        while self._waiting and self._gate.open(Service.REST, now_ns):
-            request = min(self._waiting.values(), key=lambda request: (request.urgency, request.asked_ns))
+        while (request := self._first(now_ns)) is not None:
             limit, in_flight = self._room(request.urgency)
             if len(self._in_flight) >= in_flight:
                 break
@@ -104,11 +110,16 @@ class WeightBudget:
                 break
             del self._waiting[request.key]
             self._in_flight[request.key] = now_ns
-            self._gate.permitted(Service.REST, request.key, now_ns)
+            self._gates.pop(request.key).permitted(Service.REST, request.key, now_ns)
             self._spent.append((now_ns, request.weight))
             self._spent_total += request.weight
             granted.append(request)
         return granted
+
+    def _first(self, now_ns: int) -> WeightRequest | None:
+        """The most urgent request that its gate lets through."""
+        let_through = [request for key, request in self._waiting.items() if self._gates[key].open(Service.REST, now_ns)]
+        return min(let_through, key=lambda request: (request.urgency, request.asked_ns), default=None)
 
     def _room(self, urgency: int) -> tuple[int, int]:
         """The weight that may be used, and the requests that may be under way, with one of this urgency."""
@@ -121,12 +132,12 @@ class WeightBudget:
             return limit - limit // 8, max(1, in_flight * 2 // 3)
         return limit // 2, max(1, in_flight // 3)
 
-    def wait_s(self, weight: int, now_ns: int) -> float:
+    def wait_s(self, weight: int, now_ns: int, gate: Gate | None = None) -> float:
         """How long until so much more weight can have been granted, as far as it depends on the allowance and the venue's refusals."""
         if weight <= 0:
             return 0.0
         window_ns = self.policy.window_ns
-        at_ns = now_ns + self._gate.paused_ns(Service.REST, now_ns)
+        at_ns = now_ns + (gate or self._gate).paused_ns(Service.REST, now_ns)
         spent = [(spent_ns + window_ns, weight) for spent_ns, weight in self._spent]
         free_again = sorted((free_ns, freed) for free_ns, freed in (*spent, (self._foreign_until_ns, self._foreign)) if free_ns > at_ns)  # fmt: skip
         # What is granted is free again a window later: the same amounts come back at the same distances.

@@ -274,6 +274,22 @@ def test_venues_of_one_pool_share_its_weight_and_its_refusals_and_others_have_th
     assert paused == {"usdm": 5, "coinm": 0, "spot": 0}, "each has an address of its own to connect to"
 
 
+def test_of_venues_that_share_weight_one_that_is_ill_or_cannot_be_reached_keeps_no_other_waiting() -> None:
+    for status in (0, 503):
+        several = Several()
+        assert several.take("usdm", WeightAsked(1, 10, 0), S) == ["usdm"]
+        several.take("usdm", WeightDone(1, 0, Answer(status)), S)
+        assert several.take("usdm", WeightAsked(2, 10, 0), S) == []
+        assert several.take("coinm", WeightAsked(1, 10, 3), S) == ["coinm"], "although a more urgent one waits"
+        assert several.take("coinm", WeightDone(1, 0, Answer(200)), S) == []
+        assert (several.of["usdm"].gate.status(Service.REST), several.of["coinm"].gate.status(Service.REST)) == (
+            status,
+            0,
+        )
+        assert several.of["usdm"].gate.paused_ns(Service.REST, S) == S
+        assert several.of["coinm"].rest_weight(10, S).wait_s == 0
+
+
 def test_one_rotates_at_a_time_of_all_venues_and_each_venue_has_a_window_of_its_own() -> None:
     several = Several()
     assert several.take("usdm", GrantAsked(1, 0, ROTATE, 0), S) == ["usdm"]
