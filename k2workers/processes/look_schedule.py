@@ -19,8 +19,8 @@ QUIET_MOST_NS = 60_000_000_000
 FAILED_FIRST_NS, FAILED_MOST_NS = 5_000_000_000, 20_000_000_000
 """The pause after a look that failed; it doubles."""
 
-SHARE = 0.2
-"""Of the weight that we allow ourselves in a window, looks use no more than this."""
+SHARE, URGENT_SHARE = 0.2, 0.3
+"""Of the weight that we allow ourselves in a window, looks use no more than this; urgent ones also what lies between."""
 
 WINDOW_NS = 60_000_000_000
 
@@ -50,10 +50,11 @@ class LookSchedule:
         if not self._spent:
             return self._not_before_ns
         # Spread evenly: a share used up in a few seconds would leave the next question without an answer.
-        most = max(1, int(SHARE * allowed) // weight)
+        share = URGENT_SHARE if at_once else SHARE
+        most = max(1, int(share * allowed) // weight)
         spread_ns = 0 if self._made < QUICK <= most // 2 else self._left_ns // max(1, most - self._made + 1)
         next_ns = self._spent[-1][0] + (max(AT_ONCE_NS, spread_ns) if at_once else self._quiet_ns)
-        over = sum(spent for _, spent in self._spent) + weight - SHARE * allowed
+        over = sum(spent for _, spent in self._spent) + weight - share * allowed
         for at_ns, spent in self._spent:
             if over <= 0:
                 break

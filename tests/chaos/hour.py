@@ -104,8 +104,7 @@ async def run(
                 broken += await hour.end_sampling(sampling)
                 await rig.control("clear_faults")
                 await watch.see_it_out(PATIENCE_S)
-                # Of a book that was missing the first one has few levels; the others follow when there is weight.
-                await until(hour.lacks_nothing, "books with all levels", PATIENCE_S)
+                await until(rig.lacks_nothing, "books with all levels", PATIENCE_S)
             verdict = await rig.settle()
             await asyncio.to_thread(rig.feed.stop)
             if log is not None:
@@ -176,10 +175,6 @@ class Hour:
         self.pauses_s.setdefault(name, []).append(pause_s)
         self.wholes_s.setdefault(name, []).append(whole_s)
         await asyncio.sleep(0.2 + row.rest_s)
-
-    async def lacks_nothing(self) -> bool:
-        """Whether all has been fetched that was to be, books with more levels among it, of which the weight wanted tells nothing."""
-        return not sum(worker["repairs_waiting"] for worker in (await self._rig.status())["workers"])
 
     async def _at_rest(self) -> bool:
         return not await self._rig.unready()

@@ -169,6 +169,10 @@ class Rig:
                 if reply.status == 200:  # a parent that has much to do answers 503
                     return dict(await reply.json())
 
+    async def lacks_nothing(self) -> bool:
+        """Whether all has been fetched that was to be. Of a book that was missing the first one has few levels; the others follow when there is weight."""
+        return not sum(worker["repairs_waiting"] for worker in (await self.status())["workers"])
+
     async def process(self, name: str, after: psutil.Process | None = None) -> psutil.Process:
         """A child of the feed, once it runs; its next life, if this one has just been ended."""
         found: list[int] = []
@@ -285,6 +289,7 @@ class Rig:
             await until(lambda: all(news(topic, *last) for topic, last in before.items()), "news of every topic")
         with contextlib.suppress(AssertionError):
             await until(lambda: not self.observer.holes(), "every hole filled")
+            await until(self.lacks_nothing, "books with all levels")
         await self.control("stop_market")
         sent = await self.sent()
         with contextlib.suppress(AssertionError):

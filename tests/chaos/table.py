@@ -401,20 +401,22 @@ async def one_class_reset(rig: Rig) -> list[int]:
 
 
 async def one_class_mute(rig: Rig) -> list[int]:
-    """One class is subscribed anew and acknowledged, and brings nothing: within ``ALARM_S`` the feed names its streams and is not ready."""
+    """One class is subscribed anew and acknowledged, and brings nothing: within ``ALARM_S`` every worker names streams of it and is not ready."""
     kinds = rig.market.of_class()[rig.rng.choice(rig.market.classes)]
-    topics = {rig.market.topic(kind, rig.symbols[0]) for kind in kinds}
     told = len(rig.feed.logged("streams_silent"))
 
-    def named() -> set[str]:
-        return {topic for line in rig.feed.logged("streams_silent")[told:] for topic in line["topics"]}
+    def named() -> set[int]:
+        topics = (topic for line in rig.feed.logged("streams_silent")[told:] for topic in line["topics"])
+        split = (topic.split(".") for topic in topics)
+        return {rig.shard_of[symbol] for _, kind, symbol in split if kind in kinds}
 
     async def alarmed() -> bool:
-        return bool(topics & named()) and any(reason.startswith("streams_silent") for reason in await rig.unready())
+        silent = [reason for reason in await rig.unready() if reason.startswith("streams_silent")]
+        return len(named()) == len(silent) == rig.shards
 
     await rig.inject("mute")
     await rig.inject("reset", stream=streams_of(kinds[0]))
-    await until(alarmed, lambda: f"the alarm of {kinds}; named are {sorted(named())}", ALARM_S)
+    await until(alarmed, lambda: f"the alarm of {kinds}; shards that named some: {named()}", ALARM_S)
     await rig.control("clear_faults")
     return list(range(rig.shards))
 
