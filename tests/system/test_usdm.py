@@ -267,7 +267,7 @@ async def test_of_a_recording_every_id_comes_once_or_is_named(
                 assert program.process.returncode == 0, "".join(program.raw)
     ledger = reader.observer.ledger
     assert ledger.broken_rules() == []
-    assert verdict["duplicated"] == verdict["reordered"] == 0
+    assert verdict["unannounced"] == verdict["duplicated"] == verdict["reordered"] == 0
     counts = compare_chains(ledger, sent)
     assert counts["silent"] == counts["wrongly_lost"] == 0 < counts["emitted"]
     lost = {kind: found["lost"] for kind, found in verdict["by_kind"].items() if kind != "book_ticker"}
