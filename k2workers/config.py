@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     report: Annotated[str, About(text="write what happened to this JSON file at the end")] = ""
     replay: Annotated[
-        list[str], About(text="recorded files for the embedded exchange, with demo only", several=True)
+        list[str], About(text="recorded files for the embedded exchange, with demo and one venue only", several=True)
     ] = msgspec.field(default_factory=list)
     replay_speed: Annotated[float, About(text="how much faster than recorded; 0: without pauses", ge=0, le=10_000)] = (
         default(StandInSettings, "replay_speed")
@@ -272,6 +272,8 @@ def _judged(given: Mapping[str, Any], running: Sequence[str]) -> tuple[dict[str,
     for name in DEMO_ONLY & values.keys():
         if values[name] and not values.get("demo") and "demo" not in mistakes:
             mistakes[name] = "allowed only together with demo"
+    if values.get("replay") and len(running) > 1:
+        mistakes["replay"] = "what was recorded of one venue is no other's; allowed only with one venue"
     return values, mistakes | unknown_kinds(running, values)
 
 

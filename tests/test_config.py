@@ -316,6 +316,14 @@ def test_what_is_said_of_one_venue_wins_there_and_what_is_said_of_all_holds_at_t
     assert load({"demo": True, **BOTH}, path, {}).symbols_of("binance") == ["*"]
 
 
+def test_a_recording_is_played_to_one_venue_alone() -> None:
+    assert load({"demo": True, "replay": ["day.gz"], "venue": "binance_usdm"}, environ={}).replay == ["day.gz"]
+    with pytest.raises(
+        ConfigError, match=r"^replay = \['day.gz'\]: .* allowed only with one venue \(environment K2_REPLAY\)\Z"
+    ):
+        load({"demo": True, "replay": ["day.gz"], **BOTH}, environ={})
+
+
 def test_symbols_that_nobody_names_are_the_venues_usual_ones() -> None:
     settings = load({"venue": "binance,binance_coinm"}, environ={})
     assert settings.symbols_of("binance")[:2] == ["BTCUSDT", "ETHUSDT"]
