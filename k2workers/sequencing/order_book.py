@@ -6,7 +6,8 @@ quantity, nothing is known of it until the next snapshot.
 
 from __future__ import annotations
 
-from k2workers.events import BookChange, BookSnapshot, Event, Gap, Level, Reset
+from k2workers.events import BookChange, BookSnapshot, Event, Gap, Reset
+from k2workers.sequencing.book_side import BookSide
 from k2workers.sequencing.coverage import NO_ID
 
 MAX_LEVELS = 20_000
@@ -19,20 +20,35 @@ SLACK_LEVELS = 2_000
 class OrderBook:
     """Levels as the venue's decimal strings, price → quantity. ``whole``: it is the venue's book as of ``last_id``.
 
-    ``received_ns`` is that of the newest event in it.
+    ``received_ns`` and ``venue_time_ns`` (0: not known) are those of the newest event in it.
     """
 
-    __slots__ = ("asks", "bids", "last_id", "max_levels", "received_ns", "unreadable", "whole")
+    __slots__ = ("ask_side", "bid_side", "last_id", "max_levels", "received_ns", "unreadable", "venue_time_ns", "whole")
 
     def __init__(self, max_levels: int = MAX_LEVELS) -> None:
         self.whole = False
         self.last_id = NO_ID
-        self.received_ns = 0
-        self.bids: dict[str, str] = {}
-        self.asks: dict[str, str] = {}
+        self.received_ns = self.venue_time_ns = 0
+        self.bid_side, self.ask_side = BookSide(-1), BookSide(1)
         self.max_levels = max_levels
         self.unreadable = 0
         """Events so far with a level that is no price and quantity."""
+
+    @property
+    def bids(self) -> dict[str, str]:
+        """Price → quantity."""
+        return self.bid_side.levels
+
+    @property
+    def asks(self) -> dict[str, str]:
+        """Price → quantity."""
+        return self.ask_side.levels
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid is not below the best ask: then something is wrong with it."""
+        bid, ask = self.bid_side.best, self.ask_side.best
+        return bid is not None and ask is not None and -bid >= ask
 
     def take(self, event: Event) -> None:
         """The topic's next event."""
@@ -51,17 +67,28 @@ class OrderBook:
     def lose(self) -> None:
         """Something of the topic is missing: until the next snapshot there is no book."""
         self.whole = False
-        self.bids, self.asks = {}, {}
+        self.bid_side, self.ask_side = BookSide(-1), BookSide(1)
+
+    def agrees_with(self, snapshot: BookSnapshot, levels: int) -> bool | None:
+        """Whether the best levels of both are the same; None where that cannot be told: they are of different moments.
+
+        Of those farther from the market neither need know all.
+        """
+        if not self.whole or snapshot.last_update_id != self.last_id:
+            return None
+        sides = (self.bid_side, -1, snapshot.bids), (self.ask_side, 1, snapshot.asks)
+        return all(own.nearest(levels) == BookSide(sign, theirs).nearest(levels) for own, sign, theirs in sides)
 
     def snapshot(self) -> BookSnapshot:
         """The book as it is, best levels first."""
-        return BookSnapshot(self.last_id, _sorted(self.bids, reverse=True), _sorted(self.asks), self.received_ns)
+        return BookSnapshot(self.last_id, self.bid_side.sorted(), self.ask_side.sorted(), self.received_ns)
 
     def _begin(self, snapshot: BookSnapshot) -> None:
         for price, quantity in (*snapshot.bids, *snapshot.asks):
             float(price), float(quantity)
-        self.bids, self.asks = dict(snapshot.bids), dict(snapshot.asks)
+        self.bid_side, self.ask_side = BookSide(-1, snapshot.bids), BookSide(1, snapshot.asks)
         self.last_id, self.received_ns, self.whole = snapshot.last_update_id, snapshot.received_ns, True
+        self.venue_time_ns = 0
 
     def _apply(self, diff: BookChange) -> None:
         """Raises ValueError, half done, for a level that cannot be read."""
@@ -70,19 +97,11 @@ class OrderBook:
         if diff.first_update_id > self.last_id + 1:
             self.lose()
             return
-        for side, levels in ((self.bids, diff.bids), (self.asks, diff.asks)):
-            for price, quantity in levels:
-                float(price)  # or who sorts the levels would stumble over it
-                if float(quantity):
-                    side[price] = quantity
-                else:
-                    side.pop(price, None)
+        self.bid_side.take(diff.bids)
+        self.ask_side.take(diff.asks)
         self.last_id, self.received_ns = diff.last_update_id, diff.received_ns
+        self.venue_time_ns = diff.venue_time_ns
         most = self.max_levels + min(SLACK_LEVELS, self.max_levels)
         if len(self.bids) > most or len(self.asks) > most:
-            self.bids = dict(_sorted(self.bids, reverse=True)[: self.max_levels])
-            self.asks = dict(_sorted(self.asks)[: self.max_levels])
-
-
-def _sorted(side: dict[str, str], *, reverse: bool = False) -> list[Level]:
-    return sorted(side.items(), key=lambda level: float(level[0]), reverse=reverse)
+            self.bid_side.cut(self.max_levels)
+            self.ask_side.cut(self.max_levels)

@@ -101,3 +101,36 @@ def test_an_event_that_is_no_part_of_a_book_changes_nothing() -> None:
     book.take(snapshot(5, ("2", "1")))
     book.take(Status("", {}, 0))
     assert book.snapshot() == snapshot(5, ("2", "1"))
+
+
+def test_it_knows_the_time_of_its_newest_change_which_a_snapshot_has_not() -> None:
+    book = OrderBook()
+    book.take(snapshot(10, ("5", "1")))
+    assert (book.received_ns, book.venue_time_ns) == (5, 0)
+    book.take(diff(11, 12, ("6", "3")))
+    assert (book.received_ns, book.venue_time_ns) == (12, 12)
+    book.take(snapshot(12, ("6", "3")))
+    assert book.venue_time_ns == 0
+
+
+def test_a_book_is_crossed_if_its_best_bid_is_not_below_its_best_ask() -> None:
+    book = OrderBook()
+    assert not book.crossed
+    book.take(BookSnapshot(1, [("8", "1")], [], 0))
+    assert not book.crossed, "nobody sells"
+    book.take(BookSnapshot(1, [("8", "1"), ("10", "0.1")], [("9", "1")], 0))
+    assert book.crossed
+    book.take(diff(2, 2, ("10", "0")))
+    assert not book.crossed
+    book.take(diff(3, 3, ("9.0", "1")))
+    assert book.crossed
+
+
+def test_it_is_compared_with_a_book_of_the_same_moment_in_the_levels_that_both_must_know() -> None:
+    book = OrderBook()
+    assert book.agrees_with(snapshot(0), 2) is None, "there is none"
+    book.take(snapshot(10, ("5", "1"), ("4", "1"), ("3", "1")))
+    assert book.agrees_with(snapshot(11, ("5", "1")), 2) is None, "of another moment"
+    assert book.agrees_with(snapshot(10, ("4", "1"), ("5", "1"), ("2", "1")), 2) is True
+    assert book.agrees_with(snapshot(10, ("5", "1"), ("4", "2")), 2) is False
+    assert book.agrees_with(snapshot(10, ("5", "1"), ("4", "1")), 3) is False

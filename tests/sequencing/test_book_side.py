@@ -1,0 +1,87 @@
+"""One side of a book: its nearest levels in order, however it changes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k2workers.event import Level
+from k2workers.sequencing.book_side import RANKED, BookSide
+
+changes = st.lists(st.tuples(st.integers(1, 4 * RANKED), st.integers(0, 2)), max_size=30)
+
+
+def levels_of(change: list[tuple[int, int]]) -> list[Level]:
+    return [(f"{price / 10:.1f}", str(quantity)) for price, quantity in change]
+
+
+def sorted_plainly(sign: int, levels: dict[str, str]) -> list[Level]:
+    return sorted(levels.items(), key=lambda level: sign * float(level[0]))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@given(
+    st.lists(st.integers(1, 4 * RANKED), unique=True, max_size=4 * RANKED),
+    st.lists(st.tuples(changes, st.integers(0, 2 * RANKED)), max_size=20),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_nearest_levels_are_those_of_all_levels_sorted(
+    sign: int, begins: list[int], steps: list[tuple[list[tuple[int, int]], int]]
+) -> None:
+    side = BookSide(sign, levels_of([(price, 1) for price in begins]))
+    plain = dict(levels_of([(price, 1) for price in begins]))
+    for change, asked in steps:
+        for price, quantity in levels_of(change):
+            plain[price] = quantity
+            if quantity == "0":
+                del plain[price]
+        side.take(levels_of(change))
+        expected = sorted_plainly(sign, plain)
+        assert (side.nearest(asked), side.sorted()) == (expected[:asked], expected)
+        assert side.best == (sign * float(expected[0][0]) if expected else None)
+
+
+def test_a_market_that_moves_far_keeps_its_order_with_few_looks_at_all_levels() -> None:
+    side, looks = BookSide(1, [(str(price), "1") for price in range(1_000, 3_000)]), 0
+    for price in range(1_000, 2_500):
+        before = side._order
+        assert side.nearest(20)[0] == (str(price), "1")
+        looks += side._order is not before
+        side.take([(str(price), "0.000")])
+    assert looks <= 2_500 * 16 // 500
+    for price in range(2_499, 400, -1):
+        side.take([(str(price), "2")])
+        assert side.nearest(2)[0] == (str(price), "2")
+    assert len(side._order) <= 2 * max(RANKED, len(side.levels) // 16) + 1
+
+
+def test_two_ways_to_write_a_price_are_two_levels_of_which_each_goes_alone() -> None:
+    side = BookSide(1, [("1.0", "1"), ("1.00", "2"), ("2", "3")])
+    assert side.nearest(3) == [("1.0", "1"), ("1.00", "2"), ("2", "3")]
+    side.take([("1.0", "0")])
+    assert side.nearest(3) == [("1.00", "2"), ("2", "3")]
+
+
+def test_a_level_beyond_the_edge_that_has_come_nearer_within_a_change_is_left_to_the_dict() -> None:
+    far = 10 * RANKED
+    side = BookSide(1, [(str(far + number), "1") for number in range(2 * RANKED)])
+    side.nearest(1)
+    nearer = [(str(price), "1") for price in range(1, 3 * RANKED)]
+    side.take([*nearer, (str(far), "0"), (f"{far}.5", "1")])
+    assert (str(far), "1") not in side.sorted()
+    assert side.nearest(3 * RANKED)[-1] == (f"{far}.5", "1")
+
+
+def test_cut_leaves_the_nearest() -> None:
+    side = BookSide(-1, [(str(price), "1") for price in range(9)])
+    assert side.nearest(1) == [("8", "1")]
+    side.cut(2)
+    assert side.levels == {"8": "1", "7": "1"}
+    assert side.nearest(9) == [("8", "1"), ("7", "1")]
+
+
+@pytest.mark.parametrize("level", [("abc", "1"), ("1", "abc"), ("1", "")])
+def test_a_level_that_is_no_price_and_quantity_is_an_error(level: Level) -> None:
+    with pytest.raises(ValueError):
+        BookSide(1).take([level])
