@@ -63,6 +63,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from k2workers.book_events import BookLevels, BookTop
     from k2workers.continuity import Continuity, Guarantee, Identity, Link, Proof, Repair, Scope
     from k2workers.errors import ConfigError, FeedSilent, K2Error
     from k2workers.events import (
@@ -115,8 +116,10 @@ __all__ = [
     "AveragePrice",
     "Backfilled",
     "BlockTrade",
+    "BookLevels",
     "BookSnapshot",
     "BookTicker",
+    "BookTop",
     "CompositeIndex",
     "ConfigError",
     "Continuity",
@@ -163,7 +166,7 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = ("errors", "continuity", "events", "futures_events", "wire", "transport.subscriber")
+_HOMES = ("errors", "continuity", "events", "futures_events", "book_events", "wire", "transport.subscriber")
 """The modules that have these names, in the order in which they are looked through: the lightest first."""
 
 

@@ -111,6 +111,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             more="any free port if that of snapshot_endpoint is 65535 or `*` (log: `keeping_books`); beside `ipc://PATH` it is `ipc://PATH-books`",
         ),
     ] = ""
+    book_topics: Annotated[
+        list[str],
+        About(
+            text="topics made of the order books that are kept: book_top, the best prices, and book_20 (or another number), the best levels",
+            more="of each venue from the first of its kinds of book changes (`depth` …) that is asked for; none unless they are named here",
+        ),
+    ] = msgspec.field(default_factory=list)
+    book_pace_ms: Annotated[
+        float,
+        About(
+            text="of one symbol the best levels come no more often than this, and only when changed", ge=0, le=60_000
+        ),
+    ] = 250.0
     hold_back_s: Annotated[
         float,
         About(text="how long a topic waits for missing ids before it announces the gap and goes on", ge=0, le=60),

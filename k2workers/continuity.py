@@ -167,3 +167,6 @@ def numberings_ahead(number: int, of: int) -> int:
 
 RECORDS = Continuity(identity=Identity.NONE)
 """Of topics that tell of the feed itself: ``status.…`` and ``heartbeat``."""
+
+MADE = Continuity(identity=Identity.NONE, repair=Repair.NEXT)
+"""Of topics that the feed makes of others: each event holds the whole state, and may hold the one before it again."""

@@ -18,6 +18,7 @@ import operator
 
 import msgspec
 
+from k2workers import book_events as books
 from k2workers import futures_events as futures
 from k2workers.errors import StateError
 from k2workers.event import FIRST_OF as FIRST_OF
@@ -252,14 +253,6 @@ class Backfilled(Event, frozen=True, array_like=True, gc=False):
 
     event: Event
 
-    @property
-    def first_id(self) -> int:
-        return self.event.first_id
-
-    @property
-    def last_id(self) -> int:
-        return self.event.last_id
-
 
 class Status(Event, frozen=True, array_like=True, gc=False):
     """A record about the feed itself (topics ``status.…``): what happened, and its figures."""
@@ -283,6 +276,8 @@ class Part(enum.Enum):
 
     DATA = "data"
     """What the venue sent; the topic's continuity tells how one follows the other."""
+    MADE = "made"
+    """What the feed makes of that: no event of the venue, and counted nowhere."""
     SNAPSHOT = "snapshot"
     """The whole state as of its last id: nothing up to there is missing any longer."""
     GAP = "gap"
@@ -342,6 +337,8 @@ TABLE = (
     EventRow(23, futures.FuturesAggTrade, Part.DATA, "agg_trade_id", "agg_trade_id", "received_ns"),
     EventRow(24, futures.OpenInterest, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
     EventRow(25, futures.FundingRate, Part.DATA, "venue_time_ns", "venue_time_ns", "received_ns"),
+    EventRow(50, books.BookTop, Part.MADE, "update_id", "update_id", "at_ns"),
+    EventRow(51, books.BookLevels, Part.MADE, "update_id", "update_id", "at_ns"),
     EventRow(100, Gap, Part.GAP, "first_missing_id", "last_missing_id", "noticed_ns"),
     EventRow(101, Void, Part.VOID, "first_void_id", "last_void_id", "at_ns"),
     EventRow(102, Reset, Part.RESET, "last_old_id", "first_new_id", "at_ns"),
@@ -359,13 +356,14 @@ LATE = 1000
 ROW_OF: dict[type[Event], EventRow] = {row.type: row for row in TABLE}
 SCHEMAS: dict[int, type[Event]] = {row.number: row.type for row in TABLE}
 SCHEMA_OF: dict[type[Event], int] = {row.type: row.number for row in TABLE}
-DATA_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.DATA)
+_VENUES = frozenset(row.number for row in TABLE if row.part is Part.DATA)
+DATA_SCHEMAS = _VENUES | {row.number for row in TABLE if row.part is Part.MADE}
 RECORD_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.RECORD)
 SNAPSHOT_SCHEMAS = frozenset(row.number for row in TABLE if row.part is Part.SNAPSHOT)
 ANNOUNCEMENT_SCHEMAS = frozenset(row.number for row in TABLE if row.part in {Part.GAP, Part.VOID, Part.GIVEN_UP})
 GAP_SCHEMA = next(row.number for row in TABLE if row.part is Part.GAP)
-COUNTED_SCHEMAS = DATA_SCHEMAS | {LATE + number for number in DATA_SCHEMAS}
-"""Batches whose events count in figures: those of the venue, in time or late. The others are what the feed says of them, and whole books."""
+COUNTED_SCHEMAS = _VENUES | {LATE + number for number in _VENUES}
+"""Batches whose events count in figures: those of the venue, in time or late. The others are what the feed says and makes of them, and whole books."""
 COUNTED_TYPES = frozenset({row.type for row in TABLE if row.part is Part.DATA} | {Backfilled})
 """The same by type."""
 RESET_SCHEMA = next(row.number for row in TABLE if row.part is Part.RESET)
@@ -373,6 +371,7 @@ RESET_SCHEMA = next(row.number for row in TABLE if row.part is Part.RESET)
 _reader = functools.cache(operator.attrgetter)
 FIRST_OF.update({row.type: _reader(row.first) for row in TABLE})
 LAST_OF.update({row.type: _reader(row.last) for row in TABLE})
+FIRST_OF[Backfilled], LAST_OF[Backfilled] = _reader("event.first_id"), _reader("event.last_id")
 
 
 def learned_ns(event: Event) -> int:

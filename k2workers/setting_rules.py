@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,20 @@ def _unknown_to(venue: str, kinds: list[str]) -> str:
         return str(error).removeprefix("streams: ")
     # A shard is its connections.
     return "" if loaded.routes(specs) or not kinds else "all are asked for over REST; name one that is a stream as well"
+
+
+MOST_BOOK_LEVELS = 1_000
+"""Of each side. Whoever wants more wants the changes."""
+
+
+def _book_topics(value: list[str]) -> list[str]:
+    for name in value:
+        levels = name.removeprefix("book_")
+        if name != "book_top" and not (
+            name.startswith("book_") and re.fullmatch("[1-9][0-9]{0,3}", levels) and int(levels) <= MOST_BOOK_LEVELS
+        ):
+            raise ValueError(f"{name!r} is unknown; allowed: book_top, and book_1 to book_{MOST_BOOK_LEVELS}")
+    return list(dict.fromkeys(value))
 
 
 def _endpoint(value: str) -> str:
@@ -115,6 +130,7 @@ RULES: Mapping[str, Callable[[Any], Any]] = {
     "websocket_url": _websocket_url,
     "rest_url": _rest_url,
     "ca_bundle": _file_exists,
+    "book_topics": _book_topics,
     "publish_endpoint": _endpoint,
     "snapshot_endpoint": _endpoint,
     "books_endpoint": _endpoint_if_any,

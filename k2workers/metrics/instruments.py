@@ -152,6 +152,17 @@ BOOKS = ANY_PROCESS | {
     "k2_books_lost": MetricRow(Counter, "Times that a book ceased to be whole"),
     "k2_book_requests": MetricRow(Counter, "Requests of subscribers for whole books"),
     "k2_books_given": MetricRow(Counter, "Whole books given to subscribers"),
+    "k2_books_crossed": MetricRow(
+        Counter,
+        "Times that a book's best bid was not below its best ask: it counts as not whole, and another is awaited",
+    ),
+    "k2_books_compared": MetricRow(
+        Counter,
+        "Books that came anew at the very change that the one kept had come to, by outcome of the comparison",
+        "outcome",
+    ),
+    "k2_book_events_told": MetricRow(Counter, "Events told of books on topics of their own"),
+    "k2_book_bundles_refused": MetricRow(Counter, "Bundles of these that found no room; what they held is told anew"),
     "k2_peers_cut": PEERS_CUT,
 }
 """Metrics of the books process."""

@@ -35,7 +35,7 @@ from k2workers.sequencing import native_sequencer
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.supervision.child import settle_memory
 from k2workers.supervision.child_process import ChildProcess
-from k2workers.transport.bundle_protocol import BUNDLE_BEGIN
+from k2workers.transport.bundle_protocol import BUNDLE_BEGIN, MAKER
 from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
@@ -86,7 +86,7 @@ class Aggregator:
         self._received_ns: int | None = None
         """When the first bundle of this turn was read from its worker's socket."""
         self._heard = False
-        """Whether a bundle came in this turn."""
+        """Whether a bundle of a worker came in this turn; for those who make theirs of what is published no drain waits."""
         self.heard_ns = time.monotonic_ns()
         self.publisher = Publisher(
             self._context,
@@ -126,13 +126,14 @@ class Aggregator:
         for duty in self._duties:
             duty.start()
 
-    def on_frame(self, frame: bytes) -> bool:
+    def on_frame(self, worker: bytes, frame: bytes) -> bool:
         """Take one bundle as it is, if it simply continues: whether it was; it is published at the end of the turn."""
         if not self.relay.take_plain(frame, BUNDLE_BEGIN):
             return False
-        if self._received_ns is None:
-            self._received_ns = wire.newest_received_ns(frame)
-        self._heard = True
+        if not worker.startswith(MAKER):
+            if self._received_ns is None:
+                self._received_ns = wire.newest_received_ns(frame)
+            self._heard = True
         return True
 
     def on_bundle(self, worker: bytes, batches: list[wire.Batch]) -> None:
@@ -142,6 +143,8 @@ class Aggregator:
         if relay.cause:
             _log.error("batch_unreadable", error=relay.cause, total=relay.unreadable)
             relay.cause = ""
+        if worker.startswith(MAKER):
+            return
         if self._received_ns is None and batches:
             self._received_ns = wire.newest_received_ns(batches[-1].events)
         self._heard = True

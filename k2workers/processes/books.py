@@ -1,7 +1,8 @@
 """Owns the books process: it keeps a whole book of every topic of book changes, and gives it to those who join late.
 
 It is a subscriber like any other, beside the feed's path: the aggregator decodes nothing for it, and nobody waits for it. Of what it lacks
-itself (it began late, or lost something) it tells the workers, which have the venue's book published anew.
+itself (it began late, or lost something) it tells the workers, which have the venue's book published anew. What it tells of its books
+(``book_teller``) goes to the aggregator, and is published like all else.
 
 What bounds its memory: 8 MB a book (``order_book.MAX_LEVELS`` and the slack, both sides, some 170 bytes a level; one that was fetched with 1000
 levels begins with 0.4 MB), what its subscriber holds (64 MiB over all topics), and 5 books in their published form for each client that does
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -20,9 +22,11 @@ import zmq
 
 from k2workers import event_loop, every, wire
 from k2workers.errors import ConfigError
+from k2workers.events import BookSnapshot
 from k2workers.every import Every
 from k2workers.logs import log, outlet
 from k2workers.metrics.instruments import BOOKS, Instruments
+from k2workers.processes.book_teller import BookTeller
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.processes.child_status import BooksStatus
 from k2workers.sequencing.order_book import OrderBook
@@ -48,6 +52,9 @@ TELL_CHECK_S = 1.0
 TELL_SELDOM_S = 60.0
 """How seldom they are told at most: the pause doubles from ``TELL_S`` on. A topic that was never heard of shows only by its absence."""
 
+COMPARED = 20
+"""Levels of each side in which a book that comes anew must be the one that is kept."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -59,9 +66,14 @@ class Books:
         self.books: dict[str, OrderBook] = {}
         self.lost = 0
         """How often a book ceased to be whole."""
+        self.crossed = 0
+        """How often one did because its best bid was not below its best ask."""
+        self.compared: Counter[str] = Counter(equal=0, different=0)
+        """Books that came anew at the very change that the one kept here had come to, by whether they were the same."""
         self._prefixes = settings.prefixes
         self._tell_s = TELL_S
         self._told_s = clock()
+        self.teller = None if settings.topics is None else BookTeller(settings.topics, self.books)
         self._context: Context = zmq.Context()
         self.server = BooksServer(
             self._context,
@@ -94,14 +106,29 @@ class Books:
             book.lose()
         else:
             for event in item.events:
+                if isinstance(event, BookSnapshot):
+                    self._compare(item.topic, book, event)
                 book.take(event)
         if book.unreadable > unreadable:
             _log.warning(
                 "book_unreadable", topic=item.topic, note="a level is no price and quantity: another book is awaited"
             )
+        if book.crossed:
+            self.crossed += 1
+            _log.warning("book_crossed", topic=item.topic, last_id=book.last_id, note="another book is awaited")
+            book.lose()
+        if self.teller is not None:
+            self.teller.changed(item.topic, book, at_once=whole and not book.whole)
         if whole and not book.whole:
             self.lost += 1
             self._tell_s, self._told_s = TELL_S, self._clock()
+
+    def _compare(self, topic: str, book: OrderBook, fresh: BookSnapshot) -> None:
+        agrees = book.agrees_with(fresh, COMPARED)
+        if agrees is not None:
+            self.compared["equal" if agrees else "different"] += 1
+        if agrees is False:
+            _log.error("book_differs", topic=topic, last_id=book.last_id, note="the venue's takes its place")
 
     @property
     def whole(self) -> list[str]:
@@ -136,6 +163,8 @@ class Books:
 
     async def close(self) -> None:
         """Close all sockets; what joiners behind a screen were sent reaches them."""
+        if self.teller is not None:
+            self.teller.close()
         self.subscriber.close()
         self.server.close()
         self._context.term()
@@ -157,6 +186,8 @@ async def _serve(name: str, control_endpoint: str, settings: BooksSettings) -> N
             raise
         child.tell("listening", {"books": books.server.endpoint})
         child.beats(books.status)
+        if books.teller is not None:
+            books.teller.start()
         async with books.subscriber:
             following = asyncio.ensure_future(books.follow())
             # A subscription that failed ends the process, for a new one to begin anew.
@@ -194,6 +225,10 @@ def _flush(books: Books, instruments: Instruments) -> None:
             "k2_books_lost": books.lost,
             "k2_book_requests": books.server.requests,
             "k2_books_given": books.server.given,
+            "k2_books_crossed": books.crossed,
+            "k2_books_compared": books.compared,
+            "k2_book_events_told": books.teller.told if books.teller is not None else 0,
+            "k2_book_bundles_refused": books.teller.refused if books.teller is not None else 0,
             "k2_peers_cut": books.server.watch.cuts,
             "k2_duty_failures": every.failures,
             "k2_log_lines_dropped": outlet.dropped(),

@@ -55,13 +55,26 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSettings
 
 
+class BookTopicsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which kinds of topics are made of the books that are kept of the topics with these prefixes, at which pace, and where they go."""
+
+    bundle_endpoint: str
+    kinds: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    pace_ns: int
+
+
 class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners. ``screened_in`` as for the aggregator."""
+    """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners. ``screened_in`` as for the aggregator.
+
+    ``topics``: what is told of the books, if anything.
+    """
 
     endpoint: str
     snapshot_endpoint: str
     books_endpoint: str
     prefixes: tuple[str, ...]
+    topics: BookTopicsSettings | None = None
     connections: int = MOST_CONNECTIONS
     screened_in: str = ""
     environment: str

@@ -10,9 +10,10 @@ import msgspec
 
 from k2workers.backoff import RESTART_BESIDE_THE_FEED
 from k2workers.config import Settings
+from k2workers.errors import ConfigError
 from k2workers.logs import log
 from k2workers.processes import open_files
-from k2workers.processes.child_settings import AggregatorSettings, BooksSettings
+from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, BookTopicsSettings
 from k2workers.processes.market_plan import MarketPlan, OfTheRun, child_spec
 from k2workers.processes.shard_numbers import ShardNumbers
 from k2workers.supervision.child import ChildSpec
@@ -54,6 +55,10 @@ class RunPlan:
         demonstrated = self.demonstration.source if self.demonstration is not None else ""
         self._sources = {market.name: demonstrated or market.websocket_url for market in self.markets}
         self._run = secrets.token_hex(8)
+        if settings.book_topics and not self.book_prefixes:
+            raise ConfigError(
+                f"book_topics = {','.join(settings.book_topics)}: they are made of changes of books; allowed: together with such streams, as depth"
+            )
 
     @property
     def shards(self) -> int:
@@ -100,6 +105,7 @@ class RunPlan:
             snapshot_endpoint=snapshot_endpoint,
             books_endpoint=own.books_endpoint or next_endpoint(own.snapshot_endpoint),
             prefixes=self.book_prefixes,
+            topics=self._book_topics(),
             connections=self.connections,
             environment=own.environment,
             logs=self._logs,
@@ -112,6 +118,17 @@ class RunPlan:
             restart=BESIDE_THE_FEED,
             vital=False,
             after_abort=self._screened(settings),
+        )
+
+    def _book_topics(self) -> BookTopicsSettings | None:
+        own = self.settings
+        if not own.book_topics:
+            return None
+        return BookTopicsSettings(
+            bundle_endpoint=self._bundle_endpoint,
+            kinds=tuple(own.book_topics),
+            prefixes=tuple(market.book_prefixes[0] for market in self.markets if market.book_prefixes),
+            pace_ns=int(own.book_pace_ms * 1e6),
         )
 
     def _screened(self, settings: AggregatorSettings | BooksSettings) -> AggregatorSettings | BooksSettings | None:

@@ -272,6 +272,7 @@ class Coverage:
         **_by_type(
             {
                 Part.DATA: _admit_data,
+                Part.MADE: _admit_data,
                 Part.SNAPSHOT: _admit_snapshot,
                 Part.GAP: _admit_gap,
                 Part.VOID: _admit_closing,

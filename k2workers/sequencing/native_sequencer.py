@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from k2workers import native, wire
+from k2workers.continuity import MADE
 from k2workers.events import DATA_SCHEMAS
 from k2workers.sequencing.coverage import HIGHEST_ID, NO_ID, NOT_KNOWN, Holes, Reached
 from k2workers.sequencing.sequencer import Publication, Sequencer
@@ -127,8 +128,9 @@ class NativeSequencer(Sequencer):
         for topic, last_id, sequence, events, first_id, bars in self._bundles.settle():
             state = self._topics[topic]
             state.last_id, state.sequence = last_id, sequence
-            state.count += events
-            self._events += events
+            if state.continuity_number != MADE.number:
+                state.count += events
+                self._events += events
             if state.first_id is None or first_id < state.first_id:
                 state.first_id = first_id
             if bars is not None:

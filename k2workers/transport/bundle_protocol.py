@@ -35,6 +35,9 @@ CHALLENGE = b"?"
 LIFE = b"#"
 """In a worker's address, between the worker's name and what is different in each of its lives."""
 
+MAKER = b"~"
+"""What an address begins with of who makes its bundles of what was published: the times in them tell nothing of how long the way of the data takes."""
+
 _NUMBER = struct.Struct(">cQ")
 
 BUNDLE_BEGIN = _NUMBER.size

@@ -59,7 +59,7 @@ class BundleReceiver:
         on_bundle: Callable[[bytes, list[Batch]], None],
         on_turn: Callable[[], None],
         on_hello: Callable[[bundle_protocol.WorkerHello], bundle_protocol.Welcome],
-        on_frame: Callable[[bytes], bool] = lambda _: False,
+        on_frame: Callable[[bytes, bytes], bool] = lambda _worker, _frame: False,
     ) -> None:
         """Begins to receive; call once, inside the running loop."""
 

@@ -25,7 +25,7 @@ class BundleSender:
     """Sends bundles to the aggregator from one event loop.
 
     ``start()`` inside the loop, then ``push()``; at the end ``await drain()`` and ``close()``. All calls from the thread of
-    the loop. ``keep_bytes``: see ``Outbox``.
+    the loop. ``outbox`` is what decides, ``keep_bytes``: see ``Outbox``.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class BundleSender:
         *,
         high_water_mark: int = 1_000,
         keep_bytes: int = 64 * 2**20,
+        outbox: type[Outbox] = Outbox,
         linger_ms: int = 1_000,
         setting: str = "bundle_endpoint",
     ) -> None:
@@ -53,7 +54,7 @@ class BundleSender:
             self._context.destroy(linger=0)
             raise
         self._watcher = SocketWatcher(self._socket, self._turn)
-        self._outbox = Outbox(self._send, self._watcher.kick, keep_bytes)
+        self._outbox = outbox(self._send, self._watcher.kick, keep_bytes)
         self._ticking = Every(TICK_S, self._tick, "send")
         self.counters = self._outbox.counters
         self.push = self._outbox.push

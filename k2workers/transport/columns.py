@@ -25,7 +25,7 @@ _FEW_DIGITS = 18
 
 _TYPES = frozenset(SCHEMAS[schema] for schema in DATA_SCHEMAS)
 WORDS = frozenset({
-    "contract_type", "interval", "order_type", "origin", "pair", "side", "status", "time_in_force",
+    "contract_type", "interval", "order_type", "origin", "pair", "side", "state", "status", "time_in_force",
 })  # fmt: skip
 """Fields that are text and no number, also where all of it is digits."""
 

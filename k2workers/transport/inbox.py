@@ -30,13 +30,13 @@ class Inbox:
     """The links of all workers to this life of the aggregator.
 
     ``send`` takes a worker and the frames of one message to it; whether they went does not matter. Give every message to ``heard``, and
-    after those that waited, if any worker is ``wrong``, call ``challenge``. Each bundle goes to ``on_bundle(worker, batches)``, but for those that ``on_frame(frame)`` takes as they are;
+    after those that waited, if any worker is ``wrong``, call ``challenge``. Each bundle goes to ``on_bundle(worker, batches)``, but for those that ``on_frame(worker, frame)`` takes as they are;
     ``on_hello`` answers a worker's greeting.
     """
 
     def __init__(self, send: Callable[..., object]) -> None:
         self.on_bundle: Callable[[bytes, list[Batch]], object] = lambda _worker, _batches: None
-        self.on_frame: Callable[[bytes], bool] = lambda _: False
+        self.on_frame: Callable[[bytes, bytes], bool] = lambda _worker, _frame: False
         self.on_hello: Callable[[bundle_protocol.WorkerHello], bundle_protocol.Welcome] = lambda _: (
             bundle_protocol.Welcome(0, {})
         )
@@ -59,7 +59,7 @@ class Inbox:
             if number == known.expected:
                 known.expected += 1
                 self.bundles += 1
-                if not self.on_frame(first):
+                if not self.on_frame(worker, first):
                     self.on_bundle(worker, bundle_protocol.bundle_of(first))
             elif 0 < number < known.expected:
                 self.repeated += 1

@@ -21,6 +21,7 @@ _SOCKETS = ("tests/transport/test_publisher.py", "tests/transport/test_bundle_re
 _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "only data: judged where it is taken": {
         "demo/demo_settings.py": ("tests/system/test_commands.py",),
+        "book_events.py": ("tests/test_events.py",),
         "event.py": ("tests/test_events.py",),
         "feed/feed_settings.py": ("tests/feed/test_driver.py",),
         "futures_events.py": ("tests/test_events.py",),

@@ -123,7 +123,8 @@ def test_a_worker_that_sends_again_what_was_taken_is_not_challenged_meanwhile() 
 def test_what_is_taken_as_it_is_is_not_decoded() -> None:
     desk, whole = Desk(), list[bytes]()
 
-    def on_frame(frame: bytes) -> bool:
+    def on_frame(worker: bytes, frame: bytes) -> bool:
+        assert worker == ONE
         whole.append(frame)
         return len(whole) == 1
 
