@@ -25,76 +25,79 @@ _NOTHING = -math.inf
 class BookSide:
     """Bids with ``sign`` -1, asks with 1: a price times it is the *rank*, and the lowest is nearest to the market."""
 
-    __slots__ = ("_asked", "_edge", "_order", "_sign", "levels")
+    __slots__ = ("_asked", "_edge", "_order", "_price_of", "_sign", "levels")
 
     def __init__(self, sign: int, levels: Iterable[Level] = ()) -> None:
         self.levels: dict[str, str] = dict(levels)
         """Price → quantity."""
         self._sign = sign
-        self._order: list[tuple[float, str]] = []
-        """(rank, price) of every level whose rank is at most ``_edge``, the nearest first."""
+        self._order: list[float] = []
+        """The rank of every level whose rank is at most ``_edge``, the nearest first."""
+        self._price_of: dict[float, str] = {}
+        """Of each of them the price."""
         self._edge = _NOTHING
         self._asked = 1
         """The most that were ever asked for."""
 
     def take(self, changes: Iterable[Level]) -> None:
         """Apply the levels of a change. Raises ValueError, half done, for one that is no price and quantity."""
-        levels, sign, edge = self.levels, self._sign, self._edge
+        levels, order, price_of, edge = self.levels, self._order, self._price_of, self._edge
         for price, quantity in changes:
-            rank = sign * float(price)
             if float(quantity):
-                if rank <= edge and price not in levels:
-                    self._put(rank, price)
+                if price not in levels and (rank := self._sign * float(price)) <= edge:
+                    if rank not in price_of:
+                        insort(order, rank)
+                    price_of[rank] = price
                 levels[price] = quantity
-            elif levels.pop(price, None) is not None and rank <= edge:
-                self._drop(rank, price)
+            elif levels.pop(price, None) is None:
+                float(price)
+            elif (rank := self._sign * float(price)) <= edge and price_of.pop(rank, None) is not None:
+                del order[bisect_left(order, rank)]
+        if len(order) > 2 * RANKED and len(order) > 2 * self._kept:
+            self._keep(order)
 
     def nearest(self, count: int) -> list[Level]:
         """So many levels, the nearest first; fewer if there are no more."""
-        levels = self.levels
-        return [(price, levels[price]) for _, price in self._ranked(count)[:count]]
+        ranks = self._ranked(count)[:count]
+        levels, price_of = self.levels, self._price_of
+        return [(price := price_of[rank], levels[price]) for rank in ranks]
 
     @property
     def best(self) -> float | None:
         """The rank of the nearest level; None without one."""
-        order = self._ranked(1)
-        return order[0][0] if order else None
+        order = self._order or self._ranked(1)
+        return order[0] if order else None
 
     def cut(self, most: int) -> None:
         """Forget the farthest levels, down to so many."""
         self.levels = dict(self.sorted()[:most])
-        self._order, self._edge = [], _NOTHING
+        self._order, self._price_of, self._edge = [], {}, _NOTHING
 
     def sorted(self) -> list[Level]:
         """All levels, the nearest first."""
         sign = self._sign
         return sorted(self.levels.items(), key=lambda level: sign * float(level[0]))
 
-    def _ranked(self, count: int) -> list[tuple[float, str]]:
+    def _ranked(self, count: int) -> list[float]:
         """The order, with so many levels if there are as many."""
         if len(self._order) < count and self._edge < math.inf:
             self._asked = max(self._asked, count)
-            sign, most = self._sign, self._kept
-            order = sorted((sign * float(price), price) for price in self.levels)
-            self._order, self._edge = order[:most], (math.inf if len(order) <= most else order[most - 1][0])
+            sign = self._sign
+            self._price_of = {sign * float(price): price for price in self.levels}
+            self._edge = math.inf
+            self._keep(sorted(self._price_of))
         return self._order
+
+    def _keep(self, order: list[float]) -> None:
+        """Leave the farther ones to the dict."""
+        most = self._kept
+        for rank in order[most:]:
+            del self._price_of[rank]
+        if order[most:]:
+            self._edge = order[most - 1]
+        self._order = order[:most]
 
     @property
     def _kept(self) -> int:
         """How many are put in order."""
         return max(RANKED, 2 * self._asked, len(self.levels) // ONE_OF)
-
-    def _put(self, rank: float, price: str) -> None:
-        order = self._order
-        if rank > self._edge:  # it has come nearer since the change began
-            return
-        insort(order, (rank, price))
-        if len(order) > 2 * RANKED and len(order) > 2 * self._kept:
-            del order[self._kept :]
-            self._edge = order[-1][0]
-
-    def _drop(self, rank: float, price: str) -> None:
-        order = self._order
-        at = bisect_left(order, (rank, price))
-        if order[at : at + 1] == [(rank, price)]:  # else the edge has come nearer since the change began
-            del order[at]

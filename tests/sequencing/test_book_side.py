@@ -56,21 +56,13 @@ def test_a_market_that_moves_far_keeps_its_order_with_few_looks_at_all_levels() 
     assert len(side._order) <= 2 * max(RANKED, len(side.levels) // 16) + 1
 
 
-def test_two_ways_to_write_a_price_are_two_levels_of_which_each_goes_alone() -> None:
-    side = BookSide(1, [("1.0", "1"), ("1.00", "2"), ("2", "3")])
-    assert side.nearest(3) == [("1.0", "1"), ("1.00", "2"), ("2", "3")]
-    side.take([("1.0", "0")])
+def test_of_two_ways_to_write_a_price_the_later_one_is_in_the_order() -> None:
+    side = BookSide(1, [("2", "3")])
+    assert side.nearest(3) == [("2", "3")]
+    side.take([("1.0", "1"), ("1.00", "2")])
     assert side.nearest(3) == [("1.00", "2"), ("2", "3")]
-
-
-def test_a_level_beyond_the_edge_that_has_come_nearer_within_a_change_is_left_to_the_dict() -> None:
-    far = 10 * RANKED
-    side = BookSide(1, [(str(far + number), "1") for number in range(2 * RANKED)])
-    side.nearest(1)
-    nearer = [(str(price), "1") for price in range(1, 3 * RANKED)]
-    side.take([*nearer, (str(far), "0"), (f"{far}.5", "1")])
-    assert (str(far), "1") not in side.sorted()
-    assert side.nearest(3 * RANKED)[-1] == (f"{far}.5", "1")
+    side.take([("1.0", "0"), ("1.00", "0"), ("1", "0.0")])
+    assert side.nearest(3) == side.sorted() == [("2", "3")]
 
 
 def test_cut_leaves_the_nearest() -> None:
