@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     )
     from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns
     from k2workers.transport.items import Message
+    from k2workers.transport.kept_books import Book
     from k2workers.transport.position import Position
     from k2workers.transport.subscriber import Subscriber
     from k2workers.wire import WireError
@@ -116,6 +117,7 @@ __all__ = [
     "AveragePrice",
     "Backfilled",
     "BlockTrade",
+    "Book",
     "BookLevels",
     "BookSnapshot",
     "BookTicker",

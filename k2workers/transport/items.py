@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from k2workers.continuity import Continuity
 from k2workers.events import Event
 from k2workers.transport.columns import Arrays, Read, StandardArrays, columns_of
 from k2workers.transport.deliveries import Delivery, Lost, MessageBatch, MessageColumns
+from k2workers.transport.kept_books import KeptBooks
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import Reassembly
+
+Given = TypeVar("Given", MessageBatch, MessageColumns, Lost, MessageBatch | MessageColumns | Lost)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -24,10 +29,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Items:
-    """Each method gives the next item in its form, or None if there is none; they may be mixed."""
+    """Each method gives the next item in its form, or None if there is none; they may be mixed. ``books`` are kept of what was given."""
 
-    def __init__(self, reassembly: Reassembly) -> None:
+    def __init__(self, reassembly: Reassembly, books: KeptBooks | None = None) -> None:
         self._reassembly = reassembly
+        self._books = books
         self._ready = reassembly.ready
         self._begun: Delivery | None = None
         """The batch that is being given, an event at a time."""
@@ -43,11 +49,13 @@ class Items:
             item, before = self._ready.popleft()
             if isinstance(item, Lost):
                 self._begun = None
-                return item
+                return self._kept(item)
             batch = item.batch() if isinstance(item, MessageColumns) else item
             self._begun, self._begun_at = (batch, before), 0
         event = batch.events[self._begun_at]
         self._begun_at += 1
+        if self._books is not None:
+            self._books.take_event(batch.topic, event, batch.continuity)
         return Message(batch.topic, batch.sequence, batch.publish_ns, event, batch.continuity)
 
     def batch(self) -> MessageBatch | Lost | None:
@@ -71,5 +79,10 @@ class Items:
     def _next(self) -> MessageBatch | MessageColumns | Lost | None:
         begun, self._begun = self._begun, None
         if begun is not None and isinstance(begun[0], MessageBatch) and self._begun_at < len(begun[0].events):
-            return msgspec.structs.replace(begun[0], events=begun[0].events[self._begun_at :])
-        return self._ready.popleft()[0] if self._ready else None
+            return self._kept(msgspec.structs.replace(begun[0], events=begun[0].events[self._begun_at :]))
+        return self._kept(self._ready.popleft()[0]) if self._ready else None
+
+    def _kept(self, item: Given) -> Given:
+        if self._books is not None:
+            self._books.take(item)
+        return item

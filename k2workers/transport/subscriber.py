@@ -33,10 +33,12 @@ from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns, ReassemblyCounters
 from k2workers.transport.endpoint import DEFAULT, next_port
 from k2workers.transport.items import Items, Message
+from k2workers.transport.kept_books import Book, KeptBooks
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.readers import REPORT_S
 from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
-from k2workers.transport.sockets import NOBLOCK, Context, SocketWatcher, connect, open_socket, readable
+from k2workers.transport.sockets import NOBLOCK, SocketWatcher, connect, readable
+from k2workers.transport.subscriber_sockets import open_sockets
 from k2workers.transport.waiting_clock import WaitingClock
 
 TICK_S = 0.1
@@ -48,9 +50,6 @@ BATCHES_A_TURN = 32
 
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
-
-BOOKS_WAITING = 16
-"""Whole books that wait to be read; a prefix may bring hundreds, of a megabyte each."""
 
 BOOKS_AGAIN_NS = 2_000_000_000
 """How often a joiner asks for the books of a prefix until it has all of them; one that has none may be asked for by itself meanwhile."""
@@ -71,6 +70,7 @@ class Subscriber:
     Topics of book changes (``depth``) begin with a ``BookSnapshot`` that the next event continues, and go on with one after every ``Lost``: it is
     asked for at ``books_endpoint``, the next port of ``snapshot_endpoint`` unless given (None, or no next port: nobody is asked). If it does not come within two
     seconds, the changes come without it, and it follows when it can be had.
+    With ``keep_books`` the books of these topics are kept for ``book()``; a ``position`` has none to go on with, and the two do not go together.
     ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
     ``Lost``). ``on_feed`` is called with False when nobody has spoken for ``FEED_LOST_S``, also if nobody ever has, and with True when a feed is
     heard again; while the program waits for items, in its thread. ``name`` is what the feed shows of it in ``/status``, with what waits for it (the
@@ -86,6 +86,7 @@ class Subscriber:
         snapshot_endpoint: str = "",
         books_endpoint: str | None = "",
         position: Position | None = None,
+        keep_books: bool = False,
         recover: bool = True,
         high_water_mark: int = 100_000,
         on_feed: Callable[[bool], object] | None = None,
@@ -97,6 +98,8 @@ class Subscriber:
         snapshot_endpoint = snapshot_endpoint or next_port(endpoint)
         if snapshot and not snapshot_endpoint:
             raise ConfigError(f"snapshot_endpoint: is to be given, as endpoint = {endpoint!r} has no next port")
+        if keep_books and position is not None:
+            raise ConfigError("keep_books = True: allowed only without a position, which holds no books")
         recover = recover and bool(snapshot_endpoint)
         self.topics = tuple(topics)
         self._recover = recover
@@ -110,8 +113,11 @@ class Subscriber:
         self._name = name or f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}"
         self._reported_s = -REPORT_S
         self._given = 0
-        self._items = Items(self._reassembly)
-        self._open(endpoint, snapshot_endpoint, books_endpoint, high_water_mark)
+        self._kept_books = KeptBooks(self.topics) if keep_books else None
+        self._items = Items(self._reassembly, self._kept_books)
+        self._context, self._socket, self._asking, self._asking_books = open_sockets(
+            endpoint, snapshot_endpoint, books_endpoint if self._books else None, high_water_mark
+        )
         self._snapshot_endpoint = snapshot_endpoint
         self._snapshot = snapshot
         for topic in self.topics:
@@ -152,6 +158,15 @@ class Subscriber:
         """Where the program stands: everything that the iteration has given. Save it, and pass it to a new Subscriber."""
         return self._items.position()
 
+    def book(self, name: str, levels: int | None = None) -> Book:
+        """The book of a topic of changes, or of its venue and symbol (``binance.BTCUSDT``), as of all that the iteration has given; so many levels a side, or all.
+
+        Raises ConfigError without ``keep_books``, and for one that is not subscribed.
+        """
+        if self._kept_books is None:
+            raise ConfigError("book: allowed only with keep_books = True")
+        return self._kept_books.book(name, levels, time.time_ns())
+
     def place(self, topic: str) -> TopicPosition | None:
         """Where the program stands in one topic after whole batches (not between two events of one); None before anything of it came."""
         return self._reassembly.place(topic)
@@ -190,24 +205,6 @@ class Subscriber:
         self._asking.close()
         self._asking_books.close()
         self._context.term()
-
-    def _open(self, endpoint: str, snapshot_endpoint: str, books_endpoint: str | None, high_water_mark: int) -> None:
-        """Open the sockets. Raises ConfigError for an endpoint that cannot be."""
-        self._context: Context = zmq.Context()
-        # A subscription that it has no room for ZeroMQ would drop without a word, and the rest with it.
-        self._socket = _quick(
-            open_socket(self._context, zmq.SUB, send_high_water_mark=0, receive_high_water_mark=high_water_mark)
-        )
-        connect(self._socket, endpoint, setting="endpoint")
-        self._asking = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=high_water_mark))
-        if snapshot_endpoint:
-            connect(self._asking, snapshot_endpoint, setting="snapshot_endpoint")
-        self._asking_books = _quick(open_socket(self._context, zmq.DEALER, receive_high_water_mark=BOOKS_WAITING))
-        self._asking_books.setsockopt(
-            zmq.IMMEDIATE, 1
-        )  # a question that nobody hears is not to wait: it is asked again
-        if self._books and books_endpoint:
-            connect(self._asking_books, books_endpoint, setting="books_endpoint")
 
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
 
@@ -546,9 +543,3 @@ class Subscriber:
     def _silent(self, timeout_s: float) -> FeedSilent:
         endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return FeedSilent(f"nothing heard from {endpoint} within {timeout_s:g} s; is k2workers running there?")
-
-
-def _quick(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """Reconnect quickly: after a restart the feed is back within a second or two."""
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
-    return socket

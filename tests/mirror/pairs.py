@@ -52,6 +52,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "metrics/latency.py": ("tests/metrics/test_exporter.py",),
         "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
         "processes/bootstrap.py": ("tests/system/test_commands.py",),
+        "transport/subscriber_sockets.py": ("tests/transport/test_subscriber.py",),
         "sequencing/topic_state.py": (
             "tests/sequencing/test_sequencer.py",
             "tests/sequencing/test_native_sequencer.py",

@@ -26,8 +26,9 @@ Best = tuple[list[tuple[str, str]], list[tuple[str, str]]]
 class Judge:
     """One subscriber of changes and of what is made of them. It builds each book itself, with a sort, and holds every event against it."""
 
-    def __init__(self, venue: str) -> None:
+    def __init__(self, venue: str, subscriber: Subscriber) -> None:
         self.venue = venue
+        self.subscriber = subscriber
         self.books = defaultdict[str, OrderBook](OrderBook)
         self.was = defaultdict[str, dict[int, Best]](dict)
         """Of each symbol the best levels at each id that its book came to."""
@@ -89,6 +90,11 @@ class Judge:
                 event = self.told.get((symbol, kind))
                 if event is None or event.state != "whole" or sides(event) != tuple(side[:most] for side in expected):
                     found.append((symbol, kind, event))
+            kept = self.subscriber.book(f"{self.venue}.{symbol}")
+            if (kept.state, kept.update_id) != ("whole", levels["lastUpdateId"]) or sorted(
+                kept.bids + kept.asks
+            ) != sorted(map(tuple, levels["bids"] + levels["asks"])):
+                found.append((symbol, "kept", kept.state, kept.update_id))
         return found
 
 
@@ -122,9 +128,12 @@ class Exchange:
 
 @contextlib.asynccontextmanager
 async def judged(venue: str, where: Sequence[str]) -> AsyncIterator[Judge]:
-    judge, (publish, replay, books) = Judge(venue), where
+    publish, replay, books = where
     topics = [f"{venue}.{kind}." for kind in ("depth", "book_top", f"book_{LEVELS}")]
-    async with Subscriber(topics, publish, snapshot_endpoint=replay, books_endpoint=books) as subscriber:
+    async with Subscriber(
+        topics, publish, snapshot_endpoint=replay, books_endpoint=books, keep_books=True
+    ) as subscriber:
+        judge = Judge(venue, subscriber)
 
         async def follow() -> None:
             async for item in subscriber:

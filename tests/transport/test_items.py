@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from k2workers import wire
-from k2workers.events import Event, Gap, Trade
+from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Trade
 from k2workers.transport.batches import columns_here
 from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns
 from k2workers.transport.items import Items, Message
+from k2workers.transport.kept_books import KeptBooks
 from k2workers.transport.reassembly import Reassembly
-from tests.support.batches import batch_of
+from tests.support.batches import CONTINUITY_OF, batch_of
 
 
 def trades(*numbers: int) -> list[Event]:
@@ -78,3 +79,42 @@ def test_gaps_and_losses_come_among_columns_as_ever() -> None:
     program.sequence += 1
     program.publish(*trades(9))
     assert program.items.message() == Lost("t", 5, 5, 8, 8)
+
+
+def test_books_are_kept_as_of_what_was_given_in_whatever_form() -> None:
+    program = Program()
+    books = KeptBooks(["v.depth.t"])
+    program.items = Items(program.reassembly, books)
+
+    def change(number: int) -> DepthUpdate:
+        return DepthUpdate(number, number, [("1", str(number))], [], 0, 0)
+
+    def publish(*events: Event) -> None:
+        program.sequence += 1
+        made = batch_of("v.depth.t", events, CONTINUITY_OF[DepthUpdate])
+        program.reassembly.take(wire.publication(made, epoch=1, sequence=program.sequence, publish_ns=1), 0)
+
+    def reached() -> tuple[str, int]:
+        book = books.book("v.t", 1, 0)
+        return book.state, book.update_id
+
+    publish(BookSnapshot(1, [], [], 0))
+    publish(*map(change, (2, 3, 4)))
+    publish(change(5))
+    program.items.prefer_columns(*columns_here())
+    publish(change(6))
+    publish(change(7))
+    assert reached() == ("stale", -2)
+    for expected in (1, 2):
+        program.items.message()
+        assert reached() == ("whole", expected)
+    for take, expected in ((program.items.batch, 4), (program.items.columns, 5), (program.items.columns, 6)):
+        take()
+        assert reached() == ("whole", expected)
+    program.items.message()
+    assert reached() == ("whole", 7)
+    program.sequence += 1
+    publish(change(9))
+    program.reassembly.tick(0)
+    assert isinstance(program.items.message(), Lost)
+    assert reached() == ("stale", 7)

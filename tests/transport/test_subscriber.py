@@ -675,3 +675,15 @@ async def test_the_feed_is_told_who_reads_and_how_far_behind(neighbours: Feed) -
         await until(lambda: neighbours.server.readers.furthest_behind(1, 0)[0].waiting == 1)
         assert other.counters.lost_batches == 0
         beating.cancel()
+
+
+def test_books_are_kept_only_if_that_is_asked_for_and_not_from_a_position() -> None:
+    with pytest.raises(ConfigError, match="keep_books = True: allowed only without a position"):
+        Subscriber(["v.depth."], "tcp://127.0.0.1:1", position=Position(), keep_books=True)
+    with (
+        Subscriber(["v.depth."], "tcp://127.0.0.1:1") as without,
+        pytest.raises(ConfigError, match="book: allowed only with keep_books = True"),
+    ):
+        without.book("v.X")
+    with Subscriber(["v.depth."], "tcp://127.0.0.1:1", keep_books=True) as keeping:
+        assert (keeping.book("v.X").state, keeping.book("v.X", 5).bids) == ("stale", [])
