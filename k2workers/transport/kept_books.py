@@ -12,6 +12,7 @@ from k2workers.errors import ConfigError
 from k2workers.events import Event, Level
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns
+from k2workers.transport.position import Position
 
 
 class Book(msgspec.Struct, frozen=True, gc=False):
@@ -32,9 +33,11 @@ class Book(msgspec.Struct, frozen=True, gc=False):
 
 
 class KeptBooks:
-    """The books of what is subscribed under these topics and prefixes."""
+    """The books of what is subscribed under these topics and prefixes. Raises ConfigError for a program that goes on from a ``position``."""
 
-    def __init__(self, topics: Sequence[str]) -> None:
+    def __init__(self, topics: Sequence[str], position: Position | None = None) -> None:
+        if position is not None:
+            raise ConfigError("keep_books = True: allowed only without a position, which holds no books")
         self._topics = topics
         self._books: dict[str, OrderBook] = {}
 

@@ -98,8 +98,6 @@ class Subscriber:
         snapshot_endpoint = snapshot_endpoint or next_port(endpoint)
         if snapshot and not snapshot_endpoint:
             raise ConfigError(f"snapshot_endpoint: is to be given, as endpoint = {endpoint!r} has no next port")
-        if keep_books and position is not None:
-            raise ConfigError("keep_books = True: allowed only without a position, which holds no books")
         recover = recover and bool(snapshot_endpoint)
         self.topics = tuple(topics)
         self._recover = recover
@@ -113,7 +111,7 @@ class Subscriber:
         self._name = name or f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}"
         self._reported_s = -REPORT_S
         self._given = 0
-        self._kept_books = KeptBooks(self.topics) if keep_books else None
+        self._kept_books = KeptBooks(self.topics, position) if keep_books else None
         self._items = Items(self._reassembly, self._kept_books)
         self._context, self._socket, self._asking, self._asking_books = open_sockets(
             endpoint, snapshot_endpoint, books_endpoint if self._books else None, high_water_mark

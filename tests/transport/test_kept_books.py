@@ -10,6 +10,7 @@ from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Trade
 from k2workers.transport.columns import StandardArrays, columns_of
 from k2workers.transport.deliveries import Lost, MessageBatch
 from k2workers.transport.kept_books import Book, KeptBooks
+from k2workers.transport.position import Position
 from k2workers.venues.binance.streams import BOOK, CHAIN
 
 T = "v.depth.X"
@@ -86,3 +87,8 @@ def test_what_may_still_come_is_stale(topics: list[str], name: str) -> None:
 def test_what_cannot_come_is_a_mistake(topics: list[str], name: str) -> None:
     with pytest.raises(ConfigError, match=rf"book '{name}': allowed .* subscribed are {topics[0]}"):
         KeptBooks(topics).book(name, 1, 0)
+
+
+def test_there_is_no_book_to_go_on_with_from_a_position() -> None:
+    with pytest.raises(ConfigError, match="keep_books = True: allowed only without a position"):
+        KeptBooks([T], Position())
