@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from k2workers import metrics, venues
-from k2workers.config import SETTINGS, Settings
+from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.processes.child_settings import WorkerSettings
 from k2workers.processes.market_plan import MarketPlan
@@ -24,7 +24,7 @@ from k2workers.venues.binance.settings import SpotSettings, UsSettings
 from k2workers.venues.binance.spot import BinanceSpot
 from tests.support.two_routes import TwoRoutes, register
 
-DEFAULT_SYMBOLS: list[str] = SETTINGS["symbols"].default
+DEFAULT_SYMBOLS = [*SpotSettings.usual_symbols]
 BOTH = ["binance", "binance_us"]
 
 

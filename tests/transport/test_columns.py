@@ -92,7 +92,7 @@ def test_text_that_is_no_number_stays_text_also_if_it_is_digits() -> None:
 
 def test_every_text_of_an_event_is_known_as_a_number_or_as_words() -> None:
     numbers = re.compile(
-        r".*(price|quantity|without_rpi|volume|average|index|rate|buffer|percent)\Z|(previous_)?close|open|high|low|price_change"
+        r".*(price|quantity|without_rpi|interest|volume|average|index|rate|buffer|percent)\Z|(previous_)?close|open|high|low|price_change"
     )
     texts = {
         field.name
