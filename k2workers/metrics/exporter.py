@@ -1,4 +1,4 @@
-"""Owns the one HTTP endpoint: /metrics of all processes, /healthz, /readyz, /status. Knows no process by itself.
+"""Owns the one HTTP endpoint: /metrics of all processes, /healthz, /readyz, /status, /book/. Knows no process by itself.
 
 It is served by the standard library from threads of its own, so the loop that gives grants is asked for what only it knows, and
 neither renders metrics nor waits for a slow client. However many ask, an answer is made once at a time, for all of them together
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import socket
 import socketserver
 import threading
@@ -25,6 +24,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from k2workers.errors import ConfigError
+from k2workers.metrics.http_answers import TEXT, HttpAnswer, in_json, verdict, words
 from k2workers.metrics.metric_files import unchanged
 from k2workers.metrics.shared_answer import SharedAnswer
 
@@ -52,9 +52,7 @@ LOOP_PATIENCE_S = 2.0
 STOP_POLL_S = 0.1
 """How often the accepting thread looks whether it is to stop."""
 
-TEXT = "text/plain; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
-JSON = "application/json; charset=utf-8"
 
 REFUSED = (
     b"HTTP/1.0 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n503: too many clients\n"
@@ -62,8 +60,7 @@ REFUSED = (
 
 NO_METRICS = b"503: no metrics: their files cannot be written or read; the log says why (metrics_not_kept)"
 
-Answer = tuple[HTTPStatus, str, bytes]
-"""Status, content type, body."""
+BOOK_PAGE = "/book/"
 
 ANSWERED = "k2workers.answered"
 """Of a request's environment: call it when the answer is made."""
@@ -84,7 +81,7 @@ def render(only_here: CollectorRegistry | None = None) -> bytes:
 class MetricsServer:
     """The endpoint. ``get_status`` gives what /status shows; the next two give the reasons for saying no; ``only_here`` the metrics that no file holds.
 
-    These three are called on the thread of the loop in which ``start`` was called.
+    These three are called on the thread of the loop in which ``start`` was called, ``book``, with what follows ``/book/``, the query and what the client has, on any.
     """
 
     def __init__(
@@ -96,17 +93,19 @@ class MetricsServer:
         unhealthy: Callable[[], list[str]],
         unready: Callable[[], list[str]],
         only_here: Callable[[], CollectorRegistry | None] = lambda: None,
+        book: Callable[[str, str, str], HttpAnswer] | None = None,
     ) -> None:
         self.host = host
         self.port = port
-        self._answers: dict[str, Callable[[], Answer]] = {
-            "/": lambda: (HTTPStatus.OK, TEXT, "\n".join(list(self._answers)[1:]).encode() + b"\n"),
+        self._answers: dict[str, Callable[[], HttpAnswer]] = {
+            "/": lambda: HttpAnswer(HTTPStatus.OK, TEXT, "\n".join(list(self._answers)[1:]).encode() + b"\n"),
             "/metrics": SharedAnswer(self._metrics).get,
-            "/healthz": SharedAnswer(lambda: _verdict(self._ask(unhealthy))).get,
-            "/readyz": SharedAnswer(lambda: _verdict(self._ask(unready))).get,
-            "/status": SharedAnswer(lambda: (HTTPStatus.OK, JSON, json.dumps(self._ask(get_status)).encode())).get,
+            "/healthz": SharedAnswer(lambda: verdict(self._ask(unhealthy))).get,
+            "/readyz": SharedAnswer(lambda: verdict(self._ask(unready))).get,
+            "/status": SharedAnswer(lambda: in_json(self._ask(get_status))).get,
         }
         self._only_here = only_here
+        self._book = book
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
 
@@ -141,27 +140,38 @@ class MetricsServer:
             await asyncio.to_thread(self._server.shutdown)
             self._server.server_close()
 
-    def _metrics(self) -> Answer:
+    def _metrics(self) -> HttpAnswer:
         text = render(self._only_here())
-        return (HTTPStatus.OK, METRICS_TEXT, text) if text else (HTTPStatus.SERVICE_UNAVAILABLE, TEXT, NO_METRICS)
+        return (
+            HttpAnswer(HTTPStatus.OK, METRICS_TEXT, text)
+            if text
+            else HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, NO_METRICS)
+        )
 
     def _respond(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        method, answer = environ["REQUEST_METHOD"], self._answers.get(environ["PATH_INFO"])
-        if answer is None:
-            status, content_type, body = _words(HTTPStatus.NOT_FOUND)
+        method, make = environ["REQUEST_METHOD"], self._maker(environ)
+        if make is None:
+            answer = words(HTTPStatus.NOT_FOUND)
         elif method not in {"GET", "HEAD"}:
-            status, content_type, body = _words(HTTPStatus.METHOD_NOT_ALLOWED)
+            answer = words(HTTPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", "GET, HEAD"),))
         else:
             try:
-                status, content_type, body = answer()
+                answer = make()
             except TimeoutError:
-                status, content_type, body = _words(HTTPStatus.SERVICE_UNAVAILABLE)
+                answer = words(HTTPStatus.SERVICE_UNAVAILABLE)
         environ[ANSWERED]()
-        headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "GET, HEAD"))
-        start_response(f"{status.value} {status.phrase}", headers)
+        body = b"" if answer.status is HTTPStatus.NOT_MODIFIED else answer.body
+        headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(body))), *answer.headers]
+        start_response(f"{answer.status.value} {answer.status.phrase}", headers)
         return [body] if method != "HEAD" else []
+
+    def _maker(self, environ: WSGIEnvironment) -> Callable[[], HttpAnswer] | None:
+        page, book = environ["PATH_INFO"], self._book
+        if book is None or not page.startswith(BOOK_PAGE):
+            return self._answers.get(page)
+        # WSGI gives the bytes of a path as if each were a character.
+        name = page.removeprefix(BOOK_PAGE).encode("latin-1").decode(errors="replace")
+        return lambda: book(name, environ.get("QUERY_STRING", ""), environ.get("HTTP_IF_NONE_MATCH", ""))
 
     def _ask(self, question: Callable[[], T]) -> T:
         """What ``question`` answers on the loop's thread. Raises TimeoutError if the loop does not come to it."""
@@ -298,12 +308,3 @@ class _Server(ThreadingWSGIServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that left, or that sent nothing in time, is no event of ours."""
-
-
-def _verdict(reasons: list[str]) -> Answer:
-    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    return status, JSON, json.dumps({"ok": not reasons, "reasons": reasons}).encode()
-
-
-def _words(status: HTTPStatus) -> Answer:
-    return status, TEXT, f"{status.value}: {status.phrase}".encode()

@@ -21,6 +21,7 @@ import structlog
 import zmq
 
 from k2workers import event_loop, every, wire
+from k2workers.continuity import MADE
 from k2workers.errors import ConfigError
 from k2workers.events import BookSnapshot
 from k2workers.every import Every
@@ -29,6 +30,7 @@ from k2workers.metrics.instruments import BOOKS, Instruments
 from k2workers.processes.book_teller import BookTeller
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.processes.child_status import BooksStatus
+from k2workers.sequencing.book_topics import levels_event
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.supervision.child import settle_memory
 from k2workers.supervision.child_process import ChildProcess
@@ -80,6 +82,7 @@ class Books:
             settings.books_endpoint,
             self.topics_under,
             self.frame_of,
+            levels_of=self.levels_of,
             policy=msgspec.structs.replace(POLICY, connections=settings.connections),
             screened_in=settings.screened_in,
         )
@@ -148,6 +151,14 @@ class Books:
             return None
         batch = wire.batch_of(topic, [book.snapshot()], place.continuity)
         return wire.publication(batch, epoch=place.epoch, sequence=place.sequence, publish_ns=time.time_ns())
+
+    def levels_of(self, topic: str, count: int) -> bytes:
+        """The best levels of a topic's book in the form of a published batch, stale or whole; empty if none is kept."""
+        book = self.books.get(topic)
+        if book is None:
+            return b""
+        batch = wire.batch_of(topic, [levels_event(book, count, time.time_ns())], MADE.number)
+        return wire.publication(batch, epoch=0, sequence=0, publish_ns=time.time_ns())
 
     def status(self) -> BooksStatus:
         """How many there are now."""

@@ -23,6 +23,7 @@ from k2workers.every import Every
 from k2workers.logs import outlet
 from k2workers.metrics import exporter, metric_files
 from k2workers.processes import open_files, readiness, report, run_plan
+from k2workers.processes.book_page import BookPage
 from k2workers.processes.child_status import Published
 from k2workers.processes.console import LiveSummary
 from k2workers.processes.market_feed import MarketFeed
@@ -71,6 +72,10 @@ class Topology:
         self._meter = ResourceMeter(settings.environment)
         self._feeds = [MarketFeed(market, self.supervisor) for market in self.plan.markets]
         self.view = RunView(settings, self.supervisor, self._feeds, self._meter)
+        self._book_page = BookPage(
+            {market.name: market.book_prefixes[0] for market in self.plan.markets if market.book_prefixes},
+            self._symbols_of,
+        )
         self._starting = Starting(self.plan, self.supervisor, self._feeds, self._records)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
@@ -92,6 +97,7 @@ class Topology:
             unhealthy=self.view.unhealthy,
             unready=lambda: [reason.line() for reason in self.view.unready()],
             only_here=lambda: self._meter.only_here,
+            book=self._book_page.answer,
         )
         await self._take_ports(server)
         self.supervisor.start()
@@ -117,6 +123,7 @@ class Topology:
                 feed.stop()
             self.supervisor.kill_all()
             await server.stop()
+            self._book_page.close()
 
     async def _serve(self) -> None:
         """Start the children and serve, until told to stop or the time is over. Raises what keeps a child from serving."""
@@ -259,6 +266,10 @@ class Topology:
             _log.error("books_not_kept", **record.data, note="the feed goes on without them; it is tried again")
         elif record.kind == "listening":
             _log.info("keeping_books", endpoint=record.data["books"])
+            self._book_page.listening(record.data["books"])
+
+    def _symbols_of(self, venue: str) -> list[str]:
+        return next(feed.symbols.symbols for feed in self._feeds if feed.plan.name == venue)
 
     def _on_dead(self, name: str, pid: int) -> None:
         metric_files.bury(pid)

@@ -46,13 +46,20 @@ class _MadeTopic:
 
     def event(self, content: Content, book: OrderBook, at_ns: int) -> Event:
         """The same as an event."""
-        bids, asks = content or ([], [])
-        state = STALE if content is None else WHOLE
-        times = state, book.venue_time_ns, book.received_ns, at_ns
         if self.paced:
-            return BookLevels(book.last_id, bids, asks, *times)
-        (bid, bid_quantity), (ask, ask_quantity) = (side[0] if side else ("", "") for side in (bids, asks))
-        return BookTop(book.last_id, bid, bid_quantity, ask, ask_quantity, *times)
+            return levels_event(book, self.count, at_ns)
+        (bid, bid_quantity), (ask, ask_quantity) = (side[0] if side else ("", "") for side in content or ([], []))
+        return BookTop(book.last_id, bid, bid_quantity, ask, ask_quantity, *_state_and_times(book, at_ns))
+
+
+def levels_event(book: OrderBook, count: int, at_ns: int) -> BookLevels:
+    """So many of the best levels of a book."""
+    bids, asks = book.bid_side.nearest(count), book.ask_side.nearest(count)
+    return BookLevels(book.last_id, bids, asks, *_state_and_times(book, at_ns))
+
+
+def _state_and_times(book: OrderBook, at_ns: int) -> tuple[str, int, int, int]:
+    return WHOLE if book.whole else STALE, book.venue_time_ns, book.received_ns, at_ns
 
 
 class BookTopics:

@@ -3,7 +3,7 @@
 Parts, in reading order:
 
 ``bundle_protocol``            the messages between workers and the aggregator
-``outbox``, ``kept_bundles``   a worker's end: what it keeps, and what it tells a new aggregator
+``outbox``, ``kept_bundles``   a worker's end: what it keeps, and what it tells a new aggregator; ``latest_outbox`` keeps nothing
 ``inbox``, ``relay``           the aggregator's end: each bundle once, published, acknowledged when a checkpoint covers it
 ``ring``                       the newest frames that were published
 ``standing``, ``lives``        a subscriber's end, by topic: what is new, what is missing, across lives and numberings
@@ -11,7 +11,9 @@ Parts, in reading order:
 ``plain_batches``              the very next batch of a topic, which nearly every one is, in one step
 ``items``, ``batches``         what of it a program has been given: an event or a batch at a time, or in columns (``columns``, ``column_reader``)
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
-``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``   their sockets
+``kept_books``                 the books of a program that wants them kept
+``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``, ``subscriber_sockets``   their sockets
+``levels_client``              one question to the books' port, from any thread
 ``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm
 ``public_port``, ``request_port``, ``screen``  where they connect, how requests are served, and what stands before it once one has ended the process
 ``readers``                    who reads, and how far behind
@@ -47,6 +49,7 @@ NEWEST         subscriber, aggregator   the newest numbers of topics: what a sub
 LAST           subscriber, aggregator   the last batch of topics, for one who joins late
 READER         subscriber, aggregator   I am called so, and so much waits for me; told every few seconds, never answered
 BOOK           subscriber, books        the whole books of topics, each as of batch n of this life: it stands for every batch up to n
+LEVELS         subscriber, books        the best levels of one book as they are now; answered at once or not at all
 =============  =======================  =====================================================================================
 
 What is durable, where, and until when:
@@ -74,7 +77,8 @@ aggregator                  the next life reads the checkpoint and answers bundl
 checkpoint file             (or it cannot be written) nothing is acknowledged; workers keep up to their bound; HELLO alone tells where topics stood
 subscriber                  its next life goes on from the position that it saved; the ring has what came meanwhile, or it is ``Lost``
 books                       its next life names the books that it has, and the workers publish the others anew, for everybody; whoever
-                            joins meanwhile is given changes without a book after a while, and the book as soon as there is one
+                            joins meanwhile is given changes without a book after a while, and the book as soon as there is one. Topics
+                            that it made of books end with it; WELCOME names them to the next life, which says first that they are stale
 link                        whoever missed a number notices: the aggregator by the next BUNDLE or PING, a subscriber by the next
                             publication or, after a heartbeat that was missed, by NEWEST
 venue's ids                 (they begin anew) the worker sends a ``Reset``; all batches after it are of the next numbering, and whatever

@@ -4,6 +4,9 @@ Requests (DEALER → ROUTER): ``book``, topic or prefix → one message ``book``
 then ``end``, topic or prefix. The frame has the form of a published batch (``wire``) with one ``BookSnapshot``; its epoch and sequence say which
 batches of the topic are in it: all up to that one.
 
+``levels``, topic, number → the same three frames and the best levels of its book, so many a side: a batch with one ``BookLevels``, or an empty frame if
+no book of the topic is kept. It is answered at once, and only if there is room.
+
 One book is made at a time, between other turns of the loop: a prefix may match hundreds, of a megabyte each. A client that does not read is
 waited for, and costs a list of topics and one book meanwhile.
 """
@@ -12,13 +15,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import msgspec
 
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.replay_server import POLICY
 from k2workers.transport.request_port import RequestPort, Sending
 from k2workers.transport.sockets import Context
 
-BOOK, END = b"book", b"end"
+BOOK, END, LEVELS = b"book", b"end", b"levels"
+
+MOST_LEVELS = 1_000
+"""Of each side. Whoever wants more wants the whole book."""
 
 BOOKS_WAITING = 4
 """Books that wait in ZeroMQ for one client; it takes as many itself."""
@@ -28,6 +37,10 @@ MAX_WAITING = 20_000
 
 AGAIN_S = 0.02
 """When no client has room for more, the next look comes after this."""
+
+
+pack_count = msgspec.msgpack.Encoder().encode
+decode_count = msgspec.msgpack.Decoder(Annotated[int, msgspec.Meta(ge=1, le=MOST_LEVELS)]).decode
 
 
 class _Client:
@@ -55,7 +68,8 @@ class _Client:
 
 
 class BooksServer:
-    """Answers joiners, from ``start`` to ``close`` (see ``RequestPort``). ``topics_under`` names the topics that match a topic or prefix, ``frame_of`` makes the frame of one, if it has a book.
+    """Answers joiners, from ``start`` to ``close`` (see ``RequestPort``). ``topics_under`` names the topics that match a topic or prefix, ``frame_of`` makes the frame of one, if it has a book;
+    ``levels_of`` that of the best levels of a topic's book, empty if none is kept.
 
     Raises ConfigError, naming ``setting``, when the endpoint cannot be bound.
     """
@@ -67,6 +81,7 @@ class BooksServer:
         topics_under: Callable[[str], list[str]],
         frame_of: Callable[[str], bytes | None],
         *,
+        levels_of: Callable[[str, int], bytes] = lambda _topic, _count: b"",
         setting: str = "books_endpoint",
         policy: PeerPolicy = POLICY,
         screened_in: str = "",
@@ -76,6 +91,7 @@ class BooksServer:
         """Books given so far."""
         self._topics_under = topics_under
         self._frame_of = frame_of
+        self._levels_of = levels_of
         self._clients: dict[bytes, _Client] = {}
         """Those that wait for something."""
         self.port = RequestPort(
@@ -95,11 +111,21 @@ class BooksServer:
 
     def _hear(self, frames: list[bytes]) -> None:
         sender, *request = frames
+        if len(request) == 3 and request[0] == LEVELS:
+            self._give_levels(sender, request)
         if len(request) != 2 or request[0] != BOOK:
             return
         self.requests += 1
         client = self._clients.setdefault(sender, _Client())
         client.ask(request[1], self._topics_under(request[1].decode(errors="replace")))
+
+    def _give_levels(self, sender: bytes, request: list[bytes]) -> None:
+        self.requests += 1
+        try:
+            count = decode_count(request[2])
+        except msgspec.MsgspecError:
+            return
+        self.port.send([sender, *request, self._levels_of(request[1].decode(errors="replace"), count)])
 
     def _answer(self, sender: bytes) -> bool:
         """Send the next thing that this client waits for. Whether it took it."""

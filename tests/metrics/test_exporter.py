@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,7 @@ from k2workers.errors import ConfigError
 from k2workers.metrics import exporter
 from k2workers.metrics.__main__ import names, page
 from k2workers.metrics.exporter import NO_METRICS, REFUSED, MetricsServer
+from k2workers.metrics.http_answers import HttpAnswer, in_json, words
 from k2workers.metrics.instruments import PARENT, WORKER, Instruments
 from tests.support.waiting import WAIT_S, wait_for
 
@@ -76,6 +78,29 @@ async def test_each_path_answers_what_it_is_for(tmp_path: Path, monkeypatch: pyt
             assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         async with client.get("/") as reply:
             assert (reply.status, (await reply.text()).split()) == (200, ["/metrics", "/healthz", "/readyz", "/status"])
+
+
+async def test_below_book_is_what_the_page_of_books_answers_which_may_be_that_nothing_has_changed() -> None:
+    def book(*asked: str) -> HttpAnswer:
+        if asked[2] == "known":
+            return words(HTTPStatus.NOT_MODIFIED, headers=(("ETag", "known"),))
+        return in_json(asked, headers=(("ETag", "new"),))
+
+    server = MetricsServer("127.0.0.1", 0, get_status=status, unhealthy=list, unready=list, book=book)
+    await server.start()
+    async with aiohttp.ClientSession(server.url) as client:
+        async with client.get("/book/v/\u5e01?levels=3") as reply:
+            assert (await reply.json(), reply.headers["ETag"]) == (["v/\u5e01", "levels=3", ""], "new")
+        async with client.get("/book/v/X", headers={"If-None-Match": "known"}) as reply:
+            assert (reply.status, await reply.read(), reply.headers["ETag"]) == (304, b"", "known")
+        async with client.post("/book/v/X") as reply:
+            assert reply.status == 405
+        async with client.get("/book") as reply:
+            assert reply.status == 404
+        await server.stop()
+    await asyncio.to_thread(_wait_for_threads)
+    async with serving() as (_, other), other.get("/book/v/X") as reply:
+        assert reply.status == 404, "no books are kept"
 
 
 async def test_head_tells_the_length_only_and_all_else_is_refused() -> None:

@@ -11,6 +11,7 @@ import zmq
 from structlog.testing import capture_logs
 
 from k2workers import Message, Subscriber, wire
+from k2workers.book_events import BookLevels
 from k2workers.continuity import renumbered
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Heartbeat, Reset
 from k2workers.processes.books import TELL_S, TELL_SELDOM_S, Books
@@ -221,3 +222,46 @@ async def test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_an
     await until(lambda: feed.books.lost == 1)
     feed.now_s += TELL_S
     assert feed.books.news() == BooksKept(("d.",), ())
+
+
+async def test_a_book_whose_best_bid_is_not_below_its_best_ask_is_none(feed: Feed) -> None:
+    feed.send(BookSnapshot(11, [("1", "1")], [("2", "1")], 0))
+    await until(lambda: feed.place() is not None)
+    with capture_logs() as logs:
+        feed.send(DepthUpdate(12, 12, [("2.0", "1")], [], 0, 12))
+        await until(lambda: feed.books.crossed == 1)
+    assert [(line["event"], line["topic"], line["last_id"]) for line in logs] == [("book_crossed", T, 12)]
+    assert (feed.place(), feed.books.lost) == (None, 1)
+    feed.send(book(13))
+    await until(lambda: feed.place() is not None)
+
+
+async def test_a_book_that_comes_anew_is_compared_with_the_one_that_is_kept(feed: Feed) -> None:
+    feed.send(book(11))
+    feed.send(book(11))
+    feed.send(diff(12))
+    feed.send(book(13))
+    await until(lambda: feed.place() == (1, 4, book(13)))
+    assert feed.books.compared == {"equal": 1, "different": 0}, "of the same moment only"
+    with capture_logs() as logs:
+        feed.send(book(13, "2"))
+        await until(lambda: feed.place() == (1, 5, book(13, "2")))
+    assert feed.books.compared == {"equal": 1, "different": 1}
+    assert [(line["event"], line["topic"]) for line in logs] == [("book_differs", T)]
+
+
+async def test_best_levels_are_given_whole_or_stale(feed: Feed) -> None:
+    feed.send(book(11))
+    await until(lambda: feed.place() is not None)
+
+    def levels() -> BookLevels:
+        frame = feed.books.levels_of(T, 5)
+        (event,) = wire.decode_events(frame, wire.read_header(frame))
+        assert isinstance(event, BookLevels)
+        return event
+
+    assert (levels().update_id, levels().bids, levels().state) == (11, [("1", "1")], "whole")
+    feed.send(Gap(12, 13, "", 0))
+    await until(lambda: feed.books.lost == 1)
+    assert (levels().bids, levels().state) == ([], "stale")
+    assert feed.books.levels_of("d.unknown", 5) == b""

@@ -15,7 +15,74 @@ books_server = within("transport/books_server.py")
 supervisor = within("supervision/supervisor.py")
 intake = within("feed/intake.py")
 
+book_side = within("sequencing/book_side.py")
+book_topics = within("sequencing/book_topics.py")
+book_teller = within("processes/book_teller.py")
+book_page = within("processes/book_page.py")
+latest_outbox = within("transport/latest_outbox.py")
+kept_books = within("transport/kept_books.py")
+
 ROWS = (
+    book_side(
+        "a level that goes stays in the order",
+        "                del order[bisect_left(order, rank)]",
+        "                pass",
+        "test_the_nearest_levels_are_those_of_all_levels_sorted",
+    ),
+    book_side(
+        "levels left to the dict are taken for ranked ones",
+        "            self._edge = order[most - 1]",
+        "            pass",
+        "test_the_nearest_levels_are_those_of_all_levels_sorted",
+    ),
+    book_topics(
+        "that a book is stale waits for the pace of its levels",
+        "                if book.whole and topic.due_ns > now_ns:",
+        "                if topic.due_ns > now_ns:",
+        "test_a_book_that_breaks_is_stale_at_once_whatever_the_pace_and_empty_until_it_is_whole",
+    ),
+    book_topics(
+        "what an earlier life told counts on",
+        "                    if topic.name == name:",
+        "                    if False:",
+        "test_a_new_life_tells_that_what_earlier_ones_told_is_stale_until_it_has_the_book",
+    ),
+    book_teller(
+        "what was refused counts as told",
+        "                self._topics.not_told(some, self._books)",
+        "                pass",
+        "test_one_that_does_not_read_is_told_later_how_it_is_by_then",
+    ),
+    book_teller(
+        "another aggregator is told nothing of what is known",
+        "        self._topics.begin_anew(welcome.positions, self._books)",
+        "        pass",
+        "test_an_aggregator_is_told_everything_as_it_is_when_it_comes_and_then_what_changes",
+    ),
+    latest_outbox(
+        "what is sent to nobody counts as sent",
+        "if not self.welcomed or not self._send(frame):",
+        "if not self._send(frame):",
+        "test_what_cannot_go_at_once_is_refused_and_never_goes",
+    ),
+    kept_books(
+        "after a loss the program's book stands",
+        "                self._books[item.topic].lose()",
+        "                pass",
+        "test_a_gap_or_a_loss_leaves_no_level",
+    ),
+    book_page(
+        "who has the book is sent it again",
+        '[each.strip().removeprefix("W/") for each in known.split(",")]',
+        "[]",
+        "test_who_has_the_book_already_is_told_so",
+    ),
+    books(
+        "a crossed book is kept",
+        "            book.lose()\n        if self.teller",
+        "            pass\n        if self.teller",
+        "test_a_book_whose_best_bid_is_not_below_its_best_ask_is_none",
+    ),
     lives(
         "after a loss no book is asked for",
         "            state.whole = False\n            self._lack_book(topic, state, hold=True)",

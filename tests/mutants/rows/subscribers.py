@@ -8,6 +8,7 @@ reassembly = within("transport/reassembly.py")
 lives = within("transport/lives.py")
 standing = within("transport/standing.py")
 subscriber = within("transport/subscriber.py")
+subscriber_sockets = within("transport/subscriber_sockets.py")
 waiting_clock = within("transport/waiting_clock.py")
 replay_server = within("transport/replay_server.py")
 ring = within("transport/ring.py")
@@ -149,11 +150,11 @@ ROWS = (
         "        if False:\n",
         "test_a_program_is_told_when_nobody_speaks_and_when_a_feed_is_back",
     ),
-    subscriber(
+    subscriber_sockets(
         "subscriptions beyond a thousand are dropped",
         "send_high_water_mark=0, ",
         "",
-        "test_very_many_exact_topics_are_all_heard",
+        "transport/test_subscriber.py::test_very_many_exact_topics_are_all_heard",
     ),
     subscriber(
         "items wait for a slow program without bound",

@@ -1,0 +1,91 @@
+"""Owns what ``/book/VENUE/SYMBOL`` answers: the best levels of a book that is kept, as the books process has them at that moment."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+from k2workers.book_events import BookLevels
+from k2workers.metrics.http_answers import HttpAnswer, in_json, words
+from k2workers.transport.books_server import MOST_LEVELS
+from k2workers.transport.levels_client import LevelsClient
+
+LEVELS = 20
+"""Of each side, unless the query says otherwise."""
+
+REST = 3
+"""After a nearest name was looked for none is for so many times as long as that took: many wrong names cost a quarter of one core."""
+
+
+class BookPage:
+    """``prefixes`` are, by venue, those of the topics that its books are kept of; ``symbols`` tells which a venue has.
+
+    Call ``answer`` from any thread; ``listening`` when the books process has told where.
+    """
+
+    def __init__(self, prefixes: Mapping[str, str], symbols: Callable[[str], Sequence[str]]) -> None:
+        self._prefixes = prefixes
+        self._symbols = symbols
+        self._client: LevelsClient | None = None
+        self._looking = threading.Lock()
+
+    def listening(self, endpoint: str) -> None:
+        """The books process listens here."""
+        before = self._client
+        if before is not None and before.endpoint == endpoint:
+            return
+        self._client = LevelsClient(endpoint)
+        if before is not None:
+            # A thread that asks there is waited for, and nobody else waits for that.
+            threading.Thread(target=before.close, name="books", daemon=True).start()
+
+    def answer(self, name: str, query: str, known: str) -> HttpAnswer:
+        """What follows ``/book/``, the query, and the tags that the client has. Raises TimeoutError if the books process does not answer."""
+        asked = parse_qs(query, keep_blank_values=True).get("levels", [str(LEVELS)])[-1]
+        if not (asked.isascii() and asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= MOST_LEVELS):
+            return words(HTTPStatus.BAD_REQUEST, f"levels = {asked!r}; allowed: 1 to {MOST_LEVELS}")
+        venue, _, symbol = name.partition("/")
+        topic = f"{self._prefixes[venue]}{symbol}" if venue in self._prefixes else ""
+        found = self._ask(topic, int(asked)) if topic else None
+        if found is None:
+            return words(HTTPStatus.NOT_FOUND, f"no book of {name!r} is kept{self._hint(venue, symbol)}")
+        tag = f'"{found.update_id}-{found.state}"'
+        headers = (("ETag", tag), ("Cache-Control", "no-cache"))
+        if tag in [each.strip().removeprefix("W/") for each in known.split(",")]:
+            return words(HTTPStatus.NOT_MODIFIED, headers=headers)
+        return in_json({"venue": venue, "symbol": symbol, **_fields(found)}, headers=headers)
+
+    def close(self) -> None:
+        """Ask nobody any longer."""
+        if self._client is not None:
+            self._client.close()
+
+    def _ask(self, topic: str, count: int) -> BookLevels | None:
+        client = self._client
+        if client is None:
+            raise TimeoutError
+        return client.ask(topic, count)
+
+    def _hint(self, venue: str, symbol: str) -> str:
+        """The nearest name, in words."""
+        if not self._prefixes:
+            return "; books are kept of streams such as depth"
+        with self._looking:
+            began_s = time.monotonic()
+            if venue in self._prefixes:
+                near = [
+                    f"{venue}/{each}"
+                    for each in difflib.get_close_matches(symbol[:50].upper(), self._symbols(venue), n=1)
+                ]
+            else:
+                near = [f"{each}/SYMBOL" for each in difflib.get_close_matches(venue[:50], self._prefixes, n=1)]
+            time.sleep(REST * (time.monotonic() - began_s))
+        return f"; did you mean /book/{near[0]}?" if near else f"; books are kept of {', '.join(self._prefixes)}"
+
+
+def _fields(found: BookLevels) -> dict[str, object]:
+    return {name: getattr(found, name) for name in found.__struct_fields__}
