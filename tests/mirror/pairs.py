@@ -33,7 +33,10 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "transport/deliveries.py": ("tests/transport/test_reassembly.py", "tests/transport/test_columns.py"),
         "venues/binance/futures_market_messages.py": ("tests/venues/binance/test_futures_messages.py",),
         "venues/binance/messages.py": ("tests/venues/binance/test_codec.py",),
-        "venues/binance/stream_shapes.py": ("tests/venues/binance/test_codec.py",),
+        "venues/binance/stream_shapes.py": (
+            "tests/venues/binance/test_codec.py",
+            "tests/venues/binance/test_futures_written.py",
+        ),
         "venues/binance/streams.py": ("tests/venues/binance/test_codec.py",),
         "venues/venue.py": ("tests/venues/binance/test_codec.py",),
     },

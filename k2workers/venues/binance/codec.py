@@ -19,11 +19,20 @@ from k2workers.events import Event
 from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import Envelope, RefusalDetail
 from k2workers.venues.binance.stream_dialect import SPOT_STREAMS, StreamDialect
-from k2workers.venues.binance.stream_shapes import Nothing, Stream, Wrapped, any_of, lenient_reader, plain_shapes
+from k2workers.venues.binance.stream_shapes import (
+    Nothing,
+    Stream,
+    ToldMarkets,
+    Wrapped,
+    any_of,
+    lenient_reader,
+    plain_shapes,
+    plain_streams,
+)
 from k2workers.venues.binance.symbols import LONGEST, fault_of
-from k2workers.venues.binance.written import PREFIX, shape_of
+from k2workers.venues.binance.written import PREFIX
 from k2workers.venues.elements import Elements
-from k2workers.venues.message_shape import NOTHING_WRITTEN, PlainStream, Written
+from k2workers.venues.message_shape import NOTHING_WRITTEN, Written
 from k2workers.venues.topics import topic_of
 from k2workers.venues.venue import Outcome, Reply, StreamSpec, Topic
 
@@ -63,6 +72,7 @@ class BinanceCodec:
         self._kind_of_suffix: dict[str, str] = {}
         self._decoders: dict[int, msgspec.json.Decoder[list[Wrapped]]] = {}
         """By the unit of time."""
+        self._told = ToldMarkets(dialect)
         self.written = NOTHING_WRITTEN
         self.add(specs)
 
@@ -78,15 +88,8 @@ class BinanceCodec:
         self._write()
 
     def _write(self) -> None:
-        types = {stream.spec.event_type for stream in self._streams.values()}
-        own = self._dialect
-        shapes = {found: shape_of(own.messages[found], self._units_ns[0], own.texts) for found in types}
-        plain = [
-            PlainStream(name, stream.spec.symbol, stream.topic, shape)
-            for name, stream in self._streams.items()
-            if stream.topic >= 0 and (shape := shapes[stream.spec.event_type]) is not None
-        ]
-        self.written = Written(_PREFIX, plain)
+        streams, unit_ns = self._streams.values(), self._units_ns[0]
+        self.written = Written(_PREFIX, plain_streams(streams, unit_ns, self._dialect, self._told.shapes))
 
     def _decoder(self, unit_ns: int) -> msgspec.json.Decoder[list[Wrapped]]:
         found = self._decoders.get(unit_ns)
@@ -113,6 +116,7 @@ class BinanceCodec:
                 stream = wrapped.stream
                 if stream.topic >= 0:
                     runs[stream.topic] = stream.events(found, received_ns, unit_ns)
+                    self._learn_from(stream, found[-1])
                 else:
                     if stream.listed:
                         found = list(itertools.chain.from_iterable(found))  # noqa: PLW2901
@@ -207,7 +211,13 @@ class BinanceCodec:
             raise ValueError(f"{values.odd_decimal(texts)!r} is no decimal")
         if stream.topic < 0:
             return self._all_market(stream, [element], received_ns, unit_ns)
+        self._learn_from(stream, element)
         return [(stream.topic, event) for event in stream.events([element], received_ns, unit_ns)]
+
+    def _learn_from(self, stream: Stream, message: typing.Any) -> None:
+        """How the others of its shape are written."""
+        if self._told.changed_by(stream.shape, message):
+            self._write()
 
     def _seen(self, unit_ns: int) -> None:
         """Try this unit first from now on."""

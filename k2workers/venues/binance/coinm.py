@@ -14,6 +14,7 @@ import msgspec
 from k2workers.errors import ConfigError
 from k2workers.venues.binance import streams
 from k2workers.venues.binance.futures import FUTURES_DIALECT, FUTURES_STREAMS, BinanceFutures
+from k2workers.venues.binance.futures_written import FUTURES_TEXTS, with_market, with_pair
 from k2workers.venues.venue import Route, StreamSpec, Venue
 
 LACKING = ("composite_index", "asset_index", "asset_index_all", "trade")
@@ -26,7 +27,9 @@ class BinanceCoinm(BinanceFutures):
 
     name = "binance_coinm"
     dialect = msgspec.structs.replace(FUTURES_DIALECT, market=name, rest_path="/dapi/v1")
-    stream_dialect = msgspec.structs.replace(FUTURES_STREAMS, symbol_type=2)
+    stream_dialect = msgspec.structs.replace(
+        FUTURES_STREAMS, symbol_type=2, texts=with_pair(FUTURES_TEXTS), texts_of_market=with_market(FUTURES_TEXTS, 2)
+    )
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
         """See ``streams.stream_specs``. Raises ConfigError also for a kind that this market does not have."""

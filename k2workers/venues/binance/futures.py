@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import msgspec
 
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
-from k2workers.venues.binance.futures_messages import FUTURES_MESSAGE_OF, FUTURES_TEXTS
+from k2workers.venues.binance.futures_messages import FUTURES_MESSAGE_OF
 from k2workers.venues.binance.futures_streams import CLASSES, FUTURES_INTERVALS, FUTURES_KINDS, of_class, polls
+from k2workers.venues.binance.futures_written import FUTURES_TEXTS
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.stream_dialect import StreamDialect

@@ -1,13 +1,11 @@
-"""Owns the JSON shapes of the messages of Binance's futures markets that tell of trades, books and bars, and how those are written that the native lane may read.
+"""Owns the JSON shapes of the messages of Binance's futures markets that tell of trades, books and bars.
 
 Sources: "Websocket Market Streams" of the USD-M documents, 2026; the order of keys is that of recordings (depth, bookTicker and trade of 2024, aggTrade
-of 2021), elsewhere that of the documents. Samples of 2026 have ``st`` besides, the type of the symbol: 1 USD-M, 2 COIN-M; where it stands nobody
-has told. A message with a key that the text lacks is read through its Struct.
+of 2021), elsewhere that of the documents. Samples of 2026 have ``st`` besides, the type of the symbol: 1 USD-M, 2 COIN-M; where it stands in each
+message nobody has told.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from msgspec import field
 
@@ -85,6 +83,7 @@ class FuturesAggTradeMessage(StreamMessage, kw_only=True, gc=False):
     last_trade_id: Id = field(name="l")
     trade_time: Time = field(name="T")
     buyer_is_maker: bool = field(name="m")
+    symbol_type: int = field(name="st", default=0)
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -138,7 +137,7 @@ class TimedBookTickerMessage(StreamMessage, kw_only=True, gc=False):
             texts += (m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity)
 
 
-class LinkedDepthMessage(StreamMessage, gc=False):
+class LinkedDepthMessage(StreamMessage, kw_only=True, gc=False):
     """``<symbol>@depth``, ``@depth@100ms`` …: U first and u last update id, pu the u before it; where both are the same nothing has changed."""
 
     made = LinkedDepthUpdate
@@ -152,6 +151,7 @@ class LinkedDepthMessage(StreamMessage, gc=False):
     first_update_id: Predecessor = field(name="pu")
     bids: Levels = field(name="b")
     asks: Levels = field(name="a")
+    symbol_type: int = field(name="st", default=0)
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -188,6 +188,7 @@ class TimedPartialDepthMessage(StreamMessage, kw_only=True, gc=False):
     predecessor: Id = field(name="pu", default=0)
     bids: Levels = field(name="b")
     asks: Levels = field(name="a")
+    symbol_type: int = field(name="st", default=0)
 
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
@@ -229,23 +230,3 @@ FUTURES_MESSAGE_OF = by_event(
     KlineMessage, ContinuousKlineMessage, FuturesMiniTickerMessage, FuturesTickerMessage, MarkPriceMessage, LiquidationMessage,
     CompositeIndexMessage, AssetIndexMessage, ContractInfoMessage,
 )  # fmt: skip
-
-FUTURES_TEXTS: Mapping[type[StreamMessage], str] = {
-    FuturesAggTradeMessage: (
-        '{"e":"aggTrade","E":<venue_time>,"a":<agg_trade_id>,"s":"<symbol>","p":"<price>","q":"<quantity>",'
-        '"nq":"<quantity_without_rpi>","f":<first_trade_id>,"l":<last_trade_id>,"T":<trade_time>,"m":<buyer_is_maker>}'
-    ),
-    TimedBookTickerMessage: (
-        '{"e":"bookTicker","u":<update_id>,"s":"<symbol>","b":"<bid_price>","B":"<bid_quantity>",'
-        '"a":"<ask_price>","A":"<ask_quantity>","T":<transaction_time>,"E":<venue_time>}'
-    ),
-    LinkedDepthMessage: (
-        '{"e":"depthUpdate","E":<venue_time>,"T":<transaction_time>,"s":"<symbol>","U":<venue_first_id>,'
-        '"u":<last_update_id>,"pu":<first_update_id>,"b":<bids>,"a":<asks>}'
-    ),
-    TimedPartialDepthMessage: (
-        '{"e":"depthUpdate","E":<venue_time>,"T":<transaction_time>,"s":"<symbol>","U":<venue_first_id>,'
-        '"u":<last_update_id>,"pu":<predecessor>,"b":<bids>,"a":<asks>}'
-    ),
-}
-"""As ``written.TEXTS``."""

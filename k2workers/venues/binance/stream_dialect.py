@@ -19,12 +19,20 @@ class StreamDialect(msgspec.Struct, frozen=True, kw_only=True):
     """The shape that carries each type of events."""
     texts: Mapping[type[StreamMessage], str] = msgspec.field(default_factory=lambda: TEXTS)
     """How those are written that the native lane may read (``written.TEXTS``)."""
+    texts_of_market: Mapping[type[StreamMessage], str] = msgspec.field(default_factory=dict)
+    """The same of messages that tell of which market they are (``symbol_type``), where some do."""
     unit_ns: int = UNITS_NS[0]
     """The unit of time that is expected; another one is learned from the first message."""
     all_have_points: bool = True
     """Whether every decimal has its point: then they are looked at faster."""
     symbol_type: int = 0
     """The mark of its own symbols, where streams of the whole market carry those of others too (``st``); 0: there are no others."""
+
+    def text_of(self, message: type[StreamMessage], symbol: str, *, with_market: bool) -> str | None:
+        """How messages of this symbol are written; None if they have no text. A contract's name without its delivery is its pair's."""
+        text = (self.texts_of_market if with_market else self.texts).get(message)
+        pair = symbol.partition("_")[0]
+        return text and text.replace("<pair>", "<symbol>" if pair == symbol else pair)
 
 
 SPOT_STREAMS = StreamDialect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import typing
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -13,8 +13,13 @@ from k2workers.events import Event
 from k2workers.venues.binance import values
 from k2workers.venues.binance.messages import Levels, StreamMessage, fitted
 from k2workers.venues.binance.stream_dialect import StreamDialect
+from k2workers.venues.binance.written import shape_of
 from k2workers.venues.elements import ElementReader
+from k2workers.venues.message_shape import MessageShape, PlainStream
 from k2workers.venues.venue import StreamSpec
+
+MOST_CHANGES = 16
+"""To follow a venue that writes now so and now so costs more than to read its messages otherwise."""
 
 
 class Wrapped(msgspec.Struct, gc=False):
@@ -91,6 +96,44 @@ def plain_shapes(
         )
         for key, names in symbols.items()
     }
+
+
+class ToldMarkets:
+    """Learns of which ``shapes`` the messages tell their market: that decides how they are written."""
+
+    def __init__(self, dialect: StreamDialect) -> None:
+        self.shapes: set[type[StreamMessage]] = set()
+        self._may_tell = dialect.texts_of_market
+        self._changes = 0
+
+    def changed_by(self, shape: type[StreamMessage], message: typing.Any) -> bool:
+        """Whether a message of this shape is the first that is written otherwise than those before it."""
+        if shape not in self._may_tell or (message.symbol_type != 0) == (shape in self.shapes):
+            return False
+        self._changes += 1
+        if self._changes > MOST_CHANGES:
+            return False
+        self.shapes ^= {shape}
+        return True
+
+
+def plain_streams(
+    streams: Iterable[Stream], unit_ns: int, dialect: StreamDialect, with_market: Collection[type[StreamMessage]]
+) -> list[PlainStream]:
+    """How the messages of those streams are written that have a text; ``with_market`` are the shapes whose messages tell theirs."""
+    shape_of_text: dict[tuple[type[StreamMessage], str], MessageShape | None] = {}
+    found = []
+    for stream in streams:
+        message, symbol = stream.shape, stream.spec.symbol
+        text = dialect.text_of(message, symbol, with_market=message in with_market) if stream.topic >= 0 else None
+        if text is None:
+            continue
+        if (message, text) not in shape_of_text:
+            shape_of_text[message, text] = shape_of(message, unit_ns, {message: text})
+        shape = shape_of_text[message, text]
+        assert shape is not None
+        found.append(PlainStream(stream.spec.name, symbol, stream.topic, shape))
+    return found
 
 
 @functools.cache

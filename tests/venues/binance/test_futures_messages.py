@@ -16,11 +16,9 @@ from k2workers import futures_events
 from k2workers.event import Event
 from k2workers.futures_events import FuturesTrade, LinkedDepthUpdate, TimedBookTicker
 from k2workers.venues.binance.codec import BinanceCodec
-from k2workers.venues.binance.futures_messages import FUTURES_MESSAGE_OF, FUTURES_TEXTS
+from k2workers.venues.binance.futures_messages import FUTURES_MESSAGE_OF
 from k2workers.venues.binance.futures_streams import ASKED, FUTURES_KINDS
 from k2workers.venues.binance.usdm import BinanceUsdm
-from k2workers.venues.binance.written import shape_of
-from k2workers.venues.message_shape import RECEIVED, Item
 from k2workers.venues.venue import Outcome
 
 USDM = BinanceUsdm()
@@ -267,20 +265,6 @@ def test_a_quantity_without_price_improvement_may_be_empty_or_missing() -> None:
         (topic, event), *_ = decoded(codec("agg_trade"), frame("btcusdt@aggTrade", told))
         assert isinstance(event, futures_events.FuturesAggTrade) and event.quantity_without_rpi == ""
         assert together(codec("agg_trade"), [frame("btcusdt@aggTrade", told)]) == [(topic, event)]
-
-
-def test_every_text_is_read_natively_as_it_is_written() -> None:
-    for message, text in FUTURES_TEXTS.items():
-        shape = shape_of(message, 1_000_000, FUTURES_TEXTS)
-        assert shape is not None and shape.event_type is message.made
-        assert [name for name, slot in shape.slots.items() if slot == RECEIVED] == ["received_ns"]
-        stream, data = next(MESSAGES[kind] for kind in MESSAGES if FUTURES_KINDS[kind].event_type is message.made)
-        written = frame(stream, data).decode()
-        for part in shape.parts:
-            if part.item is Item.LITERAL:
-                _, found, written = written.partition(part.literal.decode())
-                assert found, (text, part)
-    assert all(FUTURES_MESSAGE_OF[message.made] is message for message in FUTURES_TEXTS)
 
 
 def _recorded(file: Path) -> Iterator[bytes]:
