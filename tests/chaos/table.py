@@ -421,6 +421,23 @@ async def one_class_mute(rig: Rig) -> list[int]:
     return list(range(rig.shards))
 
 
+async def one_class_stalled(rig: Rig) -> list[int]:
+    """One class falls silent: within ``ALARM_S`` every worker gives its connection of it up and is not ready, and of the other class none."""
+    struck = rig.rng.choice(rig.market.classes)
+    told = len(rig.feed.logged("connection_lost"))
+
+    def lost() -> set[tuple[int, str]]:
+        return {(line["shard"], line["route"]) for line in rig.feed.logged("connection_lost")[told:]}
+
+    for kind in rig.market.of_class()[struck]:
+        await rig.inject("stall", stream=streams_of(kind))
+    await until(lambda: len(lost()) >= rig.shards, lambda: f"the alarm of {struck}; lost are {lost()}", ALARM_S)
+    await until(rig.unready, "a feed that is not ready", ALARM_S)
+    assert lost() == {(shard, struck) for shard in range(rig.shards)}
+    await rig.control("clear_faults")
+    return list(range(rig.shards))
+
+
 async def beside_the_book(rig: Rig) -> list[int]:
     """Trades that nobody is told take ids, one here and one there: aggregates that do not join are whole, and nobody asks for them."""
     asked, gaps = await _pages_asked(rig), rig.observer.gaps_of.get("agg_trade", 0)
@@ -466,6 +483,7 @@ TABLE: dict[str, Row] = {
     "reset of all lines": Row(all_lines),
     "one class reset": Row(one_class_reset, senseless=has_one_class, alone=True),
     "one class acknowledged and mute": Row(one_class_mute, senseless=has_one_class, alone=True),
+    "one class stalled": Row(one_class_stalled, senseless=has_one_class, alone=True),
     # Where it could be the market that is silent, the venue is asked first.
     "half-open silence": Row(exchange("silence", active_s=STALE_S), STALE_S + 3),
     "one stream stalled": Row(exchange("stall", stream=trades_of_one, active_s=2.0)),

@@ -35,6 +35,7 @@ def test_settings_are_called_after_the_market() -> None:
 FUTURES = {
     "one class reset",
     "one class acknowledged and mute",
+    "one class stalled",
     "aggregates that do not join",
     "trades beside the book",
 }
