@@ -10,7 +10,7 @@ from k2workers import venues
 from k2workers.events import Event
 from k2workers.simulator import faults
 from k2workers.simulator.address_limits import NS
-from k2workers.simulator.binance.contracts import COINM, USDM, Contracts
+from k2workers.simulator.binance.contracts import COINM, USDM, Contracts, contracts_of
 from k2workers.simulator.binance.futures_endpoints import ENDPOINTS
 from k2workers.simulator.binance.futures_market import FuturesMarket, contract_names
 from k2workers.simulator.binance.settings import UsdmSimulatorSettings
@@ -102,5 +102,7 @@ def test_the_feed_reads_every_message_of_every_kind(
             codec = codecs[emission.stream.startswith("!")]
             assert codec.decode(text, 1, events) is Outcome.EVENTS, text
             assert not codec.odd_elements, text
+            topics = [codec.topics[number] for number, _ in events]
+            assert {contracts_of(topic.symbol) for topic in topics if topic.kind != "asset_index"} <= {contracts}, text
             read[emission.stream] += len(events)
-    assert {name for name, count in read.items() if count} >= names - SILENT
+    assert {name for name, count in read.items() if count} == names - SILENT
