@@ -1,4 +1,4 @@
-"""Owns the command line: ``run`` (the default), ``simulate`` and ``tail``. Commands import what they need themselves.
+"""Owns the command line: ``run`` (the default), ``simulate``, and those that read a feed (``reader_commands``). Commands import what they need themselves.
 
 The flags of ``run`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of the stand-in and ``--venue``; none is
 written here.
@@ -27,7 +27,7 @@ from cyclopts import (
 from k2workers import __version__, early_stop
 from k2workers.errors import ConfigError, K2Error, StateError
 from k2workers.every import GAVE_UP
-from k2workers.transport.endpoint import DEFAULT
+from k2workers.reader_commands import book, tail
 
 if TYPE_CHECKING:
     from k2workers.setting import Setting
@@ -41,8 +41,13 @@ python -m k2workers --shards 8 --demo --duration 60 --report r.json
 python -m k2workers --demo --replay DAY1.gz DAY2.gz --replay-speed 20
 python -m k2workers simulate --port 9443          # the venue's stand-in
 python -m k2workers tail binance.trade.BTCUSDT    # print a topic
-python -m k2workers tail binance.trade.           # all with this prefix"""
+python -m k2workers tail binance.trade.           # all with this prefix
+python -m k2workers book binance.BTCUSDT          # show an order book"""
 """Shown by ``--help``, and word for word the commands of ``OPERATING.md``; each line fits 80 columns."""
+
+
+SIMULATE = "simulate"
+READERS: Mapping[str, Callable[..., int]] = {"tail": tail, "book": book}
 
 
 def _as_written(_type: Any, tokens: Sequence[Token]) -> str:
@@ -58,6 +63,9 @@ app = App(
     result_action="return_value",
 )
 
+
+for reader in READERS.values():
+    app.command(reader, help_epilogue="")
 
 CONFIG_HELP = "Settings file (TOML); config/k2workers.toml if it exists."
 
@@ -180,57 +188,6 @@ def _serve(flags: dict[str, Any], problems: list[str]) -> int:
     return 0
 
 
-@app.command(help_epilogue="")
-def tail(
-    *topics: str,
-    endpoint: str = DEFAULT,
-    snapshot_endpoint: str = "",
-    books_endpoint: str = "",
-    count: int | None = None,
-    json: bool = False,
-) -> int:
-    """Print the events of topics as they come: exact names, or prefixes that end in a dot.
-
-    Parameters
-    ----------
-    topics
-        Such as binance.trade.BTCUSDT, or binance.trade. for all symbols.
-    endpoint
-        Where the feed publishes.
-    snapshot_endpoint
-        Where it answers for what was missed; the next port unless given.
-    books_endpoint
-        Where it gives whole order books; the port after that unless given; without either, no book is asked for.
-    count
-        Stop after so many events.
-    json
-        One JSON object a line.
-    """
-    from k2workers.processes.tail import follow
-    from k2workers.transport.endpoint import mistake_in
-
-    addresses = {"endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint}
-    problems = [
-        f"{name} = {value!r}: {mistake} (flag --{name.replace('_', '-')})"
-        for name, value in addresses.items()
-        if (value or name == "endpoint") and (mistake := mistake_in(value))
-    ]
-    problems += [
-        f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot"
-        for topic in topics
-        if not topic or " " in topic
-    ]
-    if count is not None and count < 1:
-        problems.append(f"count = {count}: allowed: 1 or more (flag --count)")
-    if not topics:
-        problems.append(
-            "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
-        )
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=json)
-
-
 def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
     """What is wrong with words that the command line has no use for."""
     import difflib  # only a mistake pays for it
@@ -249,7 +206,7 @@ def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
         if "=" not in word and left and not left[0].startswith("-"):
             left.pop(0)  # its value
     if rest:
-        near = difflib.get_close_matches(rest[0], ["simulate", "tail"], n=1)
+        near = difflib.get_close_matches(rest[0], [SIMULATE, *READERS], n=1)
         hint = f"did you mean {near[0]}?" if near else "names of a list stand between commas, without spaces"
         problems.append(f"{' '.join(rest)}: not expected here; {hint}")
     return problems
@@ -257,7 +214,7 @@ def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
 
 def _called(words: Sequence[str]) -> object:
     """Do what the command line says."""
-    if words[:1] not in (["tail"], ["--version"]):
+    if not {*words[:1]} & {*READERS, "--version"}:
         _register_flags()
     command, bound, unused, _ = app.parse_known_args(words)
     flags = [f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters]
@@ -269,7 +226,7 @@ def _called(words: Sequence[str]) -> object:
         return _feed(dict(bound.kwargs), problems)
     if command is simulate:
         return _serve(dict(bound.kwargs), problems)
-    if problems and command is tail:
+    if problems and command in READERS.values():
         raise ConfigError("\n".join(problems))
     return command(*bound.args, **bound.kwargs)
 

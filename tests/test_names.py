@@ -59,7 +59,7 @@ ALLOWED = {
     r"k2_binance_reconnects": "the same",
     r"binance_connection_rotation_triggered": "users grep their logs for it; ``exchange`` tells markets apart",
     r"k2-binance-stream": "the container's name, and the label ``service`` of every metric",
-    r"binance\.(trade\.(BTCUSDT)?)": "an example of a topic, in what the commands print about themselves",
+    r"binance\.(trade\.(BTCUSDT)?|BTCUSDT)": "an example of a topic or a symbol, in what the commands print about themselves",
     r"\bBinance spot\b": "the default, in the same examples",
 }
 """What generic files may say, and why; as patterns."""

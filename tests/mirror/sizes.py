@@ -16,7 +16,6 @@ SLACK = 20
 """So far a longer one's number may stand above what it is: a small edit needs none here, and what became shorter stays so."""
 
 LONGER: Mapping[str, int] = {
-    "k2workers/cli.py": 310,
     "k2workers/events.py": 400,
     "k2workers/feed/driver.py:Driver.__init__": 50,
     "k2workers/feed/intake.py": 520,

@@ -35,7 +35,7 @@ COMMANDS = {
 }
 ALL = list(dict.fromkeys(command for commands in COMMANDS.values() for command in commands))
 EXCHANGES = [command for command in ALL if "simulate" in command.words]
-READERS = [command for command in ALL if "tail" in command.words]
+READERS = [command for command in ALL if {"tail", "book"} & {*command.words}]
 FEEDS = [command for command in ALL if command not in EXCHANGES + READERS]
 DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 OWN = Settings().of_venue("binance")
