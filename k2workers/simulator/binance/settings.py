@@ -71,8 +71,8 @@ class UsdmSimulatorSettings(SimulatorSettings, frozen=True, kw_only=True):
 
     unseen_trades: float = 0.0005
     """The share of orders before which a trade takes an id and is never told, neither on a stream nor over REST."""
-    symbol_type: bool = False
-    """Whether messages of single contracts tell ``st`` and ``ps`` too; see ``futures_payloads``. Those of the whole market always do."""
+    symbol_type: bool = True
+    """Whether messages of single contracts tell ``st`` and ``ps``, as since the summer of 2026; see ``futures_payloads``. Those of the whole market always do."""
 
     def stand_in(self, faults: FaultSet) -> UsdmStandIn:
         from k2workers.simulator.binance.usdm import UsdmStandIn

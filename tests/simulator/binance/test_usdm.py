@@ -60,10 +60,11 @@ async def test_the_truth_of_changes_is_one_chain_and_that_of_trades_lacks_what_w
         assert len(topics["btcusdt@depth@100ms"]["ranges"]) == 1 < len(topics["btcusdt@trade"]["ranges"])
 
 
-async def test_messages_tell_their_market_where_that_is_asked_for() -> None:
-    async with running("binance_usdm", symbol_type=True) as client:
+@pytest.mark.parametrize("tells", [True, False])
+async def test_messages_tell_their_market_unless_they_are_to_be_as_before(tells: bool) -> None:
+    async with running("binance_usdm", **({} if tells else {"symbol_type": False})) as client:
         (event, *_) = await collect(await client.connect("/public/ws/btcusdt@bookTicker"), bool)
-        assert (event["ps"], event["st"]) == ("BTCUSDT", 1)
+        assert (event.get("ps"), event.get("st")) == (("BTCUSDT", 1) if tells else (None, None))
 
 
 START_NS = 1_790_000_000_500_000_000
