@@ -131,8 +131,9 @@ def test_what_a_stalled_reader_makes_the_log_lose_is_in_the_metrics_and_told_onc
             lambda: {**lost(), "parent": 0} == dict.fromkeys(ALL, 0),
         )
         wait_for("rotations, and so a full pipe", lambda: min(rotations(program), default=0) >= 5)
+        before = lost()["parent"]
         os.kill(program.pid_of("books"), signal.SIGKILL)  # of which the parent says more than it has room for
-        wait_for("lost lines", lambda: lost()["parent"] > 0)
+        wait_for("lost lines", lambda: lost()["parent"] > before)
         os.close(theirs)
         with os.fdopen(ours) as log:
             told = next(line for line in map(json.loads, log) if line["event"] == "log_lines_dropped")
