@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -53,6 +52,7 @@ class BookShown:
 
     def __init__(self, name: str, levels: int, endpoint: str) -> None:
         self._name = name
+        self._topic = topic_of_book(name)
         self._levels = levels
         self._endpoint = endpoint
         self._output = LineOutput()
@@ -69,46 +69,44 @@ class BookShown:
 
     async def follow(self, subscriber: Subscriber, count: int | None) -> None:
         """Show what becomes of the book, so many times or for ever."""
-        topic = topic_of_book(self._name)
-        waiting = {topic}
-        hinting = asyncio.ensure_future(hint(subscriber, waiting, self._endpoint))
-        following = self._draw if self._on_terminal else self._print
-        try:
-            await following(lambda levels: subscriber.book(topic, levels), subscriber, waiting, count)
-        finally:
-            hinting.cancel()
+        await (self._draw(subscriber, count) if self._on_terminal else self._print(subscriber, count))
 
-    async def _print(
-        self, book: Callable[[int], Book], subscriber: Subscriber, waiting: set[str], count: int | None
-    ) -> None:
-        before = None
+    async def _print(self, subscriber: Subscriber, count: int | None) -> None:
+        waiting = {self._topic}
+        hinting = asyncio.ensure_future(hint(subscriber, waiting, self._endpoint))
+        before, left = None, count
         async for _ in subscriber.batches():
             waiting.clear()
-            now = book(1)
+            now = subscriber.book(self._topic, 1)
             if (now.state, now.bids, now.asks) == before:
                 continue
             before = now.state, now.bids, now.asks
             self._output.write(line(self._name, now))
-            if count is not None:
-                count -= 1
-                if count <= 0:
-                    return
+            left = None if left is None else left - 1
+            if left == 0:
+                break
+        hinting.cancel()
 
-    async def _draw(
-        self, book: Callable[[int], Book], subscriber: Subscriber, waiting: set[str], count: int | None
-    ) -> None:
-        taking = asyncio.ensure_future(_take(subscriber, waiting))
+    async def _draw(self, subscriber: Subscriber, count: int | None) -> None:
+        taking, left = asyncio.ensure_future(_take(subscriber)), count
         try:
-            while not taking.done() and count != 0:
+            while not taking.done() and left != 0:
                 columns, rows = os.get_terminal_size(sys.stdout.fileno())
                 levels = max(1, min(self._levels, (rows - AROUND) // 2))
-                self._put(ladder(self._name, book(levels), levels, speaks=self._speaks), columns)
-                count = None if count is None else count - 1
+                book = subscriber.book(self._topic, levels)
+                self._put(ladder(self._name, book, levels, self._state(book, subscriber)), columns)
+                left = None if left is None else left - 1
                 await asyncio.wait({taking}, timeout=DRAW_S)
             if taking.done():
                 await taking
         finally:
             taking.cancel()
+
+    def _state(self, book: Book, subscriber: Subscriber) -> str:
+        if not self._speaks:
+            return f"no feed at {self._endpoint}"
+        absent = book.state != WHOLE and self._topic in subscriber.absent
+        return "nothing published" if absent else book.state
 
     def _put(self, lines: list[str], columns: int) -> None:
         """Draw over what was drawn before."""
@@ -117,9 +115,9 @@ class BookShown:
         self._output.write(up + "\n".join(f"\r\x1b[2K{text[: columns - 1]}" for text in lines))
 
 
-async def _take(subscriber: Subscriber, waiting: set[str]) -> None:
+async def _take(subscriber: Subscriber) -> None:
     async for _ in subscriber.batches():
-        waiting.clear()
+        pass
 
 
 def line(name: str, book: Book) -> str:
@@ -131,9 +129,8 @@ def line(name: str, book: Book) -> str:
     return f"{at} {name} {bid_quantity} {bid} | {ask} {ask_quantity}  {spread(book)}  id {book.update_id}"
 
 
-def ladder(name: str, book: Book, levels: int, *, speaks: bool) -> list[str]:
+def ladder(name: str, book: Book, levels: int, state: str) -> list[str]:
     """The best levels, asks above bids, always as many lines."""
-    state = book.state if speaks else "no feed"
     age = f"age {book.age_s:.1f} s" if book.received_ns else ""
     asks, bids = book.asks[:levels], book.bids[:levels]
     width = max((len(text) for level in (*asks, *bids) for text in level), default=1)
@@ -142,7 +139,7 @@ def ladder(name: str, book: Book, levels: int, *, speaks: bool) -> list[str]:
         return f"{word:>4} {level[0]:>{width}}  {level[1]:>{width}}"
 
     return [
-        f"{name}  {state}  {age}  id {book.update_id if book.state == WHOLE else '-'}",
+        "  ".join([name, state, *([age] if age else []), *([f"id {book.update_id}"] if book.state == WHOLE else [])]),
         *[""] * (levels - len(asks)),
         *(row("ask", level) for level in reversed(asks)),
         f"     {spread(book)}",

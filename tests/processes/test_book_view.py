@@ -31,7 +31,7 @@ def test_a_line_has_the_best_prices_or_that_there_are_none() -> None:
 
 
 def test_a_ladder_always_has_as_many_lines_with_the_spread_in_its_middle() -> None:
-    assert ladder(NAME, WHOLE, 3, speaks=True) == [
+    assert ladder(NAME, WHOLE, 3, "whole") == [
         "v.X  whole  age 1.3 s  id 7",
         "",
         "",
@@ -41,11 +41,8 @@ def test_a_ladder_always_has_as_many_lines_with_the_spread_in_its_middle() -> No
         " bid   9.5     22",
         "",
     ]
-    assert ladder(NAME, WHOLE, 1, speaks=False)[0].split() == ["v.X", "no", "feed", "age", "1.3", "s", "id", "7"]
-    for book in (STALE, NEVER):
-        lines = ladder(NAME, book, 2, speaks=True)
-        assert lines[0].split()[:2] == ["v.X", "stale"]
-        assert lines[1:] == ["", "", "     spread -", "", ""]
+    assert ladder(NAME, STALE, 2, "no feed")[0] == "v.X  no feed  age 3.0 s"
+    assert ladder(NAME, NEVER, 2, "stale") == ["v.X  stale", "", "", "     spread -", "", ""]
 
 
 def test_a_spread_between_prices_that_are_nothing_has_no_percentage() -> None:

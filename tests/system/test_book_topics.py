@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import psutil
@@ -201,6 +203,12 @@ async def test_every_event_is_the_book_through_rotations_gaps_and_deaths_and_at_
             await exchange.tell("stop_market")
             own = await exchange.ask("books")
             await until(lambda: not judge.unlike(own), lambda: f"the exchange's books; not {judge.unlike(own)[:2]}")
+            for symbol, levels in own.items():
+                code, text = await asyncio.to_thread(program.http, f"/book/{venue}/{quote(symbol)}?levels={LEVELS}")
+                page, expected = json.loads(text), best(dict(levels["bids"]), dict(levels["asks"]))
+                assert (code, page["state"], page["update_id"]) == (200, "whole", levels["lastUpdateId"])
+                assert ([*map(tuple, page["bids"])], [*map(tuple, page["asks"])]) == expected
+            assert (await asyncio.to_thread(program.http, f"/book/{venue}/{symbols[0]}X"))[0] == 404
             assert judge.wrong == []
             assert not any(gaps for gaps in judge.gaps.values())
         counted = await asyncio.to_thread(program.metrics, "k2_books_")

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from k2workers import Subscriber
+from tests.support.screen import Terminal
 from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S, wait_for
-from tests.system.support import PROGRAM, ROOT, Program, feed, free_port
+from tests.system.support import PROGRAM, ROOT, Program, demo, feed, free_port
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -52,7 +53,8 @@ def test_tail_ends_in_words_wherever_its_output_goes() -> None:
     publish, replay = free_port(), free_port()
     words = ["tail", "binance.trade.", "--endpoint", f"tcp://127.0.0.1:{publish}"]
     addresses = ["--snapshot-endpoint", f"tcp://127.0.0.1:{replay}"]
-    with Venue(["AAAUSDT"]) as venue, feed(venue, shards=1, publish=publish, replay=replay):
+    with Venue(["AAAUSDT"]) as venue, feed(venue, shards=1, publish=publish, replay=replay) as program:
+        wait_for("somebody who publishes", lambda: program.logged("publishing"))
         # A full disk.
         full = os.open("/dev/full", os.O_WRONLY)
         with Program(*words, *addresses, output=full, errors=False) as tail:
@@ -120,3 +122,42 @@ def test_the_example_of_readme_ends_without_a_traceback(tmp_path: Path, ended_by
             errors = example.stderr.read()
             example.wait(WAIT_S)
     assert (example.returncode, errors) == (0, "")
+
+
+def test_book_prints_each_change_of_the_best_prices_and_draws_a_ladder_on_a_terminal() -> None:
+    publish, replay, books = free_port(), free_port(), free_port()
+    addresses = [
+        "--endpoint", f"tcp://127.0.0.1:{publish}", "--snapshot-endpoint", f"tcp://127.0.0.1:{replay}",
+        "--books-endpoint", f"tcp://127.0.0.1:{books}",
+    ]  # fmt: skip
+    with demo("--streams", "depth", publish=publish, replay=replay, books=books) as program:
+        program.wait_ready()
+        with Program("book", "binance.BTCUSDT", *addresses, "--count", "5") as lines:
+            lines.join()
+        printed = [each.rstrip() for each in lines.raw if " binance.BTCUSDT " in each]
+        assert lines.process.returncode == 0
+        assert len(printed) == 5
+        assert all(
+            re.fullmatch(r"[\d:.]{15} binance\.BTCUSDT [\d.]+ [\d.]+ \| [\d.]+ [\d.]+  spread .+ bp\)  id \d+", each)
+            for each in printed
+        ), printed
+        assert len(set(printed)) == 5
+        with (
+            Terminal(columns=60, rows=16) as terminal,
+            Program("book", "binance.BTCUSDT", *addresses, output=terminal.theirs, TERM="xterm") as drawing,
+        ):
+            terminal.read_on()
+
+            def shown() -> list[str]:
+                return terminal.screen.lines
+
+            wait_for("a ladder", lambda: len(shown()) == 14 and shown()[0].startswith("binance.BTCUSDT  whole  age "))
+            words = [each.split()[0] for each in shown()[1:]]
+            assert words == ["ask"] * 6 + ["spread"] + ["bid"] * 6
+            before = shown()[0]
+            wait_for("another picture in its place", lambda: shown()[0] != before and len(shown()) == 14)
+            program.stop()
+            wait_for("that nobody speaks", lambda: f"no feed at tcp://127.0.0.1:{publish}" in shown()[0])
+            drawing.stop(signal.SIGINT)
+            assert drawing.process.returncode == 0
+            assert not any("Traceback" in each for each in shown())
