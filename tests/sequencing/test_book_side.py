@@ -56,6 +56,14 @@ def test_a_market_that_moves_far_keeps_its_order_with_few_looks_at_all_levels() 
     assert len(side._order) <= 2 * max(RANKED, len(side.levels) // 16) + 1
 
 
+def test_levels_beyond_those_in_order_are_left_to_the_dict_until_so_many_are_asked_for() -> None:
+    side = BookSide(1, [(str(price), "1") for price in range(1, 10 * RANKED)])
+    assert side.nearest(1) == [("1", "1")]
+    side.take([("5000.5", "1"), (str(9 * RANKED), "0"), (str(9 * RANKED + 1), "2")])
+    assert side.nearest(RANKED + 1) == side.sorted()[: RANKED + 1]
+    assert side.nearest(20 * RANKED) == side.sorted()
+
+
 def test_of_two_ways_to_write_a_price_the_later_one_is_in_the_order() -> None:
     side = BookSide(1, [("2", "3")])
     assert side.nearest(3) == [("2", "3")]

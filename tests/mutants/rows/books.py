@@ -33,7 +33,7 @@ ROWS = (
         "levels left to the dict are taken for ranked ones",
         "            self._edge = order[most - 1]",
         "            pass",
-        "test_the_nearest_levels_are_those_of_all_levels_sorted",
+        "test_levels_beyond_those_in_order_are_left_to_the_dict_until_so_many_are_asked_for",
     ),
     book_topics(
         "that a book is stale waits for the pace of its levels",
