@@ -116,7 +116,6 @@ class BinanceCodec:
                 stream = wrapped.stream
                 if stream.topic >= 0:
                     runs[stream.topic] = stream.events(found, received_ns, unit_ns)
-                    self._learn_from(stream, found[-1])
                 else:
                     if stream.listed:
                         found = list(itertools.chain.from_iterable(found))  # noqa: PLW2901
@@ -151,7 +150,10 @@ class BinanceCodec:
                 decoded = self._decoder(unit_ns).decode(messages)
             except (ValueError, RecursionError):
                 continue
-            self._seen(unit_ns)
+            if unit_ns != self._units_ns[0]:  # asked here too: most reads need no call
+                self._seen(unit_ns)
+            if self._dialect.texts_of_market and decoded:
+                self._learn_from(decoded[-1].stream, decoded[-1].data)
             return decoded
         return ()
 
@@ -216,7 +218,7 @@ class BinanceCodec:
 
     def _learn_from(self, stream: Stream, message: typing.Any) -> None:
         """How the others of its shape are written."""
-        if self._told.changed_by(stream.shape, message):
+        if stream.topic >= 0 and self._told.changed_by(stream.shape, message):
             self._write()
 
     def _seen(self, unit_ns: int) -> None:
