@@ -23,7 +23,8 @@ from k2workers.continuity import (
     renumbered,
 )
 from k2workers.events import SCHEMA_OF
-from k2workers.venues.binance.streams import INTERVALS, KINDS
+from k2workers.venues.binance.futures_streams import FUTURES_KINDS
+from k2workers.venues.binance.streams import INTERVALS, KINDS, StreamKind
 
 PAGE = (Path(__file__).parents[1] / "k2workers" / "transport" / "PROTOCOL.md").read_text(encoding="utf-8")
 
@@ -97,27 +98,36 @@ def test_the_protocol_page_names_every_bit() -> None:
     assert rows == [*((str(bits), words(values)) for bits, values in parts), ("1", "0 no, 1 yes"), ("4", "0 to 15")]
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_the_protocol_page_says_of_every_kind_its_schema_number_and_guarantee(name: str) -> None:
-    kind = KINDS[name]
-    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \| (\d+) \| ([^|]+) \| [^|]+ \|$", PAGE, re.MULTILINE)
+SPOT_PAGE, _, FUTURES_PAGE = PAGE.partition("`binance_usdm` and `binance_coinm` are markets of futures")
+TOLD = [
+    *((SPOT_PAGE, name, kind) for name, kind in KINDS.items()),
+    *((FUTURES_PAGE, name, kind) for name, kind in FUTURES_KINDS.items()),
+]
+
+
+@pytest.mark.parametrize(("page", "name", "kind"), TOLD)
+def test_the_protocol_page_says_of_every_kind_its_schema_number_and_guarantee(
+    page: str, name: str, kind: StreamKind
+) -> None:
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \| (\d[\d, ]*) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
     matching = [row for row in rows if name in _named(row[0])]
     assert len(matching) == 1
-    _, schemas, number, guarantee = matching[0]
+    _, schemas, numbers, guarantees = matching[0]
     assert SCHEMA_OF[kind.event_type] in _numbers(schemas)
-    assert (int(number), guarantee) == (kind.continuity.number, kind.continuity.guarantee.value)
+    assert kind.continuity.number in _numbers(numbers)
+    assert kind.continuity.guarantee.value in guarantees.split(", ")
 
 
 def _named(cell: str) -> set[str]:
     """The kinds that a cell such as ``partial_depth_5/10[_1s]`` stands for."""
     names: set[str] = set()
     for text in re.findall(r"`([^`]+)`", cell):
-        plain = text.removesuffix("[_1s]")
+        plain, _, speeds = text.removesuffix("]").partition("[")
         head, _, tail = plain.rpartition("_")
         heads = [f"{head}_{part}" for part in tail.split("/")] if "/" in tail else [plain]
         if "<interval>" in plain:
             heads = [plain.replace("<interval>", interval) for interval in INTERVALS]
-        names |= {*heads, *(f"{one}_1s" for one in heads if plain != text)}
+        names |= {one + speed for one in heads for speed in ("", *filter(None, speeds.split("/")))}
     return names
 
 
