@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from k2workers.errors import ConfigError
 from k2workers.venues.binance import streams
 from k2workers.venues.binance.futures import FUTURES_DIALECT, FUTURES_STREAMS, BinanceFutures
 from k2workers.venues.binance.futures_written import FUTURES_TEXTS, with_market, with_pair
 from k2workers.venues.venue import Route, StreamSpec, Venue
 
-LACKING = ("composite_index", "asset_index", "asset_index_all", "trade")
+LACKING = ("composite_index", "asset_index", "asset_index_all", "rpi_depth", "trade")
+"""Of ``rpi_depth`` that is likely: the documents of USD-M alone have it."""
 LACKING_PREFIX = "continuous_kline_"
 """Its streams are of pairs, several of whose contracts are symbols here."""
 
@@ -31,13 +31,9 @@ class BinanceCoinm(BinanceFutures):
         FUTURES_STREAMS, symbol_type=2, texts=with_pair(FUTURES_TEXTS), texts_of_market=with_market(FUTURES_TEXTS, 2)
     )
 
-    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
-        """See ``streams.stream_specs``. Raises ConfigError also for a kind that this market does not have."""
-        specs = super().stream_specs(kinds, symbols)
-        lacking = [kind for kind in kinds if kind in LACKING or kind.startswith(LACKING_PREFIX)]
-        if lacking:
-            raise ConfigError(f"streams: {self.name} has no {' and no '.join(map(repr, lacking))}")
-        return specs
+    def lacks(self, kind: str) -> bool:
+        """See ``BinanceSpot.lacks``."""
+        return kind in LACKING or kind.startswith(LACKING_PREFIX)
 
     def routes(self, specs: Sequence[StreamSpec]) -> list[Route]:
         """See ``BinanceFutures.routes``; perhaps there are no classes."""

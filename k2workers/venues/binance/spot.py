@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping, Sequence
 
-from k2workers.errors import VenueError
+from k2workers.errors import ConfigError, VenueError
 from k2workers.venues.binance import refusals, streams
 from k2workers.venues.binance.codec import BinanceCodec
 from k2workers.venues.binance.dialect import SPOT_DIALECT
@@ -43,8 +43,16 @@ class BinanceSpot:
         return ca_bundle_setting(self.name)
 
     def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
-        """See ``streams.stream_specs``."""
-        return streams.stream_specs(kinds, symbols, self.kinds)
+        """See ``streams.stream_specs``. Raises ConfigError also for a kind that this market lacks."""
+        specs = streams.stream_specs(kinds, symbols, self.kinds)
+        lacking = [kind for kind in kinds if self.lacks(kind)]
+        if lacking:
+            raise ConfigError(f"streams: {self.name} has no {' and no '.join(map(repr, lacking))}")
+        return specs
+
+    def lacks(self, kind: str) -> bool:
+        """Whether this market does not have a kind that others of ``kinds`` have."""
+        return False
 
     def subscribe_chunks(self, names: Sequence[str]) -> list[list[str]]:
         """See ``streams.subscribe_chunks``."""

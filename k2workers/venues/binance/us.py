@@ -15,15 +15,12 @@ notice before a shutdown and what refusals mean are Binance's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from k2workers.errors import ConfigError
 from k2workers.venues.binance.dialect import MILLISECOND_NS, Dialect
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.spot import BinanceSpot
-from k2workers.venues.venue import StreamSpec, Venue
+from k2workers.venues.venue import Venue
 
 LACKING = ("avg_price", "block_trade", "reference_price")
 LACKING_SUFFIX = "_utc8"
@@ -42,13 +39,9 @@ class BinanceUs(BinanceSpot):
         lacks=frozenset({"historicalTrades"}),
     )
 
-    def stream_specs(self, kinds: Sequence[str], symbols: Sequence[str]) -> list[StreamSpec]:
-        """See ``streams.stream_specs``. Raises ConfigError also for a kind that this market does not have."""
-        specs = super().stream_specs(kinds, symbols)
-        lacking = [kind for kind in kinds if kind in LACKING or kind.endswith(LACKING_SUFFIX)]
-        if lacking:
-            raise ConfigError(f"streams: {self.name} has no {' and no '.join(map(repr, lacking))}")
-        return specs
+    def lacks(self, kind: str) -> bool:
+        """See ``BinanceSpot.lacks``."""
+        return kind in LACKING or kind.endswith(LACKING_SUFFIX)
 
 
 def venue() -> Venue:

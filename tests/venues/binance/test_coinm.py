@@ -25,7 +25,7 @@ def test_only_what_differs_is_not_of_usdm() -> None:
     assert (own.websocket_url, own.rest_url) == ("wss://dstream.binance.com", "https://dapi.binance.com")
 
 
-@pytest.mark.parametrize("kind", ["trade", "composite_index", "continuous_kline_1m", "asset_index_all"])
+@pytest.mark.parametrize("kind", ["trade", "composite_index", "continuous_kline_1m", "asset_index_all", "rpi_depth"])
 def test_a_kind_that_it_does_not_have_is_the_users_mistake(kind: str) -> None:
     with pytest.raises(ConfigError, match=f"binance_coinm has no '{kind}'"):
         load({"venue": "binance_coinm", "streams": kind})
