@@ -12,6 +12,7 @@ Parts, in reading order:
 ``transport``           ZeroMQ: bundles (acknowledged), publisher, replay ring, subscriber and reassembly
 ``supervision``         child processes: restarts, grants from the budgets of connections and REST weight, the control channel
 ``processes``           the parent and the main of each child: worker, aggregator, books; readiness, report, console, ``tail``
+``recording``           the recorder of a feed, its files, and the proof of what they hold
 ``files``               the checkpoint from which a restart continues; directories, locks
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader
@@ -54,6 +55,7 @@ Words, each with one meaning:
 ``life``                   one run of a process; a restarted worker or aggregator is another life of it
 ``epoch``, ``sequence``    one life of the aggregator; the number of a batch within its topic and epoch
 ``continuity``, ``guarantee``  how the ids of a topic follow each other; what that lets a subscriber rely on
+``row``, ``journal``       one thing of a recording, in the order in which it was taken; where it goes before it is in a file
 ``message``, ``event``     bytes or JSON from the venue; one decoded fact (the public ``Message`` is one event with its topic)
 """
 

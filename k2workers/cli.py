@@ -1,4 +1,5 @@
-"""Owns the command line: ``run`` (the default), ``simulate``, and those that read a feed (``reader_commands``). Commands import what they need themselves.
+"""Owns the command line: ``run`` (the default), ``simulate``, those that read a feed (``reader_commands``) and those of recordings
+(``recording.commands``). Commands import what they need themselves.
 
 The flags of ``run`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of the stand-in and ``--venue``; none is
 written here.
@@ -25,6 +26,7 @@ from cyclopts import (
 )
 
 from k2workers import __version__, early_stop
+from k2workers.early_stop import OTHER_COMMANDS
 from k2workers.errors import ConfigError, K2Error, StateError
 from k2workers.every import GAVE_UP
 from k2workers.reader_commands import book, tail
@@ -66,6 +68,10 @@ app = App(
 
 for reader in READERS.values():
     app.command(reader, help_epilogue="")
+
+RECORDINGS = ("record", "verify")
+for _name in RECORDINGS:
+    app.command(f"k2workers.recording.commands:{_name}", name=_name, help_epilogue="")
 
 CONFIG_HELP = "Settings file (TOML); config/k2workers.toml if it exists."
 
@@ -206,7 +212,7 @@ def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
         if "=" not in word and left and not left[0].startswith("-"):
             left.pop(0)  # its value
     if rest:
-        near = difflib.get_close_matches(rest[0], [SIMULATE, *READERS], n=1)
+        near = difflib.get_close_matches(rest[0], sorted(OTHER_COMMANDS), n=1)
         hint = f"did you mean {near[0]}?" if near else "names of a list stand between commas, without spaces"
         problems.append(f"{' '.join(rest)}: not expected here; {hint}")
     return problems
@@ -214,7 +220,7 @@ def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
 
 def _called(words: Sequence[str]) -> object:
     """Do what the command line says."""
-    if not {*words[:1]} & {*READERS, "--version"}:
+    if not {*words[:1]} & {*READERS, *RECORDINGS, "--version"}:
         _register_flags()
     command, bound, unused, _ = app.parse_known_args(words)
     flags = [f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters]
@@ -226,7 +232,7 @@ def _called(words: Sequence[str]) -> object:
         return _feed(dict(bound.kwargs), problems)
     if command is simulate:
         return _serve(dict(bound.kwargs), problems)
-    if problems and command in READERS.values():
+    if problems and command is not run:
         raise ConfigError("\n".join(problems))
     return command(*bound.args, **bound.kwargs)
 

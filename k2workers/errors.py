@@ -4,7 +4,7 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
 
     class                  to blame   retryable  raised in
     K2Error                -          no         -
-      ConfigError          user       no         cli, config, files, metrics, network, processes, reader_commands, setting_sources, simulator, supervision, transport, venues
+      ConfigError          user       no         cli, config, files, metrics, network, processes, reader_commands, recording, setting_sources, simulator, supervision, transport, venues
       StateError           k2workers  no         events, every, feed, sequencing, transport, venues
       BootError            k2workers  no         processes, supervision
       CheckpointUnusable   user       no         files
@@ -14,6 +14,7 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
           EndpointMissing  venue      no         venues
         AddressRefused     venue      yes        venues
         HandshakeRefused   venue      yes        feed
+      RecordingUnreadable  user       no         recording
       ApiError             client     no         simulator
       WireError            feed       no         sequencing, wire
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+from collections.abc import Sequence
 
 ALLOWED = "tcp://HOST:PORT, tcp://[IPv6]:PORT or ipc://PATH"
 DEFAULT = "tcp://127.0.0.1:5555"
@@ -27,6 +28,20 @@ def mistake_in(endpoint: str) -> str:
     if ":" in host and not is_ipv6(endpoint):
         return f"an IPv6 address stands in brackets, such as tcp://[::1]:5555; allowed: {ALLOWED}"
     return ""
+
+
+def mistakes_of_flags(topics: Sequence[str], **addresses: str) -> list[str]:
+    """What is wrong with what the command line of a subscriber says, in words; an address may be empty, but for ``endpoint``."""
+    problems = [
+        f"{name} = {value!r}: {mistake} (flag --{name.replace('_', '-')})"
+        for name, value in addresses.items()
+        if (value or name == "endpoint") and (mistake := mistake_in(value))
+    ]
+    return problems + [
+        f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot"
+        for topic in topics
+        if not topic or " " in topic
+    ]
 
 
 def path_of(endpoint: str) -> str:

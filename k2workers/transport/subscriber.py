@@ -170,6 +170,11 @@ class Subscriber:
         return self._reassembly.place(topic)
 
     @property
+    def epoch(self) -> int | None:
+        """The life of the feed that it hears; None before it has heard any."""
+        return self._reassembly.epoch
+
+    @property
     def absent(self) -> list[str]:
         """Topics and prefixes under which the feed had published nothing in its life when it was last asked (at the start, and after silence)."""
         return sorted(self._absent)

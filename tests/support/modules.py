@@ -7,7 +7,13 @@ import pkgutil
 
 import k2workers
 
-_NEEDS = {"k2workers.transport.column_reader": "numpy"}
+_NEEDS = {
+    "k2workers.transport.column_reader": "numpy",
+    **{
+        f"k2workers.recording.{name}": "pyarrow"
+        for name in ("__main__", "conversion", "parquet_file", "row_table", "verification")
+    },
+}
 """Modules that need a package which is no dependency; nothing imports them where it is missing."""
 
 

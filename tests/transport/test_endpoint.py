@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from k2workers.transport.endpoint import is_ipv6, mistake_in, next_endpoint, next_port, path_of, split_tcp
+from k2workers.transport.endpoint import (
+    is_ipv6,
+    mistake_in,
+    mistakes_of_flags,
+    next_endpoint,
+    next_port,
+    path_of,
+    split_tcp,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +90,15 @@ def test_only_a_path_is_a_file(endpoint: str, path: str) -> None:
 def test_an_endpoint_in_numbers_has_an_address_and_a_port() -> None:
     assert split_tcp("tcp://127.0.0.1:5555") == ("127.0.0.1", 5555)
     assert split_tcp("tcp://[fe80::1%eth0]:80") == ("fe80::1%eth0", 80)
+
+
+def test_the_command_line_of_a_subscriber_is_told_all_its_mistakes() -> None:
+    assert mistakes_of_flags(["a", "b."], endpoint="tcp://a:1", snapshot_endpoint="") == []
+    found = mistakes_of_flags(["a b", ""], endpoint="", snapshot_endpoint="x")
+    assert [words.partition(":")[0] for words in found] == [
+        "endpoint = ''",
+        "snapshot_endpoint = 'x'",
+        "topic 'a b'",
+        "topic ''",
+    ]
+    assert found[1].endswith("(flag --snapshot-endpoint)")

@@ -1,0 +1,97 @@
+"""Owns the commands ``record`` and ``verify``: their flags and words. ``cli`` imports this when one of them is asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from k2workers import venues
+from k2workers.errors import ConfigError
+from k2workers.logs import log, outlet
+from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags
+
+
+def _need_pyarrow() -> None:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError("pyarrow, which reads and writes Parquet, is not installed; install k2workers[parquet]")
+
+
+def _ready(problems: list[str], log_format: str, process: str) -> None:
+    """Refuse what is wrong, or else set up the log."""
+    if log_format not in log.FORMATS:
+        problems.append(f"log_format = {log_format!r}: allowed: {', '.join(log.FORMATS)} (flag --log-format)")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    _need_pyarrow()
+    outlet.take_over()
+    log.configure("info", log_format, process=process)
+
+
+def record(
+    *topics: str,
+    to: Annotated[Path, Parameter(name="--to")],
+    endpoint: str = DEFAULT,
+    snapshot_endpoint: str = "",
+    books_endpoint: str = "",
+    file_minutes: float = 60.0,
+    log_format: str = log.FORMATS[0],
+) -> int:
+    """Write topics to Parquet files, each event once, whatever ends the program; what a file does not hold it names.
+
+    Parameters
+    ----------
+    topics
+        Exact names, or prefixes that end in a dot; everything of all venues unless given.
+    to
+        The directory; one recorder a directory.
+    endpoint
+        Where the feed publishes.
+    snapshot_endpoint
+        Where it answers for what was missed; the next port unless given.
+    books_endpoint
+        Where it gives whole order books; the port after that unless given.
+    file_minutes
+        How long what was taken waits in the journal before it is made into files; 256 MB do not wait.
+    log_format
+        auto, console or json.
+    """
+    problems = mistakes_of_flags(
+        topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint
+    )
+    if not 0.01 <= file_minutes <= 1440:
+        problems.append(f"file_minutes = {file_minutes:g}: allowed: ≥ 0.01 and ≤ 1440 (flag --file-minutes)")
+    _ready(problems, log_format, "record")
+    from k2workers.recording.recorder import RecorderSettings
+    from k2workers.recording.recorder import record as run
+
+    wanted = topics or (*(f"{name}." for name in venues.NAMES), "status.")
+    return run(
+        RecorderSettings(
+            to=to, topics=wanted, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint,
+            file_s=60 * file_minutes,
+        )
+    )  # fmt: skip
+
+
+def verify(directory: Path, /, *, json: bool = False) -> int:
+    """Prove what a recording holds: of each topic and day the ids expected, present, missing and twice; books replayed; damaged files named.
+
+    The exit code is 0 if nothing is missing that no row names, nothing is there twice, every book continues and every file could be read; else 1.
+
+    Parameters
+    ----------
+    directory
+        What was recorded to.
+    json
+        One JSON object.
+    """
+    _need_pyarrow()
+    from k2workers.recording import verification
+
+    found = verification.verify(directory)
+    print(msgspec.json.encode(found).decode() if json else "\n".join(verification.lines(found)))
+    return 0 if found.whole else 1

@@ -1,0 +1,163 @@
+"""Owns the journal of a recorder: files to which what it takes is appended, each time together with the position after it.
+
+That makes both one: whatever happens, the newest segment up to its last whole position is what was recorded, and from that position the feed is asked to go on. A
+commit is one append and one fsync. A segment that has ended is turned into files by ``conversion.py``, which then removes it; the newest is never empty of positions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from k2workers.recording import journal_records
+from k2workers.recording.journal_records import POSITION, encoded
+
+SUFFIX = ".journal"
+ROOM_BYTES = 8 * 2**20
+"""So much must fit before a recorder that has met a full disk tries again."""
+
+
+def folder_of(to: Path) -> Path:
+    """Where the journal of a recording is."""
+    return to / "journal"
+
+
+def segments(folder: Path) -> list[int]:
+    """The numbers of the segments that are there, the oldest first."""
+    return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal())
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """The file of a segment."""
+    return folder / f"{number:08}{SUFFIX}"
+
+
+@contextlib.contextmanager
+def content_of(path: Path) -> Iterator[memoryview]:
+    """The bytes of a segment."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            yield memoryview(b"")
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+            yield view
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed and removed there last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Journal:
+    """The newest segment. ``append`` keeps, ``commit`` writes; if that raises OSError, ``forget`` what was appended since the last one that did not.
+
+    Made from what is there: ``position`` is then the last committed one, empty if nothing was. Raises OSError if that cannot be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.position = b""
+        self.number = 0
+        self.bytes = 0
+        """Of the newest segment, as committed."""
+        self._folder = folder
+        self._waiting = bytearray()
+        self._descriptor = -1
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in reversed(segments(folder)):
+            with content_of(path_of(folder, number)) as content:
+                last = journal_records.last_position(content)
+                if last is not None:
+                    self.position, self.number, self.bytes = bytes(content[last.begin : last.end]), number, last.end
+                    break
+            path_of(folder, number).unlink()  # it was being made: everything is in those before it
+        if self.number:
+            self._descriptor = os.open(path_of(folder, self.number), os.O_WRONLY | os.O_CLOEXEC)
+            os.ftruncate(self._descriptor, self.bytes)
+        else:
+            self.roll(b"")
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether there is more in the newest segment than the position that it began with."""
+        return self.bytes > journal_records.HEAD_BYTES + len(self.position)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were appended and not committed."""
+        return len(self._waiting)
+
+    def append(self, letter: bytes, content: bytes) -> None:
+        """Keep a record for the next commit."""
+        self._waiting += encoded(letter, content)
+
+    def commit(self, position: bytes) -> None:
+        """Write what was appended, and the position after it, to the disk. Raises OSError."""
+        if not self._waiting and position == self.position:
+            return
+        self.append(POSITION, position)
+        self._write_all()
+        self.position = position
+
+    def roll(self, position: bytes) -> None:
+        """Commit, and begin the next segment. Raises OSError; then the segment is still the one that it was."""
+        if self._descriptor >= 0:
+            self.commit(position)
+        path = path_of(self._folder, self.number + 1)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            head = encoded(POSITION, position)
+            _write(descriptor, head, 0)
+            os.fsync(descriptor)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        self.close()
+        self._descriptor, self.number, self.bytes, self.position = descriptor, self.number + 1, len(head), position
+
+    def forget(self) -> None:
+        """Go back to the last commit. Raises OSError."""
+        self._waiting.clear()
+        os.ftruncate(self._descriptor, self.bytes)
+
+    def has_room(self) -> bool:
+        """Whether something could be committed again."""
+        probe = self._folder / "room"
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
+        return True
+
+    def close(self) -> None:
+        """What was not committed is forgotten. Safe to repeat."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _write_all(self) -> None:
+        _write(self._descriptor, self._waiting, self.bytes)
+        os.fsync(self._descriptor)
+        self.bytes += len(self._waiting)
+        self._waiting.clear()
+
+
+def _write(descriptor: int, data: bytes | bytearray, offset: int) -> None:
+    with memoryview(data) as left:
+        done = 0
+        while done < len(left):
+            done += os.pwrite(descriptor, left[done:], offset + done)

@@ -1,0 +1,100 @@
+"""Owns where the files of a recording are: ``VENUE/KIND/DAY/SYMBOL.SEGMENT.parquet``, and next to them a manifest for each topic and day. Reads no file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+SUFFIX, MANIFEST_SUFFIX, UNFINISHED_SUFFIX = ".parquet", ".manifest.json", ".new"
+JOURNAL, LOCK = "journal", "recorder.lock"
+"""What else is there."""
+
+_ESCAPED = {"%": "%25", "/": "%2F", "\0": "%00"}
+_NS = 10**9
+
+
+class FilePlace(NamedTuple):
+    """Where one file is; ``segment`` is that of the journal it was made from, and so its place among those of its topic."""
+
+    topic: str
+    day: str
+    segment: int
+    path: Path
+
+
+def day_of(time_ns: int) -> str:
+    """The day of a time, in UTC."""
+    return datetime.fromtimestamp(time_ns // _NS, UTC).strftime("%Y-%m-%d")
+
+
+def folder_of(to: Path, topic: str, day: str) -> Path:
+    """Where a topic's files of a day are."""
+    venue, kind, _ = _parts(topic)
+    return to / venue / kind / day
+
+
+def file_of(to: Path, topic: str, day: str, segment: int) -> Path:
+    """A topic's file of one segment."""
+    return folder_of(to, topic, day) / f"{_parts(topic)[2]}.{segment:08}{SUFFIX}"
+
+
+def manifest_of(to: Path, topic: str, day: str) -> Path:
+    """What tells about a topic's files of a day."""
+    return folder_of(to, topic, day) / f"{_parts(topic)[2]}{MANIFEST_SUFFIX}"
+
+
+def files_under(to: Path) -> tuple[list[FilePlace], list[Path], list[Path]]:
+    """The recorded files, the manifests, and those that are neither, nor anything that a recorder needs or left unfinished."""
+    files: list[FilePlace] = []
+    manifests: list[Path] = []
+    strange: list[Path] = []
+    for path in _all_under(to):
+        place = _place(to, path)
+        if path.name.endswith(MANIFEST_SUFFIX):
+            manifests.append(path)
+        elif place is not None:
+            files.append(place)
+        elif path.suffix != UNFINISHED_SUFFIX:
+            strange.append(path)
+    return sorted(files, key=lambda file: (file.topic, file.segment, file.day)), sorted(manifests), sorted(strange)
+
+
+def newest_before(to: Path, topic: str, day: str, segment: int) -> Path | None:
+    """A topic's newest file before that of this day and segment; a segment may have files of several days."""
+    venue, kind, _ = _parts(topic)
+    days = to / venue / kind
+    for each in sorted(days.iterdir() if days.is_dir() else (), reverse=True):
+        places = [place for path in each.glob("*" + SUFFIX) if (place := _place(to, path)) is not None]
+        earlier = [place for place in places if place.topic == topic and (place.segment, place.day) < (segment, day)]
+        if earlier:
+            return max(earlier, key=lambda place: place.segment).path
+    return None
+
+
+def _parts(topic: str) -> tuple[str, str, str]:
+    """Venue, kind and symbol as names of files. Whatever a topic is called, it has three that are not hidden."""
+    parts = [*topic.split(".", 2), "-", "-"][:3]
+    safe = ["".join(_ESCAPED.get(letter, letter) for letter in part) for part in parts]
+    venue, kind, symbol = (f"%2E{part[1:]}" if part.startswith(".") else part or "-" for part in safe)
+    return venue, kind, symbol
+
+
+def _place(to: Path, path: Path) -> FilePlace | None:
+    parts = path.relative_to(to).parts
+    symbol, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
+    if len(parts) != 4 or path.suffix != SUFFIX or not number.isdecimal() or not symbol:
+        return None
+    topic = ".".join([*parts[:2], symbol])
+    for plain, escaped in reversed([*_ESCAPED.items(), (".", "%2E")]):
+        topic = topic.replace(escaped, plain)
+    return FilePlace(topic, parts[2], int(number), path)
+
+
+def _all_under(to: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(to):
+        inside = Path(folder).relative_to(to).parts
+        if inside[:1] != (JOURNAL,):
+            yield from (Path(folder, name) for name in names if inside or name != LOCK)

@@ -1,0 +1,106 @@
+"""Owns the Parquet files of a recording: written whole or not at all, and read a few rows at a time. What is in them is ``row_table``'s."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from k2workers.errors import K2Error
+from k2workers.recording import row_table
+from k2workers.recording.layout import UNFINISHED_SUFFIX
+from k2workers.recording.row import Row
+from k2workers.sequencing.coverage import NOT_KNOWN
+
+FORMAT = 1
+ROW_GROUP_BYTES = 32 * 2**20
+"""Of a table in memory, at most, that is read as one piece."""
+
+ROWS_AT_ONCE, FEW_ROWS = 4_096, 256
+"""So many are made into events together; few where thousands of files are read side by side."""
+
+_KEY = b"k2workers"
+
+
+class RecordingUnreadable(K2Error):
+    """A file is damaged, or not of a recording. The message says which, and why."""
+
+    blame = "user"
+
+
+class FileHead(msgspec.Struct, frozen=True):
+    """What a file says of itself. ``continuity`` is the number of the topic's (``k2workers.continuity``), ``NOT_KNOWN`` if nothing of the venue is in it."""
+
+    format: int
+    topic: str
+    day: str
+    segment: int
+    continuity: int = NOT_KNOWN
+
+
+def write(path: Path, head: FileHead, rows: Sequence[Row]) -> None:
+    """Write the file beside its place, to the disk, and then put it there. Raises OSError; then nothing is there."""
+    table = row_table.table_of(rows)
+    table = table.replace_schema_metadata({_KEY: msgspec.json.encode(head)})
+    beside = path.with_name(path.name + UNFINISHED_SUFFIX)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with beside.open("wb") as file:
+            group = max(1, ROW_GROUP_BYTES * len(rows) // max(table.nbytes, 1))
+            pq.write_table(table, file, row_group_size=group, compression="zstd", store_decimal_as_integer=True)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+class ParquetReader:
+    """One file, open for reading. Raises RecordingUnreadable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(path)
+            metadata = self._file.schema_arrow.metadata or {}
+            self.head = msgspec.json.decode(metadata[_KEY], type=FileHead)
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+            raise RecordingUnreadable(f"{path}: {_reason(error)}") from None
+        if self.head.format != FORMAT:
+            self.close()
+            raise RecordingUnreadable(f"{path}: it has format {self.head.format}, known is {FORMAT}")
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        count: int = self._file.metadata.num_rows
+        return count
+
+    def rows(self, *, few: bool = False) -> Iterator[Row]:
+        """All of them in order; the file is closed at the end."""
+        try:
+            for batch in self._file.iter_batches(FEW_ROWS if few else ROWS_AT_ONCE):
+                yield from row_table.rows_of(batch)
+        except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+            raise RecordingUnreadable(f"{self._path}: {_reason(error)}") from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Safe to repeat."""
+        self._file.close()
+
+
+def _reason(error: Exception) -> str:
+    return (
+        f"no {error} in it"
+        if isinstance(error, KeyError)
+        else str(error).splitlines()[0]
+        if str(error)
+        else type(error).__name__
+    )

@@ -1,0 +1,224 @@
+"""Owns rows as columns of Arrow, and back, exactly. Knows no file.
+
+Prices and quantities become decimals, which are integers with one scale for the column, if all of a table's texts have the same number of decimals, as
+those of one symbol nearly always do; then the text is back when the decimal is written with its scale. Otherwise they stay texts. All times are ns since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from k2workers.event import FIRST_OF, LAST_OF, Level
+from k2workers.events import ROW_OF, Backfilled, Event, Gap, GivenUp, Part, Reset, Void
+from k2workers.recording.row import Kept, Loss, Restart, Row
+
+DIGITS = (18, 38)
+"""What decimals are tried with: 18 fit into 64 bits."""
+
+_RECORDED: tuple[type[Kept], ...] = (*ROW_OF, Loss, Restart)
+_TYPES = {kind.__name__: kind for kind in _RECORDED}
+_MARKS = (Gap, Void, GivenUp, Reset, Loss, Restart)
+"""What is no event of the venue: its fields have columns that every file has."""
+
+_DATA = tuple(row.type for row in ROW_OF.values() if row.part in {Part.DATA, Part.SNAPSHOT, Part.RECORD})
+_LEARNED: dict[type[Kept], str] = {
+    **{kind: row.learned for kind, row in ROW_OF.items()},
+    Loss: "at_ns",
+    Restart: "at_ns",
+}
+_FIELDS = {kind: {field.name: field.type for field in msgspec.structs.fields(kind)} for kind in _RECORDED}
+
+
+def table_of(rows: Sequence[Row]) -> pa.Table:
+    """The rows of one topic as a table: what every topic has, then the fields of its events."""
+    kept = [row.event for row in rows]
+    kinds = set(map(type, kept))
+    marks = [event if isinstance(event, _MARKS) else None for event in kept] if kinds.intersection(_MARKS) else []
+    sequences = [of.first_sequence if isinstance(of, Loss) else number for number, _, of in rows]
+    columns: dict[str, pa.Array] = {
+        "type": pa.array([type(event).__name__ for event in kept], pa.string()),
+        "late": pa.array([type(row.of) is Backfilled for row in rows], pa.bool_()),
+        "sequence": pa.array(sequences, pa.int64()),
+        "last_sequence": _of_marks(marks, len(rows), lambda mark: getattr(mark, "last_sequence", None)),
+        "publish_ns": pa.array([publish_ns for _, publish_ns, _ in rows], pa.int64()),
+        "first_id": _of_marks(marks, len(rows), lambda mark: _end_of(FIRST_OF, "first_id", mark)),
+        "last_id": _of_marks(marks, len(rows), lambda mark: _end_of(LAST_OF, "last_id", mark)),
+        "cause": _of_marks(marks, len(rows), lambda mark: getattr(mark, "cause", None), pa.string()),
+    }
+    for name, hint in _fields_of(kinds).items():
+        columns[name] = _column([getattr(event, name, None) for event in kept], hint)
+    columns["received_ns"] = pa.array(_learned(kept, kinds), pa.int64())
+    return pa.table(columns)
+
+
+def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
+    """The rows again. Raises KeyError or ValueError for what is no such table."""
+    columns = {name: _values(batch.column(at)) for at, name in enumerate(batch.schema.names)}
+    numbers, published = columns["sequence"], columns["publish_ns"]
+    makers = {name: _maker(_TYPES[name], columns) for name in set(columns["type"])}
+    for at, (name, late) in enumerate(zip(columns["type"], columns["late"], strict=True)):
+        made = makers[name](at)
+        if isinstance(made, Loss):
+            yield Row(None, None, made)
+        else:
+            of = Backfilled(made) if late and isinstance(made, Event) else made
+            yield Row(numbers[at], published[at], of)
+
+
+def _end_of(ends: dict[type[Event], Callable[[Event], int]], name: str, mark: Any) -> int | None:
+    read = ends.get(type(mark))
+    return read(mark) if read is not None else getattr(mark, name, None)
+
+
+def _of_marks(marks: list[Any], count: int, value: Callable[[Any], Any], kind: Any = None) -> pa.Array:
+    kind = pa.int64() if kind is None else kind
+    if not marks:
+        return pa.nulls(count, kind)
+    return pa.array([None if mark is None else value(mark) for mark in marks], kind)
+
+
+def _fields_of(kinds: set[type[Any]]) -> dict[str, Any]:
+    """The fields of these types of events that are no column of every topic, in their order."""
+    found: dict[str, Any] = {}
+    for kind in (each for each in _DATA if each in kinds):
+        found |= {name: hint for name, hint in _FIELDS[kind].items() if name != _LEARNED[kind]}
+    return found
+
+
+def _learned(kept: list[Kept], kinds: set[type[Any]]) -> list[int]:
+    names = {_LEARNED[kind] for kind in kinds}
+    if len(names) == 1:
+        return list(map(attrgetter(names.pop()), kept))
+    return [getattr(event, _LEARNED[type(event)]) for event in kept]
+
+
+# ── one column ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _column(values: list[Any], hint: Any) -> pa.Array:
+    if hint is int:
+        return _integers(values)
+    if hint is bool:
+        return pa.array(values, pa.bool_())
+    if hint in (str, str | None):
+        return _decimals(pa.array(values, pa.string()))
+    if hint == list[Level]:
+        return _levels(values)
+    return pa.array([None if value is None else msgspec.json.encode(value).decode() for value in values], pa.string())
+
+
+def _integers(values: list[int | None]) -> pa.Array:
+    try:
+        return pa.array(values, pa.int64())
+    except OverflowError:  # what a venue may send has no bound
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _levels(books: list[list[Level] | None]) -> pa.Array:
+    offsets, at = [], 0
+    for levels in books:
+        offsets.append(None if levels is None else at)
+        at += len(levels or ())
+    flat = [level for levels in books for level in levels or ()]
+    prices = _decimals(pa.array([price for price, _ in flat], pa.string()))
+    quantities = _decimals(pa.array([quantity for _, quantity in flat], pa.string()))
+    levels_of = pa.StructArray.from_arrays([prices, quantities], ["price", "quantity"])
+    return pa.ListArray.from_arrays(pa.array([*offsets, at], pa.int32()), levels_of)
+
+
+def _decimals(texts: pa.Array) -> pa.Array:
+    """As decimals if each text follows from its number and the scale of the column."""
+    known = next((text for text in texts if text.is_valid), None)
+    if known is None:
+        return texts
+    scale = len(known.as_py().partition(".")[2])
+    places = rf"\.[0-9]{{{scale}}}" if scale else ""
+    form = rf"^-?(0|[1-9][0-9]*){places}$"
+    if not _all(texts, form) or _any(texts, r"^-[0.]*$"):
+        return texts
+    for digits in DIGITS:
+        try:
+            return texts.cast(pa.decimal128(digits, scale))
+        except pa.ArrowInvalid:
+            continue
+    return texts
+
+
+def _all(texts: pa.Array, form: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, form)).as_py())
+
+
+def _any(texts: pa.Array, form: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, form)).as_py())
+
+
+# ── and back ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if pa.types.is_decimal(column.type):
+        return _texts(column)
+    if pa.types.is_list(column.type):
+        return _books(column)
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    # Arrow writes numbers below a millionth with an exponent.
+    return [
+        format(Decimal(text), "f") if text is not None and "E" in text else text
+        for text in column.cast(pa.string()).to_pylist()
+    ]
+
+
+def _books(column: pa.ListArray) -> list[list[Level] | None]:
+    flat, offsets, valid = column.values, column.offsets.to_pylist(), column.is_valid().to_pylist()
+    base = offsets[0]
+    flat = flat.slice(base, offsets[-1] - base)
+    levels = list(zip(_values(flat.field("price")), _values(flat.field("quantity")), strict=True))
+    return [
+        levels[begin - base : end - base] if there else None
+        for begin, end, there in zip(offsets[:-1], offsets[1:], valid, strict=True)
+    ]
+
+
+def _maker(kind: type[Any], columns: dict[str, list[Any]]) -> Callable[[int], Any]:
+    """What makes one of this type from its place in the columns."""
+    sources = []
+    for name, hint in _FIELDS[kind].items():
+        values = columns[_source(kind, name)]
+        sources.append((values, _reader(hint, values)))
+
+    def made(at: int) -> Any:
+        return kind(*[values[at] if read is None else read(values[at]) for values, read in sources])
+
+    return made
+
+
+def _reader(hint: Any, values: list[Any]) -> Callable[[Any], Any] | None:
+    """What makes a field of what is in its column, if that is not the same."""
+    if hint is int:
+        return int if any(isinstance(value, str) for value in values) else None
+    if hint in (bool, str, str | None, int | None) or hint == list[Level]:
+        return None
+    return msgspec.json.Decoder(hint).decode
+
+
+def _source(kind: type[Any], name: str) -> str:
+    """The column in which a field of a type is."""
+    if name == _LEARNED[kind]:
+        return "received_ns"
+    if kind is Loss:
+        return {"first_sequence": "sequence"}.get(name, name)
+    row = ROW_OF.get(kind)
+    if row is not None and kind in _MARKS:
+        return {row.first: "first_id", row.last: "last_id"}.get(name, name)
+    return name

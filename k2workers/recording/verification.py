@@ -1,0 +1,158 @@
+"""Owns what ``verify`` finds in a recording and how it is told: each topic and day proven, and the files that could not be read, while the rest is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from k2workers.continuity import Continuity, Repair
+from k2workers.errors import ConfigError
+from k2workers.recording import journal, journal_records, layout, manifest
+from k2workers.recording.book_audit import BookAudit, BookFigures
+from k2workers.recording.conversion import DAMAGED_SUFFIX
+from k2workers.recording.id_audit import DayFigures, IdAudit
+from k2workers.recording.journal_records import POSITION
+from k2workers.recording.layout import FilePlace
+from k2workers.recording.manifest import FileTold
+from k2workers.recording.parquet_file import ParquetReader, RecordingUnreadable
+from k2workers.sequencing.coverage import NOT_KNOWN
+
+
+class TopicFound(msgspec.Struct):
+    """What the files of one topic hold; ``guarantee`` is what its ids can prove, empty if nothing of the venue is there."""
+
+    topic: str
+    guarantee: str
+    files: int
+    days: dict[str, DayFigures]
+    books: BookFigures | None = None
+
+
+class RecordingFound(msgspec.Struct):
+    """Everything. ``damaged`` files could not be read, or are not what their manifest says, ``unknown`` ones are none of a recording."""
+
+    whole: bool
+    topics: list[TopicFound]
+    damaged: dict[str, str]
+    unknown: list[str]
+    journal_bytes: int
+    """What waits to be made into files, and is looked at by nobody before that."""
+
+
+def verify(to: Path) -> RecordingFound:
+    """Read all of it. Raises ConfigError for a directory that is not there."""
+    if not to.is_dir():
+        raise ConfigError(f"'{to}': no such directory; allowed: one that was recorded to")
+    files, manifests, strange = layout.files_under(to)
+    damaged: dict[str, str] = {}
+    told = _told(to, manifests, damaged)
+    folder = journal.folder_of(to)
+    segments = journal.segments(folder)
+    # What a conversion is just making, or was ended in, is still in the journal.
+    files = [file for file in files if file.path in told or file.segment not in segments]
+    topics = [
+        _topic_found(to, topic, list(places), told, damaged)
+        for topic, places in itertools.groupby(files, lambda file: file.topic)
+    ]
+    damaged |= {_name(to, path): "its manifest names it, and it is not there" for path in told if not path.exists()}
+    damaged |= {
+        _name(to, path): "a part of the journal that could be read only in part"
+        for path in folder.glob(f"*{DAMAGED_SUFFIX}")
+    }
+    unknown = [_name(to, path) for path in strange]
+    whole = not damaged and not unknown and all(_is_whole(topic) for topic in topics)
+    waiting = sum(_waiting(journal.path_of(folder, number)) for number in segments)
+    return RecordingFound(whole, topics, damaged, unknown, waiting)
+
+
+def lines(found: RecordingFound) -> Iterator[str]:
+    """What was found, in words: a line for each topic and day, then what is wrong with files, then the sum."""
+    for topic in found.topics:
+        for day, figures in topic.days.items():
+            yield f"{topic.topic} {day}: {_words(figures, topic.guarantee)}"
+        if topic.books is not None:
+            yield f"{topic.topic} books: {_named(topic.books)}"
+    yield from (f"damaged: {path}: {reason}" for path, reason in sorted(found.damaged.items()))
+    yield from (f"unknown: {path}" for path in found.unknown)
+    if found.journal_bytes:
+        yield f"journal: {found.journal_bytes} bytes that the recorder has not made into files yet"
+    every = [figures for topic in found.topics for figures in topic.days.values()]
+    sums = {name: sum(getattr(figures, name) for figures in every) for name in ("rows", "missing", "twice", "named")}
+    yield f"{'whole' if found.whole else 'NOT WHOLE'}: {len(found.topics)} topics, " + _listed(sums)
+
+
+def _words(figures: DayFigures, guarantee: str) -> str:
+    counts = msgspec.structs.asdict(figures)
+    always = {name: counts.pop(name) for name in ("rows", "expected", "present", "missing", "twice")}
+    if not figures.expected:
+        del always["expected"], always["missing"]
+    rest = {name: count for name, count in counts.items() if count}
+    return f"{guarantee or 'records'}: " + _listed(always | rest)
+
+
+def _named(figures: BookFigures) -> str:
+    return _listed(msgspec.structs.asdict(figures))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+
+
+def _told(to: Path, manifests: list[Path], damaged: dict[str, str]) -> dict[Path, FileTold]:
+    told: dict[Path, FileTold] = {}
+    for path in manifests:
+        try:
+            told |= {path.parent / file.name: file for file in manifest.read(path).files}
+        except (OSError, ValueError) as error:
+            damaged[_name(to, path)] = str(error)
+    return told
+
+
+def _topic_found(
+    to: Path, topic: str, places: list[FilePlace], told: dict[Path, FileTold], damaged: dict[str, str]
+) -> TopicFound:
+    ids, books = IdAudit(None), None
+    continuity: Continuity | None = None
+    for place in places:
+        try:
+            _check(place, told)
+            reader = ParquetReader(place.path)
+            if reader.head.continuity != NOT_KNOWN and continuity is None:
+                continuity = ids.continuity = Continuity.of(reader.head.continuity)
+                books = BookAudit() if continuity.repair is Repair.BOOK and continuity.chained else None
+            if books is not None:
+                books.begin_file()
+            for row in reader.rows():
+                ids.take(row, place.day)
+                if books is not None:
+                    books.take(row)
+        except (OSError, RecordingUnreadable) as error:
+            damaged[_name(to, place.path)] = str(error)
+    guarantee = continuity.guarantee.value if continuity is not None else ""
+    return TopicFound(topic, guarantee, len(places), dict(ids.days()), books.figures if books is not None else None)
+
+
+def _check(place: FilePlace, told: dict[Path, FileTold]) -> None:
+    """Raises RecordingUnreadable for a file that is not what its manifest says."""
+    file = told.get(place.path)
+    if file is None:
+        raise RecordingUnreadable("no manifest names it")
+    if manifest.digest_of(place.path) != file.blake2b:
+        raise RecordingUnreadable("its content is not that of which its manifest has the checksum")
+
+
+def _waiting(segment: Path) -> int:
+    with journal.content_of(segment) as content:
+        return sum(end - begin for letter, begin, end in journal_records.records(content) if letter != POSITION)
+
+
+def _is_whole(topic: TopicFound) -> bool:
+    books = topic.books or BookFigures()
+    return not books.broken and not books.differing and not any(day.missing or day.twice for day in topic.days.values())
+
+
+def _name(to: Path, path: Path) -> str:
+    return path.relative_to(to).as_posix()
