@@ -1,8 +1,10 @@
-"""Owns the commands ``record`` and ``verify``: their flags and words. ``cli`` imports this when one of them is asked for."""
+"""Owns the commands ``record``, ``verify`` and ``replay``: their flags and words. ``cli`` imports this when one of them is asked for."""
 
 from __future__ import annotations
 
 import importlib.util
+import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from cyclopts import Parameter
 from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.logs import log, outlet
-from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags
+from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags, next_endpoint
 
 
 def _need_pyarrow() -> None:
@@ -95,3 +97,80 @@ def verify(directory: Path, /, *, json: bool = False) -> int:
     found = verification.verify(directory)
     print(msgspec.json.encode(found).decode() if json else "\n".join(verification.lines(found)))
     return 0 if found.whole else 1
+
+
+def replay(
+    directory: Path,
+    /,
+    *topics: str,
+    speed: str = "1",
+    start: Annotated[str, Parameter(name="--from")] = "",
+    endpoint: str = DEFAULT,
+    snapshot_endpoint: str = "",
+    books_endpoint: str = "",
+    log_format: str = log.FORMATS[0],
+) -> int:
+    """Publish a recording as a feed does, from when the first subscriber is there; status.replay says that it is one.
+
+    Parameters
+    ----------
+    directory
+        What was recorded to.
+    topics
+        Exact names, or prefixes that end in a dot; everything unless given.
+    speed
+        How many times faster than it was recorded; max is as fast as subscribers take it.
+    start
+        From which time on, such as 2026-11-27T12:00 (UTC unless it says another zone).
+    endpoint
+        Where to publish.
+    snapshot_endpoint
+        Where to answer for what was missed; the next port unless given.
+    books_endpoint
+        Where to give whole order books; the port after that unless given.
+    log_format
+        auto, console or json.
+    """
+    snapshot_endpoint = snapshot_endpoint or next_endpoint(endpoint)
+    books_endpoint = books_endpoint or next_endpoint(snapshot_endpoint)
+    problems = mistakes_of_flags(
+        topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint
+    )
+    if not directory.is_dir():
+        problems.append(f"'{directory}': no such directory; allowed: one that was recorded to")
+    times, from_ns = _speed(speed), _time_ns(start)
+    if times == 0:
+        problems.append(f"speed = {speed!r}: allowed: a number above 0, or max (flag --speed)")
+    if from_ns < 0:
+        problems.append(f"from = {start!r}: allowed: a time such as 2026-11-27T12:00 (flag --from)")
+    _ready(problems, log_format, "replay")
+    from k2workers.recording.playback import PlaybackSettings, play
+
+    return play(
+        PlaybackSettings(
+            directory=directory, topics=topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint,
+            books_endpoint=books_endpoint, speed=times, from_ns=from_ns,
+        )
+    )  # fmt: skip
+
+
+def _speed(word: str) -> float | None:
+    """None for as fast as it is taken; 0 for what is none."""
+    if word == "max":
+        return None
+    try:
+        speed = float(word)
+    except ValueError:
+        return 0.0
+    return speed if 0 < speed < math.inf else 0.0
+
+
+def _time_ns(word: str) -> int:
+    """The time; 0 without a word, -1 for what is none."""
+    if not word:
+        return 0
+    try:
+        time = datetime.fromisoformat(word)
+    except ValueError:
+        return -1
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * 10**9 + time.microsecond * 1_000

@@ -14,13 +14,15 @@ NEWS_A_TURN = 100
 NEWS_WAITING = 4
 """Subscriptions of one peer that ZeroMQ takes before we have read them. It reads them within our own calls: what comes faster waits outside."""
 
+NO_BOUND = 2**62
+
 
 class Publisher:
     """Publishes frames to any number of subscribers and never waits for one.
 
     A subscriber that is ``high_water_mark`` frames behind loses the frames beyond, and sees that in the sequence numbers; one that exceeds
-    ``policy`` is cut loose. Call ``look`` steadily, and ``start`` inside the loop. Raises ConfigError, naming ``setting``, when the endpoint cannot be
-    bound.
+    ``policy`` is cut loose. With ``lossless`` none of both happens to one that is only slow: then use ``offer``, which refuses a frame while somebody has no room for it.
+    Call ``look`` steadily, and ``start`` inside the loop. Raises ConfigError, naming ``setting``, when the endpoint cannot be bound.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class Publisher:
         setting: str = "publish_endpoint",
         policy: PeerPolicy | None = None,
         screened_in: str = "",
+        lossless: bool = False,
     ) -> None:
         self._linger_ms = linger_ms
-        self._policy = policy or PeerPolicy()
+        self._policy = policy or PeerPolicy(**({"owed_bytes": NO_BOUND} if lossless else {}))
         self._socket = open_socket(
             context, zmq.XPUB, send_high_water_mark=high_water_mark, receive_high_water_mark=NEWS_WAITING
         )
+        self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # whose subscription it is shows only if each is told
         self.port = PublicPort(
             context, self._socket, endpoint, setting=setting, policy=self._policy, screened_in=screened_in
@@ -59,6 +63,14 @@ class Publisher:
         if self.watch.behind:
             for peer in self.watch.behind:
                 peer.hand(frame)
+
+    def offer(self, frame: bytes) -> bool:
+        """The same with ``lossless``: whether it was handed over; if not, nobody has it, and it is to be offered again."""
+        try:
+            self.publish(frame)
+        except zmq.Again:
+            return False
+        return True
 
     def look(self) -> None:
         """Cut loose who exceeds the policy; call it every ``peer_watch.LOOK_S``."""

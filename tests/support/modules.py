@@ -11,7 +11,7 @@ _NEEDS = {
     "k2workers.transport.column_reader": "numpy",
     **{
         f"k2workers.recording.{name}": "pyarrow"
-        for name in ("__main__", "conversion", "parquet_file", "row_table", "verification")
+        for name in ("__main__", "conversion", "parquet_file", "playback", "row_table", "timeline", "verification")
     },
 }
 """Modules that need a package which is no dependency; nothing imports them where it is missing."""

@@ -67,3 +67,28 @@ def test_a_port_in_use_says_so() -> None:
         Publisher(context, publisher.endpoint)
     publisher.close()
     context.term()
+
+
+def test_what_is_offered_without_loss_is_refused_until_the_slowest_has_room() -> None:
+    context = zmq.Context()
+    publisher = Publisher(context, "tcp://127.0.0.1:0", high_water_mark=10, linger_ms=0, lossless=True)
+    raw = context.socket(zmq.SUB)
+    raw.setsockopt(zmq.RCVHWM, 10)
+    raw.connect(publisher.endpoint)
+    raw.subscribe(b"")
+    wait_for_subscriptions(publisher, 1)
+    offered = 0
+    while publisher.offer(b"%08d" % offered + bytes(100_000)):
+        offered += 1
+    publisher.look()
+    assert offered > 10
+    received: list[int] = []
+    while len(received) <= offered:
+        if raw.poll(10):
+            received.append(int(raw.recv()[:8]))
+        elif len(received) == offered:
+            assert publisher.offer(b"%08d" % offered)
+    assert received == list(range(offered + 1))
+    raw.close(0)
+    publisher.close()
+    context.term()

@@ -119,6 +119,16 @@ async def test_exact_topics_and_prefixes_are_told_apart(feed: Feed) -> None:
     ]  # fmt: skip
 
 
+async def test_it_tells_which_life_of_the_feed_it_hears(feed: Feed) -> None:
+    async with Subscriber(["t"], feed.publisher.endpoint, recover=False) as subscriber:
+        assert subscriber.epoch is None
+        await subscribed(feed, subscriber)
+        assert subscriber.epoch == 1
+        feed.send("t", 1, 1, epoch=2)
+        await anext(subscriber)
+        assert subscriber.epoch == 2
+
+
 async def test_very_many_exact_topics_are_all_heard(feed: Feed) -> None:
     topics = [f"b.trade.{number}" for number in range(3_000)]
     async with Subscriber(topics, feed.publisher.endpoint, recover=False) as subscriber:
