@@ -34,7 +34,8 @@ Words, each with one meaning:
 ``stream``                 the venue's name of one flow: ``btcusdt@trade``
 ``topic``, ``topic index`` our name of one flow: ``binance.trade.BTCUSDT``; its place in the codec's list of topics, the key inside a worker
 ``shard``                  the symbols that one worker serves
-``book``, ``whole``        the levels of one symbol; said of a book of which nothing is missing, and of a topic whose reader has such a one
+``book``, ``whole``, ``stale`` the levels of one symbol; said of a book of which nothing is missing, and of a topic whose reader has such a one; said of one of
+                        which changes are missing
 ``route``                  what a venue serves some kinds of streams over; a shard has a driver for each, and most venues have one
 ``line``                   one WebSocket connection of a shard's route: primary or standby
 ``lane``                   one topic in the arbiter, which lets the first good copy of each event through (trades: ``chain_lane``)

@@ -44,6 +44,10 @@ def test_a_checkpoint_takes_no_place_of_anything_but_a_file(tmp_path: Path, plac
         ("report", "/", "in a directory that exists"),
         ("publish_endpoint", "", "allowed: tcp://"),
         ("books_endpoint", "here", "allowed: tcp://"),
+        *(
+            ("book_topics", ["book_top", name], f"{name!r} is unknown; allowed: book_top, and book_1 to book_1000")
+            for name in ("top", "book_", "book_0", "book_020", "book_1001", "book_x", "book_²", "")
+        ),
     ],
 )
 def test_a_value_against_its_rule_is_told_with_what_is_allowed(name: str, value: object, wrong: str) -> None:
@@ -56,6 +60,7 @@ def test_a_value_against_its_rule_is_told_with_what_is_allowed(name: str, value:
     [
         ("symbols", ["BTCUSDT", "A B"]),
         ("symbols", ["file:a b"]),
+        ("book_topics", ["book_top", "book_1", "book_1000"]),
         ("websocket_url", "ws://127.0.0.1:9443"),
         ("ca_bundle", __file__),
         ("books_endpoint", "ipc:///run/k2/books"),
@@ -108,3 +113,7 @@ def test_an_unknown_venue_is_told_with_those_there_are() -> None:
 def test_a_path_that_the_system_does_not_look_at_is_a_mistake_in_words(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name} = .*: File name too long"):
         load({name: "/" + "x" * 5_000}, environ={})
+
+
+def test_a_topic_of_books_that_is_named_twice_is_made_once() -> None:
+    assert load({"book_topics": "book_top,book_20,book_top"}, environ={}).book_topics == ["book_top", "book_20"]

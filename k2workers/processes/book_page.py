@@ -18,7 +18,7 @@ LEVELS = 20
 """Of each side, unless the query says otherwise."""
 
 REST = 3
-"""After a nearest name was looked for none is for so many times as long as that took: many wrong names cost a quarter of one core."""
+"""After an answer was made none is for so many times as long as that took: however many ask, or ask for what is not there, it costs a quarter of one core."""
 
 
 class BookPage:
@@ -31,7 +31,9 @@ class BookPage:
         self._prefixes = prefixes
         self._symbols = symbols
         self._client: LevelsClient | None = None
-        self._looking = threading.Lock()
+        self._making = threading.Lock()
+        self._rested_s = 0.0
+        """When the next answer may be made."""
 
     def listening(self, endpoint: str) -> None:
         """The books process listens here."""
@@ -49,9 +51,19 @@ class BookPage:
         if not (asked.isascii() and asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= MOST_LEVELS):
             return words(HTTPStatus.BAD_REQUEST, f"levels = {asked!r}; allowed: 1 to {MOST_LEVELS}")
         venue, _, symbol = name.partition("/")
+        worked_s = time.thread_time()
         topic = f"{self._prefixes[venue]}{symbol}" if venue in self._prefixes else ""
         found = self._ask(topic, int(asked)) if topic else None
+        with self._making:
+            time.sleep(max(0.0, self._rested_s - time.monotonic()))
+            try:
+                return self._of(found, venue, symbol, known)
+            finally:
+                self._rested_s = time.monotonic() + REST * (time.thread_time() - worked_s)
+
+    def _of(self, found: BookLevels | None, venue: str, symbol: str, known: str) -> HttpAnswer:
         if found is None:
+            name = f"{venue}/{symbol}" if symbol else venue
             return words(HTTPStatus.NOT_FOUND, f"no book of {name!r} is kept{self._hint(venue, symbol)}")
         tag = f'"{found.update_id}-{found.state}"'
         headers = (("ETag", tag), ("Cache-Control", "no-cache"))
@@ -74,16 +86,11 @@ class BookPage:
         """The nearest name, in words."""
         if not self._prefixes:
             return "; books are kept of streams such as depth"
-        with self._looking:
-            began_s = time.monotonic()
-            if venue in self._prefixes:
-                near = [
-                    f"{venue}/{each}"
-                    for each in difflib.get_close_matches(symbol[:50].upper(), self._symbols(venue), n=1)
-                ]
-            else:
-                near = [f"{each}/SYMBOL" for each in difflib.get_close_matches(venue[:50], self._prefixes, n=1)]
-            time.sleep(REST * (time.monotonic() - began_s))
+        if venue in self._prefixes:
+            nearest = difflib.get_close_matches(symbol[:50].upper(), self._symbols(venue), n=1)
+            near = [f"{venue}/{each}" for each in nearest]
+        else:
+            near = [f"{each}/SYMBOL" for each in difflib.get_close_matches(venue[:50], self._prefixes, n=1)]
         return f"; did you mean /book/{near[0]}?" if near else f"; books are kept of {', '.join(self._prefixes)}"
 
 

@@ -131,8 +131,8 @@ class NativeSequencer(Sequencer):
             if state.continuity_number != MADE.number:
                 state.count += events
                 self._events += events
-            if state.first_id is None or first_id < state.first_id:
-                state.first_id = first_id
+                if state.first_id is None or first_id < state.first_id:
+                    state.first_id = first_id
             if bars is not None:
                 schema, count, first, last, encoded = bars
                 state.last_bar = Batch(topic, schema, count, first, last, state.continuity_number, encoded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -119,3 +120,18 @@ async def test_it_asks_the_books_process_that_told_last_where_it_is(kept: Kept) 
     kept.server = kept.serve()
     assert kept.page._client is not client
     assert (await kept.get("v/BTCUSDT")).status == 200
+
+
+async def test_however_many_ask_answers_are_made_for_a_quarter_of_the_time(kept: Kept) -> None:
+    began_s = time.monotonic()
+    worked: list[float] = []
+
+    def ask() -> None:
+        before_s = time.thread_time()
+        for _ in range(20):
+            assert kept.page.answer("v/BTCUSDT", "levels=1000", "").status == 200
+            assert kept.page.answer("v/NOTHING", "", "").status == 404
+        worked.append(time.thread_time() - before_s)
+
+    await asyncio.gather(*(asyncio.to_thread(ask) for _ in range(4)))
+    assert sum(worked) < (time.monotonic() - began_s) / 2

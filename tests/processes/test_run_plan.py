@@ -10,6 +10,7 @@ import pytest
 
 from k2workers import metrics
 from k2workers.config import Settings
+from k2workers.errors import ConfigError
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.processes.run_plan import RunPlan
 from k2workers.venues.binance.settings import SpotSettings, UsSettings
@@ -98,3 +99,15 @@ def test_one_aggregator_and_one_books_process_serve_all_venues(plan: Any) -> Non
     assert made.shards == 4
     few = made.aggregator().settings.bundle_endpoint
     assert {spec.settings.bundle_endpoint for market in made.markets for spec in market.workers(["A", "B"])} == {few}
+
+
+def test_topics_of_books_are_made_of_the_first_kind_of_changes_of_each_venue(plan: Any) -> None:
+    streams = ["trade", "depth_1s", "depth"]
+    made = plan(venue=BOTH, streams=streams, book_topics=["book_top", "book_5"], book_pace_ms=0.5)
+    topics = made.books("tcp://127.0.0.1:1", "tcp://127.0.0.1:2").settings.topics
+    assert (topics.kinds, topics.pace_ns) == (("book_top", "book_5"), 500_000)
+    assert topics.prefixes == ("binance.depth_1s.", "binance_us.depth_1s.")
+    assert topics.bundle_endpoint == made.aggregator().settings.bundle_endpoint
+    assert plan(streams=streams).books("", "").settings.topics is None
+    with pytest.raises(ConfigError, match="book_topics = book_top: they are made of changes of books"):
+        plan(streams=["trade"], book_topics=["book_top"])
