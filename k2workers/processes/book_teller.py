@@ -53,8 +53,8 @@ class BookTeller:
         self._sender = BundleSender(
             settings.bundle_endpoint, name, high_water_mark=BUNDLES_WAITING, outbox=LatestOutbox
         )
-        self._telling = Every(AGAIN_S, self._tell, "book topics", give_up=None)
-        self._status = Every(STATUS_S, self._say_status, "book status", give_up=None)
+        self._telling = Every(AGAIN_S, self._tell, "book_topics", give_up=None)
+        self._status = Every(STATUS_S, self._say_status, "book_status", give_up=None)
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:

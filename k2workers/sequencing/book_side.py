@@ -19,6 +19,9 @@ are looked for anew."""
 ONE_OF = 16
 """Or one of so many levels, if that is more: to look for them costs as much as there are levels, and so comes the more seldom."""
 
+FEW = 100
+"""More levels than these are not kept in order for whoever asks for them, but sorted each time: all changes would cost more for it, for ever."""
+
 _NOTHING = -math.inf
 
 
@@ -58,6 +61,8 @@ class BookSide:
 
     def nearest(self, count: int) -> list[Level]:
         """So many levels, the nearest first; fewer if there are no more."""
+        if count > FEW:
+            return self.sorted()[:count]
         ranks = self._ranked(count)[:count]
         levels, price_of = self.levels, self._price_of
         return [(price := price_of[rank], levels[price]) for rank in ranks]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2workers.event import Level
-from k2workers.sequencing.book_side import RANKED, BookSide
+from k2workers.sequencing.book_side import FEW, RANKED, BookSide
 
 changes = st.lists(st.tuples(st.integers(1, 4 * RANKED), st.integers(0, 2)), max_size=30)
 
@@ -61,7 +61,9 @@ def test_levels_beyond_those_in_order_are_left_to_the_dict_until_so_many_are_ask
     assert side.nearest(1) == [("1", "1")]
     side.take([("5000.5", "1"), (str(9 * RANKED), "0"), (str(9 * RANKED + 1), "2")])
     assert side.nearest(RANKED + 1) == side.sorted()[: RANKED + 1]
+    assert side.nearest(FEW) == side.sorted()[:FEW]
     assert side.nearest(20 * RANKED) == side.sorted()
+    assert len(side._order) <= 2 * FEW, "for whoever asks for very many, no more is kept in order"
 
 
 def test_of_two_ways_to_write_a_price_the_later_one_is_in_the_order() -> None:
