@@ -66,6 +66,8 @@ class Journal:
         self.number = 0
         self.bytes = 0
         """Of the newest segment, as committed."""
+        self.cut_bytes = 0
+        """What was behind the last position, and is asked for again: an end in the midst of a commit leaves some, damage may leave more."""
         self._folder = folder
         self._waiting = bytearray()
         self._descriptor = -1
@@ -79,6 +81,7 @@ class Journal:
             path_of(folder, number).unlink()  # it was being made: everything is in those before it
         if self.number:
             self._descriptor = os.open(path_of(folder, self.number), os.O_WRONLY | os.O_CLOEXEC)
+            self.cut_bytes = os.fstat(self._descriptor).st_size - self.bytes
             os.ftruncate(self._descriptor, self.bytes)
         else:
             self.roll(b"")

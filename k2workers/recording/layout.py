@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -64,10 +65,11 @@ def files_under(to: Path) -> tuple[list[FilePlace], list[Path], list[Path]]:
 
 def newest_before(to: Path, topic: str, day: str, segment: int) -> Path | None:
     """A topic's newest file before that of this day and segment; a segment may have files of several days."""
-    venue, kind, _ = _parts(topic)
+    venue, kind, symbol = _parts(topic)
     days = to / venue / kind
     for each in sorted(days.iterdir() if days.is_dir() else (), reverse=True):
-        places = [place for path in each.glob("*" + SUFFIX) if (place := _place(to, path)) is not None]
+        named = each.glob(f"{glob.escape(symbol)}.*{SUFFIX}")
+        places = [place for path in named if (place := _place(to, path)) is not None]
         earlier = [place for place in places if place.topic == topic and (place.segment, place.day) < (segment, day)]
         if earlier:
             return max(earlier, key=lambda place: place.segment).path

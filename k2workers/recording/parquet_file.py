@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -51,13 +52,33 @@ def write(path: Path, head: FileHead, rows: Sequence[Row]) -> None:
     try:
         with beside.open("wb") as file:
             group = max(1, ROW_GROUP_BYTES * len(rows) // max(table.nbytes, 1))
-            pq.write_table(table, file, row_group_size=group, compression="zstd", store_decimal_as_integer=True)
+            pq.write_table(
+                table,
+                file,
+                row_group_size=group,
+                compression="zstd",
+                store_decimal_as_integer=True,
+                **_encodings(table),
+            )
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _encodings(table: pa.Table) -> dict[str, Any]:
+    """Ids and times by their differences; few different values (words, and prices of levels) by number. That is half the bytes, and a fraction of the time."""
+    whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
+    words = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    levels = [
+        f"{field.name}.list.element.{part}"
+        for field in table.schema
+        if pa.types.is_list(field.type)
+        for part in ("price", "quantity")
+    ]
+    return {"use_dictionary": [*words, *levels], "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED")}
 
 
 class ParquetReader:

@@ -85,6 +85,7 @@ class Recorder:
             to=str(self._settings.to),
             topics=list(self._settings.topics),
             resumed=bool(self._journal.position),
+            cut_bytes=self._journal.cut_bytes,
         )
         while not self.stopping.is_set():
             try:

@@ -59,10 +59,14 @@ def test_what_is_none_of_a_recording_is_named(tmp_path: Path) -> None:
 
 
 def test_the_file_before_one_is_that_of_the_day_or_segment_before(tmp_path: Path) -> None:
-    topic, places = "v.depth.A", [("2026-11-26", 1), ("2026-11-26", 2), ("2026-11-27", 2), ("2026-11-27", 11)]
+    topic, places = "v.depth.[A]*", [("2026-11-26", 1), ("2026-11-26", 2), ("2026-11-27", 2), ("2026-11-27", 11)]
     assert layout.newest_before(tmp_path, topic, "2026-11-27", 5) is None
     paths = [layout.file_of(tmp_path, topic, *place) for place in places]
-    for path in [*paths, layout.file_of(tmp_path, "v.depth.AB", "2026-11-27", 4)]:
+    for path in [
+        *paths,
+        layout.file_of(tmp_path, "v.depth.[A]*B", "2026-11-27", 4),
+        layout.file_of(tmp_path, "v.depth.A", "2026-11-27", 4),
+    ]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert layout.newest_before(tmp_path, topic, "2026-11-26", 1) is None
