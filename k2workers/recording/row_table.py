@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from k2workers.event import FIRST_OF, LAST_OF, Level
-from k2workers.events import ROW_OF, Backfilled, Event, Gap, GivenUp, Part, Reset, Void
+from k2workers.events import ROW_OF, Backfilled, Event, Gap, GivenUp, Reset, Void
 from k2workers.recording.row import Kept, Loss, Restart, Row
 
 DIGITS = (18, 38)
@@ -27,7 +27,7 @@ _TYPES = {kind.__name__: kind for kind in _RECORDED}
 _MARKS = (Gap, Void, GivenUp, Reset, Loss, Restart)
 """What is no event of the venue: its fields have columns that every file has."""
 
-_DATA = tuple(row.type for row in ROW_OF.values() if row.part in {Part.DATA, Part.SNAPSHOT, Part.RECORD})
+_DATA = tuple(row.type for row in ROW_OF.values() if row.type not in _MARKS)
 _LEARNED: dict[type[Kept], str] = {
     **{kind: row.learned for kind, row in ROW_OF.items()},
     Loss: "at_ns",
