@@ -33,6 +33,9 @@ _LEARNED: dict[type[Kept], str] = {
     Loss: "at_ns",
     Restart: "at_ns",
 }
+_OTHERS = {"received_ns": "newest_received_ns"}
+"""Columns of fields that are called like one of every topic, and are not when we learned of the event: of the newest change in a book."""
+
 _FIELDS = {kind: {field.name: field.type for field in msgspec.structs.fields(kind)} for kind in _RECORDED}
 
 
@@ -53,7 +56,7 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
         "cause": _of_marks(marks, len(rows), lambda mark: getattr(mark, "cause", None), pa.string()),
     }
     for name, hint in _fields_of(kinds).items():
-        columns[name] = _column([getattr(event, name, None) for event in kept], hint)
+        columns[_OTHERS.get(name, name)] = _column([getattr(event, name, None) for event in kept], hint)
     columns["received_ns"] = pa.array(_learned(kept, kinds), pa.int64())
     return pa.table(columns)
 
@@ -216,6 +219,8 @@ def _source(kind: type[Any], name: str) -> str:
     """The column in which a field of a type is."""
     if name == _LEARNED[kind]:
         return "received_ns"
+    if name in _OTHERS:
+        return _OTHERS[name]
     if kind is Loss:
         return {"first_sequence": "sequence"}.get(name, name)
     row = ROW_OF.get(kind)
