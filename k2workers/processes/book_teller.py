@@ -56,6 +56,8 @@ class BookTeller:
         self._telling = Every(AGAIN_S, self._tell, "book_topics", give_up=None)
         self._status = Every(STATUS_S, self._say_status, "book_status", give_up=None)
         self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0
+        """When the timer ends, on the loop's clock."""
 
     def start(self) -> None:
         """Say hello to the aggregator."""
@@ -84,8 +86,13 @@ class BookTeller:
         self._telling.soon()
 
     def _tell_in(self, delay_s: float) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._now)
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + delay_s
+        if self._timer is not None:
+            if due_s >= self._due_s:
+                return
+            self._timer.cancel()  # levels wait for their pace: what has changed now does not
+        self._timer, self._due_s = loop.call_at(due_s, self._now), due_s
 
     def _now(self) -> None:
         self._timer = None

@@ -11,6 +11,7 @@ import pytest
 from k2workers import wire
 from k2workers.book_events import BookTop
 from k2workers.events import BookSnapshot, Gap, Status
+from k2workers.processes import book_teller
 from k2workers.processes.book_teller import BOOKS_A_BUNDLE, BookTeller
 from k2workers.processes.child_settings import BookTopicsSettings
 from k2workers.sequencing.order_book import OrderBook
@@ -24,10 +25,11 @@ X = "v.depth.X"
 class Teller:
     """Books, and the teller of what becomes of them."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *kinds: str, pace_ns: int = 0) -> None:
         self.books: dict[str, OrderBook] = {}
-        kinds, prefixes = ("book_top",), ("v.depth.",)
-        settings = BookTopicsSettings(bundle_endpoint=endpoint, kinds=kinds, prefixes=prefixes, pace_ns=0)
+        settings = BookTopicsSettings(
+            bundle_endpoint=endpoint, kinds=kinds or ("book_top",), prefixes=("v.depth.",), pace_ns=pace_ns
+        )
         self.teller = BookTeller(settings, self.books)
 
     def whole(self, number: int, topic: str = X) -> None:
@@ -126,4 +128,35 @@ async def test_it_says_steadily_that_it_lives_and_how_many_books_are_whole(telle
 
     await until(lambda: len(said()) > 1)
     assert said()[-1] == {"books": 2, "whole": 1}
+    receiver.close()
+
+
+async def test_best_prices_do_not_wait_for_the_pace_of_levels(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_teller, "AGAIN_S", 3_600.0)
+    made = Teller(endpoint, "book_top", "book_5", pace_ns=3_600 * 10**9)
+    made.teller.start()
+    receiver = Receiver(endpoint)
+    receiver.start()
+    for number in (1, 2, 3):
+        made.whole(number)
+        await until(lambda number=number: told(receiver)[-1:] == [(number, "whole")])
+    levels = [batch for bundle in receiver.got for batch in bundle if batch.topic == "v.book_5.X"]
+    assert len(levels) == 1
+    made.teller.close()
+    receiver.close()
+
+
+async def test_levels_come_when_their_pace_allows_though_nothing_more_changes(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book_teller, "AGAIN_S", 3_600.0)
+    made = Teller(endpoint, "book_5", pace_ns=50_000_000)
+    made.teller.start()
+    receiver = Receiver(endpoint)
+    receiver.start()
+    made.whole(1)
+    await until(lambda: receiver.got)
+    made.whole(2)
+    await until(lambda: len([batch for bundle in receiver.got for batch in bundle if batch.topic == "v.book_5.X"]) == 2)
+    made.teller.close()
     receiver.close()
