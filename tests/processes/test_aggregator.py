@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from k2workers import metrics, native, wire
-from k2workers.continuity import renumbered
+from k2workers.book_events import BookTop
+from k2workers.continuity import MADE, renumbered
 from k2workers.events import LATE, Backfilled, Gap, Reset, Trade
 from k2workers.feed.intake import Intake
 from k2workers.files import checkpoint
@@ -20,6 +21,7 @@ from k2workers.supervision.control_channel import ControlServer
 from k2workers.supervision.control_messages import AnyControlMessage, Beat, Drain
 from k2workers.transport.bundle_protocol import WorkerHello
 from k2workers.transport.bundle_sender import BundleSender
+from k2workers.transport.latest_outbox import LatestOutbox
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.streams import CHAIN
 from k2workers.wire import Batch
@@ -97,6 +99,31 @@ async def test_what_workers_send_in_order_is_published_natively_unless_that_is_t
         .last_id
         == 300
     )
+    await aggregator.close()
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+async def test_what_is_made_of_published_events_is_published_and_counts_in_no_figure_of_them(
+    is_native: bool, tmp_path: Path
+) -> None:
+    aggregator = Aggregator(settings(tmp_path, native=is_native))
+    aggregator.start()
+    maker = BundleSender(aggregator.bundle_receiver.endpoint, "~books#1", outbox=LatestOutbox)
+    maker.start()
+    await until(lambda: maker.welcomed)
+    heard_ns, topic, states = aggregator.heard_ns, "binance.book_top.X", ("whole", "stale", "whole", "whole")
+    # The same id may come again, and after a reset of the venue's a lower one.
+    for number, (update_id, state) in enumerate(zip((7, 7, 7, 3), states, strict=True), 1):
+        event = BookTop(update_id, "1", "1", "2", "1", state, 0, 5, 2**60)
+        maker.push([wire.batch_of(topic, [event], MADE.number)])
+        await until(lambda number=number: aggregator.ring.newest(topic) == {topic: number})
+    assert aggregator.status().events_published == 0
+    assert (sum(aggregator.latency.counts), aggregator.heard_ns) == (0, heard_ns)
+    assert aggregator.sequencer.positions()[topic].continuity == MADE.number
+    frames = aggregator.ring.since(topic, 1, limit_bytes=10**6, limit_frames=9)[2]
+    events = [wire.decode_events(frame, wire.read_header(frame))[0] for frame in frames]
+    assert [event.state for event in events if isinstance(event, BookTop)] == [*states]
+    maker.close()
     await aggregator.close()
 
 
