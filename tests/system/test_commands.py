@@ -63,7 +63,7 @@ def prefixes(command: Written, folder: Path) -> list[str]:
         endings = [""]
     else:
         endings = [f"{symbol} " for symbol in symbols]
-    kinds = value(command, "--streams").split(",") if "--streams" in command.words else DEFAULTS["streams"]
+    kinds = value(command, "--streams").split(",") if "--streams" in command.words else OWN.usual_streams
     return [f"binance.{kind}.{ending}" for kind in kinds for ending in endings]
 
 
