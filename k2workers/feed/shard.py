@@ -139,7 +139,7 @@ class Shard:
         backfiller = Backfiller(intake, self._history, permissions, BackfillPolicy())
         driver.on_live = backfiller.probe
         driver.on_withheld = backfiller.probe
-        backfiller.repairs.on_confirmed = lambda topic_index, newer: driver.silence.fetched(
+        backfiller.repairs.on_confirmed = lambda topic_index, newer: driver.topics.fetched(
             topic_index, newer, time.monotonic_ns()
         )
         intake.on_began_anew, intake.on_outlier = _tell_began_anew, _tell_outlier

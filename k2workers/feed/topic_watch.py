@@ -6,15 +6,33 @@ Pure apart from the intake that it serves. ``LineWatch`` (``liveness.py``) is th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from k2workers.feed.intake import Intake
 from k2workers.feed.silence import Finding, MarketView, Silence
+from k2workers.futures_events import FuturesAggTrade, FuturesTrade
+from k2workers.sequencing.lane import Lane
 from k2workers.venues.market_evidence import Evidence, top_of
 from k2workers.venues.venue import StreamSpec
 
+DENIALS = 2
+"""So often the venue must have had nothing, before the trade that a look showed is taken for one beside the book."""
+
+_BESIDE_THE_BOOK = (FuturesAggTrade, FuturesTrade)
+"""What tells of all trades but some that are made beside the order book: those have ids among the others, and looks may show them."""
+
+
+class _Denied(NamedTuple):
+    """A trade that a look showed and that was asked for in vain, so many times."""
+
+    trade_id: int
+    times: int
+
 
 class TopicWatch:
-    """Call ``look`` about every second, ``seen`` for each look at the market. ``evidence`` is that of a kind. Times are monotonic."""
+    """Call ``look`` about every second, ``seen`` for each look at the market, and ``fetched`` for what was asked for because of either. ``evidence`` is
+    that of a kind. Times are monotonic.
+    """
 
     def __init__(
         self, silence: Silence, intake: Intake, specs: Sequence[StreamSpec], evidence: Callable[[str], Evidence]
@@ -24,6 +42,9 @@ class TopicWatch:
         self._evidence = evidence
         self._flows: dict[str, tuple[str, str]] = {}
         """Kind and symbol of each stream, by name."""
+        self._shown: dict[str, int] = {}
+        """The last trade of each symbol, as the last look showed it."""
+        self._denied: dict[int, _Denied] = {}
         self.add_streams(specs)
 
     def add_streams(self, specs: Sequence[StreamSpec]) -> None:
@@ -52,7 +73,18 @@ class TopicWatch:
     def seen(self, view: MarketView, now_ns: int) -> bool | None:
         """See ``Silence.seen``."""
         self._serve_new(now_ns)
+        shown = {symbol: seen.last_trade_id for symbol, seen in view.symbols.items()}
+        self._shown |= {symbol: trade_id for symbol, trade_id in shown.items() if trade_id is not None}
         return self._silence.seen(view, self._told(), now_ns)
+
+    def fetched(self, index: int, newer: bool, now_ns: int) -> None:
+        """See ``Silence.fetched``."""
+        shown = self._shown.get(self._intake.topics[index].symbol)
+        denied = self._denied.pop(index, None)
+        if shown is not None and not newer:
+            times = denied.times if denied is not None and denied.trade_id == shown else 0
+            self._denied[index] = _Denied(shown, times + 1)
+        self._silence.fetched(index, newer, now_ns)
 
     def _serve_new(self, now_ns: int) -> None:
         """Topics may have been added."""
@@ -67,7 +99,13 @@ class TopicWatch:
     def _told(self) -> list[int | str | None]:
         """The newest trade of which each topic has told, or else its best prices."""
         told: list[int | str | None] = []
-        for lane in self._intake.standing:
+        for index, lane in enumerate(self._intake.standing):
             top = lane.newest_top
-            told.append(lane.newest_trade_id if top is None else top_of(*top))
+            told.append(self._newest_trade(index, lane) if top is None else top_of(*top))
         return told
+
+    def _newest_trade(self, index: int, lane: Lane) -> int | None:
+        newest, denied = lane.newest_trade_id, self._denied.get(index)
+        if newest is None or denied is None or denied.times < DENIALS or not isinstance(lane.newest, _BESIDE_THE_BOOK):
+            return newest
+        return max(newest, denied.trade_id)

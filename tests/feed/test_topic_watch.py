@@ -11,8 +11,9 @@ import pytest
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.silence import FIRST_LOOK_NS, SETTLE_NS, MarketView, Silence
-from k2workers.feed.topic_watch import TopicWatch
+from k2workers.feed.topic_watch import DENIALS, TopicWatch
 from k2workers.venues.binance.spot import BinanceSpot
+from k2workers.venues.binance.usdm import BinanceUsdm
 from k2workers.venues.market_evidence import SymbolSeen
 from k2workers.venues.venue import StreamSpec
 
@@ -28,9 +29,9 @@ def specs(*kinds: str) -> list[StreamSpec]:
 class Watched:
     """A watch, and an intake that gets the messages of a line."""
 
-    def __init__(self, served: Sequence[StreamSpec]) -> None:
+    def __init__(self, served: Sequence[StreamSpec], venue: BinanceSpot = SPOT) -> None:
         self.intake = Intake(
-            SPOT.codec(served),
+            venue.codec(served),
             hold_ns=0,
             push=lambda _: None,
             on_reply=lambda *_: None,
@@ -39,7 +40,7 @@ class Watched:
         )
         self.intake.resume({})
         self.silence = Silence()
-        self.watch = TopicWatch(self.silence, self.intake, served, SPOT.evidence)
+        self.watch = TopicWatch(self.silence, self.intake, served, venue.evidence)
 
     def bring(self, stream: str, data: Any) -> None:
         self.intake.on_messages(
@@ -126,3 +127,29 @@ def test_only_a_topic_that_never_brought_anything_begins_after_the_trade_that_th
         silent.update(watched.watch.look((), now_ns + SETTLE_NS).silent)
     assert silent == {0, 1}
     assert [lane.last_id for lane in watched.intake.lanes] == [5, 3]
+
+
+@pytest.mark.parametrize(("venue", "beside"), [(BinanceUsdm(), True), (SPOT, False)])
+def test_a_trade_that_looks_show_and_no_aggregate_has_is_no_silence_of_aggregates(
+    venue: BinanceSpot, beside: bool
+) -> None:
+    watched = Watched(venue.stream_specs(["agg_trade"], ["AUSDT"]), venue)
+    aggregate = {"e": "aggTrade", "E": AT_US // 1_000, "a": 4, "s": "AUSDT", "p": "1.0", "q": "1.0", "f": 7, "l": 7, "T": AT_US // 1_000, "m": True}  # fmt: skip
+    watched.bring("ausdt@aggTrade", aggregate)
+    now_ns = max(watched.intake.heard_ns)
+    found = []
+    for _ in range(DENIALS + 4):  # one line after the other, and each time REST has nothing
+        for _ in range(2):
+            now_ns += 20 * SECOND_NS
+            watched.watch.look((), now_ns)
+            watched.watch.seen(MarketView(now_ns, {"AUSDT": SymbolSeen(8, None)}), now_ns)
+            found.append(watched.watch.look((), now_ns + SETTLE_NS))
+        if found[-1].rotate or found[-2].rotate:
+            watched.silence.renewed(now_ns)
+        watched.watch.fetched(0, False, now_ns)
+    assert found[1].silent or found[0].silent
+    assert (watched.silence.silent, watched.silence.quiet) == ((set(), {0}) if beside else ({0}, set()))
+    watched.watch.seen(MarketView(now_ns + SECOND_NS, {"AUSDT": SymbolSeen(9, None)}), now_ns + SECOND_NS)
+    watched.watch.look((), now_ns + SECOND_NS + SETTLE_NS)
+    assert watched.silence.silent == {0}, "another one must be asked for again"
+    watched.watch.fetched(0, True, now_ns)
