@@ -115,7 +115,8 @@ async def _look_on(
             assert time.monotonic() < begun_s + START_S, f"not ready after {START_S:g} s: {reasons[:5]}"
             await asyncio.sleep(LOOK_S)
         ready_after_s = time.monotonic() - begun_s
-        # What came before is no news of the quiet market.
+        # Books with all levels follow the first ones when there is weight; what came before is no news of the quiet market.
+        await until(lambda: lacks_nothing(http, base), "books with all levels", START_S)
         connects, start_weight = exchange.connects_total, exchange.rest_log.used_weight
         looks, until_s = Looks(market.weight_per_minute), time.monotonic() + minutes * MINUTE_S
         while time.monotonic() < until_s:
@@ -162,3 +163,11 @@ async def unready(http: aiohttp.ClientSession, base: str) -> list[str]:
         if reply.status == 200:
             return []
         return list(json.loads(text)["reasons"]) if "json" in reply.content_type else [text]
+
+
+async def lacks_nothing(http: aiohttp.ClientSession, base: str) -> bool:
+    """Whether all has been fetched that was to be."""
+    async with http.get(f"{base}/status") as reply:
+        if reply.status != 200:
+            return False  # a parent that has much to do answers 503
+        return not any(worker["repairs_waiting"] for worker in (await reply.json())["workers"])
