@@ -2,7 +2,8 @@
 
 Quantities are contracts of 10 or 100 dollars; symbols are named BTCUSD_PERP or BTCUSD_261225. Not sure: its connections. The documents call USD-M
 the only market with classes, yet a project got its data back only on ``/market/ws`` (2026-05). So the address of each class is tried first, and where that
-is refused the one without a class. If a class is wrong here, its streams are acknowledged and stay silent, and the feed is not ready and names them.
+is refused the one without a class. If a class is wrong here, its streams are acknowledged and stay silent; the feed is not ready and names them, but for
+kinds of which no look at the market tells (``FUTURES_EVIDENCE``): mark prices, tickers, liquidations.
 """
 
 from __future__ import annotations
