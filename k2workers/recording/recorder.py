@@ -29,7 +29,10 @@ from k2workers.transport.position import Position
 from k2workers.transport.subscriber import Subscriber
 
 COMMIT_S = 1.0
-"""How often what was taken is written to the disk, with the position, and made to last (fsync)."""
+"""How often what was taken is written to the disk, with the position, and made to last (fsync), if it is as much as the position."""
+
+COMMIT_LATEST_S = 5.0
+"""So often at least: of thousands of topics a position has half a megabyte, and is not written every second for a few events."""
 
 COMMIT_BYTES = 8 * 2**20
 """So much is not kept in memory: it is written at once."""
@@ -61,8 +64,10 @@ class Recorder:
         self._lives: dict[str, int | None] = {}
         """The epoch in which each topic was heard last; None if that was in an earlier session."""
         self._numbers: dict[str, tuple[Continuity, int]] = {}
-        self._segment_s = time.monotonic()
+        self._segment_s = self._committed_s = time.monotonic()
         self._events = self._losses = 0
+        self._waiting_events = 0
+        """Those that were not committed."""
         self._lock = LockFile(settings.to / layout.LOCK)
         try:
             settings.to.mkdir(parents=True, exist_ok=True)
@@ -112,6 +117,7 @@ class Recorder:
         settings = self._settings
         position = Position.from_bytes(self._journal.position) if self._journal.position else None
         self._lives = dict.fromkeys(position.topics if position is not None else ())
+        self._waiting_events = 0
         async with Subscriber(
             settings.topics, settings.endpoint, snapshot_endpoint=settings.snapshot_endpoint, books_endpoint=settings.books_endpoint,
             position=position, on_feed=_tell_of_feed, name=f"record {settings.to}",
@@ -123,11 +129,17 @@ class Recorder:
                     await asyncio.wait({following, stopping}, timeout=COMMIT_S)
                     if following.done():
                         following.result()
-                    self._commit(subscriber)
+                    if self.stopping.is_set() or self._is_due():
+                        self._commit(subscriber)
             finally:
                 following.cancel()
                 stopping.cancel()
                 await asyncio.gather(following, stopping, return_exceptions=True)
+
+    def _is_due(self) -> bool:
+        """Whether what was taken is worth a position."""
+        enough = self._journal.waiting >= len(self._journal.position)
+        return enough or time.monotonic() - self._committed_s >= COMMIT_LATEST_S
 
     async def _follow(self, subscriber: Subscriber) -> None:
         async for item in subscriber.batches():
@@ -152,13 +164,16 @@ class Recorder:
             number = item.continuity.number
             self._numbers[topic] = item.continuity, number
         batch = wire.batch_of(topic, item.events, number)
-        self._events += batch.count
+        self._waiting_events += batch.count
         frame = wire.publication(batch, epoch=epoch or 0, sequence=item.sequence, publish_ns=item.publish_ns)
         self._journal.append(BATCH, frame)
 
     def _commit(self, subscriber: Subscriber) -> None:
         """Write what was taken, with the position after it. Raises OSError."""
+        self._committed_s = time.monotonic()
         self._journal.commit(subscriber.position().to_bytes())
+        self._events += self._waiting_events
+        self._waiting_events = 0
         self._converter.look(self._journal.number)
         if (
             self._journal.bytes >= self._settings.file_bytes

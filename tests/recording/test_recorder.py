@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import signal
 from pathlib import Path
@@ -49,15 +50,19 @@ async def test_killed_at_any_moment_while_the_feed_is_too_it_has_no_hole_and_no_
                 to, rig.publish, rig.market.prefix, "status.", replay=rig.replay, books=rig.books, file_minutes=0.05
             )
 
-        for strike in ("nothing", "aggregator", "nothing", "feed", "nothing"):
+        for strike in ("nothing", "aggregator", "its conversion", "feed", "nothing"):
             with start() as program:
                 await goes_on(to, symbols)
                 if strike == "aggregator":
                     rig.kill(await rig.process("aggregator"))
                 elif strike == "feed":
                     rig.feed.stop()
+                conversions = psutil.Process(program.process.pid).children() if strike == "its conversion" else []
                 program.process.kill()
                 program.join()
+                for conversion in conversions:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        conversion.kill()
             if strike == "feed":
                 rig.start_feed()
                 await rig.ready()
@@ -100,8 +105,11 @@ def test_without_room_it_stops_says_so_once_and_goes_on_where_it_stopped(tmp_pat
                 wait_for("more in the journal", lambda before=before: last_ids(to) != before)
             program.stop()
             assert program.process.returncode == 0, "".join(program.raw)
+        (told,) = program.logged("recorded")
     found = verify(to)
     assert wrong(found) == []
+    taken = [row for found_rows in rows(to).values() for row in found_rows if row.sequence is not None]
+    assert len(taken) == told["events"]
     assert all(day.named == 0 for topic in found.topics for day in topic.days.values())
 
 
