@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from k2workers import native, wire
-from k2workers.continuity import Continuity, Identity, renumbered
+from k2workers.book_events import BookTop
+from k2workers.continuity import MADE, Continuity, Identity, renumbered
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Event, Gap, Kline, MiniTicker, Trade
 from k2workers.native.build import SOURCES
 from k2workers.sequencing.coverage import PublishedPosition
@@ -196,6 +197,18 @@ def test_ids_that_rise_may_skip_and_those_without_order_anything() -> None:
     assert [one.turn(batch) for batch in some] == [False, True, True, True]
     state = one.sequencer.topics["binance.x.A"]
     assert (state.first_id, state.last_id, state.count) == (2, 9, 4)
+
+
+def test_what_the_feed_makes_of_events_is_taken_whatever_its_ids_and_counts_nowhere() -> None:
+    one = Aggregator()
+
+    def top(update_id: int) -> Batch:
+        event = BookTop(update_id, "", "", "", "", "stale", 0, 0, 2**60)
+        return wire.batch_of("binance.book_top.A", [event], MADE.number)
+
+    assert [one.turn(top(7)), one.turn(top(7)), one.turn(top(3), top(4)), one.turn(top(9))] == [False, True, True, True]
+    state = one.sequencer.topics["binance.book_top.A"]
+    assert (state.sequence, state.last_id, state.count, state.first_id, one.sequencer.events) == (4, 9, 0, None, 0)
 
 
 def test_a_topic_is_python_s_again_when_it_continues_in_another_way() -> None:
