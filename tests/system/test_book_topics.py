@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import statistics
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -36,6 +37,10 @@ class Judge:
         """Of each symbol the best levels at each id that its book came to."""
         self.gaps = defaultdict[str, list[Gap]](list)
         """Of each symbol those that were announced, and of which no stale event has told."""
+        self.since_gap: dict[str, int] = {}
+        """Of each symbol the changes that came since its last gap, of which no stale event has told."""
+        self.until_stale: list[int] = []
+        """How many changes had come when a stale event told of a gap."""
         self.told: dict[tuple[str, str], BookTop | BookLevels] = {}
         """By symbol and kind."""
         self.count = 0
@@ -56,6 +61,9 @@ class Judge:
             return
         if isinstance(item.event, Gap) and book.whole:
             self.gaps[symbol].append(item.event)
+            self.since_gap.setdefault(symbol, 0)
+        elif symbol in self.since_gap:
+            self.since_gap[symbol] += 1
         if isinstance(item.event, Reset):
             self.was[symbol].clear()
         book.take(item.event)
@@ -71,6 +79,7 @@ class Judge:
                 self.wrong.append(("a stale book with levels", symbol, event))
             if kind == "book_top":
                 self.gaps[symbol] = []
+                self.until_stale += [self.since_gap.pop(symbol)] if symbol in self.since_gap else []
             return
         if kind == "book_top" and any(gap.last_id < event.update_id for gap in self.gaps[symbol]):
             self.wrong.append(("whole beyond a gap of which nothing was told", symbol, event, self.gaps[symbol]))
@@ -168,7 +177,7 @@ async def test_every_event_is_the_book_through_rotations_gaps_and_deaths_and_at_
     where = [f"tcp://127.0.0.1:{free_port()}" for _ in range(3)]
     publish, replay, books = (int(each.rpartition(":")[2]) for each in where)
     flags = (
-        "--venue", venue, "--streams", "depth,book_ticker", "--rotation-lifetime", "4", "--demo-rate", "1500",
+        "--venue", venue, "--streams", "depth", "--rotation-lifetime", "4", "--demo-rate", "1500",
         "--book-topics", f"book_top,book_{LEVELS}", "--book-pace-ms", "100",
     )  # fmt: skip
     with demo(*flags, publish=publish, replay=replay, books=books) as program:
@@ -191,7 +200,7 @@ async def test_every_event_is_the_book_through_rotations_gaps_and_deaths_and_at_
 
             await goes_on()
             await until(lambda: asyncio.to_thread(lambda: program.status()["rotations"] >= 2 * 2), "rotations")
-            await exchange.tell("fault", kind="drop", probability=0.05, everywhere=True, count=20)
+            await exchange.tell("fault", kind="drop", probability=0.2, everywhere=True, count=40)
             await until(lambda: judge.stale >= 2, "stale")
             await goes_on()
             for name in ("worker-0", "books", "aggregator"):
@@ -211,6 +220,8 @@ async def test_every_event_is_the_book_through_rotations_gaps_and_deaths_and_at_
             assert (await asyncio.to_thread(program.http, f"/book/{venue}/{symbols[0]}X"))[0] == 404
             assert judge.wrong == []
             assert not any(gaps for gaps in judge.gaps.values())
+            # A change comes every 100 ms, the first of them together with its gap.
+            assert statistics.median(judge.until_stale) <= 1, judge.until_stale
         counted = await asyncio.to_thread(program.metrics, "k2_books_")
         assert sum(value for name, value in counted.items() if "crossed" in name or "different" in name) == 0, counted
         await asyncio.to_thread(program.stop)
