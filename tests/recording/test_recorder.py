@@ -124,3 +124,25 @@ def test_a_second_recorder_on_a_directory_refuses_and_the_first_goes_on(tmp_path
         first.stop(signal.SIGINT)
         assert first.process.returncode == 0
     assert rows(tmp_path) == {}
+
+
+def test_what_the_feed_no_longer_has_is_a_hole_with_a_name(tmp_path: Path) -> None:
+    publish, replay, books = (free_port() for _ in range(3))
+    to = tmp_path / "recording"
+    streams = ("--symbols", "*", "--streams", "trade,depth,book_ticker", "--replay-ring-s", "0.2")
+    with demo(*streams, shards=1, publish=publish, replay=replay, books=books) as feed:
+        feed.wait_ready()
+        with recorder(to, publish, "binance.", replay=replay, books=books) as program:
+            wait_for("trades in the journal", lambda: any(last > 0 for last in last_ids(to).values()))
+            program.process.kill()
+        before, published = last_ids(to), feed.status()["published"]
+        wait_for("what the ring does not hold", lambda: feed.status()["published"] > published + 5_000)
+        with recorder(to, publish, "binance.", replay=replay, books=books) as program:
+            trades = [topic for topic in before if ".trade." in topic]
+            wait_for("news of every topic", lambda: all(last_ids(to)[topic] > before[topic] for topic in trades))
+            program.stop()
+    found = verify(to)
+    assert wrong(found) == []
+    figures = [(topic.topic, day) for topic in found.topics for day in topic.days.values()]
+    assert sum(day.named for topic, day in figures if ".trade." in topic) > 0
+    assert sum(day.losses for _, day in figures) > 0
