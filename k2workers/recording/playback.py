@@ -43,7 +43,7 @@ FRAMES_WAITING = 1_000
 """For one subscriber, where none may be dropped."""
 
 ROOM_CHECK_S = 0.001
-LINGER_MS = 10_000
+LINGER_MS = 30_000
 """How long the end waits for subscribers to take what was published."""
 
 LOST = "lost by the recorder"
