@@ -57,7 +57,7 @@ def value(command: Written, option: str) -> str:
 
 def prefixes(command: Written, folder: Path) -> list[str]:
     """What a feed's subscribers will see first on the wire, if each of its topics flows: of named symbols each, of patterns one."""
-    words = (value(command, "--symbols") or ",".join(DEFAULTS["symbols"])).split(",")
+    words = (value(command, "--symbols") or ",".join(OWN.usual_symbols)).split(",")
     symbols = [name for word in words for name in (lines_of(folder, word) if word.startswith("file:") else [word])]
     if "--demo" in command.words or any("*" in symbol for symbol in symbols):
         endings = [""]
