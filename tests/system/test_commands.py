@@ -225,8 +225,8 @@ def test_a_feed_is_ready_and_flows_and_ends_cleanly(command: Written, machine: M
 def test_any_number_of_shards_serves_the_default_symbols(shards: int, machine: Machine) -> None:
     with machine.running(Written(("python", "-m", "k2workers", "--shards", str(shards)))) as status:
         served = [worker["symbols"] for worker in status["workers"]]
-        assert len(served) == min(shards, len(DEFAULTS["symbols"]))
-        assert sum(served) == len(DEFAULTS["symbols"])
+        assert len(served) == min(shards, len(OWN.usual_symbols))
+        assert sum(served) == len(OWN.usual_symbols)
         assert max(served) - min(served) <= 1
 
 
