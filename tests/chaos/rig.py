@@ -28,6 +28,8 @@ from tests.chaos.promise import NO_ANSWER
 from tests.support.waiting import WAIT_S, until
 from tests.system.support import PROGRAM, Program, free_port
 
+ALARM_S = 15.0
+
 
 class Rig:
     """``async with Rig(...)``: an exchange, a feed of ``shards`` against it, and an observer that follows everything.
@@ -37,7 +39,9 @@ class Rig:
 
     def __init__(self, directory: Path, *, shards: int = 8, symbols: int = 40, rate: float = 2000.0, seed: int = 1,
                  settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = (),
-                 venue: str = venues.DEFAULT, kinds: tuple[str, ...] = (), place: bool = False) -> None:  # fmt: skip
+                 venue: str = venues.DEFAULT, kinds: tuple[str, ...] = (), place: bool = False, alarm_s: float = ALARM_S) -> None:  # fmt: skip
+        self.alarm_s = alarm_s
+        """Within this time a feed must have named streams that bring nothing."""
         self.market = Market(venue, kinds)
         self.directory = directory
         self.shards = shards

@@ -43,8 +43,6 @@ STALLED_S = 6.0
 HIGHEST_NEW_ID = 9_000_000
 """Below every id that the exchange begins with."""
 
-ALARM_S = 15.0
-
 WHOLE_S = 180.0
 """Within this time after a fault everything must be whole again."""
 
@@ -401,7 +399,7 @@ async def one_class_reset(rig: Rig) -> list[int]:
 
 
 async def one_class_mute(rig: Rig) -> list[int]:
-    """One class is subscribed anew and acknowledged, and brings nothing: within ``ALARM_S`` every worker names streams of it and is not ready."""
+    """One class is subscribed anew and acknowledged, and brings nothing: within ``rig.alarm_s`` every worker names streams of it and is not ready."""
     kinds = rig.market.of_class()[rig.rng.choice(rig.market.classes)]
     told = len(rig.feed.logged("streams_silent"))
 
@@ -416,13 +414,13 @@ async def one_class_mute(rig: Rig) -> list[int]:
 
     await rig.inject("mute")
     await rig.inject("reset", stream=streams_of(kinds[0]))
-    await until(alarmed, lambda: f"the alarm of {kinds}; shards that named some: {named()}", ALARM_S)
+    await until(alarmed, lambda: f"the alarm of {kinds}; shards that named some: {named()}", rig.alarm_s)
     await rig.control("clear_faults")
     return list(range(rig.shards))
 
 
 async def one_class_stalled(rig: Rig) -> list[int]:
-    """One class falls silent: within ``ALARM_S`` every worker gives its connection of it up and is not ready, and of the other class none."""
+    """One class falls silent: within ``rig.alarm_s`` every worker gives its connection of it up and is not ready, and of the other class none."""
     struck = rig.rng.choice(rig.market.classes)
     told = len(rig.feed.logged("connection_lost"))
 
@@ -431,8 +429,8 @@ async def one_class_stalled(rig: Rig) -> list[int]:
 
     for kind in rig.market.of_class()[struck]:
         await rig.inject("stall", stream=streams_of(kind))
-    await until(lambda: len(lost()) >= rig.shards, lambda: f"the alarm of {struck}; lost are {lost()}", ALARM_S)
-    await until(rig.unready, "a feed that is not ready", ALARM_S)
+    await until(lambda: len(lost()) >= rig.shards, lambda: f"the alarm of {struck}; lost are {lost()}", rig.alarm_s)
+    await until(rig.unready, "a feed that is not ready", rig.alarm_s)
     assert lost() == {(shard, struck) for shard in range(rig.shards)}
     await rig.control("clear_faults")
     return list(range(rig.shards))
