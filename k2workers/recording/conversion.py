@@ -26,8 +26,6 @@ from k2workers.sequencing.order_book import OrderBook
 LOOK_AGAIN_S = 0.1
 """How often one who waits for another conversion to end looks."""
 
-DAMAGED_SUFFIX = ".damaged"
-
 _loss = msgspec.msgpack.Decoder(tuple[str, Loss])
 _restart = msgspec.msgpack.Decoder(tuple[str, Restart])
 
@@ -59,7 +57,7 @@ def _convert(to: Path, folder: Path, number: int) -> str:
     if whole:
         path.unlink()
         return ""
-    damaged = path.with_name(path.name + DAMAGED_SUFFIX)
+    damaged = path.with_name(path.name + journal.DAMAGED_SUFFIX)
     path.replace(damaged)
     return damaged.name
 

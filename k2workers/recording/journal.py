@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k2workers.recording import journal_records
 from k2workers.recording.journal_records import POSITION, encoded
 
-SUFFIX = ".journal"
+SUFFIX, DAMAGED_SUFFIX = ".journal", ".damaged"
 ROOM_BYTES = 8 * 2**20
 """So much must fit before a recorder that has met a full disk tries again."""
 
@@ -58,10 +58,11 @@ def sync_folder(folder: Path) -> None:
 class Journal:
     """The newest segment. ``append`` keeps, ``commit`` writes; if that raises OSError, ``forget`` what was appended since the last one that did not.
 
-    Made from what is there: ``position`` is then the last committed one, empty if nothing was. Raises OSError if that cannot be.
+    Made from what is there: ``position`` is then the last committed one, empty if nothing was. ``beyond`` is asked if nothing is there: the next segment has a higher
+    number, and so its files have other names than those that are there. Raises OSError if that cannot be.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beyond: Callable[[], int] = lambda: 0) -> None:
         self.position = b""
         self.number = 0
         self.bytes = 0
@@ -72,18 +73,22 @@ class Journal:
         self._waiting = bytearray()
         self._descriptor = -1
         folder.mkdir(parents=True, exist_ok=True)
+        unreadable = []
         for number in reversed(segments(folder)):
             with content_of(path_of(folder, number)) as content:
                 last = journal_records.last_position(content)
                 if last is not None:
                     self.position, self.number, self.bytes = bytes(content[last.begin : last.end]), number, last.end
                     break
-            path_of(folder, number).unlink()  # it was being made: everything is in those before it
+            unreadable.append(number)
+        for number in unreadable:
+            self._put_aside(path_of(folder, number))
         if self.number:
             self._descriptor = os.open(path_of(folder, self.number), os.O_WRONLY | os.O_CLOEXEC)
             self.cut_bytes = os.fstat(self._descriptor).st_size - self.bytes
             os.ftruncate(self._descriptor, self.bytes)
         else:
+            self.number = max([beyond(), *unreadable])
             self.roll(b"")
 
     @property
@@ -151,6 +156,13 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _put_aside(self, path: Path) -> None:
+        """Remove a segment that was being made: all of it is in the one before. One that had more in it is kept for whoever can read it."""
+        if encoded(POSITION, self.position).startswith(path.read_bytes()):
+            path.unlink()
+        else:
+            path.replace(path.with_name(path.name + DAMAGED_SUFFIX))
 
     def _write_all(self) -> None:
         _write(self._descriptor, self._waiting, self.bytes)

@@ -63,6 +63,11 @@ def files_under(to: Path) -> tuple[list[FilePlace], list[Path], list[Path]]:
     return sorted(files, key=lambda file: (file.topic, file.segment, file.day)), sorted(manifests), sorted(strange)
 
 
+def newest_segment(to: Path) -> int:
+    """The highest number of a segment that is in files; 0 if there are none."""
+    return max((file.segment for file in files_under(to)[0]), default=0)
+
+
 def newest_before(to: Path, topic: str, day: str, segment: int) -> Path | None:
     """A topic's newest file before that of this day and segment; a segment may have files of several days."""
     venue, kind, symbol = _parts(topic)

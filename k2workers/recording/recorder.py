@@ -76,7 +76,7 @@ class Recorder:
                 raise ConfigError(
                     f"to = '{settings.to}': another recorder writes there, {owner}; allowed: a directory of its own (flag --to)"
                 )
-            self._journal = Journal(journal.folder_of(settings.to))
+            self._journal = Journal(journal.folder_of(settings.to), lambda: layout.newest_segment(settings.to))
         except OSError as error:
             raise ConfigError(
                 f"to = '{settings.to}': cannot be written ({error.strerror}); allowed: a directory that can (flag --to)"

@@ -12,7 +12,6 @@ from k2workers.continuity import Continuity, Repair
 from k2workers.errors import ConfigError
 from k2workers.recording import journal, journal_records, layout, manifest
 from k2workers.recording.book_audit import BookAudit, BookFigures
-from k2workers.recording.conversion import DAMAGED_SUFFIX
 from k2workers.recording.id_audit import DayFigures, IdAudit
 from k2workers.recording.journal_records import POSITION
 from k2workers.recording.layout import FilePlace
@@ -60,7 +59,7 @@ def verify(to: Path) -> RecordingFound:
     damaged |= {_name(to, path): "its manifest names it, and it is not there" for path in told if not path.exists()}
     damaged |= {
         _name(to, path): "a part of the journal that could be read only in part"
-        for path in folder.glob(f"*{DAMAGED_SUFFIX}")
+        for path in folder.glob(f"*{journal.DAMAGED_SUFFIX}")
     }
     unknown = [_name(to, path) for path in strange]
     whole = not damaged and not unknown and all(_is_whole(topic) for topic in topics)

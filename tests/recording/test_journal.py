@@ -98,6 +98,29 @@ def test_a_segment_that_was_being_made_is_made_again(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_segment_that_cannot_be_read_is_put_aside_and_its_number_is_not_used_again(tmp_path: Path) -> None:
+    made = Journal(tmp_path)
+    made.append(BATCH, b"one")
+    made.commit(b"p1")
+    made.close()
+    path = journal.path_of(tmp_path, 1)
+    damaged = b"x" + path.read_bytes()[1:]
+    path.write_bytes(damaged)
+    again = Journal(tmp_path)
+    assert (again.number, again.position) == (2, b"")
+    again.close()
+    assert path.with_name(path.name + ".damaged").read_bytes() == damaged
+
+
+def test_a_journal_that_is_gone_begins_beyond_what_is_in_files(tmp_path: Path) -> None:
+    made = Journal(tmp_path, lambda: 7)
+    assert made.number == 8
+    made.close()
+    again = Journal(tmp_path, lambda: 20)
+    assert again.number == 8
+    again.close()
+
+
 @pytest.fixture
 def no_room() -> object:
     """No file of this process may grow."""

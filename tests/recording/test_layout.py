@@ -61,6 +61,7 @@ def test_what_is_none_of_a_recording_is_named(tmp_path: Path) -> None:
 def test_the_file_before_one_is_that_of_the_day_or_segment_before(tmp_path: Path) -> None:
     topic, places = "v.depth.[A]*", [("2026-11-26", 1), ("2026-11-26", 2), ("2026-11-27", 2), ("2026-11-27", 11)]
     assert layout.newest_before(tmp_path, topic, "2026-11-27", 5) is None
+    assert layout.newest_segment(tmp_path) == 0
     paths = [layout.file_of(tmp_path, topic, *place) for place in places]
     for path in [
         *paths,
@@ -69,6 +70,7 @@ def test_the_file_before_one_is_that_of_the_day_or_segment_before(tmp_path: Path
     ]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    assert layout.newest_segment(tmp_path) == 11
     assert layout.newest_before(tmp_path, topic, "2026-11-26", 1) is None
     assert [layout.newest_before(tmp_path, topic, *place) for place in places[1:]] == paths[:-1]
     assert layout.newest_before(tmp_path, topic, "2026-11-28", 12) == paths[-1]
