@@ -135,3 +135,10 @@ def _numbers(cell: str) -> set[int]:
     """``1, 2`` or ``8 to 11``."""
     found = {int(number) for number in re.findall(r"\d+", cell)}
     return set(range(min(found), max(found) + 1)) if "to" in cell else found
+
+
+def test_what_is_missing_is_asked_for_by_its_ids_where_rest_has_them() -> None:
+    by_id = {
+        kind.continuity.repair for kinds in (KINDS, FUTURES_KINDS) for kind in kinds.values() if kind.continuity.by_id
+    }
+    assert by_id == {Repair.IDS, Repair.NEWEST}

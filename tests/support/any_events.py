@@ -44,7 +44,8 @@ def _forms(hint: Any) -> st.SearchStrategy[st.SearchStrategy[Any]]:
         return st.one_of(alike, alike, alike, st.just(_TEXTS))
     if hint == (str | None):
         return st.one_of(_forms(str), st.just(st.none()), st.just(st.none() | _TEXTS))
-    return st.just(st.lists(st.tuples(_TEXTS, _TEXTS), max_size=2))  # levels
+    ((*texts,),) = map(typing.get_args, typing.get_args(hint))  # levels of a book, or the like
+    return st.just(st.lists(st.tuples(*(_TEXTS for _ in texts)), max_size=2))
 
 
 @st.composite

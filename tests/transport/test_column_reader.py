@@ -170,3 +170,7 @@ def test_values_of_python_become_arrays_of_their_own_type() -> None:
     assert (lines.dtype, lines.tolist()) == ("int64", [7, 999_999_999_999_999_999])
     with pytest.raises(OverflowError):
         arrays.integers([2**63])
+
+
+def test_bytes_behind_an_event_leave_the_batch_to_be_decoded() -> None:
+    assert read(frame_of([trade(1)]) + b"\xc0", ColumnReader()) is None

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from k2workers.venues.binance.rows import AggTradeRow, KlineRow, TradeRow, read_depth
+from k2workers.events import AggTrade, ContinuousKline, Kline, Trade
+from k2workers.futures_events import FundingRate, FuturesAggTrade, FuturesTrade, OpenInterest
+from k2workers.venues.binance.rows import AggTradeRow, FundingRow, KlineRow, OpenInterestRow, TradeRow, read_depth
 
 AT = 1_700_000_000_000
 TRADE = {"id": 7, "price": "1.5", "qty": "2.0", "time": AT, "isBuyerMaker": True}
@@ -50,3 +52,42 @@ def test_levels_of_a_book_may_be_longer_than_pairs(more: list[Any]) -> None:
 def test_a_book_with_a_level_that_is_no_decimal_is_none(odd: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_depth(json.dumps({"lastUpdateId": 5, "bids": [["1.5", odd]], "asks": []}).encode())
+
+
+NS = AT * 1_000_000
+
+
+def test_a_row_stands_for_the_event_that_its_market_would_have_sent() -> None:
+    trade, aggregate = msgspec.convert(TRADE, TradeRow), msgspec.convert(AGG, AggTradeRow)
+    assert trade.event(Trade, 9) == Trade(7, "1.5", "2.0", True, NS, NS, 9)
+    assert trade.event(FuturesTrade, 9) == FuturesTrade(7, "1.5", "2.0", True, "MARKET", NS, NS, 9)
+    assert aggregate.event(AggTrade, 9) == AggTrade(7, 5, 6, "1.5", "2.0", True, NS, NS, 9)
+    assert aggregate.event(FuturesAggTrade, 9) == FuturesAggTrade(7, 5, 6, "1.5", "2.0", "", True, NS, NS, 9)
+    told = msgspec.convert(AGG | {"nq": "1.0"}, AggTradeRow)
+    assert told.event(FuturesAggTrade, 9) == FuturesAggTrade(7, 5, 6, "1.5", "2.0", "1.0", True, NS, NS, 9)
+
+
+@pytest.mark.parametrize("made", [Kline, ContinuousKline])
+def test_a_row_of_bars_is_a_final_one_whose_trades_nobody_tells(made: type[Kline]) -> None:
+    bar = msgspec.convert(BAR, KlineRow).event(made, 9)
+    assert type(bar) is made
+    assert (bar.open_time_ns, bar.close_time_ns, bar.venue_time_ns) == (NS, NS + 59_999_000_000, NS + 59_999_000_000)
+    assert (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.trade_count) == (
+        "1.0",
+        "2.0",
+        "1.0",
+        "1.5",
+        "3.0",
+        5,
+    )
+    assert (bar.first_trade_id, bar.last_trade_id, bar.final, bar.received_ns) == (-1, -1, True, 9)
+
+
+def test_what_is_asked_for_of_futures_is_read() -> None:
+    interest = msgspec.convert({"symbol": "A", "openInterest": "10659.509", "time": AT}, OpenInterestRow)
+    assert interest.event(9) == OpenInterest("10659.509", NS, 9)
+    funding = {"symbol": "A", "fundingRate": "-0.0001", "fundingTime": AT}
+    assert msgspec.convert(funding, FundingRow).event(9) == FundingRate("-0.0001", "", NS, 9)
+    assert msgspec.convert(funding | {"markPrice": "1.5"}, FundingRow).event(9) == FundingRate("-0.0001", "1.5", NS, 9)
+    with pytest.raises(ValueError, match=r".+"):
+        msgspec.convert(funding | {"fundingRate": "--1"}, FundingRow)

@@ -16,6 +16,7 @@ from k2workers.venues.binance.values import (
     LongLevel,
     Time,
     are_decimals,
+    are_levels_of_few_points,
     are_plain_levels,
     have_one_point_each,
     nanoseconds,
@@ -117,3 +118,18 @@ def test_what_cannot_be_a_time_is_none(time: int) -> None:
 
 def test_no_time_stays_none() -> None:
     assert nanoseconds(0) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ('[["1.0","2.0"],["1","2"]]', True),
+        ('[["1.0","2"],["10","2.5"]]', True),
+        ('[["1.0","2.0"],["1","x"]]', False),
+        ('[["1.0","2.0"],["1",".."]]', False),
+        ('[["1.0","2.0"],["1","."]]', False),
+        ('[["1.0","2.0"],["1","2",[]]]', False),
+    ],
+)
+def test_levels_of_few_points_are_seen_at_once(text: str, plain: bool) -> None:
+    assert are_levels_of_few_points(memoryview(text.encode()), 2) is plain
