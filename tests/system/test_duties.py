@@ -15,6 +15,7 @@ from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.supervision.permissions import Permissions
 def broken(*_):
     raise TypeError("a defect")
+assert {place}
 {place} = broken
 from k2workers.processes import topology
 topology.SupervisorPolicy = functools.partial(topology.SupervisorPolicy, most_failures_in_a_row=3)
@@ -32,7 +33,7 @@ def with_defect(place: str) -> Program:
 
 
 def test_measurements_that_fail_are_counted_and_the_feed_goes_on_and_ends_in_order() -> None:
-    with with_defect("ResourceMeter.flush_symbols") as program:
+    with with_defect("ResourceMeter.flush_venue") as program:
         program.wait_ready()
 
         def failures(component: str, duty: str) -> float | None:
