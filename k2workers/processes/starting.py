@@ -74,12 +74,14 @@ class Starting:
         await feed.serve(specs)
 
     async def _chosen(self, feed: MarketFeed) -> list[ChildSpec]:
-        """The workers of a venue. Raises ConfigError for a user's mistake, as long as no other venue serves."""
+        """The workers of a venue. Raises ConfigError for a user's mistake, unless it shows only when others have served for long: the venue could not
+        be reached before.
+        """
         while True:
             try:
                 return await feed.choose()
             except ConfigError as error:
-                if all(other.waiting_for for other in self._feeds):
+                if not feed.symbols.kept_waiting or all(other.waiting_for for other in self._feeds):
                     raise
                 retry_in_s = self._plan.settings.symbol_check_s
                 _log.error("venue_not_begun", exchange=feed.plan.name, error=str(error), retry_in_s=retry_in_s)

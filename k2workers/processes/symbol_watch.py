@@ -68,6 +68,8 @@ class SymbolWatch:
         self._choice = Choice({}, {}, {}, 0, {})
         self.failure = ""
         """Why the venue was asked for its symbols in vain the last time; nothing once it has answered."""
+        self.kept_waiting = False
+        """Whether it was asked in vain before it first answered, or since."""
 
     @property
     def symbols(self) -> list[str]:
@@ -100,7 +102,7 @@ class SymbolWatch:
                 )
             except VenueError as error:
                 hint = "" if self._plan.settings.demo else "; try --demo to run without a venue"
-                self.failure = str(error)
+                self.failure, self.kept_waiting = str(error), True
                 event = "venue_refuses" if isinstance(error, AddressRefused) else "venue_unreachable"
                 paused_s = self._permissions.gate.paused_ns(Service.REST, time.monotonic_ns()) / 1e9
                 retry_in_s = round(max(delay_s, paused_s), 1)

@@ -43,7 +43,9 @@ async def test_a_child_that_says_nothing_of_where_it_listens_does_not_serve(made
         await starting.record(run_plan.AGGREGATOR, "listening")
 
 
-async def test_a_mistake_about_one_venue_ends_the_start_but_not_another_venue_that_serves(made: Any) -> None:
+async def test_a_mistake_about_one_venue_ends_the_start_but_not_another_that_has_served_while_it_was_silent(
+    made: Any,
+) -> None:
     with Venue(["AAAUSDT"]) as venue:
         own = UsSettings(rest_url=venue.rest_url, symbols=["BBBUSDT"])
         several = {"venue": ["binance", "binance_us"], "symbol_check_s": 1.0, "of_venues": {"binance_us": own}}
@@ -52,7 +54,12 @@ async def test_a_mistake_about_one_venue_ends_the_start_but_not_another_venue_th
             with pytest.raises(ConfigError, match="binance_us: symbols = 'BBBUSDT'"):
                 await starting._chosen(alone)
         starting, supervisor, (other, late) = made(**several)
-        other.waiting_for = ""
+        other.waiting_for = ""  # quicker by a moment
+        async with permitting(supervisor):
+            with pytest.raises(ConfigError, match="binance_us: symbols = 'BBBUSDT'"):
+                await starting._chosen(late)
+        starting, supervisor, (other, late) = made(**several)
+        other.waiting_for, late.symbols.kept_waiting = "", True
         async with permitting(supervisor), asyncio.timeout(WAIT_S):
             with capture_logs() as logs:
                 choosing = asyncio.ensure_future(starting._chosen(late))

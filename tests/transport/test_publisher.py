@@ -81,7 +81,7 @@ def test_what_is_offered_without_loss_is_refused_until_the_slowest_has_room() ->
     while publisher.offer(b"%08d" % offered + bytes(100_000)):
         offered += 1
     publisher.look()
-    assert offered > 10
+    assert offered >= 10  # what the sender keeps, and what the receiver has read meanwhile
     received: list[int] = []
     while len(received) <= offered:
         if raw.poll(10):
