@@ -175,7 +175,7 @@ def runs(program: Program, name: str, not_pid: int) -> bool:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("venue", ["binance", "binance_usdm"])
+@pytest.mark.parametrize("venue", ["binance", pytest.param("binance_usdm", marks=pytest.mark.long)])
 async def test_every_event_is_the_book_through_rotations_gaps_and_deaths_and_at_the_end_the_exchanges(
     venue: str,
 ) -> None:
