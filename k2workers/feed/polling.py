@@ -94,7 +94,8 @@ class Polling:
         finally:
             self._grants.weight_done(grant_id, used, answer)
         topic = poll.topic
-        if event is not None and event.last_id > self._last_ids.get(topic.topic, -1):
-            self._last_ids[topic.topic] = event.last_id
+        if event is None or event.last_id <= self._last_ids.get(topic.topic, -1):
+            return
+        if self._push([wire.batch_of(topic.topic, [event], topic.continuity.number)]) is not wire.SendOutcome.REFUSED:
+            self._last_ids[topic.topic] = event.last_id  # else it is new again the next time
             self.events[topic.kind] += 1
-            self._push([wire.batch_of(topic.topic, [event], topic.continuity.number)])

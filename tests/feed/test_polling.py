@@ -105,6 +105,28 @@ async def test_each_is_asked_for_in_its_turn_and_published_when_it_is_new() -> N
     assert set(grants.asked) == {(1, URGENCY)}
 
 
+async def test_what_is_refused_on_the_way_is_published_the_next_time() -> None:
+    refused: list[wire.Batch] = []
+    pushed: list[wire.Batch] = []
+
+    def push(batches: list[wire.Batch]) -> wire.SendOutcome:
+        if len(refused) < 3:
+            refused.extend(batches)
+            return wire.SendOutcome.REFUSED
+        pushed.extend(batches)
+        return wire.SendOutcome.SENT
+
+    polls = [poll for poll in often(["AAAUSDT"]) if poll.topic.kind == "funding_rate"]
+    with stand_in() as venue:
+        async with USDM.history(venue.rest_url, None, 1_000) as history:
+            running = Polling(history, Grants(), push)
+            running.add(polls)
+            running.start()
+            await until(lambda: len(pushed) == 1 and len(venue.requests) > 8, "funding, though it stays as it is")
+            await running.stop()
+    assert (len(refused), len(pushed), running.events["funding_rate"]) == (3, 1, 1)
+
+
 async def test_without_permission_nothing_is_asked() -> None:
     grants = Grants(gives=False)
     with stand_in() as venue:
