@@ -51,9 +51,14 @@ def test_what_no_stream_brings_is_asked_for_by_symbol() -> None:
     assert found == [
         ("here.open_interest.AUSDT", 1, 60.0),
         ("here.open_interest.BUSDT", 1, 60.0),
-        ("here.funding_rate.AUSDT", 1, 300.0),
-        ("here.funding_rate.BUSDT", 1, 300.0),
+        ("here.funding_rate.AUSDT", 1, 600.0),
+        ("here.funding_rate.BUSDT", 1, 600.0),
     ]
     assert {spec.name for spec in of_class(POLLED, specs)} == {
         "ausdt@openInterest", "busdt@openInterest", "ausdt@fundingRate", "busdt@fundingRate",
     }  # fmt: skip
+
+
+def test_as_many_symbols_as_the_market_has_keep_the_limit_of_funding_requests() -> None:
+    most, window_s, symbols = 500, 300.0, 1_000
+    assert symbols * window_s / ASKED["funding_rate"].every_s <= most
