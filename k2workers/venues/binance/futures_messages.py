@@ -25,20 +25,22 @@ from k2workers.venues.binance.futures_market_messages import (
     MarkPriceMessage,
 )
 from k2workers.venues.binance.messages import (
+    BestPricesMessage,
     Id,
     KlineMessage,
+    LeveledMessage,
     Levels,
     MiniTickerMessage,
     Predecessor,
-    StreamMessage,
+    PricedMessage,
     StreamMessages,
     TickerMessage,
     by_event,
 )
-from k2workers.venues.binance.values import Decimal, DecimalOrNone, Time, texts_of
+from k2workers.venues.binance.values import Decimal, DecimalOrNone, Time
 
 
-class FuturesTradeMessage(StreamMessage, gc=False):
+class FuturesTradeMessage(PricedMessage, gc=False):
     """``<symbol>@trade``: in no document any longer; X is where the trade was made."""
 
     made = FuturesTrade
@@ -62,13 +64,8 @@ class FuturesTradeMessage(StreamMessage, gc=False):
             for m in messages
         ]  # fmt: skip
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += (m.price, m.quantity)
 
-
-class FuturesAggTradeMessage(StreamMessage, kw_only=True, gc=False):
+class FuturesAggTradeMessage(PricedMessage, kw_only=True, gc=False):
     """``<symbol>@aggTrade``: trades of the order book alone. ``nq``, the quantity without retail price improvement, since 2025-12-31."""
 
     made = FuturesAggTrade
@@ -100,12 +97,11 @@ class FuturesAggTradeMessage(StreamMessage, kw_only=True, gc=False):
 
     @classmethod
     def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += (m.price, m.quantity)
+        super().gather(messages, texts)
         texts += [m.quantity_without_rpi for m in messages if m.quantity_without_rpi]
 
 
-class TimedBookTickerMessage(StreamMessage, kw_only=True, gc=False):
+class TimedBookTickerMessage(BestPricesMessage, kw_only=True, gc=False):
     """``<symbol>@bookTicker`` and ``!bookTicker``."""
 
     made = TimedBookTicker
@@ -131,17 +127,11 @@ class TimedBookTickerMessage(StreamMessage, kw_only=True, gc=False):
             for m in messages
         ]  # fmt: skip
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += (m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity)
 
-
-class LinkedDepthMessage(StreamMessage, kw_only=True, gc=False):
+class LinkedDepthMessage(LeveledMessage, kw_only=True, gc=False):
     """``<symbol>@depth``, ``@depth@100ms`` …: U first and u last update id, pu the u before it; where both are the same nothing has changed."""
 
     made = LinkedDepthUpdate
-    leveled = True
 
     venue_time: Time = field(name="E")
     transaction_time: Time = field(name="T")
@@ -168,17 +158,11 @@ class LinkedDepthMessage(StreamMessage, kw_only=True, gc=False):
             if m.first_update_id < m.last_update_id
         ]  # fmt: skip
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += texts_of(m.bids) + texts_of(m.asks)
 
-
-class TimedPartialDepthMessage(StreamMessage, kw_only=True, gc=False):
+class TimedPartialDepthMessage(LeveledMessage, kw_only=True, gc=False):
     """``<symbol>@depth<levels>``, written as a difference, whose other ids say nothing here: its levels are the whole top of the book."""
 
     made = TimedPartialDepth
-    leveled = True
 
     venue_time: Time = field(name="E")
     transaction_time: Time = field(name="T")
@@ -198,11 +182,6 @@ class TimedPartialDepthMessage(StreamMessage, kw_only=True, gc=False):
             )
             for m in messages
         ]  # fmt: skip
-
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += texts_of(m.bids) + texts_of(m.asks)
 
 
 class ContinuousKlineMessage(KlineMessage, gc=False):

@@ -67,7 +67,38 @@ class StreamMessage(msgspec.Struct, gc=False):
         raise NotImplementedError
 
 
-class TradeMessage(StreamMessage, gc=False):
+class PricedMessage(StreamMessage, gc=False):
+    """One with a ``price`` and a ``quantity``."""
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        append = texts.append
+        for m in messages:
+            append(m.price)
+            append(m.quantity)
+
+
+class BestPricesMessage(StreamMessage, gc=False):
+    """One with the best bid and ask."""
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += (m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity)
+
+
+class LeveledMessage(StreamMessage, gc=False):
+    """One with the levels of a book."""
+
+    leveled = True
+
+    @classmethod
+    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
+        for m in messages:
+            texts += texts_of(m.bids) + texts_of(m.asks)
+
+
+class TradeMessage(PricedMessage, gc=False):
     """``<symbol>@trade``."""
 
     made: ClassVar[type[Trade | BlockTrade]] = Trade
@@ -90,13 +121,6 @@ class TradeMessage(StreamMessage, gc=False):
             for m in messages
         ]  # fmt: skip
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        append = texts.append
-        for m in messages:
-            append(m.price)
-            append(m.quantity)
-
 
 class BlockTradeMessage(TradeMessage, gc=False):
     """``<symbol>@blockTrade``, with ids of its own space."""
@@ -104,7 +128,7 @@ class BlockTradeMessage(TradeMessage, gc=False):
     made = BlockTrade
 
 
-class AggTradeMessage(StreamMessage, gc=False):
+class AggTradeMessage(PricedMessage, gc=False):
     """``<symbol>@aggTrade``; f = -1 marks an aggregate that the venue invalidated (changelog 2022-04-12)."""
 
     made = AggTrade
@@ -133,15 +157,8 @@ class AggTradeMessage(StreamMessage, gc=False):
             if m.first_trade_id >= 0
         ]  # fmt: skip
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        append = texts.append
-        for m in messages:
-            append(m.price)
-            append(m.quantity)
 
-
-class BookTickerMessage(StreamMessage, gc=False):
+class BookTickerMessage(BestPricesMessage, gc=False):
     """``<symbol>@bookTicker``: no event type and no time."""
 
     made = BookTicker
@@ -160,17 +177,11 @@ class BookTickerMessage(StreamMessage, gc=False):
             for m in messages
         ]
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += (m.bid_price, m.bid_quantity, m.ask_price, m.ask_quantity)
 
-
-class DepthMessage(StreamMessage, gc=False):
+class DepthMessage(LeveledMessage, gc=False):
     """``<symbol>@depth`` and ``@depth@100ms``: absolute quantities, U first and u last update id."""
 
     made = DepthUpdate
-    leveled = True
 
     venue_time: Time = field(name="E")
     symbol: str = field(name="s")
@@ -189,17 +200,11 @@ class DepthMessage(StreamMessage, gc=False):
             for m in messages
         ]
 
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += texts_of(m.bids) + texts_of(m.asks)
 
-
-class PartialDepthMessage(StreamMessage, gc=False):
+class PartialDepthMessage(LeveledMessage, gc=False):
     """``<symbol>@depth<levels>``: no event type, symbol or time."""
 
     made = PartialDepth
-    leveled = True
 
     last_update_id: Id = field(name="lastUpdateId")
     bids: Levels
@@ -208,11 +213,6 @@ class PartialDepthMessage(StreamMessage, gc=False):
     @classmethod
     def events(cls, messages: StreamMessages, received_ns: int, unit_ns: int) -> list[Event]:
         return [PartialDepth(m.last_update_id, m.bids, m.asks, received_ns) for m in messages]
-
-    @classmethod
-    def gather(cls, messages: StreamMessages, texts: list[str]) -> None:
-        for m in messages:
-            texts += texts_of(m.bids) + texts_of(m.asks)
 
 
 class KlineBar(msgspec.Struct, gc=False):
