@@ -1,10 +1,11 @@
-"""Owns the commands ``record``, ``verify`` and ``replay``: their flags and words. ``cli`` imports this when one of them is asked for."""
+"""Owns the commands ``record``, ``verify``, ``compact`` and ``replay``: their flags and words. ``cli`` imports this when one of them is asked for."""
 
 from __future__ import annotations
 
 import importlib.util
 import math
-from datetime import UTC, datetime
+import time
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -97,6 +98,42 @@ def verify(directory: Path, /, *, json: bool = False) -> int:
     found = verification.verify(directory)
     print(msgspec.json.encode(found).decode() if json else "\n".join(verification.lines(found)))
     return 0 if found.whole else 1
+
+
+def compact(directory: Path, /, *, day: str = "", json: bool = False) -> int:
+    """Merge the files of each topic and day into one: the same rows in the same order. Also while it is recorded to, or replayed.
+
+    The exit code is 1 if files were left as they are because they are damaged or unknown.
+
+    Parameters
+    ----------
+    directory
+        What was recorded to.
+    day
+        One day, such as 2026-11-27; all but today (UTC) unless given.
+    json
+        One JSON object.
+    """
+    if day and not _is_day(day):
+        raise ConfigError(f"day = {day!r}: allowed: a day such as 2026-11-27 (flag --day)")
+    _need_pyarrow()
+    from k2workers.recording import compaction, layout
+
+    try:
+        found = compaction.compact(directory, day, "" if day else layout.day_of(time.time_ns()))
+    except OSError as error:
+        raise ConfigError(
+            f"'{directory}': its files cannot be merged ({error.strerror}); allowed: a directory that can be written, with room"
+        ) from None
+    print(msgspec.json.encode(found).decode() if json else "\n".join(compaction.lines(found)))
+    return 1 if found.damaged or found.unknown else 0
+
+
+def _is_day(word: str) -> bool:
+    try:
+        return date.fromisoformat(word).isoformat() == word
+    except ValueError:
+        return False
 
 
 def replay(

@@ -6,6 +6,7 @@ of book changes begins with a whole book, if the one before it ended with one.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,13 +34,20 @@ _restart = msgspec.msgpack.Decoder(tuple[str, Restart])
 def convert(to: Path, below: int) -> list[str]:
     """Turn the segments with numbers below this into files; one program at a time does. The names of damaged ones. Raises OSError."""
     folder = journal.folder_of(to)
-    lock = LockFile(folder / "conversion.lock")
-    while lock.take():
-        time.sleep(LOOK_AGAIN_S)
-    try:
+    with alone(to):
         return [
             name for number in journal.segments(folder) if number < below and (name := _convert(to, folder, number))
         ]
+
+
+@contextlib.contextmanager
+def alone(to: Path) -> Iterator[None]:
+    """While nobody else changes a manifest; waits until that is so. Raises OSError."""
+    lock = LockFile(journal.folder_of(to) / "conversion.lock")
+    while lock.take():
+        time.sleep(LOOK_AGAIN_S)
+    try:
+        yield
     finally:
         lock.close()
 

@@ -1,9 +1,14 @@
-"""Owns where the files of a recording are: ``VENUE/KIND/DAY/SYMBOL.SEGMENT.parquet``, and next to them a manifest for each topic and day. Reads no file."""
+"""Owns where the files of a recording are, and next to them a manifest for each topic and day. Reads no file.
+
+``VENUE/KIND/DAY/SYMBOL.SEGMENT.parquet`` was made from a segment of the journal, ``SYMBOL.SEGMENT+2.parquet`` was added behind it later, and ``SYMBOL.FIRST-SEGMENT.parquet`` is what was merged of all from
+one to the other. What counts of them is ``catalog``'s.
+"""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +19,27 @@ JOURNAL, LOCK = "journal", "recorder.lock"
 """What else is there."""
 
 _ESCAPED = {"%": "%25", "/": "%2F", "\0": "%00"}
+_NUMBERS = re.compile(r"(?:([0-9]+)-)?([0-9]+)(?:\+([0-9]+))?")
 _NS = 10**9
 
 
 class FilePlace(NamedTuple):
-    """Where one file is; ``segment`` is that of the journal it was made from, and so its place among those of its topic."""
+    """Where one file is; ``segment`` is the last of the journal's that is in it, and so its place among those of its topic.
+
+    ``addition``: which one of those that were added behind it. ``first``: the first segment, of one that was merged; else None.
+    """
 
     topic: str
     day: str
     segment: int
     path: Path
+    addition: int = 0
+    first: int | None = None
+
+    @property
+    def order(self) -> tuple[str, int, str, int]:
+        """By which all files are sorted."""
+        return self.topic, self.segment, self.day, self.addition
 
 
 def day_of(time_ns: int) -> str:
@@ -42,6 +58,22 @@ def file_of(to: Path, topic: str, day: str, segment: int) -> Path:
     return folder_of(to, topic, day) / f"{_parts(topic)[2]}.{segment:08}{SUFFIX}"
 
 
+def addition_to(place: FilePlace, number: int) -> Path:
+    """A file that is added behind this one and others with its segment and day."""
+    return place.path.with_name(f"{_symbol_of(place.path)}.{place.segment:08}+{number}{SUFFIX}")
+
+
+def merged_of(first: FilePlace, last: FilePlace) -> Path:
+    """What the files of a topic and day from one to another are merged into."""
+    begin, added = first.first or first.segment, f"+{last.addition}" if last.addition else ""
+    return last.path.with_name(f"{_symbol_of(last.path)}.{begin:08}-{last.segment:08}{added}{SUFFIX}")
+
+
+def manifest_beside(path: Path) -> Path:
+    """The manifest that tells of this file."""
+    return path.with_name(_symbol_of(path) + MANIFEST_SUFFIX)
+
+
 def manifest_of(to: Path, topic: str, day: str) -> Path:
     """What tells about a topic's files of a day."""
     return folder_of(to, topic, day) / f"{_parts(topic)[2]}{MANIFEST_SUFFIX}"
@@ -53,14 +85,14 @@ def files_under(to: Path) -> tuple[list[FilePlace], list[Path], list[Path]]:
     manifests: list[Path] = []
     strange: list[Path] = []
     for path in _all_under(to):
-        place = _place(to, path)
+        place = place_of(to, path)
         if path.name.endswith(MANIFEST_SUFFIX):
             manifests.append(path)
         elif place is not None:
             files.append(place)
         elif path.suffix != UNFINISHED_SUFFIX:
             strange.append(path)
-    return sorted(files, key=lambda file: (file.topic, file.segment, file.day)), sorted(manifests), sorted(strange)
+    return sorted(files, key=lambda file: file.order), sorted(manifests), sorted(strange)
 
 
 def newest_segment(to: Path) -> int:
@@ -74,10 +106,10 @@ def newest_before(to: Path, topic: str, day: str, segment: int) -> Path | None:
     days = to / venue / kind
     for each in sorted(days.iterdir() if days.is_dir() else (), reverse=True):
         named = each.glob(f"{glob.escape(symbol)}.*{SUFFIX}")
-        places = [place for path in named if (place := _place(to, path)) is not None]
+        places = [place for path in named if (place := place_of(to, path)) is not None]
         earlier = [place for place in places if place.topic == topic and (place.segment, place.day) < (segment, day)]
         if earlier:
-            return max(earlier, key=lambda place: place.segment).path
+            return max(earlier, key=lambda place: place.order).path
     return None
 
 
@@ -89,15 +121,22 @@ def _parts(topic: str) -> tuple[str, str, str]:
     return venue, kind, symbol
 
 
-def _place(to: Path, path: Path) -> FilePlace | None:
+def place_of(to: Path, path: Path) -> FilePlace | None:
+    """What the name of a file says; None if it is none of a recording."""
     parts = path.relative_to(to).parts
-    symbol, _, number = path.name.removesuffix(SUFFIX).rpartition(".")
-    if len(parts) != 4 or path.suffix != SUFFIX or not number.isdecimal() or not symbol:
+    symbol, _, numbers = path.name.removesuffix(SUFFIX).rpartition(".")
+    found = _NUMBERS.fullmatch(numbers)
+    if len(parts) != 4 or path.suffix != SUFFIX or found is None or not symbol:
         return None
     topic = ".".join([*parts[:2], symbol])
     for plain, escaped in reversed([*_ESCAPED.items(), (".", "%2E")]):
         topic = topic.replace(escaped, plain)
-    return FilePlace(topic, parts[2], int(number), path)
+    first, segment, addition = found.groups()
+    return FilePlace(topic, parts[2], int(segment), path, int(addition or 0), int(first) if first else None)
+
+
+def _symbol_of(path: Path) -> str:
+    return path.name.removesuffix(SUFFIX).rpartition(".")[0]
 
 
 def _all_under(to: Path) -> Iterator[Path]:

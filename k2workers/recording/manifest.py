@@ -28,6 +28,15 @@ class FileTold(msgspec.Struct, frozen=True):
     last_id: int | None = None
     first_received_ns: int | None = None
     last_received_ns: int | None = None
+    addition: int = 0
+    """Which one it is of those that were added behind its segment later."""
+    parts: dict[str, tuple[int, int]] = {}
+    """The names of the files that were merged into it: which of its rows is the first of each, and how many it has."""
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return sum(self.rows.values())
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -41,8 +50,9 @@ class Manifest(msgspec.Struct, frozen=True):
     last_id: int | None = None
 
     def having(self, told: FileTold) -> Manifest:
-        """The same with this file, also in place of one of the same name."""
-        files = sorted([*(file for file in self.files if file.name != told.name), told], key=lambda file: file.segment)
+        """The same with this file, also in place of one of the same name, and of those that were merged into it."""
+        others = (file for file in self.files if file.name != told.name and file.name not in told.parts)
+        files = sorted([*others, told], key=lambda file: (file.segment, file.addition))
         rows: Counter[str] = Counter()
         for file in files:
             rows.update(file.rows)
@@ -59,10 +69,10 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def told_of(path: Path, segment: int, rows: Sequence[Row]) -> FileTold:
+def told_of(path: Path, segment: int, rows: Sequence[Row], addition: int = 0) -> FileTold:
     """What there is to tell of a file that was written with these rows."""
     events = [row.of for row in rows if isinstance(row.of, Event) and type(row.of) in COUNTED_TYPES and not row.late]
-    times = [row.taken_ns for row in rows]
+    times = [row.taken_ns for row in rows if not row.fetched]
     return FileTold(
         name=path.name,
         segment=segment,
@@ -72,8 +82,34 @@ def told_of(path: Path, segment: int, rows: Sequence[Row]) -> FileTold:
         late=sum(isinstance(row.of, Backfilled) for row in rows),
         first_id=events[0].first_id if events else None,
         last_id=events[-1].last_id if events else None,
-        first_received_ns=min(times),
-        last_received_ns=max(times),
+        first_received_ns=min(times, default=None),
+        last_received_ns=max(times, default=None),
+        addition=addition,
+    )
+
+
+def told_of_merged(path: Path, parts: Sequence[FileTold]) -> FileTold:
+    """What there is to tell of a file that was written with the rows of these, in their order."""
+    rows: Counter[str] = Counter()
+    places: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        begin = rows.total()
+        places |= {name: (begin + first, count) for name, (first, count) in part.parts.items()}
+        places[part.name] = begin, part.count
+        rows.update(part.rows)
+    return FileTold(
+        name=path.name,
+        segment=parts[-1].segment,
+        bytes=path.stat().st_size,
+        blake2b=digest_of(path),
+        rows=dict(rows),
+        late=sum(part.late for part in parts),
+        first_id=next((part.first_id for part in parts if part.first_id is not None), None),
+        last_id=next((part.last_id for part in reversed(parts) if part.last_id is not None), None),
+        first_received_ns=min((ns for part in parts if (ns := part.first_received_ns) is not None), default=None),
+        last_received_ns=max((ns for part in parts if (ns := part.last_received_ns) is not None), default=None),
+        addition=parts[-1].addition,
+        parts=places,
     )
 
 

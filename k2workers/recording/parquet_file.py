@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,35 +46,44 @@ class FileHead(msgspec.Struct, frozen=True):
 def write(path: Path, head: FileHead, rows: Sequence[Row]) -> None:
     """Write the file beside its place, to the disk, and then put it there. Raises OSError; then nothing is there."""
     table = row_table.table_of(rows)
-    table = table.replace_schema_metadata({_KEY: msgspec.json.encode(head)})
+    group = max(1, ROW_GROUP_BYTES * len(rows) // max(table.nbytes, 1))
+    write_tables(path, head, table.schema, (table.slice(at, group) for at in range(0, len(rows), group)))
+
+
+def write_tables(
+    path: Path, head: FileHead, schema: pa.Schema, tables: Iterable[pa.Table], compression: int | None = None
+) -> None:
+    """The same with rows that are columns already: each table is a row group. ``compression`` is a level of zstd."""
+    schema = schema.with_metadata({_KEY: msgspec.json.encode(head)})
     beside = path.with_name(path.name + UNFINISHED_SUFFIX)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with beside.open("wb") as file:
-            group = max(1, ROW_GROUP_BYTES * len(rows) // max(table.nbytes, 1))
-            pq.write_table(
-                table,
+            with pq.ParquetWriter(
                 file,
-                row_group_size=group,
+                schema,
                 compression="zstd",
+                compression_level=compression,
                 store_decimal_as_integer=True,
-                **_encodings(table),
-            )
+                **_encodings(schema),
+            ) as writer:
+                for table in tables:
+                    writer.write_table(table.cast(schema), row_group_size=table.num_rows)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-    except OSError:
+    except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
 
-def _encodings(table: pa.Table) -> dict[str, Any]:
+def _encodings(schema: pa.Schema) -> dict[str, Any]:
     """Ids and times by their differences; few different values (words, and prices of levels) by number. That is half the bytes, and a fraction of the time."""
-    whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
-    words = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    whole = [field.name for field in schema if pa.types.is_integer(field.type)]
+    words = [field.name for field in schema if pa.types.is_string(field.type)]
     levels = [
         f"{field.name}.list.element.{part}"
-        for field in table.schema
+        for field in schema
         if pa.types.is_list(field.type)
         for part in ("price", "quantity")
     ]
@@ -82,10 +91,11 @@ def _encodings(table: pa.Table) -> dict[str, Any]:
 
 
 class ParquetReader:
-    """One file, open for reading. Raises RecordingUnreadable."""
+    """One file, open for reading: ``count`` rows from ``begin`` on, or all. Raises RecordingUnreadable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, begin: int = 0, count: int | None = None) -> None:
         self._path = path
+        self._begin, self._count = begin, count
         try:
             self._file = pq.ParquetFile(path)
             metadata = self._file.schema_arrow.metadata or {}
@@ -99,18 +109,51 @@ class ParquetReader:
     @property
     def count(self) -> int:
         """How many rows."""
-        count: int = self._file.metadata.num_rows
-        return count
+        whole: int = self._file.metadata.num_rows
+        return whole if self._count is None else self._count
 
     def rows(self, *, few: bool = False) -> Iterator[Row]:
         """All of them in order; the file is closed at the end."""
-        try:
-            for batch in self._file.iter_batches(FEW_ROWS if few else ROWS_AT_ONCE):
+        for batch in self.batches(FEW_ROWS if few else ROWS_AT_ONCE):
+            try:
                 yield from row_table.rows_of(batch)
-        except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+            except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+                raise RecordingUnreadable(f"{self._path}: {_reason(error)}") from None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns."""
+        return self._file.schema_arrow
+
+    def batches(self, at_once: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The same as columns, or some of them."""
+        groups, skip = self._groups()
+        left = self.count
+        try:
+            for batch in self._file.iter_batches(at_once, row_groups=groups, columns=columns):
+                if left <= 0:
+                    return
+                rows = batch.slice(min(skip, batch.num_rows), left)
+                skip, left = max(0, skip - batch.num_rows), left - rows.num_rows
+                if rows.num_rows:
+                    yield rows
+        except (OSError, pa.ArrowException, ValueError) as error:
             raise RecordingUnreadable(f"{self._path}: {_reason(error)}") from None
         finally:
             self.close()
+
+    def _groups(self) -> tuple[list[int], int]:
+        """The row groups that are read, and how many rows of the first are passed over."""
+        metadata, end = self._file.metadata, self._begin + self.count
+        groups: list[int] = []
+        at = skip = 0
+        for number in range(metadata.num_row_groups):
+            after = at + metadata.row_group(number).num_rows
+            if after > self._begin and at < end:
+                skip = skip if groups else self._begin - at
+                groups.append(number)
+            at = after
+        return groups, skip
 
     def close(self) -> None:
         """Safe to repeat."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from k2workers.events import ROW_OF, Backfilled, Event
+from k2workers.events import ROW_OF, Backfilled, Event, Void
 from k2workers.transport.deliveries import Lost
 
 
@@ -39,7 +39,7 @@ Kept = Event | Loss | Restart
 
 class Row(NamedTuple):
     """One of them. ``sequence`` is that of the batch it came in, and ``publish_ns`` when that was published; None for what the recorder wrote itself:
-    losses, restarts, and the book at the head of a file.
+    losses, restarts, the book at the head of a file, and what was fetched later.
     """
 
     sequence: int | None
@@ -50,6 +50,11 @@ class Row(NamedTuple):
     def late(self) -> bool:
         """Whether it fills a gap, or corrects what was said of its ids."""
         return isinstance(self.of, Backfilled)
+
+    @property
+    def fetched(self) -> bool:
+        """Whether it was asked of the venue after the recording: the time at which we learned of it is none of the recording."""
+        return self.sequence is None and isinstance(self.of, Backfilled | Void)
 
     @property
     def event(self) -> Kept:

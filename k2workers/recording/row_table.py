@@ -167,19 +167,24 @@ def _any(texts: pa.Array, form: str) -> bool:
 
 def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_decimal(column.type):
-        return _texts(column)
+        texts: list[Any] = texts_of(column).to_pylist()
+        return texts
     if pa.types.is_list(column.type):
         return _books(column)
     values: list[Any] = column.to_pylist()
     return values
 
 
-def _texts(column: pa.Array) -> list[str | None]:
+def texts_of(decimals: pa.Array) -> pa.Array:
+    """As the venue wrote them."""
+    texts = decimals.cast(pa.string())
+    if not pc.any(pc.match_substring(texts, "E")).as_py():
+        return texts
     # Arrow writes numbers below a millionth with an exponent.
-    return [
-        format(Decimal(text), "f") if text is not None and "E" in text else text
-        for text in column.cast(pa.string()).to_pylist()
-    ]
+    return pa.array(
+        [format(Decimal(text), "f") if text is not None and "E" in text else text for text in texts.to_pylist()],
+        pa.string(),
+    )
 
 
 def _books(column: pa.ListArray) -> list[list[Level] | None]:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import structlog
 
-from k2workers.recording import layout, manifest
+from k2workers.recording import catalog
 from k2workers.recording.layout import FilePlace
-from k2workers.recording.parquet_file import ParquetReader, RecordingUnreadable
+from k2workers.recording.parquet_file import RecordingUnreadable
 from k2workers.recording.row import Row
 from k2workers.sequencing.coverage import NOT_KNOWN
 
@@ -30,36 +30,27 @@ class Moment(NamedTuple):
 
 def moments(directory: Path, topics: Sequence[str] = (), from_ns: int = 0) -> Iterator[Moment]:
     """All rows of these topics and prefixes, or of all; the files that ended before ``from_ns`` are not read. A file that cannot be read is logged and left out."""
-    files, manifests, _ = layout.files_under(directory)
-    ended = _ended(manifests)
+    there = catalog.look(directory)
+    for path, reason in there.unreadable.items():
+        _log.warning("manifest_unreadable", path=str(path), error=reason)
+    ended = {path: file.last_received_ns or 0 for path, file in there.told.items()}
     streams = [
         _of_topic(topic, [place for place in places if ended.get(place.path, from_ns) >= from_ns])
-        for topic, places in itertools.groupby(files, lambda file: file.topic)
+        for topic, places in itertools.groupby(there.files, lambda file: file.topic)
         if not topics or any(topic == each or (each.endswith(".") and topic.startswith(each)) for each in topics)
     ]
     return heapq.merge(*streams, key=lambda moment: moment.at_ns)
-
-
-def _ended(manifests: list[Path]) -> dict[Path, int]:
-    """When each file ended, as far as its manifest tells."""
-    found: dict[Path, int] = {}
-    for path in manifests:
-        try:
-            found |= {path.parent / file.name: file.last_received_ns or 0 for file in manifest.read(path).files}
-        except (OSError, ValueError) as error:
-            _log.warning("manifest_unreadable", path=str(path), error=str(error))
-    return found
 
 
 def _of_topic(topic: str, places: list[FilePlace]) -> Iterator[Moment]:
     at_ns, continuity = 0, NOT_KNOWN
     for place in places:
         try:
-            reader = ParquetReader(place.path)
+            reader = catalog.opened(place)
             if reader.head.continuity != NOT_KNOWN:
                 continuity = reader.head.continuity
             for row in reader.rows(few=True):
-                at_ns = max(at_ns, row.taken_ns)
+                at_ns = at_ns if row.fetched else max(at_ns, row.taken_ns)
                 yield Moment(at_ns, topic, continuity, row)
-        except RecordingUnreadable as error:
+        except (OSError, RecordingUnreadable) as error:
             _log.error("file_left_out", error=str(error))

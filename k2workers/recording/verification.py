@@ -10,13 +10,14 @@ import msgspec
 
 from k2workers.continuity import Continuity, Repair
 from k2workers.errors import ConfigError
-from k2workers.recording import journal, journal_records, layout, manifest
+from k2workers.recording import catalog, journal, journal_records
 from k2workers.recording.book_audit import BookAudit, BookFigures
+from k2workers.recording.catalog import Rows
 from k2workers.recording.id_audit import DayFigures, IdAudit
 from k2workers.recording.journal_records import POSITION
 from k2workers.recording.layout import FilePlace
 from k2workers.recording.manifest import FileTold
-from k2workers.recording.parquet_file import ParquetReader, RecordingUnreadable
+from k2workers.recording.parquet_file import RecordingUnreadable
 from k2workers.sequencing.coverage import NOT_KNOWN
 
 
@@ -45,25 +46,20 @@ def verify(to: Path) -> RecordingFound:
     """Read all of it. Raises ConfigError for a directory that is not there."""
     if not to.is_dir():
         raise ConfigError(f"'{to}': no such directory; allowed: one that was recorded to")
-    files, manifests, strange = layout.files_under(to)
-    damaged: dict[str, str] = {}
-    told = _told(to, manifests, damaged)
+    there = catalog.look(to)
+    damaged = {_name(to, path): reason for path, reason in there.unreadable.items()}
     folder = journal.folder_of(to)
-    segments = journal.segments(folder)
-    # What a conversion is just making, or was ended in, is still in the journal.
-    files = [file for file in files if file.path in told or file.segment not in segments]
     topics = [
-        _topic_found(to, topic, list(places), told, damaged)
-        for topic, places in itertools.groupby(files, lambda file: file.topic)
+        _topic_found(to, topic, list(places), there.told, damaged)
+        for topic, places in itertools.groupby(there.files, lambda file: file.topic)
     ]
-    damaged |= {_name(to, path): "its manifest names it, and it is not there" for path in told if not path.exists()}
     damaged |= {
         _name(to, path): "a part of the journal that could be read only in part"
         for path in folder.glob(f"*{journal.DAMAGED_SUFFIX}")
     }
-    unknown = [_name(to, path) for path in strange]
+    unknown = [_name(to, path) for path in there.unknown]
     whole = not damaged and not unknown and all(_is_whole(topic) for topic in topics)
-    waiting = sum(_waiting(journal.path_of(folder, number)) for number in segments)
+    waiting = sum(_waiting(journal.path_of(folder, number)) for number in journal.segments(folder))
     return RecordingFound(whole, topics, damaged, unknown, waiting)
 
 
@@ -100,25 +96,15 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
 
 
-def _told(to: Path, manifests: list[Path], damaged: dict[str, str]) -> dict[Path, FileTold]:
-    told: dict[Path, FileTold] = {}
-    for path in manifests:
-        try:
-            told |= {path.parent / file.name: file for file in manifest.read(path).files}
-        except (OSError, ValueError) as error:
-            damaged[_name(to, path)] = str(error)
-    return told
-
-
 def _topic_found(
     to: Path, topic: str, places: list[FilePlace], told: dict[Path, FileTold], damaged: dict[str, str]
 ) -> TopicFound:
     ids, books = IdAudit(None), None
     continuity: Continuity | None = None
+    checked: set[Path] = set()
     for place in places:
         try:
-            _check(place, told)
-            reader = ParquetReader(place.path)
+            reader = catalog.opened(place, told.get(place.path), lambda rows: _checked(rows, checked))
             if reader.head.continuity != NOT_KNOWN and continuity is None:
                 continuity = ids.continuity = Continuity.of(reader.head.continuity)
                 books = BookAudit() if continuity.repair is Repair.BOOK and continuity.chained else None
@@ -134,13 +120,11 @@ def _topic_found(
     return TopicFound(topic, guarantee, len(places), dict(ids.days()), books.figures if books is not None else None)
 
 
-def _check(place: FilePlace, told: dict[Path, FileTold]) -> None:
-    """Raises RecordingUnreadable for a file that is not what its manifest says."""
-    file = told.get(place.path)
-    if file is None:
-        raise RecordingUnreadable("no manifest names it")
-    if manifest.digest_of(place.path) != file.blake2b:
-        raise RecordingUnreadable("its content is not that of which its manifest has the checksum")
+def _checked(rows: Rows, before: set[Path]) -> None:
+    """Each file once, however many others were merged into it."""
+    if rows.path not in before:
+        catalog.check(rows.path, rows.told)
+        before.add(rows.path)
 
 
 def _waiting(segment: Path) -> int:
