@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from k2workers import Backfilled, Event, Position
-from k2workers.recording import journal, journal_records, layout
+from k2workers.recording import catalog, journal, journal_records
 from k2workers.recording.parquet_file import ParquetReader
 from k2workers.recording.row import Row
 from tests.system.support import Program
@@ -38,7 +38,7 @@ def reached(to: Path) -> Position:
 def rows(to: Path) -> dict[str, list[Row]]:
     """Every row of the files, by topic."""
     found: dict[str, list[Row]] = {}
-    for place in layout.files_under(to)[0]:
+    for place in catalog.look(to).named:
         found.setdefault(place.topic, []).extend(ParquetReader(place.path).rows())
     return found
 
