@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import structlog
 from cyclopts import Parameter
 
 from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.logs import log, outlet
 from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags, next_endpoint
+
+if TYPE_CHECKING:
+    from k2workers.recording.verification import RestFetched
 
 
 def _need_pyarrow() -> None:
@@ -80,7 +85,7 @@ def record(
     )  # fmt: skip
 
 
-def verify(directory: Path, /, *, json: bool = False) -> int:
+def verify(directory: Path, /, *, against: str = "", config: str = "", json: bool = False) -> int:
     """Prove what a recording holds: of each topic and day the ids expected, present, missing and twice; books replayed; damaged files named.
 
     The exit code is 0 if nothing is missing that no row names, nothing is there twice, every book continues and every file could be read; else 1.
@@ -89,15 +94,49 @@ def verify(directory: Path, /, *, json: bool = False) -> int:
     ----------
     directory
         What was recorded to.
+    against
+        REST: before that, ask the venues for the trades, aggregate trades and final bars that are named or missing, and write what comes behind the files that lack them.
+    config
+        Settings file (TOML) of the venues' addresses, with against only; config/k2workers.toml if it exists. The environment (K2_BINANCE_REST_URL, ...) goes before it.
     json
         One JSON object.
     """
+    if against not in ("", "REST"):
+        raise ConfigError(f"against = {against!r}: allowed: REST (flag --against)")
+    if config and not against:
+        raise ConfigError(f"config = {config!r}: allowed only together with against (flag --config)")
     _need_pyarrow()
     from k2workers.recording import verification
 
+    fetched = _refill(directory, Path(config) if config else None) if against else None
     found = verification.verify(directory)
+    found.fetched = fetched
     print(msgspec.json.encode(found).decode() if json else "\n".join(verification.lines(found)))
-    return 0 if found.whole else 1
+    return 0 if found.whole and not (fetched and fetched.stopped) else 1
+
+
+def _refill(directory: Path, config: Path | None) -> RestFetched:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # the output is what was found
+    from k2workers import config as configuration
+    from k2workers.network.tls import client_context
+    from k2workers.recording import refill
+    from k2workers.supervision.weight_budget import WeightPolicy
+
+    settings = configuration.load({}, config)
+
+    def asked(name: str) -> refill.Asked:
+        venue, own = venues.load(name), settings.of_venue(name)
+        https = own.rest_url.startswith("https:")
+        context = client_context(own.ca_bundle, venue.ca_bundle_setting) if https else None
+        weight = WeightPolicy(limit=venue.limits.rest_weight_per_minute, share=own.rest_weight_share)
+        return refill.Asked(venue, venue.history(own.rest_url, context, own.book_levels), weight)
+
+    try:
+        return refill.refill(directory, asked, lambda words: print(words, file=sys.stderr))
+    except OSError as error:
+        raise ConfigError(
+            f"'{directory}': nothing can be added ({error.strerror}); allowed: a directory that can be written, with room"
+        ) from None
 
 
 def compact(directory: Path, /, *, day: str = "", json: bool = False) -> int:

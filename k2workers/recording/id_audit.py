@@ -43,12 +43,17 @@ class DayFigures(msgspec.Struct):
 
 
 class _Day:
-    """What may still change of a day: ids that are named, and those that are void."""
+    """What may still change of a day: ids that are named, those of which nobody told, and those that are void."""
 
     def __init__(self) -> None:
         self.figures = DayFigures()
         self.absent = IdRanges()
+        self.missing = IdRanges()
         self.void = IdRanges()
+
+    def take_out(self, first_id: int, last_id: int) -> int:
+        """These ids are neither missing nor void; how many of them were."""
+        return sum(ids.remove(first_id, last_id) for ids in (self.absent, self.missing, self.void))
 
 
 class IdAudit:
@@ -65,23 +70,24 @@ class IdAudit:
     def days(self) -> Iterator[tuple[str, DayFigures]]:
         """Each day with its figures."""
         for day, state in self._days.items():
-            figures = state.figures
-            named, void = self._count(state.absent.ids), self._count(state.void.ids)
-            yield (
-                day,
-                msgspec.structs.replace(
-                    figures,
-                    named=figures.named + named,
-                    void=figures.void + void,
-                    expected=figures.present
-                    + void
-                    + figures.void
-                    + figures.replaced
-                    + figures.named
-                    + named
-                    + figures.missing,
-                ),
-            )
+            figures = self._settled(state)
+            expected = figures.present + figures.void + figures.replaced + figures.named + figures.missing
+            yield day, msgspec.structs.replace(figures, expected=expected)
+
+    def lacking(self) -> Iterator[tuple[str, IdRanges]]:
+        """The ids of each day that are not here and may exist, as far as the last numbering of the topic goes."""
+        for day, state in self._days.items():
+            yield day, IdRanges([*state.absent, *state.missing])
+
+    def _settled(self, state: _Day) -> DayFigures:
+        """The figures with what may still change of them."""
+        figures = state.figures
+        return msgspec.structs.replace(
+            figures,
+            named=figures.named + self._count(state.absent.ids),
+            missing=figures.missing + self._count(state.missing.ids),
+            void=figures.void + self._count(state.void.ids),
+        )
 
     def take(self, row: Row, day: str) -> None:
         """The next row."""
@@ -131,9 +137,8 @@ class IdAudit:
     def _reset(self, state: _Day, reset: Reset) -> None:
         state.figures.resets += 1
         for day in self._days.values():
-            day.figures.named += self._count(day.absent.ids)
-            day.figures.void += self._count(day.void.ids)
-            day.absent, day.void = IdRanges(), IdRanges()
+            day.figures = self._settled(day)
+            day.absent, day.missing, day.void = IdRanges(), IdRanges(), IdRanges()
         self._last_id, self._last = reset.first_new_id - 1, None
 
     # ── chains ──────────────────────────────────────────────────────────────────────────────────────────
@@ -151,7 +156,7 @@ class IdAudit:
         if self._last_id == NO_ID:
             self._last_id = first_id - 1
         elif first_id > self._last_id + 1:
-            state.figures.missing += self._count(first_id - 1 - self._last_id)
+            state.missing.add(self._last_id + 1, first_id - 1)
             self._last_id = first_id - 1
 
     def _name(self, state: _Day, first_id: int, last_id: int) -> None:
@@ -164,24 +169,27 @@ class IdAudit:
         if not self._is_counted:
             return
         for day in self._days.values():
-            for first_id, last_id in day.absent.within(void.first_id, void.last_id):
-                day.absent.remove(first_id, last_id)
-                day.void.add(first_id, last_id)
+            for lacking in (day.absent, day.missing):
+                for first_id, last_id in lacking.within(void.first_id, void.last_id):
+                    lacking.remove(first_id, last_id)
+                    day.void.add(first_id, last_id)
         if void.last_id > self._last_id:
             self._reach(state, void.first_id)
             state.void.add(self._last_id + 1, void.last_id)
             self._last_id = void.last_id
 
     def _fill(self, state: _Day, first_id: int, last_id: int) -> None:
-        filled = 0
-        for day in self._days.values():
-            here = day.absent.remove(first_id, last_id) + day.void.remove(first_id, last_id)
+        count, filled = last_id - first_id + 1, 0
+        for day in reversed(self._days.values()):
+            here = day.take_out(first_id, last_id)
             day.figures.present += here
             filled += here
+            if filled == count:
+                return  # of the newest day, nearly always
         if first_id > self._last_id != NO_ID:
             self._chain(state, first_id, last_id)  # its gap was announced in a life that the recorder did not hear
         else:
-            state.figures.twice += last_id - first_id + 1 - filled
+            state.figures.twice += count - filled
 
     def _replace(self, state: _Day, last_id: int) -> None:
         for day in self._days.values():
@@ -204,7 +212,7 @@ class IdAudit:
             return
         if late:
             for day in self._days.values():
-                if day.absent.remove(first_ns, last_ns) + day.void.remove(first_ns, last_ns):
+                if day.take_out(first_ns, last_ns):
                     day.figures.present += 1
                     return
             state.figures.twice += 1

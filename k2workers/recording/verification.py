@@ -31,6 +31,15 @@ class TopicFound(msgspec.Struct):
     books: BookFigures | None = None
 
 
+class RestFetched(msgspec.Struct):
+    """What came of asking: rows that are in files now, among them those that say that ids never existed (``void``); what could not be asked to its end, and why."""
+
+    requests: int = 0
+    rows: int = 0
+    void: int = 0
+    stopped: list[str] = msgspec.field(default_factory=list)
+
+
 class RecordingFound(msgspec.Struct):
     """Everything. ``damaged`` files could not be read, or are not what their manifest says, ``unknown`` ones are none of a recording."""
 
@@ -40,6 +49,8 @@ class RecordingFound(msgspec.Struct):
     unknown: list[str]
     journal_bytes: int
     """What waits to be made into files, and is looked at by nobody before that."""
+    fetched: RestFetched | None = None
+    """What was asked of the venues before, if anything was."""
 
 
 def verify(to: Path) -> RecordingFound:
@@ -72,6 +83,10 @@ def lines(found: RecordingFound) -> Iterator[str]:
             yield f"{topic.topic} books: {_named(topic.books)}"
     yield from (f"damaged: {path}: {reason}" for path, reason in sorted(found.damaged.items()))
     yield from (f"unknown: {path}" for path in found.unknown)
+    if found.fetched is not None:
+        asked = found.fetched
+        yield f"REST: requests {asked.requests:,}, rows that came {asked.rows:,}, void among them {asked.void:,}"
+        yield from (f"stopped: {reason}" for reason in asked.stopped)
     if found.journal_bytes:
         yield f"journal: {found.journal_bytes} bytes that the recorder has not made into files yet"
     every = [figures for topic in found.topics for figures in topic.days.values()]

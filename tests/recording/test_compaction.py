@@ -254,7 +254,9 @@ def test_who_reads_meanwhile_reads_each_row_once(recording: Path) -> None:
         assert found + list(reading) == expected
 
 
-def test_verify_of_files_that_are_merged_meanwhile_finds_the_same(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_of_files_that_are_merged_meanwhile_finds_the_same(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected, look = told(verify(recording)), catalog.look
 
     def look_and_merge(to: Path) -> catalog.Catalog:

@@ -57,7 +57,11 @@ def test_decimals_of_one_scale_stay_so_and_others_become_texts() -> None:
 
 def test_a_file_without_a_value_makes_no_texts_of_the_decimals_of_others() -> None:
     schema, rows = merged(
-        prices("1.50"), [row(change(2, 2))], [row(trade(3))], [row(ReferencePrice(None, 3, 4))], [row(Gap(4, 4, "x", 1))]
+        prices("1.50"),
+        [row(change(2, 2))],
+        [row(trade(3))],
+        [row(ReferencePrice(None, 3, 4))],
+        [row(Gap(4, 4, "x", 1))],
     )
     assert schema.field("bids").type.value_type.field("price").type == pa.decimal128(18, 2)
     assert schema.field("asks").type.value_type.field("price").type == pa.string()
