@@ -21,7 +21,8 @@ from k2workers import wire
 from k2workers.events import BookSnapshot, DepthUpdate, Kline, Trade
 from k2workers.feed.framing import FrameCutter
 from k2workers.feed.intake import Intake
-from k2workers.metrics.instruments import WORKER, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import WORKER
 from k2workers.sequencing.sequencer import Sequencer
 from k2workers.supervision.child import Child, ChildSpec
 from k2workers.transport.book_reassembly import BookReassembly

@@ -1,22 +1,11 @@
-"""Owns every metric: one table of names, and the instruments of each kind of process, which hands over the values (``processes``, by the same names).
-
-The hot paths count in plain ints and hand over totals about once a second: in multiprocess mode each ``inc`` is a lock
-and a write to a mapped file. PROMETHEUS_MULTIPROC_DIR must be set before instruments are made.
-"""
+"""Owns every metric: one table of names for each kind of process, which hands over the values (``processes``, by the same names; how: ``flushing``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-from k2workers.metrics.latency import LATENCY_BOUNDS_NS, LatencyHistogram
-from k2workers.metrics.metric_files import OwnFiles
+from prometheus_client import Counter, Gauge, Histogram
 
 BASE_LABELS = ("service", "environment", "component", "exchange", "shard")
-SERVICE = "k2-binance-stream"
 
 
 class MetricRow(msgspec.Struct, frozen=True):
@@ -104,6 +93,9 @@ WORKER = ANY_PROCESS | {
     "k2_receive_latency_seconds": MetricRow(
         Histogram, "Venue event time to our socket read (two clocks; 0 where the venue's is ahead)"
     ),
+    "k2_last_event_timestamp_seconds": MetricRow(
+        Gauge, "When the last event of a kind was found to have come (Unix time, looked for once a second)", "kind"
+    ),
     "k2_venue_clock_ahead_seconds": MetricRow(
         Gauge, "The most by which an event's time was after our socket read in the last one to two minutes; 0 if none"
     ),
@@ -141,6 +133,13 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_publish_latency_seconds": MetricRow(Histogram, "Our socket read to publication"),
     "k2_subscribers": MetricRow(Gauge, "Connections of subscribers"),
     "k2_subscribers_behind": MetricRow(Gauge, "Those of them that do not take what they are owed as fast as it comes"),
+    "k2_subscribers_most_owed_bytes": MetricRow(Gauge, "What the one of them is owed that is owed most"),
+    "k2_subscribers_most_waiting_batches": MetricRow(
+        Gauge, "Batches that wait for the program of the subscriber where most do, as it says itself"
+    ),
+    "k2_subscribers_lost_batches": MetricRow(
+        Gauge, "Batches that those who are connected could no longer have since they began, as they say themselves"
+    ),
     "k2_peers_cut": PEERS_CUT,
 }
 """Metrics of the aggregator."""
@@ -168,16 +167,21 @@ BOOKS = ANY_PROCESS | {
 """Metrics of the books process."""
 
 PARENT = ANY_PROCESS | {
+    "k2_build_info": MetricRow(Gauge, "1, with the version of the program and of Python", "version python"),
     "k2_metrics_not_kept": MetricRow(
         Gauge, "Processes whose metrics no file can hold now: those of children are not shown meanwhile"
     ),
     "k2_process_resident_memory_bytes": MetricRow(Gauge, "Resident memory", "process"),
-    "k2_process_cpu_seconds": MetricRow(Gauge, "CPU time used by the process as it runs now", "process"),
+    "k2_process_cpu_seconds": MetricRow(Counter, "CPU time used by a process, in all its lives", "process"),
     "k2_symbols": MetricRow(Gauge, "Symbols that were asked for, by what has become of them", "state"),
     "k2_ready": MetricRow(Gauge, "1 while every stream flows, as /readyz says"),
     "k2_unready": MetricRow(Gauge, "How much there is of what keeps the feed from being ready", "reason"),
+    "k2_rotations_overlapped": MetricRow(
+        Counter, "Scheduled rotations that were under way while another one was: there should be none"
+    ),
     "k2_child_restarts": MetricRow(Counter, "Restarts of a child process", "child"),
     "k2_connect_grants_in_window": MetricRow(Gauge, "Connection attempts granted in the venue's window"),
+    "k2_connect_grants_limit": MetricRow(Gauge, "The most of them that we allow ourselves"),
     "k2_connect_grants_waiting": MetricRow(Gauge, "Connection attempts and rotations waiting for their turn"),
     "k2_connects_alone": MetricRow(
         Counter, "Connection attempts that workers made without permission of a silent parent"
@@ -190,109 +194,10 @@ PARENT = ANY_PROCESS | {
     "k2_venue_paused_seconds": MetricRow(
         Gauge, "How long we still keep away from a service that refused us", "service"
     ),
+    "k2_venue_refusal_status": MetricRow(
+        Gauge,
+        "HTTP status of a service's last refusal (0: not reached); 0 without one, or after a good answer",
+        "service",
+    ),
 }
 """Metrics of the parent."""
-
-
-LabelValues = str | tuple[str, ...]
-Totals = Mapping[str, float | Mapping[Any, float] | LatencyHistogram]
-
-
-class Instruments:
-    """The instruments of one process. ``flush`` takes totals since the process started."""
-
-    def __init__(
-        self,
-        rows: Mapping[str, MetricRow],
-        *,
-        environment: str,
-        component: str,
-        exchange: str = "",
-        shard: str = "",
-    ) -> None:
-        self._environment, self._component, self._exchange, self._shard = environment, component, exchange, shard
-        self._rows = rows
-        self._files = OwnFiles()
-        self._look_at_files()
-
-    @property
-    def only_here(self) -> CollectorRegistry | None:
-        """The metrics, if no file can hold them: then only this process can show them."""
-        return None if self._files.kept else self._registry
-
-    def _look_at_files(self) -> None:
-        if self._files.renew():
-            self._begin()
-
-    def _begin(self) -> None:
-        self._registry = CollectorRegistry()
-        self._flushed: dict[tuple[str, str, LabelValues], float] = {}
-        self._flushed_buckets: dict[str, list[int]] = {}
-        self._metrics: dict[str, Any] = {
-            name: self._make(name, row, self._registry) for name, row in self._rows.items()
-        }
-
-    @staticmethod
-    def _make(name: str, row: MetricRow, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-        labels = (*BASE_LABELS, *row.labels)
-        if row.type is Gauge:
-            # Of one label set only the newest writer counts, and a dead process' value goes with it.
-            return Gauge(name, row.help, labels, registry=registry, multiprocess_mode="livemostrecent")
-        if row.type is Histogram:
-            bounds_s = [bound / 1e9 for bound in LATENCY_BOUNDS_NS]
-            return Histogram(name, row.help, labels, registry=registry, buckets=bounds_s)
-        return Counter(name, row.help, labels, registry=registry)
-
-    def flush(self, totals: Totals, *, exchange: str = "") -> None:
-        """Bring the metrics up to these totals: name → number, or label value (several: a tuple of them) → number, or a histogram.
-
-        They are of ``exchange``, or of the one that the process itself is of.
-        """
-        exchange = exchange or self._exchange
-        self._look_at_files()
-        try:
-            self._flush(totals, exchange)
-        except OSError as error:  # no room for more labels
-            self._files.lose(error)
-            self._begin()
-            self._flush(totals, exchange)
-
-    def _flush(self, totals: Totals, exchange: str) -> None:
-        for name, total in totals.items():
-            if isinstance(total, LatencyHistogram):
-                self._flush_histogram(name, total, exchange)
-            elif isinstance(total, Mapping):
-                for value, number in total.items():
-                    self._flush_number(name, value, number, exchange)
-            else:
-                self._flush_number(name, "", total, exchange)
-
-    def _base(self, exchange: str) -> tuple[str, ...]:
-        return SERVICE, self._environment, self._component, exchange, self._shard
-
-    def _flush_number(self, name: str, value: LabelValues, total: float, exchange: str) -> None:
-        key = (exchange, name, value)
-        before = self._flushed.get(key)
-        if total == before:
-            return  # as most: to find a metric by its labels and to write it costs far more than to compare
-        values = value if isinstance(value, tuple) else (value,)
-        own = values if self._rows[name].label else ()
-        metric = self._metrics[name].labels(*self._base(exchange), *own)
-        if self._rows[name].type is Gauge:
-            metric.set(total)
-        else:
-            metric.inc(max(0.0, total - (before or 0.0)))
-        self._flushed[key] = total
-
-    def _flush_histogram(self, name: str, histogram: LatencyHistogram, exchange: str) -> None:
-        # prometheus_client can only observe one value at a time; adding a second's worth to its bucket values at
-        # once is what its own observe() does for each.
-        metric = self._metrics[name].labels(*self._base(exchange))
-        before = self._flushed_buckets.get(name, [0] * len(histogram.counts))
-        for bucket, count, old in zip(metric._buckets, histogram.counts, before, strict=True):
-            if count != old:
-                bucket.inc(count - old)
-        self._flushed_buckets[name] = list(histogram.counts)
-        key = (exchange, name, "sum")
-        metric._sum.inc((histogram.sum_ns - self._flushed.get(key, 0.0)) / 1e9)
-        self._flushed[key] = histogram.sum_ns

@@ -18,7 +18,8 @@ from k2workers.every import Every
 from k2workers.files.checkpoint import Checkpoint
 from k2workers.files.checkpoint_file import CheckpointFile
 from k2workers.logs import log, outlet
-from k2workers.metrics.instruments import AGGREGATOR, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import AGGREGATOR
 from k2workers.metrics.latency import LatencyHistogram
 from k2workers.processes.child_settings import AggregatorSettings
 from k2workers.processes.child_status import (
@@ -40,6 +41,7 @@ from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
+from k2workers.transport.readers import MAX_READERS
 from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import POLICY, ReplayServer
 from k2workers.transport.ring import ReplayRing
@@ -260,6 +262,7 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
     sequencer = aggregator.sequencer
+    readers = aggregator.snapshots.readers.furthest_behind(MAX_READERS, time.monotonic_ns())
     instruments.flush(
         {
             "k2_events_published": sequencer.events,
@@ -282,6 +285,9 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_publish_latency_seconds": aggregator.latency,
             "k2_subscribers": len(aggregator.publisher.watch.peers),
             "k2_subscribers_behind": len(aggregator.publisher.watch.behind),
+            "k2_subscribers_most_owed_bytes": max((peer.owed for peer in aggregator.publisher.watch.behind), default=0),
+            "k2_subscribers_most_waiting_batches": max((reader.waiting for reader in readers), default=0),
+            "k2_subscribers_lost_batches": sum(reader.lost for reader in readers),
             "k2_peers_cut": aggregator.publisher.watch.cuts + aggregator.snapshots.watch.cuts,
             "k2_duty_failures": every.failures,
             "k2_log_lines_dropped": outlet.dropped(),

@@ -26,7 +26,8 @@ from k2workers.errors import ConfigError
 from k2workers.events import BookSnapshot
 from k2workers.every import Every
 from k2workers.logs import log, outlet
-from k2workers.metrics.instruments import BOOKS, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import BOOKS
 from k2workers.processes.book_teller import BookTeller
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.processes.child_status import BooksStatus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterable, Mapping
 
@@ -9,10 +10,11 @@ import msgspec
 import psutil
 from prometheus_client import CollectorRegistry
 
-from k2workers import every
+from k2workers import __version__, every
 from k2workers.logs import outlet
 from k2workers.metrics import metric_files
-from k2workers.metrics.instruments import PARENT, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import PARENT
 from k2workers.network.venue_answers import Service
 from k2workers.supervision.permissions import Permissions
 
@@ -22,6 +24,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     rss_bytes: int = 0
     cpu_s: float = 0.0
+    pid: int = 0
 
 
 class ResourceMeter:
@@ -30,6 +33,8 @@ class ResourceMeter:
     def __init__(self, environment: str) -> None:
         self._instruments = Instruments(PARENT, environment=environment, component="parent")
         self._usage: dict[str, Usage] = {}
+        self._cpu_before_s: dict[str, float] = {}
+        """What the earlier lives of a process used."""
         self._counts: dict[str, tuple[float, float]] = {}
         self._rates: dict[str, float] = {}
 
@@ -51,9 +56,13 @@ class ResourceMeter:
                 process = psutil.Process(pid)
                 with process.oneshot():
                     times = process.cpu_times()
-                    self._usage[name] = Usage(process.memory_info().rss, round(times.user + times.system, 3))
+                    usage = Usage(process.memory_info().rss, round(times.user + times.system, 3), pid)
             except psutil.Error:
                 continue
+            before = self.of(name)
+            if before.pid != pid:
+                self._cpu_before_s[name] = self._cpu_before_s.get(name, 0.0) + before.cpu_s
+            self._usage[name] = usage
 
     def of(self, name: str) -> Usage:
         """The last reading of a process."""
@@ -75,12 +84,18 @@ class ResourceMeter:
         """Bring the metrics of readiness up to date: how much of each reason holds."""
         self._instruments.flush({"k2_ready": float(not any(unready.values())), "k2_unready": unready})
 
-    def flush(self, restarts: Mapping[str, int]) -> None:
+    def cpu_s(self, name: str) -> float:
+        """CPU time of all lives of a process, each as it was last seen."""
+        return self._cpu_before_s.get(name, 0.0) + self.of(name).cpu_s
+
+    def flush(self, restarts: Mapping[str, int], rotations_overlapped: int) -> None:
         """Bring the parent's metrics of processes up to date."""
         self._instruments.flush(
             {
+                "k2_build_info": {(__version__, platform.python_version()): 1.0},
+                "k2_rotations_overlapped": rotations_overlapped,
                 "k2_process_resident_memory_bytes": {n: u.rss_bytes for n, u in self._usage.items()},
-                "k2_process_cpu_seconds": {n: u.cpu_s for n, u in self._usage.items()},
+                "k2_process_cpu_seconds": {n: self.cpu_s(n) for n in self._usage},
                 "k2_child_restarts": restarts,
                 "k2_duty_failures": every.failures,
                 "k2_log_lines_dropped": outlet.dropped(),
@@ -96,6 +111,7 @@ class ResourceMeter:
             {
                 "k2_symbols": symbols,
                 "k2_connect_grants_in_window": budget.granted_in_window(now_ns),
+                "k2_connect_grants_limit": budget.policy.limit,
                 "k2_connect_grants_waiting": budget.waiting,
                 "k2_connects_alone": budget.alone,
                 "k2_connect_refusals": gate.refusals(Service.CONNECT),
@@ -104,6 +120,7 @@ class ResourceMeter:
                 "k2_market_looks": market_looks,
                 "k2_rest_refusals": gate.refusals(Service.REST),
                 "k2_venue_paused_seconds": {s.value: gate.paused_ns(s, now_ns) / 1e9 for s in Service},
+                "k2_venue_refusal_status": {s.value: gate.status(s) for s in Service},
             },
             exchange=venue,
         )

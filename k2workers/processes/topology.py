@@ -31,6 +31,7 @@ from k2workers.processes.places import Places
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.starting import Starting
 from k2workers.processes.status import RunView
+from k2workers.rotation.overlaps import Overlaps
 from k2workers.rotation.record import RotationRecord
 from k2workers.supervision.child import STOP_SIGNALS
 from k2workers.supervision.control_messages import Record
@@ -61,6 +62,7 @@ class Topology:
             on_dead=self._on_dead,
             on_fatal=self._on_fatal,
         )
+        self._overlaps = Overlaps()
         self._rotations: list[RotationRecord] = []
         """Each, if there will be a report: a feed runs for months."""
         self._stop = asyncio.Event()
@@ -230,7 +232,7 @@ class Topology:
         for name in self.view.workers:
             self._meter.count(name, self.supervisor.counted(name).get("events_received", 0))
         states = self.supervisor.states()
-        self._meter.flush({name: state.restarts for name, state in states.items()})
+        self._meter.flush({name: state.restarts for name, state in states.items()}, self._overlaps.count)
         for feed in self._feeds:
             self._meter.flush_venue(feed.plan.name, feed.permissions, feed.looks, feed.symbols.counts())
         with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.workers}
@@ -255,8 +257,10 @@ class Topology:
             self._tell_of_books(record)
         if record.kind == "rotation":
             self.view.rotated += 1
+            rotation = msgspec.convert(record.data, RotationRecord)
+            self._overlaps.ended(rotation)
             if self.settings.report:
-                self._rotations.append(msgspec.convert(record.data, RotationRecord))
+                self._rotations.append(rotation)
         else:
             self._records[record.name, record.kind] = record.data
 

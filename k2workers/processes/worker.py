@@ -22,7 +22,9 @@ from k2workers.feed.shard import Shard
 from k2workers.feed.silence import MarketView
 from k2workers.feed.venue_clock import VenueClock
 from k2workers.logs import log, outlet
-from k2workers.metrics.instruments import WORKER, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import WORKER
+from k2workers.metrics.last_rise import LastRise
 from k2workers.metrics.latency import LatencyHistogram
 from k2workers.network.tls import client_context
 from k2workers.processes.child_settings import WorkerSettings
@@ -56,6 +58,7 @@ class Worker:
         self._control_endpoint = control_endpoint
         self._welcomed = asyncio.Event()
         self._latency = LatencyHistogram()
+        self._last_events = LastRise()
         self._venue_clock = VenueClock()
         self._shard: Shard | None = None
         self._venue = venues.load(settings.venue)
@@ -202,6 +205,7 @@ class Worker:
 
     def _flush_metrics(self, shard: Shard, bundle_sender: BundleSender) -> None:
         total, by_label = shard.total, shard.by_label
+        events = {**by_label(lambda feed: feed.intake.events_by_kind()), **shard.polling.events}
         self._instruments.flush(
             {
                 "k2_binance_connection_rotations": by_label(lambda feed: feed.driver.rotations),
@@ -209,7 +213,8 @@ class Worker:
                 "k2_binance_connection_next_rotation_seconds": shard.next_rotation_s,
                 "k2_binance_connection_up": float(shard.live),
                 "k2_binance_reconnects": by_label(lambda feed: feed.driver.reconnects),
-                "k2_events_received": {**by_label(lambda feed: feed.intake.events_by_kind()), **shard.polling.events},
+                "k2_events_received": events,
+                "k2_last_event_timestamp_seconds": self._last_events.look(events, time.time()),
                 "k2_duplicates_dropped": by_label(lambda feed: feed.intake.duplicates_by_kind()),
                 "k2_outliers_dropped": by_label(lambda feed: feed.intake.outliers_by_kind()),
                 "k2_agg_links_broken": total(lambda feed: feed.intake.links_broken),

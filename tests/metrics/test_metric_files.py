@@ -17,7 +17,8 @@ FLUSH = """
 import os, sys
 from pathlib import Path
 from k2workers.metrics.exporter import render
-from k2workers.metrics.instruments import PARENT, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import PARENT
 
 full, name = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) / "filler", sys.argv[1]
 
@@ -51,7 +52,7 @@ assert instruments.only_here is None
 """One process' figures become more while there is no room, and again when there is."""
 
 
-@pytest.mark.parametrize("name", ["k2_process_cpu_seconds", "k2_child_restarts"])
+@pytest.mark.parametrize("name", ["k2_process_resident_memory_bytes", "k2_child_restarts"])
 def test_figures_that_become_more_than_there_is_room_for_stay_in_the_process_until_there_is(
     tmp_path: Path, name: str
 ) -> None:
@@ -69,7 +70,8 @@ def test_figures_that_become_more_than_there_is_room_for_stay_in_the_process_unt
 CLEANED = """
 import os
 from pathlib import Path
-from k2workers.metrics.instruments import PARENT, Instruments
+from k2workers.metrics.flushing import Instruments
+from k2workers.metrics.instruments import PARENT
 
 instruments = Instruments(PARENT, environment="test", component="parent")
 directory, seen = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]), []

@@ -47,3 +47,18 @@ def test_a_rate_is_the_growth_of_a_total_and_one_that_fell_has_begun_anew(
         while time.monotonic() == begun_s:
             pass  # until the clock has moved
     assert (meter.rate("worker-0") > 0) is rises
+
+
+def test_the_processor_time_of_a_name_goes_on_in_its_next_life(meter: ResourceMeter) -> None:
+    meter.measure({"child": os.getpid()})
+    first_s = meter.cpu_s("child")
+    assert first_s == meter.of("child").cpu_s > 0
+    waits = [sys.executable, "-c", "print('here', flush=True); input()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as second:
+        assert second.stdout is not None
+        assert second.stdout.readline() == b"here\n"
+        for _ in range(2):
+            meter.measure({"child": second.pid})
+            assert meter.cpu_s("child") == first_s + meter.of("child").cpu_s
+        second.communicate(b"\n")
+    assert meter.cpu_s("nobody") == 0.0
