@@ -128,6 +128,7 @@ APART: Mapping[str, str] = {
     "tests/native/test_sanitized.py": "the native lane's C under sanitizers",
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
+    "tests/observing/": "what watches a feed, a real Prometheus among it",
     "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
     "tests/test_names.py": "the names of all modules and classes",
     "tests/test_public.py": "what the package makes public",

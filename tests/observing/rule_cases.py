@@ -1,0 +1,169 @@
+"""For each alert, series with which it fires and series with which it just does not: what ``promtool test rules`` is given.
+
+Values are in promtool's words, one a minute: ``0x9 1x20`` is 0 and nine times 0 more, then 1 and twenty times 1 more. ``8+2x5`` grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+Series = Mapping[str, str]
+
+
+class Case(msgspec.Struct, frozen=True):
+    """``fires`` and ``quiet`` are looked at after so many minutes."""
+
+    minutes: int
+    fires: Series
+    quiet: Series
+
+
+def _histogram(name: str, **each_minute: int) -> dict[str, str]:
+    """Its buckets, each with what comes into it in a minute: ``le_0_5=3``."""
+    bounds = {bound.removeprefix("le_").replace("_", "."): count for bound, count in each_minute.items()}
+    return {f'{name}_bucket{{le="{bound}"}}': f"0+{count}x60" for bound, count in bounds.items()}
+
+
+RESTARTS = 'k2_child_restarts_total{child="worker-0"}'
+MEMORY = 'k2_process_resident_memory_bytes{process="worker-0"}'
+
+CASES: Mapping[str, Case] = {
+    "K2Down": Case(10, {"up": "1x5 0x10"}, {"up": "1x9 0x1"}),
+    "K2NotReady": Case(10, {"k2_ready": "1x5 0x10"}, {"k2_ready": "0x7 1 0x10"}),
+    "K2NoConnection": Case(
+        10, {"k2_binance_connection_up": "1x5 0x10"}, {"k2_binance_connection_up": "1x5 0 1 0 1 0 1"}
+    ),
+    "K2NoEvents": Case(
+        10,
+        {'k2_events_received_total{kind="trade"}': "0+9x5 45x10", 'k2_events_received_total{kind="depth"}': "7x15"},
+        {'k2_events_received_total{kind="trade"}': "0+9x15", 'k2_events_received_total{kind="depth"}': "7x15"},
+    ),
+    "K2Stale": Case(
+        10,
+        {'k2_unready{reason="streams_silent"}': "0x5 3x10"},
+        {'k2_unready{reason="streams_silent"}': "0x5 3 0x10", 'k2_unready{reason="gaps_open"}': "4x15"},
+    ),
+    "K2StreamsRefused": Case(20, {"k2_streams_refused": "1x30"}, {"k2_streams_refused": "1x9 0 1x30"}),
+    "K2GapOpen": Case(20, {"k2_gaps_open": "0x9 2x20"}, {"k2_gaps_open": "2x14 0 2x20"}),
+    "K2GapsGivenUp": Case(20, {"k2_gaps_given_up_total": "0x9 1x20"}, {"k2_gaps_given_up_total": "3x30"}),
+    "K2BooksAwaited": Case(
+        20,
+        {'k2_books{state="awaited"}': "1x30"},
+        {'k2_books{state="awaited"}': "1x9 0 1x30", 'k2_books{state="whole"}': "40x30"},
+    ),
+    "K2MessagesUnreadable": Case(
+        20,
+        {'k2_messages_dropped_total{cause="malformed"}': "0x9 1x20"},
+        {'k2_messages_dropped_total{cause="unknown_notice"}': "0+5x30"},
+    ),
+    "K2RotationOverdue": Case(
+        30,
+        {"k2_binance_connection_next_rotation_seconds": "0x40", "k2_binance_connection_up": "1x40"},
+        # Without a connection there is nothing to rotate: that is another alert's.
+        {"k2_binance_connection_next_rotation_seconds": "0x40", "k2_binance_connection_up": "0x40"},
+    ),
+    "K2RotationsOverlap": Case(
+        20, {"k2_rotations_overlapped_total": "0x9 1x20"}, {"k2_rotations_overlapped_total": "1x30"}
+    ),
+    "K2ReconnectsOften": Case(
+        20,
+        {'k2_binance_reconnects_total{cause="stale"}': "0+1x30"},
+        {'k2_binance_reconnects_total{cause="stale"}': "0x9 4x20"},
+    ),
+    "K2Banned": Case(
+        10,
+        {'k2_venue_refusal_status{service="rest"}': "0x5 418x10"},
+        {'k2_venue_refusal_status{service="rest"}': "0x5 429x10"},
+    ),
+    "K2Refused": Case(
+        10,
+        {'k2_venue_paused_seconds{service="rest"}': "0x5 30x10"},
+        {'k2_venue_paused_seconds{service="rest"}': "0x5 2 0 2 0 2"},
+    ),
+    "K2RestWeightHigh": Case(
+        30,
+        {"k2_rest_weight_used": "4700x40", "k2_rest_weight_limit": "4800x40"},
+        {"k2_rest_weight_used": "4200x40", "k2_rest_weight_limit": "4800x40"},
+    ),
+    "K2ConnectsHigh": Case(
+        10,
+        {"k2_connect_grants_in_window": "260x20", "k2_connect_grants_limit": "270x20"},
+        {"k2_connect_grants_in_window": "200x20", "k2_connect_grants_limit": "270x20"},
+    ),
+    "K2ClockSkew": Case(
+        20, {"k2_venue_clock_ahead_seconds": "0.8x30"}, {"k2_venue_clock_ahead_seconds": "0.8x16 0 0.8x30"}
+    ),
+    "K2ReceiveLatencyHigh": Case(
+        30,
+        _histogram("k2_receive_latency_seconds", le_1=10, le_2=100, **{"le_+Inf": 100}),
+        _histogram("k2_receive_latency_seconds", le_1=90, le_2=100, **{"le_+Inf": 100}),
+    ),
+    "K2ChildRestarted": Case(20, {RESTARTS: "0x9 1x20"}, {RESTARTS: "2x30"}),
+    "K2ChildRestartsOften": Case(20, {RESTARTS: "0x9 2 4 5x20"}, {RESTARTS: "0x9 1 2x20"}),
+    "K2MemoryHigh": Case(30, {MEMORY: "3e9x40"}, {MEMORY: "3e9x25 1e9 3e9x10"}),
+    "K2MemoryGrows": Case(
+        480,
+        {MEMORY: "1e8+1e6x500"},
+        # As much, but only in the first six hours of its life.
+        {MEMORY: "_x230 1e8+1e6x270"},
+    ),
+    "K2DutyFailures": Case(
+        20,
+        {'k2_duty_failures_total{duty="places"}': "0x9 1x20"},
+        {'k2_duty_failures_total{duty="places"}': "5x30"},
+    ),
+    "K2LogLinesDropped": Case(20, {"k2_log_lines_dropped_total": "0x9 7x20"}, {"k2_log_lines_dropped_total": "7x30"}),
+    "K2MetricsNotKept": Case(10, {"k2_metrics_not_kept": "0x5 1x9"}, {"k2_metrics_not_kept": "0x5 1 0 1 0 1"}),
+    "K2CheckpointFailures": Case(
+        20, {"k2_checkpoint_failures_total": "0x9 1x20"}, {"k2_checkpoint_failures_total": "1x30"}
+    ),
+    "K2SubscriberSlow": Case(
+        10,
+        {"k2_subscribers_behind": "0x20", "k2_subscribers_most_waiting_batches": "0x5 20000x20"},
+        {"k2_subscribers_behind": "0x5 1 0 1 0 1", "k2_subscribers_most_waiting_batches": "9000x20"},
+    ),
+    "K2SubscriberCut": Case(
+        20,
+        {'k2_peers_cut_total{host="10.0.0.9"}': "_x9 1x20"},
+        {'k2_peers_cut_total{host="10.0.0.9"}': "1x30"},
+    ),
+    "K2AggregatorBehind": Case(10, {"k2_push_queue_bundles": "0x5 8x10"}, {"k2_push_queue_bundles": "0x5 8 0 8 0 8"}),
+    "K2PublishLatencyHigh": Case(
+        30,
+        _histogram("k2_publish_latency_seconds", le_0_2=97, le_0_5=100, **{"le_+Inf": 100}),
+        _histogram("k2_publish_latency_seconds", le_0_2=100, le_0_5=100, **{"le_+Inf": 100}),
+    ),
+}
+
+OF_ONE_FEED = 'job="k2workers",instance="here:9091",exchange="binance",shard="0"'
+
+
+def _labelled(series: str) -> str:
+    name, _, labels = series.rstrip("}").partition("{")
+    return f"{name}{{{','.join(filter(None, (OF_ONE_FEED, labels)))}}}"
+
+
+def groups(rules: str) -> dict[str, Any]:
+    """The file that promtool is given: for each alert a group in which it fires, and one in which it does not."""
+    return {"rule_files": [rules], "tests": [_group(a, c, fires=f) for a, c in CASES.items() for f in (True, False)]}
+
+
+def _group(alert: str, case: Case, *, fires: bool) -> dict[str, Any]:
+    return {
+        "name": f"{alert} {'fires' if fires else 'is quiet'}",
+        "interval": "1m",
+        "input_series": [
+            {"series": _labelled(name), "values": values}
+            for name, values in {"up": "1x600", **(case.fires if fires else case.quiet)}.items()
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
+                "eval_time": f"{case.minutes}m",
+                "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+            }
+        ],
+    }
