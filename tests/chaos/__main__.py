@@ -22,6 +22,7 @@ from tests.chaos.market import Market
 from tests.chaos.rounds import run_fault
 from tests.chaos.table import TABLE, rows_for
 from tests.model import long
+from tests.observing import alerts
 
 app = App(name="scripts/chaos", help="Break a running feed in every way of the table, and count what a subscriber got.")
 
@@ -285,6 +286,18 @@ def _tell(figures: dict[str, Any], report: Path | None) -> int:
     if report is not None:
         report.write_text(text + "\n", encoding="utf-8")
     return 1 if figures["failures"] else 0
+
+
+@app.command(name="alerts")
+def run_alerts(*words: str) -> int:
+    """Bring about each real trouble that an alert is for, watched by a real Prometheus with the rules of config/prometheus.
+
+    Parameters
+    ----------
+    words
+        Only troubles whose names have one of these words.
+    """
+    return alerts.main(list(words))
 
 
 @app.command(name="hour")
