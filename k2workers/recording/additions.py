@@ -51,6 +51,6 @@ def _clear(to: Path) -> None:
     for place in catalog.look(to).spare:
         place.path.unlink()
     for path in to.rglob(f"*{layout.SUFFIX}{layout.UNFINISHED_SUFFIX}"):
-        place_of = layout.place_of(to, path.with_suffix(""))
-        if place_of is not None and (place_of.first is not None or place_of.addition):
+        unfinished = layout.place_of(to, path.with_suffix(""))
+        if unfinished is not None and not unfinished.plain:
             path.unlink()

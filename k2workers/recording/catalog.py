@@ -60,7 +60,7 @@ def look(to: Path) -> Catalog:
             unreadable[path] = str(error)
     told = {path.parent / file.name: file for path, each in manifests.items() for file in each.files}
     named = sorted((place for path in told if (place := layout.place_of(to, path))), key=lambda file: file.order)
-    others = [file for file in files if file.path not in told and file.segment not in waiting]
+    others = [file for file in files if file.path not in told and not (file.plain and file.segment in waiting)]
     merged = [file for file in others if file.first is not None]
     spare = [file for file in others if _is_spare(file, manifests.get(layout.manifest_beside(file.path)), merged)]
     return Catalog(named, [file for file in others if file not in spare], spare, told, unreadable, unknown)

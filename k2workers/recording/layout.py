@@ -37,6 +37,11 @@ class FilePlace(NamedTuple):
     first: int | None = None
 
     @property
+    def plain(self) -> bool:
+        """Whether it was made from one segment, as a recorder does."""
+        return self.first is None and not self.addition
+
+    @property
     def order(self) -> tuple[str, int, str, int]:
         """By which all files are sorted."""
         return self.topic, self.segment, self.day, self.addition

@@ -1,4 +1,5 @@
-"""What the recorder costs: ``python -m tests.recording.measure [ROWS]`` publishes more than it can take, and tells its CPU a row, and what a row takes on the disk.
+"""What the recorder costs: ``python -m tests.recording.measure [ROWS]`` publishes more than it can take, and tells its CPU a row, and what a row takes on the disk, also after its files
+were merged.
 
 The publisher refuses what the recorder has no room for, so that nothing is lost and the recorder is always busy. The CPU is the recorder's own process; that of the conversion is told apart.
 """
@@ -8,30 +9,36 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import zmq
 
 from k2workers import wire
 from k2workers.continuity import RECORDS, Continuity
 from k2workers.events import DepthUpdate, Event, Heartbeat, Trade
+from k2workers.recording import layout
+from k2workers.recording.compaction import Compacted
 from k2workers.recording.conversion import convert
+from k2workers.recording.journal_records import BATCH
 from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from tests.recording.recorded import reached, recorder
 from tests.recording.support import LATEST, TRADES, journal_in
-from tests.system.support import Program, free_port
+from tests.system.support import PROGRAM, Program, free_port
 
 TOPICS = 50
 LEVELS = 12
 """Of each side of a change of a book."""
 
+HOURS = 24
 BEAT_S = 0.25
 CASES = (("trade", 1), ("trade", 10), ("trade", 50), ("depth", 1))
 
@@ -124,7 +131,32 @@ def measure(kind: str, together: int, count: int) -> str:
     return f"{kind}, {together} a batch: {told}; conversion {cpu_s / count * 1e6:.2f} µs CPU a row, {size / count:.1f} bytes a row"
 
 
+def merged(kind: str, count: int) -> str:
+    """So many rows of one topic in hourly files of a day: what merging them costs and saves."""
+    with tempfile.TemporaryDirectory() as place:
+        to, chance, now_ns = Path(place), random.Random(1), time.time_ns()
+        made, continuity = journal_in(to), TRADES if kind == "trade" else LATEST
+        hour = -(-count // HOURS)
+        for number in range(1, count + 1):
+            batch = wire.batch_of(f"binance.{kind}.S", [event_of(kind, number, chance, now_ns)], continuity.number)
+            made.append(BATCH, wire.publication(batch, epoch=1, sequence=number, publish_ns=now_ns))
+            if number % hour == 0 or number == count:
+                made.roll(made.position)
+        convert(to, made.number)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [*PROGRAM, "compact", str(to), "--day", layout.day_of(now_ns), "--json"]
+        found = msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, type=Compacted)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (
+        f"{kind}: {found.files} files of {found.bytes / count:.1f} bytes a row became {found.into} of {found.into_bytes / count:.1f}; "
+        f"{cpu_s / count * 1e6:.2f} µs CPU a row with the start of the program, {after.ru_maxrss / 1e3:.0f} MB"
+    )
+
+
 if __name__ == "__main__":
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     for kind, together in CASES:
         sys.stdout.write(measure(kind, together, rows if kind == "trade" else rows // 4) + "\n")
+    for kind in ("trade", "depth"):
+        sys.stdout.write(merged(kind, rows if kind == "trade" else rows // 4) + "\n")

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.recording.support import TOPIC, journal_in, put, trade
-from tests.support.waiting import WAIT_S
-from tests.system.support import run_briefly
+from k2workers import Lost, Subscriber
+from k2workers.events import AggTrade, Backfilled, Status, Trade
+from k2workers.transport.position import TopicPosition
+from tests.recording.recorded import reached, recorder
+from tests.recording.support import DAY, TOPIC, journal_in, put, trade
+from tests.support.waiting import WAIT_S, wait_for
+from tests.system.support import Program, free_port, run_briefly
+
+CHAINS = 4
+"""Trades and aggregates of two symbols."""
 
 
 @pytest.mark.parametrize(
@@ -26,6 +34,12 @@ from tests.system.support import run_briefly
         (["record", "--too", "DIR"], "--too: no such flag"),
         (["verify", "DIR/none"], "no such directory"),
         (["verify"], "its value is missing"),
+        (["verify", "DIR", "--against", "rest"], "against = 'rest': allowed: REST (flag --against)"),
+        (["verify", "DIR", "--config", "x"], "config = 'x': allowed only together with against (flag --config)"),
+        (["verify", "DIR", "--against", "REST", "--config", "DIR/x"], "x"),
+        (["compact", "DIR", "--day", "27.11."], "day = '27.11.': allowed: a day such as 2026-11-27 (flag --day)"),
+        (["compact", "DIR/none"], "no such directory"),
+        (["compact"], "its value is missing"),
         (["verfy", "DIR"], "did you mean verify?"),
     ],
 )  # fmt: skip
@@ -64,3 +78,90 @@ def test_without_pyarrow_it_is_told_what_to_install(tmp_path: Path) -> None:
         )
         assert done.returncode == 2
         assert "install k2workers[parquet]" in done.stderr
+
+
+def test_compact_tells_in_words_or_json_and_by_its_exit_code(tmp_path: Path) -> None:
+    from k2workers.recording.conversion import convert
+
+    made = journal_in(tmp_path)
+    for number in (1, 2):
+        put(made, TOPIC, trade(number))
+        made.roll(b"")
+    convert(tmp_path, made.number)
+    done = run_briefly("compact", str(tmp_path), "--day", DAY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 files of ")
+    (tmp_path / "notes.txt").touch()
+    done = run_briefly("compact", str(tmp_path), "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["files"], found["unknown"], found["damaged"]) == (0, ["notes.txt"], {})
+
+
+def test_only_one_program_changes_files_at_a_time(tmp_path: Path) -> None:
+    from k2workers.recording import additions
+
+    with additions.changing(tmp_path):
+        for command in (["compact", str(tmp_path)], ["verify", str(tmp_path), "--against", "REST"]):
+            done = run_briefly(*command)
+            assert done.returncode == 2
+            assert f"'{tmp_path}': another program changes its files, pid " in done.stderr
+
+
+def test_what_the_recorder_lost_comes_over_rest(tmp_path: Path) -> None:
+    publish, replay, books, port = (free_port() for _ in range(4))
+    to, rest = tmp_path / "recording", f"http://127.0.0.1:{port}"
+    streams = ("--symbols", "*", "--streams", "trade,agg_trade", "--replay-ring-s", "0.2")
+    addresses = ("--publish-endpoint", f"tcp://127.0.0.1:{publish}", "--snapshot-endpoint", f"tcp://127.0.0.1:{replay}", "--books-endpoint", f"tcp://127.0.0.1:{books}")  # fmt: skip
+    urls = ("--binance-rest-url", rest, "--binance-websocket-url", f"ws://127.0.0.1:{port}")
+    with (
+        Program("simulate", "--port", str(port), "--symbols", "2", "--rate", "600") as exchange,
+        Program("--shards", "1", "--http-port", "0", "--log-format", "json", *streams, *addresses, *urls) as feed,
+    ):
+        feed.wait_ready()
+        for _ in range(2):  # between them it is away for longer than the ring reaches
+            before, published = reached(to).topics, feed.status()["published"]
+            wait_for("what the ring does not hold", lambda than=published: feed.status()["published"] > than + 2_000)
+            with recorder(to, publish, "binance.", replay=replay, books=books) as program:
+                wait_for("news of every topic", lambda than=before: further(to, than))
+                program.stop()
+        done = run_briefly("verify", str(to))
+        assert done.returncode == 0
+        assert " named 0" not in done.stdout.splitlines()[-1]
+        filled = run_briefly("verify", str(to), "--against", "REST", K2_BINANCE_REST_URL=rest)
+        again = run_briefly("verify", str(to), "--against", "REST", "--json", K2_BINANCE_REST_URL=rest)
+        assert exchange.process.poll() is None
+    assert filled.returncode == 0, filled.stdout + filled.stderr
+    chains = [line for line in filled.stdout.splitlines() if "chained and repairable" in line]
+    assert len(chains) == CHAINS
+    assert all(", missing 0, twice 0" in line and ", named" not in line for line in chains), chains
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["fetched"] == {"requests": 0, "rows": 0, "void": 0, "stopped": []}
+    with Program(
+        "replay", str(to), "--endpoint", f"tcp://127.0.0.1:{publish}", "--speed", "max", "--log-format", "json"
+    ):
+        ids = ids_heard(publish)
+    assert len(ids) == CHAINS
+    assert all(sorted(found) == [*range(min(found), max(found) + 1)] for found in ids.values())
+
+
+def further(to: Path, before: Mapping[str, TopicPosition]) -> bool:
+    """Whether the journal has come further with every chain."""
+    now = {topic: at.last_id for topic, at in reached(to).topics.items() if "trade." in topic}
+    return len(now) == CHAINS and all(
+        last > (before[topic].last_id if topic in before else -1) for topic, last in now.items()
+    )
+
+
+def ids_heard(publish: int) -> dict[str, list[int]]:
+    """The ids of each chain of trades that a subscriber gets of a replay, until its end."""
+    found: dict[str, list[int]] = {}
+    with Subscriber(["binance.trade.", "binance.agg_trade.", "status."], f"tcp://127.0.0.1:{publish}") as subscriber:
+        for item in subscriber:
+            assert not isinstance(item, Lost)
+            event = item.event.event if isinstance(item.event, Backfilled) else item.event
+            if isinstance(event, Status) and event.data["ended"]:
+                break
+            if isinstance(event, Trade | AggTrade):
+                found.setdefault(item.topic, []).append(event.first_id)
+    return found

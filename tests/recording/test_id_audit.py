@@ -158,3 +158,27 @@ def test_what_comes_late_on_another_day_counts_where_it_was_missing() -> None:
     days = dict(audit.days())
     assert (days["a"].present, days["a"].named, days["a"].expected) == (3, 1, 4)
     assert (days["b"].present, days["b"].named, days["b"].late) == (1, 0, 1)
+
+
+def test_what_is_missing_without_a_word_may_come_late_too() -> None:
+    assert found(TRADES, trade(1), trade(4), Backfilled(trade(2)), Void(3, 3, 1)) == {
+        "expected": 4, "present": 3, "void": 1, "late": 1,
+    }  # fmt: skip
+    assert found(BARS, bar(0), bar(2), Backfilled(bar(1))) == {"expected": 3, "present": 3, "late": 1}
+    assert found(TRADES, trade(8), trade(10), Reset(10, 1, 1), trade(1)) == {
+        "expected": 4, "present": 3, "missing": 1, "resets": 1,
+    }  # fmt: skip
+
+
+def test_what_is_lacking_is_told_by_day() -> None:
+    audit = IdAudit(TRADES)
+    things = [
+        ("a", trade(1)),
+        ("a", Gap(2, 3, "x", 1)),
+        ("b", trade(6)),
+        ("b", Void(3, 3, 1)),
+        ("c", Backfilled(trade(5))),
+    ]
+    for day, thing in things:
+        audit.take(row(thing), day)
+    assert [(day, [*ids]) for day, ids in audit.lacking()] == [("a", [(2, 2)]), ("b", [(4, 4)]), ("c", [])]

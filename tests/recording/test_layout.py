@@ -74,3 +74,31 @@ def test_the_file_before_one_is_that_of_the_day_or_segment_before(tmp_path: Path
     assert layout.newest_before(tmp_path, topic, "2026-11-26", 1) is None
     assert [layout.newest_before(tmp_path, topic, *place) for place in places[1:]] == paths[:-1]
     assert layout.newest_before(tmp_path, topic, "2026-11-28", 12) == paths[-1]
+
+
+def test_files_that_were_added_or_merged_have_their_place_among_the_others(tmp_path: Path) -> None:
+    topic = "v.trade.A.B"
+    plain = layout.place_of(tmp_path, layout.file_of(tmp_path, topic, DAY, 2))
+    assert plain is not None
+    added = layout.place_of(tmp_path, layout.addition_to(plain, 3))
+    assert added is not None
+    assert (added.path.name, added[:3], added.addition, added.first) == ("A.B.00000002+3.parquet", plain[:3], 3, None)
+    merged = layout.place_of(tmp_path, layout.merged_of(plain, added))
+    assert merged is not None
+    assert (merged.path.name, merged.segment, merged.addition, merged.first) == ("A.B.00000002-00000002+3.parquet", 2, 3, 2)  # fmt: skip
+    later = layout.place_of(tmp_path, layout.file_of(tmp_path, topic, DAY, 12))
+    assert later is not None
+    assert layout.merged_of(merged, later).name == "A.B.00000002-00000012.parquet"
+    for place in (later, added, plain):
+        place.path.parent.mkdir(parents=True, exist_ok=True)
+        place.path.touch()
+    assert layout.files_under(tmp_path)[0] == [plain, added, later]
+    assert {layout.manifest_beside(place.path) for place in (plain, added, merged)} == {
+        layout.manifest_of(tmp_path, topic, DAY)
+    }
+    assert layout.newest_before(tmp_path, topic, DAY, 12) == added.path
+
+
+@pytest.mark.parametrize("numbers", ["1-", "-1", "1+", "+1", "1-2-3", "1+2+3", "1 2", ""])
+def test_other_numbers_are_of_no_recording(tmp_path: Path, numbers: str) -> None:
+    assert layout.place_of(tmp_path, tmp_path / "v" / "k" / DAY / f"A.{numbers}.parquet") is None

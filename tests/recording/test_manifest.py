@@ -60,3 +60,26 @@ def test_what_was_told_is_read_again_and_one_that_is_damaged_begins_anew(tmp_pat
         manifest.read(path)
     manifest.add(path, "t", "d", told("c", 3))
     assert [file.name for file in manifest.read(path).files] == ["c"]
+
+
+def test_what_was_merged_takes_the_place_of_its_parts_and_knows_where_the_rows_of_each_are(tmp_path: Path) -> None:
+    parts = [told("a", 1, count=3), told("b", 2, 5, 9, count=4), told("c", 3, 10, 11)]
+    path = tmp_path / "a-b"
+    path.touch()
+    merged = manifest.told_of_merged(path, parts[:2])
+    assert (merged.segment, merged.rows, merged.count, merged.parts) == (2, {"Trade": 7}, 7, {"a": (0, 3), "b": (3, 4)})
+    assert (merged.first_id, merged.last_id, merged.first_received_ns, merged.last_received_ns) == (5, 9, None, None)
+    whole = Manifest("t", "d").having(parts[0]).having(parts[1]).having(parts[2])
+    assert whole.having(merged).files == [merged, parts[2]]
+    again = manifest.told_of_merged(tmp_path / "a-b", [merged, parts[2]])
+    assert again.parts == {"a": (0, 3), "b": (3, 4), "a-b": (0, 7), "c": (7, 1)}
+
+
+def test_what_was_fetched_later_has_no_time_of_the_recording(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.touch()
+    rows = [Row(None, None, Backfilled(trade(2, 40)))]
+    found = manifest.told_of(path, 7, rows, 2)
+    assert (found.addition, found.late, found.first_received_ns, found.last_received_ns) == (2, 1, None, None)
+    found = manifest.told_of(path, 7, [row(trade(1, 30)), *rows])
+    assert (found.first_received_ns, found.last_received_ns) == (30, 30)

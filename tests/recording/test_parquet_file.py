@@ -32,6 +32,19 @@ def test_row_groups_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(ParquetReader(path).rows()) == ROWS
 
 
+@pytest.mark.parametrize(("begin", "count"), [(0, 10), (150, 2_000), (999, 1), (9_000, 1_000), (0, 0)])
+@pytest.mark.parametrize("few", [False, True])
+def test_a_part_of_the_rows_is_read_from_the_row_groups_that_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: int, count: int, few: bool
+) -> None:
+    path = tmp_path / "a.parquet"
+    monkeypatch.setattr(parquet_file, "ROW_GROUP_BYTES", 100_000)
+    parquet_file.write(path, HEAD, ROWS)
+    reader = ParquetReader(path, begin, count)
+    assert reader.count == count
+    assert list(reader.rows(few=few)) == ROWS[begin : begin + count]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -91,7 +91,7 @@ def figures(to: Path, topic: str = TRADE) -> dict[str, int]:
 
 def test_what_is_lost_or_missing_comes_once_behind_the_files_that_lack_it(tmp_path: Path, venue: Venue) -> None:
     gap = Gap(1_041, 1_045, "x", LONG_AGO_NS)
-    parts = [[*some(1_001, 1_010), loss(1_011, 1_020), *some(1_021, 1_030)], some(1_035, 1_040), [gap, *some(1_046, 1_050)], some(1_051, 1_060)]  # fmt: skip
+    parts: list[Sequence[Event | Loss]] = [[*some(1_001, 1_010), loss(1_011, 1_020), *some(1_021, 1_030)], some(1_035, 1_040), [gap, *some(1_046, 1_050)], some(1_051, 1_060)]  # fmt: skip
     to = recorded(tmp_path, *parts)
     assert figures(to) == {"present": 41, "named": 15, "missing": 4, "twice": 0, "void": 0}
     before = [moment.at_ns for moment in timeline.moments(to) if moment.row.sequence is not None]

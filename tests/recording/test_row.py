@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from k2workers import Lost
-from k2workers.events import Backfilled, Gap
+from k2workers.events import Backfilled, Gap, Void
 from k2workers.recording.row import Loss, Restart, Row
 from tests.recording.support import trade
 
@@ -18,3 +18,11 @@ def test_a_row_tells_when_we_learned_of_it_and_whether_it_is_late() -> None:
     late = Row(1, 2, Backfilled(trade(1, 9)))
     assert (late.late, late.event, late.taken_ns) == (True, trade(1, 9), 9)
     assert not Row(1, 2, trade(1)).late
+
+
+def test_what_was_fetched_after_the_recording_came_in_no_batch() -> None:
+    late = Backfilled(trade(1, 9))
+    assert Row(None, None, late).fetched
+    assert Row(None, None, Void(1, 2, 3)).fetched
+    assert not Row(1, 2, late).fetched
+    assert not Row(None, None, Restart("feed", 6)).fetched
