@@ -20,7 +20,7 @@ from k2workers.recording.parquet_file import ParquetReader, RecordingUnreadable
 NOT_NAMED = "no manifest names it"
 
 
-class Rows(NamedTuple):
+class RowsFound(NamedTuple):
     """Where the rows of one file are: in it, or in the one that it was merged into, from row ``begin`` on, so many (None: all)."""
 
     path: Path
@@ -93,7 +93,7 @@ def check(path: Path, told: FileTold | None) -> None:
 
 
 def opened(
-    place: FilePlace, told: FileTold | None = None, checked: Callable[[Rows], None] = lambda _: None
+    place: FilePlace, told: FileTold | None = None, checked: Callable[[RowsFound], None] = lambda _: None
 ) -> ParquetReader:
     """Its rows, wherever they are by now, if ``checked`` does not raise. Raises RecordingUnreadable, OSError."""
     rows = _rows_of(place, told)
@@ -107,7 +107,7 @@ def opened(
                 raise
 
 
-def _rows_of(place: FilePlace, told: FileTold | None) -> Rows:
+def _rows_of(place: FilePlace, told: FileTold | None) -> RowsFound:
     if not place.path.exists():
         try:
             files = manifest.read(layout.manifest_beside(place.path)).files
@@ -115,5 +115,5 @@ def _rows_of(place: FilePlace, told: FileTold | None) -> Rows:
             files = []
         for file in files:
             if place.path.name in file.parts:
-                return Rows(place.path.with_name(file.name), file, *file.parts[place.path.name])
-    return Rows(place.path, told)
+                return RowsFound(place.path.with_name(file.name), file, *file.parts[place.path.name])
+    return RowsFound(place.path, told)

@@ -124,12 +124,12 @@ def _refill(directory: Path, config: Path | None) -> RestFetched:
 
     settings = configuration.load({}, config)
 
-    def asked(name: str) -> refill.Asked:
+    def asked(name: str) -> refill.AskedVenue:
         venue, own = venues.load(name), settings.of_venue(name)
         https = own.rest_url.startswith("https:")
         context = client_context(own.ca_bundle, venue.ca_bundle_setting) if https else None
         weight = WeightPolicy(limit=venue.limits.rest_weight_per_minute, share=own.rest_weight_share)
-        return refill.Asked(venue, venue.history(own.rest_url, context, own.book_levels), weight)
+        return refill.AskedVenue(venue, venue.history(own.rest_url, context, own.book_levels), weight)
 
     try:
         return refill.refill(directory, asked, lambda words: print(words, file=sys.stderr))

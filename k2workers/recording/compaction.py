@@ -28,7 +28,7 @@ BATCH_ROWS = 16_384
 """So many rows are read at once."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class FilePart(msgspec.Struct, frozen=True):
     """A file that may be merged with those beside it."""
 
     place: FilePlace
@@ -75,10 +75,10 @@ def lines(found: Compacted) -> Iterator[str]:
 
 def _runs(
     to: Path, places: Sequence[FilePlace], told: dict[Path, FileTold], waiting: int, damaged: dict[str, str]
-) -> Iterator[list[Part]]:
+) -> Iterator[list[FilePart]]:
     """The files of a topic and day that become one each: those that follow each other, and continue in the same way."""
     may = [place.path in told and not (waiting and place.segment >= waiting) for place in places]
-    run: list[Part] = []
+    run: list[FilePart] = []
     known = NOT_KNOWN
     for place, free in zip(places, may, strict=True):
         part = _part(to, place, told[place.path], damaged) if free and may.count(True) > 1 else None
@@ -91,7 +91,7 @@ def _runs(
     yield run
 
 
-def _part(to: Path, place: FilePlace, told: FileTold, damaged: dict[str, str]) -> Part | None:
+def _part(to: Path, place: FilePlace, told: FileTold, damaged: dict[str, str]) -> FilePart | None:
     """None, and named, if it cannot be read."""
     try:
         catalog.check(place.path, told)
@@ -100,10 +100,10 @@ def _part(to: Path, place: FilePlace, told: FileTold, damaged: dict[str, str]) -
     except (OSError, RecordingUnreadable) as error:
         damaged[_name(to, place.path)] = str(error)
         return None
-    return Part(place, told, reader.head.continuity)
+    return FilePart(place, told, reader.head.continuity)
 
 
-def _merge(to: Path, run: Sequence[Part], found: Compacted) -> None:
+def _merge(to: Path, run: Sequence[FilePart], found: Compacted) -> None:
     first, last = run[0].place, run[-1].place
     path = layout.merged_of(first, last)
     continuity = next((part.continuity for part in run if part.continuity != NOT_KNOWN), NOT_KNOWN)
@@ -125,7 +125,7 @@ def _merge(to: Path, run: Sequence[Part], found: Compacted) -> None:
         found.into_bytes += told.bytes
 
 
-def _schema(run: Sequence[Part]) -> pa.Schema:
+def _schema(run: Sequence[FilePart]) -> pa.Schema:
     """The columns of the merged file. Raises RecordingUnreadable."""
     schemas = [pq.read_schema(part.place.path) for part in run]
     names = merged_columns.differing(schemas)
@@ -134,13 +134,13 @@ def _schema(run: Sequence[Part]) -> pa.Schema:
     return merged_columns.schema_of(schemas)
 
 
-def _valued(part: Part, schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+def _valued(part: FilePart, schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     columns = [name for name in names if name in schema.names]
     batches = ParquetReader(part.place.path).batches(BATCH_ROWS, columns)
     return merged_columns.valued(schema, batches) if columns else schema
 
 
-def _groups(run: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(run: Sequence[FilePart], schema: pa.Schema) -> Iterator[pa.Table]:
     """All rows, in pieces that fit into memory: each becomes a row group."""
     piece: list[pa.RecordBatch] = []
     size = 0
@@ -155,7 +155,7 @@ def _groups(run: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(piece, schema)
 
 
-def _compare(path: Path, run: Sequence[Part], schema: pa.Schema) -> None:
+def _compare(path: Path, run: Sequence[FilePart], schema: pa.Schema) -> None:
     """What was written is read again before its parts are removed. Raises RecordingUnreadable."""
     with pq.ParquetFile(path) as written:
         for number, group in enumerate(_groups(run, schema)):

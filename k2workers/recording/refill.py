@@ -16,7 +16,7 @@ import msgspec
 
 from k2workers import event_loop
 from k2workers.continuity import Continuity, Link
-from k2workers.errors import VenueError
+from k2workers.errors import VenueError, VenueRefused
 from k2workers.events import Backfilled, Event, Void, covered_ids
 from k2workers.network.venue_answers import SUCCESS, Answer, Service
 from k2workers.recording import additions, holes, layout, manifest, parquet_file
@@ -50,7 +50,7 @@ LOOK_S = 0.05
 TELL_NS = 10 * 10**9
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskedVenue(msgspec.Struct, frozen=True):
     """One venue, and how it is asked."""
 
     venue: Venue
@@ -58,15 +58,7 @@ class Asked(msgspec.Struct, frozen=True):
     weight: WeightPolicy
 
 
-class _Stopped(Exception):
-    """Nothing more is asked of this venue."""
-
-
-class _TopicRefused(Exception):
-    """Nothing more is asked of this topic."""
-
-
-def refill(to: Path, asked_of: Callable[[str], Asked], tell: Callable[[str], None]) -> RestFetched:
+def refill(to: Path, asked_of: Callable[[str], AskedVenue], tell: Callable[[str], None]) -> RestFetched:
     """Ask for what is lacking and write it; ``asked_of`` gives the venue of a name. Raises ConfigError if that cannot be, OSError if there is no room."""
     with additions.changing(to):
         fetched = RestFetched()
@@ -79,7 +71,7 @@ def refill(to: Path, asked_of: Callable[[str], Asked], tell: Callable[[str], Non
 class _Refill:
     """All topics of one venue, one after the other."""
 
-    def __init__(self, to: Path, asked: Asked, fetched: RestFetched, tell: Callable[[str], None]) -> None:
+    def __init__(self, to: Path, asked: AskedVenue, fetched: RestFetched, tell: Callable[[str], None]) -> None:
         self._to = to
         self._history = asked.history
         self._name = asked.venue.name
@@ -99,10 +91,10 @@ class _Refill:
                     self._tell(f"{name}: asking (topic {number} of {len(topics)})")
                     try:
                         await self._topic(found)
-                    except _TopicRefused as reason:
+                    except VenueRefused as reason:
                         self._fetched.stopped.append(f"{name}: {reason}")
                     self._write()
-            except _Stopped as reason:
+            except VenueError as reason:
                 self._fetched.stopped.append(f"{self._name}: {reason}")
             finally:
                 self._write()
@@ -117,7 +109,8 @@ class _Refill:
         try:
             self._history.weight(topic)
         except KeyError:
-            raise _TopicRefused(f"{self._name} is not asked for {kind}") from None
+            self._fetched.stopped.append(f"{name}: {self._name} is not asked for {kind}")
+            return
         wanted = IdRanges(ids for hole in found for ids in hole.ids)
         while True:
             now_ns = time.monotonic_ns()
@@ -144,7 +137,7 @@ class _Refill:
                     wanted.remove(*ids)
 
     async def _ask(self, topic: Topic, request: BackfillRequest) -> Fetched | None:
-        """The venue's answer; None if there was none that counts."""
+        """The venue's answer; None if there was none, and it is worth another try. Raises VenueRefused for the topic, VenueError for the venue."""
         key, permitted_ns = await self._permission(self._history.weight(topic, doubted=request.doubted))
         self._fetched.requests += 1
         answer, used, failure = SUCCESS, 0, None
@@ -161,11 +154,11 @@ class _Refill:
         if answer.weight_limit:
             self._budget.learn_limit(answer.weight_limit, now_ns)
         if failure is not None and not failure.retryable:
-            raise _TopicRefused(str(failure))
+            raise failure
         self._gate.answered(Service.REST, answer, permitted_ns, now_ns)
         self._failures = 0 if failure is None else self._failures + 1
         if failure is not None and self._is_end(failure, now_ns):
-            raise _Stopped(str(failure))
+            raise failure
         return reply
 
     def _is_end(self, failure: VenueError, now_ns: int) -> bool:

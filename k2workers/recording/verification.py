@@ -12,7 +12,7 @@ from k2workers.continuity import Continuity, Repair
 from k2workers.errors import ConfigError
 from k2workers.recording import catalog, journal, journal_records
 from k2workers.recording.book_audit import BookAudit, BookFigures
-from k2workers.recording.catalog import Rows
+from k2workers.recording.catalog import RowsFound
 from k2workers.recording.id_audit import DayFigures, IdAudit
 from k2workers.recording.journal_records import POSITION
 from k2workers.recording.layout import FilePlace
@@ -135,7 +135,7 @@ def _topic_found(
     return TopicFound(topic, guarantee, len(places), dict(ids.days()), books.figures if books is not None else None)
 
 
-def _checked(rows: Rows, before: set[Path]) -> None:
+def _checked(rows: RowsFound, before: set[Path]) -> None:
     """Each file once, however many others were merged into it."""
     if rows.path not in before:
         catalog.check(rows.path, rows.told)

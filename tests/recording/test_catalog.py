@@ -105,9 +105,9 @@ def test_the_rows_of_a_file_are_found_where_they_were_merged_into(recording: Pat
 
 
 def test_a_file_that_is_merged_while_it_is_looked_at_is_found_again(recording: Path) -> None:
-    third, seen = place(recording, "00000003"), list[catalog.Rows]()
+    third, seen = place(recording, "00000003"), list[catalog.RowsFound]()
 
-    def look(rows: catalog.Rows) -> None:
+    def look(rows: catalog.RowsFound) -> None:
         if not seen:
             compact(recording)
         seen.append(rows)

@@ -48,8 +48,8 @@ def trades(flow: Flow, count: int) -> None:
         flow.step(NOON_NS // 1_000)
 
 
-def asked_of(url: str, policy: WeightPolicy = WeightPolicy()) -> refill.Asked:  # noqa: B008 - frozen
-    return refill.Asked(BINANCE, BINANCE.history(url, None, 1_000), policy)
+def asked_of(url: str, policy: WeightPolicy = WeightPolicy()) -> refill.AskedVenue:  # noqa: B008 - frozen
+    return refill.AskedVenue(BINANCE, BINANCE.history(url, None, 1_000), policy)
 
 
 def fill(to: Path, venue: Venue) -> RestFetched:
