@@ -69,7 +69,7 @@ app = App(
 for reader in READERS.values():
     app.command(reader, help_epilogue="")
 
-RECORDINGS = ("record", "verify", "compact", "replay")
+RECORDINGS = ("record", "verify", "compact", "replay", "export")
 for _name in RECORDINGS:
     app.command(f"k2workers.recording.commands:{_name}", name=_name, help_epilogue="")
 

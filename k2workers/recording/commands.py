@@ -1,9 +1,10 @@
-"""Owns the commands ``record``, ``verify``, ``compact`` and ``replay``: their flags and words. ``cli`` imports this when one of them is asked for."""
+"""Owns the commands on recordings: their flags and words. ``cli`` imports this when one of them is asked for."""
 
 from __future__ import annotations
 
 import importlib.util
 import math
+import signal
 import sys
 import time
 from datetime import UTC, date, datetime
@@ -17,6 +18,7 @@ from cyclopts import Parameter
 from k2workers import venues
 from k2workers.errors import ConfigError
 from k2workers.logs import log, outlet
+from k2workers.recording.exports.sources import FORMATS
 from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags, next_endpoint
 
 if TYPE_CHECKING:
@@ -228,6 +230,69 @@ def replay(
             books_endpoint=books_endpoint, speed=times, from_ns=from_ns,
         )
     )  # fmt: skip
+
+
+def export(
+    directory: Path,
+    /,
+    *topics: str,
+    to: Annotated[Path, Parameter(name="--to")],
+    form: Annotated[str, Parameter(name="--format")],
+    start: Annotated[str, Parameter(name="--from")] = "",
+    until: str = "",
+    replace: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Write a recording as files of other people's tools, one a day for each symbol, and tell what they lack.
+
+    The exit code is 0 if every file of the recording could be read and nothing is missing that no row names, nor there twice; else 1.
+
+    Parameters
+    ----------
+    directory
+        What was recorded to.
+    topics
+        Exact names, or prefixes that end in a dot; everything that the format has a place for unless given.
+    to
+        The directory to write to.
+    form
+        hftbacktest (trades and book of a symbol in one .npz), or tardis-csv (CSV with gzip in the columns of Tardis.dev).
+    start
+        From which time on, such as 2026-11-27T12:00 (UTC unless it says another zone); a book is whole then.
+    until
+        Up to which time, which is not in it.
+    replace
+        Write files that are there already anew.
+    json
+        One JSON object.
+    """
+    problems = mistakes_of_flags(topics, endpoint=DEFAULT)
+    if not directory.is_dir():
+        problems.append(f"'{directory}': no such directory; allowed: one that was recorded to")
+    elif to.resolve().is_relative_to(directory.resolve()):
+        problems.append(f"to = '{to}': allowed: a place outside of the recording (flag --to)")
+    from_ns, until_ns = _time_ns(start), _time_ns(until)
+    if from_ns < 0:
+        problems.append(f"from = {start!r}: allowed: a time such as 2026-11-27T12:00 (flag --from)")
+    if until_ns < 0 or (until and 0 <= until_ns <= from_ns):
+        problems.append(f"until = {until!r}: allowed: a time such as 2026-11-27T12:00, after --from (flag --until)")
+    if form not in FORMATS:
+        problems.append(f"format = {form!r}: allowed: {', '.join(FORMATS)} (flag --format)")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    _need_pyarrow()
+    from k2workers.recording.exports.export_run import ExportSettings
+    from k2workers.recording.exports.export_run import export as run
+    from k2workers.recording.exports.exported import lines
+    from k2workers.recording.exports.recorded_topic import Window
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)  # what is not finished is removed
+    window = Window(from_ns, until_ns) if until else Window(from_ns)
+    settings = ExportSettings(directory=directory, to=to, form=form, topics=topics, window=window, replace=replace)
+    found = run(settings, lambda line: print(line, file=sys.stderr))
+    print(msgspec.json.encode(found).decode() if json else "\n".join(lines(found)))
+    return 0 if found.whole else 1
 
 
 def _speed(word: str) -> float | None:

@@ -70,8 +70,13 @@ def verify(to: Path) -> RecordingFound:
     }
     unknown = [_name(to, path) for path in there.unknown]
     whole = not damaged and not unknown and all(_is_whole(topic) for topic in topics)
-    waiting = sum(_waiting(journal.path_of(folder, number)) for number in journal.segments(folder))
-    return RecordingFound(whole, topics, damaged, unknown, waiting)
+    return RecordingFound(whole, topics, damaged, unknown, waiting_bytes(to))
+
+
+def waiting_bytes(to: Path) -> int:
+    """How much of the journal is not made into files yet."""
+    folder = journal.folder_of(to)
+    return sum(_waiting(journal.path_of(folder, number)) for number in journal.segments(folder))
 
 
 def lines(found: RecordingFound) -> Iterator[str]:

@@ -22,6 +22,8 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The symbols that are asked for where the user names none."""
     usual_streams: ClassVar[tuple[str, ...]]
     """The same of kinds of streams."""
+    tardis_name: ClassVar[str] = ""
+    """What the market is called in files of Tardis.dev; empty if it has no name there."""
 
     symbols: Annotated[list[str] | None, About(text="symbols here; those of all venues if not set", filled=True)] = None
     streams: Annotated[

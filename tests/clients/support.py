@@ -25,7 +25,8 @@ from tests.system.support import ROOT, Program, wait_for
 WAIT_S = 180.0
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP")
 
-LOCKED = ("ccxt", "cryptofeed", "python-binance")
+OF_FEEDS = ("ccxt", "cryptofeed", "python-binance")
+LOCKED = (*OF_FEEDS, "hftbacktest")
 """Clients whose environments are locked; any other has the one that benches use."""
 
 Result = dict[str, Any]

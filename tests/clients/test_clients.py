@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.clients.support import (
-    LOCKED,
+    OF_FEEDS,
     SYMBOLS,
     WAIT_S,
     Result,
@@ -27,7 +27,7 @@ from tests.clients.support import (
 )
 from tests.support import environments
 
-SCRIPTS = {client: f"{client.replace('-', '_')}_client" for client in LOCKED}
+SCRIPTS = {client: f"{client.replace('-', '_')}_client" for client in OF_FEEDS}
 
 pytestmark = pytest.mark.timeout(len(SCRIPTS) * environments.LIMIT_S + 2 * WAIT_S)
 

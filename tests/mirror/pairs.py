@@ -117,7 +117,7 @@ base does nothing without what is made of it."""
 APART: Mapping[str, str] = {
     "tests/bench/": "what benches print and measure",
     "tests/chaos/": "whole feeds among faults",
-    "tests/clients/": "other people's clients against the embedded exchange",
+    "tests/clients/": "other people's clients against the embedded exchange, and with what we export",
     "tests/mirror/": "these checks",
     "tests/model/": "the pure parts together against a model of the venue, in virtual time",
     "tests/mutants/": "the tests themselves, judged by mutants",

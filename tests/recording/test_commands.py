@@ -41,6 +41,13 @@ CHAINS = 4
         (["compact", "DIR/none"], "no such directory"),
         (["compact"], "its value is missing"),
         (["verfy", "DIR"], "did you mean verify?"),
+        (["export", "DIR"], "--to: its value is missing"),
+        (["export", "DIR/none", "--to", "x", "--format", "csv"], "no such directory"),
+        (["export", "DIR", "--to", "DIR/out", "--format", "csv"], "allowed: a place outside of the recording (flag --to)"),
+        (["export", "DIR", "--to", "x", "--format", "csv", "--from", "noon"], "from = 'noon': allowed: a time such as 2026-11-27T12:00 (flag --from)"),
+        (["export", "DIR", "--to", "x", "--format", "csv", "--from", "2026-11-27", "--until", "2026-11-26"], "until = '2026-11-26': allowed: a time such as 2026-11-27T12:00, after --from"),
+        (["export", "DIR", "--to", "x", "--format", "csv", "a b"], "format = 'csv': allowed: hftbacktest, tardis-csv (flag --format)"),
+        (["export", "DIR", "--to", "DIRx", "--format", "hftbacktest"], "it has none that hftbacktest has a place for"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_with_what_is_allowed(tmp_path: Path, args: list[str], words: str) -> None:
@@ -68,11 +75,44 @@ def test_verify_tells_in_words_or_json_and_by_its_exit_code(tmp_path: Path) -> N
     assert (found["whole"], found["unknown"], found["topics"][0]["topic"]) == (False, ["notes.txt"], TOPIC)
 
 
+def test_export_tells_what_is_missing_at_once_and_sums_it_up_at_the_end(tmp_path: Path) -> None:
+    from k2workers.events import Gap
+    from k2workers.recording.conversion import convert
+
+    made, to = journal_in(tmp_path / "in"), tmp_path / "out"
+    put(made, TOPIC, trade(1), Gap(2, 3, "connection lost", 7), trade(4))
+    made.roll(b"")
+    convert(tmp_path / "in", made.number)
+    args = ("export", str(tmp_path / "in"), "--to", str(to), "--format", "tardis-csv")
+    done = run_briefly(*args)
+    assert (done.returncode, done.stderr) == (0, f"missing: {TOPIC}: ids 2 to 3: connection lost\n")
+    assert done.stdout.splitlines() == [
+        f"venue_trades_1970-01-01_AB%2FC.csv.gz: entries 2, of {TOPIC}, named 2, missing 0, gaps 1",
+        "whole: files 1, entries 2, named 2, missing 0, twice 0",
+    ]
+    done = run_briefly(*args)
+    assert (done.returncode, "it is there already; allowed: another directory, or --replace" in done.stderr) == (
+        2,
+        True,
+    )
+    path = next((tmp_path / "in").rglob("*.parquet"))
+    path.write_bytes(b"")
+    done = run_briefly(*args, "--replace", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["whole"], list(found["damaged"])) == (
+        1,
+        False,
+        [path.relative_to(tmp_path / "in").as_posix()],
+    )
+    assert done.stderr.startswith(f"damaged: {path}: ")
+
+
 def test_without_pyarrow_it_is_told_what_to_install(tmp_path: Path) -> None:
     import subprocess
 
     code = "import sys; sys.modules['pyarrow'] = None; sys.argv = ['k2workers', *sys.argv[1:]]; from k2workers.cli import main; main()"
-    for args in (["record", "--to", str(tmp_path)], ["verify", str(tmp_path)]):
+    exporting = ["export", str(tmp_path), "--to", str(tmp_path.with_name("out")), "--format", "tardis-csv"]
+    for args in (["record", "--to", str(tmp_path)], ["verify", str(tmp_path)], exporting):
         done = subprocess.run(
             [sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=WAIT_S, check=False
         )

@@ -15,6 +15,7 @@ class SpotSettings(VenueSettings, frozen=True, kw_only=True):
         "BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LTCUSDT",
     )  # fmt: skip
     usual_streams: ClassVar[tuple[str, ...]] = ("trade", "agg_trade", "book_ticker", "depth")
+    tardis_name: ClassVar[str] = "binance"
 
     websocket_url: WebsocketUrl = "wss://stream.binance.com:9443"
     rest_url: RestUrl = "https://api.binance.com"
@@ -40,6 +41,7 @@ class UsdmSettings(SpotSettings, frozen=True, kw_only=True):
     """Of USD-M futures: only what differs."""
 
     usual_streams: ClassVar[tuple[str, ...]] = ("agg_trade", "book_ticker", "depth")
+    tardis_name: ClassVar[str] = "binance-futures"
 
     websocket_url: WebsocketUrl = "wss://fstream.binance.com"
     rest_url: RestUrl = "https://fapi.binance.com"
@@ -58,6 +60,7 @@ class CoinmSettings(UsdmSettings, frozen=True, kw_only=True):
     usual_symbols: ClassVar[tuple[str, ...]] = (
         "BTCUSD_PERP", "ETHUSD_PERP", "BNBUSD_PERP", "SOLUSD_PERP", "XRPUSD_PERP", "DOGEUSD_PERP", "ADAUSD_PERP", "LTCUSD_PERP",
     )  # fmt: skip
+    tardis_name: ClassVar[str] = "binance-delivery"
 
     websocket_url: WebsocketUrl = "wss://dstream.binance.com"
     rest_url: RestUrl = "https://dapi.binance.com"
@@ -65,6 +68,8 @@ class CoinmSettings(UsdmSettings, frozen=True, kw_only=True):
 
 class UsSettings(SpotSettings, frozen=True, kw_only=True):
     """Of Binance.US: only what differs."""
+
+    tardis_name: ClassVar[str] = "binance-us"
 
     websocket_url: WebsocketUrl = "wss://stream.binance.us:9443"
     rest_url: RestUrl = "https://api.binance.us"
