@@ -24,6 +24,9 @@ from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags, next_endpoi
 if TYPE_CHECKING:
     from k2workers.recording.verification import RestFetched
 
+MAX_TOGETHER_MS = 60_000
+"""Of a replay."""
+
 
 def _need_pyarrow() -> None:
     if importlib.util.find_spec("pyarrow") is None:
@@ -183,6 +186,7 @@ def replay(
     *topics: str,
     speed: str = "1",
     start: Annotated[str, Parameter(name="--from")] = "",
+    together_ms: float = 100.0,
     endpoint: str = DEFAULT,
     snapshot_endpoint: str = "",
     books_endpoint: str = "",
@@ -200,6 +204,8 @@ def replay(
         How many times faster than it was recorded; max is as fast as subscribers take it.
     start
         From which time on, such as 2026-11-27T12:00 (UTC unless it says another zone).
+    together_ms
+        Events of one topic that were recorded within so many ms, and are due, are published together; with 0 those of all topics come in their exact order.
     endpoint
         Where to publish.
     snapshot_endpoint
@@ -221,13 +227,15 @@ def replay(
         problems.append(f"speed = {speed!r}: allowed: a number above 0, or max (flag --speed)")
     if from_ns < 0:
         problems.append(f"from = {start!r}: allowed: a time such as 2026-11-27T12:00 (flag --from)")
+    if not 0 <= together_ms <= MAX_TOGETHER_MS:
+        problems.append(f"together_ms = {together_ms:g}: allowed: ≥ 0 and ≤ {MAX_TOGETHER_MS} (flag --together-ms)")
     _ready(problems, log_format, "replay")
     from k2workers.recording.playback import PlaybackSettings, play
 
     return play(
         PlaybackSettings(
             directory=directory, topics=topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint,
-            books_endpoint=books_endpoint, speed=times, from_ns=from_ns,
+            books_endpoint=books_endpoint, speed=times, from_ns=from_ns, together_ns=int(together_ms * 1e6),
         )
     )  # fmt: skip
 

@@ -15,14 +15,15 @@ from k2workers.errors import K2Error
 from k2workers.recording import row_table
 from k2workers.recording.layout import UNFINISHED_SUFFIX
 from k2workers.recording.row import Row
+from k2workers.recording.row_table import Stretch
 from k2workers.sequencing.coverage import NOT_KNOWN
 
 FORMAT = 1
 ROW_GROUP_BYTES = 32 * 2**20
 """Of a table in memory, at most, that is read as one piece."""
 
-ROWS_AT_ONCE, FEW_ROWS = 4_096, 256
-"""So many are made into events together; few where thousands of files are read side by side."""
+ROWS_AT_ONCE = 4_096
+"""So many are made into events together, unless told."""
 
 _KEY = b"k2workers"
 
@@ -112,11 +113,16 @@ class ParquetReader:
         whole: int = self._file.metadata.num_rows
         return whole if self._count is None else self._count
 
-    def rows(self, *, few: bool = False) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         """All of them in order; the file is closed at the end."""
-        for batch in self.batches(FEW_ROWS if few else ROWS_AT_ONCE):
+        for stretch in self.stretches():
+            yield from stretch.rows()
+
+    def stretches(self, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[Stretch]:
+        """The same, so many rows at once."""
+        for batch in self.batches(rows_at_once):
             try:
-                yield from row_table.rows_of(batch)
+                yield row_table.stretch_of(batch)
             except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
                 raise RecordingUnreadable(f"{self._path}: {_reason(error)}") from None
 
@@ -130,7 +136,8 @@ class ParquetReader:
         groups, skip = self._groups()
         left = self.count
         try:
-            for batch in self._file.iter_batches(at_once, row_groups=groups, columns=columns):
+            # Threads for so few rows cost twice the time of all of it.
+            for batch in self._file.iter_batches(at_once, row_groups=groups, columns=columns, use_threads=False):
                 if left <= 0:
                     return
                 rows = batch.slice(min(skip, batch.num_rows), left)

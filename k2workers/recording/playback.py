@@ -7,12 +7,12 @@ published as a ``Gap``.
 from __future__ import annotations
 
 import asyncio
-import itertools
+import functools
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import structlog
@@ -23,11 +23,11 @@ from k2workers.continuity import RECORDS, Continuity, Repair, renumbered
 from k2workers.events import HEARTBEAT_TOPIC, BookSnapshot, Event, Gap, Heartbeat, Reset, Status
 from k2workers.every import Every
 from k2workers.recording.conversion import follow
-from k2workers.recording.row import Loss, Restart
-from k2workers.recording.timeline import Moment, moments
+from k2workers.recording.row import Loss, Restart, Row
+from k2workers.recording.timeline import EVER_NS, Run, Timeline
 from k2workers.sequencing.coverage import NOT_KNOWN
 from k2workers.sequencing.order_book import OrderBook
-from k2workers.sequencing.sequencer import Sequencer
+from k2workers.sequencing.sequencer import Publication, Sequencer
 from k2workers.transport.books_server import BooksServer
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
@@ -38,7 +38,10 @@ from k2workers.transport.sockets import Context
 HEARTBEAT_S = 0.25
 MARK_TOPIC, MARK_S = "status.replay", 10.0
 RING_BYTES, RING_NS = 64 * 2**20, 300 * 10**9
-ROWS_A_TURN = 500
+ROWS_A_FRAME = 500
+ROWS_A_TURN, FRAMES_A_TURN = 4_000, 200
+"""So many are taken before they are handed over, and others have their turn."""
+
 FRAMES_WAITING = 1_000
 """For one subscriber, where none may be dropped."""
 
@@ -52,7 +55,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PlaybackSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to publish, where, and from which time on; ``speed`` None is as fast as it is taken."""
+    """What to publish, where, and from which time on; ``speed`` None is as fast as it is taken. ``together_ns`` is the ``Timeline``'s."""
 
     directory: Path
     topics: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class PlaybackSettings(msgspec.Struct, frozen=True, kw_only=True):
     books_endpoint: str
     speed: float | None = 1.0
     from_ns: int = 0
+    together_ns: int = 0
 
 
 class Playback:
@@ -74,8 +78,8 @@ class Playback:
         self._books: dict[str, OrderBook] = {}
         self._numbers: dict[str, int] = {}
         """The continuity number of each topic that has begun, in its numbering."""
-        self._taken: list[tuple[str, Event]] = []
-        self._frames: deque[bytes] = deque()
+        self._published: list[Publication] = []
+        """Numbered, and to be handed over."""
         self._heartbeats = 0
         self._context: Context = zmq.Context()
         lossless = settings.speed is None
@@ -107,18 +111,21 @@ class Playback:
             self._publisher.hear()
             await asyncio.sleep(LOOK_S)  # the protocol has them subscribe to it last
         settings, clock = self._settings, _Clock(self._settings.speed)
-        for moment in moments(settings.directory, settings.topics, settings.from_ns):
-            if moment.at_ns < settings.from_ns:
-                self._pass_over(moment)
-                continue
-            if self._taken and (clock.wait_s(moment.at_ns) > 0 or len(self._taken) >= ROWS_A_TURN):
-                await self._publish()
-            while (wait_s := clock.wait_s(moment.at_ns)) > 0:
-                await asyncio.sleep(wait_s)
-            self._take(moment)
-        await self._publish()
+        timeline = Timeline(settings.directory, settings.topics, settings.from_ns, settings.together_ns)
+        while (at_ns := timeline.next_ns) is not None and at_ns < settings.from_ns:
+            self._pass_over(timeline.take(settings.from_ns - 1, ROWS_A_FRAME))
+        rows = 0
+        while (at_ns := timeline.next_ns) is not None:
+            wait_s = clock.wait_s(at_ns)
+            if wait_s > 0 or self.rows - rows >= ROWS_A_TURN or len(self._published) >= FRAMES_A_TURN:
+                await self._hand_over()
+                rows = self.rows
+            if wait_s > 0:
+                await asyncio.sleep(clock.wait_s(at_ns))
+            else:
+                self._take(timeline.take(clock.due_ns(), ROWS_A_FRAME))
         self._mark(ended=True)
-        await self._publish()
+        await self._hand_over()
         _log.info("replayed", rows=self.rows)
 
     async def close(self) -> None:
@@ -132,56 +139,55 @@ class Playback:
 
     # ── rows to events ──────────────────────────────────────────────────────────────────────────────────
 
-    def _pass_over(self, moment: Moment) -> None:
-        """A row before the time from which on it is published: its book counts."""
-        if _by_book(moment.continuity):
-            follow(self._books.setdefault(moment.topic, OrderBook()), moment.row)
+    def _pass_over(self, run: Run) -> None:
+        """Rows before the time from which on they are published: their book counts."""
+        if _by_book(run.continuity):
+            book = self._books.setdefault(run.topic, OrderBook())
+            for of in run.of:
+                follow(book, Row(None, None, of))
 
-    def _take(self, moment: Moment) -> None:
-        topic, event = moment.topic, _published(moment)
-        number = self._numbers.get(topic)
-        if _by_book(moment.continuity):
-            book = self._books.setdefault(topic, OrderBook())
-            if number is None and book.whole and not isinstance(event, BookSnapshot):
-                self._numbers[topic] = moment.continuity
-                self._put(topic, book.snapshot())
-            if event is not None or not book.whole:
-                follow(book, moment.row)
-        if event is None:
+    def _take(self, run: Run) -> None:
+        events = _published(run)
+        if _by_book(run.continuity):
+            self._keep_book(run, published=bool(events))
+        if not events:
             return
-        if topic not in self._numbers:
-            self._numbers[topic] = moment.continuity if moment.continuity != NOT_KNOWN else RECORDS.number
-        if isinstance(event, Reset):
-            self._flush()
-            self._numbers[topic] = renumbered(self._numbers[topic])
-        self._put(topic, event)
-        self.rows += 1
+        topic = run.topic
+        number = self._numbers.get(topic)
+        if number is None:
+            number = run.continuity if run.continuity != NOT_KNOWN else RECORDS.number
+            self._numbers[topic] = number
+        if isinstance(events[0], Reset):
+            for event in events:
+                number = self._numbers[topic] = renumbered(number)
+                self._put(topic, [event])
+        else:
+            self._put(topic, events)
+        self.rows += len(events)
 
-    def _put(self, topic: str, event: Event) -> None:
-        self._taken.append((topic, event))
+    def _keep_book(self, run: Run, *, published: bool) -> None:
+        """Follow a topic of changes, and begin what is published of it with a whole book."""
+        topic, book = run.topic, self._books.setdefault(run.topic, OrderBook())
+        if topic not in self._numbers and book.whole and not (published and isinstance(run.of[0], BookSnapshot)):
+            self._numbers[topic] = run.continuity
+            self._put(topic, [book.snapshot()])
+        if published or not book.whole:
+            for of in run.of:
+                follow(book, Row(None, None, of))
 
-    def _flush(self) -> None:
-        """Number what was taken."""
-        by_topic: dict[str, list[Event]] = {}
-        for topic, event in self._taken:
-            by_topic.setdefault(topic, []).append(event)
-        self._taken.clear()
+    def _put(self, topic: str, events: list[Event]) -> None:
+        """Number what comes next of a topic."""
         now_ns = time.time_ns()
-        for topic, events in by_topic.items():
-            for _, run in itertools.groupby(events, _form):
-                self._sequencer.take(wire.batch_of(topic, list(run), self._numbers[topic]), now_ns)
+        self._sequencer.take(wire.batch_of(topic, events, self._numbers[topic]), now_ns)
+        self._published += self._sequencer.publish(now_ns)
 
-    async def _publish(self) -> None:
-        """Hand over what was taken, however long that takes where nothing may be dropped."""
-        self._flush()
-        published = self._sequencer.publish(time.time_ns())
+    async def _hand_over(self) -> None:
+        """Publish what was numbered, however long that takes where nothing may be dropped."""
+        published, self._published = self._published, []
         if published:
             self._ring.put_all(published, time.monotonic_ns())
-        self._frames.extend(frame for _, _, frame in published)
-        while self._frames:
-            if self._publisher.offer(self._frames[0]):
-                self._frames.popleft()
-            else:
+        for _, _, frame in published:
+            while not self._publisher.offer(frame):
                 await asyncio.sleep(ROOM_CHECK_S)
         await asyncio.sleep(0)
 
@@ -205,7 +211,7 @@ class Playback:
             "directory": str(settings.directory), "speed": settings.speed, "from_ns": settings.from_ns, "rows": self.rows, "ended": ended,
         }  # fmt: skip
         self._numbers[MARK_TOPIC] = RECORDS.number
-        self._put(MARK_TOPIC, Status("replay", told, time.time_ns()))
+        self._put(MARK_TOPIC, [Status("replay", told, time.time_ns())])
 
     def _topics_under(self, wanted: str) -> list[str]:
         return [
@@ -214,7 +220,7 @@ class Playback:
 
     def _book_frame(self, topic: str) -> bytes | None:
         state, book = self._sequencer.topics.get(topic), self._books[topic]
-        if state is None or not book.whole or self._taken:
+        if state is None or not book.whole:
             return None
         batch = wire.batch_of(topic, [book.snapshot()], state.continuity_number)
         return wire.publication(batch, epoch=self._sequencer.epoch, sequence=state.sequence, publish_ns=time.time_ns())
@@ -228,6 +234,7 @@ class _Clock:
         self._began: tuple[float, int] | None = None
 
     def wait_s(self, at_ns: int) -> float:
+        """How long it is until then."""
         if self._speed is None:
             return 0.0
         if self._began is None:
@@ -235,22 +242,30 @@ class _Clock:
         began_s, began_ns = self._began
         return began_s + (at_ns - began_ns) / 1e9 / self._speed - time.monotonic()
 
-
-def _published(moment: Moment) -> Event | None:
-    """What a feed would publish for a row."""
-    of = moment.row.of
-    if isinstance(of, Restart) or (isinstance(of, BookSnapshot) and moment.row.sequence is None):
-        return None
-    if isinstance(of, Loss):
-        known = of.first_id is not None and of.last_id is not None and moment.continuity != NOT_KNOWN
-        return Gap(of.first_id or 0, of.last_id or 0, LOST, of.at_ns) if known else None
-    return of
+    def due_ns(self) -> int:
+        """What was recorded up to then is due now."""
+        if self._speed is None or self._began is None:
+            return EVER_NS
+        began_s, began_ns = self._began
+        return began_ns + int((time.monotonic() - began_s) * 1e9 * self._speed)
 
 
-def _form(event: Event) -> tuple[type, type]:
-    return type(event), type(getattr(event, "event", None))
+def _published(run: Run) -> list[Event]:
+    """What a feed would publish for these rows."""
+    first = run.of[0]
+    if isinstance(first, Loss):
+        known = [loss for loss in run.of if isinstance(loss, Loss)] if run.continuity != NOT_KNOWN else []
+        return [
+            Gap(loss.first_id, loss.last_id, LOST, loss.at_ns)
+            for loss in known
+            if loss.first_id is not None and loss.last_id is not None
+        ]
+    if isinstance(first, Restart) or (run.own and isinstance(first, BookSnapshot)):
+        return []
+    return cast("list[Event]", run.of)
 
 
+@functools.cache
 def _by_book(continuity: int) -> bool:
     return continuity != NOT_KNOWN and Continuity.of(continuity).repair is Repair.BOOK
 

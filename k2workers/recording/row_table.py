@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -61,18 +61,34 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
     return pa.table(columns)
 
 
-def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
-    """The rows again. Raises KeyError or ValueError for what is no such table."""
-    columns = {name: _values(batch.column(at)) for at, name in enumerate(batch.schema.names)}
-    numbers, published = columns["sequence"], columns["publish_ns"]
-    makers = {name: _maker(_TYPES[name], columns) for name in set(columns["type"])}
-    for at, (name, late) in enumerate(zip(columns["type"], columns["late"], strict=True)):
-        made = makers[name](at)
-        if isinstance(made, Loss):
-            yield Row(None, None, made)
-        else:
-            of = Backfilled(made) if late and isinstance(made, Event) else made
-            yield Row(numbers[at], published[at], of)
+class Stretch(NamedTuple):
+    """Consecutive rows of one topic: a list for each part of a ``Row``, and when we learned of each. Before each of ``ends`` the rows are of one
+    type, all of them late or none, and all of them the recorder's own or none.
+    """
+
+    of: list[Kept]
+    sequences: list[int | None]
+    published: list[int | None]
+    taken_ns: list[int]
+    ends: list[int]
+
+    def rows(self) -> Iterator[Row]:
+        """The same as rows."""
+        return map(Row, self.sequences, self.published, self.of)
+
+
+def stretch_of(batch: pa.RecordBatch) -> Stretch:
+    """The rows again. Raises KeyError, ValueError or TypeError for what is no such table."""
+    columns, of, begin = _Columns(batch), list[Kept](), 0
+    ends = _ends(batch)
+    for end in ends:
+        made = columns.made(_TYPES[batch.column("type")[begin].as_py()], begin, end)
+        of += map(Backfilled, made) if batch.column("late")[begin].as_py() else made
+        begin = end
+    published, sequences = columns["publish_ns"], columns["sequence"]
+    if None in published:
+        sequences = [None if at_ns is None else number for at_ns, number in zip(published, sequences, strict=True)]
+    return Stretch(of, sequences, published, columns["received_ns"], ends)
 
 
 def _end_of(ends: dict[type[Event], Callable[[Event], int]], name: str, mark: Any) -> int | None:
@@ -165,6 +181,35 @@ def _any(texts: pa.Array, form: str) -> bool:
 # ── and back ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class _Columns:
+    """The values of a table by column, each made when it is first asked for."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+        self._made: dict[str, list[Any]] = {}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        values = self._made.get(name)
+        if values is None:
+            values = self._made[name] = _values(self._batch.column(name))
+        return values
+
+    def made(self, kind: type[Any], begin: int, end: int) -> list[Any]:
+        """The rows from ``begin`` to ``end``, which are of this type."""
+        fields = []
+        for name, hint in _FIELDS[kind].items():
+            values = self[_source(kind, name)][begin:end]
+            read = _reader(hint, values)
+            fields.append(values if read is None else map(read, values))
+        return list(map(kind, *fields))
+
+
+def _ends(batch: pa.RecordBatch) -> list[int]:
+    """Where rows end that are alike in type, in being late, and in being the recorder's own."""
+    alike = batch.column("type"), batch.column("late"), batch.column("publish_ns").is_null()
+    return sorted({end for column in alike for end in pc.run_end_encode(column).run_ends.to_pylist()})
+
+
 def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_decimal(column.type):
         texts: list[Any] = texts_of(column).to_pylist()
@@ -198,23 +243,10 @@ def _books(column: pa.ListArray) -> list[list[Level] | None]:
     ]
 
 
-def _maker(kind: type[Any], columns: dict[str, list[Any]]) -> Callable[[int], Any]:
-    """What makes one of this type from its place in the columns."""
-    sources = []
-    for name, hint in _FIELDS[kind].items():
-        values = columns[_source(kind, name)]
-        sources.append((values, _reader(hint, values)))
-
-    def made(at: int) -> Any:
-        return kind(*[values[at] if read is None else read(values[at]) for values, read in sources])
-
-    return made
-
-
 def _reader(hint: Any, values: list[Any]) -> Callable[[Any], Any] | None:
     """What makes a field of what is in its column, if that is not the same."""
     if hint is int:
-        return int if any(isinstance(value, str) for value in values) else None
+        return int if isinstance(next((value for value in values if value is not None), None), str) else None
     if hint in (bool, str, str | None, int | None) or hint == list[Level]:
         return None
     return msgspec.json.Decoder(hint).decode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from k2workers import Backfilled, Event, Position
 from k2workers.recording import catalog, journal, journal_records
 from k2workers.recording.parquet_file import ParquetReader
 from k2workers.recording.row import Row
+from k2workers.recording.timeline import EVER_NS, Run, Timeline
 from tests.system.support import Program
 
 
@@ -50,3 +51,10 @@ def events(to: Path, but: Sequence[str] = ("status.",)) -> dict[str, list[Any]]:
         for topic, found in rows(to).items()
         if not topic.startswith(tuple(but))
     }
+
+
+def played(to: Path) -> Iterator[Run]:
+    """What a replay takes, each row by itself: how many come together depends on the files."""
+    timeline = Timeline(to)
+    while timeline.next_ns is not None:
+        yield timeline.take(EVER_NS, 1)

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from k2workers.continuity import Continuity
 from k2workers.errors import ConfigError
 from k2workers.events import Backfilled, BookSnapshot, Event, Gap, Reset, Void
-from k2workers.recording import catalog, compaction, journal, layout, manifest, parquet_file, timeline
+from k2workers.recording import catalog, compaction, journal, layout, manifest, parquet_file
 from k2workers.recording.compaction import compact
 from k2workers.recording.conversion import convert
 from k2workers.recording.row import Loss, Restart, Row
 from k2workers.recording.verification import RecordingFound, verify
-from tests.recording.recorded import rows
+from tests.recording.recorded import played, rows
 from tests.recording.support import BOOK, CHANGES, DAY, NOON_NS, TOPIC, TRADES, change, journal_in, names, put, trade
 from tests.system.support import ROOT
 
@@ -145,11 +145,11 @@ def test_whatever_was_recorded_is_the_same_after_it(
     to = tmp_path_factory.mktemp("recording")
     recorded(to, *trades)
     recorded(to, *changes, topic=BOOK, continuity=CHANGES)
-    before, verified, played = rows(to), told(verify(to)), list(timeline.moments(to))
+    before, verified, in_order = rows(to), told(verify(to)), list(played(to))
     compact(to)
     assert rows(to) == before
     assert told(verify(to)) == verified
-    assert list(timeline.moments(to)) == played
+    assert list(played(to)) == in_order
 
 
 def test_a_file_is_not_merged_with_those_before_it_was_known_how_the_topic_continues(tmp_path: Path) -> None:
@@ -237,11 +237,11 @@ def test_a_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_who_reads_meanwhile_reads_each_row_once(recording: Path) -> None:
-    expected = list(timeline.moments(recording))
+    expected = list(played(recording))
     for before in (0, 1, 8):
         copy = recording.with_name(f"copy{before}")
         shutil.copytree(recording, copy)
-        reading = timeline.moments(copy)
+        reading = played(copy)
         found = [next(reading) for _ in range(before)]
         compact(copy, DAY)
         found += [next(reading) for _ in range(2)]
@@ -274,16 +274,16 @@ def test_killed_at_any_moment_each_row_counts_once_and_the_next_one_finishes_it(
     to, place = recorded(tmp_path / "recording", [trade(1)], [trade(2)]), tmp_path / "copies"
     command = [sys.executable, "-m", "tests.recording.dying", "k2workers.recording.compaction:compact", str(to), str(place)]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True)
-    before, verified = list(timeline.moments(to)), told(verify(to))
+    before, verified = list(played(to)), told(verify(to))
     copies = [*place.iterdir()]
     assert len(copies) > 8
     compact(to)
     for copy in copies:
         assert told(verify(copy)) == verified, copy
-        assert list(timeline.moments(copy)) == before, copy
+        assert list(played(copy)) == before, copy
         compact(copy)
         assert names(copy) == names(to), copy
-        assert list(timeline.moments(copy)) == before, copy
+        assert list(played(copy)) == before, copy
 
 
 def test_of_a_merged_file_a_row_tells_the_same_as_before(recording: Path) -> None:

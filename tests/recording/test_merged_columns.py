@@ -12,7 +12,7 @@ from k2workers.events import Event, Gap, ReferencePrice
 from k2workers.futures_events import CompositeIndex
 from k2workers.recording import merged_columns
 from k2workers.recording.row import Row
-from k2workers.recording.row_table import rows_of, table_of
+from k2workers.recording.row_table import stretch_of, table_of
 from tests.recording.support import change, row, trade
 from tests.support.any_events import DATA_TYPES, batches_of
 
@@ -21,7 +21,7 @@ def merged(*files: Sequence[Row], at_once: int | None = None) -> tuple[pa.Schema
     tables = [table_of(rows) for rows in files]
     schema = merged_columns.schema_of(merged_columns.valued(table.schema, table.to_batches()) for table in tables)
     batches = [merged_columns.as_in(batch, schema) for table in tables for batch in table.to_batches(at_once)]
-    return schema, [each for batch in batches for each in rows_of(batch)]
+    return schema, [each for batch in batches for each in stretch_of(batch).rows()]
 
 
 several = st.sampled_from([kind for kind in DATA_TYPES if kind is not CompositeIndex]).flatmap(

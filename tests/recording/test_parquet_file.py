@@ -33,16 +33,17 @@ def test_row_groups_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("begin", "count"), [(0, 10), (150, 2_000), (999, 1), (9_000, 1_000), (0, 0)])
-@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("at_once", [100, 5_000])
 def test_a_part_of_the_rows_is_read_from_the_row_groups_that_have_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: int, count: int, few: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: int, count: int, at_once: int
 ) -> None:
     path = tmp_path / "a.parquet"
     monkeypatch.setattr(parquet_file, "ROW_GROUP_BYTES", 100_000)
     parquet_file.write(path, HEAD, ROWS)
     reader = ParquetReader(path, begin, count)
     assert reader.count == count
-    assert list(reader.rows(few=few)) == ROWS[begin : begin + count]
+    found = [row for stretch in reader.stretches(at_once) for row in stretch.rows()]
+    assert found == ROWS[begin : begin + count]
 
 
 @pytest.mark.parametrize(

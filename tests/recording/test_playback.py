@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from k2workers import BookSnapshot, Lost, Subscriber
-from k2workers.events import Backfilled, Event, Gap, GivenUp, Reset, Void
+from k2workers.events import Backfilled, Event, Gap, GivenUp, Reset, Void, learned_ns
 from k2workers.recording.conversion import convert
 from k2workers.recording.row import Loss, Restart
 from k2workers.recording.verification import verify
@@ -97,6 +98,17 @@ def test_recorded_again_it_gives_the_same_rows(tmp_path: Path) -> None:
     assert verify(again).whole
 
 
+@pytest.mark.parametrize(("together", "ms"), [("0", 0), ("300", 300)])
+def test_topics_come_in_the_order_of_their_times_as_exactly_as_is_asked(tmp_path: Path, together: str, ms: int) -> None:
+    directory, publish = recording(tmp_path), free_port()
+    with replay(directory, publish, "--speed", "max", "--together-ms", together):
+        found = heard(publish, "binance.trade.", "binance_usdm.")
+    times = [learned_ns(event.event if isinstance(event := item.event, Backfilled) else event) for item in found]
+    backwards = max(before - after for before, after in itertools.pairwise(times))
+    assert backwards <= ms * 10**6
+    assert (backwards > 0) == (ms > 0)
+
+
 def test_it_keeps_the_recorded_pace_or_a_faster_one(tmp_path: Path) -> None:
     directory, publish = recording(tmp_path), free_port()
     with replay(directory, publish, "--speed", "0.8", OTHER):
@@ -154,6 +166,7 @@ def test_a_joiner_is_given_a_book_and_the_replay_says_that_it_is_one(tmp_path: P
         (["--speed", "0"], "speed = '0': allowed: a number above 0, or max"),
         (["--speed", "fast", "--from", "noon"], "from = 'noon': allowed: a time such as 2026-11-27T12:00"),
         (["--endpoint", "nowhere"], "endpoint = 'nowhere'"),
+        (["--together-ms", "-1"], "together_ms = -1: allowed: ≥ 0 and ≤ 60000 (flag --together-ms)"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, args: list[str], words: str) -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from k2workers import venues
 from k2workers.events import AggTrade, Backfilled, Event, Gap, GivenUp, Kline, Void
-from k2workers.recording import catalog, layout, refill, timeline
+from k2workers.recording import catalog, layout, refill
 from k2workers.recording.compaction import compact
 from k2workers.recording.conversion import convert
 from k2workers.recording.row import Loss, Row
 from k2workers.recording.verification import RestFetched, lines, verify
 from k2workers.supervision.weight_budget import WeightPolicy
-from tests.recording.recorded import rows
+from tests.recording.recorded import played, rows
 from tests.recording.support import BARS, DAY, NOON_NS, journal_in, names, put, trade
 from tests.support.venue import Answer, Flow, Venue
 from tests.system.support import ROOT
@@ -94,7 +94,7 @@ def test_what_is_lost_or_missing_comes_once_behind_the_files_that_lack_it(tmp_pa
     parts: list[Sequence[Event | Loss]] = [[*some(1_001, 1_010), loss(1_011, 1_020), *some(1_021, 1_030)], some(1_035, 1_040), [gap, *some(1_046, 1_050)], some(1_051, 1_060)]  # fmt: skip
     to = recorded(tmp_path, *parts)
     assert figures(to) == {"present": 41, "named": 15, "missing": 4, "twice": 0, "void": 0}
-    before = [moment.at_ns for moment in timeline.moments(to) if moment.row.sequence is not None]
+    before = [run.at_ns for run in played(to) if not run.own]
     fetched = fill(to, venue)
     assert (fetched.rows, fetched.void, fetched.stopped) == (19, 0, [])
     assert verify(to).whole
@@ -107,7 +107,7 @@ def test_what_is_lost_or_missing_comes_once_behind_the_files_that_lack_it(tmp_pa
     late = [row for row in found if row.fetched]
     assert all(isinstance(row.of, Backfilled) and row.publish_ns is None for row in late)
     # They take no other row out of its time.
-    assert [moment.at_ns for moment in timeline.moments(to) if moment.row.sequence is not None] == before
+    assert [run.at_ns for run in played(to) if not run.own] == before
 
     requests, files = len(venue.requests), names(to)
     assert fill(to, venue) == RestFetched()

@@ -22,14 +22,14 @@ from k2workers.events import (
 )
 from k2workers.futures_events import CompositeIndex
 from k2workers.recording.row import Kept, Loss, Restart, Row
-from k2workers.recording.row_table import rows_of, table_of
+from k2workers.recording.row_table import stretch_of, table_of
 from tests.recording.support import change, row, trade
 from tests.support.any_events import any_batch
 from tests.support.samples import sample
 
 
 def back(table: pa.Table, at_once: int | None = None) -> list[Row]:
-    return [row for batch in table.to_batches(at_once) for row in rows_of(batch)]
+    return [row for batch in table.to_batches(at_once) for row in stretch_of(batch).rows()]
 
 
 @pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.type.__name__)

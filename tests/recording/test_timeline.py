@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from k2workers.events import Event, Gap
+from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap
 from k2workers.recording import layout
 from k2workers.recording.conversion import convert
-from k2workers.recording.timeline import moments
+from k2workers.recording.row import Loss, Restart
+from k2workers.recording.timeline import EVER_NS, Run, Timeline
 from k2workers.sequencing.coverage import NOT_KNOWN
-from tests.recording.support import DAY, NOON_NS, TRADES, journal_in, put, trade
+from tests.recording.support import BOOK, CHANGES, DAY, NOON_NS, TRADES, change, journal_in, put, trade
 
 ONE, OTHER = "venue.trade.A", "other.trade.A"
 
@@ -33,12 +34,25 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(directory: Path, *topics: str, from_ns: int = 0) -> list[tuple[str, int, int]]:
+def runs(timeline: Timeline, until_ns: int = EVER_NS, most: int = 1_000) -> list[Run]:
     found = []
-    for moment in moments(directory, topics, from_ns):
-        assert isinstance(moment.row.of, Event)
-        found.append((moment.topic.partition(".")[0], moment.row.of.first_id, (moment.at_ns - NOON_NS) // 10**9))
+    while timeline.next_ns is not None and timeline.next_ns <= until_ns:
+        found.append(timeline.take(until_ns, most))
     return found
+
+
+def read(directory: Path, *topics: str, from_ns: int = 0) -> list[tuple[str, int, int]]:
+    """Venue, id and second of every row, in its order."""
+    found = []
+    for run in runs(Timeline(directory, topics, from_ns), most=1):
+        (event,) = run.of
+        assert isinstance(event, Event)
+        found.append((run.topic.partition(".")[0], event.first_id, (run.at_ns - NOON_NS) // 10**9))
+    return found
+
+
+def ids(found: list[Run]) -> list[tuple[str, list[int]]]:
+    return [(run.topic, [of.first_id for of in run.of if isinstance(of, Event)]) for run in found]
 
 
 def test_all_topics_come_in_one_order_of_time_and_each_in_its_own(recording: Path) -> None:
@@ -81,8 +95,6 @@ def test_what_cannot_be_read_is_told_and_left_out(recording: Path) -> None:
 
 
 def test_how_a_topic_continues_is_known_from_its_first_event_on(tmp_path: Path) -> None:
-    from k2workers.recording.row import Restart
-
     made = journal_in(tmp_path)
     put(made, ONE, Restart("feed", at(0)))
     made.roll(b"")
@@ -91,4 +103,70 @@ def test_how_a_topic_continues_is_known_from_its_first_event_on(tmp_path: Path) 
     put(made, ONE, Restart("feed", at(2)))
     made.roll(b"")
     convert(tmp_path, made.number)
-    assert [moment.continuity for moment in moments(tmp_path)] == [NOT_KNOWN, TRADES.number, TRADES.number]
+    found = runs(Timeline(tmp_path))
+    assert [run.continuity for run in found] == [NOT_KNOWN, TRADES.number, TRADES.number]
+    assert [run.own for run in found] == [True, False, True]
+
+
+def two_topics(to: Path) -> Path:
+    """In each ten trades, of one every 10 ms, of the other one ms later."""
+    made = journal_in(to)
+    for topic, later_ms in ((ONE, 1), (OTHER, 0)):
+        put(made, topic, *(trade(number, NOON_NS + (10 * number + later_ms) * 10**6) for number in range(10)))
+    put(made, OTHER, *(trade(number, at(1)) for number in range(10, 15)))
+    made.roll(b"")
+    convert(to, made.number)
+    return to
+
+
+def test_rows_of_a_topic_come_together_as_far_as_no_other_lies_between(tmp_path: Path) -> None:
+    found = ids(runs(Timeline(two_topics(tmp_path))))
+    assert found == [
+        *((topic, [number]) for number in range(10) for topic in (OTHER, ONE)),
+        (OTHER, list(range(10, 15))),
+    ]
+
+
+def test_within_a_time_they_come_topic_after_topic(tmp_path: Path) -> None:
+    found = ids(runs(Timeline(two_topics(tmp_path), together_ns=35 * 10**6)))
+    assert found == [
+        (OTHER, [0, 1, 2, 3]), (ONE, [0, 1, 2, 3]), (OTHER, [4, 5, 6, 7]), (ONE, [4, 5, 6, 7]), (OTHER, [8, 9]), (ONE, [8, 9]), (OTHER, list(range(10, 15))),
+    ]  # fmt: skip
+
+
+def test_no_more_come_than_are_due_or_wanted(tmp_path: Path) -> None:
+    timeline = Timeline(two_topics(tmp_path), together_ns=10**9)
+    found = ids(runs(timeline, until_ns=NOON_NS + 41 * 10**6))
+    assert found == [(OTHER, [0, 1, 2, 3, 4]), (ONE, [0, 1, 2, 3, 4])]
+    assert timeline.next_ns == NOON_NS + 50 * 10**6
+    assert ids(runs(timeline, most=3)) == [
+        (OTHER, [5, 6, 7]), (ONE, [5, 6, 7]), (OTHER, [8, 9]), (ONE, [8, 9]), (OTHER, [10, 11, 12]), (OTHER, [13, 14]),
+    ]  # fmt: skip
+
+
+def test_a_run_is_of_one_type_all_late_or_none_and_of_the_feed_or_the_recorder(tmp_path: Path) -> None:
+    book = BookSnapshot(9, [], [], at(0))
+    made = journal_in(tmp_path)
+    things: list[Event | Loss | Restart] = [
+        trade(2, at(1)),
+        trade(3, at(1)),
+        Backfilled(trade(1, at(1))),
+        trade(4, at(1)),
+        Loss(1, 2, 5, 6, at(1)),
+    ]
+    put(made, ONE, Gap(1, 1, "x", at(1)), *things, Loss(3, 4, 7, 8, at(1)), trade(9, at(1)))
+    put(made, BOOK, book, change(10, 11), continuity=CHANGES)
+    made.roll(b"")
+    put(made, BOOK, BookSnapshot(11, [], [], at(2)), continuity=CHANGES)
+    put(made, BOOK, change(12, 12), continuity=CHANGES)
+    made.roll(b"")
+    put(made, BOOK, change(13, 13), continuity=CHANGES)
+    made.roll(b"")
+    convert(tmp_path, made.number)
+    assert [(len(run.of), run.own) for run in runs(Timeline(tmp_path, [ONE]))] == [
+        (1, False), (2, False), (1, False), (1, False), (2, True), (1, False),
+    ]  # fmt: skip
+    found = [(type(run.of[0]), run.own) for run in runs(Timeline(tmp_path, [BOOK]))]
+    assert found == [
+        (BookSnapshot, False), (DepthUpdate, False), (BookSnapshot, False), (DepthUpdate, False), (BookSnapshot, True), (DepthUpdate, False),
+    ]  # fmt: skip
