@@ -24,6 +24,9 @@ from k2workers.sequencing.coverage import NOT_KNOWN
 COMPRESSION = 9
 """Of zstd: what is written once and kept may take its time."""
 
+GROUP_BYTES = ROW_GROUP_BYTES // 4
+"""Of a row group: what is in memory at a time is some times as much, and larger ones save a third of a percent."""
+
 BATCH_ROWS = 16_384
 """So many rows are read at once."""
 
@@ -148,7 +151,7 @@ def _groups(run: Sequence[FilePart], schema: pa.Schema) -> Iterator[pa.Table]:
         for batch in ParquetReader(part.place.path).batches(BATCH_ROWS):
             piece.append(merged_columns.as_in(batch, schema))
             size += piece[-1].nbytes
-            if size >= ROW_GROUP_BYTES:
+            if size >= GROUP_BYTES:
                 yield pa.Table.from_batches(piece, schema)
                 piece, size = [], 0
     if piece:

@@ -23,9 +23,10 @@ from k2workers.recording.compaction import compact
 from k2workers.recording.conversion import convert
 from k2workers.recording.row import Loss, Restart, Row
 from k2workers.recording.verification import RecordingFound, verify
-from tests.recording.recorded import played, rows
+from tests.recording.recorded import played, recorder, rows
 from tests.recording.support import BOOK, CHANGES, DAY, NOON_NS, TOPIC, TRADES, change, journal_in, names, put, trade
-from tests.system.support import ROOT
+from tests.support.waiting import wait_for
+from tests.system.support import ROOT, demo, free_port
 
 NEXT_DAY, NEXT_DAY_NS = "2026-11-28", NOON_NS + 12 * 3600 * 10**9
 Things = Sequence[Event | Loss | Restart]
@@ -222,7 +223,7 @@ def test_what_was_written_is_compared_with_its_parts(recording: Path, monkeypatc
 
 
 def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "ROW_GROUP_BYTES", 20_000)
+    monkeypatch.setattr(compaction, "GROUP_BYTES", 20_000)
     to = recorded(tmp_path, *([trade(number) for number in range(first, first + 200)] for first in range(1, 1001, 200)))
     before = rows(to)
     compact(to)
@@ -289,3 +290,28 @@ def test_killed_at_any_moment_each_row_counts_once_and_the_next_one_finishes_it(
 def test_of_a_merged_file_a_row_tells_the_same_as_before(recording: Path) -> None:
     compact(recording)
     assert rows(recording)[TOPIC][0] == Row(1, NOON_NS, trade(1, NOON_NS + 1))
+
+
+@pytest.mark.long
+def test_beside_a_recorder_and_its_conversions_it_is_whole_at_each_step(tmp_path: Path) -> None:
+    publish, replay, books_port = (free_port() for _ in range(3))
+    streams = ("--symbols", "BTCUSDT,ETHUSDT", "--streams", "trade,depth,book_ticker")
+    with demo(*streams, shards=1, publish=publish, replay=replay, books=books_port) as feed:
+        feed.wait_ready()
+        with recorder(tmp_path, publish, "binance.", replay=replay, books=books_port, file_minutes=0.1) as program:
+            merged = newest = 0
+            for _ in range(3):
+                wait_for("new files", lambda than=newest: layout.newest_segment(tmp_path) > than + 2)
+                newest = layout.newest_segment(tmp_path)
+                merged += compact(tmp_path).files
+                found = verify(tmp_path)
+                assert found.whole, [found.damaged, found.unknown]
+            program.stop()
+            assert program.process.returncode == 0
+    assert merged > 20
+    compact(tmp_path)
+    found = verify(tmp_path)
+    assert found.whole
+    assert sum(day.missing + day.twice for topic in found.topics for day in topic.days.values()) == 0
+    last = {topic.topic: topic.files for topic in found.topics}
+    assert set(last.values()) == {1}
