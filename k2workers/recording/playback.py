@@ -260,7 +260,7 @@ def _published(run: Run) -> list[Event]:
             for loss in known
             if loss.first_id is not None and loss.last_id is not None
         ]
-    if isinstance(first, Restart) or (run.own and isinstance(first, BookSnapshot)):
+    if isinstance(first, Restart) or (isinstance(first, BookSnapshot) and run.own):
         return []
     return cast("list[Event]", run.of)
 

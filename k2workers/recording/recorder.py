@@ -142,7 +142,7 @@ class Recorder:
         return enough or time.monotonic() - self._committed_s >= COMMIT_LATEST_S
 
     async def _follow(self, subscriber: Subscriber) -> None:
-        async for item in subscriber.batches():
+        async for item in subscriber.batches(frames=True):
             self._take(item, subscriber.epoch)
             if self._journal.waiting >= COMMIT_BYTES:
                 self._commit(subscriber)
@@ -159,14 +159,17 @@ class Recorder:
             self._losses += 1
             self._journal.append(LOSS, msgspec.msgpack.encode((topic, Loss.of(item, time.time_ns()))))
             return
-        continuity, number = self._numbers.get(topic, (None, 0))
+        self._waiting_events += len(item.events)
+        self._journal.append(BATCH, item.frame or self._frame_of(item, epoch or 0))
+
+    def _frame_of(self, item: MessageBatch, epoch: int) -> bytes:
+        """A batch that is not given as it came, as if it had been published so."""
+        continuity, number = self._numbers.get(item.topic, (None, 0))
         if continuity is not item.continuity:
             number = item.continuity.number
-            self._numbers[topic] = item.continuity, number
-        batch = wire.batch_of(topic, item.events, number)
-        self._waiting_events += batch.count
-        frame = wire.publication(batch, epoch=epoch or 0, sequence=item.sequence, publish_ns=item.publish_ns)
-        self._journal.append(BATCH, frame)
+            self._numbers[item.topic] = item.continuity, number
+        batch = wire.batch_of(item.topic, item.events, number)
+        return wire.publication(batch, epoch=epoch, sequence=item.sequence, publish_ns=item.publish_ns)
 
     def _commit(self, subscriber: Subscriber) -> None:
         """Write what was taken, with the position after it. Raises OSError."""

@@ -43,6 +43,8 @@ class MessageBatch(msgspec.Struct, frozen=True, gc=False):
     events: list[Event]
     continuity: Continuity
     """How the ids of the topic continue, and so what its guarantee is."""
+    frame: bytes = b""
+    """The same as it was published (``wire``), if frames were asked for and it is given as it came; else empty."""
 
 
 Column = tuple[Any, int | None]

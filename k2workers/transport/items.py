@@ -72,6 +72,10 @@ class Items:
         """From now on ``columns`` is what is asked for, as a rule: they are made with these."""
         self._reassembly.read_columns, self._arrays = read, arrays
 
+    def keep_frames(self) -> None:
+        """From now on batches that are given as they came have their frames."""
+        self._reassembly.keep_frames = True
+
     def position(self) -> Position:
         """Where the program stands: everything that was given."""
         return self._reassembly.position(self._begun, self._begun_at)
@@ -79,7 +83,7 @@ class Items:
     def _next(self) -> MessageBatch | MessageColumns | Lost | None:
         begun, self._begun = self._begun, None
         if begun is not None and isinstance(begun[0], MessageBatch) and self._begun_at < len(begun[0].events):
-            return self._kept(msgspec.structs.replace(begun[0], events=begun[0].events[self._begun_at :]))
+            return self._kept(msgspec.structs.replace(begun[0], events=begun[0].events[self._begun_at :], frame=b""))
         return self._kept(self._ready.popleft()[0]) if self._ready else None
 
     def _kept(self, item: Given) -> Given:

@@ -27,6 +27,9 @@ class PlainBatches(Lives):
         self.read_columns: Read | None = None
         """If set, batches are read as columns where they can be; the others have their events, as without it."""
 
+        self.keep_frames = False
+        """If set, batches that are taken here have the frames that they came in."""
+
     def take_plain(self, frame: bytes) -> bool:
         """The same as ``take``, if the batch is the next one of its topic in sequence, epoch, continuity and ids. False if it was not taken."""
         space = frame.find(b" ")
@@ -52,7 +55,8 @@ class PlainBatches(Lives):
             return False
         if isinstance(batch, wire.DataBatch):
             count = len(batch.events)
-            item = MessageBatch(topic, batch.sequence, batch.publish_ns, batch.events, state.continuity)
+            kept = frame if self.keep_frames else b""
+            item = MessageBatch(topic, batch.sequence, batch.publish_ns, batch.events, state.continuity, kept)
         else:
             count, item = batch.count, self._in_columns(topic, state, batch, frame)
             if item is None:

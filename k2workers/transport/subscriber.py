@@ -180,17 +180,20 @@ class Subscriber:
         return sorted(self._absent)
 
     @overload
-    def batches(self) -> Batches[MessageBatch | Lost]: ...
+    def batches(self, *, frames: bool = False) -> Batches[MessageBatch | Lost]: ...
     @overload
     def batches(self, *, columns: Literal[True]) -> Batches[MessageColumns | MessageBatch | Lost]: ...
     @overload
     def batches(self, *, columns: bool) -> Batches[MessageColumns | MessageBatch | Lost]: ...
-    def batches(self, *, columns: bool = False) -> Batches[Any]:
+    def batches(self, *, columns: bool = False, frames: bool = False) -> Batches[Any]:
         """The same items, a batch at a time: less work an event. All ways may be mixed.
 
         With ``columns`` a batch of the venue's data comes as ``MessageColumns``: a typed column a field, and no object an event. What the feed itself says
-        (``Gap``, ``Reset``, ``Backfilled``, ``BookSnapshot`` …) comes as a ``MessageBatch`` with its events, and ``Lost`` as ever.
+        (``Gap``, ``Reset``, ``Backfilled``, ``BookSnapshot`` …) comes as a ``MessageBatch`` with its events, and ``Lost`` as ever. With ``frames`` a batch
+        that is given as it was published has those bytes in ``frame``, for who passes them on.
         """
+        if frames:
+            self._items.keep_frames()
         if columns:
             self._items.prefer_columns(*columns_here())
         next_item = self._items.columns if columns else self._items.batch

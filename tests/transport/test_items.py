@@ -57,6 +57,18 @@ def test_events_batches_and_columns_may_be_mixed_and_nothing_comes_twice() -> No
     assert (program.items.message(), program.items.batch(), program.items.columns()) == (None, None, None)
 
 
+def test_the_rest_of_a_batch_is_not_what_its_frame_holds() -> None:
+    program = Program()
+    program.items.keep_frames()
+    for numbers in ((1,), (2, 3), (4, 5)):
+        program.publish(*trades(*numbers))
+    assert [program.items.message() is not None for _ in range(2)] == [True, True]
+    rest, whole = program.items.batch(), program.items.batch()
+    assert isinstance(rest, MessageBatch) and (rest.events, rest.frame) == (trades(3), b"")
+    assert isinstance(whole, MessageBatch) and whole.events == trades(4, 5)
+    assert wire.decode_events(whole.frame, wire.read_header(whole.frame)) == whole.events
+
+
 def test_what_came_before_columns_were_asked_for_comes_in_columns_too() -> None:
     program = Program()
     program.publish(*trades(1, 2))

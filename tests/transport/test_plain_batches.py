@@ -12,7 +12,7 @@ from k2workers.errors import K2Error
 from k2workers.events import BookSnapshot, BookTicker, DepthUpdate, Event, Gap, Kline, Reset, Trade
 from k2workers.transport.batches import columns_here
 from k2workers.transport.book_reassembly import BookReassembly
-from k2workers.transport.deliveries import Delivery, MessageColumns
+from k2workers.transport.deliveries import Delivery, MessageBatch, MessageColumns
 from k2workers.transport.reassembly import Reassembly
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN, LATEST
 from tests.support.batches import batch_of
@@ -162,6 +162,19 @@ def test_batches_whose_columns_cannot_be_read_come_with_their_events() -> None:
     assert not state.take_plain(frame)
     state.take(frame, 0)
     assert [item.topic for item, _ in state.ready] == ["trade"]
+
+
+def test_what_is_given_as_it_came_has_its_frame_if_frames_are_asked_for() -> None:
+    plain, other = frame_of("trade", [event_of("trade", 2)], 2), frame_of("trade", [event_of("trade", 3)], 3, epoch=2)
+    for keep in (False, True):
+        state = known("trade", event_of("trade", 1))
+        state.keep_frames = keep
+        state.take(plain, 0)
+        state.take(other, 0)
+        state.tick(0)
+        found = [(item.events, item.frame) for item, _ in state.ready if isinstance(item, MessageBatch)]
+        assert found[0] == ([event_of("trade", 2)], plain if keep else b"")
+        assert all(frame == b"" for _, frame in found[1:])
 
 
 def test_the_batch_helper_makes_the_same_frames() -> None:
