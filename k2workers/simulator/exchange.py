@@ -10,6 +10,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TextIO
 
 from aiohttp import web
 
@@ -49,6 +51,8 @@ class Exchange:
         """When the last handshakes came, seconds since the start."""
         self.rest_log = rest_server.RequestLog()
         self._started_s = time.monotonic()
+        self._book_lines: list[str] = []
+        self._book_log: TextIO | None = None
         # A wrong fault is said before anything is opened.
         self._first_faults = [faults.parse(text, self.venue.fault_defaults) for text in settings.faults]
 
@@ -58,6 +62,7 @@ class Exchange:
         Raises ConfigError when a port is taken or a certificate cannot be read.
         """
         settings = self.settings
+        self._open_book_log()
         app = web.Application(middlewares=[_client_left])
         for address in self.venue.addresses:
             app.router.add_get(address, self._on_websocket)
@@ -76,6 +81,19 @@ class Exchange:
         for fault in self._first_faults:
             self.injection.inject(fault)
         return ws_port, rest_port
+
+    def _open_book_log(self) -> None:
+        path = self.settings.book_log
+        if not path:
+            return
+        if self.market.recorded:
+            raise ConfigError(f"simulator book_log = {path!r}: allowed only with a generated market, not with replay")
+        for symbol in self.market.symbols.values():
+            symbol.log_books(self._book_lines)
+        try:
+            self._book_log = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - closed by stop
+        except OSError as error:
+            raise ConfigError(f"simulator book_log = {path!r}: cannot be written ({error.strerror})") from error
 
     async def _listen(self, name: str, port: int) -> int:
         assert self._runner is not None
@@ -108,6 +126,8 @@ class Exchange:
             connection.close(1001, "Server stopping")
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._book_log is not None:
+            self._book_log.close()
 
     def _advance(self) -> None:
         """Advances the market and delivers what happened; a late tick carries more events."""
@@ -118,6 +138,10 @@ class Exchange:
         if self.market.unpaced and self._congested():
             return
         emissions = self.market.advance(time.time_ns())
+        if self._book_lines and self._book_log is not None:
+            self._book_log.write("".join(self._book_lines))  # before anybody can have heard of it
+            self._book_log.flush()
+            self._book_lines.clear()
         if emissions:
             self.hub.deliver(emissions)
 

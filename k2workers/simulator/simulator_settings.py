@@ -61,6 +61,10 @@ class StandInSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     """Faults from the start, as ``simulator.faults`` writes them."""
 
+    book_log: Annotated[
+        str, About(text="write what each book is whenever its changes are told, as sums of its levels, to this file")
+    ] = ""
+
     max_age_s: float
     age_close_code: int = 1001
     ping_interval_s: float

@@ -35,6 +35,9 @@ class TradedSymbol(Protocol):
     def keep_books(self, windows: int) -> None:
         """From now on the book at the end of this many windows is kept, or of none."""
 
+    def log_books(self, lines: list[str]) -> None:
+        """From now on a line about the whole book, whenever changes of it are told, is added to these."""
+
     def skip_ids(self, count: int) -> None:
         """The next trade ids never exist."""
 

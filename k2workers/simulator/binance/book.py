@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 
 Level = tuple[int, int]
 
@@ -10,12 +11,14 @@ Level = tuple[int, int]
 class Side:
     """Levels of one side, the best one last in ``keys``. A bid's key is its price, an ask's its negated price."""
 
-    __slots__ = ("keys", "quantity", "sign")
+    __slots__ = ("keys", "quantity", "sign", "watcher")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.keys: list[int] = []
         self.quantity: dict[int, int] = {}
+        self.watcher: Callable[[int, int, int], None] | None = None
+        """Told of each change: the price, the quantity before and now."""
 
     def best(self) -> Level:
         """(price, quantity) of the best level; (0, 0) when the side is empty."""
@@ -27,6 +30,8 @@ class Side:
     def set(self, price: int, quantity: int) -> None:
         """Sets a level's absolute quantity; zero deletes it."""
         known = price in self.quantity
+        if self.watcher is not None:
+            self.watcher(price, self.quantity.get(price, 0), quantity)
         if quantity:
             self.quantity[price] = quantity
             if not known:

@@ -109,6 +109,9 @@ class FuturesSymbol(SymbolMarket):
             window.first = window.first or self.update_id
             (window.bids if is_bid else window.asks)[price] = qty
 
+    def level_texts(self, price: int, qty: int) -> tuple[str, str]:
+        return self.texts.price(price), self.texts.quantity(qty)
+
     def trade_text(self, row: TradeRow, now_us: int, unit: int) -> str:
         return self.texts.trade(row, now_us, unit)
 

@@ -44,6 +44,9 @@ class SpotSymbol(SymbolMarket):
         changed = self.fast.bids if side is self.bids else self.fast.asks
         changed[price] = qty
 
+    def level_texts(self, price: int, qty: int) -> tuple[str, str]:
+        return payloads.decimal(price), payloads.decimal(qty)
+
     def trade_text(self, row: TradeRow, now_us: int, unit: int) -> str:
         number, price, qty, at_us, maker = row
         return payloads.trade(self.symbol, number, price, qty, at_us, now_us, maker, unit)

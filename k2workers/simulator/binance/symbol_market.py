@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from k2workers.simulator.binance.bars import DAY, SECOND, Bar, Bars, Series
 from k2workers.simulator.binance.book import Level, Side
+from k2workers.simulator.binance.book_sums import BookSums
 from k2workers.simulator.binance.payloads import SCALE
 from k2workers.simulator.stand_in import Emission, Render
 
@@ -50,7 +51,7 @@ class SymbolMarket:
     """One symbol. ``wanted`` is the live set of stream names with a subscriber: other streams make no events."""
 
     __slots__ = (
-        "_history", "_history_us", "_wanted", "acts", "agg_id", "aggs", "asks", "bars", "base", "bids", "block_id", "blocks", "books",
+        "_book_lines", "_book_sums", "_history", "_history_us", "_wanted", "acts", "agg_id", "aggs", "asks", "bars", "base", "bids", "block_id", "blocks", "books",
         "common", "last_price", "last_qty", "last_trade_us", "listed", "quote", "status", "step", "symbol", "tick", "trade_id",
         "trades", "update_id", "wanted",
     )  # fmt: skip
@@ -86,6 +87,8 @@ class SymbolMarket:
         self.last_price, self.last_qty, self.last_trade_us = price, 0, now_us
         self.books: deque[BookRow] | None = None
         """The book at the end of the last windows, only while somebody asks for old ones."""
+        self._book_sums: BookSums | None = None
+        self._book_lines: list[str] = []
 
     @property
     def rows_at_most(self) -> int:
@@ -117,6 +120,14 @@ class SymbolMarket:
         """From now on the book at the end of this many 100 ms windows is kept, or of none."""
         self.books = deque(self.books or (), maxlen=windows) if windows else None
 
+    def log_books(self, lines: list[str]) -> None:
+        """From now on a line about the whole book at the end of each 100 ms window is added to these."""
+        self._book_sums, self._book_lines = BookSums(self.bids, self.asks, self.level_texts), lines
+
+    def level_texts(self, price: int, qty: int) -> tuple[str, str]:
+        """A level as the venue writes it."""
+        raise NotImplementedError
+
     def skip_ids(self, count: int) -> None:
         """The next trade ids never exist."""
         self.trade_id += count
@@ -134,7 +145,9 @@ class SymbolMarket:
         raise NotImplementedError
 
     def keep_book(self) -> None:
-        """Remembers the book as it is at the end of a window, if somebody asks for old ones."""
+        """Remembers the book as it is at the end of a window, if somebody asks for old ones or for what they were."""
+        if self._book_sums is not None:
+            self._book_lines.append(self._book_sums.line(self.symbol, self.update_id))
         if self.books is not None:
             self.books.append((self.update_id, self.bids.top(5000), self.asks.top(5000)))
 
