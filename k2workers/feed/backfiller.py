@@ -212,7 +212,7 @@ class Backfiller:
         self._take_events(request, reply)
 
     def _take_book(self, request: BackfillRequest, book: FetchedBook) -> None:
-        if not self.repairs.took_book(request, book.snapshot, time.monotonic_ns(), cut=book.cut):
+        if not self.repairs.took_book(request, book.snapshot, time.monotonic_ns(), cut=book.cut, levels=book.levels):
             self.requests["stale_book"] += 1
 
     def _take_events(self, request: BackfillRequest, reply: Fetched) -> None:

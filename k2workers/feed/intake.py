@@ -349,12 +349,12 @@ class Intake(IntakeFigures):
         self.lanes[topic_index].confirm(events, newest_id, now_ns, self.hold_ns)
         self._flush_ready(topic_index)
 
-    def take_book(self, topic_index: int, snapshot: Event, *, cut: bool = False) -> bool:
-        """Take a fetched book, which may be ``cut``: have fewer levels than there are. False if it is too old and another is needed."""
+    def take_book(self, topic_index: int, snapshot: Event, *, cut: bool = False, levels: int = 0) -> bool:
+        """Take a fetched book, see ``BookLane.offer_snapshot``. False if it is too old and another is needed."""
         lane = self.lanes[topic_index]
         assert isinstance(lane, BookLane)
         assert isinstance(snapshot, BookSnapshot)
-        fits = lane.offer_snapshot(snapshot, cut=cut)
+        fits = lane.offer_snapshot(snapshot, cut=cut, levels=levels)
         self._flush_ready(topic_index)
         return fits
 

@@ -125,9 +125,13 @@ class Repairs:
                 count += sum(denied is None or denied.within(*gap) != [gap] for gap in lane.open)
         return count
 
-    def took_book(self, request: BackfillRequest, snapshot: Event, now_ns: int, *, cut: bool = False) -> bool:
-        """A book came, which may be ``cut``: have fewer levels than there are. False if it is too old and another is needed."""
-        taken = self._still_counts(request) and self._intake.take_book(request.topic_index, snapshot, cut=cut)
+    def took_book(
+        self, request: BackfillRequest, snapshot: Event, now_ns: int, *, cut: bool = False, levels: int = 0
+    ) -> bool:
+        """A book came (see ``FetchedBook``). False if it is too old and another is needed."""
+        taken = self._still_counts(request) and self._intake.take_book(
+            request.topic_index, snapshot, cut=cut, levels=levels
+        )
         self._note_book(request, requested=False)
         if taken:
             self.planner.answered(request, NOTHING, now_ns)

@@ -155,6 +155,7 @@ BOOKS = ANY_PROCESS | {
         Counter,
         "Times that a book's best bid was not below its best ask: it counts as not whole, and another is awaited",
     ),
+    "k2_books_ran_short": MetricRow(Counter, "Times that the market had left most levels that a book came with"),
     "k2_books_compared": MetricRow(
         Counter,
         "Books that came anew at the very change that the one kept had come to, by outcome of the comparison",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -31,7 +31,7 @@ from k2workers.metrics.instruments import BOOKS
 from k2workers.processes.book_teller import BookTeller
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.processes.child_status import BooksStatus
-from k2workers.sequencing.book_topics import levels_event
+from k2workers.sequencing.book_topics import levels_event, levels_of
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.supervision.child import settle_memory
 from k2workers.supervision.child_process import ChildProcess
@@ -58,7 +58,19 @@ TELL_SELDOM_S = 60.0
 COMPARED = 20
 """Levels of each side in which a book that comes anew must be the one that is kept."""
 
+KNOWN = 50
+"""Levels of each side that are to be known for sure at least, or as many as are told, if that is more: of a book that has fewer the workers have the
+venue's published anew. It takes some seconds, and the market may go on."""
+
+ABOUT = 5
+"""A number of levels is about another one if it differs by a fifth at most."""
+
 _log = structlog.get_logger(__name__)
+
+
+def levels_wanted(kinds: Sequence[str] | None) -> int:
+    """How many levels are to be known for sure, if these kinds of topics are made of the books."""
+    return max([KNOWN, *map(levels_of, kinds or ())])
 
 
 class Books:
@@ -71,9 +83,14 @@ class Books:
         """How often a book ceased to be whole."""
         self.crossed = 0
         """How often one did because its best bid was not below its best ask."""
+        self.ran_short = 0
+        """How often too few levels of one were known for sure."""
         self.compared: Counter[str] = Counter(equal=0, different=0)
         """Books that came anew at the very change that the one kept here had come to, by whether they were the same."""
-        self._prefixes = settings.prefixes
+        self.short: set[str] = set()
+        """Topics of which the market has left most of the levels that the venue told."""
+        self._known = levels_wanted(settings.topics.kinds if settings.topics is not None else None)
+        self._prefixes, self._sizes = settings.prefixes, settings.sizes
         self._tell_s = TELL_S
         self._told_s = clock()
         self.teller = None if settings.topics is None else BookTeller(settings.topics, self.books)
@@ -104,7 +121,7 @@ class Books:
         """The next batch of some topic."""
         book = self.books.get(item.topic)
         if book is None:
-            book = self.books[item.topic] = OrderBook()
+            book = self.books[item.topic] = OrderBook(is_part=self._may_have_more(item.topic))
         whole, unreadable = book.whole, book.unreadable
         if isinstance(item, Lost):
             book.lose()
@@ -125,7 +142,26 @@ class Books:
             self.teller.changed(item.topic, book, at_once=whole and not book.whole)
         if whole and not book.whole:
             self.lost += 1
-            self._tell_s, self._told_s = TELL_S, self._clock()
+            self._tell_soon()
+        if book.runs_short(self._known):
+            self._miss_levels(item.topic)
+        else:
+            self.short.discard(item.topic)
+
+    def _miss_levels(self, topic: str) -> None:
+        if topic not in self.short:
+            self.short.add(topic)
+            self.ran_short += 1
+            _log.info("book_runs_short", topic=topic, note="few of its levels are known for sure: another is awaited")
+            self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        self._tell_s, self._told_s = TELL_S, self._clock()
+
+    def _may_have_more(self, topic: str) -> Callable[[int], bool]:
+        """Whether a side that came with so many levels may be a part: it has about as many as are asked for, and some may have changed since."""
+        sizes = [size for prefix, each in self._sizes.items() if topic.startswith(prefix) for size in each]
+        return lambda count: any(abs(count - size) <= size // ABOUT for size in sizes)
 
     def _compare(self, topic: str, book: OrderBook, fresh: BookSnapshot) -> None:
         agrees = book.agrees_with(fresh, COMPARED)
@@ -171,7 +207,7 @@ class Books:
         if now_s - self._told_s < self._tell_s:
             return None
         self._told_s, self._tell_s = now_s, min(2 * self._tell_s, TELL_SELDOM_S)
-        return BooksKept(self._prefixes, tuple(self.whole))
+        return BooksKept(self._prefixes, tuple(topic for topic in self.whole if topic not in self.short))
 
     async def close(self) -> None:
         """Close all sockets; what joiners behind a screen were sent reaches them."""
@@ -238,6 +274,7 @@ def _flush(books: Books, instruments: Instruments) -> None:
             "k2_book_requests": books.server.requests,
             "k2_books_given": books.server.given,
             "k2_books_crossed": books.crossed,
+            "k2_books_ran_short": books.ran_short,
             "k2_books_compared": books.compared,
             "k2_book_events_told": books.teller.told if books.teller is not None else 0,
             "k2_book_bundles_refused": books.teller.refused if books.teller is not None else 0,

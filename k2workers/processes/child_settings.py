@@ -67,13 +67,14 @@ class BookTopicsSettings(msgspec.Struct, frozen=True, kw_only=True):
 class BooksSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to subscribe and ask for what was missed, which prefixes, and where to give whole books to joiners. ``screened_in`` as for the aggregator.
 
-    ``topics``: what is told of the books, if anything.
+    ``topics``: what is told of the books, if anything. ``sizes``: by prefix, the numbers of levels of each side that the venue is asked for.
     """
 
     endpoint: str
     snapshot_endpoint: str
     books_endpoint: str
     prefixes: tuple[str, ...]
+    sizes: dict[str, tuple[int, ...]] = {}
     topics: BookTopicsSettings | None = None
     connections: int = MOST_CONNECTIONS
     screened_in: str = ""

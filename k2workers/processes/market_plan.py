@@ -115,6 +115,11 @@ class MarketPlan:
             topic_of(self.venue.name, spec.kind, "") for spec in specs if spec.continuity.repair is Repair.BOOK
         )
 
+    @property
+    def book_sizes(self) -> dict[str, tuple[int, ...]]:
+        """By these prefixes the numbers of levels with which books may come."""
+        return dict.fromkeys(self.book_prefixes, self.venue.book_sizes(self.own.book_levels))
+
     def streams_of(self, symbols: Sequence[str]) -> Sequence[StreamSpec]:
         """The streams of these symbols, without those of the whole market."""
         return self.venue.stream_specs(self._everywhere, symbols)

@@ -105,6 +105,7 @@ class RunPlan:
             snapshot_endpoint=snapshot_endpoint,
             books_endpoint=own.books_endpoint or next_endpoint(own.snapshot_endpoint),
             prefixes=self.book_prefixes,
+            sizes={prefix: sizes for market in self.markets for prefix, sizes in market.book_sizes.items()},
             topics=self._book_topics(),
             connections=self.connections,
             environment=own.environment,

@@ -43,6 +43,7 @@ class BookLane(ChainLane):
         "_asked",
         "_buffer",
         "_cut",
+        "_levels",
         "_outrun",
         "_quiet",
         "_requested",
@@ -74,6 +75,8 @@ class BookLane(ChainLane):
         self._snapshot: BookSnapshot | None = None
         self._cut = False
         """Whether the snapshot at hand has fewer levels than there are."""
+        self._levels = 0
+        """How many were asked for when the snapshot at hand was fetched: there may be more of a side that has as many. 0: it is not known."""
         self._outrun = False
         """Whether the venue gave a book that was older than the diffs: what it gives later fits those that are kept."""
         self._asked = False
@@ -156,10 +159,10 @@ class BookLane(ChainLane):
         self._await_snapshot()
         self._asked, self.urgent = True, urgent
 
-    def offer_snapshot(self, snapshot: BookSnapshot, *, cut: bool = False) -> bool:
+    def offer_snapshot(self, snapshot: BookSnapshot, *, cut: bool = False, levels: int = 0) -> bool:
         """Take a fetched book; False if it is too old for the diffs at hand (step 3), or unreadable, and another is needed.
 
-        One that is ``cut`` is followed by one with more levels, when there is time for it.
+        One that is ``cut`` is followed by one with more levels, when there is time for it. ``levels`` of each side were asked for.
         """
         if self._new_life_shows_in(snapshot):
             assert self._doubts is not None
@@ -177,7 +180,7 @@ class BookLane(ChainLane):
         book.take(snapshot)
         if not book.whole:
             return False
-        self._snapshot, self._cut = snapshot, cut
+        self._snapshot, self._cut, self._levels = snapshot, cut, levels
         return self._heal()
 
     @property
@@ -274,7 +277,7 @@ class BookLane(ChainLane):
         snapshot = self._snapshot
         if snapshot is None or self.last_id is None or self.last_id < snapshot.last_update_id:
             return True
-        book = OrderBook()
+        book = OrderBook(is_part=lambda count: 0 < self._levels <= count)
         book.take(snapshot)
         for place, diff in enumerate(self._buffer, 1):
             book.take(diff)
@@ -287,7 +290,7 @@ class BookLane(ChainLane):
     def _publish(self, book: OrderBook, received_ns: int) -> None:
         """The book as of the topic's last id."""
         assert self.last_id is not None
-        self.ready.append(msgspec.structs.replace(book.snapshot(), received_ns=received_ns))
+        self.ready.append(msgspec.structs.replace(book.snapshot(known=True), received_ns=received_ns))
         self.mixed = True
         self.repaired += self.open.remove(0, self.last_id)
         self.needs_snapshot = self.broken = self._asked = self._quiet = self.checks = self._outrun = False

@@ -27,6 +27,11 @@ NEVER, NOT_KNOWN = "never", "not known"
 """In place of what was told last: nothing; and something, of which nobody knows what it was or whether it came."""
 
 
+def levels_of(kind: str) -> int:
+    """Of each side, in a topic of this kind."""
+    return 1 if kind == TOP else int(kind.removeprefix(LEVELS))
+
+
 class _MadeTopic:
     """One topic that is made of a book: ``count`` levels a side, or the best prices alone."""
 
@@ -69,7 +74,7 @@ class BookTopics:
     """
 
     def __init__(self, kinds: Sequence[str], prefixes: Iterable[str], pace_ns: int) -> None:
-        self._kinds = {kind: 1 if kind == TOP else int(kind.removeprefix(LEVELS)) for kind in kinds}
+        self._kinds = {kind: levels_of(kind) for kind in kinds}
         self._of_venue = {prefix.partition(".")[0]: prefix for prefix in prefixes}
         self._pace_ns = pace_ns
         self._topics: dict[str, list[_MadeTopic]] = {}

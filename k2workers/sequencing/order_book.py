@@ -1,10 +1,12 @@
 """Owns one whole order book, kept up to date by the diffs of its topic. Pure.
 
 A ``BookSnapshot`` makes it whole, and each change must continue it. After ids that are missing, or a level that is no price and
-quantity, nothing is known of it until the next snapshot.
+quantity, nothing is known of it until the next snapshot; nor when the market has left the levels that the last one told.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from k2workers.events import BookChange, BookSnapshot, Event, Gap, Reset
 from k2workers.sequencing.book_side import BookSide
@@ -20,17 +22,29 @@ SLACK_LEVELS = 2_000
 class OrderBook:
     """Levels as the venue's decimal strings, price → quantity. ``whole``: it is the venue's book as of ``last_id``.
 
+    ``is_part`` tells of a side that came with so many levels whether the venue may have more of it; without it each is taken for all there is.
     ``received_ns`` and ``venue_time_ns`` (0: not known) are those of the newest event in it.
     """
 
-    __slots__ = ("ask_side", "bid_side", "last_id", "max_levels", "received_ns", "unreadable", "venue_time_ns", "whole")
+    __slots__ = (
+        "_is_part",
+        "ask_side",
+        "bid_side",
+        "last_id",
+        "max_levels",
+        "received_ns",
+        "unreadable",
+        "venue_time_ns",
+        "whole",
+    )
 
-    def __init__(self, max_levels: int = MAX_LEVELS) -> None:
+    def __init__(self, max_levels: int = MAX_LEVELS, is_part: Callable[[int], bool] = lambda _: False) -> None:
         self.whole = False
         self.last_id = NO_ID
         self.received_ns = self.venue_time_ns = 0
         self.bid_side, self.ask_side = BookSide(-1), BookSide(1)
         self.max_levels = max_levels
+        self._is_part = is_part
         self.unreadable = 0
         """Events so far with a level that is no price and quantity."""
 
@@ -69,24 +83,32 @@ class OrderBook:
         self.whole = False
         self.bid_side, self.ask_side = BookSide(-1), BookSide(1)
 
+    def runs_short(self, levels: int) -> bool:
+        """Whether a side has fewer levels than so many that are known for sure, and a new snapshot would tell more."""
+        return self.whole and (self.bid_side.runs_short(levels) or self.ask_side.runs_short(levels))
+
     def agrees_with(self, snapshot: BookSnapshot, levels: int) -> bool | None:
         """Whether the best levels of both are the same; None where that cannot be told: they are of different moments.
 
-        Of those farther from the market neither need know all.
+        Of those farther from the market neither need know all; nor the book kept here so many, when the market has gone far.
         """
         if not self.whole or snapshot.last_update_id != self.last_id:
             return None
         sides = (self.bid_side, -1, snapshot.bids), (self.ask_side, 1, snapshot.asks)
-        return all(own.nearest(levels) == BookSide(sign, theirs).nearest(levels) for own, sign, theirs in sides)
+        return all(_agree(own, BookSide(sign, theirs), levels) for own, sign, theirs in sides)
 
-    def snapshot(self) -> BookSnapshot:
-        """The book as it is, best levels first."""
-        return BookSnapshot(self.last_id, self.bid_side.sorted(), self.ask_side.sorted(), self.received_ns)
+    def snapshot(self, *, known: bool = False) -> BookSnapshot:
+        """The book as it is, best levels first; ``known``: without those that have changed far from the market, where others are not known."""
+        bids, asks = (side.known() if known else side.sorted() for side in (self.bid_side, self.ask_side))
+        return BookSnapshot(self.last_id, bids, asks, self.received_ns)
 
     def _begin(self, snapshot: BookSnapshot) -> None:
         for price, quantity in (*snapshot.bids, *snapshot.asks):
             float(price), float(quantity)
-        self.bid_side, self.ask_side = BookSide(-1, snapshot.bids), BookSide(1, snapshot.asks)
+        self.bid_side, self.ask_side = (
+            BookSide(sign, levels, part=self._is_part(len(levels)))
+            for sign, levels in ((-1, snapshot.bids), (1, snapshot.asks))
+        )
         self.last_id, self.received_ns, self.whole = snapshot.last_update_id, snapshot.received_ns, True
         self.venue_time_ns = 0
 
@@ -99,9 +121,17 @@ class OrderBook:
             return
         self.bid_side.take(diff.bids)
         self.ask_side.take(diff.asks)
+        if self.bid_side.ends or self.ask_side.ends:
+            self.lose()
+            return
         self.last_id, self.received_ns = diff.last_update_id, diff.received_ns
         self.venue_time_ns = diff.venue_time_ns
         most = self.max_levels + min(SLACK_LEVELS, self.max_levels)
         if len(self.bids) > most or len(self.asks) > most:
             self.bid_side.cut(self.max_levels)
             self.ask_side.cut(self.max_levels)
+
+
+def _agree(own: BookSide, theirs: BookSide, levels: int) -> bool:
+    nearest, fresh = own.nearest(levels), theirs.nearest(levels)
+    return nearest == (fresh[: len(nearest)] if own.bounded else fresh)

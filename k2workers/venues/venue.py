@@ -155,10 +155,11 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 class FetchedBook(msgspec.Struct, frozen=True):
-    """A book as REST has it. ``cut``: a deep request would bring more levels."""
+    """A book as REST has it. ``cut``: a deep request would bring more levels; ``levels`` of each side were asked for, and one that has as many may have more."""
 
     snapshot: BookSnapshot
     cut: bool
+    levels: int
 
 
 class History(Protocol):
@@ -270,6 +271,9 @@ class Venue(Protocol):
 
     def history(self, base_url: str, ssl_context: ssl.SSLContext | None, book_levels: int) -> History:
         """Its REST client for repairs."""
+
+    def book_sizes(self, book_levels: int) -> tuple[int, ...]:
+        """The numbers of levels of each side that this client asks for."""
 
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> Listing:
         """Its answers to which symbols there are."""

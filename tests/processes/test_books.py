@@ -14,7 +14,7 @@ from k2workers import Message, Subscriber, wire
 from k2workers.book_events import BookLevels
 from k2workers.continuity import renumbered
 from k2workers.events import BookSnapshot, DepthUpdate, Event, Gap, Heartbeat, Reset
-from k2workers.processes.books import TELL_S, TELL_SELDOM_S, Books
+from k2workers.processes.books import KNOWN, TELL_S, TELL_SELDOM_S, Books, levels_wanted
 from k2workers.processes.child_settings import BooksSettings
 from k2workers.supervision.control_messages import BooksKept
 from k2workers.transport.deliveries import Lost
@@ -57,6 +57,7 @@ class Feed:
                 snapshot_endpoint=self.replay.endpoint,
                 books_endpoint="tcp://127.0.0.1:*",
                 prefixes=("d.",),
+                sizes={"d.": (100, 1000)},
                 environment="test",
                 logs=LOGS,
             ),
@@ -265,3 +266,36 @@ async def test_best_levels_are_given_whole_or_stale(feed: Feed) -> None:
     await until(lambda: feed.books.lost == 1)
     assert (levels().bids, levels().state) == ([], "stale")
     assert feed.books.levels_of("d.unknown", 5) == b""
+
+
+def deep(number: int, first: int, last: int) -> BookSnapshot:
+    """Bids at all whole prices from ``first`` down to ``last``."""
+    return BookSnapshot(number, [(str(price), "1") for price in range(first, last - 1, -1)], [], 0)
+
+
+async def test_a_book_that_the_market_leaves_is_asked_for_anew_before_nothing_is_known_of_it(feed: Feed) -> None:
+    books = feed.books
+    for topic in ("d.x", "d.y"):
+        feed.send(deep(11, 400, 301), topic=topic)
+    await until(lambda: len(books.whole) == 2)
+    feed.now_s += TELL_S
+    assert books.news() == BooksKept(("d.",), ("d.x", "d.y"))
+    with capture_logs() as logs:
+        for number, price in enumerate((350, 349), 12):
+            gone = [(str(each), "0") for each in range(price, 401)]
+            feed.send(DepthUpdate(number, number, gone, [], 0, number))
+        await until(lambda: books.books[T].last_id == 13)
+    assert [(line["event"], line["topic"]) for line in logs] == [("book_runs_short", T)]
+    assert (books.ran_short, books.lost, len(books.whole)) == (1, 0, 2)
+    feed.now_s += TELL_S
+    assert books.news() == BooksKept(("d.",), ("d.y",)), "the one that runs short is wanted"
+    feed.send(deep(13, 348, 249))
+    await until(lambda: not books.short)
+    feed.now_s += 2 * TELL_S
+    assert books.news() == BooksKept(("d.",), ("d.x", "d.y"))
+
+
+def test_as_many_levels_are_wanted_as_are_told() -> None:
+    assert levels_wanted(None) == KNOWN
+    assert levels_wanted(("book_top", "book_20")) == KNOWN
+    assert levels_wanted(("book_20", "book_700", "book_top")) == 700

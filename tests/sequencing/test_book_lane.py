@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -426,3 +427,13 @@ def test_the_next_id_decides_once_subscribers_have_a_book() -> None:
     assert lane.only_next
     lane.ask_book(withheld=True)
     assert not lane.only_next
+
+
+@pytest.mark.parametrize(("levels", "part"), [(100, True), (50, True), (101, False), (0, False)])
+def test_of_a_book_that_may_be_a_part_no_level_is_published_that_others_may_lie_before(levels: int, part: bool) -> None:
+    lane = BookLane("t")
+    lane.offer(diff(10, 10, ("2", "1"), ("450", "1")), 0, 0)
+    bids = [(str(price), "1") for price in range(400, 300, -1)]
+    assert lane.offer_snapshot(book(9, *bids), levels=levels)
+    (published,) = [event for event in lane.ready if isinstance(event, BookSnapshot)]
+    assert published.bids == [("450", "1"), *bids, *([] if part else [("2", "1")])]

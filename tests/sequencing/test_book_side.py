@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,12 +26,13 @@ def sorted_plainly(sign: int, levels: dict[str, str]) -> list[Level]:
 @given(
     st.lists(st.integers(1, 4 * RANKED), unique=True, max_size=4 * RANKED),
     st.lists(st.tuples(changes, st.integers(0, 2 * RANKED)), max_size=20),
+    st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
 def test_the_nearest_levels_are_those_of_all_levels_sorted(
-    sign: int, begins: list[int], steps: list[tuple[list[tuple[int, int]], int]]
+    sign: int, begins: list[int], steps: list[tuple[list[tuple[int, int]], int]], part: bool
 ) -> None:
-    side = BookSide(sign, levels_of([(price, 1) for price in begins]))
+    side = BookSide(sign, levels_of([(price, 1) for price in begins]), part=part)
     plain = dict(levels_of([(price, 1) for price in begins]))
     for change, asked in steps:
         for price, quantity in levels_of(change):
@@ -38,8 +41,38 @@ def test_the_nearest_levels_are_those_of_all_levels_sorted(
                 del plain[price]
         side.take(levels_of(change))
         expected = sorted_plainly(sign, plain)
-        assert (side.nearest(asked), side.sorted()) == (expected[:asked], expected)
-        assert side.best == (sign * float(expected[0][0]) if expected else None)
+        end = max(sign * price / 10 for price in begins) if part and begins else math.inf
+        known = [level for level in expected if sign * float(level[0]) <= end]
+        assert (side.nearest(asked), side.sorted(), side.known()) == (known[:asked], expected, known)
+        assert side.best == (sign * float(known[0][0]) if known else None)
+        assert side.ends == (not known and end < math.inf)
+        assert side.runs_short(asked) == (len(known) < min(asked, len(begins) / 2) and end < math.inf)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@given(
+    st.lists(st.integers(1, 4 * RANKED), unique=True, min_size=50, max_size=4 * RANKED),
+    st.integers(1, 50),
+    st.lists(changes, max_size=40),
+    st.integers(0, 75),
+)
+@settings(max_examples=60, deadline=None)
+def test_of_a_part_the_nearest_levels_are_those_of_the_whole_or_fewer_of_them(
+    sign: int, begins: list[int], told: int, steps: list[list[tuple[int, int]]], walked: int
+) -> None:
+    whole = BookSide(sign, levels_of([(price, 1) for price in begins]))
+    plain = dict(whole.sorted())
+    part = BookSide(sign, whole.nearest(told), part=True)
+    gone = [(price, "0") for price, _ in sorted_plainly(sign, plain)[:walked]]  # the market walks
+    for change in [*map(levels_of, steps), gone]:
+        for price, quantity in change:
+            plain[price] = quantity
+            if not float(quantity):
+                del plain[price]
+        part.take(change)
+        nearest = part.nearest(FEW)
+        assert nearest == sorted_plainly(sign, plain)[: len(nearest)]
+        assert len(nearest) >= told / 2 or part.runs_short(FEW)
 
 
 def test_a_market_that_moves_far_keeps_its_order_with_few_looks_at_all_levels() -> None:

@@ -134,3 +134,36 @@ def test_it_is_compared_with_a_book_of_the_same_moment_in_the_levels_that_both_m
     assert book.agrees_with(snapshot(10, ("4", "1"), ("5", "1"), ("2", "1")), 2) is True
     assert book.agrees_with(snapshot(10, ("5", "1"), ("4", "2")), 2) is False
     assert book.agrees_with(snapshot(10, ("5", "1"), ("4", "1")), 3) is False
+
+
+def deep(last_id: int, first: int, last: int) -> BookSnapshot:
+    """Bids at all whole prices from ``first`` down to ``last``, and one ask."""
+    return BookSnapshot(last_id, [(str(price), "1") for price in range(first, last - 1, -1)], [("500", "1")], 5)
+
+
+def test_a_book_tells_nothing_beyond_the_levels_that_it_began_with_and_knows_when_they_become_few() -> None:
+    book = OrderBook(is_part=lambda count: count >= 100)
+    book.take(deep(10, 400, 301))
+    book.take(diff(11, 11, ("250", "7")))
+    assert ("250", "7") in book.snapshot().bids and ("250", "7") not in book.snapshot(known=True).bids
+    assert not book.runs_short(50)
+    book.take(diff(12, 12, *((str(price), "0") for price in range(349, 401))))
+    assert book.bid_side.nearest(60) == [(str(price), "1") for price in range(348, 300, -1)]
+    assert book.runs_short(50) and not book.runs_short(48)
+    assert book.agrees_with(deep(12, 348, 250), 60), "it knows fewer, and those are the same"
+    assert not book.agrees_with(deep(12, 347, 250), 60)
+    book.take(diff(13, 13, *((str(price), "0") for price in range(301, 349))))
+    assert not book.whole, "the level at 250 need not be the best bid"
+    assert not book.runs_short(50)
+    book.take(deep(14, 260, 240))
+    assert book.whole and not book.runs_short(50), "these are all there are"
+
+
+def test_a_book_that_was_cut_back_tells_nothing_beyond_what_is_left() -> None:
+    book = OrderBook(max_levels=30)
+    book.take(BookSnapshot(1, [], [("500", "1")], 0))
+    book.take(diff(2, 2, *((str(price), "1") for price in range(100, 170))))
+    assert book.bid_side.nearest(50) == [(str(price), "1") for price in range(169, 139, -1)]
+    book.take(diff(3, 3, ("110", "2"), *((str(price), "0") for price in range(150, 170))))
+    assert book.bid_side.nearest(50) == [(str(price), "1") for price in range(149, 139, -1)]
+    assert book.runs_short(50)

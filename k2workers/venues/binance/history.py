@@ -93,7 +93,8 @@ class BinanceHistory(RestClient):
         levels = self._levels(deep=deep or weight > 0)
         reply = await self.depth(topic.symbol, levels, path)
         snapshot = BookSnapshot(reply.lastUpdateId, reply.bids, reply.asks, time.time_ns())
-        return FetchedBook(snapshot, levels < self._book_levels and max(len(reply.bids), len(reply.asks)) >= levels)
+        cut = levels < self._book_levels and max(len(reply.bids), len(reply.asks)) >= levels
+        return FetchedBook(snapshot, cut, levels)
 
     def _book_of(self, topic: Topic) -> tuple[str, int]:
         """The endpoint that has its book, and what that weighs; 0: as many levels as are asked for decide."""

@@ -84,6 +84,10 @@ class BinanceSpot:
         """REST for repairs; ``book_levels`` of each side in a snapshot."""
         return BinanceHistory(base_url, ssl_context, self.dialect, self.kinds, book_levels=book_levels)
 
+    def book_sizes(self, book_levels: int) -> tuple[int, ...]:
+        """The cheapest, and as many as are wanted."""
+        return min(self.dialect.weights.cheap_levels, book_levels), book_levels
+
     def listing(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceListing:
         """Which symbols there are."""
         return BinanceListing(base_url, ssl_context, self.dialect)

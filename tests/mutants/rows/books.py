@@ -24,6 +24,30 @@ kept_books = within("transport/kept_books.py")
 
 ROWS = (
     book_side(
+        "a level far from the market is told although others lie before it",
+        "for price in self.levels if (rank := sign * float(price)) <= end}",
+        "for price in self.levels if (rank := sign * float(price)) < math.inf}",
+        "test_of_a_part_the_nearest_levels_are_those_of_the_whole_or_fewer_of_them",
+    ),
+    order_book(
+        "a book of which no level is known for sure stays whole",
+        "        if self.bid_side.ends or self.ask_side.ends:",
+        "        if False:",
+        "test_a_book_tells_nothing_beyond_the_levels_that_it_began_with_and_knows_when_they_become_few",
+    ),
+    book_lane(
+        "a level that changed beyond those of the venue's book is published with it",
+        "book.snapshot(known=True)",
+        "book.snapshot()",
+        "test_of_a_book_that_may_be_a_part_no_level_is_published_that_others_may_lie_before",
+    ),
+    books(
+        "a book that the market leaves is not asked for anew",
+        "for topic in self.whole if topic not in self.short)",
+        "for topic in self.whole)",
+        "test_a_book_that_the_market_leaves_is_asked_for_anew_before_nothing_is_known_of_it",
+    ),
+    book_side(
         "a level that goes stays in the order",
         "                del order[bisect_left(order, rank)]",
         "                pass",
@@ -127,8 +151,8 @@ ROWS = (
     ),
     books(
         "workers are not told which books are missing",
-        "        return BooksKept(self._prefixes, tuple(self.whole))",
-        "        return None",
+        "        return BooksKept(self._prefixes, tuple(topic",
+        "        return None and BooksKept(self._prefixes, tuple(topic",
         "test_the_workers_are_told_what_is_kept_soon_after_a_start_or_a_loss_and_seldom_else",
     ),
     order_book(
