@@ -58,6 +58,8 @@ class BookTeller:
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
         """When the timer ends, on the loop's clock."""
+        self._stale_s: float | None = None
+        """Since when a book is stale and nobody was told, on the loop's clock."""
 
     def start(self) -> None:
         """Say hello to the aggregator."""
@@ -69,9 +71,15 @@ class BookTeller:
         """The book of this topic is another one now."""
         self._topics.changed(topic, book)
         if at_once:
+            self._stale_s = self._stale_s or asyncio.get_running_loop().time()
             self._telling.soon()
         else:
             self._tell_in(GATHER_S)
+
+    @property
+    def in_haste(self) -> bool:
+        """Whether it has been waiting for its turn long enough with a book that is stale: whoever has much to do lets it have one."""
+        return self._stale_s is not None and asyncio.get_running_loop().time() >= self._stale_s + GATHER_S
 
     def close(self) -> None:
         """Tell nothing any longer; what ZeroMQ holds reaches the aggregator, if it still reads."""
@@ -99,6 +107,7 @@ class BookTeller:
         self._telling.soon()
 
     def _tell(self) -> None:
+        self._stale_s = None
         if not self._sender.welcomed:
             return  # all of it is told anew then
         now_ns = time.monotonic_ns()

@@ -116,6 +116,8 @@ class Books:
         """Take what comes, for ever."""
         async for item in self.subscriber.batches():
             self.take(item)
+            if self.teller is not None and self.teller.in_haste:
+                await asyncio.sleep(0)
 
     def take(self, item: MessageBatch | Lost) -> None:
         """The next batch of some topic."""

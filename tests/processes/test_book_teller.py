@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from k2workers import wire
 from k2workers.book_events import BookTop
 from k2workers.events import BookSnapshot, Gap, Status
 from k2workers.processes import book_teller
-from k2workers.processes.book_teller import BOOKS_A_BUNDLE, BookTeller
+from k2workers.processes.book_teller import BOOKS_A_BUNDLE, GATHER_S, BookTeller
 from k2workers.processes.child_settings import BookTopicsSettings
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.transport.bundle_protocol import MAKER
@@ -84,6 +85,23 @@ async def test_an_aggregator_is_told_everything_as_it_is_when_it_comes_and_then_
     await until(lambda: told(second) == [(5, "whole")], "another one hears of now, and of nothing that was")
     assert teller.teller.told >= 4
     second.close()
+
+
+async def test_who_has_much_to_do_learns_that_a_stale_book_waits_to_be_told(teller: Teller, endpoint: str) -> None:
+    receiver = Receiver(endpoint)
+    receiver.start()
+    teller.whole(1)
+    await until(lambda: told(receiver))
+    teller.whole(2)
+    time.sleep(2 * GATHER_S)  # noqa: ASYNC251 - as one that takes a long row of changes
+    assert not teller.teller.in_haste, "that it has changed can wait"
+    teller.stale()
+    time.sleep(2 * GATHER_S)  # noqa: ASYNC251
+    assert teller.teller.in_haste
+    while teller.teller.in_haste:
+        await asyncio.sleep(0)
+    await until(lambda: told(receiver)[-1] == (2, "stale"))
+    receiver.close()
 
 
 async def test_one_that_does_not_read_is_told_later_how_it_is_by_then(teller: Teller, endpoint: str) -> None:
