@@ -56,10 +56,11 @@ On REST (``path`` such as depth; ``count``)::
 A refusal says when to come back: ``retry_after_s`` (a decimal; below 0: nothing is said), ``retry_after_as`` seconds, date
 or words (no header, only "banned until" in the body).
 
-In the market (``symbol``: the busiest if empty; the first two all at once with *; all only while a market is generated)::
+In the market (``symbol``: the busiest if empty; the first three all at once with *; all only while a market is generated)::
 
     skip_ids   ids=3         trade ids that never exist
     new_ids    first=1       all ids begin anew here, and the old ones are forgotten
+    walk       levels=50     so many of the nearest bids go at once
     status     status=       the symbol has this status: listed, acknowledged when subscribed, and silent (by itself: at rest)
     delist                   the symbol is unknown to REST, acknowledged when subscribed, and silent
     halt                     (all symbols) nothing happens, and soon nothing is sent but pings
@@ -132,6 +133,7 @@ KINDS: dict[str, Kind] = {
     "snapshot_edge": Kind(REST, _ON_REST),
     "skip_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "ids": 3}),
     "new_ids": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "first": 1}),
+    "walk": Kind(MARKET, {**_ALWAYS, "every_s": 0.0, "symbol": "", "levels": 50}),
     "halt": Kind(HALT, _ALWAYS),
     "status": Kind(STATE, {**_ALWAYS, "symbol": "", "status": ""}),
     "delist": Kind(STATE, {**_ALWAYS, "symbol": ""}),

@@ -91,6 +91,8 @@ class Injection:
             for market in [self._symbols[symbol] for symbol in chosen if symbol in self._symbols]:
                 if fault.kind == "new_ids":
                     market.renumber(values["first"])
+                elif fault.kind == "walk":
+                    market.walk(values["levels"])
                 else:
                     market.skip_ids(values["ids"])
                 fault.acted += 1

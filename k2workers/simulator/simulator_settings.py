@@ -61,6 +61,7 @@ class StandInSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     """Faults from the start, as ``simulator.faults`` writes them."""
 
+    book_depth: Annotated[int, About(text="levels that each side of a book begins with", ge=10, le=10_000)] = 60
     book_log: Annotated[
         str, About(text="write what each book is whenever its changes are told, as sums of its levels, to this file")
     ] = ""

@@ -41,6 +41,9 @@ class TradedSymbol(Protocol):
     def skip_ids(self, count: int) -> None:
         """The next trade ids never exist."""
 
+    def walk(self, levels: int) -> None:
+        """The market falls by so many levels of the book."""
+
     def renumber(self, first: int) -> None:
         """All ids begin anew here."""
 

@@ -25,6 +25,7 @@ import pytest
 
 from k2workers import venues
 from k2workers.continuity import Guarantee
+from tests.chaos import book_judge
 from tests.chaos.market import Market
 from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
@@ -95,6 +96,7 @@ async def run(
             venue=venue,
             place=True,
             exchange_args=EXCHANGE,
+            watch_books=True,
         ) as rig:
             hour = Hour(rig, chosen)
             hour.unheard = (await rig.status())["published"] - hour.given()
@@ -106,6 +108,8 @@ async def run(
                 await watch.see_it_out(PATIENCE_S)
                 await until(rig.lacks_nothing, "books with all levels", PATIENCE_S)
             verdict = await rig.settle()
+            assert rig.book_watch is not None
+            watched = await rig.book_watch.end()
             await asyncio.to_thread(rig.feed.stop)
             if log is not None:
                 log.write_text("".join(rig.feed.raw), encoding="utf-8")
@@ -117,11 +121,13 @@ async def run(
                 *rig.died_healthy(),
                 *hour.grown(),
                 *hour.wrong_in(report, rate),
+                *book_judge.wrong_in(watched),
             ]
             return {
                 **hour.figures(),
                 **_shown(verdict),
                 "ready": watch.promise.figures(),
+                "books_watched": watched,
                 "report": report["events"],
                 "failures": failures,
             }
@@ -230,8 +236,10 @@ class Hour:
     # ── the feed's own word ─────────────────────────────────────────────────────────────────────────────
 
     def given(self) -> int:
-        """Events that the subscriber was given."""
-        return sum(count.received for count in self._rig.observer.witness.topics.values())
+        """Events that the subscriber was given, and what was told of books to another one."""
+        assert self._rig.book_watch is not None
+        told: int = self._rig.book_watch.figures().get("told", 0)
+        return told + sum(count.received for count in self._rig.observer.witness.topics.values())
 
     def wrong_in(self, report: dict[str, Any], rate: float) -> list[str]:
         """Where the report says something else than what the subscriber counted, at this rate of events a second."""

@@ -20,6 +20,8 @@ import pytest
 from k2workers import Position, Subscriber, venues
 from k2workers.demo.witness import compare
 from k2workers.processes import sharding
+from tests.chaos import book_watch
+from tests.chaos.book_watch import BookWatch
 from tests.chaos.ledger import compare_bars, compare_books
 from tests.chaos.market import Market
 from tests.chaos.observer import Observer
@@ -39,7 +41,8 @@ class Rig:
 
     def __init__(self, directory: Path, *, shards: int = 8, symbols: int = 40, rate: float = 2000.0, seed: int = 1,
                  settings: dict[str, str] | None = None, exchange_args: tuple[str, ...] = (),
-                 venue: str = venues.DEFAULT, kinds: tuple[str, ...] = (), place: bool = False, alarm_s: float = ALARM_S) -> None:  # fmt: skip
+                 venue: str = venues.DEFAULT, kinds: tuple[str, ...] = (), place: bool = False, watch_books: bool = False,
+                 alarm_s: float = ALARM_S) -> None:  # fmt: skip
         self.alarm_s = alarm_s
         """Within this time a feed must have named streams that bring nothing."""
         self.market = Market(venue, kinds)
@@ -53,6 +56,11 @@ class Rig:
         self._run_dir = directory / "small" / "run"
         self._place = Place(directory, self._run_dir, self.port) if place and not hindrance() else None
         self.settings = {"K2_RUN_DIR": str(self._run_dir), **(settings or {})}
+        self.book_watch = BookWatch(directory, self.market.prefix, self.endpoints) if watch_books else None
+        """With it every book is held against the exchange's, whatever strikes."""
+        if self.book_watch is not None:
+            self.settings |= book_watch.SETTINGS
+            exchange_args = (*exchange_args, "--book-log", str(self.book_watch.log))
         self._exchange_args = (
             "simulate", "--venue", venue, "--port", str(self.port), "--symbols", str(symbols), "--rate", str(rate), "--seed", str(seed),
             "--ping-interval", "2",  # as far below the stale limit of these feeds as the venue's is below the usual one
@@ -86,6 +94,10 @@ class Rig:
         self.observer = self.make_observer()
         self.start_feed()
         await self.ready()
+        if self.book_watch is not None:
+            self._stack.callback(self.book_watch.kill)
+            self.book_watch.start()
+            await until(lambda: self.book_watch is None or self.book_watch.watches, "the program that watches books")
         self.subscribe()
         await until(self.following_s, "the subscription")
         await self.control("start_market")
@@ -100,7 +112,8 @@ class Rig:
     def _checkpoint_topics(self) -> dict[str, Any]:
         """What the feed could continue from, were all of it killed now."""
         _, _, positions = self.checkpoint.read_bytes().partition(b"\n") if self.checkpoint.exists() else (b"",) * 3
-        return dict(msgspec.msgpack.decode(positions)) if positions else {}
+        found = dict(msgspec.msgpack.decode(positions)) if positions else {}
+        return {topic: at for topic, at in found.items() if topic.startswith(tuple(self.topics_judged))}
 
     async def __aexit__(self, *_: object) -> None:
         await self.unsubscribe()
@@ -214,8 +227,13 @@ class Rig:
         """A further subscriber of this feed."""
         publish, replay, books = self.endpoints
         return Subscriber(
-            topics or [self.market.prefix], publish, snapshot_endpoint=replay, books_endpoint=books, position=position
+            topics or self.topics_judged, publish, snapshot_endpoint=replay, books_endpoint=books, position=position
         )  # fmt: skip
+
+    @property
+    def topics_judged(self) -> list[str]:
+        """All topics of the venue's streams."""
+        return [self.market.topic(kind, "") for kind in self.market.kinds]
 
     @property
     def endpoints(self) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from k2workers.continuity import Guarantee
-from tests.chaos import joiners
+from tests.chaos import book_judge, joiners
 from tests.chaos.market import Market
 from tests.chaos.readiness_watch import ReadinessWatch
 from tests.chaos.rig import Rig
@@ -45,6 +45,7 @@ async def run_fault(
             venue=venue,
             kinds=kinds,
             place=True,
+            watch_books=True,
         ) as rig:
             joined = joiners.Joiners(rig, rig.subscriber.position())
             async with ReadinessWatch(rig) as watch:
@@ -60,6 +61,8 @@ async def run_fault(
                 await watch.see_it_out(WHOLE_S)
             verdict = await rig.settle()
             books_of_joiners = await joined.verdict()
+            assert rig.book_watch is not None
+            watched = await rig.book_watch.end()
             exchange = await rig.ask("status")
     connects = exchange["connects"]
     limit_s = rows[0].pause_limit_s if len(rows) == 1 else None
@@ -79,9 +82,11 @@ async def run_fault(
         },
         "ready": watch.promise.figures(),
         "books_of_joiners": books_of_joiners,
+        "books_watched": watched,
         "failures": [
             *judge(rig.market, verdict, pauses, limit_s),
             *joiners.wrong_with(books_of_joiners),
+            *book_judge.wrong_in(watched),
             *watch.promise.wrong(),
             *rig.died_healthy(),
         ],

@@ -34,6 +34,8 @@ class ToyMarket:
     def skip_ids(self, count: int) -> None:
         self.number += count
 
+    def walk(self, levels: int) -> None: ...
+
     def renumber(self, first: int) -> None:
         self.number = first - 1
 

@@ -35,7 +35,6 @@ TAKE, BEST = 0.35, 0.45
 """Shares of actions that take liquidity and that change the best level; the rest changes deeper levels."""
 EVENTS_PER_ACTION = TAKE * 3.55 + BEST
 """Mean number of trade, aggTrade and bookTicker events of an action, as the actions below make them."""
-DEPTH_LEVELS = 60
 RARE = 0.0002
 """Share of actions with which something rare happens besides."""
 MOODS = (0.3, 0.5, 0.7, 1.0, 1.2, 2.3)
@@ -73,8 +72,11 @@ class GeneratedMarket(Generic[Symbol]):
         history_s: float = 900.0,
         *,
         even: bool = False,
+        depth: int = 60,
     ) -> None:
         self._random = random.Random(seed)
+        self._depth = depth
+        """Levels that each side of a book begins with; it may come to have half or three times as many."""
         self._history, self._history_us = history, int(history_s * SECOND)
         self._wanted = wanted
         self.running, self.halted = True, False
@@ -130,7 +132,7 @@ class GeneratedMarket(Generic[Symbol]):
         market = self.new_symbol(symbol, base, tick, step, middle, now_us, *kept)
         for side, best in ((market.bids, middle), (market.asks, middle + tick)):
             level = best
-            for _ in range(DEPTH_LEVELS):
+            for _ in range(self._depth):
                 side.set(level, self.quantity(market))
                 level = max(tick, level - side.sign * tick * rng.choice((1, 1, 1, 2, 3, 5)))
         return market
@@ -206,13 +208,13 @@ class GeneratedMarket(Generic[Symbol]):
             market.add_trade(price, qty, at_us, sells, now_us, out)
         row = (market.agg_id + 1, price, taken, first, market.trade_id, at_us, sells)
         market.add_agg(row, now_us, out)
-        if len(side) < DEPTH_LEVELS // 2:
+        if len(side) < self._depth // 2:
             self._refill(market)
 
     def _refill(self, market: Symbol) -> None:
         """Adds far levels on both sides, so that no walk ever empties a side."""
         for side in (market.bids, market.asks):
-            while len(side) < DEPTH_LEVELS:
+            while len(side) < self._depth:
                 far = side.keys[0] * side.sign - side.sign * market.tick * self._random.randrange(1, 4)
                 if far <= 0:
                     return
@@ -237,7 +239,7 @@ class GeneratedMarket(Generic[Symbol]):
         index = rng.randrange(max(0, count - 25), count - 1)
         price = side.keys[index] * side.sign
         roll = rng.random()
-        if roll < 0.25 and count > DEPTH_LEVELS - 10:
+        if roll < 0.25 and count > self._depth - 10:
             market.set_level(side, price, 0)
         elif roll < 0.5:
             nearer = price + side.sign * market.tick
@@ -246,7 +248,7 @@ class GeneratedMarket(Generic[Symbol]):
             market.set_level(side, price, self.quantity(market))
         else:
             market.set_level(side, price, self.quantity(market))
-        if count > 3 * DEPTH_LEVELS:
+        if count > 3 * self._depth:
             market.set_level(side, side.keys[0] * side.sign, 0)
 
     def _run_slots(self, now_us: int, out: list[Emission]) -> None:

@@ -76,12 +76,12 @@ class SpotStandIn:
             self._market = ReplayMarket(own.replay, own.replay_speed, wanted, own.replay_settle_s, self.recorded)
         else:
             values = own.symbols, own.rate, own.seed, now_ns, wanted, own.history, own.history_s
-            self._market = self.generated(*values, even=own.even)
+            self._market = self.generated(*values, even=own.even, depth=own.book_depth)
         return self._market
 
-    def generated(self, *values: Any, even: bool) -> GeneratedMarket[Any]:
+    def generated(self, *values: Any, **named: Any) -> GeneratedMarket[Any]:
         """A market that is made up."""
-        return Market(*values, even=even)
+        return Market(*values, **named)
 
     def talk(self, request: web.Request) -> talk.SpotTalk:
         """What the address asks for. Raises HTTPBadRequest."""

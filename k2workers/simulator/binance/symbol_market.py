@@ -140,6 +140,11 @@ class SymbolMarket:
         if self.books is not None:
             self.books.clear()
 
+    def walk(self, levels: int) -> None:
+        """The market falls: so many of the nearest bids go, but the last one."""
+        for price, _ in self.bids.top(levels)[: len(self.bids) - 1]:
+            self.set_level(self.bids, price, 0)
+
     def set_level(self, side: Side, price: int, qty: int) -> None:
         """One change of the book: takes the next update id."""
         raise NotImplementedError

@@ -52,9 +52,9 @@ class UsdmStandIn(SpotStandIn):
         super().__init__(settings, faults)
         self._unseen, self._tagged = settings.unseen_trades, settings.symbol_type
 
-    def generated(self, *values: Any, even: bool) -> FuturesMarket:
+    def generated(self, *values: Any, **named: Any) -> FuturesMarket:
         """A market that is made up."""
-        return FuturesMarket(self.contracts, *values, even=even, unseen=self._unseen, tagged=self._tagged)
+        return FuturesMarket(self.contracts, *values, unseen=self._unseen, tagged=self._tagged, **named)
 
     def talk(self, request: web.Request) -> RoutedTalk:
         """What the address asks for. Raises HTTPBadRequest."""

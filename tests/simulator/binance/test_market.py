@@ -153,3 +153,14 @@ def test_stream_names_are_told_apart_from_nonsense() -> None:
     )
     bad = ("btcusdt", "btcusdt@nothing", "btc usdt@trade", "!bookTicker", "btcusdt@kline_7m", "@trade")
     assert all(map(is_valid, good)) and not any(map(is_valid, bad))
+
+
+def test_a_market_that_falls_lacks_the_nearest_bids_and_keeps_the_last_one() -> None:
+    market = Market(1, 1_000.0, 1, START_NS, set(), depth=300)
+    (symbol,) = market.symbols.values()
+    before, update_id = symbol.bids.top(400), symbol.update_id
+    assert len(before) == len(symbol.asks) == 300
+    symbol.walk(100)
+    assert (symbol.bids.top(400), symbol.update_id) == (before[100:], update_id + 100)
+    symbol.walk(1_000)
+    assert symbol.bids.top(400) == before[-1:]
