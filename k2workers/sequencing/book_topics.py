@@ -8,6 +8,7 @@ heard it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 
 from k2workers import wire
 from k2workers.book_events import STALE, WHOLE, BookLevels, BookTop
@@ -80,8 +81,10 @@ class BookTopics:
         self._topics: dict[str, list[_MadeTopic]] = {}
         """By the topic of which the book is kept."""
         self._changed: dict[str, OrderBook] = {}
-        self.next_ns: int | None = None
-        """When there may be news of what has changed and had to wait; None: nothing waits."""
+        self._waiting: dict[str, OrderBook] = {}
+        """Those of which something waits for its pace. There are hundreds, and in most turns none is due."""
+        self._due: list[tuple[int, str]] = []
+        """A heap: when which of them is."""
 
     def changed(self, source: str, book: OrderBook) -> None:
         """The book of this topic is another one now."""
@@ -91,21 +94,29 @@ class BookTopics:
     def news(self, now_ns: int, wall_ns: int) -> dict[str, list[wire.Batch]]:
         """What is to be told now (monotonic and wall-clock time), by the topic of which the book is kept; it counts as told."""
         found: dict[str, list[wire.Batch]] = {}
-        self.next_ns = None
-        for source, book in list(self._changed.items()):
-            waits = False
+        while self._due and self._due[0][0] <= now_ns:
+            _, source = heappop(self._due)
+            self._changed.setdefault(source, self._waiting.pop(source))
+        for source, book in self._changed.items():
+            due_ns = 0
             for topic in self._topics[source]:
                 if book.whole and topic.due_ns > now_ns:
-                    waits = True
-                    self.next_ns = min(topic.due_ns, self.next_ns or topic.due_ns)
+                    due_ns = min(topic.due_ns, due_ns or topic.due_ns)
                 elif (content := topic.content(book)) != topic.told and (content or topic.told != NEVER):
                     event = topic.event(content, book, wall_ns)
                     found.setdefault(source, []).append(wire.batch_of(topic.name, [event], MADE.number))
                     topic.told = content
                     topic.due_ns = now_ns + self._pace_ns if topic.paced and content else 0
-            if not waits:
-                del self._changed[source]
+            if due_ns and source not in self._waiting:
+                self._waiting[source] = book
+                heappush(self._due, (due_ns, source))
+        self._changed.clear()
         return found
+
+    @property
+    def next_ns(self) -> int | None:
+        """When there may be news of what has changed and had to wait; None: nothing waits."""
+        return self._due[0][0] if self._due else None
 
     def not_told(self, sources: Iterable[str], books: Mapping[str, OrderBook]) -> None:
         """What was told of these may not have come: it is to be told again."""
