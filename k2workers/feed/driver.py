@@ -84,7 +84,7 @@ class Driver:
         """Called with the indexes of topics of which the venue may have what no line delivered."""
         self._permission = RotationPermission(grants, self._permitted)
         self._venue = venue
-        self._route = route
+        self.route = route
         self._on_record = on_record
         self._watch = LineWatch(settings.stale_after_ns, route.limits.ping_interval_ns)
         self._look_ns = 0
@@ -261,7 +261,7 @@ class Driver:
             missing=intake.missing,
             last_ids=[(at, topic.topic, lane.last_id) for at, (topic, lane) in pairs if topic.continuity.chained],
         )
-        self._on_record(record_of(action, cut, self.settings.shard, self._route.name))
+        self._on_record(record_of(action, cut, self.settings.shard, self.route.name))
         if not action.complete:
             self.on_live()  # the old line may have taken with it what the new one did not deliver
 

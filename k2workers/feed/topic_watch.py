@@ -5,6 +5,7 @@ Pure apart from the intake that it serves. ``LineWatch`` (``liveness.py``) is th
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,15 @@ from k2workers.futures_events import FuturesAggTrade, FuturesTrade
 from k2workers.sequencing.lane import Lane
 from k2workers.venues.market_evidence import Evidence, top_of
 from k2workers.venues.venue import StreamSpec
+
+
+class Unserved(enum.Enum):
+    """What keeps a topic from being served, in one word."""
+
+    SILENT = "silent"
+    UNPROVEN = "unproven"
+    REFUSED = "refused"
+
 
 DENIALS = 2
 """So often the venue must have had nothing, before the trade that a look showed is taken for one beside the book."""
@@ -85,6 +95,17 @@ class TopicWatch:
             times = denied.times if denied is not None and denied.trade_id == shown else 0
             self._denied[index] = _Denied(shown, times + 1)
         self._silence.fetched(index, newer, now_ns)
+
+    @property
+    def unserved(self) -> dict[str, Unserved]:
+        """The topics that are not served, by name, each with what keeps it from that."""
+        by_why = {
+            Unserved.SILENT: self._silence.silent,
+            Unserved.UNPROVEN: self._silence.unproven,
+            Unserved.REFUSED: self._silence.refused,
+        }
+        topics = self._intake.topics
+        return {topics[index].topic: why for why, indexes in by_why.items() for index in sorted(indexes)}
 
     def _serve_new(self, now_ns: int) -> None:
         """Topics may have been added."""

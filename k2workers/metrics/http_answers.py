@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
@@ -17,6 +17,31 @@ class HttpAnswer(NamedTuple):
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class Parts(Protocol):
+    """An answer's parts, one after the other; each may let itself be waited for. ``close`` it when nobody takes any more."""
+
+    def __iter__(self) -> Parts: ...
+    def __next__(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class HttpStream(NamedTuple):
+    """An answer of which more comes for as long as the client stays."""
+
+    content_type: str
+    parts: Parts
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class HttpQuestion(NamedTuple):
+    """What a client asked: what follows the part of the path that chose who answers, the query, the tags of what it has, and the types that it accepts."""
+
+    name: str
+    query: str
+    known: str
+    accepts: str
 
 
 def in_json(data: Any, *, headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:
@@ -33,3 +58,11 @@ def verdict(reasons: list[str]) -> HttpAnswer:
 def words(status: HTTPStatus, more: str = "", *, headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:
     """The number of an answer in words, and what else there is to say."""
     return HttpAnswer(status, TEXT, f"{status.value}: {more or status.phrase}".encode(), headers)
+
+
+def tagged(answer: HttpAnswer, tag: str, known: str) -> HttpAnswer:
+    """The answer with this tag, or only that nothing has changed, for who ``known`` it: its ``If-None-Match``."""
+    headers = (("ETag", tag), ("Cache-Control", "no-cache"), *answer.headers)
+    if tag in [each.strip().removeprefix("W/") for each in known.split(",")]:
+        return words(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return answer._replace(headers=headers)

@@ -20,10 +20,12 @@ from k2workers.files.checkpoint_file import CheckpointFile
 from k2workers.logs import log, outlet
 from k2workers.metrics.flushing import Instruments
 from k2workers.metrics.instruments import AGGREGATOR
-from k2workers.metrics.latency import LatencyHistogram
+from k2workers.metrics.latency import LatencyHistogram, RecentLatency
 from k2workers.processes.child_settings import AggregatorSettings
 from k2workers.processes.child_status import (
+    QUANTILES,
     AggregatorStatus,
+    GapFigures,
     LatencyUs,
     PeerCut,
     Published,
@@ -55,9 +57,8 @@ QUIET_S = 0.2
 """A draining aggregator is done when no bundle has come for this long: the workers have gone before it."""
 
 DRAIN_LIMIT_S = 2.0
-
 MAX_NAMED = 20
-"""Subscribers that are named in a beat: those furthest behind."""
+"""Subscribers that are named in a beat (those furthest behind), and topics with open gaps."""
 
 _log = structlog.get_logger(__name__)
 
@@ -84,6 +85,7 @@ class Aggregator:
         )
         self.sequencer = _numbers(self.checkpoint_file.read(), native=settings.native)
         self.latency = LatencyHistogram()
+        self._recent = RecentLatency(self.latency)
         self.heartbeats = 0
         self._received_ns: int | None = None
         """When the first bundle of this turn was read from its worker's socket."""
@@ -183,7 +185,16 @@ class Aggregator:
 
     def status(self) -> AggregatorStatus:
         """How it stands now."""
-        return AggregatorStatus(events_published=self.sequencer.tally().events, subscribers=self._subscribers())
+        totals = self.sequencer.tally().totals()
+        return AggregatorStatus(
+            events_published=totals.pop("events"),
+            subscribers=self._subscribers(),
+            gaps=GapFigures(gaps_open=self.sequencer.gaps_open, **totals),
+            missing=self.sequencer.missing(MAX_NAMED),
+            topics=len(self.sequencer.topics),
+            ring_bytes=self.ring.bytes,
+            latency_us=LatencyUs(*self._recent.quantiles_us(QUANTILES, time.monotonic_ns())),
+        )
 
     def _subscribers(self) -> Subscribers:
         watch, asking = self.publisher.watch, self.snapshots.watch
@@ -192,7 +203,7 @@ class Aggregator:
             connected=len(watch.peers),
             behind=[SubscriberBehind(peer.name, peer.owed) for peer in watch.behind[:MAX_NAMED]],
             readers=[ReaderTold(one.name, one.waiting, one.lost) for one in readers],
-            cut=sum(watch.cuts.values()) + sum(asking.cuts.values()),
+            cut=(watch.cuts + asking.cuts).total(),
             newest_cuts=msgspec.convert([*watch.newest_cuts, *asking.newest_cuts], list[PeerCut]),
         )
 
@@ -220,7 +231,7 @@ class Aggregator:
             events_published=totals.pop("events"),
             **totals,
             gaps_open=self.sequencer.gaps_open,
-            latency_us=LatencyUs(*(self.latency.quantile_us(quantile) for quantile in (0.5, 0.99, 0.999))),
+            latency_us=LatencyUs(*map(self.latency.quantile_us, QUANTILES)),
             continuity=[
                 TopicContinuity(
                     topic=topic,

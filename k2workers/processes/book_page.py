@@ -10,7 +10,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from k2workers.book_events import BookLevels
-from k2workers.metrics.http_answers import HttpAnswer, in_json, words
+from k2workers.metrics.http_answers import HttpAnswer, HttpQuestion, in_json, tagged, words
 from k2workers.transport.books_server import MOST_LEVELS
 from k2workers.transport.levels_client import LevelsClient
 
@@ -45,19 +45,19 @@ class BookPage:
             # A thread that asks there is waited for, and nobody else waits for that.
             threading.Thread(target=before.close, name="books", daemon=True).start()
 
-    def answer(self, name: str, query: str, known: str) -> HttpAnswer:
-        """What follows ``/book/``, the query, and the tags that the client has. Raises TimeoutError if the books process does not answer."""
-        asked = parse_qs(query, keep_blank_values=True).get("levels", [str(LEVELS)])[-1]
-        if not (asked.isascii() and asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= MOST_LEVELS):
-            return words(HTTPStatus.BAD_REQUEST, f"levels = {asked!r}; allowed: 1 to {MOST_LEVELS}")
-        venue, _, symbol = name.partition("/")
+    def answer(self, asked: HttpQuestion) -> HttpAnswer:
+        """What is asked for below ``/book/``. Raises TimeoutError if the books process does not answer."""
+        levels = parse_qs(asked.query, keep_blank_values=True).get("levels", [str(LEVELS)])[-1]
+        if not (levels.isascii() and levels.isdecimal() and len(levels) < 6 and 1 <= int(levels) <= MOST_LEVELS):
+            return words(HTTPStatus.BAD_REQUEST, f"levels = {levels!r}; allowed: 1 to {MOST_LEVELS}")
+        venue, _, symbol = asked.name.partition("/")
         worked_s = time.thread_time()
         topic = f"{self._prefixes[venue]}{symbol}" if venue in self._prefixes else ""
-        found = self._ask(topic, int(asked)) if topic else None
+        found = self._ask(topic, int(levels)) if topic else None
         with self._making:
             time.sleep(max(0.0, self._rested_s - time.monotonic()))
             try:
-                return self._of(found, venue, symbol, known)
+                return self._of(found, venue, symbol, asked.known)
             finally:
                 self._rested_s = time.monotonic() + REST * (time.thread_time() - worked_s)
 
@@ -66,10 +66,7 @@ class BookPage:
             name = f"{venue}/{symbol}" if symbol else venue
             return words(HTTPStatus.NOT_FOUND, f"no book of {name!r} is kept{self._hint(venue, symbol)}")
         tag = f'"{found.update_id}-{found.state}"'
-        headers = (("ETag", tag), ("Cache-Control", "no-cache"))
-        if tag in [each.strip().removeprefix("W/") for each in known.split(",")]:
-            return words(HTTPStatus.NOT_MODIFIED, headers=headers)
-        return in_json({"venue": venue, "symbol": symbol, **_fields(found)}, headers=headers)
+        return tagged(in_json({"venue": venue, "symbol": symbol, **_fields(found)}), tag, known)
 
     def close(self) -> None:
         """Ask nobody any longer."""

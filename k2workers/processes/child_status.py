@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from k2workers.feed.silence import LookUrgency
+from k2workers.feed.topic_watch import Unserved
 from k2workers.supervision.control_messages import Beat
 
 Told = TypeVar("Told", bound=msgspec.Struct)
@@ -26,6 +27,29 @@ class WorkerCounters(msgspec.Struct, frozen=True, kw_only=True):
     events_received: int = 0
     duplicates: int = 0
     gaps: int = 0
+
+
+QUANTILES = (0.5, 0.99, 0.999)
+"""Those that ``LatencyUs`` tells."""
+
+
+class LatencyUs(msgspec.Struct, frozen=True):
+    """A latency in µs, for so many of a hundred or a thousand: the upper bound of where it lies in the histogram; None if nothing was
+    measured, or beyond the last bound."""
+
+    p50: float | None
+    p99: float | None
+    p999: float | None
+
+
+class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection of one route of a shard: the rotation's state, whether one carries the feed, for how long, and the time to its next planned rotation (both 0 while none does)."""
+
+    route: str
+    state: str
+    live: bool
+    age_s: float
+    next_rotation_s: float
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +100,14 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Some of their names, each with the venue's words."""
     streams_seen: int
     """Those that brought an event."""
+    lines: list[LineStatus]
+    """One for each route."""
+    received: dict[str, int]
+    """Events of this life, by kind."""
+    latency_us: LatencyUs
+    """From the venue's time of an event to our read of it, in the last ten seconds."""
+    topics_unserved: dict[str, Unserved]
+    """Some of them."""
 
 
 class SubscriberBehind(msgspec.Struct, frozen=True):
@@ -111,20 +143,34 @@ class Subscribers(msgspec.Struct, frozen=True, kw_only=True):
     newest_cuts: list[PeerCut]
 
 
+class GapFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of what was missing, in all lives of the aggregator: gaps that were announced (``gaps``), given up, and open now; ids that came late, and that never existed; topics whose
+    ids began anew; events that had been published before.
+    """
+
+    gaps: int
+    gaps_open: int
+    gaps_given_up: int
+    repaired_ids: int
+    void_ids: int
+    resets: int
+    old_events: int
+
+
 class AggregatorStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The aggregator at this moment; ``events_published`` is of all its lives."""
 
     events_published: int
     subscribers: Subscribers
-
-
-class LatencyUs(msgspec.Struct, frozen=True):
-    """From the read of a message to its publication, in µs, for so many of a hundred or a thousand: the upper bound of where it lies in
-    the histogram; None if nothing was measured, or beyond the last bound."""
-
-    p50: float | None
-    p99: float | None
-    p999: float | None
+    gaps: GapFigures
+    missing: dict[str, int]
+    """Topics with an open gap, with how many ids are missing: some of them."""
+    topics: int
+    """Those that were published so far."""
+    ring_bytes: int
+    """What is kept for subscribers that missed some."""
+    latency_us: LatencyUs
+    """From our read of a message to its publication, in the last ten seconds."""
 
 
 class TopicContinuity(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +185,7 @@ class TopicContinuity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the aggregator counted in all lives of the run, told at its end: events, gaps, or ids. ``latency_us`` is of its last life."""
+    """What the aggregator counted in all lives of the run, told at its end: events, gaps, or ids. ``latency_us`` is from the read of a message to its publication, in its last life."""
 
     events_published: int = 0
     gaps: int = 0

@@ -91,6 +91,11 @@ class MarketPlan:
         return client_context(self.own.ca_bundle, self.venue.ca_bundle_setting)
 
     @property
+    def lifetime_s(self) -> float:
+        """How long a connection lives until it is replaced."""
+        return self._lifetime_ns / 1e9
+
+    @property
     def allowance(self) -> Allowance:
         """What the venue allows this IP."""
         return Allowance(

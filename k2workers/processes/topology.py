@@ -21,11 +21,11 @@ from k2workers.config import Settings
 from k2workers.errors import ConfigError, K2Error
 from k2workers.every import Every
 from k2workers.logs import outlet
-from k2workers.metrics import exporter, metric_files
+from k2workers.metrics import metric_files
 from k2workers.processes import open_files, readiness, report, run_plan
-from k2workers.processes.book_page import BookPage
 from k2workers.processes.child_status import Published
 from k2workers.processes.console import LiveSummary
+from k2workers.processes.http_paths import HttpPaths
 from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.places import Places
 from k2workers.processes.resource_meter import ResourceMeter
@@ -74,14 +74,14 @@ class Topology:
         self._meter = ResourceMeter(settings.environment)
         self._feeds = [MarketFeed(market, self.supervisor) for market in self.plan.markets]
         self.view = RunView(settings, self.supervisor, self._feeds, self._meter)
-        self._book_page = BookPage(
-            {market.name: market.book_prefixes[0] for market in self.plan.markets if market.book_prefixes},
-            self._symbols_of,
-        )
+        self._http = HttpPaths(settings, self.supervisor, self._feeds, self.view, self._meter)
         self._starting = Starting(self.plan, self.supervisor, self._feeds, self._records)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
-        self._others = [Every(PLACES_S, self._keep_places, "places", give_up=None)]
+        self._others = [
+            Every(PLACES_S, self._keep_places, "places", give_up=None),
+            Every(METER_S, self._http.look, "page_view", give_up=None),
+        ]
         if os.getpid() == FIRST:
             self._others.append(Every(METER_S, Orphans().bury, "orphans", give_up=None))
 
@@ -92,16 +92,7 @@ class Topology:
             # Who runs us with nohup wants us to stay.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 loop.add_signal_handler(number, self._on_signal, number)
-        server = exporter.MetricsServer(
-            self.settings.http_host,
-            self.settings.http_port,
-            get_status=lambda: self.view.status().as_data(),
-            unhealthy=self.view.unhealthy,
-            unready=lambda: [reason.line() for reason in self.view.unready()],
-            only_here=lambda: self._meter.only_here,
-            book=self._book_page.answer,
-        )
-        await self._take_ports(server)
+        await self._take_ports()
         self.supervisor.start()
         for duty in (self._measuring, *self._others):
             duty.start()
@@ -112,7 +103,7 @@ class Topology:
                 peers_a_port=self.plan.connections,
                 note=f"a higher limit of open files (ulimit -n) lets {MOST_CONNECTIONS} peers connect to each port",
             )
-        _log.info("started", http=server.url, shards=self.plan.shards, run_dir=str(self._places.path))
+        _log.info("started", http=self._http.url, shards=self.plan.shards, run_dir=str(self._places.path))
         _log.info("native_lane", **native.told(wanted=self.settings.native == "auto"))
         try:
             async with LiveSummary(self.view.status):
@@ -124,8 +115,7 @@ class Topology:
             for feed in self._feeds:
                 feed.stop()
             self.supervisor.kill_all()
-            await server.stop()
-            self._book_page.close()
+            await self._http.stop()
 
     async def _serve(self) -> None:
         """Start the children and serve, until told to stop or the time is over. Raises what keeps a child from serving."""
@@ -149,16 +139,16 @@ class Topology:
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _take_ports(self, server: exporter.MetricsServer) -> None:
+    async def _take_ports(self) -> None:
         """Begin to answer HTTP. ConfigError tells of every port that is taken, also those that children will need."""
         names = ("publish_endpoint", "snapshot_endpoint")
         mistakes = mistakes_in({name: getattr(self.settings, name) for name in names})
         try:
-            await server.start()
+            await self._http.start()
         except ConfigError as error:
             mistakes.insert(0, str(error))
         if mistakes:
-            await server.stop()
+            await self._http.stop()
             raise ConfigError("\n".join(mistakes))
 
     # ── end ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +243,7 @@ class Topology:
         self._stop.set()
 
     def _on_record(self, record: Record) -> None:
+        self._http.heard(record)
         if record.name == run_plan.BOOKS:
             self._tell_of_books(record)
         if record.kind == "rotation":
@@ -270,10 +261,6 @@ class Topology:
             _log.error("books_not_kept", **record.data, note="the feed goes on without them; it is tried again")
         elif record.kind == "listening":
             _log.info("keeping_books", endpoint=record.data["books"])
-            self._book_page.listening(record.data["books"])
-
-    def _symbols_of(self, venue: str) -> list[str]:
-        return next(feed.symbols.symbols for feed in self._feeds if feed.plan.name == venue)
 
     def _on_dead(self, name: str, pid: int) -> None:
         metric_files.bury(pid)

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ import structlog
 from k2workers import event_loop, every, venues, wire
 from k2workers.continuity import RECORDS
 from k2workers.events import Status
+from k2workers.feed.driver import Driver
 from k2workers.feed.shard import Shard
 from k2workers.feed.silence import MarketView
 from k2workers.feed.venue_clock import VenueClock
@@ -25,10 +27,10 @@ from k2workers.logs import log, outlet
 from k2workers.metrics.flushing import Instruments
 from k2workers.metrics.instruments import WORKER
 from k2workers.metrics.last_rise import LastRise
-from k2workers.metrics.latency import LatencyHistogram
+from k2workers.metrics.latency import LatencyHistogram, RecentLatency
 from k2workers.network.tls import client_context
 from k2workers.processes.child_settings import WorkerSettings
-from k2workers.processes.child_status import WorkerCounters, WorkerStatus
+from k2workers.processes.child_status import QUANTILES, LatencyUs, LineStatus, WorkerCounters, WorkerStatus
 from k2workers.rotation.record import RotationRecord
 from k2workers.supervision import control_messages
 from k2workers.supervision.child import settle_memory
@@ -39,8 +41,8 @@ from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_sender import BundleSender
 from k2workers.venues.market_evidence import SymbolSeen
 
-REFUSED_SHOWN = 20
-"""How many refused streams /status names; the metric counts all."""
+NAMED = 20
+"""How many refused streams, and unserved topics, /status names; the metrics count all."""
 
 DRAIN_S = 3.0
 WELCOME_S = 1.0
@@ -59,6 +61,7 @@ class Worker:
         self._welcomed = asyncio.Event()
         self._latency = LatencyHistogram()
         self._last_events = LastRise()
+        self._recent = RecentLatency(self._latency)
         self._venue_clock = VenueClock()
         self._shard: Shard | None = None
         self._venue = venues.load(settings.venue)
@@ -167,6 +170,7 @@ class Worker:
 
     def _status(self, shard: Shard) -> WorkerStatus:
         total = shard.total
+        unserved = itertools.chain.from_iterable(feed.driver.topics.unserved.items() for feed in shard)
         return WorkerStatus(
             shard=self.settings.feed.shard,
             state=shard.weakest.machine.state.value,
@@ -194,8 +198,12 @@ class Worker:
             look_wanted=shard.look_wanted,
             streams=total(lambda feed: len(feed.driver.lines.names)),
             streams_refused_count=len(shard.refused),
-            streams_refused=dict(itertools.islice(shard.refused.items(), REFUSED_SHOWN)),
+            streams_refused=dict(itertools.islice(shard.refused.items(), NAMED)),
             streams_seen=total(lambda feed: feed.driver.topics.streams_seen),
+            lines=[_line(feed.driver) for feed in shard],
+            received=dict(_received(shard)),
+            latency_us=LatencyUs(*self._recent.quantiles_us(QUANTILES, time.monotonic_ns())),
+            topics_unserved=dict(itertools.islice(unserved, NAMED)),
         )
 
     def _observe_latency(self, latency_ns: int) -> None:
@@ -205,7 +213,7 @@ class Worker:
 
     def _flush_metrics(self, shard: Shard, bundle_sender: BundleSender) -> None:
         total, by_label = shard.total, shard.by_label
-        events = {**by_label(lambda feed: feed.intake.events_by_kind()), **shard.polling.events}
+        events = _received(shard)
         self._instruments.flush(
             {
                 "k2_binance_connection_rotations": by_label(lambda feed: feed.driver.rotations),
@@ -249,6 +257,21 @@ class Worker:
                 "k2_log_lines_dropped": outlet.dropped(),
             }
         )
+
+
+def _received(shard: Shard) -> Mapping[str, int]:
+    """Events so far, by kind."""
+    return {**shard.by_label(lambda feed: feed.intake.events_by_kind()), **shard.polling.events}
+
+
+def _line(driver: Driver) -> LineStatus:
+    return LineStatus(
+        route=driver.route.name,
+        state=driver.machine.state.value,
+        live=driver.live,
+        age_s=round(driver.lifetime_s, 1),
+        next_rotation_s=round(driver.next_rotation_s, 1),
+    )
 
 
 def _counters(shard: Shard) -> dict[str, int]:

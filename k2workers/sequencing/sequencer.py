@@ -317,3 +317,8 @@ class Sequencer:
     def gaps_open(self) -> int:
         """Announced gaps that nothing has filled yet."""
         return sum(len(state.open) for state in self.topics.values())
+
+    def missing(self, most: int) -> dict[str, int]:
+        """Topics with an open gap, with how many ids are missing: so many of them."""
+        lacking = ((topic, state.open.ids) for topic, state in self.topics.items() if state.open)
+        return dict(itertools.islice(lacking, most))

@@ -39,7 +39,8 @@ def market(seed: int) -> Iterator[BookSnapshot | DepthUpdate]:
     def text(levels: list[tuple[int, int]]) -> list[tuple[str, str]]:
         return [(f"{price / 100:.8f}", f"{quantity / 1000:.8f}") for price, quantity in levels]
 
-    yield BookSnapshot(number, *(text(list(side.items())) for side in sides), 0)
+    bids, asks = (text(list(side.items())) for side in sides)
+    yield BookSnapshot(number, bids, asks, 0)
     while True:
         walked = middle + rng.choice((-2, -1, 0, 0, 1, 2))
         changes: list[list[tuple[int, int]]] = []
@@ -58,7 +59,8 @@ def market(seed: int) -> Iterator[BookSnapshot | DepthUpdate]:
                 del side[price]
             changes.append(sorted(changed.items()))
         middle, number = walked, number + 1
-        yield DepthUpdate(number, number, *map(text, changes), number, number)
+        bids, asks = map(text, changes)
+        yield DepthUpdate(number, number, bids, asks, number, number)
 
 
 def measure(updates: int, books: int, rounds: int) -> dict[str, Any]:

@@ -18,11 +18,11 @@ import aiohttp
 import pytest
 
 from k2workers.errors import ConfigError
-from k2workers.metrics import exporter
+from k2workers.metrics import exporter, http_server
 from k2workers.metrics.__main__ import names, page
-from k2workers.metrics.exporter import NO_METRICS, REFUSED, MetricsServer
+from k2workers.metrics.exporter import NO_METRICS, MetricsServer
 from k2workers.metrics.flushing import Instruments
-from k2workers.metrics.http_answers import HttpAnswer, in_json, words
+from k2workers.metrics.http_answers import HttpAnswer, HttpQuestion, in_json, words
 from k2workers.metrics.instruments import WORKER
 from tests.support.waiting import WAIT_S, wait_for
 
@@ -82,12 +82,12 @@ async def test_each_path_answers_what_it_is_for(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_below_book_is_what_the_page_of_books_answers_which_may_be_that_nothing_has_changed() -> None:
-    def book(*asked: str) -> HttpAnswer:
-        if asked[2] == "known":
+    def book(asked: HttpQuestion) -> HttpAnswer:
+        if asked.known == "known":
             return words(HTTPStatus.NOT_MODIFIED, headers=(("ETag", "known"),))
-        return in_json(asked, headers=(("ETag", "new"),))
+        return in_json(asked[:3], headers=(("ETag", "new"),))
 
-    server = MetricsServer("127.0.0.1", 0, get_status=status, unhealthy=list, unready=list, book=book)
+    server = MetricsServer("127.0.0.1", 0, get_status=status, unhealthy=list, unready=list, others={"/book/": book})
     await server.start()
     async with aiohttp.ClientSession(server.url) as client:
         async with client.get("/book/v/\u5e01?levels=3") as reply:
@@ -126,7 +126,7 @@ async def test_what_is_no_request_is_let_go_and_the_next_client_served(
 
 
 async def test_a_client_that_says_nothing_is_let_go_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter._Handler, "timeout", 0.1)
+    monkeypatch.setattr(http_server.HttpHandler, "timeout", 0.1)
     async with serving() as (server, _):
         with connected(server, b"GET /status HTTP/1.1\r\n") as silent:
             silent.settimeout(WAIT_S)
@@ -136,7 +136,7 @@ async def test_a_client_that_says_nothing_is_let_go_after_a_while(monkeypatch: p
 async def test_stop_waits_for_no_client_and_lets_no_other_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving() as (server, _):
         with connected(server, b"GET /status HTTP/1.1\r\n"):
-            monkeypatch.setattr(exporter._Handler, "timeout", 10 * WAIT_S)  # for which it would wait
+            monkeypatch.setattr(http_server.HttpHandler, "timeout", 10 * WAIT_S)  # for which it would wait
             await asyncio.wait_for(server.stop(), WAIT_S)
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((server.host, server.port))
@@ -188,7 +188,7 @@ async def test_it_listens_on_ipv6_too_and_tells_an_address_that_can_be_asked(hos
 
 
 async def test_a_client_that_sends_a_little_again_and_again_is_let_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(http_server, "PATIENCE_S", 0.5)
 
     def drip(client: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -208,7 +208,7 @@ async def test_a_client_that_sends_a_little_again_and_again_is_let_go_too(monkey
 
 
 async def test_of_too_many_clients_the_oldest_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "MAX_CLIENTS", 3)
+    monkeypatch.setattr(http_server, "MAX_CLIENTS", 3)
     async with serving() as (server, client):
         with contextlib.ExitStack() as stack:
             silent = [stack.enter_context(connected(server, b"GET")) for _ in range(3)]
@@ -227,19 +227,19 @@ def read_all(client: socket.socket) -> bytes:
 
 
 async def test_however_many_ask_at_once_all_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "GRACE_S", WAIT_S)
-    monkeypatch.setattr(exporter, "PLACE_S", WAIT_S)
+    monkeypatch.setattr(http_server, "GRACE_S", WAIT_S)
+    monkeypatch.setattr(http_server, "PLACE_S", WAIT_S)
     async with serving() as (server, _):
         with contextlib.ExitStack() as stack:
             # On purpose in the loop's thread: nobody is answered before the last has come.
-            clients = [stack.enter_context(connected(server, ASKING)) for _ in range(2 * exporter.MAX_CLIENTS)]
+            clients = [stack.enter_context(connected(server, ASKING)) for _ in range(2 * http_server.MAX_CLIENTS)]
             answers = await asyncio.gather(*(asyncio.to_thread(read_all, client) for client in clients))
             assert [answer[:12] for answer in answers] == [b"HTTP/1.0 200"] * len(clients)
 
 
 async def test_of_too_many_who_wait_for_an_answer_the_next_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "MAX_CLIENTS", 2)
-    monkeypatch.setattr(exporter, "PLACE_S", 0.05)
+    monkeypatch.setattr(http_server, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(http_server, "PLACE_S", 0.05)
     monkeypatch.setattr(exporter, "LOOP_PATIENCE_S", WAIT_S)
     async with serving() as (server, _):
         with connected(server, ASKING) as first, connected(server, ASKING) as second:
@@ -248,7 +248,7 @@ async def test_of_too_many_who_wait_for_an_answer_the_next_is_refused_in_words(m
             assert inner is not None
             wait_for("both to wait", lambda: len(inner._waiting) == 2)
             with connected(server, ASKING) as third:
-                assert read_all(third) == REFUSED
+                assert read_all(third) == http_server.REFUSED
             for client in (first, second):
                 assert (await asyncio.to_thread(read_all, client)).startswith(b"HTTP/1.0 200")
 
@@ -265,3 +265,31 @@ def test_every_metric_that_operators_are_told_to_watch_exists() -> None:
     told = [name for row in rows for name in re.findall(r"`(\S+)`", row)]
     assert len(told) > 50
     assert set(told) <= set(names())
+
+
+async def test_a_browser_gets_the_page_and_others_the_paths() -> None:
+    def page(asked: HttpQuestion) -> HttpAnswer:
+        return HttpAnswer(HTTPStatus.OK, "text/html", asked.name.encode() or b"<page>")
+
+    others = {"/": page, "/page/": page}
+    server = MetricsServer("127.0.0.1", 0, get_status=status, unhealthy=list, unready=list, others=others)
+    await server.start()
+    html = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with aiohttp.ClientSession(server.url) as client:
+        async with client.get("/", headers=html) as reply:
+            assert await reply.read() == b"<page>"
+        async with client.get("/") as reply:
+            assert (await reply.text()).split() == ["/metrics", "/healthz", "/readyz", "/status", "/page/"]
+            assert reply.headers["Vary"] == "Accept"
+        async with client.get("/page/a.js") as reply:
+            assert await reply.read() == b"a.js"
+        for path in ("/page", "/pages/a.js", "/page/a.js/"):
+            async with client.get(path, headers=html) as reply:
+                assert reply.status == (200 if path == "/page/a.js/" else 404), path
+        await server.stop()
+    await asyncio.to_thread(_wait_for_threads)
+
+
+async def test_the_page_is_not_there_where_nobody_gave_one() -> None:
+    async with serving() as (_, client), client.get("/", headers={"Accept": "text/html"}) as reply:
+        assert (reply.status, (await reply.text()).split()[0]) == (200, "/metrics")

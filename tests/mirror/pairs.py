@@ -52,7 +52,6 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "a part of what is judged there, until it has its own": {
         "demo/demo_exchange.py": ("tests/system/test_commands.py",),
         "feed/lines.py": ("tests/feed/test_driver.py",),
-        "metrics/latency.py": ("tests/metrics/test_exporter.py",),
         "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
         "processes/line_output.py": ("tests/system/test_readers.py",),
         "reader_commands.py": ("tests/test_cli.py",),
@@ -129,6 +128,7 @@ APART: Mapping[str, str] = {
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
     "tests/observing/": "what watches a feed, a real Prometheus among it",
+    "tests/page/test_page.py": "the status page in a real browser",
     "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
     "tests/test_names.py": "the names of all modules and classes",
     "tests/test_public.py": "what the package makes public",

@@ -21,7 +21,6 @@ LONGER: Mapping[str, int] = {
     "k2workers/feed/intake.py": 520,
     "k2workers/feed/intake.py:Intake.__init__": 50,
     "k2workers/feed/silence.py": 510,
-    "k2workers/metrics/exporter.py": 310,
     "k2workers/processes/report.py:build": 50,
     "k2workers/processes/worker.py:Worker._flush_metrics": 50,
     "k2workers/sequencing/backfill_planner.py": 330,

@@ -14,7 +14,7 @@ import zmq
 from k2workers import wire
 from k2workers.continuity import MADE
 from k2workers.events import BookSnapshot, Gap
-from k2workers.metrics.http_answers import HttpAnswer
+from k2workers.metrics.http_answers import HttpAnswer, HttpQuestion
 from k2workers.processes.book_page import BookPage
 from k2workers.sequencing.book_topics import levels_event
 from k2workers.sequencing.order_book import OrderBook
@@ -45,7 +45,7 @@ class Kept:
         return wire.publication(batch, epoch=0, sequence=0, publish_ns=0)
 
     async def get(self, name: str, query: str = "", known: str = "") -> HttpAnswer:
-        return await asyncio.to_thread(self.page.answer, name, query, known)
+        return await asyncio.to_thread(self.page.answer, HttpQuestion(name, query, known, ""))
 
 
 @pytest.fixture
@@ -105,14 +105,14 @@ async def test_a_number_of_levels_that_cannot_be_is_a_mistake(kept: Kept, levels
 
 async def test_where_no_books_are_kept_that_is_said() -> None:
     page = BookPage({}, SYMBOLS.__getitem__)
-    answer = page.answer("v/X", "", "")
+    answer = page.answer(HttpQuestion("v/X", "", "", ""))
     assert (answer.status, b"books are kept of streams such as depth" in answer.body) == (404, True)
     page.close()
 
 
 async def test_it_asks_the_books_process_that_told_last_where_it_is(kept: Kept) -> None:
     with pytest.raises(TimeoutError):
-        BookPage({"v": "v.depth."}, SYMBOLS.__getitem__).answer("v/BTCUSDT", "", "")
+        BookPage({"v": "v.depth."}, SYMBOLS.__getitem__).answer(HttpQuestion("v/BTCUSDT", "", "", ""))
     client = kept.page._client
     kept.page.listening(kept.server.endpoint)
     assert kept.page._client is client
@@ -129,8 +129,8 @@ async def test_however_many_ask_answers_are_made_for_a_quarter_of_the_time(kept:
     def ask() -> None:
         before_s = time.thread_time()
         for _ in range(20):
-            assert kept.page.answer("v/BTCUSDT", "levels=1000", "").status == 200
-            assert kept.page.answer("v/NOTHING", "", "").status == 404
+            assert kept.page.answer(HttpQuestion("v/BTCUSDT", "levels=1000", "", "")).status == 200
+            assert kept.page.answer(HttpQuestion("v/NOTHING", "", "", "")).status == 404
         worked.append(time.thread_time() - before_s)
 
     await asyncio.gather(*(asyncio.to_thread(ask) for _ in range(4)))

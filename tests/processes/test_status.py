@@ -15,7 +15,6 @@ from k2workers.config import Settings
 from k2workers.network.venue_answers import Answer, Service
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import (
-    AggregatorStatus,
     BooksStatus,
     PeerCut,
     ReaderTold,
@@ -35,7 +34,7 @@ from k2workers.supervision.control_channel import _decoder, _encode
 from k2workers.supervision.control_messages import Beat
 from k2workers.supervision.permissions import RestWeight, ServiceState
 from tests.fakes import Careless
-from tests.support.told import seen, worker_row, worker_status
+from tests.support.told import aggregator_status, seen, worker_row, worker_status
 
 BEFORE_ITS_FIRST_BEAT = {
     "shard": 1, "venue": "binance", "pid": None, "restarts": 0, "rss_bytes": 0, "cpu_s": 0.0, "events_received": 0, "duplicates": 0, "gaps": 0,
@@ -47,7 +46,9 @@ WORKER = {
     "reconnects": 0, "gaps_open": 0, "gaps_doubted": 0, "books": 0, "books_missing": 0, "weight_wanted": 0, "repairs_waiting": 0,
     "clock_ahead_s": 0.0, "kinds_unreadable": ["depth"], "streams_silent": 0, "streams_unproven": 0, "streams_quiet": 0,
     "streams_learned": 0, "data_expected": False, "market_quiet": False, "look_wanted": 0, "streams": 1, "streams_refused_count": 0,
-    "streams_refused": {"x": "no"}, "streams_seen": 1, "events_per_s": 1.0, "alive": True,
+    "streams_refused": {"x": "no"}, "streams_seen": 1,
+    "lines": [{"route": "", "state": "live", "live": True, "age_s": 1.5, "next_rotation_s": 13.5}], "received": {"trade": 7},
+    "latency_us": {"p50": 100.0, "p99": 200.0, "p999": 500.0}, "topics_unserved": {}, "events_per_s": 1.0, "alive": True,
 }  # fmt: skip
 WHOLE: dict[str, Any] = {
     "venue": "binance", "demo": True, "uptime_s": 1.0, "waiting_for": "workers", "ready": False,
@@ -130,7 +131,7 @@ def test_what_nobody_has_told_yet_is_an_empty_object() -> None:
     "status",
     [
         worker_status(),
-        AggregatorStatus(events_published=1, subscribers=SUBSCRIBERS),
+        aggregator_status(events_published=1, subscribers=SUBSCRIBERS),
         BooksStatus(books=2, whole=1),
     ],
 )
@@ -192,7 +193,7 @@ def _told(folder: Path, monkeypatch: pytest.MonkeyPatch, *venues: str) -> Watche
 
 
 def test_a_feed_of_which_all_is_told_is_ready_and_its_figures_are_those_of_its_children(watched: Watched) -> None:
-    watched.tells(run_plan.AGGREGATOR, AggregatorStatus(events_published=5, subscribers=SUBSCRIBERS))
+    watched.tells(run_plan.AGGREGATOR, aggregator_status(events_published=5, subscribers=SUBSCRIBERS))
     watched.tells(run_plan.BOOKS, BooksStatus(books=2, whole=1))
     status = watched.view.status()
     assert (status.ready, status.published, status.subscribers) == (True, 5, SUBSCRIBERS)

@@ -6,7 +6,14 @@ from typing import Any
 
 from k2workers.feed.silence import LookUrgency
 from k2workers.logs.log import LogSettings
-from k2workers.processes.child_status import WorkerStatus
+from k2workers.processes.child_status import (
+    AggregatorStatus,
+    GapFigures,
+    LatencyUs,
+    LineStatus,
+    Subscribers,
+    WorkerStatus,
+)
 from k2workers.processes.status import BooksShown, FeedStatus, WorkerFigures, WorkerRow
 from k2workers.processes.symbol_watch import SymbolStates
 from k2workers.rotation.policy import SCHEDULED
@@ -23,9 +30,20 @@ def worker_status(**changes: Any) -> WorkerStatus:
         "rotations": 2, "reconnects": 0, "gaps_open": 0, "gaps_doubted": 0, "books": 0, "books_missing": 0, "weight_wanted": 0,
         "repairs_waiting": 0, "clock_ahead_s": 0.0, "kinds_unreadable": [], "streams_silent": 0, "streams_unproven": 0, "streams_quiet": 0,
         "streams_learned": 0, "data_expected": False, "market_quiet": False, "look_wanted": LookUrgency.NO, "streams": 1,
-        "streams_refused_count": 0, "streams_refused": {}, "streams_seen": 1,
+        "streams_refused_count": 0, "streams_refused": {}, "streams_seen": 1, "lines": [LineStatus(route="", state="live", live=True, age_s=1.5, next_rotation_s=13.5)],
+        "received": {"trade": 7}, "latency_us": LatencyUs(100.0, 200.0, 500.0), "topics_unserved": {},
     }  # fmt: skip
     return WorkerStatus(**usual | changes)
+
+
+def aggregator_status(**changes: Any) -> AggregatorStatus:
+    """What the aggregator tells if all is well but for these."""
+    usual: dict[str, Any] = {
+        "events_published": 1, "subscribers": Subscribers(connected=0, behind=[], readers=[], cut=0, newest_cuts=[]),
+        "gaps": GapFigures(gaps=0, gaps_open=0, gaps_given_up=0, repaired_ids=0, void_ids=0, resets=0, old_events=0), "missing": {},
+        "topics": 1, "ring_bytes": 0, "latency_us": LatencyUs(100.0, 200.0, 500.0),
+    }  # fmt: skip
+    return AggregatorStatus(**usual | changes)
 
 
 def rotated(shard: int, **changes: Any) -> RotationRecord:

@@ -1,0 +1,43 @@
+// Owns the connection to the feed: what it sends, whether it still does, and coming back by itself.
+
+const LATE_MS = 3500; // something comes every second
+const DEAD_MS = 10000; // a connection that says nothing for so long is given up: its other end may be gone without a word
+const AGAIN_MS = 1500;
+
+/** Calls hear[name](data) for each part that comes, and silent(ms, why) while nothing does. */
+export function follow(hear, silent) {
+  let source = null;
+  let heard = performance.now();
+  let opened = heard;
+  let why = "";
+
+  function open() {
+    opened = performance.now();
+    source = new EventSource("events");
+    for (const [name, take] of Object.entries(hear))
+      source.addEventListener(name, (event) => {
+        heard = performance.now();
+        why = "";
+        take(JSON.parse(event.data));
+      });
+    source.onerror = () => {
+      if (source?.readyState === EventSource.CLOSED) close(); // it was refused: a browser does not try that again
+    };
+  }
+
+  function close() {
+    source?.close();
+    source = null;
+    fetch("events", { method: "HEAD", cache: "no-store" })
+      .then(async (reply) => { why = reply.ok ? "" : reply.status === 503 ? "too many look at this page, or the feed has much to do" : `it answers ${reply.status}`; })
+      .catch(() => { why = "nobody listens there"; });
+    setTimeout(open, AGAIN_MS);
+  }
+
+  setInterval(() => {
+    const now = performance.now();
+    if (now - heard > LATE_MS) silent(now - heard, why);
+    if (source && now - Math.max(heard, opened) > DEAD_MS) close();
+  }, 500);
+  open();
+}
