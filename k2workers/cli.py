@@ -1,7 +1,7 @@
-"""Owns the command line: ``run`` (the default), ``simulate``, those that read a feed (``reader_commands``) and those of recordings
+"""Owns the command line: ``run`` (the default), ``doctor``, ``simulate``, those that read a feed (``reader_commands``) and those of recordings
 (``recording.commands``). Commands import what they need themselves.
 
-The flags of ``run`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of the stand-in and ``--venue``; none is
+The flags of ``run`` and ``doctor`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of the stand-in and ``--venue``; none is
 written here.
 """
 
@@ -32,6 +32,7 @@ from k2workers.every import GAVE_UP
 from k2workers.reader_commands import book, tail
 
 if TYPE_CHECKING:
+    from k2workers.config import Settings
     from k2workers.setting import Setting
 
 EXAMPLES = r"""python -m k2workers --shards 8                    # Binance spot
@@ -48,7 +49,6 @@ python -m k2workers book binance.BTCUSDT          # show an order book"""
 """Shown by ``--help``, and word for word the commands of ``OPERATING.md``; each line fits 80 columns."""
 
 
-SIMULATE = "simulate"
 READERS: Mapping[str, Callable[..., int]] = {"tail": tail, "book": book}
 
 
@@ -92,10 +92,13 @@ def _register_flags() -> None:
 
     config = _flag("config", Path, Parameter(help=CONFIG_HELP, converter=_as_written))
     _set_signature(run, [*_flags(SETTINGS), config])
+    json = _flag("json", bool, Parameter(help="Print one JSON object.", negative=""))
+    _set_signature(doctor, [json, *_flags(SETTINGS), config])
     about = f"The market whose stand-in it is: {', '.join(simulator.NAMES)}. [{simulator.DEFAULT}]"
     venue = _flag("venue", str, Parameter(help=about, converter=_as_written))
     _set_signature(simulate, [venue, *_flags(settings_of(simulator.settings_struct(simulator.DEFAULT)))])
     app.default(run)
+    app.command(doctor, help_epilogue="")
     app.command(simulate, help_epilogue="")
 
 
@@ -133,6 +136,26 @@ def _by_name(settings: Mapping[str, Setting], flags: Mapping[str, Any]) -> dict[
     return {named[parameter]: value for parameter, value in flags.items()}
 
 
+def doctor(**flags: Any) -> int:
+    """Say whether a feed with these settings could run here, and what to do where it could not; the exit code is 1 if something failed.
+
+    Looks at the way to the venue (names, TLS, refusals, clock), and at this machine (files, ports, places, versions). It takes the flags of a run.
+    """
+    return _examine(flags, [])
+
+
+def _examine(flags: dict[str, Any], problems: list[str]) -> int:
+    """Examine with what the command line gave; ``problems`` are those that it has already."""
+    json = bool(flags.pop("json", False))
+    from k2workers.files import directories
+
+    directories.have_temporary(os.environ)
+    settings, _ = _settings(flags, problems)
+    from k2workers.doctor import examine
+
+    return examine.examine(settings, json=json)
+
+
 def _feed(flags: dict[str, Any], problems: list[str]) -> int:
     """Run with what the command line gave; ``problems`` are those that it has already."""
     from k2workers.files import directories
@@ -141,6 +164,13 @@ def _feed(flags: dict[str, Any], problems: list[str]) -> int:
     from k2workers.processes import bootstrap
 
     bootstrap.prepare()
+    settings, file = _settings(flags, problems)
+    early_stop.expect_report(settings.report)
+    return bootstrap.run(settings, file)
+
+
+def _settings(flags: dict[str, Any], problems: list[str]) -> tuple[Settings, Path | None]:
+    """The settings that these flags lead to, and the file that was read."""
     from k2workers import config as configuration
 
     file = flags.pop("config", None)
@@ -148,9 +178,7 @@ def _feed(flags: dict[str, Any], problems: list[str]) -> int:
         problems = [*problems, "config = '': allowed: the path of a file (flag --config)"]
     path = Path(file) if file else None
     given = _by_name(configuration.SETTINGS, flags)
-    settings = configuration.load(given, path, problems=problems, with_flags=True)
-    early_stop.expect_report(settings.report)
-    return bootstrap.run(settings, configuration.file_read(path))
+    return configuration.load(given, path, problems=problems, with_flags=True), configuration.file_read(path)
 
 
 def simulate(**flags: Any) -> int:
@@ -230,6 +258,8 @@ def _called(words: Sequence[str]) -> object:
     ]
     if command is run:
         return _feed(dict(bound.kwargs), problems)
+    if command is doctor:
+        return _examine(dict(bound.kwargs), problems)
     if command is simulate:
         return _serve(dict(bound.kwargs), problems)
     if problems and command is not run:

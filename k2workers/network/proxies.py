@@ -10,9 +10,7 @@ No message holds what a variable is set to, since that may be a password.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import ipaddress
 import os
 import urllib.request
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from k2workers.errors import ConfigError
+from k2workers.network.loopback import is_loopback
 
 VARIABLES = {"wss": "https_proxy", "https": "https_proxy", "ws": "http_proxy", "http": "http_proxy"}
 """The variable of each scheme; ``ANYWHERE`` stands in for one that is not set."""
@@ -65,7 +64,7 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> Proxy | None
     target = urlsplit(url)
     host = target.hostname or ""
     name, value = _first_set(environ, VARIABLES[target.scheme], ANYWHERE)
-    if not value or _is_loopback(host):
+    if not value or is_loopback(host):
         return None
     excepted = {"no": _first_set(environ, NOWHERE)[1]}
     # By host alone, and by host and port.
@@ -107,12 +106,6 @@ def _parse(name: str, value: str) -> Proxy:
             f"{name} in the environment is not the address of a proxy; allowed: {ALLOWED}, with NAME:PASSWORD@ before the host "
             "if it asks for them (special characters as %XX)"
         ) from None
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def _bracketed(host: str) -> str:

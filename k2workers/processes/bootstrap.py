@@ -50,6 +50,7 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
     from k2workers.processes import places
 
     log.configure(settings.log_level, settings.log_format, process="parent")
+    _tell_exposure(settings)
     if not settings.demo:
         _tell_proxies(settings)
     with places.held(settings) as held:
@@ -62,6 +63,15 @@ def run(settings: Settings, settings_file: Path | None = None) -> int:
         from k2workers.processes import topology
 
         return event_loop.run(topology.main(settings, held))
+
+
+def _tell_exposure(settings: Settings) -> None:
+    import structlog
+
+    from k2workers.processes import exposure
+
+    if found := exposure.open_to_others(settings):
+        structlog.get_logger(__name__).warning("open_to_others", settings=found, note=exposure.ADVICE)
 
 
 def _tell_proxies(settings: Settings) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import ipaddress
 from collections.abc import Sequence
 
+from k2workers.network.loopback import is_loopback
+
 ALLOWED = "tcp://HOST:PORT, tcp://[IPv6]:PORT or ipc://PATH"
 DEFAULT = "tcp://127.0.0.1:5555"
 """Where a feed publishes, and a subscriber connects, unless told otherwise."""
@@ -70,6 +72,11 @@ def split_tcp(endpoint: str) -> tuple[str, int]:
     """The address and the port of a TCP endpoint in numbers, as ZeroMQ tells where it listens."""
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def is_open_to_others(endpoint: str) -> bool:
+    """Whether other machines can connect, if it is listened at."""
+    return endpoint.startswith("tcp://") and not is_loopback(endpoint.removeprefix("tcp://").rpartition(":")[0])
 
 
 def is_ipv6(endpoint: str) -> bool:

@@ -281,6 +281,9 @@ class Venue(Protocol):
     def market_look(self, base_url: str, ssl_context: ssl.SSLContext | None) -> MarketLook:
         """Its answers to what the market as a whole does."""
 
+    async def clock_ns(self, base_url: str, ssl_context: ssl.SSLContext | None) -> int:
+        """The time that the venue's clock shows, since the epoch. Raises VenueError."""
+
     def evidence(self, kind: str) -> Evidence:
         """What a look at the market tells of topics of this kind."""
 

@@ -148,6 +148,8 @@ class Venue:
         """What became of symbols that do not trade any longer."""
         self.units = True
         """Whether it knows timeUnit and the header of the same meaning; without, its times are in milliseconds."""
+        self.clock_ahead_us = 0
+        """How far its clock is ahead of ours where it is asked for the time."""
         self.every_s = every_s
         self.pings_every_s: float | None = None
         """How often every connection gets a ping; None: only when a test says so."""
@@ -378,6 +380,8 @@ class Venue:
         unit = 1 if self.units and request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND" else 1000
         if path == "exchangeInfo":
             return self._exchange_info(query)
+        if path == "time":
+            return Answer(200, {"serverTime": (time.time_ns() // 1000 + self.clock_ahead_us) // unit})
         if path in ("ticker/24hr", "ticker/bookTicker"):
             return self._of_the_market(path, query)
         flow = self._flow(query.get("symbol", ""))

@@ -4,6 +4,7 @@ import pytest
 
 from k2workers.transport.endpoint import (
     is_ipv6,
+    is_open_to_others,
     mistake_in,
     mistakes_of_flags,
     next_endpoint,
@@ -102,3 +103,17 @@ def test_the_command_line_of_a_subscriber_is_told_all_its_mistakes() -> None:
         "topic ''",
     ]
     assert found[1].endswith("(flag --snapshot-endpoint)")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "others"),
+    [
+        ("tcp://127.0.0.1:1", False),
+        ("tcp://[::1]:*", False),
+        ("ipc:///run/k2", False),
+        ("tcp://*:1", True),
+        ("tcp://[::]:1", True),
+    ],
+)
+def test_whether_other_machines_can_connect(endpoint: str, others: bool) -> None:
+    assert is_open_to_others(endpoint) is others

@@ -6,7 +6,7 @@ import re
 import ssl
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -24,6 +24,7 @@ from k2workers.venues.binance.endpoints import Endpoints
 from k2workers.venues.binance.request_timeout import RequestTimeout
 from k2workers.venues.binance.rows import (
     AggTradeRow,
+    ClockReply,
     DayRow,
     DepthReply,
     FundingRow,
@@ -95,6 +96,7 @@ _symbols = ElementReader(SymbolInfo)
 _days = ElementReader(DayRow)
 _tops = ElementReader(TopRow)
 _fundings = ElementReader(FundingRow)
+_clock, _open_interest = msgspec.json.Decoder(ClockReply), msgspec.json.Decoder(OpenInterestRow)
 
 
 class RestClient:
@@ -133,6 +135,10 @@ class RestClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.aclose()
+
+    async def clock_ns(self) -> int:
+        """What the venue's clock shows, since the epoch."""
+        return (await self._one("time", {}, _clock.decode)).at_ns
 
     async def exchange_info(self, symbols: Sequence[str] = ()) -> ExchangeInfo:
         """Symbols and their status: all (about 15 MB), or these alone.
@@ -202,24 +208,23 @@ class RestClient:
 
     async def depth(self, symbol: str, limit: int, path: str = "depth") -> DepthReply:
         """The book, with so many levels of each side."""
-        body = await self._get(path, {"symbol": symbol, "limit": str(limit)})
-        try:
-            return read_depth(body)
-        except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
-            raise self._not_understood(path, error) from None
+        return await self._one(path, {"symbol": symbol, "limit": str(limit)}, read_depth)
 
     async def open_interest(self, symbol: str) -> OpenInterestRow:
         """How much of a contract is open."""
-        body = await self._get("openInterest", {"symbol": symbol})
-        try:
-            return msgspec.json.decode(body, type=OpenInterestRow)
-        except (ValueError, RecursionError) as error:
-            raise self._not_understood("openInterest", error) from None
+        return await self._one("openInterest", {"symbol": symbol}, _open_interest.decode)
 
     async def newest_funding(self, symbol: str) -> FundingRow | None:
         """What was paid last for a contract; None if nothing was."""
         rows = await self._rows("fundingRate", {"symbol": symbol, "limit": "1"}, _fundings)
         return rows[-1] if rows else None
+
+    async def _one(self, path: str, params: dict[str, str], read: Callable[[bytes], Row]) -> Row:
+        body = await self._get(path, params)
+        try:
+            return read(body)
+        except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
+            raise self._not_understood(path, error) from None
 
     async def _rows(self, path: str, params: dict[str, str], reader: ElementReader[Row]) -> list[Row | None]:
         return self._read(path, await self._get(path, params), reader).found

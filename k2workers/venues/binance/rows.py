@@ -96,6 +96,20 @@ class KlineRow(msgspec.Struct, frozen=True, array_like=True):
         )  # fmt: skip
 
 
+class ClockReply(msgspec.Struct, frozen=True):
+    """The answer of time."""
+
+    serverTime: Time  # noqa: N815 - the venue's own name
+
+    def __post_init__(self) -> None:
+        nanoseconds(self.serverTime)
+
+    @property
+    def at_ns(self) -> int:
+        """Since the epoch."""
+        return nanoseconds(self.serverTime)
+
+
 class OpenInterestRow(msgspec.Struct, frozen=True):
     """The answer of openInterest."""
 

@@ -13,6 +13,7 @@ from k2workers.venues.binance.history import BinanceHistory
 from k2workers.venues.binance.limits import SPOT_LIMITS
 from k2workers.venues.binance.listing import BinanceListing
 from k2workers.venues.binance.market_look import SPOT_EVIDENCE, BinanceMarketLook
+from k2workers.venues.binance.rest import RestClient
 from k2workers.venues.binance.stream_dialect import SPOT_STREAMS
 from k2workers.venues.binance.streams import StreamKind
 from k2workers.venues.market_evidence import Evidence
@@ -95,6 +96,11 @@ class BinanceSpot:
     def market_look(self, base_url: str, ssl_context: ssl.SSLContext | None) -> BinanceMarketLook:
         """What the market as a whole does."""
         return BinanceMarketLook(base_url, ssl_context, self.dialect)
+
+    async def clock_ns(self, base_url: str, ssl_context: ssl.SSLContext | None) -> int:
+        """What its clock shows."""
+        async with RestClient(base_url, ssl_context, dialect=self.dialect) as rest:
+            return await rest.clock_ns()
 
     def evidence(self, kind: str) -> Evidence:
         """See ``market_look.SPOT_EVIDENCE``."""

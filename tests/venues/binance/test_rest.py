@@ -312,3 +312,17 @@ async def test_a_weight_that_is_none_does_not_cost_the_answer(told: str, used: i
     async with serving(answer(EMPTY, f"X-MBX-USED-WEIGHT-1M: {told}")) as server, RestClient(server.url) as client:
         assert await client.exchange_info() == ExchangeInfo([])
         assert client.used_weight == used
+
+
+@pytest.mark.parametrize("shown", ["1700000000123", "1700000000123000"])
+async def test_the_venues_clock_is_read_in_whichever_unit_it_is_told(shown: str) -> None:
+    async with serving(answer(b'{"serverTime": %b}' % shown.encode())) as server, RestClient(server.url) as client:
+        assert await client.clock_ns() == 1_700_000_000_123_000_000
+        assert server.requests[0].startswith("GET /api/v3/time HTTP")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"serverTime": "now"}', b'{"serverTime": -1}', b'{"serverTime": 7}'])
+async def test_a_clock_that_shows_no_time_is_the_venues_error(body: bytes) -> None:
+    async with serving(answer(body)) as server, RestClient(server.url) as client:
+        with pytest.raises(VenueError, match="answered what is not understood"):
+            await client.clock_ns()

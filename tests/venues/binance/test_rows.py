@@ -10,7 +10,15 @@ import pytest
 
 from k2workers.events import AggTrade, ContinuousKline, Kline, Trade
 from k2workers.futures_events import FundingRate, FuturesAggTrade, FuturesTrade, OpenInterest
-from k2workers.venues.binance.rows import AggTradeRow, FundingRow, KlineRow, OpenInterestRow, TradeRow, read_depth
+from k2workers.venues.binance.rows import (
+    AggTradeRow,
+    ClockReply,
+    FundingRow,
+    KlineRow,
+    OpenInterestRow,
+    TradeRow,
+    read_depth,
+)
 
 AT = 1_700_000_000_000
 TRADE = {"id": 7, "price": "1.5", "qty": "2.0", "time": AT, "isBuyerMaker": True}
@@ -30,12 +38,17 @@ def test_a_row_as_the_venue_writes_it_is_read(row: Any, shape: type) -> None:
         (TRADE | {"time": 5}, TradeRow),
         (AGG | {"T": 0}, AggTradeRow),
         (AGG | {"f": 9}, AggTradeRow),
+        ({"serverTime": 5}, ClockReply),
         ([AT + 60_000, *BAR[1:]], KlineRow),
     ],
 )
 def test_a_row_that_cannot_be_is_refused(row: Any, shape: type) -> None:
     with pytest.raises(ValueError, match=r".+"):
         msgspec.convert(row, shape)
+
+
+def test_a_clock_is_read_in_whichever_unit_it_shows() -> None:
+    assert [msgspec.convert({"serverTime": AT * unit}, ClockReply).at_ns for unit in (1, 1_000)] == [NS, NS]
 
 
 def test_an_aggregate_that_the_venue_has_invalidated_needs_no_time() -> None:

@@ -1,0 +1,200 @@
+"""Owns the checks of this machine: versions, the native lane, open files, places, ports, memory that is shared, and room on its file systems."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+import zmq
+
+from k2workers import __version__, native
+from k2workers.config import Settings
+from k2workers.doctor.diagnosis import Diagnosis, Grade
+from k2workers.doctor.examination import Check, in_thread
+from k2workers.errors import ConfigError
+from k2workers.files.directories import MEMORY, for_runs
+from k2workers.files.lock_file import described
+from k2workers.processes import exposure, open_files, places
+from k2workers.processes.run_plan import RunPlan
+from k2workers.transport.endpoint import next_endpoint, split_tcp
+from k2workers.transport.peer import MOST_CONNECTIONS
+from k2workers.transport.sockets import mistakes_in
+
+NEWEST_TESTED = (3, 14)
+
+PACKAGES = ("msgspec", "multiprocess", "prometheus-client", "pyzmq", "uvloop", "websockets")
+"""Those whose version says most when something is reported."""
+
+ROOM_MB = 256
+"""On a file system with less, metrics and checkpoint, which are some megabytes, may soon find none."""
+
+
+def checks(plan: RunPlan) -> list[Check]:
+    """All of them."""
+    settings = plan.settings
+    slow = "a file system does not answer: a server of files that has gone?"
+    looks: dict[str, Callable[[], Sequence[Diagnosis]]] = {
+        "versions": _versions,
+        "native": lambda: _native(settings),
+        "files": lambda: _open_files(plan),
+        "places": lambda: _places(settings),
+        "ports": lambda: _ports(settings),
+        "exposure": lambda: _exposure(settings),
+        "shared_memory": _shared_memory,
+        "room": lambda: _room(settings),
+    }
+    return [Check(name, in_thread(look), slow) for name, look in looks.items()]
+
+
+def _versions() -> list[Diagnosis]:
+    have = [f"{name} {metadata.version(name)}" for name in PACKAGES]
+    words = f"k2workers {__version__}, Python {platform.python_version()}, {', '.join(have)}, libzmq {zmq.zmq_version()}, {platform.platform()}"
+    if sys.version_info[:2] > NEWEST_TESTED:
+        newest = ".".join(map(str, NEWEST_TESTED))
+        return [
+            Diagnosis("versions", Grade.WARNING, words, f"the newest Python that k2workers is tested with is {newest}")
+        ]
+    return [Diagnosis("versions", Grade.OK, words)]
+
+
+def _native(settings: Settings) -> list[Diagnosis]:
+    told = native.told(wanted=settings.native == "auto")
+    if told["used"]:
+        return [Diagnosis("native", Grade.OK, "plain messages are read and published natively")]
+    if settings.native == "off":
+        return [Diagnosis("native", Grade.SKIPPED, told["reason"])]
+    advice = "a worker takes several times the CPU without: install a C compiler and Python's headers (gcc, python3-dev), then scripts/setup run"
+    return [Diagnosis("native", Grade.WARNING, f"Python does all of the work: {told['reason']}", advice)]
+
+
+def _open_files(plan: RunPlan) -> list[Diagnosis]:
+    open_files.raise_limit()
+    words = f"{open_files.limit()} may be open, {plan.connections} peers can connect to each port"
+    if plan.connections >= MOST_CONNECTIONS:
+        return [Diagnosis("files", Grade.OK, words)]
+    wanted = open_files.OWN + open_files.SPARE + plan.shards + open_files.PORTS * MOST_CONNECTIONS
+    advice = f"{MOST_CONNECTIONS} could with a hard limit of {wanted}: ulimit -Hn, LimitNOFILE= of systemd, docker run --ulimit nofile={wanted}"
+    return [Diagnosis("files", Grade.WARNING, words, advice)]
+
+
+# ── what only one feed can have ─────────────────────────────────────────────────────────────────────────────
+
+
+def _places(settings: Settings) -> list[Diagnosis]:
+    """Whether a run could have its directory, checkpoint and paths now, by the rule of the start itself."""
+    named = Path(settings.run_dir) if settings.run_dir else None
+    was_there = named is None or named.exists()
+    try:
+        with places.held(settings) as held:
+            words = f"run directory {held.path if settings.run_dir else held.path.parent}"
+            return [Diagnosis("places", Grade.OK, f"{words}, checkpoint {settings.checkpoint or 'in it'}: free")]
+    except ConfigError as error:
+        return [Diagnosis("places", Grade.FAILED, mistake, _in_use(mistake)) for mistake in str(error).splitlines()]
+    finally:
+        if named is not None and not was_there:
+            with contextlib.suppress(OSError):  # another feed has begun in it
+                named.rmdir()
+
+
+def _in_use(mistake: str) -> str:
+    return "is that the feed that you meant to start? Then it runs already" if "in use" in mistake else ""
+
+
+def _ports(settings: Settings) -> list[Diagnosis]:
+    books = settings.books_endpoint or next_endpoint(settings.snapshot_endpoint)
+    endpoints = {
+        "publish_endpoint": settings.publish_endpoint,
+        "snapshot_endpoint": settings.snapshot_endpoint,
+        "books_endpoint": books,
+    }
+    found = [
+        Diagnosis("ports", Grade.FAILED, mistake) for mistake in [*_http_mistake(settings), *mistakes_in(endpoints)]
+    ]
+    if not found:
+        shown = [_http(settings), *endpoints.values()]
+        return [Diagnosis("ports", Grade.OK, f"{', '.join(shown)}: free")]
+    holders = sorted(
+        {holder for endpoint in endpoints.values() for holder in _holders(endpoint)} | {*_holders(_http(settings))}
+    )
+    advice = f"held by {', '.join(holders)}: " if holders else ""
+    return [
+        Diagnosis(each.check, each.grade, each.found, f"{advice}stop that, or choose another port") for each in found
+    ]
+
+
+def _http(settings: Settings) -> str:
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return f"http://{host}:{settings.http_port}"
+
+
+def _http_mistake(settings: Settings) -> Iterator[str]:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.http_host, settings.http_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except OSError as error:
+        yield f"http_host = {settings.http_host!r}, http_port = {settings.http_port}: {error.strerror}"
+
+
+def _holders(endpoint: str) -> list[str]:
+    """Who listens at this port, as far as this user may see it."""
+    with contextlib.suppress(psutil.Error, ValueError):
+        port = split_tcp(endpoint.partition("://")[2])[1]
+        listening = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        return [described(each.pid) for each in listening if each.pid and each.laddr and each.laddr.port == port]
+    return []
+
+
+def _exposure(settings: Settings) -> list[Diagnosis]:
+    found = exposure.open_to_others(settings)
+    if not found:
+        return [Diagnosis("exposure", Grade.OK, "only this machine can connect")]
+    return [Diagnosis("exposure", Grade.WARNING, f"other machines can connect: {', '.join(found)}", exposure.ADVICE)]
+
+
+# ── room ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _shared_memory() -> list[Diagnosis]:
+    try:
+        with tempfile.TemporaryFile(dir=MEMORY, buffering=0) as tried:
+            tried.write(b"x")
+        free_mb = shutil.disk_usage(MEMORY).free // 2**20
+    except OSError as error:
+        advice = "needed only where no other directory can be written (as with a read-only root): mount a tmpfs there, or on /tmp"
+        return [Diagnosis("shared_memory", Grade.WARNING, f"{MEMORY}: {error.strerror}", advice)]
+    return [Diagnosis("shared_memory", Grade.OK, f"{MEMORY} can be written, {free_mb:,} MB are free")]
+
+
+def _room(settings: Settings) -> list[Diagnosis]:
+    """Of the file systems of the run directory and of the checkpoint."""
+    runs = [Path(settings.run_dir)] if settings.run_dir else [path for path, _ in for_runs(os.environ)][:1]
+    wanted = [*runs, *([Path(settings.checkpoint).absolute().parent] if settings.checkpoint else [])]
+    found = []
+    for path in dict.fromkeys(_nearest(path) for path in wanted):
+        free_mb = shutil.disk_usage(path).free // 2**20
+        files = os.statvfs(path).f_favail
+        words = f"{path}: {free_mb:,} MB free"
+        if free_mb < ROOM_MB or (os.statvfs(path).f_files > 0 and files < ROOM_MB):
+            advice = "make room: a full file system costs metrics and the checkpoint, though not the feed"
+            found.append(Diagnosis("room", Grade.WARNING, f"{words}, {files:,} files", advice))
+        else:
+            found.append(Diagnosis("room", Grade.OK, words))
+    return found
+
+
+def _nearest(path: Path) -> Path:
+    """It, or what is there of the way to it."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
