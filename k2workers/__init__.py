@@ -13,7 +13,7 @@ Parts, in reading order:
 ``supervision``         child processes: restarts, grants from the budgets of connections and REST weight, the control channel
 ``processes``           the parent and the main of each child: worker, aggregator, books; readiness, report, console, ``tail``
 ``recording``           the recorder of a feed, its files, the proof of what they hold, their replay as a feed, and their export
-``doctor``              the command that looks whether a feed could run here, and says what to do
+``doctor``, ``health``  the command that looks whether a feed could run here, and says what to do; the look from outside whether a run is well
 ``files``               the checkpoint from which a restart continues; directories, locks
 ``metrics``             every metric in one table, and the HTTP endpoint
 ``logs``                how logs look; the way of whatever is printed out of a process, which waits for no reader

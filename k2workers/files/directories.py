@@ -12,6 +12,9 @@ from k2workers.errors import ConfigError
 
 PROGRAM = "k2workers"
 
+HTTP = "http"
+"""The file in a run directory that says where the run answers HTTP: ``http://127.0.0.1:9091``."""
+
 MEMORY = "/dev/shm"
 """Can mostly be written also where nothing else can, such as in a container with a read-only root."""
 

@@ -19,7 +19,7 @@ import structlog
 
 from k2workers.config import Settings
 from k2workers.errors import ConfigError
-from k2workers.files.directories import for_runs
+from k2workers.files.directories import HTTP, for_runs
 from k2workers.files.lock_file import LockFile, listener_at
 from k2workers.transport.endpoint import PATH_BYTES, mistake_in, next_endpoint, path_of
 
@@ -42,11 +42,20 @@ class Places:
         self.path = path
         self._locks = locks
         self._taken: set[Path] = set()
+        self._http = ""
+
+    def tell_http(self, url: str) -> None:
+        """Say there where this run answers HTTP, for who looks from outside (``health``)."""
+        self._http = url
+        with contextlib.suppress(OSError):  # a full file system: it is tried again
+            (self.path / HTTP).write_text(url, encoding="ascii")
 
     def restore(self) -> None:
         """Make anew what a cleaner removed; what is there is made to look young."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.utime(self.path)
+        if self._http and not (self.path / HTTP).exists():
+            self.tell_http(self._http)
         for lock in self._locks:
             if lock.held:
                 os.utime(lock.path)

@@ -29,6 +29,7 @@ from k2workers.processes.http_paths import HttpPaths
 from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.places import Places
 from k2workers.processes.resource_meter import ResourceMeter
+from k2workers.processes.service_manager import ServiceManager
 from k2workers.processes.starting import Starting
 from k2workers.processes.status import RunView
 from k2workers.rotation.overlaps import Overlaps
@@ -76,12 +77,15 @@ class Topology:
         self.view = RunView(settings, self.supervisor, self._feeds, self._meter)
         self._http = HttpPaths(settings, self.supervisor, self._feeds, self.view, self._meter)
         self._starting = Starting(self.plan, self.supervisor, self._feeds, self._records)
+        self._service = ServiceManager(os.environ, self._reasons)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
         self._others = [
             Every(PLACES_S, self._keep_places, "places", give_up=None),
             Every(METER_S, self._http.look, "page_view", give_up=None),
         ]
+        if self._service.listens:
+            self._others.append(Every(self._service.period_s, self._service.tell, "service_manager", give_up=None))
         if os.getpid() == FIRST:
             self._others.append(Every(METER_S, Orphans().bury, "orphans", give_up=None))
 
@@ -150,13 +154,14 @@ class Topology:
         if mistakes:
             await self._http.stop()
             raise ConfigError("\n".join(mistakes))
+        self._places.tell_http(self._http.url)
 
     # ── end ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _finish(self) -> int:
         _log.info("stopping")
-        served_s = self.view.age_s
-        unready = [reason.line() for reason in self.view.unready()]
+        self._service.tell_end()
+        served_s, unready = self.view.age_s, self._reasons()
         self._measuring.stop(last_turn=True)
         complaints = (
             [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
@@ -179,6 +184,10 @@ class Topology:
         if demonstration is not None and truth is not None:
             demonstration.tell(truth, self.view.rotated, self._records)
         return 1 if complaints else 0
+
+    def _reasons(self) -> list[str]:
+        """What keeps the run from being ready."""
+        return [reason.line() for reason in self.view.unready()]
 
     def _unserved(self, unready: list[str]) -> list[str]:
         """Of which venues nothing was served, and why."""

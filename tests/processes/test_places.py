@@ -150,3 +150,13 @@ def test_a_checkpoint_beside_which_no_lock_can_be_is_no_reason_not_to_start(tmp_
     (tmp_path / "checkpoint.lock").mkdir()
     with places.held(settings(tmp_path, checkpoint=f"{tmp_path}/checkpoint")) as held:
         assert held.path == tmp_path / "run"
+
+
+def test_where_it_answers_stands_in_the_directory_of_the_run_and_comes_back(tmp_path: Path) -> None:
+    with places.held(settings(tmp_path)) as held:
+        held.restore()
+        assert not (tmp_path / "run/http").exists()
+        held.tell_http("http://127.0.0.1:1")
+        (tmp_path / "run/http").unlink()
+        held.restore()
+        assert (tmp_path / "run/http").read_text() == "http://127.0.0.1:1"

@@ -26,7 +26,9 @@ OTHERS = (
 IMAGE = "k2workers"
 DOCKER_VALUES = ("--name", "-v", "-p")
 """Options of ``docker run`` that a word follows."""
-MENTION = re.compile(r"scripts/run|-m k2workers|(?<!-m )\bk2workers +(?=--|simulate|tail)")
+DOCKER_SWITCHES = ("--read-only",)
+"""Those that stand alone."""
+MENTION = re.compile(r"scripts/run|-m k2workers(?!\.)|(?<!-m )\bk2workers +(?=--|simulate|tail)")
 """Every such place in a text must belong to a command that was read."""
 
 Words = tuple[str, ...]
@@ -83,8 +85,8 @@ def _command(words: Words) -> list[Written]:
         return [Written(words)]
     if words[:2] == ("docker", "run"):
         left = list(words[2:])
-        while left and left[0] in DOCKER_VALUES:
-            del left[:2]
+        while left and left[0] in (*DOCKER_VALUES, *DOCKER_SWITCHES):
+            del left[: 2 if left[0] in DOCKER_VALUES else 1]
         if left[:1] == [IMAGE]:
             return [Written(tuple(left[1:]), image=True)]
     elif text.startswith(OTHERS):
@@ -117,7 +119,7 @@ def image(text: str) -> Image:
         name, _, value = line.partition(" ")
         said.setdefault(name, []).append(value.strip())
     unknown = said.keys() - {
-        "LABEL", "RUN", "COPY", "USER", "WORKDIR", "ENV", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD",
+        "ARG", "LABEL", "RUN", "COPY", "USER", "WORKDIR", "ENV", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD",
     }  # fmt: skip
     if unknown or "ENTRYPOINT" not in said:
         raise ValueError(f"Dockerfile: not understood: {unknown}, or no ENTRYPOINT")

@@ -79,7 +79,12 @@ class Machine:
         self.checkout, self.root = folder / "checkout", folder / "image"
         self.image = written.image(DOCKERFILE)
         self._namespace = namespace
-        self._environment = {"PATH": "/usr/bin:/bin", "K2_BINANCE_CA_BUNDLE": str(folder / "ca.pem")}
+        # HOME: where runs say where they answer. Other tests' runs say it elsewhere.
+        self._environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+            "K2_BINANCE_CA_BUNDLE": str(folder / "ca.pem"),
+        }
 
     def lay(self) -> None:
         """Put the files in their places."""

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -64,18 +65,25 @@ def test_a_proxy_that_is_none_is_one_message_before_any_child(value: str) -> Non
     assert "s3cr3t" not in ended.stderr
 
 
-def test_the_demonstration_and_the_image_health_check_need_no_proxy_even_where_there_is_one() -> None:
+def test_the_demonstration_and_the_image_health_check_need_no_proxy_and_follow_the_port() -> None:
     (check,) = re.findall(r"^ *CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     ports = ["--http-port", "0", "--publish-endpoint", "tcp://127.0.0.1:*", "--snapshot-endpoint", "tcp://127.0.0.1:*"]
     dead = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
-    proxied = {**os.environ, **NO_PROXIES, **dead}
-    with Program("--demo", "--shards", "1", "--log-format", "json", *ports, only=proxied) as program:
-        program.wait_ready()
-        url = program.logged("started")[0]["http"]
-        code = json.loads(check)[2].replace("http://127.0.0.1:9091", url)
-        assert url in code
-        subprocess.run([sys.executable, "-c", code], env=proxied, timeout=60, check=True)
-        program.stop()
+    with tempfile.TemporaryDirectory(prefix="k2-") as folder:
+        proxied = {**os.environ, **NO_PROXIES, **dead, "RUNTIME_DIRECTORY": folder}
+        host = ["--http-host", "0.0.0.0", "--log-format", "json"]
+        with Program("--demo", "--shards", "1", *host, *ports, only=proxied) as program:
+            program.wait_ready()
+            look = [sys.executable, *json.loads(check)[1:]]
+            for path in ("/healthz", "/readyz"):
+                subprocess.run([*look, path], cwd=ROOT, env=proxied, timeout=60, check=True)
+            (warned,) = program.logged("open_to_others")
+            assert warned["settings"] == ["http_host = '0.0.0.0'"]
+            program.stop()
+        assert (
+            subprocess.run([*look], cwd=ROOT, env=proxied | {"K2_HTTP_PORT": "1"}, timeout=60, check=False).returncode
+            == 1
+        )
 
 
 @needs_ipv6
