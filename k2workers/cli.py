@@ -12,21 +12,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import (
-    App,
-    CoercionError,
-    CycloptsError,
-    MissingArgumentError,
-    Parameter,
-    RepeatArgumentError,
-    Token,
-    UnknownOptionError,
-)
+from cyclopts import App, CycloptsError, Parameter, Token
 
 from k2workers import __version__, early_stop
-from k2workers.early_stop import OTHER_COMMANDS
+from k2workers.command_mistakes import in_words, unexpected
 from k2workers.errors import ConfigError, K2Error, StateError
 from k2workers.every import GAVE_UP
 from k2workers.reader_commands import book, tail
@@ -72,6 +63,15 @@ for reader in READERS.values():
 RECORDINGS = ("record", "verify", "compact", "replay", "export")
 for _name in RECORDINGS:
     app.command(f"k2workers.recording.commands:{_name}", name=_name, help_epilogue="")
+
+
+@app.command(help_epilogue="")
+def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
+    """Print a script that lets this shell complete commands and flags: k2workers completion bash > FILE, where the shell looks for such files."""
+    _register_flags()
+    print(app.generate_completion(shell=shell))
+    return 0
+
 
 CONFIG_HELP = "Settings file (TOML); config/k2workers.toml if it exists."
 
@@ -222,37 +222,13 @@ def _serve(flags: dict[str, Any], problems: list[str]) -> int:
     return 0
 
 
-def _unexpected(words: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """What is wrong with words that the command line has no use for."""
-    import difflib  # only a mistake pays for it
-
-    problems = []
-    rest: list[str] = []
-    left = list(words)
-    while left:
-        word = left.pop(0)
-        if not word.startswith("-"):
-            rest.append(word)
-            continue
-        name = word.partition("=")[0]
-        near = difflib.get_close_matches(name, flags, n=1, cutoff=0.7)
-        problems.append(f"{name}: no such flag{f'; did you mean {near[0]}?' if near else ''}")
-        if "=" not in word and left and not left[0].startswith("-"):
-            left.pop(0)  # its value
-    if rest:
-        near = difflib.get_close_matches(rest[0], sorted(OTHER_COMMANDS), n=1)
-        hint = f"did you mean {near[0]}?" if near else "names of a list stand between commas, without spaces"
-        problems.append(f"{' '.join(rest)}: not expected here; {hint}")
-    return problems
-
-
 def _called(words: Sequence[str]) -> object:
     """Do what the command line says."""
-    if not {*words[:1]} & {*READERS, *RECORDINGS, "--version"}:
+    if not {*words[:1]} & {*READERS, *RECORDINGS, "completion", "--version"}:
         _register_flags()
     command, bound, unused, _ = app.parse_known_args(words)
     flags = [f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters]
-    problems = _unexpected(unused, flags)
+    problems = unexpected(unused, flags)
     problems += [
         f"--{name.replace('_', '-')}: its value is missing" for name, value in bound.kwargs.items() if value == []
     ]
@@ -267,30 +243,12 @@ def _called(words: Sequence[str]) -> object:
     return command(*bound.args, **bound.kwargs)
 
 
-_NOT: dict[Any, str] = {int: "not a whole number", bool: "neither true nor false"}
-"""What a word is not that stands for none of a type, where no setting says it."""
-
-
-def _in_words(error: CycloptsError | K2Error) -> str:
-    if isinstance(error, RepeatArgumentError):
-        return f"{error.token.keyword}: stands twice; allowed: once"
-    if isinstance(error, MissingArgumentError) and error.argument is not None:
-        return f"{error.argument.name}: its value is missing"
-    if isinstance(error, UnknownOptionError):
-        return _unexpected([error.token.keyword or error.token.value], [])[0]
-    if isinstance(error, CoercionError) and error.token is not None and error.target_type in _NOT:
-        return f"{error.token.keyword} = {error.token.value}: {_NOT[error.target_type]}"
-    if isinstance(error, CycloptsError):
-        error.verbose = False  # else it names this file
-    return str(error)
-
-
 def main() -> None:
     """Entry of the program. A user's mistake gives one message and exit code 2, never a traceback; a defect of ours ``GAVE_UP``."""
     try:
         code = _called(sys.argv[1:])
     except (CycloptsError, K2Error) as error:
-        for line in _in_words(error).splitlines():
+        for line in in_words(error).splitlines():
             print(f"k2workers: error: {line}", file=sys.stderr)
         raise SystemExit(GAVE_UP if isinstance(error, StateError) else 2) from None
     except KeyboardInterrupt:

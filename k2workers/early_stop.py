@@ -13,7 +13,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 FLAG, VARIABLE = "--report", "K2_REPORT"
-OTHER_COMMANDS = frozenset({"book", "compact", "doctor", "export", "record", "replay", "simulate", "tail", "verify"})
+OTHER_COMMANDS = frozenset(
+    {"book", "compact", "completion", "doctor", "export", "record", "replay", "simulate", "tail", "verify"}
+)
 
 _asked: list[str] = []
 """Where a report was asked for, as far as is known; the last one counts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,9 @@ from tests.system.support import ROOT, run_briefly
         (["--demo=maybe"], "--demo = maybe: neither true nor false"),
         (["tail", "t", "--count", "abc"], "--count = abc: not a whole number"),
         (["tail", "t", "--nonsense"], "--nonsense: no such flag"),
+        (["completion", "ksh"], 'Choose from: "bash", "zsh", "fish"'),
+        (["doctor", "--shard", "3", "--config", ""], "--shard: no such flag; did you mean --shards?"),
+        (["doctor", "--shard", "3", "--config", ""], "config = '': allowed: the path of a file"),
         (["--no-demo"], "--no-demo: no such flag"),
         (
             ["--venue", "binance_us", "--binance-rest-url", "http://x"],
@@ -113,6 +117,22 @@ def test_help_has_every_setting_and_fits_a_narrow_terminal() -> None:
 
 def test_version_is_there() -> None:
     assert run_briefly("--version").stdout.strip() == "0.2.0"
+
+
+COMPLETED = """
+source "$1"
+COMP_WORDS=(k2workers doc) COMP_CWORD=1; _k2workers; echo "${COMPREPLY[@]}"
+COMP_WORDS=(k2workers doctor --http-p) COMP_CWORD=2; _k2workers; echo "${COMPREPLY[@]}"
+COMP_WORDS=(k2workers --binance-us-rest-u) COMP_CWORD=1; _k2workers; echo "${COMPREPLY[@]}"
+"""
+
+
+def test_a_shell_completes_commands_and_their_flags(tmp_path: Path) -> None:
+    script = tmp_path / "k2workers"
+    script.write_text(run_briefly("completion", "bash").stdout, encoding="utf-8")
+    told = subprocess.run(["bash", "-c", COMPLETED, "bash", script], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["doctor", "--http-port", "--binance-us-rest-url"]
+    assert run_briefly("completion", "zsh").stdout.startswith("#compdef k2workers")
 
 
 def test_a_command_imports_only_what_it_needs() -> None:

@@ -54,6 +54,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "feed/lines.py": ("tests/feed/test_driver.py",),
         "metrics/instruments.py": ("tests/metrics/test_exporter.py",),
         "processes/line_output.py": ("tests/system/test_readers.py",),
+        "command_mistakes.py": ("tests/test_cli.py",),
         "reader_commands.py": ("tests/test_cli.py",),
         "processes/bootstrap.py": ("tests/system/test_commands.py",),
         "transport/subscriber_sockets.py": ("tests/transport/test_subscriber.py",),
