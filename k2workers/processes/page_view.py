@@ -19,6 +19,7 @@ from k2workers.page.trail import Columns, Trail
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import AggregatorStatus, WorkerStatus, told
 from k2workers.processes.market_feed import MarketFeed
+from k2workers.processes.readiness import Reason
 from k2workers.processes.resource_meter import ResourceMeter, Usage
 from k2workers.processes.status import FeedStatus, RunView
 from k2workers.processes.topic_page import FeedKnows
@@ -79,8 +80,7 @@ class PageView:
     def look(self) -> None:
         """Note how it stands."""
         now_ms = time.time_ns() // 1_000_000
-        ailments = [Ailment(reason.word.value, reason.where, reason.text) for reason in self._view.unready()]
-        self._annals.look(ailments, now_ms)
+        self._judge(self._view.unready(), now_ms)
         states = self._supervisor.states()
         restarts = {name: state.restarts for name, state in states.items()}
         self._annals.count("restart", restarts, "was started anew", now_ms)
@@ -100,6 +100,10 @@ class PageView:
                 "publish p99": latency.p99 if latency is not None else None,
             },
         )
+
+    def _judge(self, unready: Sequence[Reason], now_ms: int) -> None:
+        ailments = [Ailment(reason.word.value, reason.where, reason.text) for reason in unready]
+        self._annals.look(ailments, now_ms)
 
     def _look_at(self, feed: MarketFeed, name: str, state: ChildState, now_ms: int, worst: list[float]) -> None:
         beat = self._supervisor.beat(name)
@@ -162,12 +166,14 @@ class PageView:
         )
 
     def _now(self) -> Now:
-        now_ns = time.monotonic_ns()
+        now_ns, now_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
+        status = self._view.status()
+        self._judge(status.unready, now_ms)  # what is wrong and since when is said of the same moment as the rest
         return Now(
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=now_ms,
             since_ms=self._annals.since_ms,
             lifetime_s=max(feed.plan.lifetime_s for feed in self._feeds),
-            status=self._view.status(),
+            status=status,
             ailments=self._annals.holding,
             rates=self._rates.a_second(),
             aggregator=self._aggregator(),

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from k2workers.events import Status
 from k2workers.feed.driver import Driver
 from k2workers.feed.shard import Shard
 from k2workers.feed.silence import MarketView
+from k2workers.feed.topic_watch import Unserved
 from k2workers.feed.venue_clock import VenueClock
 from k2workers.logs import log, outlet
 from k2workers.metrics.flushing import Instruments
@@ -170,7 +172,8 @@ class Worker:
 
     def _status(self, shard: Shard) -> WorkerStatus:
         total = shard.total
-        unserved = itertools.chain.from_iterable(feed.driver.topics.unserved.items() for feed in shard)
+        unserved = {topic: why for feed in shard for topic, why in feed.driver.topics.unserved.items()}
+        counts = Counter(unserved.values())
         return WorkerStatus(
             shard=self.settings.feed.shard,
             state=shard.weakest.machine.state.value,
@@ -189,8 +192,8 @@ class Worker:
             repairs_waiting=total(lambda feed: feed.backfiller.repairs.planner.waiting),
             clock_ahead_s=round(self._venue_clock.ahead_s(time.monotonic_ns()), 3),
             kinds_unreadable=shard.kinds_unreadable,
-            streams_silent=total(lambda feed: len(feed.driver.silence.silent)),
-            streams_unproven=total(lambda feed: len(feed.driver.silence.unproven)),
+            streams_silent=counts[Unserved.SILENT],
+            streams_unproven=counts[Unserved.UNPROVEN],
             streams_quiet=total(lambda feed: len(feed.driver.silence.quiet)),
             streams_learned=total(lambda feed: feed.driver.silence.learned),
             data_expected=shard.data_expected,
@@ -203,7 +206,7 @@ class Worker:
             lines=[_line(feed.driver) for feed in shard],
             received=dict(_received(shard)),
             latency_us=LatencyUs(*self._recent.quantiles_us(QUANTILES, time.monotonic_ns())),
-            topics_unserved=dict(itertools.islice(unserved, NAMED)),
+            topics_unserved=dict(itertools.islice(unserved.items(), NAMED)),
         )
 
     def _observe_latency(self, latency_ns: int) -> None:

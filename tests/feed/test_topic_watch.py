@@ -11,7 +11,7 @@ import pytest
 from k2workers.feed.intake import Intake
 from k2workers.feed.message_block import MessageBlock
 from k2workers.feed.silence import FIRST_LOOK_NS, SETTLE_NS, MarketView, Silence
-from k2workers.feed.topic_watch import DENIALS, TopicWatch
+from k2workers.feed.topic_watch import DENIALS, TopicWatch, Unserved
 from k2workers.venues.binance.spot import BinanceSpot
 from k2workers.venues.binance.usdm import BinanceUsdm
 from k2workers.venues.market_evidence import SymbolSeen
@@ -97,6 +97,12 @@ def test_a_topic_whose_stream_is_refused_is_no_riddle() -> None:
     assert watched.silence.unproven == {0, 1}
     watched.watch.look({"busdt@trade": "no"}, 0)
     assert watched.silence.unproven == {0}
+    assert watched.watch.unserved == {
+        "binance.trade.AUSDT": Unserved.UNPROVEN, "binance.trade.BUSDT": Unserved.REFUSED,
+    }  # fmt: skip
+    watched.trade("AUSDT", 7)
+    watched.watch.look({}, watched.intake.heard_ns[0])
+    assert watched.watch.unserved == {"binance.trade.BUSDT": Unserved.UNPROVEN}, "it is no longer refused"
 
 
 @pytest.mark.parametrize(("kind", "quiet"), [("trade", {0}), ("book_ticker", {0})])

@@ -88,6 +88,14 @@ def test_before_anything_is_told_the_page_shows_that(tmp_path: Path, monkeypatch
     ]  # fmt: skip
 
 
+def test_what_is_wrong_is_said_of_the_same_moment_as_whether_anything_is(seen: Seen) -> None:
+    seen.page.look()
+    seen.feed.changes("worker-1", alive=False)
+    now = seen.part("now")
+    assert (now["status"]["ready"], [one["word"] for one in now["ailments"]]) == (False, ["process_down"])
+    assert now["since_ms"] == now["ailments"][0]["since_ms"] == now["at_ms"]
+
+
 def test_rates_latencies_and_the_latest_of_both_are_remembered(seen: Seen) -> None:
     seen.tells(0, ago_s=2.0, received={"trade": 100})
     seen.page.look()

@@ -164,6 +164,16 @@ def test_a_book_heals_its_topic_unless_it_is_older_than_what_was_published() -> 
     assert (sequencer.gaps_open, sequencer.topics["t"].count) == (0, 2)
 
 
+def test_topics_with_open_gaps_are_named_with_what_is_missing_but_only_so_many() -> None:
+    sequencer = Sequencer(1)
+    for topic, gaps in (("a", [(2, 4), (6, 6)]), ("whole", []), ("b", [(2, 2)])):
+        stamped(sequencer, trade(1), topic=topic)
+        for first, last in gaps:
+            stamped(sequencer, Gap(first, last, "", 0), topic=topic)
+            stamped(sequencer, trade(last + 1), topic=topic)
+    assert (sequencer.missing(9), sequencer.missing(1)) == ({"a": 4, "b": 1}, {"a": 4})
+
+
 def test_latest_values_that_come_again_are_trimmed() -> None:
     sequencer = Sequencer(1)
     tickers = [BookTicker(number, "", "", "", "", 0) for number in (3, 5, 8)]

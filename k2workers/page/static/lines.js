@@ -5,7 +5,15 @@ import { duration, moment, time } from "./words.js";
 
 const ROW = 26;
 const TOP = 22;
+const UNHEARD_S = 3; // as readiness has it
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
+
+/** A worker's state in a word; what it told last is no word of now once it is not heard any longer. */
+export function stateOf(worker, status, told = worker.told) {
+  if (!worker.alive) return "down";
+  const silent_s = status.children[`worker-${worker.figures.shard}`]?.last_beat_s;
+  return silent_s > UNHEARD_S ? "not heard" : (told?.state ?? "starting");
+}
 
 export function draw(lines, now) {
   const svg = at("lines");
@@ -32,7 +40,7 @@ export function draw(lines, now) {
     const top = TOP + row * ROW;
     const worker = lives[own.shard];
     const line = worker?.told?.lines.find((one) => one.route === own.route);
-    const state = worker?.alive ? (line?.state ?? "starting") : "down";
+    const state = worker ? stateOf(worker, now.status, line) : "gone";
     const name = [several ? own.venue.replace("binance_", "") : "", own.shard, own.route].filter((part) => part !== "").join(" ");
     drawn.push(["text", { class: "name", x: 0, y: top + 15 }, width < 560 ? name.slice(0, 9) : `${name} · ${state}`.slice(0, 20)]);
     const shown = own.spans.filter((bar) => (bar.ended_ms ?? now.at_ms) > from);
@@ -50,7 +58,7 @@ export function draw(lines, now) {
         const [cx, cy] = [x(end), y + 4.5];
         drawn.push(["path", { class: "lost", d: `M${cx - 5},${cy - 5}l10,10m0,-10l-10,10` }]);
       }
-      if (!bar.ended_ms && line?.next_rotation_s) {
+      if (!bar.ended_ms && line?.live) {
         const due = now.at_ms + line.next_rotation_s * 1000;
         drawn.push(["line", { class: "ahead", x1: x(now.at_ms), x2: x(due), y1: y + 4.5, y2: y + 4.5 }]);
         if (due < until) drawn.push(["path", { class: "due", d: `M${x(due)},${y - 0.5}l5,5l-5,5l-5,-5z` }, "", `shard ${name}: next rotation at ${moment(due, now.at_ms)}, in ${duration(line.next_rotation_s)}`]);

@@ -1,6 +1,7 @@
 // Owns the figures: the row of the most important ones, and the tables.
 
 import { at, each, pairs, rows, text } from "./dom.js";
+import { stateOf } from "./lines.js";
 import { bytes, duration, latency, moment, number, plural } from "./words.js";
 
 const before = new Map(); // CPU seconds of each process, to tell how much it uses now
@@ -15,14 +16,14 @@ export function figures({ status, aggregator }) {
     ["gaps open", number(gaps?.gaps_open), gaps?.gaps_open ? "bad" : ""],
     ["rotations", number(status.rotations)],
     ["restarts", number(restarts), restarts ? "warn" : ""],
-    ["publish latency", `${latency(aggregator?.latency_us.p99)}`, "", "p99"],
+    ["publish p99", latency(aggregator?.latency_us.p99)],
     ["subscribers", number(aggregator?.subscribers.connected), aggregator?.subscribers.behind.length ? "bad" : ""],
     ["symbols", number(status.symbols)],
     ["up for", duration(status.uptime_s)],
   ];
-  each(at("figures"), "div", shown, (box, [name, value, kind = "", more = ""]) => {
+  each(at("figures"), "div", shown, (box, [name, value, kind = ""]) => {
     if (!box.firstChild) box.append(document.createElement("dt"), document.createElement("dd"));
-    text(box.firstChild, more ? `${name}, ${more}` : name);
+    text(box.firstChild, name);
     text(box.lastChild, value);
     box.lastChild.className = kind;
   });
@@ -97,12 +98,12 @@ export function shards({ status, usage, at_ms }) {
     cell.className = ["venue", "shard", "state"].includes(name) ? "" : "n";
   });
   rows(at("shards"), status.workers.map(({ figures: own, told, events_per_s, alive }) => {
-    const state = alive ? (told?.state ?? "starting") : "down";
+    const state = stateOf({ figures: own, told, alive }, status);
     const right = (words, kind = "") => [words, `n ${kind}`.trim()];
     return [
       ...(several ? [own.venue] : []),
       String(own.shard),
-      [state, alive && (told?.live ?? false) ? "good" : "bad"],
+      [state, told?.live && state === told.state ? "good" : "bad"],
       right(number(events_per_s)),
       right(told ? duration(told.connection_age_s) : "–"),
       right(told?.live ? `in ${duration(told.next_rotation_s)}` : "–"),
