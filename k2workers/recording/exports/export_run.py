@@ -13,7 +13,7 @@ import msgspec
 
 from k2workers import venues
 from k2workers.errors import ConfigError
-from k2workers.recording import journal, layout, manifest
+from k2workers.recording import catalog, layout
 from k2workers.recording.exports import sources
 from k2workers.recording.exports.book_steps import DAY_NS, Step, book_steps, plain_steps
 from k2workers.recording.exports.day_file import HftbacktestFile, TardisFile
@@ -22,7 +22,6 @@ from k2workers.recording.exports.recorded_topic import ALL, RecordedTopic, Windo
 from k2workers.recording.exports.sources import HFTBACKTEST, FileSource
 from k2workers.recording.exports.tardis import TardisLines, is_off_book
 from k2workers.recording.layout import FilePlace
-from k2workers.recording.manifest import FileTold
 from k2workers.recording.verification import waiting_bytes
 
 SUFFIXES = {HFTBACKTEST: ".npz", sources.TARDIS_CSV: ".csv.gz"}
@@ -52,14 +51,14 @@ class _Export:
     def __init__(self, settings: ExportSettings, tell: Callable[[str], None]) -> None:
         self._settings, self._tell = settings, tell
         self._damaged: dict[Path, str] = {}
-        places, manifests, _ = layout.files_under(settings.directory)
-        self._told = self._read(manifests)
-        waiting = set(journal.segments(journal.folder_of(settings.directory)))
-        # What a conversion is just making, or was ended in, is still in the journal.
-        places = [place for place in places if place.path in self._told or place.segment not in waiting]
+        there = catalog.look(settings.directory)
+        self._told = there.told
+        for path, reason in there.unreadable.items():
+            self._damaged[path] = reason
+            tell(f"damaged: {path}: {reason}")
         self._places: dict[str, list[FilePlace]] = {
             topic: list(files)
-            for topic, files in itertools.groupby(places, attrgetter("topic"))
+            for topic, files in itertools.groupby(there.files, attrgetter("topic"))
             if not settings.topics or any(_fits(topic, wanted) for wanted in settings.topics)
         }
 
@@ -142,16 +141,6 @@ class _Export:
             file.discard()
 
     # ── what there is ───────────────────────────────────────────────────────────────────────────────────
-
-    def _read(self, manifests: list[Path]) -> dict[Path, FileTold]:
-        told: dict[Path, FileTold] = {}
-        for path in manifests:
-            try:
-                told |= {path.parent / file.name: file for file in manifest.read(path).files}
-            except (OSError, ValueError) as error:
-                self._damaged[path] = str(error)
-                self._tell(f"damaged: {path}: {error}")
-        return told
 
     def _refuse_what_is_there(self, chosen: list[FileSource]) -> None:
         """Before anything is written. Raises ConfigError."""

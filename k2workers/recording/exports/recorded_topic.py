@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from k2workers.continuity import Continuity
 from k2workers.events import Gap
-from k2workers.recording import layout, manifest
+from k2workers.recording import catalog, layout
 from k2workers.recording.exports.book_steps import DAY_NS, TimedRow
 from k2workers.recording.id_audit import IdAudit
 from k2workers.recording.layout import FilePlace
 from k2workers.recording.manifest import FileTold
-from k2workers.recording.parquet_file import ParquetReader, RecordingUnreadable
+from k2workers.recording.parquet_file import RecordingUnreadable
 from k2workers.recording.row import Loss, Row
 from k2workers.sequencing.coverage import NOT_KNOWN
 
@@ -66,16 +66,13 @@ class RecordedTopic:
                 return
 
     def _of_file(self, place: FilePlace, file: FileTold | None) -> Iterator[TimedRow]:
-        if file is None:
-            raise RecordingUnreadable("no manifest names it")
-        if manifest.digest_of(place.path) != file.blake2b:
-            raise RecordingUnreadable("its content is not that of which its manifest has the checksum")
-        reader = ParquetReader(place.path)
+        reader = catalog.opened(place, file, lambda rows: catalog.check(rows.path, rows.told))
         if self.continuity is None and reader.head.continuity != NOT_KNOWN:
             self.continuity = self.audit.continuity = Continuity.of(reader.head.continuity)
         day, name = -1, ""
         for row in reader.rows():
-            self._at_ns = max(self._at_ns, row.taken_ns)
+            if not row.fetched:
+                self._at_ns = max(self._at_ns, row.taken_ns)
             if self._at_ns >= self._window.until_ns:
                 return
             if self._at_ns >= self._window.from_ns:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from k2workers.events import Event, Gap
-from k2workers.recording import layout, manifest
+from k2workers.events import Backfilled, Event, Gap
+from k2workers.recording import catalog, layout, manifest, parquet_file
+from k2workers.recording.compaction import compact
 from k2workers.recording.conversion import convert
 from k2workers.recording.exports import recorded_topic
 from k2workers.recording.exports.recorded_topic import RecordedTopic, Window
-from k2workers.recording.row import Kept, Loss
-from tests.recording.support import DAY, NOON_NS, TOPIC, journal_in, put, trade
+from k2workers.recording.parquet_file import FileHead
+from k2workers.recording.row import Kept, Loss, Row
+from tests.recording.support import DAY, NOON_NS, TOPIC, TRADES, journal_in, put, trade
 
 
 @pytest.fixture
@@ -39,10 +41,9 @@ def recording(tmp_path: Path) -> Path:
 def read(
     directory: Path, window: Window = recorded_topic.ALL
 ) -> tuple[RecordedTopic, list[tuple[int, Kept]], list[str]]:
-    files, manifests, _ = layout.files_under(directory)
-    told = {path.parent / file.name: file for path in manifests for file in manifest.read(path).files}
+    there = catalog.look(directory)
     heard: list[str] = []
-    topic = RecordedTopic(TOPIC, files, told, heard.append, window)
+    topic = RecordedTopic(TOPIC, there.files, there.told, heard.append, window)
     rows = [((at_ns - NOON_NS) // 10**9, row.of) for at_ns, row in topic.rows()]
     return topic, rows, heard
 
@@ -94,7 +95,24 @@ def test_in_the_place_of_a_damaged_file_comes_a_loss_and_what_it_held_is_missing
 
 
 def test_a_file_that_is_gone_or_in_no_manifest_is_damaged(recording: Path) -> None:
-    layout.file_of(recording, TOPIC, DAY, 2).rename(layout.file_of(recording, TOPIC, DAY, 9))
+    gone, strange = layout.file_of(recording, TOPIC, DAY, 2), layout.file_of(recording, TOPIC, DAY, 9)
+    gone.rename(strange)
     topic, rows, _ = read(recording)
-    assert topic.damaged == {layout.file_of(recording, TOPIC, DAY, 9): "no manifest names it"}
+    assert topic.damaged == {gone: "its manifest names it, and it is not there", strange: "no manifest names it"}
     assert ids(rows) == [1, 2, 3, 7, 8, 9]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_was_fetched_later_and_what_was_merged_is_read_in_its_place(recording: Path, merged: bool) -> None:
+    (place,) = [file for file in catalog.look(recording).files if file.segment == 2]
+    late = [Row(None, None, Backfilled(trade(6, NOON_NS + 10**15)))]
+    path = layout.addition_to(place, 1)
+    parquet_file.write(path, FileHead(parquet_file.FORMAT, TOPIC, DAY, 2, TRADES.number), late)
+    manifest.add(layout.manifest_of(recording, TOPIC, DAY), TOPIC, DAY, manifest.told_of(path, 2, late, 1))
+    if merged:
+        compact(recording)
+        assert not path.exists()
+    topic, rows, _ = read(recording)
+    assert topic.damaged == {}
+    assert [(at, of.first_id) for at, of in rows if isinstance(of, Backfilled)] == [(6, 6)]
+    assert [at for at, _ in rows] == [1, 2, 3, 4, 4, 6, 6, 6, 7, 8, 9]
