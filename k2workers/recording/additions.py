@@ -42,8 +42,8 @@ def commit(to: Path, path: Path, told: FileTold, parts: list[FileTold]) -> bool:
             return False
         manifest.add(beside, now.topic, now.day, told)
         journal.sync_folder(path.parent)
-    for part in parts:
-        path.with_name(part.name).unlink(missing_ok=True)
+        for part in parts:  # before a conversion looks for the file before its own
+            path.with_name(part.name).unlink(missing_ok=True)
     return True
 
 
