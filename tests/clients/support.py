@@ -26,7 +26,7 @@ WAIT_S = 180.0
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP")
 
 OF_FEEDS = ("ccxt", "cryptofeed", "python-binance")
-LOCKED = (*OF_FEEDS, "hftbacktest")
+LOCKED = (*OF_FEEDS, "hftbacktest", "readers")
 """Clients whose environments are locked; any other has the one that benches use."""
 
 Result = dict[str, Any]

@@ -7,15 +7,20 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from k2workers.events import Trade
+from k2workers.futures_events import FuturesTrade
 from k2workers.recording.conversion import follow
+from k2workers.recording.layout import day_of
 from k2workers.recording.row import Row
 from k2workers.sequencing.order_book import OrderBook
 from tests.clients.support import WAIT_S, interpreter
-from tests.recording.exports.support import BOOK, MIDNIGHT_NS, Market, record
+from tests.recording.exports.support import BOOK, MIDNIGHT_NS, TICK, TRADES, Market, record, record_messages
 from tests.recording.recorded import reached, recorder, rows
+from tests.recording.test_playback import DATA
 from tests.support import environments
 from tests.support.waiting import wait_for
 from tests.system.support import demo, free_port, run_briefly
@@ -81,52 +86,76 @@ def read(
     return {at_ns: (bid, ask) for at_ns, bid, ask in got["best"]}, got["trades"]
 
 
-def exported(directory: Path, to: Path, form: str) -> list[Path]:
-    done = run_briefly("export", str(directory), "--to", str(to), "--format", form)
+def exported(directory: Path, to: Path, form: str) -> dict[str, Any]:
+    """What the command tells."""
+    done = run_briefly("export", str(directory), "--to", str(to), "--format", form, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    return sorted(to.iterdir(), reverse=form == "tardis-csv")  # its converter wants trades first
+    return dict(json.loads(done.stdout))
 
 
-def differing(got: Known, expected: Known) -> Known:
-    return {at_ns: best for at_ns, best in got.items() if best != expected[at_ns]}
+def differing(got: Known, expected: Known) -> dict[int, Any]:
+    return {at_ns: (got.get(at_ns), best) for at_ns, best in expected.items() if got.get(at_ns) != best}
+
+
+def compare(python: Path, directory: Path, folder: Path, trades: str, book: str, tick: float, lot: float) -> int:
+    """Export a symbol, and hold the library's book against ours wherever ours changed, each day by itself: how often that was."""
+    recorded, compared = rows(directory), 0
+    expected, traded = known(recorded[book], tick), _times_of_trades(recorded[trades])
+    venue, _, symbol = book.split(".", 2)
+    for file in exported(directory, folder / "out", "hftbacktest")["files"]:
+        day, later_ns = file["name"].removesuffix(".npz").rpartition("_")[2], file["local_times_later_ns"]
+        if not file["name"].startswith(f"{venue}_{symbol}_"):
+            continue
+        of_day = {at_ns: best for at_ns, best in expected.items() if day_of(at_ns) == day}
+        trades_of_day = [at_ns for at_ns in traded if day_of(at_ns) == day]
+        times = sorted({at_ns + later_ns for at_ns in (*of_day, *trades_of_day[-1:])})
+        got, count = read(python, folder, [folder / "out" / file["name"]], times, tick, lot)
+        assert differing({at_ns - later_ns: best for at_ns, best in got.items()}, of_day) == {}
+        assert count == len(trades_of_day)
+        compared += len(of_day)
+    return compared
+
+
+def _times_of_trades(trade_rows: Sequence[Row]) -> list[int]:
+    """Of those that were made in the order book."""
+    found, at_ns = [], 0
+    for row in trade_rows:
+        at_ns = max(at_ns, row.taken_ns)
+        if isinstance(row.event, Trade) or (isinstance(row.event, FuturesTrade) and row.event.origin == "MARKET"):
+            found.append(at_ns)
+    return found
 
 
 @pytest.mark.parametrize("latency_ms", [20, -700])
 def test_a_market_with_holes_around_midnight(python: Path, tmp_path: Path, latency_ms: int) -> None:
-    market = Market(latency_ms, MIDNIGHT_NS - 60 * 10**9, latency_ms)
+    market = Market(latency_ms, MIDNIGHT_NS - 30 * 10**9, latency_ms)
     record(tmp_path / "in", market, 3_000)
-    files = exported(tmp_path / "in", tmp_path / "out", "hftbacktest")
+    assert (None, None) in known(rows(tmp_path / "in")[BOOK], TICK).values()
+    assert compare(python, tmp_path / "in", tmp_path, TRADES, BOOK, TICK, 0.001) > 2_900
+
+
+def test_days_in_a_row_are_read_as_one(python: Path, tmp_path: Path) -> None:
+    record(tmp_path / "in", Market(3, MIDNIGHT_NS - 30 * 10**9), 1_500)
+    files = [
+        tmp_path / "out" / file["name"] for file in exported(tmp_path / "in", tmp_path / "out", "hftbacktest")["files"]
+    ]
     assert len(files) == 2
-    expected = known(rows(tmp_path / "in")[BOOK], 0.01)
-    if latency_ms < 0:  # local times are later by what our clock was behind: another amount each day
-        files, expected = files[:1], {at_ns: best for at_ns, best in expected.items() if at_ns < MIDNIGHT_NS}
-    later_ns = later(tmp_path, latency_ms)
-    got, trades = read(python, tmp_path, files, [at_ns + later_ns for at_ns in expected], 0.01, 0.001)
-    assert len(got) > 900
-    assert (None, None) in got.values()
-    assert differing({at_ns - later_ns: best for at_ns, best in got.items()}, expected) == {}
-    assert trades > 800
-
-
-def later(tmp_path: Path, latency_ms: int) -> int:
-    """By how much the export says that it moved our times on the first day."""
-    done = run_briefly(
-        "export", str(tmp_path / "in"), "--to", str(tmp_path / "again"), "--format", "hftbacktest", "--json"
-    )
-    later_ns: int = json.loads(done.stdout)["files"][0]["local_times_later_ns"]
-    assert (later_ns > 0) == (latency_ms < 0)
-    return later_ns
+    expected = known(rows(tmp_path / "in")[BOOK], TICK)
+    got, _ = read(python, tmp_path, files, list(expected), TICK, 0.001)
+    assert differing(got, expected) == {}
 
 
 def test_its_converter_for_tardis_reads_the_files_of_csv(python: Path, tmp_path: Path) -> None:
     market = Market(7, MIDNIGHT_NS)
     record(tmp_path / "in", market, 1_500)
-    files = exported(tmp_path / "in", tmp_path / "out", "tardis-csv")
-    assert ["trades" in file.name for file in files] == [True, False]
-    expected = {at_ns // 1_000 * 1_000: best for at_ns, best in known(rows(tmp_path / "in")[BOOK], 0.01).items()}
-    got, trades = read(python, tmp_path, files, list(expected), 0.01, 0.001)
+    files = [
+        tmp_path / "out" / file["name"] for file in exported(tmp_path / "in", tmp_path / "out", "tardis-csv")["files"]
+    ]
+    assert ["trades" in file.name for file in files] == [True, False]  # as it wants them
+    expected = {at_ns // 1_000 * 1_000: best for at_ns, best in known(rows(tmp_path / "in")[BOOK], TICK).items()}
+    got, trades = read(python, tmp_path, files, list(expected), TICK, 0.001)
     # While a book is lost, the format has no word for it: a reader keeps the one before.
-    assert differing({at_ns: best for at_ns, best in got.items() if expected[at_ns] != (None, None)}, expected) == {}
+    assert differing(got, {at_ns: best for at_ns, best in expected.items() if best != (None, None)}) == {}
     assert trades == market.trade_id - 500
 
 
@@ -135,20 +164,28 @@ def test_a_feed_that_was_recorded(python: Path, tmp_path: Path) -> None:
     with recorder(directory, publish, "binance.") as taking:
         args = ("--symbols", "BTCUSDT,ETHUSDT", "--streams", "trade,depth", "--demo-rate", "2000")
         with demo(*args, shards=1, publish=publish, replay=publish + 1, books=publish + 2) as feed:
-            wait_for("enough on the disk", lambda: len(reached(directory).topics) >= 4 and enough(directory))
+            wait_for("enough on the disk", lambda: enough(directory))
             feed.stop()
         taking.stop()
         assert taking.process.returncode == 0, "".join(taking.raw)
-    recorded = rows(directory)
-    files = exported(directory, tmp_path / "out", "hftbacktest")
-    for symbol in ("BTCUSDT", "ETHUSDT"):
-        expected = known(recorded[f"binance.depth.{symbol}"], 0.01)
-        of_symbol = [file for file in files if symbol in file.name]
-        got, trades = read(python, tmp_path, of_symbol, list(expected), 0.01, 0.00001)
-        assert differing(got, expected) == {}
-        assert trades == len(recorded[f"binance.trade.{symbol}"])
+    assert compare(python, directory, tmp_path, "binance.trade.ETHUSDT", "binance.depth.ETHUSDT", 0.01, 0.00001) > 50
 
 
 def enough(directory: Path) -> bool:
-    at = reached(directory).topics["binance.depth.BTCUSDT"]
-    return at.sequence > 200
+    at = reached(directory).topics.get("binance.depth.ETHUSDT")
+    return at is not None and at.sequence > 250
+
+
+@pytest.mark.parametrize(
+    ("market", "venue", "book", "tick", "lot"),
+    [("spot", "binance", "depth", 0.01, 0.00001), ("usdm", "binance_usdm", "depth_0ms", 0.1, 0.001)],
+)
+def test_real_market_data(
+    python: Path, tmp_path: Path, market: str, venue: str, book: str, tick: float, lot: float
+) -> None:
+    file = DATA / market / "btcusdt_20240808.gz"
+    if not file.exists():
+        pytest.skip(f"no recorded market data at {file}")
+    record_messages(tmp_path / "in", file, venue, "trade", book)
+    topics = f"{venue}.trade.BTCUSDT", f"{venue}.{book}.BTCUSDT"
+    assert compare(python, tmp_path / "in", tmp_path, *topics, tick, lot) > 3_000

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from k2workers import venues
 from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap, Trade
 from k2workers.recording.conversion import convert
 from k2workers.recording.row import Loss, Restart
@@ -170,3 +173,25 @@ def trade_again(trade: Trade, received_ns: int) -> Trade:
         trade.venue_time_ns,
         received_ns,
     )
+
+
+def record_messages(to: Path, file: Path, venue: str, *streams: str) -> None:
+    """A recording of real messages of BTCUSDT, each line of ``file`` our time and JSON, with our times as they were."""
+    codec = (market := venues.load(venue)).codec(market.stream_specs(streams, ["BTCUSDT"]))
+    book = next(topic for topic in codec.topics if topic.kind.startswith("depth"))
+    made = journal_in(to)
+    with gzip.open(file, "rb") as lines:
+        for line in lines:
+            local, _, message = line.rstrip().partition(b" ")
+            at_ns, found = int(local), list[tuple[int, Event]]()
+            codec.decode(message, at_ns, found)
+            if message.startswith(b'{"lastUpdateId"'):
+                data = json.loads(message)
+                bids, asks = ([(price, quantity) for price, quantity in data[side]] for side in ("bids", "asks"))
+                whole = BookSnapshot(data["lastUpdateId"], bids, asks, at_ns)
+                put(made, book.topic, whole, continuity=book.continuity, publish_ns=at_ns)
+            for index, event in found:
+                topic = codec.topics[index]
+                put(made, topic.topic, event, continuity=topic.continuity, publish_ns=at_ns)
+    made.roll(b"")
+    convert(to, made.number)
