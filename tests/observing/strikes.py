@@ -151,6 +151,7 @@ async def peer_floods(rig: Rig) -> AsyncIterator[None]:
     """One whose message has no end."""
     hostile = await asyncio.to_thread(Hostile, rig.endpoints[0])
     try:
+        hostile.socket.settimeout(1)  # one that is cut loose is not told: what it sends is just not taken any more
         await asyncio.to_thread(hostile.flood, ENDLESS, WAIT_S)
         yield
     finally:

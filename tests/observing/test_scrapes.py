@@ -36,7 +36,7 @@ def test_of_each_metric_and_each_alert_it_is_said_what_moves_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shards", "rotations", "kills"), [(3, 20, 5), pytest.param(8, 100, 50, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
+    ("shards", "rotations", "kills"), [(3, 20, 6), pytest.param(8, 100, 50, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
 )  # fmt: skip
 def test_what_prometheus_saw_of_rotations_and_kills_holds_together(
     shards: int, rotations: int, kills: int, tmp_path: Path
@@ -44,20 +44,24 @@ def test_what_prometheus_saw_of_rotations_and_kills_holds_together(
     with demo("--rotation-lifetime", "2", "--demo-rate", "300", shards=shards) as program:
         started = wait_for("the HTTP address", lambda: program.logged("started"))[0]
         address = started["http"].removeprefix("http://")
-        rules = impatient(RULES.read_text(encoding="utf-8"), "1s", "10s")
-        with prometheus(tmp_path, {"k2workers": address}, rules=rules) as watch:
+        rules = impatient(RULES.read_text(encoding="utf-8"), "1s", "30s")
+        with prometheus(tmp_path, {"k2workers": address}, rules=rules, every="2s") as watch:
             program.wait_ready()
             wait_for("a scrape of the feed when it is ready", lambda: watch.query("k2_ready == 1"))
             victims = ["worker-0", "aggregator", "books", *(f"worker-{shard}" for shard in range(1, shards))]
-            _kill(program, victims[: min(kills, len(victims))])
+            victims = victims[
+                : kills // 2
+            ]  # each of them more than once: what the first death leaves, the next must not add to
+            for name in victims:
+                _kill(program, name)
+            alerts = wait_for("the alert", lambda: watch.firing().get("K2ChildRestarted"))
+            assert alerts[0]["annotations"]["summary"].endswith(" ended and was started again")
             series, files = _series(program), _files(Path(started["run_dir"]))
             for number in range(len(victims), kills):
-                _kill(program, [victims[number % len(victims)]])
+                _kill(program, victims[number % len(victims)])
             wait_for(
                 "the rotations", lambda: watch.query(f"sum(k2_binance_connection_rotations_total) >= {rotations}"), 600
             )
-            alerts = wait_for("the alert", lambda: watch.firing().get("K2ChildRestarted"))
-            assert alerts[0]["annotations"]["summary"].endswith(" ended and was started again")
             _judge(watch, program)
             wait_for("the same series as before", lambda: _series(program) == series)
             wait_for("files of those that live alone", lambda: _files(Path(started["run_dir"])) == files)
@@ -65,16 +69,15 @@ def test_what_prometheus_saw_of_rotations_and_kills_holds_together(
         assert program.process.returncode == 0, "".join(program.raw[-20:])
 
 
-def _kill(program: Program, victims: list[str]) -> None:
-    for name in victims:
-        pid = program.pid_of(name)
-        os.kill(pid, signal.SIGKILL)
+def _kill(program: Program, name: str) -> None:
+    pid = program.pid_of(name)
+    os.kill(pid, signal.SIGKILL)
 
-        def lives_again(name: str = name, pid: int = pid) -> bool:
-            child = program.status()["children"][name]
-            return bool(child["alive"] and child["ready"] and child["pid"] != pid)
+    def lives_again() -> bool:
+        child = program.status()["children"][name]
+        return bool(child["alive"] and child["ready"] and child["pid"] != pid)
 
-        wait_for(f"the next {name}", lives_again)
+    wait_for(f"the next {name}", lives_again)
 
 
 def _judge(watch: Prometheus, program: Program) -> None:
@@ -89,14 +92,20 @@ def _judge(watch: Prometheus, program: Program) -> None:
     still = {name for name in by_demonstration if not _moved(watch, name)}
     assert still == set(), "nothing moved these"
     asked = [one.replace("$instance", ".*").replace("$__rate_interval", "20s") for one in expressions()]
-    assert [expression for expression in asked if not watch.query(expression)] == [], "panels without data"
-    assert {name for name in RECORDS if not watch.query(name)} == NEEDS_HOURS
+    missing = {*asked, *(RECORDS - NEEDS_HOURS)}
+
+    def all_have_data() -> bool:
+        # A scrape that a busy machine did not answer in time leaves nothing to show for that moment.
+        missing.difference_update([expression for expression in missing if watch.query(expression)])
+        return not missing
+
+    wait_for("data of each panel and record", all_have_data)
 
 
 def _moved(watch: Prometheus, name: str) -> bool:
     """Whether a counter has left the 0 at which each begins (``tests/system/test_counters.py``), or a gauge was seen with two values."""
     if name.endswith("_total"):
-        return bool(watch.query(f"{name} > 0"))
+        return bool(watch.query(f"max_over_time({name}[10m]) > 0"))
     name += "_count" if name.endswith("_latency_seconds") else ""
     return bool(watch.query(f"max_over_time({name}[10m]) > min_over_time({name}[10m])"))
 
