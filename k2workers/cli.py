@@ -1,5 +1,5 @@
 """Owns the command line: ``run`` (the default), ``doctor``, ``simulate``, those that read a feed (``reader_commands``) and those of recordings
-(``recording.commands``). Commands import what they need themselves.
+(``recording``). Commands import what they need themselves.
 
 The flags of ``run`` and ``doctor`` are the settings of ``config.Settings`` and ``--config``, those of ``simulate`` the settings of the stand-in and ``--venue``; none is
 written here.
@@ -60,9 +60,13 @@ app = App(
 for reader in READERS.values():
     app.command(reader, help_epilogue="")
 
-RECORDINGS = ("record", "verify", "compact", "replay", "export")
-for _name in RECORDINGS:
-    app.command(f"k2workers.recording.commands:{_name}", name=_name, help_epilogue="")
+RECORDINGS = {
+    "record": "commands", "verify": "commands", "compact": "commands",
+    "replay": "giving_commands", "export": "giving_commands",
+}  # fmt: skip
+"""Commands, and in which module of ``recording`` each is: it is imported when it is asked for."""
+for _name, _module in RECORDINGS.items():
+    app.command(f"k2workers.recording.{_module}:{_name}", name=_name, help_epilogue="")
 
 
 @app.command(help_epilogue="")

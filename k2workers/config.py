@@ -19,8 +19,8 @@ from k2workers import setting_owners, venues
 from k2workers.errors import ConfigError
 from k2workers.feed.feed_settings import FeedSettings
 from k2workers.feed.gathering import PROFILES_NS
-from k2workers.setting import MOST_S, About, Setting, default, read_all, settings_of
-from k2workers.setting_rules import DEMO_ONLY, RULES, unknown_kinds
+from k2workers.setting import MOST_S, About, Setting, default, settings_of
+from k2workers.setting_rules import judged
 from k2workers.setting_sources import of_environment, of_file, variable_of
 from k2workers.simulator.simulator_settings import StandInSettings
 from k2workers.transport import endpoint
@@ -159,6 +159,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, About(text="megabytes of published batches kept for subscribers that missed some", gt=0, le=65_536)
     ] = 64.0
     replay_ring_s: Annotated[float, About(text="seconds for which they are kept at most", gt=0, le=MOST_S)] = 300.0
+    disk_ring_gb: Annotated[
+        float,
+        About(text="gigabytes of published batches kept on the disk for long absences; 0: none", ge=0, le=100_000),
+    ] = 0.0
+    disk_ring_hours: Annotated[float, About(text="hours for which they are kept at most", gt=0, le=10_000)] = 24.0
+    disk_ring_dir: Annotated[
+        str, About(text="their directory; if empty, next to the checkpoint, with its name and `-ring` behind it")
+    ] = ""
+    disk_ring_endpoint: Annotated[
+        str,
+        About(
+            text="where they are asked for; if empty, the next port of books_endpoint, or ipc://PATH-disk",
+            more="any free port if that of books_endpoint is 65535 or `*` (log: `keeping_disk_ring`)",
+        ),
+    ] = ""
     run_dir: Annotated[
         str,
         About(
@@ -251,7 +266,7 @@ def load(
     by_name = {**in_file, **in_environment, **flags}
     running = _running(by_name)
     said = setting_owners.by_whole_name(({**in_file, **in_tables}, in_environment, flags), running)
-    values, mistakes = _judged(said.values, running)
+    values, mistakes = judged(SETTINGS, said.values, running)
     astray = setting_owners.said_of_another(by_name, said.values, running)
     for setting, value, wrong in setting_owners.mistaken(
         SETTINGS, said, {name: mistakes[name] for name in SETTINGS if name in mistakes and name not in astray}
@@ -277,17 +292,6 @@ def _running(by_name: Mapping[str, Any]) -> list[str]:
     except ValueError:
         return []
     return [venue for venue in dict.fromkeys(asked) if venue in venues.NAMES]
-
-
-def _judged(given: Mapping[str, Any], running: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values that can be used, and what is wrong with the others."""
-    values, mistakes = read_all(SETTINGS, given, RULES)
-    for name in DEMO_ONLY & values.keys():
-        if values[name] and not values.get("demo") and "demo" not in mistakes:
-            mistakes[name] = "allowed only together with demo"
-    if values.get("replay") and len(running) > 1:
-        mistakes["replay"] = "what was recorded of one venue is no other's; allowed only with one venue"
-    return values, mistakes | unknown_kinds(running, values)
 
 
 def file_read(file: Path | None) -> Path | None:

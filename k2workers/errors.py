@@ -17,6 +17,7 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
       RecordingUnreadable  user       no         recording
       ApiError             client     no         simulator
       WireError            feed       no         sequencing, wire
+      BlockDamaged         feed       no         transport
 
 A name with an underscore is a signal within one module and no error.
 """

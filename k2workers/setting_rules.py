@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from k2workers import venues
 from k2workers.errors import ConfigError
-from k2workers.setting import name_in
+from k2workers.setting import Setting, name_in, read_all
 from k2workers.setting_owners import joined
 from k2workers.transport import endpoint
 
@@ -82,6 +82,22 @@ def _endpoint_if_any(value: str) -> str:
     return _endpoint(value) if value else value
 
 
+LEAST_RING_GB = 0.01
+"""Less would hold hardly more than the memory ring."""
+
+
+def _a_ring(value: float) -> float:
+    if 0 < value < LEAST_RING_GB:
+        raise ValueError(f"too small; allowed: 0 (no disk ring), or {LEAST_RING_GB:g} and more")
+    return value
+
+
+def _directory_if_any(value: str) -> str:
+    if value and Path(value).exists() and not Path(value).is_dir():
+        raise ValueError("that is no directory")
+    return value
+
+
 def _websocket_url(value: str) -> str:
     return value and _url(value, ("ws", "wss"))
 
@@ -134,8 +150,24 @@ RULES: Mapping[str, Callable[[Any], Any]] = {
     "publish_endpoint": _endpoint,
     "snapshot_endpoint": _endpoint,
     "books_endpoint": _endpoint_if_any,
+    "disk_ring_endpoint": _endpoint_if_any,
+    "disk_ring_gb": _a_ring,
+    "disk_ring_dir": _directory_if_any,
 }
 """By the setting's key: what is said of one venue's address holds for every venue's."""
 
 DEMO_ONLY = frozenset({"rotation_lifetime_s", "replay"})
 """Settings that mean something only together with ``demo``."""
+
+
+def judged(
+    settings: Mapping[str, Setting], given: Mapping[str, Any], running: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that can be used, and what is wrong with the others; ``running`` are the venues that are to run."""
+    values, mistakes = read_all(settings, given, RULES)
+    for name in DEMO_ONLY & values.keys():
+        if values[name] and not values.get("demo") and "demo" not in mistakes:
+            mistakes[name] = "allowed only together with demo"
+    if values.get("replay") and len(running) > 1:
+        mistakes["replay"] = "what was recorded of one venue is no other's; allowed only with one venue"
+    return values, mistakes | unknown_kinds(running, values)

@@ -44,6 +44,9 @@ def test_a_checkpoint_takes_no_place_of_anything_but_a_file(tmp_path: Path, plac
         ("report", "/", "in a directory that exists"),
         ("publish_endpoint", "", "allowed: tcp://"),
         ("books_endpoint", "here", "allowed: tcp://"),
+        ("disk_ring_endpoint", "here", "allowed: tcp://"),
+        ("disk_ring_gb", 0.001, "too small; allowed: 0 (no disk ring), or 0.01 and more"),
+        ("disk_ring_dir", __file__, "that is no directory"),
         *(
             ("book_topics", ["book_top", name], f"{name!r} is unknown; allowed: book_top, and book_1 to book_1000")
             for name in ("top", "book_", "book_0", "book_020", "book_1001", "book_x", "book_²", "")
@@ -64,6 +67,8 @@ def test_a_value_against_its_rule_is_told_with_what_is_allowed(name: str, value:
         ("websocket_url", "ws://127.0.0.1:9443"),
         ("ca_bundle", __file__),
         ("books_endpoint", "ipc:///run/k2/books"),
+        ("disk_ring_gb", 0.01),
+        ("disk_ring_dir", "/no/such/directory"),
     ],
 )
 def test_a_value_that_keeps_its_rule_stays_as_it_is(name: str, value: object) -> None:

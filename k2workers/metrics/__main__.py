@@ -7,7 +7,16 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter
 
-from k2workers.metrics.instruments import AGGREGATOR, ANY_PROCESS, BASE_LABELS, BOOKS, PARENT, WORKER, MetricRow
+from k2workers.metrics.disk_ring_rows import DISK_RING
+from k2workers.metrics.instruments import (
+    AGGREGATOR,
+    ANY_PROCESS,
+    BASE_LABELS,
+    BOOKS,
+    PARENT,
+    WORKER,
+    MetricRow,
+)
 
 HEAD = f"""# All metrics
 
@@ -20,6 +29,7 @@ OF = {
     "Workers": WORKER,
     "The aggregator": AGGREGATOR,
     "The books process": BOOKS,
+    "The disk ring's process": DISK_RING,
     "The parent": PARENT,
 }
 """The tables by the process that has them."""

@@ -21,17 +21,14 @@ from k2workers.logs import log, outlet
 from k2workers.metrics.flushing import Instruments
 from k2workers.metrics.instruments import AGGREGATOR
 from k2workers.metrics.latency import LatencyHistogram, RecentLatency
+from k2workers.processes import subscriber_figures
 from k2workers.processes.child_settings import AggregatorSettings
 from k2workers.processes.child_status import (
     QUANTILES,
     AggregatorStatus,
     GapFigures,
     LatencyUs,
-    PeerCut,
     Published,
-    ReaderTold,
-    SubscriberBehind,
-    Subscribers,
     TopicContinuity,
 )
 from k2workers.sequencing import native_sequencer
@@ -43,7 +40,6 @@ from k2workers.transport.bundle_receiver import BundleReceiver
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.publisher import Publisher
-from k2workers.transport.readers import MAX_READERS
 from k2workers.transport.relay import SALTS, Relay, begun
 from k2workers.transport.replay_server import POLICY, ReplayServer
 from k2workers.transport.ring import ReplayRing
@@ -108,6 +104,7 @@ class Aggregator:
             self.sequencer.epoch,
             policy=msgspec.structs.replace(POLICY, connections=settings.connections),
             screened_in=settings.screened_in,
+            disk_ring=settings.ring_on_disk,
         )
         self.bundle_receiver = BundleReceiver(self._context, settings.bundle_endpoint)
         self.relay = Relay(
@@ -185,26 +182,15 @@ class Aggregator:
 
     def status(self) -> AggregatorStatus:
         """How it stands now."""
-        totals = self.sequencer.tally().totals()
+        totals, now_ns = self.sequencer.tally().totals(), time.monotonic_ns()
         return AggregatorStatus(
             events_published=totals.pop("events"),
-            subscribers=self._subscribers(),
+            subscribers=subscriber_figures.shown(self.publisher, self.snapshots, now_ns),
             gaps=GapFigures(gaps_open=self.sequencer.gaps_open, **totals),
             missing=self.sequencer.missing(MAX_NAMED),
             topics=len(self.sequencer.topics),
             ring_bytes=self.ring.bytes,
-            latency_us=LatencyUs(*self._recent.quantiles_us(QUANTILES, time.monotonic_ns())),
-        )
-
-    def _subscribers(self) -> Subscribers:
-        watch, asking = self.publisher.watch, self.snapshots.watch
-        readers = self.snapshots.readers.furthest_behind(MAX_NAMED, time.monotonic_ns())
-        return Subscribers(
-            connected=len(watch.peers),
-            behind=[SubscriberBehind(peer.name, peer.owed) for peer in watch.behind[:MAX_NAMED]],
-            readers=[ReaderTold(one.name, one.waiting, one.lost) for one in readers],
-            cut=(watch.cuts + asking.cuts).total(),
-            newest_cuts=msgspec.convert([*watch.newest_cuts, *asking.newest_cuts], list[PeerCut]),
+            latency_us=LatencyUs(*self._recent.quantiles_us(QUANTILES, now_ns)),
         )
 
     async def drain(self) -> None:
@@ -273,7 +259,6 @@ async def _serve(name: str, control_endpoint: str, settings: AggregatorSettings)
 
 def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
     sequencer = aggregator.sequencer
-    readers = aggregator.snapshots.readers.furthest_behind(MAX_READERS, time.monotonic_ns())
     instruments.flush(
         {
             "k2_events_published": sequencer.events,
@@ -294,12 +279,7 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_native_bundle_fallbacks": sequencer.left_bundles,
             "k2_published_topics": len(sequencer.topics),
             "k2_publish_latency_seconds": aggregator.latency,
-            "k2_subscribers": len(aggregator.publisher.watch.peers),
-            "k2_subscribers_behind": len(aggregator.publisher.watch.behind),
-            "k2_subscribers_most_owed_bytes": max((peer.owed for peer in aggregator.publisher.watch.behind), default=0),
-            "k2_subscribers_most_waiting_batches": max((reader.waiting for reader in readers), default=0),
-            "k2_subscribers_lost_batches": sum(reader.lost for reader in readers),
-            "k2_peers_cut": aggregator.publisher.watch.cuts + aggregator.snapshots.watch.cuts,
+            **subscriber_figures.counted(aggregator.publisher, aggregator.snapshots, time.monotonic_ns()),
             "k2_duty_failures": every.failures,
             "k2_log_lines_dropped": outlet.dropped(),
         }

@@ -36,6 +36,7 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``checkpoint`` is the file from which a restart continues; ``sources`` are the addresses of the venues (or the embedded
     exchange), ``run`` this run of the program; ``checkpoint_max_age_s`` is how old the file may be. ``screened_in`` is the directory of the sockets
     that stand behind a screen (``transport.screen``); empty: none does. ``native``: whether plain bundles are published natively, where that is built.
+    ``ring_on_disk``: whether there is a disk ring, for subscribers that ask.
     """
 
     bundle_endpoint: str
@@ -51,6 +52,25 @@ class AggregatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = MOST_CONNECTIONS
     screened_in: str = ""
     native: bool
+    ring_on_disk: bool = False
+    environment: str
+    logs: LogSettings
+
+
+class DiskRingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to subscribe and ask for what was missed, which prefixes, where to keep how much for how long, and where to give it to subscribers that were away.
+    ``screened_in`` as for the aggregator.
+    """
+
+    endpoint: str
+    snapshot_endpoint: str
+    disk_ring_endpoint: str
+    prefixes: tuple[str, ...]
+    folder: str
+    max_bytes: int
+    max_age_s: float
+    connections: int = MOST_CONNECTIONS
+    screened_in: str = ""
     environment: str
     logs: LogSettings
 

@@ -204,3 +204,16 @@ class BooksStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     books: int
     whole: int
+
+
+class DiskRingStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The disk ring's process at this moment: how many ``bytes`` are on the disk, the age of the oldest batch, and since its start how many batches were
+    written (``frames``), how many could not be had (``holes``), how often writing failed, and why it fails now.
+    """
+
+    bytes: int
+    oldest_age_s: float
+    frames: int
+    holes: int
+    write_failures: int
+    error: str

@@ -21,12 +21,13 @@ from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.files.directories import HTTP, for_runs
 from k2workers.files.lock_file import LockFile, listener_at
-from k2workers.transport.endpoint import PATH_BYTES, mistake_in, next_endpoint, path_of
+from k2workers.processes import own_places
+from k2workers.transport.endpoint import PATH_BYTES, mistake_in, path_of
 
 LOCK, CONTROL = "lock", "control"
 """In a run directory: what only the run that it belongs to holds, and the socket that its children connect to."""
 
-LONGEST = "snapshot"
+LONGEST = "disk_ring"
 """The longest name of a socket there (``transport.public_port``)."""
 
 ORPHANS_END_S = 3.0
@@ -81,6 +82,8 @@ def held(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterato
         except ConfigError as error:
             mistakes.append(str(error))
         mistakes += _lock_endpoints(settings, locks, sockets) + _lock_checkpoint(settings, locks)
+        if settings.disk_ring_gb and not mistakes:
+            mistakes += _lock_disk_ring(own_places.disk_ring(settings, path), locks)
         if mistakes:
             raise ConfigError("\n".join(mistakes))
         try:
@@ -172,12 +175,13 @@ def _try_socket(path: Path) -> None:
 
 def _lock_endpoints(settings: Settings, locks: list[LockFile], sockets: list[Path]) -> list[str]:
     """Lock each path that the feed listens at, and add it to ``sockets``. Returns what is wrong."""
-    books = settings.books_endpoint or next_endpoint(settings.snapshot_endpoint)
     endpoints = {
         "publish_endpoint": settings.publish_endpoint,
         "snapshot_endpoint": settings.snapshot_endpoint,
-        "books_endpoint": books,
+        "books_endpoint": own_places.books_endpoint(settings),
     }
+    if settings.disk_ring_gb:
+        endpoints["disk_ring_endpoint"] = own_places.disk_ring_endpoint(settings)
     mistakes = []
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     setting_of = {f"tcp://{host}:{settings.http_port}": "http_port"}
@@ -245,5 +249,19 @@ def _lock_checkpoint(settings: Settings, locks: list[LockFile]) -> list[str]:
         return []  # then no checkpoint can be written there either, which is told where it is tried
     if owner:
         return [f"checkpoint = {settings.checkpoint!r}: in use by {owner}"]
+    locks.append(lock)
+    return []
+
+
+def _lock_disk_ring(folder: Path, locks: list[LockFile]) -> list[str]:
+    """Lock the directory of the disk ring. Returns what is wrong."""
+    lock = LockFile(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        owner = lock.take()
+    except OSError:
+        return []  # then the ring cannot be written there either, which is told where it is tried
+    if owner:
+        return [f"disk_ring_dir = '{folder}': in use by {owner}; allowed: a directory of this feed's own"]
     locks.append(lock)
     return []

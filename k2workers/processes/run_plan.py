@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -12,15 +12,14 @@ from k2workers.backoff import RESTART_BESIDE_THE_FEED
 from k2workers.config import Settings
 from k2workers.errors import ConfigError
 from k2workers.logs import log
-from k2workers.processes import open_files
-from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, BookTopicsSettings
+from k2workers.processes import open_files, own_places
+from k2workers.processes.child_settings import AggregatorSettings, BooksSettings, BookTopicsSettings, DiskRingSettings
 from k2workers.processes.market_plan import MarketPlan, OfTheRun, child_spec
 from k2workers.processes.shard_numbers import ShardNumbers
 from k2workers.supervision.child import ChildSpec
 from k2workers.supervision.restart import RestartPolicy
 from k2workers.supervision.stop_order import StopOrder
 from k2workers.transport import screen
-from k2workers.transport.endpoint import next_endpoint
 from k2workers.transport.peer import MOST_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -28,9 +27,18 @@ if TYPE_CHECKING:
 
 AGGREGATOR = "aggregator"
 BOOKS = "books"
+DISK_RING = "disk-ring"
+STATUS_PREFIX = "status."
+"""Of the topics that tell of the feed itself."""
+
+OBSERVERS = (BOOKS, DISK_RING)
+"""Children that the feed can do without: neither health nor readiness waits for them."""
 
 BESIDE_THE_FEED = RestartPolicy(intensity=None, backoff=RESTART_BESIDE_THE_FEED)
 """Of a child that the feed can do without: restarted for ever."""
+
+
+Screened = TypeVar("Screened", AggregatorSettings, BooksSettings, DiskRingSettings)
 
 
 class RunPlan:
@@ -77,13 +85,14 @@ class RunPlan:
             bundle_endpoint=self._bundle_endpoint,
             publish_endpoint=own.publish_endpoint,
             snapshot_endpoint=own.snapshot_endpoint,
-            checkpoint=own.checkpoint or f"{self._run_dir}/checkpoint",
+            checkpoint=str(own_places.checkpoint(own, self._run_dir)),
             sources=self._sources,
             run=self._run,
             replay_bytes=int(own.replay_ring_mb * 2**20),
             replay_age_s=own.replay_ring_s,
             connections=self.connections,
             native=own.native == "auto",
+            ring_on_disk=own.disk_ring_gb > 0,
             checkpoint_max_age_s=own.checkpoint_max_age_s,
             environment=own.environment,
             logs=self._logs,
@@ -103,7 +112,7 @@ class RunPlan:
         settings = BooksSettings(
             endpoint=endpoint,
             snapshot_endpoint=snapshot_endpoint,
-            books_endpoint=own.books_endpoint or next_endpoint(own.snapshot_endpoint),
+            books_endpoint=own_places.books_endpoint(own),
             prefixes=self.book_prefixes,
             sizes={prefix: sizes for market in self.markets for prefix, sizes in market.book_sizes.items()},
             topics=self._book_topics(),
@@ -114,6 +123,33 @@ class RunPlan:
         return child_spec(
             BOOKS,
             "k2workers.processes.books:main",
+            settings,
+            StopOrder.SUBSCRIBERS,
+            restart=BESIDE_THE_FEED,
+            vital=False,
+            after_abort=self._screened(settings),
+        )
+
+    def disk_ring(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec | None:
+        """The process that keeps what was published on the disk, if there is to be one. The feed goes on without it."""
+        own = self.settings
+        if not own.disk_ring_gb:
+            return None
+        settings = DiskRingSettings(
+            endpoint=endpoint,
+            snapshot_endpoint=snapshot_endpoint,
+            disk_ring_endpoint=own_places.disk_ring_endpoint(own),
+            prefixes=(*(f"{venue}." for venue in own.venue), STATUS_PREFIX),
+            folder=str(own_places.disk_ring(own, self._run_dir)),
+            max_bytes=int(own.disk_ring_gb * 1e9),
+            max_age_s=own.disk_ring_hours * 3600,
+            connections=self.connections,
+            environment=own.environment,
+            logs=self._logs,
+        )
+        return child_spec(
+            DISK_RING,
+            "k2workers.processes.ring_process:main",
             settings,
             StopOrder.SUBSCRIBERS,
             restart=BESIDE_THE_FEED,
@@ -132,7 +168,7 @@ class RunPlan:
             pace_ns=int(own.book_pace_ms * 1e6),
         )
 
-    def _screened(self, settings: AggregatorSettings | BooksSettings) -> AggregatorSettings | BooksSettings | None:
+    def _screened(self, settings: Screened) -> Screened | None:
         """The settings of its later lives, once a peer has ended it through a defect of ZeroMQ; None where there are no screens."""
         if not screen.AVAILABLE:
             return None

@@ -59,6 +59,9 @@ class Starting:
         _log.info("publishing", endpoint=publish, snapshot=snapshot)
         if self._plan.book_prefixes:
             self._supervisor.launch(self._plan.books(publish, snapshot))  # only joiners wait for it
+        disk_ring = self._plan.disk_ring(publish, snapshot)
+        if disk_ring is not None:
+            self._supervisor.launch(disk_ring)
         if self._plan.demonstration is not None:
             await self._begun(self._plan.demonstration.witness(publish, snapshot))
 

@@ -19,6 +19,7 @@ from k2workers.processes import readiness, run_plan
 from k2workers.processes.child_status import (
     AggregatorStatus,
     BooksStatus,
+    DiskRingStatus,
     Subscribers,
     Told,
     WorkerCounters,
@@ -26,6 +27,7 @@ from k2workers.processes.child_status import (
     told,
 )
 from k2workers.processes.market_feed import MarketFeed
+from k2workers.processes.observers import BooksShown, DiskRingShown, books_shown, disk_ring_shown
 from k2workers.processes.readiness import Reason
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.symbol_watch import SymbolStates
@@ -67,14 +69,6 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
         return {**msgspec.to_builtins(self.figures), **reported, **own}
 
 
-class BooksShown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The books that are kept: topics, those of them that are whole, and why there are none. What is not known is not shown."""
-
-    books: int | None = None
-    whole: int | None = None
-    error: str = ""
-
-
 class VenueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One venue at this moment."""
 
@@ -111,6 +105,7 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: Subscribers | None
     """In JSON an empty object until the aggregator has told of them."""
     books: BooksShown
+    disk_ring: DiskRingShown
     venue_refusals: dict[str, ServiceState]
     """By service: ``connect`` and ``rest``; at the venue that keeps us away longest."""
     rest_weight: RestWeight
@@ -130,7 +125,7 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RunView:
     """What can be seen of one run at any moment: ``status``, and whether it is healthy and ready. Owns the run's clock: it starts when this is made.
 
-    ``topology`` writes here what only it learns: ``rotated`` and ``books_refused``.
+    ``topology`` writes here what only it learns: ``rotated``, ``books_refused`` and ``disk_ring_refused``.
     """
 
     def __init__(
@@ -144,6 +139,8 @@ class RunView:
         self.rotated = 0
         self.books_refused = ""
         """Why no books are kept, while none are."""
+        self.disk_ring_refused = ""
+        """The same of the disk ring."""
 
     @property
     def venue(self) -> str:
@@ -193,7 +190,8 @@ class RunView:
             events_per_s=sum(self._meter.rate(name) for name in self.workers),
             published=aggregator.events_published if aggregator is not None else 0,
             subscribers=aggregator.subscribers if aggregator is not None else None,
-            books=self._books(),
+            books=books_shown(self._told(run_plan.BOOKS, BooksStatus), self.books_refused),
+            disk_ring=disk_ring_shown(self._told(run_plan.DISK_RING, DiskRingStatus), self.disk_ring_refused),
             venue_refusals={
                 service.value: max(
                     (venue.venue_refusals[service.value] for venue in venues.values()),
@@ -240,15 +238,18 @@ class RunView:
     def unhealthy(self) -> list[str]:
         """Which processes are not there: what /healthz says."""
         states = self._supervisor.states()
-        # Joiners want the books; to end the feed would give them none sooner.
+        # Who wants their data would have none sooner if the feed ended.
         return [
-            f"{name} is not running" for name, state in states.items() if not state.alive and name != run_plan.BOOKS
+            f"{name} is not running"
+            for name, state in states.items()
+            if not state.alive and name not in run_plan.OBSERVERS
         ]
 
     def unready(self) -> list[Reason]:
         """Why the feed is not ready: what /readyz says."""
         states = self._supervisor.states()
-        states.pop(run_plan.BOOKS, None)  # joiners wait for it, the feed does not
+        for observer in run_plan.OBSERVERS:
+            states.pop(observer, None)  # its users wait for it, the feed does not
         return readiness.unready(self.waiting_for, states, [feed.flow() for feed in self._feeds])
 
     def _row(self, name: str, figures: WorkerFigures, state: ChildState) -> WorkerRow:
@@ -258,12 +259,6 @@ class RunView:
             events_per_s=self._meter.rate(name),
             alive=state.alive,
         )
-
-    def _books(self) -> BooksShown:
-        books = self._told(run_plan.BOOKS, BooksStatus)
-        if books is None:
-            return BooksShown(error=self.books_refused)
-        return BooksShown(books=books.books, whole=books.whole, error=self.books_refused)
 
     def _told(self, name: str, shape: type[Told]) -> Told | None:
         return told(self._supervisor.beat(name), shape)

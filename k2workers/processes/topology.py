@@ -234,7 +234,7 @@ class Topology:
         self._meter.flush({name: state.restarts for name, state in states.items()}, self._overlaps.count)
         for feed in self._feeds:
             self._meter.flush_venue(feed.plan.name, feed.permissions, feed.looks, feed.symbols.counts())
-        with_metrics = {run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.workers}
+        with_metrics = {run_plan.AGGREGATOR, *run_plan.OBSERVERS, *self.view.workers}
         self._meter.flush_not_kept(
             pid for name, pid in self.supervisor.pids().items() if name in with_metrics and states[name].ready
         )
@@ -255,6 +255,8 @@ class Topology:
         self._http.heard(record)
         if record.name == run_plan.BOOKS:
             self._tell_of_books(record)
+        elif record.name == run_plan.DISK_RING:
+            self._tell_of_disk_ring(record)
         if record.kind == "rotation":
             self.view.rotated += 1
             rotation = msgspec.convert(record.data, RotationRecord)
@@ -270,6 +272,13 @@ class Topology:
             _log.error("books_not_kept", **record.data, note="the feed goes on without them; it is tried again")
         elif record.kind == "listening":
             _log.info("keeping_books", endpoint=record.data["books"])
+
+    def _tell_of_disk_ring(self, record: Record) -> None:
+        self.view.disk_ring_refused = record.data["error"] if record.kind == "refused" else ""
+        if record.kind == "refused":
+            _log.error("disk_ring_not_kept", **record.data, note="the feed goes on without it; it is tried again")
+        elif record.kind == "listening":
+            _log.info("keeping_disk_ring", endpoint=record.data["disk_ring"])
 
     def _on_dead(self, name: str, pid: int) -> None:
         metric_files.bury(pid)

@@ -15,7 +15,7 @@ class StopOrder(enum.IntEnum):
     WORKERS = 0
     AGGREGATOR = 1
     SUBSCRIBERS = 2
-    """The books process, and the witness of a demonstration."""
+    """The books process, the disk ring's, and the witness of a demonstration."""
     EXCHANGE = 3
     """The embedded one: last, for whoever still has a connection closes it in order."""
 

@@ -6,17 +6,20 @@ which sequence it goes up to, and so stands for every batch up to there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from k2workers import wire
 from k2workers.events import RESET_SCHEMA, SNAPSHOT_SCHEMAS
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.transport.book_wait import BookWait
 from k2workers.transport.lives import MAX_HELD_BYTES
+from k2workers.transport.past_reassembly import PastReassembly
 from k2workers.transport.position import Position
-from k2workers.transport.reassembly import PATIENCE_NS, Reassembly
+from k2workers.transport.reassembly import PATIENCE_NS
 from k2workers.transport.standing import Standing
 
 
-class BookReassembly(Reassembly):
+class BookReassembly(PastReassembly):
     """The reassembly of a subscriber that can ask for whole books: those that ``book_questions`` names come to ``book``."""
 
     def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
@@ -26,6 +29,13 @@ class BookReassembly(Reassembly):
         for topic, state in self._topics.items():
             if state.by_book and not state.whole:
                 self._begin_wait(topic, state, hold=True).bare = state.last_id != NO_ID
+
+    def begin_past(self, epochs: Sequence[int], now_ns: int) -> None:
+        """A book that is given now is ahead of what comes: that goes on without one, and the book follows at its place."""
+        super().begin_past(epochs, now_ns)
+        for topic, state in self._bookless.items():
+            if state.holding:
+                self._go_on(topic, state, now_ns)
 
     def book(self, frame: bytes, now_ns: int) -> bool:
         """A whole book that was asked for, in the form of a published batch: everything through its sequence is in it.
@@ -80,9 +90,10 @@ class BookReassembly(Reassembly):
 
     def _lack_book(self, topic: str, state: Standing, *, hold: bool) -> None:
         """The program has no whole book of this topic. ``hold`` what comes until it has; otherwise one is expected by itself."""
+        hold = hold and not self.in_past
         if state.wait is None:
             self._begin_wait(topic, state, hold=hold)
-        else:
+        elif not self.in_past:
             state.wait.hold()
             state.wait.bare = False
         if hold:
@@ -96,7 +107,7 @@ class BookReassembly(Reassembly):
         state.learn(header.continuity)
         if state.by_book:
             self._lack_book(header.topic, state, hold=True)
-        return state.by_book
+        return state.by_book and not self.in_past
 
     def _hold_for_book(self, header: wire.Header, state: Standing, frame: bytes, now_ns: int) -> None:
         """A batch was held because there is no book: is it one itself, or is that too much?"""

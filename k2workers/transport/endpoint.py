@@ -60,11 +60,18 @@ def next_port(endpoint: str) -> str:
     return f"{host}:{int(port) + 1}"
 
 
-def next_endpoint(endpoint: str) -> str:
+def endpoints_of(endpoint: str, snapshot: str, books: str | None, disk_ring: str | None) -> tuple[str, str | None, str]:
+    """Where a subscriber asks: for what was missed, for whole books and the disk ring; each the port after the one before unless it is given, empty or None: nowhere."""
+    snapshot = snapshot or next_port(endpoint)
+    books = next_port(snapshot) if books == "" else books
+    return snapshot, books, (next_port(books or "") if disk_ring == "" else disk_ring) or ""
+
+
+def next_endpoint(endpoint: str, suffix: str = "-books") -> str:
     """An endpoint for one thing more at the same place: the next port, any free one if there is no next, or another path."""
     following = next_port(endpoint)
     if following or not endpoint.startswith("tcp://"):
-        return following or f"{endpoint}-books"
+        return following or f"{endpoint}{suffix}"
     return f"{endpoint.rpartition(':')[0]}:*"
 
 

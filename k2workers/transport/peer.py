@@ -21,6 +21,8 @@ MOST_CONNECTIONS = 400
 class PeerPolicy(msgspec.Struct, frozen=True):
     """What one peer may do, in bytes. ZeroMQ's tree of subscriptions takes some 35 bytes for each byte of a topic and 2 kB for each topic."""
 
+    message_bytes: int = 1_024
+    """The largest frame: a topic has 255 bytes at most, a request a few more."""
     burst_bytes: int = 1_000_000
     """May come at once: ten thousand exact topics after a reconnect are a third of it."""
     bytes_per_s: int = 20_000

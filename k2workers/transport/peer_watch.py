@@ -28,9 +28,6 @@ from k2workers.transport.sockets import Context, Socket, readable
 LOOK_S = 0.05
 """How often to look. What floods a socket of ours can do so for as long."""
 
-MESSAGE_BYTES = 1_024
-"""The largest message of a peer: a topic has 255 bytes at most, a request a few more."""
-
 RECEIVE_BUFFER_BYTES = 32 * 1024
 """In the kernel, for what a peer sends: requests and subscriptions are small, and a flood is to wait outside."""
 
@@ -67,9 +64,9 @@ _ids = itertools.count()
 _log = structlog.get_logger(__name__)
 
 
-def limit_peers(socket: Socket) -> None:
+def limit_peers(socket: Socket, message_bytes: int) -> None:
     """Bound what ZeroMQ takes from one peer at a time; call it before the socket is bound."""
-    socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, message_bytes)
     socket.setsockopt(zmq.RCVBUF, RECEIVE_BUFFER_BYTES)
 
 

@@ -35,7 +35,7 @@ class PublicPort:
     ) -> None:
         self._socket = socket
         self._screen: Screen | None = None
-        limit_peers(socket)
+        limit_peers(socket, policy.message_bytes)
         screened = bool(screened_in) and endpoint.startswith("tcp:")
         self.watch = PeerWatch(context, socket, setting, policy, lambda: self._screen)
         try:

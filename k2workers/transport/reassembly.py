@@ -64,7 +64,7 @@ class Reassembly(PlainBatches):
             self._left[self.epoch] = None
         self.epoch = epoch
         for topic, state in self._topics.items():
-            if state.epoch != epoch:
+            if state.epoch != epoch and not self._is_ahead(state, epoch):
                 self._begin_anew(topic, state, epoch)
         while len(self._left) > MAX_EPOCHS_LEFT:
             del self._left[next(iter(self._left))]
@@ -274,6 +274,12 @@ class Reassembly(PlainBatches):
             if state.by_book:
                 self._follow_book(topic, state)
         self._rest(topic, state)
+
+    # ── what was published before: see ``PastReassembly`` ───────────────────────────────────────────────
+
+    def _is_ahead(self, state: Standing, epoch: int) -> bool:
+        """Whether the topic was given in a later life than this one already."""
+        return False
 
     # ── whole books: see ``BookReassembly`` ─────────────────────────────────────────────────────────────
 

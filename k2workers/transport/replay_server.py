@@ -7,6 +7,7 @@ Requests (DEALER → ROUTER), one reply each but for ``last``; numbers are Messa
 * ``since``, topic, sequence → ``since``, topic, [epoch, first sequence held, newest sequence], then frames from that
   sequence on, at most ``REPLY_BYTES``: the subscriber asks again for more, so a slow one costs nothing;
 * ``newest``, topic or prefix → ``newest``, topic or prefix, [epoch, {topic: newest sequence}];
+* ``disk`` → ``disk``, whether there is a disk ring (``disk_ring_server``);
 * ``reader``, name, [batches waiting, batches lost] → nothing: a subscriber tells of itself.
 
 A reply is made when there is room for it, between other turns of the loop. Who does not read is waited for, and costs its requests and
@@ -44,12 +45,13 @@ AGAIN_S = 0.005
 
 POLICY = PeerPolicy(bytes_per_s=200_000)
 
-LAST, SINCE, NEWEST, READER = b"last", b"since", b"newest", b"reader"
+LAST, SINCE, NEWEST, READER, DISK = b"last", b"since", b"newest", b"reader", b"disk"
 
 Reply = list[bytes]
 
 pack = msgspec.msgpack.Encoder().encode
 unpack_since = msgspec.msgpack.Decoder(tuple[int, int, int]).decode
+unpack_disk = msgspec.msgpack.Decoder(bool).decode
 unpack_newest = msgspec.msgpack.Decoder(tuple[int, dict[str, int]]).decode
 _unpack_number = msgspec.msgpack.Decoder(int).decode
 
@@ -79,12 +81,14 @@ class ReplayServer:
         setting: str = "snapshot_endpoint",
         policy: PeerPolicy = POLICY,
         screened_in: str = "",
+        disk_ring: bool = False,
     ) -> None:
         self.replayed = 0
         """Frames given again so far."""
         self.readers = Readers()
         self._ring = ring
         self._epoch = epoch
+        self._disk_ring = disk_ring
         self._requesters: dict[bytes, _Requester] = {}
         """Those that wait for something, the next first."""
         self._full: dict[bytes, _Requester] = {}
@@ -154,6 +158,8 @@ class ReplayServer:
             yield [NEWEST, rest[0], pack((self._epoch, self._ring.newest(topic)))]
         elif word == SINCE and len(rest) == 2:
             yield self._since(rest[0], topic, rest[1])
+        elif word == DISK and not rest:
+            yield [DISK, pack(self._disk_ring)]
         else:
             yield [b""]
 

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -27,21 +25,26 @@ import zmq
 from k2workers import wire
 from k2workers.errors import ConfigError, FeedSilent
 from k2workers.events import HEARTBEAT_TOPIC
-from k2workers.transport import books_server, replay_server
+from k2workers.transport import replay_server
+from k2workers.transport.away import Away, time_of
 from k2workers.transport.batches import ITEMS_A_TURN, Batches, columns_here
+from k2workers.transport.book_questions import BookQuestions
 from k2workers.transport.book_reassembly import BookReassembly
 from k2workers.transport.deliveries import Lost, MessageBatch, MessageColumns, ReassemblyCounters
-from k2workers.transport.endpoint import DEFAULT, next_port
+from k2workers.transport.endpoint import DEFAULT, endpoints_of
 from k2workers.transport.items import Items, Message
 from k2workers.transport.kept_books import Book, KeptBooks
+from k2workers.transport.past_reassembly import PastReassembly
 from k2workers.transport.position import Position, TopicPosition
-from k2workers.transport.readers import REPORT_S
-from k2workers.transport.reassembly import ASK_AGAIN_NS, Reassembly
-from k2workers.transport.sockets import NOBLOCK, SocketWatcher, connect, readable
-from k2workers.transport.subscriber_sockets import open_sockets
+from k2workers.transport.published_socket import PublishedSocket, topics_of
+from k2workers.transport.reader_report import ReaderReport
+from k2workers.transport.reassembly import ASK_AGAIN_NS
+from k2workers.transport.sockets import NOBLOCK, SocketWatcher, readable
+from k2workers.transport.subscriber_sockets import fetch_snapshot, open_sockets
 from k2workers.transport.waiting_clock import WaitingClock
 
 TICK_S = 0.1
+SNAPSHOT_S = 5.0
 FEED_LOST_S = 3.0
 """Twelve heartbeats: after so long without one the feed counts as lost. A restart of the aggregator takes about half of it."""
 
@@ -51,25 +54,20 @@ BATCHES_A_TURN = 32
 READY_LIMIT = 10_000
 """Batches that wait for the reader; past it what comes stays in ZeroMQ, bounded by its high water mark."""
 
-BOOKS_AGAIN_NS = 2_000_000_000
-"""How often a joiner asks for the books of a prefix until it has all of them; one that has none may be asked for by itself meanwhile."""
-
-REFUSAL_AGAIN_S = 60.0
-"""While two publishers speak at once, how often that is logged."""
-
 _log = structlog.get_logger(__name__)
 
 
 class Subscriber:
     """Receives topics. A topic ending in ``.`` is a prefix and takes all topics under it; others are exact.
 
-    ``snapshot`` True first delivers the last known batch of each topic, for those who join late. ``position`` (of an
-    earlier subscriber's ``position()``) goes on from there: each event once, as far as the feed still has it. ``recover``
-    False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint`` for it, which is the next port of
-    ``endpoint``'s host unless given; with an endpoint that has no next port (ipc), not giving it is ``recover`` False.
+    ``snapshot`` True first delivers the last known batch of each topic, for those who join late. ``position`` (of an earlier subscriber's ``position()``) goes on
+    from there: each event once, as far as the feed still has it. ``recover`` False reports every hole at once as ``Lost`` instead of asking ``snapshot_endpoint``
+    for it, which is the next port of ``endpoint``'s host unless given; with an endpoint that has no next port (ipc), not giving it is ``recover`` False.
     Topics of book changes (``depth``) begin with a ``BookSnapshot`` that the next event continues, and go on with one after every ``Lost``: it is
     asked for at ``books_endpoint``, the next port of ``snapshot_endpoint`` unless given (None, or no next port: nobody is asked). If it does not come within two
     seconds, the changes come without it, and it follows when it can be had.
+    If the feed keeps a disk ring, what the replay port no longer has is read from there, at ``disk_ring_endpoint``: the port after ``books_endpoint`` unless given.
+    ``since``, a time (aware, or ns since 1970), joins at that time: what was published from then on comes first. It needs a disk ring, and goes with no ``position``.
     With ``keep_books`` the books of these topics are kept for ``book()``; a ``position`` has none to go on with, and the two do not go together.
     ``high_water_mark`` is how many batches may wait unread before newer ones are dropped (and repaired, or reported as
     ``Lost``). ``on_feed`` is called with False when nobody has spoken for ``FEED_LOST_S``, also if nobody ever has, and with True when a feed is
@@ -85,6 +83,8 @@ class Subscriber:
         snapshot: bool = False,
         snapshot_endpoint: str = "",
         books_endpoint: str | None = "",
+        disk_ring_endpoint: str | None = "",
+        since: datetime | int | None = None,
         position: Position | None = None,
         keep_books: bool = False,
         recover: bool = True,
@@ -92,36 +92,34 @@ class Subscriber:
         on_feed: Callable[[bool], object] | None = None,
         name: str = "",
     ) -> None:
-        for topic in topics:
-            if " " in topic or not topic:
-                raise ConfigError(f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot")
-        snapshot_endpoint = snapshot_endpoint or next_port(endpoint)
+        snapshot_endpoint, books_endpoint, disk_ring = endpoints_of(
+            endpoint, snapshot_endpoint, books_endpoint, disk_ring_endpoint
+        )
         if snapshot and not snapshot_endpoint:
             raise ConfigError(f"snapshot_endpoint: is to be given, as endpoint = {endpoint!r} has no next port")
-        recover = recover and bool(snapshot_endpoint)
-        self.topics = tuple(topics)
-        self._recover = recover
-        books_endpoint = next_port(snapshot_endpoint) if books_endpoint == "" else books_endpoint
+        self.topics = topics_of(topics)
+        self._recover = recover = recover and bool(snapshot_endpoint)
+        disk_ring = disk_ring if recover else ""
+        since_ns = time_of(since, position, disk_ring)
         self._books = BookReassembly(position) if recover and books_endpoint else None
-        self._reassembly = self._books or Reassembly(position, **({} if recover else {"patience_ns": 0}))
+        self._reassembly = self._books or PastReassembly(position, **({} if recover else {"patience_ns": 0}))
         self._on_feed = on_feed
         self._speaks = True
         """Whether a feed was heard lately; at the start that is assumed."""
         self._absent: set[str] = set()
-        self._name = name or f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}"
-        self._reported_s = -REPORT_S
+        self._report = ReaderReport(self._reassembly, name)
         self._given = 0
         self._kept_books = KeptBooks(self.topics, position) if keep_books else None
         self._items = Items(self._reassembly, self._kept_books)
-        self._context, self._socket, self._asking, self._asking_books = open_sockets(
-            endpoint, snapshot_endpoint, books_endpoint if self._books else None, high_water_mark
+        self._context, self._asking, self._asking_books, self._asking_disk = open_sockets(
+            snapshot_endpoint, books_endpoint if self._books else None, high_water_mark
         )
-        self._snapshot_endpoint = snapshot_endpoint
-        self._snapshot = snapshot
-        for topic in self.topics:
-            self._socket.subscribe(topic if topic.endswith(".") else f"{topic} ")
-        # Subscribed last: when a heartbeat comes, every subscription above has reached the publisher.
-        self._socket.subscribe(f"{HEARTBEAT_TOPIC} ")
+        self._snapshot_endpoint, self._snapshot = snapshot_endpoint, snapshot
+        """Where to ask for a snapshot, and whether one is still to be asked for: not before what was published earlier has come."""
+        self._away = Away(self._asking_disk, disk_ring, self._reassembly, self.topics, since_ns)
+        self._published = PublishedSocket(
+            self._context, endpoint, self.topics, high_water_mark, live=not self._away.active
+        )
         self._heartbeats = HEARTBEAT_TOPIC in self.topics
         self._heartbeat = (0, 0)
         # Whether topics may have gone on unheard: then all of them are asked for, not only those with a visible hole. At the start
@@ -130,14 +128,7 @@ class Subscriber:
         self._unanswered: set[str] = set()
         """Topics whose newest sequences were asked for."""
         self._asked_ns = 0
-        # Whoever goes on from a position knows the topics; what has begun since begins with a book of its own.
-        unknown = [t for t in self.topics if not self._books.has_joined(t)] + self._books.unheard if self._books else []
-        self._bookless = dict.fromkeys(unknown)
-        """Topics and prefixes of which all books are asked for."""
-        self._books_of_another_life = False
-        """Whether a book came since the last end of an answer that is of no use, as the aggregator lives anew."""
-        self._books_asked_ns = -BOOKS_AGAIN_NS
-        self._refusal_told_s = -REFUSAL_AGAIN_S
+        self._book_questions = BookQuestions(self._asking_books, self._books, self.topics)
         self._subscribed = False
         self._left_waiting = False
         self._watchers: list[SocketWatcher] = []
@@ -201,15 +192,16 @@ class Subscriber:
 
     def close(self) -> None:
         """Stop receiving. Safe to call twice."""
-        if self._socket.closed:
+        if self._asking.closed:
             return
         if self._timer is not None:
             self._timer.cancel()
         for watcher in self._watchers:
             watcher.stop()
-        self._socket.close()
+        self._published.close()
         self._asking.close()
         self._asking_books.close()
+        self._asking_disk.close()
         self._context.term()
 
     # ── both ways of use ────────────────────────────────────────────────────────────────────────────────
@@ -218,12 +210,15 @@ class Subscriber:
         """Read batches that have arrived. Returns whether more may wait."""
         # Most often one alone has come: it is dealt with before anybody looks whether there is another, and that in the same call of the loop.
         return (
-            not self._is_full() and self._take_up_to(1) and readable(self._socket) and self._take_up_to(BATCHES_A_TURN)
+            not self._is_full()
+            and self._take_up_to(1)
+            and readable(self._published.socket)
+            and self._take_up_to(BATCHES_A_TURN)
         )
 
     def _take_up_to(self, most: int) -> bool:
         """Returns whether there were so many."""
-        receive, take_plain = self._socket.recv, self._reassembly.take_plain
+        receive, take_plain = self._published.socket.recv, self._reassembly.take_plain
         try:
             for _ in range(most):
                 frame = receive(NOBLOCK)
@@ -258,36 +253,8 @@ class Subscriber:
         return True
 
     def _take_books(self) -> bool:
-        """Read whole books that have arrived, a few a call. Returns whether more may wait."""
-        books = self._books
-        if books is None or self._is_full():
-            return False
-        for _ in range(4):
-            if not readable(self._asking_books):
-                return False
-            word, *rest = self._asking_books.recv_multipart(zmq.NOBLOCK)
-            try:
-                if word == books_server.BOOK:
-                    self._books_of_another_life |= not books.book(rest[0], self._clock.now_ns)
-                elif word == books_server.END and self._books_of_another_life:
-                    self._books_of_another_life = False
-                elif word == books_server.END:
-                    self._bookless.pop(rest[0].decode(), None)
-            except (wire.WireError, IndexError, ValueError) as error:
-                _log.error("reply_unreadable", error=str(error))
-        return True
-
-    def _ask_books(self, books: BookReassembly, now_ns: int) -> None:
-        if self._bookless and now_ns - self._books_asked_ns >= BOOKS_AGAIN_NS:
-            self._books_asked_ns = now_ns
-            for wanted in self._bookless:
-                self._say_books(wanted)
-        for topic in books.book_questions(now_ns):
-            self._say_books(topic)
-
-    def _say_books(self, wanted: str) -> None:
-        with contextlib.suppress(zmq.Again):  # asked again at a later tick
-            self._asking_books.send_multipart([books_server.BOOK, wanted.encode()], zmq.NOBLOCK)
+        """Read whole books that have arrived. Returns whether more may wait."""
+        return not self._is_full() and self._book_questions.take(self._clock.now_ns)
 
     def _is_full(self) -> bool:
         """Whether enough items wait for the program; then new ones stay in ZeroMQ until it has read some."""
@@ -297,26 +264,38 @@ class Subscriber:
         return full
 
     def _hear_heartbeat(self, frame: bytes) -> bool:
-        """Returns whether it counts: not if its epoch was left."""
+        """Returns whether it counts: not if its epoch was left, or what was published before is still to come."""
         header = wire.read_header(frame)
+        if self._away.active:
+            self._feed_speaks()
+            return False
         if not self._reassembly.enter(header.epoch):
             return False
         epoch, sequence = self._heartbeat
         if self._subscribed and (header.epoch != epoch or header.sequence > sequence + 1):
             self._unsure = True
         self._heartbeat = (header.epoch, header.sequence)
+        self._feed_speaks()
+        return True
+
+    def _feed_speaks(self) -> None:
         self._clock.heard(time.monotonic())
         self._subscribed = True
         if not self._speaks:
             self._tell_of_feed(speaks=True)
-        return True
 
     def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
         # What is published says which life the feed is in: an answer of a new one may overtake what the last one published. It
         # is asked for again.
-        if word == replay_server.SINCE:
+        if word == replay_server.DISK or not word:
+            self._hear_of_disk_ring(exists=bool(word) and replay_server.unpack_disk(rest[0]))
+        elif self._away.active:
+            return  # it was asked for before
+        elif not rest:
+            self._put_snapshot([word])
+        elif word == replay_server.SINCE:
             epoch, first, newest = replay_server.unpack_since(rest[1])
-            if epoch == self._reassembly.epoch:
+            if epoch == self._reassembly.epoch and not self._goes_to_disk(rest[0].decode(), first):
                 self._reassembly.replayed(rest[0].decode(), epoch, first, newest, rest[2:], now_ns)
         elif word == replay_server.NEWEST:
             epoch, newest_of = replay_server.unpack_newest(rest[1])
@@ -335,47 +314,75 @@ class Subscriber:
             self._clock.silent_s = 0.0  # heartbeats wait unread
         if self._speaks and self._clock.silent_s >= FEED_LOST_S:
             self._tell_of_feed(speaks=False)
-        self._reassembly.tick(now_ns)
+        if self._away.active:
+            self._tick_away()
+        else:
+            self._reassembly.tick(now_ns)
         if self._reassembly.unreadable:
             _log.error("batch_unreadable", error=self._reassembly.unreadable)
             self._reassembly.unreadable = ""
-        self._report_refusal()
-        if self._recover and self._subscribed:
+        self._report.tell_of_refusal(time.monotonic())
+        if self._recover and self._subscribed and not self._away.active:
             if self._unsure:
                 self._unsure, self._unanswered, self._asked_ns = False, set(self.topics), now_ns - ASK_AGAIN_NS
+                self._ask_for_snapshot()
             if self._unanswered and now_ns - self._asked_ns >= ASK_AGAIN_NS:
                 self._asked_ns = now_ns
                 for topic in self._unanswered:
                     self._say(replay_server.NEWEST, topic.encode())
             self._ask(now_ns)
-            self._report()
-            if self._books is not None:
-                self._ask_books(self._books, now_ns)
+            if report := self._report.due(time.monotonic()):
+                self._say(*report)
+            self._book_questions.ask(now_ns)
+
+    # ── what was published while it was away: see ``Away`` ──────────────────────────────────────────────
+
+    def _subscribe_anew(self) -> None:
+        self._published.renew(live=not self._away.active)
+        self._subscribed, self._unsure, self._heartbeat = False, True, (0, 0)
+
+    def _tick_away(self) -> None:
+        now_s = time.monotonic()
+        if self._away.asks(now_s, heard=self._subscribed):
+            self._say(replay_server.DISK)
+        if not self._away.active:
+            self._subscribe_anew()
+        self._away.tick(now_s)
+        self._take_past()
+
+    def _take_past(self) -> bool:
+        """Read what was published before, as the program has room for it. Returns whether more may wait."""
+        room = len(self._reassembly.ready) < READY_LIMIT
+        self._left_waiting = self._left_waiting or not room
+        more = self._away.take(self._clock.now_ns, room=room)
+        if self._away.over:
+            self._away.end(self._clock.now_ns)
+            self._subscribe_anew()
+        return more
+
+    def _goes_to_disk(self, topic: str, first: int) -> bool:
+        """The memory ring begins with this sequence: whether its answer does not count, because the disk ring is read before."""
+        lacks = self._away.lacks(topic, first)
+        if lacks:
+            self._away.begin(time.monotonic())
+            self._subscribe_anew()
+        elif lacks is None:
+            self._say(replay_server.DISK)
+        return lacks is not False
+
+    def _hear_of_disk_ring(self, *, exists: bool) -> None:
+        asking = self._away.active
+        try:
+            self._away.told(time.monotonic(), exists=exists)
+        except ConfigError as error:
+            self._fail(error)
+        if asking and not self._away.active:
+            self._subscribe_anew()
 
     def _tell_of_feed(self, *, speaks: bool) -> None:
         self._speaks = speaks
         if self._on_feed is not None:
             self._on_feed(speaks)
-
-    def _report(self) -> None:
-        """Tell the feed who reads here, and how far behind."""
-        now_s = time.monotonic()
-        if now_s - self._reported_s >= REPORT_S:
-            self._reported_s = now_s
-            counts = len(self._reassembly.ready), self.counters.lost_batches
-            self._say(replay_server.READER, self._name.encode(errors="replace"), replay_server.pack(counts))
-
-    def _report_refusal(self) -> None:
-        refused, now_s = self._reassembly.refused_epoch, time.monotonic()
-        if refused is not None and now_s - self._refusal_told_s >= REFUSAL_AGAIN_S:
-            self._refusal_told_s, self._reassembly.refused_epoch = now_s, None
-            _log.error(
-                "two_publishers",
-                text="batches of an epoch that was left keep coming and are refused: two publishers speak at once",
-                taken_epoch=self._reassembly.epoch,
-                refused_epoch=refused,
-                refused_batches=self.counters.refused_batches,
-            )
 
     def _ask(self, now_ns: int) -> None:
         if self._recover and self._reassembly.waiting:
@@ -386,21 +393,10 @@ class Subscriber:
         with contextlib.suppress(zmq.Again):  # asked again at a later tick
             self._asking.send_multipart(frames, zmq.NOBLOCK)
 
-    def _fetch_snapshot(self, timeout_s: float) -> list[bytes]:
-        frames = []
-        with self._context.socket(zmq.DEALER) as asking:
-            asking.setsockopt(zmq.LINGER, 0)
-            connect(asking, self._snapshot_endpoint, setting="snapshot_endpoint")
-            for topic in self.topics:
-                asking.send_multipart([replay_server.LAST, topic.encode()])
-                while True:
-                    if not asking.poll(int(timeout_s * 1000)):
-                        raise FeedSilent(f"no snapshot from {self._snapshot_endpoint} within {timeout_s:g} s")
-                    frame = asking.recv()
-                    if not frame:
-                        break
-                    frames.append(frame)
-        return frames
+    def _ask_for_snapshot(self) -> None:
+        for topic in self.topics if self._snapshot else ():
+            self._say(replay_server.LAST, topic.encode())
+        self._snapshot = False
 
     def _put_snapshot(self, frames: list[bytes]) -> None:
         for frame in frames:
@@ -413,9 +409,10 @@ class Subscriber:
 
     def __enter__(self) -> Self:
         try:
-            if self._snapshot:
-                self._await_subscribed(5.0)
-                self._put_snapshot(self._fetch_snapshot(5.0))
+            if self._snapshot and not self._away.active:
+                self._snapshot = False
+                self._await_subscribed(SNAPSHOT_S)
+                self._put_snapshot(fetch_snapshot(self._context, self._snapshot_endpoint, self.topics, SNAPSHOT_S))
         except BaseException:
             self.close()
             raise
@@ -440,8 +437,11 @@ class Subscriber:
         more = self._take_published()
         more = self._take_replies() or more
         more = self._take_books() or more
+        more = self._take_past() or more
+        self._raise_failure()
         if not more and not self._reassembly.ready:
-            zmq.select([self._socket, self._asking, self._asking_books], [], [], TICK_S)
+            sockets = [self._published.socket, self._asking, self._asking_books, self._asking_disk]
+            zmq.select(sockets, [], [], TICK_S)
 
     def _await_subscribed(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -449,24 +449,30 @@ class Subscriber:
             if time.monotonic() > deadline_s:
                 raise self._silent(timeout_s)
             if not self._take_published():
-                self._socket.poll(100)
+                self._published.socket.poll(100)
 
     # ── asynchronous iteration ──────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
         self._arrived = asyncio.Event()
         self._watchers = [
-            SocketWatcher(self._socket, lambda: self._turn(self._take_published)),
             SocketWatcher(self._asking, lambda: self._turn(self._take_replies)),
             SocketWatcher(self._asking_books, lambda: self._turn(self._take_books)),
+            SocketWatcher(self._asking_disk, lambda: self._turn(self._take_past)),
         ]
         for watcher in self._watchers:
             watcher.start()
+        self._published.watch(lambda: self._turn(self._take_published))
         try:
             self._tick_later()
-            if self._snapshot:
-                await self.wait_subscribed(5.0)
-                self._put_snapshot(await asyncio.to_thread(self._fetch_snapshot, 5.0))
+            if self._snapshot and not self._away.active:
+                self._snapshot = False
+                await self.wait_subscribed(SNAPSHOT_S)
+                self._put_snapshot(
+                    await asyncio.to_thread(
+                        fetch_snapshot, self._context, self._snapshot_endpoint, self.topics, SNAPSHOT_S
+                    )
+                )
         except BaseException:
             self.close()
             raise
@@ -494,8 +500,7 @@ class Subscriber:
         self._arrived.clear()
         if self._left_waiting:
             self._left_waiting = False
-            for watcher in self._watchers:
-                watcher.kick()
+            self._kick()
         await self._arrived.wait()
         self._raise_failure()
 
@@ -540,12 +545,16 @@ class Subscriber:
         except Exception as error:
             self._fail(error)
             raise
-        for watcher in self._watchers:
-            watcher.kick()  # a question sent may swallow the sign that an answer has come
+        self._kick()  # a question sent may swallow the sign that an answer has come
         if self._reassembly.ready and self._arrived is not None:
             self._arrived.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick_later)
 
+    def _kick(self) -> None:
+        self._published.kick()
+        for watcher in self._watchers:
+            watcher.kick()
+
     def _silent(self, timeout_s: float) -> FeedSilent:
-        endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        endpoint = self._published.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return FeedSilent(f"nothing heard from {endpoint} within {timeout_s:g} s; is k2workers running there?")

@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from k2workers.processes import places
 from k2workers.transport.endpoint import PATH_BYTES
 
 
-def settings(folder: Path, **others: str) -> Settings:
+def settings(folder: Path, **others: Any) -> Settings:
     return msgspec.structs.replace(Settings(run_dir=f"{folder}/run"), **others)
 
 
@@ -160,3 +161,15 @@ def test_where_it_answers_stands_in_the_directory_of_the_run_and_comes_back(tmp_
         (tmp_path / "run/http").unlink()
         held.restore()
         assert (tmp_path / "run/http").read_text() == "http://127.0.0.1:1"
+
+
+def test_the_disk_ring_of_another_feed_is_refused_and_one_that_cannot_be_made_is_not(tmp_path: Path) -> None:
+    ring: dict[str, Any] = {"disk_ring_gb": 1.0, "disk_ring_dir": f"{tmp_path}/ring"}
+    with places.held(settings(tmp_path, **ring)):
+        other = Settings(run_dir=f"{tmp_path}/other", **ring)
+        with pytest.raises(ConfigError, match=r"disk_ring_dir = .*/ring': in use by pid "), places.held(other):
+            pass
+    with places.held(settings(tmp_path, disk_ring_gb=1.0, checkpoint=f"{tmp_path}/checkpoint")):
+        assert (tmp_path / "checkpoint-ring" / places.LOCK).is_file()
+    with places.held(settings(tmp_path, disk_ring_gb=1.0, disk_ring_dir=f"{__file__}/ring")):
+        pass

@@ -11,7 +11,7 @@ import pytest
 from k2workers import metrics
 from k2workers.config import Settings
 from k2workers.errors import ConfigError
-from k2workers.processes.child_settings import BooksSettings
+from k2workers.processes.child_settings import BooksSettings, DiskRingSettings
 from k2workers.processes.run_plan import RunPlan
 from k2workers.venues.binance.settings import SpotSettings, UsSettings
 from k2workers.venues.venue_settings import VenueSettings
@@ -111,3 +111,30 @@ def test_topics_of_books_are_made_of_the_first_kind_of_changes_of_each_venue(pla
     assert plan(streams=streams).books("", "").settings.topics is None
     with pytest.raises(ConfigError, match="book_topics = book_top: they are made of changes of books"):
         plan(streams=["trade"], book_topics=["book_top"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint", "folder"),
+    [
+        ({}, "tcp://127.0.0.1:5558", "{0}/checkpoint-ring"),
+        ({"books_endpoint": "tcp://127.0.0.1:9", "checkpoint": "/k2/c"}, "tcp://127.0.0.1:10", "/k2/c-ring"),
+        ({"books_endpoint": "ipc:///k2/books", "disk_ring_dir": "/k2/ring"}, "ipc:///k2/books-disk", "/k2/ring"),
+        ({"disk_ring_endpoint": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9", "{0}/checkpoint-ring"),
+    ],
+)
+def test_the_disk_ring_is_kept_if_it_is_asked_for(
+    settings: dict[str, Any], endpoint: str, folder: str, tmp_path: Path, plan: Any
+) -> None:
+    made = plan(disk_ring_gb=2.0, disk_ring_hours=1.5, venue=BOTH, **settings)
+    ring = made.disk_ring("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
+    kept = ring.settings
+    assert isinstance(kept, DiskRingSettings)
+    assert (kept.disk_ring_endpoint, kept.folder) == (endpoint, folder.format(tmp_path))
+    assert (kept.prefixes, kept.max_bytes, kept.max_age_s) == (
+        ("binance.", "binance_us.", "status."),
+        2 * 10**9,
+        5_400.0,
+    )
+    assert (ring.vital, made.aggregator().settings.ring_on_disk) == (False, True)
+    without = plan(**settings)
+    assert (without.disk_ring("", ""), without.aggregator().settings.ring_on_disk) == (None, False)

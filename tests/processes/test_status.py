@@ -16,6 +16,7 @@ from k2workers.network.venue_answers import Answer, Service
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import (
     BooksStatus,
+    DiskRingStatus,
     PeerCut,
     ReaderTold,
     SubscriberBehind,
@@ -24,10 +25,11 @@ from k2workers.processes.child_status import (
     told,
 )
 from k2workers.processes.market_feed import MarketFeed
+from k2workers.processes.observers import BooksShown, DiskRingShown
 from k2workers.processes.readiness import Reason, Word
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.run_plan import RunPlan
-from k2workers.processes.status import BooksShown, RunView, VenueStatus, together
+from k2workers.processes.status import RunView, VenueStatus, together
 from k2workers.processes.symbol_watch import SymbolStates
 from k2workers.supervision.child import ChildState
 from k2workers.supervision.control_channel import _decoder, _encode
@@ -64,6 +66,7 @@ WHOLE: dict[str, Any] = {
         "newest_cuts": [{"peer": "q", "port": "publish_endpoint", "cause": "slow"}],
     },
     "books": {"books": 2, "whole": 0, "error": "taken"},
+    "disk_ring": {},
     "venue_refusals": {"rest": {"paused_s": 0.5, "refused_with": 429, "refusals": 1}},
     "rest_weight": {"used": 50, "limit": 4800, "wanted": 0, "wait_s": 0.0},
     "venues": {
@@ -133,6 +136,7 @@ def test_what_nobody_has_told_yet_is_an_empty_object() -> None:
         worker_status(),
         aggregator_status(events_published=1, subscribers=SUBSCRIBERS),
         BooksStatus(books=2, whole=1),
+        DiskRingStatus(bytes=9, oldest_age_s=5.0, frames=7, holes=1, write_failures=2, error="full"),
     ],
 )
 def test_what_a_child_tells_comes_through_the_control_channel_as_it_is(status: msgspec.Struct) -> None:
@@ -162,7 +166,7 @@ class Watched:
         for number in range(2):
             feed = self.feeds[number % len(venues)]
             feed.shards[f"worker-{number}"], feed.waiting_for = number, ""
-        for number, name in enumerate((run_plan.AGGREGATOR, run_plan.BOOKS, *self.view.workers)):
+        for number, name in enumerate((run_plan.AGGREGATOR, *run_plan.OBSERVERS, *self.view.workers)):
             self.supervisor.children[name] = ChildState(pid=number, alive=True, ready=True, restarts=0, last_beat_s=0.1)
 
     def tells(self, name: str, status: msgspec.Struct, **counters: int) -> None:
@@ -195,8 +199,11 @@ def _told(folder: Path, monkeypatch: pytest.MonkeyPatch, *venues: str) -> Watche
 def test_a_feed_of_which_all_is_told_is_ready_and_its_figures_are_those_of_its_children(watched: Watched) -> None:
     watched.tells(run_plan.AGGREGATOR, aggregator_status(events_published=5, subscribers=SUBSCRIBERS))
     watched.tells(run_plan.BOOKS, BooksStatus(books=2, whole=1))
+    told = DiskRingStatus(bytes=9, oldest_age_s=5.0, frames=7, holes=1, write_failures=2, error="full")
+    watched.tells(run_plan.DISK_RING, told)
     status = watched.view.status()
     assert (status.ready, status.published, status.subscribers) == (True, 5, SUBSCRIBERS)
+    assert status.disk_ring == DiskRingShown(bytes=9, oldest_age_s=5.0, holes=1, error="full")
     assert (status.books, status.rest_weight.wanted) == (BooksShown(books=2, whole=1), 7)
     figures = [(row.figures.shard, row.figures.events_received, row.figures.duplicates) for row in status.workers]
     assert figures == [(0, 7, 2), (1, 0, 0)]
@@ -204,6 +211,7 @@ def test_a_feed_of_which_all_is_told_is_ready_and_its_figures_are_those_of_its_c
 
 def test_the_feed_needs_no_books_process_to_be_healthy_and_ready(watched: Watched) -> None:
     watched.changes(run_plan.BOOKS, alive=False)
+    watched.changes(run_plan.DISK_RING, alive=False)
     assert (watched.view.unhealthy(), watched.view.unready()) == ([], [])
     watched.changes("worker-1", alive=False)
     assert watched.view.unhealthy() == ["worker-1 is not running"]

@@ -147,6 +147,15 @@ async def test_records_of_rotations_are_counted_and_kept_only_for_a_report(
     assert len(parent._rotations) == (3 if report else 0)
 
 
+async def test_why_no_disk_ring_is_kept_is_shown_until_it_is(made: Any) -> None:
+    parent = made()
+    parent._on_record(Record(run_plan.DISK_RING, "refused", {"error": "the port is taken"}))
+    assert parent.view.status().as_data()["disk_ring"] == {"error": "the port is taken"}
+    parent._on_record(Record(run_plan.DISK_RING, "listening", {"disk_ring": "tcp://127.0.0.1:1"}))
+    assert parent.view.status().as_data()["disk_ring"] == {}
+    parent._book_page.close()
+
+
 async def test_why_no_books_are_kept_is_shown_until_they_are(made: Any) -> None:
     parent = made()
     parent._on_record(Record(run_plan.BOOKS, "refused", {"error": "the port is taken"}))

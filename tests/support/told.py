@@ -14,7 +14,8 @@ from k2workers.processes.child_status import (
     Subscribers,
     WorkerStatus,
 )
-from k2workers.processes.status import BooksShown, FeedStatus, WorkerFigures, WorkerRow
+from k2workers.processes.observers import BooksShown, DiskRingShown
+from k2workers.processes.status import FeedStatus, WorkerFigures, WorkerRow
 from k2workers.processes.symbol_watch import SymbolStates
 from k2workers.rotation.policy import SCHEDULED
 from k2workers.rotation.record import RotationRecord
@@ -69,7 +70,7 @@ def seen(**changes: Any) -> FeedStatus:
     usual: dict[str, Any] = {
         "venue": "binance", "demo": False, "uptime_s": 1.0, "waiting_for": "", "ready": True, "unready": [], "shards": 0, "symbols": 1,
         "symbol_states": SymbolStates(count={"trading": 1}, not_trading={}, unknown_nearest={}, left_out={}, no_room=[]),
-        "rotations": 3, "events_per_s": 2.0, "published": 0, "subscribers": None, "books": BooksShown(), "venue_refusals": {},
+        "rotations": 3, "events_per_s": 2.0, "published": 0, "subscribers": None, "books": BooksShown(), "disk_ring": DiskRingShown(), "venue_refusals": {},
         "rest_weight": RestWeight(0, 4800, 0, 0.0), "venues": {}, "children": {}, "workers": [],
     }  # fmt: skip
     return FeedStatus(**usual | changes)

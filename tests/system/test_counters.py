@@ -6,11 +6,12 @@ import re
 
 from prometheus_client import Counter
 
+from k2workers.metrics.disk_ring_rows import DISK_RING
 from k2workers.metrics.instruments import AGGREGATOR, BOOKS, PARENT, WORKER
 from tests.support.waiting import wait_for
 from tests.system.support import demo
 
-TABLES = {"worker": WORKER, "aggregator": AGGREGATOR, "books": BOOKS, "parent": PARENT}
+TABLES = {"worker": WORKER, "aggregator": AGGREGATOR, "books": BOOKS, "disk_ring": DISK_RING, "parent": PARENT}
 BY_STRANGERS = "k2_peers_cut"
 """Its label names hosts, which nobody knows before."""
 COUNTERS = {
@@ -35,7 +36,7 @@ KNOWN = {
 
 
 def test_every_counter_begins_at_zero_with_each_label_that_an_alert_may_name() -> None:
-    with demo() as program:
+    with demo("--disk-ring-gb", "0.01", "--disk-ring-endpoint", "tcp://127.0.0.1:*") as program:
         program.wait_ready()
 
         def missing() -> set[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zmq
 
+from k2workers import wire
 from k2workers.events import BookTicker, Trade
 from k2workers.transport import bundle_protocol
 from k2workers.transport.bundle_receiver import BundleReceiver
@@ -17,6 +18,14 @@ def batch(update_id: int, topic: str = "binance.book_ticker.BTCUSDT") -> Batch:
 
 def trades(*numbers: int, topic: str = "binance.trade.BTCUSDT") -> Batch:
     return batch_of(topic, [Trade(number, "1", "1", True, 0, 0, number) for number in numbers])
+
+
+def published(
+    sequence: int, *numbers: int, topic: str = "binance.trade.BTCUSDT", epoch: int = 1, publish_ns: int = 1
+) -> bytes:
+    """A published batch of trades; of the one whose number is its sequence unless it is said."""
+    batch = trades(*(numbers or (sequence,)), topic=topic)
+    return wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=publish_ns)
 
 
 class Receiver:

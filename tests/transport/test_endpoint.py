@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from k2workers.transport.endpoint import (
+    endpoints_of,
     is_ipv6,
     is_open_to_others,
     mistake_in,
@@ -78,6 +79,23 @@ def test_the_next_port_is_of_the_same_host(endpoint: str, expected: str) -> None
 )
 def test_any_endpoint_has_a_next_one(endpoint: str, expected: str) -> None:
     assert next_endpoint(endpoint) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("", "", ""), ("tcp://a:6", "tcp://a:7", "tcp://a:8")),
+        (("tcp://b:1", "", ""), ("tcp://b:1", "tcp://b:2", "tcp://b:3")),
+        (("", "ipc://x", ""), ("tcp://a:6", "ipc://x", "")),
+        (("", None, ""), ("tcp://a:6", None, "")),
+        (("", None, "tcp://c:1"), ("tcp://a:6", None, "tcp://c:1")),
+        (("", "", None), ("tcp://a:6", "tcp://a:7", "")),
+    ],
+)
+def test_a_subscriber_asks_at_the_ports_that_follow_unless_others_are_given(
+    given: tuple[str, str | None, str | None], expected: tuple[str, str | None, str]
+) -> None:
+    assert endpoints_of("tcp://a:5", *given) == expected
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,9 @@ def subscribed_plainly(feed: Feed, subscriber: Subscriber) -> None:
     while not subscriber._subscribed:
         feed.heartbeat()
         feed.publisher.subscriptions()
-        subscriber._socket.poll(10)
+        subscriber._published.socket.poll(10)
         subscriber._take_published()
-    while subscriber._socket.poll(100):  # heartbeats that are on their way
+    while subscriber._published.socket.poll(100):  # heartbeats that are on their way
         subscriber._take_published()
 
 
@@ -591,7 +591,7 @@ def test_a_message_that_comes_alone_takes_one_turn(feed: Feed) -> None:
         subscribed_plainly(feed, subscriber)
         for number in (1, 2):
             feed.send("t", number, number)
-            assert subscriber._socket.poll(int(WAIT_S * 1_000))
+            assert subscriber._published.socket.poll(int(WAIT_S * 1_000))
             assert not subscriber._take_published()
             assert len(subscriber._reassembly.ready) == number
 
@@ -604,7 +604,7 @@ def test_of_very_many_messages_a_turn_takes_a_few(feed: Feed) -> None:
         turns, ready = 0, subscriber._reassembly.ready
         while len(ready) < 10 * BATCHES_A_TURN - 1:
             before = len(ready)
-            assert subscriber._socket.poll(int(WAIT_S * 1_000))
+            assert subscriber._published.socket.poll(int(WAIT_S * 1_000))
             subscriber._take_published()
             assert len(ready) - before <= BATCHES_A_TURN + 1
             turns += 1
@@ -667,7 +667,7 @@ async def test_a_start_that_fails_leaves_nothing_open() -> None:
     entering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await entering
-    assert subscriber._socket.closed
+    assert subscriber._published.socket.closed
 
 
 async def test_the_feed_is_told_who_reads_and_how_far_behind(neighbours: Feed) -> None:
@@ -681,7 +681,7 @@ async def test_the_feed_is_told_who_reads_and_how_far_behind(neighbours: Feed) -
         names = {one.name for one in neighbours.server.readers.furthest_behind(9, 0)}
         assert "mine" in names and f"{os.getpid()}" in "".join(names)
         neighbours.send("t", 1, 1)
-        subscriber._reported_s = -readers.REPORT_S
+        subscriber._report._reported_s = -readers.REPORT_S
         await until(lambda: neighbours.server.readers.furthest_behind(1, 0)[0].waiting == 1)
         assert other.counters.lost_batches == 0
         beating.cancel()

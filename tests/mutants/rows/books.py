@@ -10,6 +10,7 @@ book_reassembly = within("transport/book_reassembly.py")
 lives = within("transport/lives.py")
 books = within("processes/books.py")
 standing = within("transport/standing.py")
+book_questions = within("transport/book_questions.py")
 subscriber = within("transport/subscriber.py")
 books_server = within("transport/books_server.py")
 supervisor = within("supervision/supervisor.py")
@@ -191,9 +192,9 @@ ROWS = (
         "position.last_time_ns, position.renewed, False",
         "transport/test_book_reassembly.py::test_a_position_knows_whether_there_is_a_book",
     ),
-    subscriber(
+    book_questions(
         "a joiner asks for no book of a quiet topic",
-        "for wanted in self._bookless:\n                self._say_books(wanted)",
+        "for wanted in self._bookless:\n                self._say(wanted)",
         "for wanted in self._bookless:\n                pass",
         "transport/test_books_server.py::test_a_joiner_gets_books_of_quiet_and_busy_topics_and_a_running_one_after_a_loss",
     ),

@@ -248,7 +248,7 @@ ROWS = (
     ),
     status(
         "the health of the feed hangs on the books process",
-        "if not state.alive and name != run_plan.BOOKS",
+        "if not state.alive and name not in run_plan.OBSERVERS",
         "if not state.alive",
         "test_the_feed_needs_no_books_process_to_be_healthy_and_ready",
         "system/test_books.py::test_a_feed_whose_port_for_books_is_taken_says_so_and_goes_on_without",
