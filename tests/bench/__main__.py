@@ -16,8 +16,9 @@ from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import books as books_process
+from tests.bench import books_whole, log_lag
 from tests.bench import footprint as tree
-from tests.bench import log_lag
 from tests.bench import rotating as latency_of_rotations
 from tests.bench.frames import recorded
 from tests.bench.measuring import (
@@ -196,6 +197,46 @@ def pipeline(
         if count >= workers
     }
     tell(interleaved(("symbols", "shards", "subscribers"), cases, measure_pipeline, rounds), report)
+    return 0
+
+
+@app.command(name="books")
+def run_books(*, updates: Count = 20_000, books: Count = 20, rounds: Count = 5, report: Report | None = None) -> int:
+    """CPU µs of one change of a book of 1,000 levels a side, without sockets: decoded, kept, and told as best prices and levels.
+
+    Parameters
+    ----------
+    updates
+        How many of each round.
+    books
+        Of how many books, in turn.
+    rounds
+        Interleaved runs; the median counts.
+    report
+        Write all figures to this JSON file.
+    """
+    return _show(books_process.measure(updates, books, rounds), report)
+
+
+@app.command(name="whole")
+def run_whole(symbols: Counts | None = None, *, report: Report | None = None) -> int:
+    """How soon after its start a feed has every book, and every book with 1,000 levels, beside the least time that the venue's weight allows.
+
+    Parameters
+    ----------
+    symbols
+        How many, one run each; 40 and 400 by themselves.
+    report
+        Write all figures to this JSON file.
+    """
+    return _show([books_whole.measure(count) for count in symbols or [40, 400]], report)
+
+
+def _show(figures: Any, report: Path | None) -> int:
+    text = json.dumps(figures, indent=2) + "\n"
+    sys.stdout.write(text)
+    if report is not None:
+        report.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -6,10 +6,8 @@ Books of 1,000 levels a side, changes of 36 levels near the market, which walks.
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -119,7 +117,3 @@ def _frame(event: BookSnapshot | DepthUpdate) -> bytes:
 
 
 WAYS: dict[str, Callable[[Rows], float]] = {"decode": _decode, "and_keep": _keep, "and_tell": _tell}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(20_000, 20, 5), indent=2) + "\n")
