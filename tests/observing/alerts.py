@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.rig import Rig
+from tests.observing.own_feeds import OWN_FEEDS
 from tests.observing.strikes import BY_SERIES, STRIKES, Strike
 from tests.support.prometheus import RULES, Prometheus, impatient, prometheus
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_for
 
 LIMIT_S = 120.0
 FOR, WINDOW = "3s", "20s"
@@ -73,19 +74,34 @@ async def _all_is_well(rig: Rig, watch: Prometheus, alerts: tuple[str, ...]) -> 
     await until(quiet, f"none of {alerts} firing before its trouble", 300.0)
 
 
-async def run(names: list[str]) -> dict[str, Outcome]:
-    """Each of these troubles, one after the other, in one feed."""
+async def run(names: list[str], rules: str) -> bool:
+    """Each of these troubles, one after the other, in one feed; whether all alerts fired and all moved."""
+    good = True
     with tempfile.TemporaryDirectory() as folder:
         async with Rig(Path(folder), shards=4, symbols=12, rate=1_000.0) as rig:
             address = rig.feed.logged("started")[0]["http"].removeprefix("http://")
-            rules = impatient(RULES.read_text(encoding="utf-8"), FOR, WINDOW)
             with prometheus(Path(folder) / "prometheus", {"k2workers": address}, rules=rules) as watch:
                 await until(lambda: watch.query("k2_ready == 1"), "the first scrape")
-                outcomes = {}
                 for name in names:
-                    outcomes[name] = await strike_once(rig, watch, STRIKES[name])
-                    say(row(name, outcomes[name]))
-                return outcomes
+                    outcome = await strike_once(rig, watch, STRIKES[name])
+                    good &= outcome.good
+                    say(row(name, outcome))
+    return good
+
+
+def run_own(name: str, rules: str) -> bool:
+    """One of the troubles that have feeds of their own."""
+    with tempfile.TemporaryDirectory() as folder, OWN_FEEDS[name].start() as address:
+        began_s, fired = time.monotonic(), dict.fromkeys(OWN_FEEDS[name].alerts, 0.0)
+        with (
+            prometheus(Path(folder), {"k2workers": address}, rules=rules) as watch,
+            contextlib.suppress(AssertionError),
+        ):
+            wait_for("the alerts", lambda: fired.keys() <= watch.firing().keys(), LIMIT_S)
+            fired = dict.fromkeys(fired, time.monotonic() - began_s)
+    outcome = Outcome({alert: after_s or None for alert, after_s in fired.items()}, ())
+    say(row(name, outcome))
+    return outcome.good
 
 
 def say(line: str) -> None:
@@ -106,14 +122,17 @@ def row(name: str, outcome: Outcome) -> str:
 
 def main(wanted: list[str]) -> int:
     """The exit code. With words only the troubles whose names have one of them."""
-    names = [name for name in STRIKES if not wanted or any(word in name for word in wanted)]
+    names, own = ([n for n in of if not wanted or any(word in n for word in wanted)] for of in (STRIKES, OWN_FEEDS))
+    rules = impatient(RULES.read_text(encoding="utf-8"), FOR, WINDOW)
     say("| trouble | alert, after |\n|---|---|")
-    outcomes = asyncio.run(run(names))
+    good = [run_own(name, rules) for name in own]
+    if names:
+        good.append(asyncio.run(run(names, rules)))
     if not wanted:
         say("\n| by promtool's series only | because |\n|---|---|")
         for alert, why in BY_SERIES.items():
             say(f"| `{alert}` | {why} |")
-    return 0 if all(outcome.good for outcome in outcomes.values()) else 1
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

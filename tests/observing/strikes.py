@@ -248,15 +248,9 @@ STRIKES: Mapping[str, Strike] = {
 
 BY_SERIES: Mapping[str, str] = {
     "K2AggregatorBehind": "one that stands still is ended after ten seconds, and ZeroMQ takes more than that from this feed before bundles wait",
-    "K2ClockSkew": "the exchange has the clock of this machine",
-    "K2ConnectsHigh": "workers that lose their connections again and again wait longer and longer: it takes dozens of them",
-    "K2DutyFailures": "no trouble from outside makes a duty fail; with a defect put into the program: tests/system/test_duties.py",
     "K2GapsGivenUp": "ids are given up after an hour",
-    "K2LogLinesDropped": "a process keeps 256 kB for a reader that stands still, more than these log in minutes; with less room: tests/system/test_logs.py",
     "K2MemoryGrows": "it looks at six hours",
     "K2MemoryHigh": "two gigabytes are more than this feed can take",
-    "K2ReceiveLatencyHigh": "it takes a way or a clock that is late all the time: what has waited for a process is read at once, and timed once",
-    "K2RotationOverdue": "connections live for an hour at least",
     "K2RotationsOverlap": "turns keep rotations apart for 90 s, and a rotation that lasts longer needs one that is due meanwhile",
 }
 """Alerts that no real trouble fires here, and why: only ``promtool test rules`` does."""

@@ -13,6 +13,7 @@ from k2workers import native
 from k2workers.metrics.__main__ import names
 from k2workers.metrics.dashboard import expressions
 from tests.observing.moves import BY_DEMONSTRATION, BY_FAULTS, ELSEWHERE, NATIVE, STILL
+from tests.observing.own_feeds import OWN_FEEDS
 from tests.observing.strikes import BY_SERIES, STRIKES
 from tests.observing.test_rules import ALERTS, RECORDS
 from tests.support.prometheus import RULES, Prometheus, impatient, prometheus, promtool
@@ -32,6 +33,7 @@ def test_of_each_metric_and_each_alert_it_is_said_what_moves_it() -> None:
     by_strikes = {metric for strike in STRIKES.values() for metric in strike.moves}
     assert by_strikes - set(BY_DEMONSTRATION) == set(BY_FAULTS)
     fired = {alert for strike in STRIKES.values() for alert in strike.alerts}
+    fired |= {alert for own in OWN_FEEDS.values() for alert in own.alerts}
     assert sorted([*fired, *BY_SERIES]) == sorted(ALERTS)
 
 
