@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from k2workers.metrics.http_answers import JSON, TEXT, HttpAnswer, in_json, verdict, words
+from k2workers.metrics.http_answers import JSON, TEXT, HttpAnswer, in_json, tagged, verdict, words
 
 
 def test_a_verdict_is_yes_or_no_with_its_reasons() -> None:
@@ -22,3 +22,13 @@ def test_words_say_what_is_wrong_or_what_the_number_means() -> None:
 
 def test_data_are_json() -> None:
     assert in_json({"a": 1}) == HttpAnswer(HTTPStatus.OK, JSON, b'{"a": 1}')
+
+
+def test_who_has_what_the_tag_names_is_told_that_nothing_has_changed() -> None:
+    answer = in_json({"a": 1}, headers=(("X", "y"),))
+    tag = ("ETag", '"7"')
+    assert tagged(answer, '"7"', '"6"').body == answer.body
+    assert tagged(answer, '"7"', "").headers == (tag, ("Cache-Control", "no-cache"), ("X", "y"))
+    for known in ('"7"', 'W/"7"', '"6", "7"'):
+        told = tagged(answer, '"7"', known)
+        assert (told.status, tag in told.headers) == (HTTPStatus.NOT_MODIFIED, True), known

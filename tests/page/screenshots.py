@@ -17,6 +17,8 @@ from tests.system.support import demo
 SEEN_S = 60
 """So long the feed has run: its rotations and rates fill the drawings."""
 
+SHARDS = 6
+
 VIEWS: dict[str, dict[str, Any]] = {
     "page-light": {"viewport": {"width": 1200, "height": 860}},
     "page-dark": {"viewport": {"width": 1200, "height": 860}, "color_scheme": "dark"},
@@ -39,7 +41,7 @@ def take(browser: Browser, url: str, path: Path, *, state: str = "ready", whole:
 def main(folder: Path) -> None:
     """Take them all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with chromium() as browser, demo(shards=8) as program:
+    with chromium() as browser, demo(shards=SHARDS) as program:
         program.wait_ready()
         time.sleep(SEEN_S)
         url = f"{program.logged('started')[0]['http']}/"

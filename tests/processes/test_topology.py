@@ -161,5 +161,5 @@ async def test_why_no_books_are_kept_is_shown_until_they_are(made: Any) -> None:
     parent._on_record(Record(run_plan.BOOKS, "refused", {"error": "the port is taken"}))
     assert parent.view.status().as_data()["books"] == {"error": "the port is taken"}
     parent._on_record(Record(run_plan.BOOKS, "listening", {"books": "tcp://127.0.0.1:1"}))
-    parent._book_page.close()
+    await parent._http.stop()
     assert parent.view.status().as_data()["books"] == {}

@@ -98,8 +98,8 @@ ROWS = (
     ),
     book_page(
         "who has the book is sent it again",
-        '[each.strip().removeprefix("W/") for each in known.split(",")]',
-        "[]",
+        "tag, known)",
+        'tag, "")',
         "test_who_has_the_book_already_is_told_so",
     ),
     books(
