@@ -24,6 +24,7 @@ SCHEMAS = ("kubernetes-validate==1.37.0",)
 COMPOSE = ROOT / "config/compose.yaml"
 KUBERNETES = ROOT / "config/kubernetes/k2workers.yaml"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+PROMETHEUS = ROOT / "scripts/prometheus"
 CONTAINER = "k2-binance-stream"
 
 READ = """
@@ -138,3 +139,15 @@ def test_the_compose_file_says_what_the_program_does_and_names_files_that_are_th
         "k2workers",
         [{"targets": [f"{CONTAINER}:{settings.http_port}"]}],
     )
+
+
+@pytest.mark.skipif(not PROMETHEUS.exists(), reason="there is no scripts/prometheus yet, which finds promtool")
+def test_prometheus_takes_its_settings_and_finds_the_rules() -> None:
+    found = ran(PROMETHEUS)
+    if found.returncode:
+        pytest.skip(found.stdout.strip())
+    judged = ran(
+        Path(found.stdout.strip(), "promtool"), "check", "config", COMPOSE.parent / "prometheus/prometheus.yml"
+    )
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "rule files found" in judged.stdout
