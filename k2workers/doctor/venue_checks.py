@@ -35,6 +35,8 @@ CLOCK_S = 0.5
 
 FEW_DAYS = 14
 
+FIREWALL = "something between drops the connection: a firewall? Does it let this port out?"
+
 NO_LIMIT_S = 10 * LIMIT_S
 """For what has a limit of its own: the check's is shorter, and says what it means."""
 
@@ -92,8 +94,7 @@ def _certificates(market: MarketPlan) -> list[Check]:
     urls = {
         urlsplit(url).netloc: url for url in (market.websocket_url, market.rest_url) if urlsplit(url).scheme in SECURE
     }
-    silence = "something between drops the connection: a firewall? Does it let this port out?"
-    return [_check(market, "tls", functools.partial(_shake, market, url), silence) for url in urls.values()]
+    return [_check(market, "tls", functools.partial(_shake, market, url), FIREWALL) for url in urls.values()]
 
 
 async def _shake(market: MarketPlan, url: str) -> list[Diagnosis]:
@@ -164,8 +165,7 @@ def _compared(of: str, ahead_ns: int, doubt_ns: int) -> Diagnosis:
 
 def _handshakes(market: MarketPlan) -> list[Check]:
     routes = market.venue.routes(market.venue.stream_specs(market.streams, [ANY_SYMBOL]))
-    silence = "something between drops the connection: a firewall? Does it let this port out?"
-    return [_check(market, "stream", functools.partial(_connect, market, route), silence) for route in routes]
+    return [_check(market, "stream", functools.partial(_connect, market, route), FIREWALL) for route in routes]
 
 
 async def _connect(market: MarketPlan, route: Route) -> list[Diagnosis]:
