@@ -118,6 +118,7 @@ SHARED: Mapping[str, tuple[str, ...]] = {
         "tests/sequencing/test_chain_lane.py",
     ),
     "k2workers/sequencing/monotone_lane.py": _LANES,
+    "k2workers/transport/book_reassembly.py": ("tests/transport/test_past_reassembly.py",),
     "k2workers/transport/reassembly.py": ("tests/transport/test_book_reassembly.py",),
 }
 """Test files that are a module's own beside the one of its name: what every kind of lane must do is tested once, for all of them, and a

@@ -208,3 +208,24 @@ def test_who_waits_for_a_book_when_it_begins_waits_no_longer() -> None:
     assert handed(state) == []
     state.begin_past([1], 0)
     assert handed(state) == [diff(14), diff(15)]
+
+
+def test_who_goes_on_without_a_book_already_goes_on_so() -> None:
+    state = BookReassembly(with_book())
+    state.begin_past([1], 0)
+    state.take_past(change(5, diff(20)), 0)
+    state.end_past(0)
+    state.begin_past([1], 0)
+    state.take_past(change(6, diff(21)), 0)
+    assert handed(state) == [Lost(DEPTH, 2, 4, 11, 19), diff(20), diff(21)]
+
+
+def test_a_book_whose_place_was_passed_by_is_not_given_behind_it() -> None:
+    state = BookReassembly(with_book())
+    state.begin_past([1], 0)
+    state.take_past(change(5, diff(20)), 0)
+    state.end_past(0)
+    state.book(change(7, BookSnapshot(22, [], [], 1)), 0)
+    state.begin_past([1], 0)
+    state.take_past(change(9, diff(24)), 0)
+    assert handed(state) == [Lost(DEPTH, 2, 4, 11, 19), diff(20), Lost(DEPTH, 6, 8, 21, 23), diff(24)]
