@@ -255,6 +255,8 @@ class Reassembly(PlainBatches):
             if not (state.renewed and state.chained):
                 missing = self._missing_before(state, frame) if frame is not None else None
                 self._lose(topic, state, (state.sequence + 1, until), missing)
+                # Only the next bar shows which ones that were.
+                state.renewed = state.renewed or (state.bars and frame is None)
             state.sequence = until
         self._drain(topic, state)
 

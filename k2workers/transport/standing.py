@@ -56,7 +56,7 @@ class Standing(Coverage):
         self.epoch = epoch
         self.sequence = sequence
         self.renewed = False
-        """A new epoch began and has not reached what was delivered: only ids can show whether something is lost."""
+        """A new epoch began and has not reached what was delivered, or bars were lost before anything followed: only ids can show whether something is lost, and what."""
         self._open_list: list[Range] = open_gaps or []
         self._closed_list: list[Range] = closed or []
         """``open`` and ``closed`` as they were after the last batch: lists of their own for each change, so that places can share them."""

@@ -265,6 +265,25 @@ def test_bars_lost_in_a_hole_of_sequences_are_told_once_with_their_times() -> No
     assert delivered(state) == [bar(0, 1, final=True), lost, bar(3, 4, final=True)]
 
 
+@pytest.mark.parametrize("saved", [False, True], ids=["", "from a position"])
+@pytest.mark.parametrize(("second", "missing"), [(3, [lost_bars(1, 3)]), (1, [])])
+def test_bars_lost_before_anything_follows_are_told_when_something_does(
+    saved: bool, second: int, missing: list[Lost]
+) -> None:
+    state = reassembly()
+    state.take(frame(1, bar(0, 1, final=True)), 0)
+    state.behind(1, {T: 3}, 0)
+    assert list(state.questions(0)) == [(T, 2)]
+    state.replayed(T, 1, 4, 3, [], 0)
+    assert delivered(state) == [bar(0, 1, final=True), Lost(T, 2, 3)]
+    if saved:
+        state = reassembly(Position.from_bytes(state.position(None, 0).to_bytes()))
+    following = bar(second, 4, final=True), bar(second + 1, 5, final=True)
+    for sequence, each in enumerate(following, 4):
+        state.take(frame(sequence, each), 0)
+    assert delivered(state) == [*missing, *following]
+
+
 def test_a_bar_of_a_month_that_follows_a_shorter_or_longer_one_is_no_loss() -> None:
     day_ns = 86_400 * SECOND_NS
 
