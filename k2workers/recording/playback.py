@@ -23,9 +23,10 @@ from k2workers.continuity import RECORDS, Continuity, Repair, renumbered
 from k2workers.events import HEARTBEAT_TOPIC, BookSnapshot, Event, Gap, Heartbeat, Reset, Status
 from k2workers.every import Every
 from k2workers.recording.conversion import follow
+from k2workers.recording.playback_pace import PlaybackPace
 from k2workers.recording.row import Loss, Restart, Row
-from k2workers.recording.timeline import EVER_NS, Run, Timeline
-from k2workers.sequencing.coverage import NOT_KNOWN
+from k2workers.recording.timeline import Run, Timeline
+from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.order_book import OrderBook
 from k2workers.sequencing.sequencer import Publication, Sequencer
 from k2workers.transport.books_server import BooksServer
@@ -110,20 +111,26 @@ class Playback:
         while not any(f"{HEARTBEAT_TOPIC} ".encode() in peer.topics for peer in self._publisher.watch.peers.values()):
             self._publisher.hear()
             await asyncio.sleep(LOOK_S)  # the protocol has them subscribe to it last
-        settings, clock = self._settings, _Clock(self._settings.speed)
-        timeline = Timeline(settings.directory, settings.topics, settings.from_ns, settings.together_ns)
+        settings, pace = self._settings, PlaybackPace(self._settings.speed)
+        # The first rows of thousands of topics take their time: whoever listens hears heartbeats meanwhile.
+        timeline = await asyncio.to_thread(
+            Timeline, settings.directory, settings.topics, settings.from_ns, settings.together_ns
+        )
+        passed = rows = 0
         while (at_ns := timeline.next_ns) is not None and at_ns < settings.from_ns:
             self._pass_over(timeline.take(settings.from_ns - 1, ROWS_A_FRAME))
-        rows = 0
+            passed += 1
+            if passed % FRAMES_A_TURN == 0:
+                await asyncio.sleep(0)
         while (at_ns := timeline.next_ns) is not None:
-            wait_s = clock.wait_s(at_ns)
+            wait_s = pace.wait_s(at_ns, time.monotonic())
             if wait_s > 0 or self.rows - rows >= ROWS_A_TURN or len(self._published) >= FRAMES_A_TURN:
                 await self._hand_over()
                 rows = self.rows
             if wait_s > 0:
-                await asyncio.sleep(clock.wait_s(at_ns))
+                await asyncio.sleep(pace.wait_s(at_ns, time.monotonic()))
             else:
-                self._take(timeline.take(clock.due_ns(), ROWS_A_FRAME))
+                self._take(timeline.take(pace.due_ns(time.monotonic()), ROWS_A_FRAME))
         self._mark(ended=True)
         await self._hand_over()
         _log.info("replayed", rows=self.rows)
@@ -171,9 +178,17 @@ class Playback:
         if topic not in self._numbers and book.whole and not (published and isinstance(run.of[0], BookSnapshot)):
             self._numbers[topic] = run.continuity
             self._put(topic, [book.snapshot()])
+        if published and isinstance(run.of[0], BookSnapshot):
+            self._name_what_a_book_stands_for(topic, run.of[0])
         if published or not book.whole:
             for of in run.of:
                 follow(book, Row(None, None, of))
+
+    def _name_what_a_book_stands_for(self, topic: str, book: BookSnapshot) -> None:
+        """A recorder that lost changes went on with a book that it asked for: those up to it are in no row."""
+        state = self._sequencer.topics.get(topic)
+        if state is not None and NO_ID != state.last_id < book.last_id:
+            self._put(topic, [Gap(state.last_id + 1, book.last_id, LOST, book.received_ns)])
 
     def _put(self, topic: str, events: list[Event]) -> None:
         """Number what comes next of a topic."""
@@ -224,30 +239,6 @@ class Playback:
             return None
         batch = wire.batch_of(topic, [book.snapshot()], state.continuity_number)
         return wire.publication(batch, epoch=self._sequencer.epoch, sequence=state.sequence, publish_ns=time.time_ns())
-
-
-class _Clock:
-    """When what was recorded at a time is due: counted from the first that is asked for."""
-
-    def __init__(self, speed: float | None) -> None:
-        self._speed = speed
-        self._began: tuple[float, int] | None = None
-
-    def wait_s(self, at_ns: int) -> float:
-        """How long it is until then."""
-        if self._speed is None:
-            return 0.0
-        if self._began is None:
-            self._began = time.monotonic(), at_ns
-        began_s, began_ns = self._began
-        return began_s + (at_ns - began_ns) / 1e9 / self._speed - time.monotonic()
-
-    def due_ns(self) -> int:
-        """What was recorded up to then is due now."""
-        if self._speed is None or self._began is None:
-            return EVER_NS
-        began_s, began_ns = self._began
-        return began_ns + int((time.monotonic() - began_s) * 1e9 * self._speed)
 
 
 def _published(run: Run) -> list[Event]:

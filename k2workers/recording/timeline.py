@@ -14,15 +14,13 @@ import structlog
 from k2workers.recording import catalog
 from k2workers.recording.layout import FilePlace
 from k2workers.recording.parquet_file import ROWS_AT_ONCE, RecordingUnreadable
+from k2workers.recording.playback_pace import EVER_NS
 from k2workers.recording.row import Kept
 from k2workers.recording.row_table import Stretch
 from k2workers.sequencing.coverage import NOT_KNOWN
 
 ROWS_IN_MEMORY, FEW_ROWS = 200_000, 256
 """Of all topics together, and of each at least."""
-
-EVER_NS = 2**63
-"""After every time that can be in a recording."""
 
 _log = structlog.get_logger(__name__)
 

@@ -136,6 +136,7 @@ APART: Mapping[str, str] = {
     "tests/native/test_extension.py": "the native lane's C as Python sees it",
     "tests/native/test_fuzz.py": "the native lane's C, whatever is done to it",
     "tests/native/test_sanitized.py": "the native lane's C under sanitizers",
+    "tests/recording/test_hard.py": "a recorder among faults, as a whole",
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
     "tests/recording/test_hard.py": "the recorder as a whole, in a feed that is killed",

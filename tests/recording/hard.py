@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 
-from k2workers.events import Event, Gap
+from k2workers.events import BookSnapshot, Event, Gap
 from k2workers.recording.playback import LOST
 from k2workers.recording.row import Loss, Row
 from k2workers.recording.verification import verify
@@ -176,6 +176,13 @@ def as_replayed(found: list[Row]) -> list[Event]:
     """What a replay publishes of the rows of one topic."""
     events: list[Event] = []
     for row in found:
+        if (
+            isinstance(row.of, BookSnapshot)
+            and row.sequence is not None
+            and events
+            and events[-1].last_id < row.of.last_id
+        ):
+            events.append(Gap(events[-1].last_id + 1, row.of.last_id, LOST, row.of.received_ns))
         if isinstance(row.of, Loss):
             if row.of.first_id is not None and row.of.last_id is not None:
                 events.append(Gap(row.of.first_id, row.of.last_id, LOST, row.of.at_ns))

@@ -9,8 +9,9 @@ from typing import Any
 from k2workers import Backfilled, Event, Position
 from k2workers.recording import catalog, journal, journal_records
 from k2workers.recording.parquet_file import ParquetReader
+from k2workers.recording.playback_pace import EVER_NS
 from k2workers.recording.row import Row
-from k2workers.recording.timeline import EVER_NS, Run, Timeline
+from k2workers.recording.timeline import Run, Timeline
 from tests.system.support import Program
 
 

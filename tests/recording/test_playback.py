@@ -135,6 +135,19 @@ def test_from_a_time_on_it_begins_with_a_whole_book(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_book_stands_for_after_a_loss_is_named(tmp_path: Path) -> None:
+    made, publish = journal_in(tmp_path), free_port()
+    book, later = BookSnapshot(9, [("1.00", "5")], [], at(0)), BookSnapshot(20, [("1.00", "6")], [], at(0.3))
+    things = (change(10, 10), Loss(3, 4, 11, 12, at(0.2)), later, change(21, 21))
+    put(made, BOOK, book, *things, continuity=CHANGES)
+    made.roll(b"")
+    convert(tmp_path, made.number)
+    with replay(tmp_path, publish, "--speed", "max"):
+        found = heard(publish, "venue.")
+    named = (Gap(11, 12, "lost by the recorder", at(0.2)), Gap(13, 20, "lost by the recorder", at(0.3)))
+    assert [item.event for item in found] == [book, change(10, 10), *named, later, change(21, 21)]
+
+
 def test_a_joiner_is_given_a_book_and_the_replay_says_that_it_is_one(tmp_path: Path) -> None:
     made = journal_in(tmp_path)
     book = BookSnapshot(9, [("1.00", "5")], [], at(0))

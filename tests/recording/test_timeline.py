@@ -8,8 +8,9 @@ from structlog.testing import capture_logs
 from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap
 from k2workers.recording import layout
 from k2workers.recording.conversion import convert
+from k2workers.recording.playback_pace import EVER_NS
 from k2workers.recording.row import Loss, Restart
-from k2workers.recording.timeline import EVER_NS, Run, Timeline
+from k2workers.recording.timeline import Run, Timeline
 from k2workers.sequencing.coverage import NOT_KNOWN
 from tests.recording.support import BOOK, CHANGES, DAY, NOON_NS, TRADES, change, journal_in, put, trade
 
