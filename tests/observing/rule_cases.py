@@ -138,32 +138,35 @@ CASES: Mapping[str, Case] = {
     ),
 }
 
-OF_ONE_FEED = 'job="k2workers",instance="here:9091",exchange="binance",shard="0"'
+OF_ONE_FEED = 'job="k2workers",exchange="binance",shard="0"'
 
 
-def _labelled(series: str) -> str:
-    name, _, labels = series.rstrip("}").partition("{")
-    return f"{name}{{{','.join(filter(None, (OF_ONE_FEED, labels)))}}}"
-
-
-def groups(rules: str) -> dict[str, Any]:
-    """The file that promtool is given: for each alert a group in which it fires, and one in which it does not."""
-    return {"rule_files": [rules], "tests": [_group(a, c, fires=f) for a, c in CASES.items() for f in (True, False)]}
-
-
-def _group(alert: str, case: Case, *, fires: bool) -> dict[str, Any]:
+def given(rules: str) -> dict[str, Any]:
+    """The file that promtool is given: one feed for each alert in which it fires, and one in which it does not, all side by side."""
+    feeds = [(alert, case, fires) for alert, case in CASES.items() for fires in (True, False)]
+    series = [
+        {"series": _labelled(name, _feed(alert, fires)), "values": values}
+        for alert, case, fires in feeds
+        for name, values in {"up": "1x500", **(case.fires if fires else case.quiet)}.items()
+    ]
+    expected = [
+        {
+            "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing",instance="{_feed(alert, fires)}"}})',
+            "eval_time": f"{case.minutes}m",
+            "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+        }
+        for alert, case, fires in feeds
+    ]
     return {
-        "name": f"{alert} {'fires' if fires else 'is quiet'}",
-        "interval": "1m",
-        "input_series": [
-            {"series": _labelled(name), "values": values}
-            for name, values in {"up": "1x600", **(case.fires if fires else case.quiet)}.items()
-        ],
-        "promql_expr_test": [
-            {
-                "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
-                "eval_time": f"{case.minutes}m",
-                "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
-            }
-        ],
+        "rule_files": [rules],
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": expected}],
     }
+
+
+def _feed(alert: str, fires: bool) -> str:
+    return f"{alert} {'fires' if fires else 'is quiet'}"
+
+
+def _labelled(series: str, feed: str) -> str:
+    name, _, labels = series.rstrip("}").partition("{")
+    return f'{name}{{{",".join(filter(None, (OF_ONE_FEED, labels)))},instance="{feed}"}}'

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from k2workers.metrics.__main__ import names
-from tests.observing.rule_cases import CASES, groups
+from tests.observing.rule_cases import CASES, given
 from tests.support.prometheus import RULES, named_in, promtool
 from tests.system.support import ROOT
 
@@ -25,9 +25,19 @@ def test_promtool_finds_no_fault_with_the_rules() -> None:
 def test_each_alert_fires_with_what_it_is_for_and_is_quiet_with_what_just_is_not(tmp_path: Path) -> None:
     assert list(CASES) == ALERTS
     cases = tmp_path / "cases.yml"
-    cases.write_text(json.dumps(groups(str(RULES))), encoding="utf-8")  # JSON is YAML
+    cases.write_text(json.dumps(given(str(RULES))), encoding="utf-8")  # JSON is YAML
     said = promtool("test", "rules", str(cases))
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_configuration_on_the_page_is_one_that_prometheus_takes(tmp_path: Path) -> None:
+    page = (ROOT / "k2workers" / "OPERATING.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"(?s)```yaml\n(rule_files:.*?)```", page)
+    (tmp_path / RULES.name).write_text(RULES.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "prometheus.yml").write_text(written, encoding="utf-8")
+    said = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert f"{len(ALERTS) + len(RECORDS)} rules found" in said.stdout
 
 
 def test_each_alert_leads_to_its_section_of_the_runbook_and_each_section_is_of_an_alert() -> None:

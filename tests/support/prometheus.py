@@ -25,7 +25,9 @@ RULES = ROOT / "config" / "prometheus" / "k2workers.rules.yml"
 @functools.cache
 def _found() -> tuple[str, str]:
     done = subprocess.run([str(ROOT / "scripts" / "prometheus")], capture_output=True, text=True, check=False)
-    return (done.stdout.strip(), "") if done.returncode == 0 else ("", done.stdout.strip())
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    return "", done.stdout.strip() or f"scripts/prometheus failed: {done.stderr.strip()}"
 
 
 def tool(name: str) -> str:
