@@ -139,7 +139,6 @@ APART: Mapping[str, str] = {
     "tests/recording/test_hard.py": "a recorder among faults, as a whole",
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
-    "tests/recording/test_hard.py": "the recorder as a whole, in a feed that is killed",
     "tests/observing/": "what watches a feed, a real Prometheus among it",
     "tests/page/test_page.py": "the status page in a real browser",
     "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
