@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,9 +43,11 @@ class Log:
 class BookWatch:
     """``start`` it, ``await end()`` for its figures; ``kill`` at any time."""
 
-    def __init__(self, directory: Path, prefix: str, endpoints: Sequence[str]) -> None:
-        self.log = directory / "books.log"
-        self._figures = directory / "book_figures.json"
+    def __init__(self, prefix: str, endpoints: Sequence[str]) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="k2-book-watch-")
+        """Not the feed's, whose files must not grow."""
+        self.log = Path(self._directory.name) / "books.log"
+        self._figures = Path(self._directory.name) / "figures.json"
         self._arguments = [str(self.log), str(self._figures), prefix, *endpoints]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -74,6 +77,7 @@ class BookWatch:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        self._directory.cleanup()
 
 
 async def watch(log: Path, figures: Path, prefix: str, publish: str, replay: str, books: str) -> None:

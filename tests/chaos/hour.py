@@ -236,10 +236,8 @@ class Hour:
     # ── the feed's own word ─────────────────────────────────────────────────────────────────────────────
 
     def given(self) -> int:
-        """Events that the subscriber was given, and what was told of books to another one."""
-        assert self._rig.book_watch is not None
-        told: int = self._rig.book_watch.figures().get("told", 0)
-        return told + sum(count.received for count in self._rig.observer.witness.topics.values())
+        """Events that the subscriber was given."""
+        return sum(count.received for count in self._rig.observer.witness.topics.values())
 
     def wrong_in(self, report: dict[str, Any], rate: float) -> list[str]:
         """Where the report says something else than what the subscriber counted, at this rate of events a second."""

@@ -56,7 +56,7 @@ class Rig:
         self._run_dir = directory / "small" / "run"
         self._place = Place(directory, self._run_dir, self.port) if place and not hindrance() else None
         self.settings = {"K2_RUN_DIR": str(self._run_dir), **(settings or {})}
-        self.book_watch = BookWatch(directory, self.market.prefix, self.endpoints) if watch_books else None
+        self.book_watch = BookWatch(self.market.prefix, self.endpoints) if watch_books else None
         """With it every book is held against the exchange's, whatever strikes."""
         if self.book_watch is not None:
             self.settings |= book_watch.SETTINGS
