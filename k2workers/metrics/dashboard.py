@@ -21,6 +21,11 @@ COLUMNS = 24
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
+OPTIONS: Mapping[str, Any] = {
+    "timeseries": {"tooltip": {"mode": "multi", "sort": "desc"}},
+    "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "textMode": "auto", "colorMode": "value"},
+}
+
 
 class Panel(msgspec.Struct, frozen=True):
     """``asks`` is legend → expression. ``kind`` and ``unit`` are Grafana's words."""
@@ -184,7 +189,7 @@ def _shown(panel: Panel) -> dict[str, Any]:
         "description": panel.says,
         "datasource": SOURCE,
         "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": {"tooltip": {"mode": "multi", "sort": "desc"}} if panel.kind == "timeseries" else {"textMode": "auto"},
+        "options": OPTIONS[panel.kind],
         "targets": [
             {"refId": chr(ord("A") + place), "datasource": SOURCE, "expr": _asked(expression), "legendFormat": legend}
             for place, (legend, expression) in enumerate(panel.asks.items())
