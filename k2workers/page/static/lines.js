@@ -19,8 +19,9 @@ export function draw(lines, now) {
   const svg = at("lines");
   const width = svg.parentElement.clientWidth;
   if (!width || !now) return;
-  const left = width < 560 ? 62 : 118;
-  const several = new Set(lines.map((own) => own.venue)).size > 1;
+  const narrow = width < 560;
+  const several = !narrow && new Set(lines.map((own) => own.venue)).size > 1;
+  const left = narrow ? 72 : several ? 200 : 118;
   const lives = Object.fromEntries(now.status.workers.map((worker) => [worker.figures.shard, worker]));
   const life = now.lifetime_s * 1000;
   const from = now.at_ms - 2 * life;
@@ -41,8 +42,8 @@ export function draw(lines, now) {
     const worker = lives[own.shard];
     const line = worker?.told?.lines.find((one) => one.route === own.route);
     const state = worker ? stateOf(worker, now.status, line) : "gone";
-    const name = [several ? own.venue.replace("binance_", "") : "", own.shard, own.route].filter((part) => part !== "").join(" ");
-    drawn.push(["text", { class: "name", x: 0, y: top + 15 }, width < 560 ? name.slice(0, 9) : `${name} · ${state}`.slice(0, 20)]);
+    const name = [several ? own.venue : "", own.shard, own.route].filter((part) => part !== "").join(" ");
+    drawn.push(["text", { class: "name", x: 0, y: top + 15 }, narrow ? name.slice(0, 10) : `${name} · ${state}`.slice(0, several ? 34 : 20)]);
     const shown = own.spans.filter((bar) => (bar.ended_ms ?? now.at_ms) > from);
     const parity = own.spans.length - shown.length;
     shown.forEach((bar, index) => {
