@@ -20,9 +20,9 @@ SEEN_S = 60
 SHARDS = 6
 
 VIEWS: dict[str, dict[str, Any]] = {
-    "page-light": {"viewport": {"width": 1200, "height": 860}},
-    "page-dark": {"viewport": {"width": 1200, "height": 860}, "color_scheme": "dark"},
-    "page-phone": {"viewport": PHONE, "color_scheme": "dark", "has_touch": True},
+    "light": {"viewport": {"width": 1200, "height": 860}},
+    "dark": {"viewport": {"width": 1200, "height": 860}, "color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "color_scheme": "dark", "has_touch": True},
 }
 
 
@@ -47,11 +47,11 @@ def main(folder: Path) -> None:
         url = f"{program.logged('started')[0]['http']}/"
         for name, options in VIEWS.items():
             take(browser, url, folder / f"{name}.png", **options)
-        for name in ("page-light", "page-phone"):
+        for name in ("light", "phone"):
             take(browser, url, folder / f"whole-{name}.png", whole=True, **VIEWS[name])
         worker = psutil.Process(program.pid_of("worker-3"))
         worker.suspend()
-        take(browser, url, folder / "page-unready.png", state="unready", **VIEWS["page-light"])
+        take(browser, url, folder / "unready.png", state="unready", **VIEWS["light"])
         worker.kill()
 
 
