@@ -153,7 +153,7 @@ async def test_why_no_disk_ring_is_kept_is_shown_until_it_is(made: Any) -> None:
     assert parent.view.status().as_data()["disk_ring"] == {"error": "the port is taken"}
     parent._on_record(Record(run_plan.DISK_RING, "listening", {"disk_ring": "tcp://127.0.0.1:1"}))
     assert parent.view.status().as_data()["disk_ring"] == {}
-    parent._book_page.close()
+    await parent._http.stop()
 
 
 async def test_why_no_books_are_kept_is_shown_until_they_are(made: Any) -> None:
