@@ -180,6 +180,7 @@ class Lives:
         former, state.former = state.former, []
         for frame in former:
             self._held_bytes -= len(frame)
+            state.renewed = True  # of the sequences that are missing before it nobody was told
             header = wire.read_header(frame)
             try:
                 events = wire.decode_events(frame, header)

@@ -558,6 +558,24 @@ TestManyLives = ManyLives.TestCase
 TestManyLives.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 
 
+@pytest.mark.parametrize("reset_arrives", [True, False])
+def test_numberings_that_were_missed_between_held_batches_are_a_loss_when_their_life_ends(reset_arrives: bool) -> None:
+    lives = ManyLives()
+    for _ in range(2):
+        lives.begin_anew(arrives=False)
+        lives.publish("data", 1, arrives=True)
+        lives.publish("data", 1, arrives=False)
+    if reset_arrives:
+        lives.begin_anew(arrives=False)
+        lives.begin_anew(arrives=True)
+    lives.aggregator_restarts(back=1, epoch=1)
+    lives.publish("gap", 1, arrives=True)
+    told = [type(item).__name__ for item in delivered(lives.state)]
+    then = ["Lost", "Reset"] if reset_arrives else ["Lost"]
+    assert told == ["DepthUpdate", *["Lost", "Reset", "DepthUpdate"] * 2, *then, "Gap"]
+    lives.teardown()
+
+
 def test_a_schema_of_a_newer_feed_is_named_and_the_topic_goes_on() -> None:
     unknown = wire.publication(
         msgspec.structs.replace(batch_of(T, [trade(3)]), schema=77), epoch=1, sequence=2, publish_ns=0
