@@ -134,11 +134,9 @@ class PageView:
 
     def parts(self) -> Mapping[str, bytes]:
         """What viewers are sent, by name."""
-        return {
-            "now": _encode(self._now()),
-            "lines": _encode(self._lines.routes),
-            "happened": _encode(self._annals.happened),
-        }
+        now = _encode(self._now())
+        # The page is judged when ``now`` comes: what belongs to that moment is there before it.
+        return {"lines": _encode(self._lines.routes), "happened": _encode(self._annals.happened), "now": now}
 
     def trail(self, ask: Callable[[Callable[[], Columns]], Columns]) -> HttpAnswer:
         """The figures of the last minutes, for any thread; ``ask`` asks the loop."""
