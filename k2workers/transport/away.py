@@ -62,18 +62,21 @@ class Away:
         """Whether what was published before has come."""
         return self._reading is not None and self._reading.over
 
-    def asks(self, now_s: float, *, heard: bool) -> bool:
-        """Whether to ask the feed now if it keeps a disk ring; ``heard``: a heartbeat has come."""
+    def hear(self, now_s: float) -> bool:
+        """A heartbeat has come. Returns whether that means that what is to be heard is subscribed to: not while nobody knows whether that is anything live."""
+        self._heard_s = self._heard_s or now_s
+        return not self._asking
+
+    def asks(self, now_s: float) -> bool:
+        """Whether to ask the feed now if it keeps a disk ring."""
         if not self._asking:
             return False
-        if heard and not self._heard_s:
-            self._heard_s = now_s
-        if heard and now_s - self._heard_s >= PATIENCE_S:
+        if self._heard_s and now_s - self._heard_s >= PATIENCE_S:
             self._asking = False
-        due = not self._asked_s or (heard and now_s - self._asked_s >= AGAIN_S)
+        due = not self._asked_s or (self._heard_s and now_s - self._asked_s >= AGAIN_S)
         if due:
             self._asked_s = now_s
-        return due and self._asking
+        return bool(due) and self._asking
 
     def told(self, now_s: float, *, exists: bool) -> None:
         """The feed says whether it keeps one. Raises ConfigError if it keeps none and the program wants a time that has passed."""

@@ -280,7 +280,7 @@ class Subscriber:
 
     def _feed_speaks(self) -> None:
         self._clock.heard(time.monotonic())
-        self._subscribed = True
+        self._subscribed = self._away.hear(time.monotonic())
         if not self._speaks:
             self._tell_of_feed(speaks=True)
 
@@ -343,7 +343,7 @@ class Subscriber:
 
     def _tick_away(self) -> None:
         now_s = time.monotonic()
-        if self._away.asks(now_s, heard=self._subscribed):
+        if self._away.asks(now_s):
             self._say(replay_server.DISK)
         if not self._away.active:
             self._subscribe_anew()

@@ -44,14 +44,16 @@ def test_the_feed_is_asked_first_only_by_who_has_a_position_or_a_time(socket: zm
 
 def test_it_is_asked_until_it_answers_and_in_vain_for_a_while_only(socket: zmq.Socket[bytes]) -> None:
     state = away(socket, reassembly(1))
-    assert state.asks(1.0, heard=False), "at once"
-    assert not state.asks(100.0, heard=False), "nobody is there: the question waits"
-    assert state.asks(101.0, heard=True)
-    assert not state.asks(101.0 + AGAIN_S / 2, heard=True)
-    assert state.asks(101.0 + AGAIN_S, heard=True)
-    assert not state.asks(101.0 + PATIENCE_S, heard=True)
+    assert state.asks(1.0), "at once"
+    assert not state.asks(100.0), "nobody is there: the question waits"
+    assert not state.hear(101.0), "it is not known yet what is to be heard"
+    assert state.asks(101.0)
+    assert not state.asks(101.0 + AGAIN_S / 2)
+    assert state.asks(101.0 + AGAIN_S)
+    assert not state.asks(101.0 + PATIENCE_S)
     assert (state.active, state.over) == (False, False)
-    assert not state.asks(200.0, heard=True)
+    assert not state.asks(200.0)
+    assert state.hear(201.0)
 
 
 def test_a_feed_without_a_disk_ring_cannot_give_a_time_that_has_passed(socket: zmq.Socket[bytes]) -> None:
