@@ -23,9 +23,9 @@ from k2workers.doctor.examination import Check, in_thread
 from k2workers.errors import ConfigError
 from k2workers.files.directories import MEMORY, for_runs
 from k2workers.files.lock_file import described
-from k2workers.processes import exposure, open_files, places
+from k2workers.processes import exposure, open_files, own_places, places
 from k2workers.processes.run_plan import RunPlan
-from k2workers.transport.endpoint import next_endpoint, split_tcp
+from k2workers.transport.endpoint import split_tcp
 from k2workers.transport.peer import MOST_CONNECTIONS
 from k2workers.transport.sockets import mistakes_in
 
@@ -110,12 +110,13 @@ def _in_use(mistake: str) -> str:
 
 
 def _ports(settings: Settings) -> list[Diagnosis]:
-    books = settings.books_endpoint or next_endpoint(settings.snapshot_endpoint)
     endpoints = {
         "publish_endpoint": settings.publish_endpoint,
         "snapshot_endpoint": settings.snapshot_endpoint,
-        "books_endpoint": books,
+        "books_endpoint": own_places.books_endpoint(settings),
     }
+    if settings.disk_ring_gb:
+        endpoints["disk_ring_endpoint"] = own_places.disk_ring_endpoint(settings)
     found = [
         Diagnosis("ports", Grade.FAILED, mistake) for mistake in [*_http_mistake(settings), *mistakes_in(endpoints)]
     ]
@@ -183,11 +184,10 @@ def _room(settings: Settings) -> list[Diagnosis]:
     runs = [Path(settings.run_dir)] if settings.run_dir else [path for path, _ in for_runs(os.environ)][:1]
     wanted = [*runs, *([Path(settings.checkpoint).absolute().parent] if settings.checkpoint else [])]
     found = []
-    for path in dict.fromkeys(_nearest(path) for path in wanted):
-        free_mb = shutil.disk_usage(path).free // 2**20
-        files = os.statvfs(path).f_favail
+    for path, system in dict(map(_nearest, wanted)).items():
+        free_mb, files = system.f_bavail * system.f_frsize // 2**20, system.f_favail
         words = f"{path}: {free_mb:,} MB free"
-        if free_mb < ROOM_MB or (os.statvfs(path).f_files > 0 and files < ROOM_MB):
+        if free_mb < ROOM_MB or (system.f_files > 0 and files < ROOM_MB):
             advice = "make room: a full file system costs metrics and the checkpoint, though not the feed"
             found.append(Diagnosis("room", Grade.WARNING, f"{words}, {files:,} files", advice))
         else:
@@ -195,6 +195,9 @@ def _room(settings: Settings) -> list[Diagnosis]:
     return found
 
 
-def _nearest(path: Path) -> Path:
-    """It, or what is there of the way to it."""
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+def _nearest(path: Path) -> tuple[Path, os.statvfs_result]:
+    """It, or what is there of the way to it, and its file system: another check may have it made and removed meanwhile."""
+    for each in (path.absolute(), *path.absolute().parents):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return each, os.statvfs(each)
+    raise FileNotFoundError(path)
