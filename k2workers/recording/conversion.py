@@ -82,16 +82,23 @@ def _by_topic(content: memoryview) -> tuple[dict[str, list[JournalRecord]], bool
 
 
 def _by_day(content: memoryview, found: list[JournalRecord]) -> Iterator[tuple[str, list[JournalRecord]]]:
-    """The records of a topic by the day on which they were published; a clock that was set back moves nothing to a day before."""
-    day, records = "", list[JournalRecord]()
+    """The records of a topic by the day on which they were published; a clock that was set back moves nothing to a day before.
+
+    What the recorder says for itself goes with what follows: after a pause that may have been published on a day before.
+    """
+    day, records, own = "", list[JournalRecord](), list[JournalRecord]()
     for record in found:
+        own.append(record)
+        if record.letter != BATCH:
+            continue
         its_day = layout.day_of(_time_of(content, record))
         if its_day > day:
             if records:
                 yield day, records
             day, records = its_day, []
-        records.append(record)
-    yield day, records
+        records += own
+        own = []
+    yield day or layout.day_of(_time_of(content, own[0])), records + own
 
 
 def _topic_of(content: memoryview, record: JournalRecord) -> str:

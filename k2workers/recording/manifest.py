@@ -72,7 +72,7 @@ def digest_of(path: Path) -> str:
 def told_of(path: Path, segment: int, rows: Sequence[Row], addition: int = 0) -> FileTold:
     """What there is to tell of a file that was written with these rows."""
     events = [row.of for row in rows if isinstance(row.of, Event) and type(row.of) in COUNTED_TYPES and not row.late]
-    times = [row.taken_ns for row in rows if not row.fetched]
+    times = [row.taken_ns for row in rows if row.timed]
     return FileTold(
         name=path.name,
         segment=segment,

@@ -7,7 +7,7 @@ EVER_NS = 2**63
 
 
 class PlaybackPace:
-    """``speed`` is how many times faster it is than it was recorded, None at once. It begins with the first time that is asked for."""
+    """``speed`` is how many times faster it is than it was recorded, None at once. It begins with the first time that is asked for; 0 is none, and due at once."""
 
     def __init__(self, speed: float | None) -> None:
         self._speed = speed
@@ -15,7 +15,7 @@ class PlaybackPace:
 
     def wait_s(self, at_ns: int, now_s: float) -> float:
         """How long it is until what was recorded then is due; not above 0 if it is."""
-        if self._speed is None:
+        if self._speed is None or not at_ns:
             return 0.0
         if self._began is None:
             self._began = now_s, at_ns
@@ -23,8 +23,10 @@ class PlaybackPace:
         return began_s + (at_ns - began_ns) / 1e9 / self._speed - now_s
 
     def due_ns(self, now_s: float) -> int:
-        """Up to when it was recorded what is due now; all of it before anything was asked for."""
-        if self._speed is None or self._began is None:
+        """Up to when it was recorded what is due now; before a time was asked for, what has none."""
+        if self._speed is None:
             return EVER_NS
+        if self._began is None:
+            return 0
         began_s, began_ns = self._began
         return began_ns + int((now_s - began_s) * 1e9 * self._speed)

@@ -57,6 +57,11 @@ class Row(NamedTuple):
         return self.sequence is None and isinstance(self.of, Backfilled | Void)
 
     @property
+    def timed(self) -> bool:
+        """Whether its time is one of the feed: not that at which the venue was asked later, nor that at which the recorder said something for itself."""
+        return not self.fetched and not isinstance(self.of, Loss | Restart)
+
+    @property
     def event(self) -> Kept:
         """It, or the event with which a gap was filled."""
         return self.of.event if isinstance(self.of, Backfilled) else self.of

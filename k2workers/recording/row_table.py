@@ -6,6 +6,7 @@ those of one symbol nearly always do; then the text is back when the decimal is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from operator import attrgetter
@@ -75,6 +76,23 @@ class Stretch(NamedTuple):
     def rows(self) -> Iterator[Row]:
         """The same as rows."""
         return map(Row, self.sequences, self.published, self.of)
+
+    def times(self, not_before_ns: int) -> list[int]:
+        """When each row has its place: where a time goes back, that of the row before counts, and so it does for what was fetched later.
+
+        What the recorder says for itself it may have said long after what follows was published: it comes with that at the latest.
+        """
+        times = self.taken_ns
+        if None in self.sequences:
+            times, following_ns = list[int](), 0
+            for row, taken_ns in zip(reversed([*self.rows()]), reversed(self.taken_ns), strict=True):
+                if row.timed:
+                    following_ns = taken_ns
+                times.append(0 if row.fetched else min(taken_ns, following_ns))
+            times.reverse()
+        if times and (times[0] < not_before_ns or times != sorted(times)):
+            times = list(itertools.accumulate([max(times[0], not_before_ns), *times[1:]], max))
+        return times
 
 
 def stretch_of(batch: pa.RecordBatch) -> Stretch:

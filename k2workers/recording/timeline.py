@@ -39,19 +39,19 @@ class Run(NamedTuple):
 
 
 class Timeline:
-    """All rows of these topics and prefixes, or of all; the files that ended before ``from_ns`` are not read. A file that cannot be read is logged and left out.
+    """All rows of these topics and prefixes, or of all; the files that ended before ``from_ns`` are not read, but for those without a time. A file that cannot be read is logged and left out.
 
     A row never comes before another that we learned of earlier, but for rows within ``together_ns`` from the first of them: those come topic after topic.
-    Where a time of a topic goes back, that of the row before counts, and so it does for what was fetched later.
+    Within a topic times are those of ``Stretch.times``; a row without one that has none before it comes at 0.
     """
 
     def __init__(self, directory: Path, topics: Sequence[str] = (), from_ns: int = 0, together_ns: int = 0) -> None:
         there = catalog.look(directory)
         for path, reason in there.unreadable.items():
             _log.warning("manifest_unreadable", path=str(path), error=reason)
-        ended = {path: file.last_received_ns or 0 for path, file in there.told.items()}
+        ended = {path: file.last_received_ns for path, file in there.told.items()}
         found = [
-            (topic, [place for place in places if ended.get(place.path, from_ns) >= from_ns])
+            (topic, [place for place in places if (ended.get(place.path) or from_ns) >= from_ns])
             for topic, places in itertools.groupby(there.files, lambda file: file.topic)
             if not topics or any(topic == each or (each.endswith(".") and topic.startswith(each)) for each in topics)
         ]
@@ -118,12 +118,7 @@ class _Line:
         if stretch is None:
             self.rows = 0
             return
-        times = stretch.taken_ns
-        if None in stretch.sequences:
-            rows = zip(stretch.rows(), times, strict=True)
-            times = [0 if row.fetched else taken_ns for row, taken_ns in rows]
-        if times[0] < self.at_ns or times != sorted(times):
-            times = list(itertools.accumulate([max(times[0], self.at_ns), *times[1:]], max))
+        times = stretch.times(self.at_ns)
         self._stretch, self._times, self._ends, self._at = stretch, times, list(stretch.ends), 0
         self.at_ns, self.rows = times[0], len(times)
 

@@ -103,6 +103,22 @@ def test_a_clock_that_is_set_back_moves_nothing_to_a_day_before(tmp_path: Path) 
     assert [each.of for each in rows(layout.file_of(tmp_path, TOPIC, "2026-11-28", 1))] == [trade(1), trade(2)]
 
 
+def test_what_a_recorder_that_was_away_over_midnight_says_for_itself_lies_with_what_it_then_took(
+    tmp_path: Path,
+) -> None:
+    made = journal_in(tmp_path)
+    told = Restart("recorder", NEXT_DAY_NS + 5), Loss(1, 2, None, None, NEXT_DAY_NS + 6)
+    put(made, TOPIC, *told, trade(1))
+    put(made, TOPIC, trade(2), publish_ns=NEXT_DAY_NS)
+    put(made, TOPIC, told[0])
+    put(made, BOOK, told[0])
+    made.roll(b"")
+    convert(tmp_path, made.number)
+    assert [each.of for each in rows(layout.file_of(tmp_path, TOPIC, DAY, 1))] == [*told, trade(1)]
+    assert [each.of for each in rows(layout.file_of(tmp_path, TOPIC, "2026-11-28", 1))] == [trade(2), told[0]]
+    assert [each.of for each in rows(layout.file_of(tmp_path, BOOK, "2026-11-28", 1))] == [told[0]]
+
+
 def test_of_a_damaged_segment_what_can_be_read_is_kept_and_it_is_named(tmp_path: Path) -> None:
     made = journal_in(tmp_path)
     put(made, TOPIC, trade(1), trade(2), trade(3))

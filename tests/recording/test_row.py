@@ -26,3 +26,9 @@ def test_what_was_fetched_after_the_recording_came_in_no_batch() -> None:
     assert Row(None, None, Void(1, 2, 3)).fetched
     assert not Row(1, 2, late).fetched
     assert not Row(None, None, Restart("feed", 6)).fetched
+
+
+def test_what_was_fetched_and_what_the_recorder_says_for_itself_has_no_time_among_the_others() -> None:
+    late = Backfilled(trade(1, 9))
+    assert [Row(1, 2, of).timed for of in (trade(1), Gap(1, 2, "x", 8), late)] == [True, True, True]
+    assert [Row(None, None, of).timed for of in (late, Loss(1, 2, 3, 4, 5), Restart("feed", 6))] == [False] * 3

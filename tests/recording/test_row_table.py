@@ -107,3 +107,17 @@ def test_records_of_the_feed_and_lists_of_words_are_text() -> None:
     assert back(table_of(rows)) == rows
     rows = [row(CompositeIndex("1.2", [("A", "B", "1", "2", "3")], 3, 4))]
     assert back(table_of(rows)) == rows
+
+
+def test_each_row_has_its_place_among_the_times_of_the_others() -> None:
+    late, told = Row(None, None, Backfilled(trade(9, 99))), row(Restart("recorder", 50))
+
+    def times(rows: list[Row], not_before_ns: int = 0) -> list[int]:
+        (batch,) = table_of(rows).to_batches()
+        return stretch_of(batch).times(not_before_ns)
+
+    assert times([row(trade(1, 3)), row(trade(2, 5)), row(trade(3, 4))]) == [3, 5, 5], "never back"
+    assert times([row(trade(1, 3)), row(trade(2, 5))], 4) == [4, 5]
+    assert times([late, row(trade(1, 3)), late, row(trade(2, 5))], 2) == [2, 3, 3, 5], "fetched later"
+    assert times([row(trade(1, 3)), told, row(trade(2, 5)), row(trade(3, 60)), told]) == [3, 5, 5, 60, 60]
+    assert times([row(trade(1, 3)), told, row(trade(2, 60))]) == [3, 50, 60], "said before what follows"

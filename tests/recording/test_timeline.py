@@ -6,10 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from k2workers.events import Backfilled, BookSnapshot, DepthUpdate, Event, Gap
-from k2workers.recording import layout
+from k2workers.recording import catalog, layout, manifest, parquet_file
 from k2workers.recording.conversion import convert
+from k2workers.recording.parquet_file import FileHead
 from k2workers.recording.playback_pace import EVER_NS
-from k2workers.recording.row import Loss, Restart
+from k2workers.recording.row import Loss, Restart, Row
 from k2workers.recording.timeline import Run, Timeline
 from k2workers.sequencing.coverage import NOT_KNOWN
 from tests.recording.support import BOOK, CHANGES, DAY, NOON_NS, TRADES, change, journal_in, put, trade
@@ -107,6 +108,29 @@ def test_how_a_topic_continues_is_known_from_its_first_event_on(tmp_path: Path) 
     found = runs(Timeline(tmp_path))
     assert [run.continuity for run in found] == [NOT_KNOWN, TRADES.number, TRADES.number]
     assert [run.own for run in found] == [True, False, True]
+
+
+def test_what_a_recorder_that_was_away_took_then_comes_at_its_own_times(tmp_path: Path) -> None:
+    made = journal_in(tmp_path)
+    for first in (1, 5):
+        put(made, ONE, Restart("recorder", at(100)), Loss(1, 2, None, None, at(101)))
+        put(made, ONE, trade(first, at(first)), trade(first + 1, at(first + 1)))
+        made.roll(b"")
+    convert(tmp_path, made.number)
+    assert [(run.at_ns - NOON_NS) // 10**9 for run in runs(Timeline(tmp_path), most=1)] == [1, 1, 1, 2, 5, 5, 5, 6]
+    first, second = manifest.read(layout.manifest_of(tmp_path, ONE, DAY)).files
+    assert (first.last_received_ns, second.first_received_ns) == (at(2), at(5))
+
+
+def test_what_was_fetched_later_comes_also_when_the_beginning_is_passed_over(recording: Path) -> None:
+    for segment in (1, 2):
+        late = [Row(None, None, Backfilled(trade(90 + segment, at(10**6))))]
+        (place,) = [file for file in catalog.look(recording).files if (file.topic, file.segment) == (ONE, segment)]
+        path = layout.addition_to(place, 1)
+        parquet_file.write(path, FileHead(parquet_file.FORMAT, ONE, DAY, segment, TRADES.number), late)
+        manifest.add(layout.manifest_of(recording, ONE, DAY), ONE, DAY, manifest.told_of(path, segment, late, 1))
+    found = [(run.at_ns, run.of[0]) for run in runs(Timeline(recording, [ONE], at(5)))]
+    assert found == [(0, Backfilled(trade(91, at(10**6)))), (at(6), trade(4, at(6))), (at(6), Backfilled(trade(92, at(10**6))))]  # fmt: skip
 
 
 def two_topics(to: Path) -> Path:

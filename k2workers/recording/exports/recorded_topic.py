@@ -13,7 +13,7 @@ from k2workers.recording.exports.book_steps import DAY_NS, TimedRow
 from k2workers.recording.id_audit import IdAudit
 from k2workers.recording.layout import FilePlace
 from k2workers.recording.manifest import FileTold
-from k2workers.recording.parquet_file import RecordingUnreadable
+from k2workers.recording.parquet_file import ParquetReader, RecordingUnreadable
 from k2workers.recording.row import Loss, Row
 from k2workers.sequencing.coverage import NOT_KNOWN
 
@@ -60,6 +60,7 @@ class RecordedTopic:
                 yield from self._of_file(place, file)
             except (OSError, RecordingUnreadable) as error:
                 self.damaged[place.path] = str(error)
+                self._at_ns = max(self._at_ns, _began_ns(file))
                 self._tell(f"damaged: {place.path}: {error}")
                 yield self._at_ns, Row(None, None, Loss(0, 0, None, None, self._at_ns))
             if self._at_ns >= self._window.until_ns:
@@ -70,9 +71,7 @@ class RecordedTopic:
         if self.continuity is None and reader.head.continuity != NOT_KNOWN:
             self.continuity = self.audit.continuity = Continuity.of(reader.head.continuity)
         day, name = -1, ""
-        for row in reader.rows():
-            if not row.fetched:
-                self._at_ns = max(self._at_ns, row.taken_ns)
+        for self._at_ns, row in self._timed(reader, file):
             if self._at_ns >= self._window.until_ns:
                 return
             if self._at_ns >= self._window.from_ns:
@@ -83,6 +82,10 @@ class RecordedTopic:
                     self._tell_of(row.of)
             yield self._at_ns, row
 
+    def _timed(self, reader: ParquetReader, file: FileTold | None) -> Iterator[TimedRow]:
+        for stretch in reader.stretches():
+            yield from zip(stretch.times(self._at_ns or _began_ns(file)), stretch.rows(), strict=True)
+
     def _tell_of(self, hole: Gap | Loss) -> None:
         self.holes += 1
         if self.holes <= TOLD:
@@ -91,3 +94,8 @@ class RecordedTopic:
             self._tell(f"missing: {self.topic}: {ids}: {cause}")
         if self.holes == TOLD:
             self._tell(f"missing: {self.topic}: there may be more, which are only counted")
+
+
+def _began_ns(file: FileTold | None) -> int:
+    """The first time of a file; 0 if it has none."""
+    return (file.first_received_ns if file is not None else None) or 0

@@ -13,7 +13,7 @@ from k2workers.recording.conversion import convert
 from k2workers.recording.exports import recorded_topic
 from k2workers.recording.exports.recorded_topic import RecordedTopic, Window
 from k2workers.recording.parquet_file import FileHead
-from k2workers.recording.row import Kept, Loss, Row
+from k2workers.recording.row import Kept, Loss, Restart, Row
 from tests.recording.support import DAY, NOON_NS, TOPIC, TRADES, journal_in, put, trade
 
 
@@ -62,6 +62,29 @@ def test_times_never_go_back_and_holes_are_told(recording: Path) -> None:
     figures = dict(topic.audit.days())[DAY]
     assert (figures.present, figures.named, figures.missing, figures.losses) == (8, 1, 0, 1)
     assert topic.continuity is not None
+
+
+def test_what_a_recorder_that_was_away_took_then_has_its_own_times(tmp_path: Path) -> None:
+    made = journal_in(tmp_path)
+    for first in (1, 5):
+        put(made, TOPIC, Restart("recorder", NOON_NS + 10**15), Loss(1, 2, None, None, NOON_NS + 10**15))
+        put(made, TOPIC, *(trade(number, NOON_NS + number * 10**9) for number in (first, first + 1)))
+        made.roll(b"")
+    convert(tmp_path, made.number)
+    topic, rows, _ = read(tmp_path)
+    assert [at for at, _ in rows] == [1, 1, 1, 2, 5, 5, 5, 6]
+    assert [day for day, _ in topic.audit.days()] == [DAY]
+
+
+def test_what_was_fetched_behind_a_damaged_first_file_is_of_its_day(recording: Path) -> None:
+    late = [Row(None, None, Backfilled(trade(2, NOON_NS + 10**15)))]
+    path = layout.addition_to(catalog.look(recording).files[0], 1)
+    parquet_file.write(path, FileHead(parquet_file.FORMAT, TOPIC, DAY, 1, TRADES.number), late)
+    manifest.add(layout.manifest_of(recording, TOPIC, DAY), TOPIC, DAY, manifest.told_of(path, 1, late, 1))
+    layout.file_of(recording, TOPIC, DAY, 1).write_bytes(b"")
+    topic, rows, _ = read(recording)
+    assert [at for at, _ in rows][:3] == [1, 1, 4]
+    assert [day for day, _ in topic.audit.days()] == [DAY]
 
 
 def test_only_so_many_holes_are_told_one_by_one(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
