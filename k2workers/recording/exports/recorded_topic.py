@@ -71,7 +71,8 @@ class RecordedTopic:
         if self.continuity is None and reader.head.continuity != NOT_KNOWN:
             self.continuity = self.audit.continuity = Continuity.of(reader.head.continuity)
         day, name = -1, ""
-        for self._at_ns, row in self._timed(reader, file):
+        for at_ns, row in self._timed(reader, file):
+            self._at_ns = at_ns
             if self._at_ns >= self._window.until_ns:
                 return
             if self._at_ns >= self._window.from_ns:
