@@ -49,6 +49,8 @@ class Away:
         self._connected = False
         self._has_ring: tuple[int | None, bool] | None = None
         """In this life the feed keeps one, or none; None: nobody knows."""
+        self.awaits_word = False
+        """Whether it was asked, and has not answered."""
         self._read_through: dict[str, int] = {}
         """Where topics stood when the ring was read to its end: what they lack there it does not have."""
 
@@ -76,11 +78,13 @@ class Away:
         due = not self._asked_s or (self._heard_s and now_s - self._asked_s >= AGAIN_S)
         if due:
             self._asked_s = now_s
-        return bool(due) and self._asking
+        asks = bool(due) and self._asking
+        self.awaits_word |= asks
+        return asks
 
     def told(self, now_s: float, *, exists: bool) -> None:
         """The feed says whether it keeps one. Raises ConfigError if it keeps none and the program wants a time that has passed."""
-        self._has_ring = self._reassembly.epoch, exists
+        self._has_ring, self.awaits_word = (self._reassembly.epoch, exists), False
         if self._asking:
             self._asking = False
             if exists:
@@ -91,11 +95,12 @@ class Away:
                 )
 
     def lacks(self, topic: str, first: int) -> bool | None:
-        """The memory ring begins with this sequence of a topic: whether to read the disk ring before anything is lost. None: if the feed keeps one."""
+        """The memory ring begins with this sequence of a topic: whether to read the disk ring before anything is lost. None: the feed is to be asked if it keeps one."""
         stands = self._reassembly.stands_at(topic)
         if not self._endpoint or first - 1 <= stands or self._read_through.get(topic) == stands:
             return False
         if self._has_ring is None or self._has_ring[0] != self._reassembly.epoch:
+            self.awaits_word = True
             return None
         return self._has_ring[1]
 

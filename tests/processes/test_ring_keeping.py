@@ -170,7 +170,6 @@ async def begun(feed: Feed) -> Program:
     """A program that was given the first 10 of each, and is away."""
     program = Program()
     subscriber = feed.subscriber()
-    await until(lambda: feed.publisher.subscriptions() or True)
     async with subscriber:
         await subscriber.wait_subscribed(WAIT_S)
         feed.send(10)
@@ -214,9 +213,10 @@ async def test_lives_that_ended_meanwhile_are_gone_through_in_their_order(feed: 
     assert program.position is not None and set(program.position.left) == {1, 2}
 
 
-async def test_a_reader_that_falls_behind_while_it_runs_reads_the_disk_too(feed: Feed) -> None:
+@pytest.mark.parametrize("snapshot", [False, True])
+async def test_a_reader_that_falls_behind_while_it_runs_reads_the_disk_too(feed: Feed, snapshot: bool) -> None:
     program = await begun(feed)
-    subscriber = feed.subscriber(position=program.position, high_water_mark=100)
+    subscriber = feed.subscriber(position=program.position, high_water_mark=100, snapshot=snapshot)
     async with subscriber:
         await subscriber.wait_subscribed(WAIT_S)
         feed.send(1, A)
