@@ -62,14 +62,25 @@ def look(to: Path) -> Catalog:
     named = sorted((place for path in told if (place := layout.place_of(to, path))), key=lambda file: file.order)
     others = [file for file in files if file.path not in told and not (file.plain and file.segment in waiting)]
     merged = [file for file in others if file.first is not None]
-    spare = [file for file in others if _is_spare(file, manifests.get(layout.manifest_beside(file.path)), merged)]
+    spare = [
+        file for file in others if _is_spare(file, manifests.get(layout.manifest_beside(file.path)), named, merged)
+    ]
     return Catalog(named, [file for file in others if file not in spare], spare, told, unreadable, unknown)
 
 
-def _is_spare(file: FilePlace, tells: Manifest | None, merged: list[FilePlace]) -> bool:
+def _is_spare(file: FilePlace, tells: Manifest | None, named: list[FilePlace], merged: list[FilePlace]) -> bool:
+    """Whether it is known why nothing names it. A manifest that began anew, for the last one was lost, does not know of files before it."""
     if tells is None:
         return any(_holds(other, file) for other in merged if other is not file)
-    return file.first is not None or file.addition > 0 or any(file.path.name in each.parts for each in tells.files)
+    if any(file.path.name in each.parts for each in tells.files):
+        return True
+    if file.first is not None:
+        return any(_holds(file, part) for part in named)
+    return file.addition > 0 and any(_is_behind(file, other) for other in named)
+
+
+def _is_behind(addition: FilePlace, file: FilePlace) -> bool:
+    return (addition.topic, addition.day, addition.segment) == (file.topic, file.day, file.segment)
 
 
 def _holds(merged: FilePlace, file: FilePlace) -> bool:

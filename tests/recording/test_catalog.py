@@ -80,6 +80,22 @@ def test_without_a_manifest_what_was_merged_stands_for_its_parts(recording: Path
     assert numbers(catalog.look(recording).loose) == numbers(there.loose)
 
 
+def test_what_a_manifest_that_began_anew_does_not_know_of_is_loose_and_stays(recording: Path) -> None:
+    compact(recording)
+    place(recording, "00000004+1").path.touch()
+    layout.manifest_of(recording, TOPIC, DAY).unlink()
+    made = journal_in(recording)
+    put(made, TOPIC, trade(5))
+    made.roll(b"")
+    convert(recording, made.number)
+    there = catalog.look(recording)
+    assert (numbers(there.named), there.spare) == (["00000005"], [])
+    assert numbers(there.loose) == ["00000001-00000004", "00000004+1"]
+    found = compact(recording)
+    assert place(recording, "00000001-00000004").path.exists()
+    assert len(found.damaged) == 2
+
+
 def test_what_is_not_as_its_manifest_says_is_told(recording: Path) -> None:
     path = place(recording, "00000001").path
     (told, *_) = manifest.read(layout.manifest_of(recording, TOPIC, DAY)).files
