@@ -69,7 +69,7 @@ class RingMoment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RingPiece(msgspec.Struct, frozen=True):
-    """TopicFrames in the form of ``ring_block.frames_of``, where to go on, and whether that is the end for now."""
+    """Frames in the form of ``ring_block.frames_of``, where to go on, and whether that is the end for now."""
 
     frames: bytes
     cursor: RingCursor

@@ -1,7 +1,7 @@
 """Owns which published frames go into the disk ring, and in which order: each once, in the order of its topic, holes repaired from the memory ring. Pure.
 
 Every topic is expected from its first batch of an epoch on, or from where the disk ring ends: what the memory ring no longer has by then is a hole that
-stays. TopicFrames after a hole wait for it; other topics do not. Another epoch is a new life: what waits is written before anything of it.
+stays. Frames after a hole wait for it; other topics do not. Another epoch is a new life: what waits is written before anything of it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MAX_HELD_BYTES = 64 * 2**20
 """That wait behind holes; past it the topic that wants more gives up its hole."""
 
 BLOCK_BYTES = 2**20
-"""TopicFrames of so many bytes are a block, also before its time is up."""
+"""Frames of so many bytes are a block, also before its time is up."""
 
 
 class FrameBlock:
-    """TopicFrames that are written together."""
+    """Frames that are written together."""
 
     __slots__ = ("epoch", "first_ns", "last_ns", "size", "topics")
 

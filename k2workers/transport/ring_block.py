@@ -2,7 +2,7 @@
 
 A block is a head of fixed width, a directory, and the frames. The head says how long the others are; the directory names each topic with its first
 and last sequence, the length of its part, and the part's CRC-32, so that a reader of one topic reads one part. In a part each frame stands after its
-length (4 bytes, big-endian), as it was published, in the order of sequences. BlockHead and directory have a CRC-32 each: what is torn or damaged is known.
+length (4 bytes, big-endian), as it was published, in the order of sequences. Head and directory have a CRC-32 each: what is torn or damaged is known.
 """
 
 from __future__ import annotations
