@@ -13,6 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -45,9 +46,9 @@ Positions = Mapping[int, Mapping[str, int]]
 class RingCursor(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A place in the ring: before a part of the block that begins there in a segment."""
 
-    segment: int
-    at: int = 0
-    part: int = 0
+    segment: Annotated[int, msgspec.Meta(ge=0)]
+    at: Annotated[int, msgspec.Meta(ge=0)] = 0
+    part: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class RingStart(msgspec.Struct, frozen=True, array_like=True):

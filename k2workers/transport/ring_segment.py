@@ -148,13 +148,17 @@ class RingSegment:
                 os.truncate(self.path, end)
 
     def blocks(self, at: int) -> Iterator[FoundBlock]:
-        """The blocks from this place on, which is where one begins. Raises OSError."""
+        """The blocks from this place on. Raises OSError."""
+        begin = at
         with self.path.open("rb", buffering=0) as file:
             while at < self.summary.size:
                 try:
                     found = _block_at(file.fileno(), at, self.summary.size)
                 except BlockDamaged as error:
-                    self.tell_damage(at, str(error))
+                    if at == begin > 0:
+                        self._look_through()  # a reader named the place: whether it is damaged, or no block begins there, is not known
+                    else:
+                        self.tell_damage(at, str(error))
                     at = self._next_begin(file.fileno(), at)
                     continue
                 yield found
@@ -169,6 +173,11 @@ class RingSegment:
     @property
     def _summary_path(self) -> Path:
         return self.path.with_suffix(SUMMARY_SUFFIX)
+
+    def _look_through(self) -> None:
+        """Tell of all damage."""
+        for _ in self.blocks(0):
+            pass
 
     def _next_begin(self, descriptor: int, at: int) -> int:
         """Where the next whole head is behind this place, or the end."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.asyncio
+from structlog.testing import capture_logs
 
 from k2workers.errors import ConfigError
 from k2workers.transport.disk_ring import DiskRing, RingCursor, RingPiece
@@ -67,7 +68,7 @@ async def test_each_question_has_its_answer(serving: RingOnAPort) -> None:
     "request_frames",
     [
         [b"find"], [b"nonsense", ALL, b"\x01"], [b"find", b"\xc1", pack({})], [b"find", ALL, b"\x01"], [b"at", ALL, b"\xa1x"],
-        [b"read", ALL, pack([-1, "x"])],
+        [b"read", ALL, pack([-1, "x"])], [b"read", ALL, pack([1, -5, 0])],
     ],
 )  # fmt: skip
 async def test_what_is_not_understood_is_answered_by_an_empty_frame(
@@ -75,6 +76,15 @@ async def test_what_is_not_understood_is_answered_by_an_empty_frame(
 ) -> None:
     with client(serving) as asking:
         assert await ask(asking, *request_frames) == [b""]
+
+
+async def test_a_place_where_no_block_begins_is_no_damage(serving: RingOnAPort) -> None:
+    with client(serving) as asking, capture_logs() as logs:
+        for at in (1, 2, 3):
+            _, _, following, frames = await ask(asking, b"read", ALL, pack(RingCursor(1, at)))
+            assert list(frames_of(frames)) == [frame(1, A, 2, 20)], "it goes on with the next block"
+            assert unpack_next(following)[1]
+    assert (logs, serving.ring.damaged) == ([], 0)
 
 
 async def test_a_reader_that_reads_nothing_costs_little_and_keeps_nobody_waiting(serving: RingOnAPort) -> None:

@@ -82,6 +82,20 @@ def test_damage_in_between_is_told_once_and_passed_over(
     assert found.damaged == {second}
 
 
+def test_damage_where_a_reader_goes_on_is_told(tmp_path: Path) -> None:
+    segment = made(tmp_path)
+    segment.complete()
+    second = len(block(1)[0])
+    content = bytearray(segment.path.read_bytes())
+    content[second + 20] ^= 1
+    segment.path.write_bytes(content)
+    with capture_logs() as logs:
+        found = again(tmp_path)
+        assert len(list(found.blocks(second))) == 1
+        assert len(list(found.blocks(second + 1))) == 1, "where no block begins"
+    assert [(one["event"], one["at"]) for one in logs] == [("ring_damaged", second)]
+
+
 def test_a_summary_that_is_not_of_this_file_does_not_count(tmp_path: Path) -> None:
     segment = made(tmp_path)
     segment.complete()
