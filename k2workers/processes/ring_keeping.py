@@ -102,7 +102,7 @@ class RingKeeping:
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self) -> bool:
-        if self.keeper.blocks >= MOST_BLOCKS:
+        if self._is_full:
             return False  # until one has been written
         now_ns, receive, take = time.monotonic_ns(), self._published.socket.recv, self.keeper.take
         try:
@@ -122,6 +122,11 @@ class RingKeeping:
                 self.write()
         return True
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether enough waits to be written; then neither what is published is taken nor what was asked of the memory ring, and no hole given up."""
+        return self.keeper.blocks >= MOST_BLOCKS
+
     def _hear_heartbeat(self, frame: bytes) -> None:
         _, epoch, sequence, _ = wire.read_place(frame)
         if self._failed is None and self.keeper.enter(epoch) and self._heartbeat != (epoch, sequence - 1):
@@ -131,7 +136,7 @@ class RingKeeping:
     def _take_replies(self) -> bool:
         now_ns = time.monotonic_ns()
         for _ in range(8):
-            if not readable(self._asking):
+            if self._is_full or not readable(self._asking):
                 return False
             word, *rest = self._asking.recv_multipart(zmq.NOBLOCK)
             if self._failed is not None:
@@ -160,7 +165,7 @@ class RingKeeping:
     def ask(self) -> None:
         """Ask the memory ring for what is missing; call it every ``ASK_S``."""
         now_ns = time.monotonic_ns()
-        if self._failed is not None:
+        if self._failed is not None or self._is_full:
             return
         self.keeper.tick(now_ns)
         if self._unanswered and now_ns / 1e9 - self._asked_s >= AGAIN_S:
@@ -203,6 +208,7 @@ class RingKeeping:
                 _log.info("disk_ring_goes_on", note="what it lacks is asked of the memory ring")
                 self._ask_for_newest()
             self._published.kick()
+            self._replies.kick()
             if not self.keeper.blocks:
                 return
 

@@ -367,12 +367,16 @@ async def test_a_directory_that_cannot_be_made_is_told_and_tried_again(tmp_path:
 
 
 async def test_what_waits_to_be_written_is_bounded(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ring_keeping, "MOST_BLOCKS", 0)
     assert feed.keeping is not None
-    await asyncio.sleep(0.1)
+    await feed.heard()
     feed.send(5)
-    await asyncio.sleep(0.2)
-    assert feed.keeping.frames == 0, "it waits in ZeroMQ"
+    await feed.kept()
+    await until(lambda: feed.keeping is not None and feed.keeping.frames == 10)
+    monkeypatch.setattr(ring_keeping, "MOST_BLOCKS", 0)
+    feed.send(5)
+    feed.keeping._ask_for_newest()
+    await asyncio.sleep(0.3)
+    assert feed.keeping.frames == 10, "it waits in ZeroMQ, and is not asked of the memory ring meanwhile"
     monkeypatch.undo()
     await feed.kept()
 
