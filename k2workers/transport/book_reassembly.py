@@ -33,18 +33,18 @@ class BookReassembly(PastReassembly):
     def begin_past(self, epochs: Sequence[int], now_ns: int) -> None:
         """A book that is given now is ahead of what comes: that goes on without one, and the book follows at its place."""
         super().begin_past(epochs, now_ns)
-        for topic, state in self._bookless.items():
+        for topic, state in list(self._bookless.items()):
             if state.holding:
                 self._go_on(topic, state, now_ns)
 
     def book(self, frame: bytes, now_ns: int) -> bool:
         """A whole book that was asked for, in the form of a published batch: everything through its sequence is in it.
 
-        False if it is of another life: all that was asked for is to be asked for again. Raises WireError if it is no batch.
+        False if it is of another life, or ahead of what was published before: all that was asked for is to be asked for again. Raises WireError if it is no batch.
         """
         header = wire.read_header(frame)
         topic = header.topic
-        if header.epoch != self.epoch or header.schema not in SNAPSHOT_SCHEMAS:
+        if self.in_past or header.epoch != self.epoch or header.schema not in SNAPSHOT_SCHEMAS:
             return False
         state = self._topics.get(topic)
         if state is None:

@@ -193,6 +193,17 @@ def test_changes_without_a_book_are_not_held_for_one_of_a_later_time() -> None:
     assert handed(state) == [BookSnapshot(30, [], [], 1)]
 
 
+def test_a_book_that_was_asked_for_before_takes_the_place_of_nothing_that_is_still_to_come() -> None:
+    state = BookReassembly(with_book())
+    state.begin_past([1], 0)
+    state.take_past(change(5, diff(20)), 0)
+    assert not state.book(change(9, BookSnapshot(30, [], [], 1)), 0), "it is asked for again"
+    state.take_past(change(6, diff(21)), 0)
+    assert handed(state) == [Lost(DEPTH, 2, 4, 11, 19), diff(20), diff(21)]
+    state.end_past(0)
+    assert state.book(change(9, BookSnapshot(30, [], [], 1)), 10**10)
+
+
 def test_a_topic_of_changes_that_is_first_heard_in_the_past_comes_at_once_too() -> None:
     state = BookReassembly()
     state.begin_past([1], 0)
