@@ -49,7 +49,7 @@ class Away:
         self._connected = False
         self._has_ring: tuple[int | None, bool] | None = None
         """In this life the feed keeps one, or none; None: nobody knows."""
-        self.awaits_word = False
+        self._awaits_word = False
         """Whether it was asked, and has not answered."""
         self._read_through: dict[str, int] = {}
         """Where topics stood when the ring was read to its end: what they lack there it does not have."""
@@ -79,12 +79,18 @@ class Away:
         if due:
             self._asked_s = now_s
         asks = bool(due) and self._asking
-        self.awaits_word |= asks
+        self._awaits_word |= asks
         return asks
 
-    def told(self, now_s: float, *, exists: bool) -> None:
-        """The feed says whether it keeps one. Raises ConfigError if it keeps none and the program wants a time that has passed."""
-        self._has_ring, self.awaits_word = (self._reassembly.epoch, exists), False
+    def told(self, now_s: float, *, exists: bool | None) -> None:
+        """The feed says whether it keeps one. None is an empty answer: of a feed that does not know the question, if it was asked; else of something else.
+
+        Raises ConfigError if it keeps none and the program wants a time that has passed.
+        """
+        if exists is None and not self._awaits_word:
+            return
+        exists = bool(exists)
+        self._has_ring, self._awaits_word = (self._reassembly.epoch, exists), False
         if self._asking:
             self._asking = False
             if exists:
@@ -100,7 +106,7 @@ class Away:
         if not self._endpoint or first - 1 <= stands or self._read_through.get(topic) == stands:
             return False
         if self._has_ring is None or self._has_ring[0] != self._reassembly.epoch:
-            self.awaits_word = True
+            self._awaits_word = True
             return None
         return self._has_ring[1]
 

@@ -287,12 +287,8 @@ class Subscriber:
     def _hear_reply(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
         # What is published says which life the feed is in: an answer of a new one may overtake what the last one published. It
         # is asked for again.
-        if word == replay_server.DISK:
-            self._hear_of_disk_ring(exists=replay_server.unpack_disk(rest[0]))
-        elif not word and self._away.awaits_word:  # a feed that does not know the question; otherwise a snapshot ends
-            self._hear_of_disk_ring(exists=False)
-        elif not word:
-            return
+        if word == replay_server.DISK or not word:
+            self._hear_of_disk_ring(exists=replay_server.unpack_disk(rest[0]) if word else None)
         elif self._away.active:
             return  # it was asked for before
         elif not rest:
@@ -374,7 +370,7 @@ class Subscriber:
             self._say(replay_server.DISK)
         return lacks is not False
 
-    def _hear_of_disk_ring(self, *, exists: bool) -> None:
+    def _hear_of_disk_ring(self, *, exists: bool | None) -> None:
         asking = self._away.active
         try:
             self._away.told(time.monotonic(), exists=exists)

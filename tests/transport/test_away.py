@@ -56,15 +56,21 @@ def test_it_is_asked_until_it_answers_and_in_vain_for_a_while_only(socket: zmq.S
     assert state.hear(201.0)
 
 
-def test_an_answer_is_awaited_only_after_the_question(socket: zmq.Socket[bytes]) -> None:
+def test_an_empty_answer_is_one_only_after_the_question(socket: zmq.Socket[bytes]) -> None:
     state = away(socket, reassembly(1))
-    assert not state.awaits_word
-    assert state.asks(1.0) and state.awaits_word
-    state.told(1.0, exists=False)
-    assert not state.awaits_word
+    state.told(1.0, exists=None)
+    assert state.active
+    assert state.asks(1.0)
+    state.told(1.0, exists=None)
+    assert not state.active
     state = Away(socket, THERE, reassembly(1, 2), ["binance."], None)
-    assert (state.lacks(T, 3), state.awaits_word) == (False, False)
-    assert (state.lacks(T, 9), state.awaits_word) == (None, True)
+    state.told(0.0, exists=True)
+    state.told(0.0, exists=None)
+    assert state.lacks(T, 9) is True
+    state = Away(socket, THERE, reassembly(1, 2), ["binance."], None)
+    assert state.lacks(T, 9) is None
+    state.told(0.0, exists=None)
+    assert state.lacks(T, 9) is False
 
 
 def test_a_feed_without_a_disk_ring_cannot_give_a_time_that_has_passed(socket: zmq.Socket[bytes]) -> None:
