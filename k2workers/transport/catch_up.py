@@ -96,6 +96,9 @@ class CatchUp:
 
     def _hear(self, word: bytes, rest: list[bytes], now_ns: int) -> None:
         question = self._question
+        if not word:
+            self._end("the disk ring does not understand the question")
+            return
         if question is None or word != question[0]:
             return  # it came twice
         if word == disk_ring_server.FIND:

@@ -211,7 +211,16 @@ async def test_answers_that_cannot_be_read_end_it_and_late_ones_do_not_count(
     reader.append(Reader(ring, frame(1, A, 1)))
     broken = reader[1].catch_up
     broken.begin(0)
-    broken._question = (b"", b"", b"")  # what the port says of a question that it does not understand
     reader[1].socket.send_multipart([b"nonsense"])
     await until(lambda: broken.take(0, room=True) and broken.over, "its end")
-    assert "cannot be read" in broken.failed
+    assert "does not understand" in broken.failed
+    reader.append(Reader(ring, frame(1, A, 1)))
+    unreadable, socket = reader[2].catch_up, reader[2].socket
+    socket.disconnect(ring.server.endpoint)
+    with ring.context.socket(zmq.ROUTER) as other:
+        socket.connect(f"tcp://127.0.0.1:{other.bind_to_random_port('tcp://127.0.0.1')}")
+        unreadable.begin(0)
+        await until(lambda: other.poll(0), "its question")
+        other.send_multipart([other.recv_multipart()[0], b"find", b"\xc1"])
+        await until(lambda: unreadable.take(0, room=True) and unreadable.over, "its end")
+    assert "cannot be read" in unreadable.failed
