@@ -46,6 +46,8 @@ Words, each with one meaning:
 ``reset``, ``numbering``   the venue's ids of a topic begin anew; the ids between two of these, which alone can be compared
 ``backfill``               fetching the events of holes and gaps over REST, in a worker
 ``repair``                 filling a hole or gap later: in a worker by a backfill, in a subscriber from the replay ring
+``replay ring``, ``disk ring``  what was published in the last minutes, in the aggregator's memory (beside the other one: the memory ring); in the last
+                        hours, in files
 ``batch``, ``bundle``      consecutive events of one topic; the batches that a worker sends together
 ``take``                   to accept what is handed in; what is given out is popped or next
 ``position``               what a subscriber saves to continue later; ``published position``: how far the aggregator has published a topic
