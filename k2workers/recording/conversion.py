@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -57,7 +58,7 @@ def _convert(to: Path, folder: Path, number: int) -> str:
     with journal.content_of(path) as content:
         by_topic, whole = _by_topic(content)
         for topic, found in by_topic.items():
-            for day, records in _by_day(content, found):
+            for day, records in _by_day(content, found, partial(layout.newest_before, to, topic, "", number)):
                 _write(to, topic, day, number, content, records)
                 places.add(layout.folder_of(to, topic, day))
     for place in places:
@@ -81,10 +82,12 @@ def _by_topic(content: memoryview) -> tuple[dict[str, list[JournalRecord]], bool
     return found, end == len(content) and last == POSITION
 
 
-def _by_day(content: memoryview, found: list[JournalRecord]) -> Iterator[tuple[str, list[JournalRecord]]]:
+def _by_day(
+    content: memoryview, found: list[JournalRecord], newest_before: Callable[[], Path | None]
+) -> Iterator[tuple[str, list[JournalRecord]]]:
     """The records of a topic by the day on which they were published; a clock that was set back moves nothing to a day before.
 
-    What the recorder says for itself goes with what follows: after a pause that may have been published on a day before.
+    What the recorder says for itself goes with what follows, for after a pause that may have been published on a day before; if nothing does, with the file before.
     """
     day, records, own = "", list[JournalRecord](), list[JournalRecord]()
     for record in found:
@@ -98,7 +101,10 @@ def _by_day(content: memoryview, found: list[JournalRecord]) -> Iterator[tuple[s
             day, records = its_day, []
         records += own
         own = []
-    yield day or layout.day_of(_time_of(content, own[0])), records + own
+    if not records:
+        before = newest_before()
+        day = before.parent.name if before is not None else layout.day_of(_time_of(content, own[0]))
+    yield day, records + own
 
 
 def _topic_of(content: memoryview, record: JournalRecord) -> str:

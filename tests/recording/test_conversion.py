@@ -112,8 +112,12 @@ def test_what_a_recorder_that_was_away_over_midnight_says_for_itself_lies_with_w
     put(made, TOPIC, trade(2), publish_ns=NEXT_DAY_NS)
     put(made, TOPIC, told[0])
     put(made, BOOK, told[0])
+    put(made, "venue.trade.B", trade(7))
+    made.roll(b"")
+    put(made, "venue.trade.B", told[1])
     made.roll(b"")
     convert(tmp_path, made.number)
+    assert [each.of for each in rows(layout.file_of(tmp_path, "venue.trade.B", DAY, 2))] == [told[1]]
     assert [each.of for each in rows(layout.file_of(tmp_path, TOPIC, DAY, 1))] == [*told, trade(1)]
     assert [each.of for each in rows(layout.file_of(tmp_path, TOPIC, "2026-11-28", 1))] == [trade(2), told[0]]
     assert [each.of for each in rows(layout.file_of(tmp_path, BOOK, "2026-11-28", 1))] == [told[0]]
