@@ -106,16 +106,22 @@ def newest_segment(to: Path) -> int:
 
 
 def newest_before(to: Path, topic: str, day: str, segment: int) -> Path | None:
-    """A topic's newest file before that of this day and segment; a segment may have files of several days."""
+    """A topic's newest file before that of this day and segment; a segment may have files of several days.
+
+    The newest day need not have it: a clock that was ahead for a while leaves a day that is to come, or a later one than most of what followed. So one day more than the first that has some is looked at.
+    """
     venue, kind, symbol = _parts(topic)
     days = to / venue / kind
+    newest: FilePlace | None = None
     for each in sorted(days.iterdir() if days.is_dir() else (), reverse=True):
         named = each.glob(f"{glob.escape(symbol)}.*{SUFFIX}")
         places = [place for path in named if (place := place_of(to, path)) is not None]
         earlier = [place for place in places if place.topic == topic and (place.segment, place.day) < (segment, day)]
-        if earlier:
-            return max(earlier, key=lambda place: place.order).path
-    return None
+        before = newest
+        newest = max([*earlier, *([newest] if newest is not None else [])], key=lambda place: place.order, default=None)
+        if earlier and before is not None and each.name < day:
+            break
+    return newest.path if newest is not None else None
 
 
 def _parts(topic: str) -> tuple[str, str, str]:

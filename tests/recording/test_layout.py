@@ -76,6 +76,16 @@ def test_the_file_before_one_is_that_of_the_day_or_segment_before(tmp_path: Path
     assert layout.newest_before(tmp_path, topic, "2026-11-28", 12) == paths[-1]
 
 
+def test_a_day_to_which_a_clock_ran_ahead_hides_none_of_what_came_after_it(tmp_path: Path) -> None:
+    topic, places = "v.depth.A", [("2026-11-26", 1), ("2026-11-28", 2), ("2026-11-26", 3), ("2026-11-27", 4)]
+    for place in places:
+        path = layout.file_of(tmp_path, topic, *place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for place, before in zip([*places[1:], ("2026-11-27", 5), ("2026-11-28", 6)], [*places, places[-1]], strict=True):
+        assert layout.newest_before(tmp_path, topic, *place) == layout.file_of(tmp_path, topic, *before)
+
+
 def test_files_that_were_added_or_merged_have_their_place_among_the_others(tmp_path: Path) -> None:
     topic = "v.trade.A.B"
     plain = layout.place_of(tmp_path, layout.file_of(tmp_path, topic, DAY, 2))
