@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from k2workers.book_events import WHOLE, BookLevels, BookTop
 from k2workers.continuity import Continuity, Link
 from k2workers.events import BookSnapshot, Event, Gap, GivenUp, Kline, Reset, Status, Void, covered_ids
 from k2workers.recording.row import Kept, Loss, Restart, Row
@@ -227,6 +228,8 @@ class IdAudit:
 
     def _latest(self, state: _Day, event: Event) -> None:
         state.figures.present += 1
+        if isinstance(event, BookTop | BookLevels) and event.state != WHOLE:
+            return  # nothing is known of the book: a feed that was killed says so of one of its checkpoint, which is older
         state.figures.twice += event.last_id < self._last_id or event == self._last
         self._last_id, self._last = max(self._last_id, event.last_id), event
 

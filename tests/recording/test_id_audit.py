@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from k2workers.book_events import STALE, WHOLE, BookTop
 from k2workers.continuity import Continuity
 from k2workers.events import Backfilled, BookSnapshot, BookTicker, Gap, GivenUp, Kline, Reset, Status, Void
 from k2workers.recording.id_audit import IdAudit
@@ -182,3 +183,12 @@ def test_what_is_lacking_is_told_by_day() -> None:
     for day, thing in things:
         audit.take(row(thing), day)
     assert [(day, [*ids]) for day, ids in audit.lacking()] == [("a", [(2, 2)]), ("b", [(4, 4)]), ("c", [])]
+
+
+def test_that_a_book_is_stale_repeats_nothing_however_old_the_book_is_that_it_is_said_of() -> None:
+    def top(update_id: int, state: str) -> BookTop:
+        return BookTop(update_id, "", "", "", "", state, 0, 7, 7)
+
+    killed = Restart("feed", 8)
+    assert found(LATEST, top(5, WHOLE), killed, top(3, STALE), top(6, WHOLE)) == {"expected": 3, "present": 3, "restarts": 1}  # fmt: skip
+    assert found(LATEST, top(5, WHOLE), top(3, STALE), top(4, WHOLE))["twice"] == 1
