@@ -7,6 +7,7 @@ commit is one append and one fsync. A segment that has ended is turned into file
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -140,6 +141,7 @@ class Journal:
         """Whether something could be committed again."""
         probe = self._folder / "room"
         try:
+            self._must_be_there()
             with probe.open("wb") as file:
                 file.write(bytes(ROOM_BYTES))
                 file.flush()
@@ -164,7 +166,16 @@ class Journal:
         else:
             path.replace(path.with_name(path.name + DAMAGED_SUFFIX))
 
+    def _must_be_there(self) -> None:
+        """Raises OSError for a segment that was removed or moved: what is written to it would be nowhere."""
+        path = path_of(self._folder, self.number)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._descriptor), path.stat()):
+                return
+        raise FileNotFoundError(errno.ENOENT, "it was removed or moved", str(path))
+
     def _write_all(self) -> None:
+        self._must_be_there()
         _write(self._descriptor, self._waiting, self.bytes)
         os.fsync(self._descriptor)
         self.bytes += len(self._waiting)

@@ -98,15 +98,17 @@ class Recorder:
                 await self._session()
             except OSError as error:
                 await self._await_room(error)
+        ended = True
         try:
             self._end_segment()
         except OSError as error:
+            ended = False
             _log.error(
                 "recording_unfinished",
                 error=str(error),
                 note="the rest is in the journal; the next start makes files of it",
             )
-        done = await self._converter.finish(self._journal.number)
+        done = await self._converter.finish(self._journal.number) and ended
         _log.info("recorded", events=self._events, losses=self._losses, files=done)
         self._journal.close()
         self._lock.close()
@@ -198,15 +200,16 @@ class Recorder:
             error=str(error),
             note="nothing is taken until there is room; then it goes on from where it stopped",
         )
-        while not self.stopping.is_set():
+        has_room = False
+        while not has_room and not self.stopping.is_set():
             try:
                 async with asyncio.timeout(ROOM_CHECK_S):
                     await self.stopping.wait()
             except TimeoutError:
-                if self._journal.has_room():
-                    break
+                has_room = self._journal.has_room()
         self._journal.forget()
-        _log.warning("recording_resumed", to=str(self._settings.to))
+        if has_room:
+            _log.warning("recording_resumed", to=str(self._settings.to))
 
 
 def _tell_of_feed(speaks: bool) -> None:

@@ -112,6 +112,27 @@ def test_a_segment_that_cannot_be_read_is_put_aside_and_its_number_is_not_used_a
     assert path.with_name(path.name + ".damaged").read_bytes() == damaged
 
 
+def test_nothing_is_written_to_a_segment_that_was_removed_or_moved(tmp_path: Path) -> None:
+    made = Journal(tmp_path / "there")
+    made.append(BATCH, b"one")
+    made.commit(b"p1")
+    (tmp_path / "there").rename(tmp_path / "moved")
+    made.append(BATCH, b"two")
+    with pytest.raises(FileNotFoundError, match="it was removed or moved"):
+        made.commit(b"p2")
+    made.forget()
+    assert (made.position, made.has_room()) == (b"p1", False)
+    (tmp_path / "there").mkdir()
+    assert not made.has_room()
+    (tmp_path / "there").rmdir()
+    (tmp_path / "moved").rename(tmp_path / "there")
+    assert made.has_room()
+    made.append(BATCH, b"two")
+    made.commit(b"p2")
+    assert content(tmp_path / "there", 1)[-2:] == [(BATCH, b"two"), (POSITION, b"p2")]
+    made.close()
+
+
 def test_a_journal_that_is_gone_begins_beyond_what_is_in_files(tmp_path: Path) -> None:
     made = Journal(tmp_path, lambda: 7)
     assert made.number == 8

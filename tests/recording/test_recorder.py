@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 
 from k2workers import Event
+from k2workers.recording import journal
+from k2workers.recording.conversion import convert
 from k2workers.recording.verification import RecordingFound, verify
 from tests.chaos.rig import Rig
 from tests.recording.recorded import reached, recorder, rows
@@ -110,9 +112,13 @@ def test_without_room_it_stops_says_so_once_and_goes_on_where_it_stopped(tmp_pat
                 process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
                 wait_for("word of room", lambda times=times: len(program.logged("recording_resumed")) == times)
                 wait_for("more in the journal", lambda before=before: last_ids(to) != before)
+            process.rlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            wait_for("word of no room at the end", lambda: len(program.logged("recording_stopped")) == 3)
             program.stop()
-            assert program.process.returncode == 0, "".join(program.raw)
+            assert program.process.returncode == 1, "what is in the journal is in no file"
         (told,) = program.logged("recorded")
+    assert (told["files"], len(program.logged("recording_resumed"))) == (False, 2)
+    convert(to, 1 + journal.segments(journal.folder_of(to))[-1])
     found = verify(to)
     assert wrong(found) == []
     taken = [row for found_rows in rows(to).values() for row in found_rows if row.sequence is not None]
