@@ -58,11 +58,17 @@ class Places:
         if self._http and not (self.path / HTTP).exists():
             self.tell_http(self._http)
         for lock in self._locks:
-            if lock.held:
-                os.utime(lock.path)
-            elif (owner := lock.take()) and lock.path not in self._taken:
-                self._taken.add(lock.path)
-                _log.error("place_taken", path=str(lock.path), by=owner)
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # its directory is gone: who writes there tells of it, and makes it anew
+                self._restore(lock)
+
+    def _restore(self, lock: LockFile) -> None:
+        if lock.held:
+            os.utime(lock.path)
+        elif (owner := lock.take()) and lock.path not in self._taken:
+            self._taken.add(lock.path)
+            _log.error("place_taken", path=str(lock.path), by=owner)
 
 
 @contextlib.contextmanager

@@ -131,6 +131,18 @@ def test_what_a_cleaner_removed_is_made_anew_and_what_another_took_is_told_once(
     assert not (tmp_path / "run" / places.LOCK).exists(), "it was ours again"
 
 
+def test_a_directory_that_is_gone_is_no_reason_not_to_look_after_the_others(tmp_path: Path) -> None:
+    lasting = tmp_path / "lasting"
+    lasting.mkdir()
+    with places.held(settings(tmp_path, checkpoint=f"{lasting}/checkpoint", disk_ring_gb=1)) as held:
+        shutil.rmtree(lasting)
+        held.restore()
+        ring = lasting / "checkpoint-ring"
+        ring.mkdir(parents=True)
+        held.restore()
+        assert (lasting / "checkpoint.lock").is_file() and (ring / places.LOCK).is_file()
+
+
 def test_only_directories_of_dead_runs_are_removed(tmp_path: Path) -> None:
     base = tmp_path / "k2workers"
     dead, alive, other, foreign = (base / name for name in ("run-dead", "run-alive", "run-other", "elsewhere"))
