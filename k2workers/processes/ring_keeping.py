@@ -27,7 +27,7 @@ from k2workers.every import beside
 from k2workers.processes.child_settings import DiskRingSettings
 from k2workers.processes.child_status import DiskRingStatus
 from k2workers.transport import replay_server
-from k2workers.transport.disk_ring import DiskRing
+from k2workers.transport.disk_ring import DiskRing, RingFilesGone
 from k2workers.transport.disk_ring_server import POLICY, DiskRingServer
 from k2workers.transport.frame_keeper import FrameBlock, FrameKeeper
 from k2workers.transport.published_socket import PublishedSocket
@@ -199,6 +199,9 @@ class RingKeeping:
                     await loop.run_in_executor(self._thread, self.ring.expire, time.time_ns())
                     return
                 await loop.run_in_executor(self._thread, self.ring.append, block, time.time_ns())
+            except RingFilesGone as error:
+                self._begin_again(error)
+                return
             except OSError as error:
                 self._fail(block, error)
                 return
@@ -222,6 +225,14 @@ class RingKeeping:
         if block is not None and self._failed is None:
             self._failed = block
             self.keeper.back_to(block.epoch, self._through(block))
+
+    def _begin_again(self, error: RingFilesGone) -> None:
+        """It holds less than it did: what the memory ring still has of that is asked for, and comes before all else."""
+        _log.error("ring_files_gone", error=str(error), note="what the memory ring has of them is written again")
+        epoch, sequences = self.ring.stands()
+        self._failed, self.error = None, ""
+        self.keeper.back_to(self.keeper.epoch, sequences if epoch == self.keeper.epoch else {})
+        self._ask_for_newest()
 
     def _through(self, block: FrameBlock) -> Mapping[str, int]:
         """Where the topics stand with this block, and without all that was taken after it."""

@@ -10,6 +10,7 @@ of power the newest seconds may be missing, which readers see as a hole.
 
 from __future__ import annotations
 
+import errno
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -77,6 +78,10 @@ class RingPiece(msgspec.Struct, frozen=True):
     at_end: bool
 
 
+class RingFilesGone(OSError):
+    """Files of the ring were removed or moved, and what they held: it goes on with those that are left, and with new ones."""
+
+
 class DiskRing:
     """The ring in this directory, which is made by the first ``append``. ``recall`` first."""
 
@@ -88,6 +93,8 @@ class DiskRing:
         self._segment_ns = max_age_ns // SEGMENTS
         self._segments: list[RingSegment] = []
         """The oldest first. A list of its own for each change, for those who read it meanwhile."""
+        self._number = 0
+        """Of the newest there ever was."""
 
     # ── what there is ───────────────────────────────────────────────────────────────────────────────────
 
@@ -140,21 +147,34 @@ class DiskRing:
                     continue
                 segments.append(segment)
         self._segments = segments
+        self._number = max((segment.number for segment in segments), default=0)
 
     def append(self, block: FrameBlock, now_ns: int) -> None:
-        """Write a block (wall-clock time). Raises OSError; then it is not there."""
+        """Write a block (wall-clock time). Raises OSError; then it is not there, and if that is RingFilesGone, other things are not either."""
         content, parts = ring_block.encode(block.epoch, block.first_ns, block.last_ns, block.topics)
+        self._forget_what_is_gone()
         self.expire(now_ns, len(content))
         segment = self._segments[-1] if self._segments else None
         if segment is None or self._is_full(segment, block):
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             if segment is not None:
                 segment.complete()
-            segment = RingSegment(self._folder, segment.number + 1 if segment is not None else 1)
+            segment = RingSegment(self._folder, self._number + 1)
             segment.append(content, parts)
+            self._number = segment.number
             self._segments = [*self._segments, segment]
         else:
             segment.append(content, parts)
+
+    def _forget_what_is_gone(self) -> None:
+        """What is written to files that somebody has removed or moved would be nowhere. Raises RingFilesGone if there were such."""
+        there = [segment for segment in self._segments if segment.is_there]
+        gone = [segment for segment in self._segments if segment not in there]
+        if gone:
+            self._segments = there
+            for segment in gone:
+                segment.close()
+            raise RingFilesGone(errno.ENOENT, f"{len(gone)} of its files were removed or moved", str(self._folder))
 
     def expire(self, now_ns: int, room: int = 0) -> None:
         """Remove what is too old (wall-clock time), or what is to make room for so many bytes. Raises OSError."""

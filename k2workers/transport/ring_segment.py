@@ -123,6 +123,15 @@ class RingSegment:
         self._summary_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed or moved its file."""
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._descriptor < 0 or os.path.samestat(os.fstat(self._descriptor), there)
+
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────
 
     def recall(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -363,6 +364,23 @@ async def test_a_directory_that_cannot_be_made_is_told_and_tried_again(tmp_path:
     (tmp_path / "there").unlink()
     await feed.kept()
     assert keeping.status().bytes > 0 and keeping.status().oldest_age_s < WAIT_S
+    await feed.close()
+
+
+async def test_a_directory_that_is_removed_is_told_and_written_again_as_far_as_the_memory_ring_goes(
+    tmp_path: Path,
+) -> None:
+    feed = Feed(tmp_path / "ring")
+    keeping = feed.keeping
+    assert keeping is not None
+    feed.send(5)
+    await feed.kept()
+    shutil.rmtree(tmp_path / "ring")
+    with capture_logs() as logs:
+        feed.send(5)
+        await feed.kept()
+    assert [one["event"] for one in logs] == ["ring_files_gone"]
+    assert sorted(await _read_all(feed)) == sorted([*range(1, 11)] * 2)
     await feed.close()
 
 

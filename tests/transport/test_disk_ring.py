@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from structlog.testing import capture_logs
 
 from k2workers import wire
 from k2workers.transport import disk_ring
-from k2workers.transport.disk_ring import DiskRing, RingCursor
+from k2workers.transport.disk_ring import DiskRing, RingCursor, RingFilesGone
 from k2workers.transport.frame_keeper import FrameKeeper
 from k2workers.transport.ring_block import frames_of
 from tests.transport.support import published
@@ -188,3 +189,22 @@ def test_a_file_that_goes_while_it_is_read_is_no_error(tmp_path: Path) -> None:
     with capture_logs() as logs:
         assert ring.read(["v."], RingCursor(0)).frames == b""
     assert [one["event"] for one in logs] == ["ring_damaged"]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_what_was_removed_or_moved_is_told_once_and_nothing_is_written_to_it(tmp_path: Path, moved: bool) -> None:
+    ring = two_lives(tmp_path / "ring")
+    if moved:
+        (tmp_path / "ring").rename(tmp_path / "other")
+        (tmp_path / "ring").mkdir()
+        (tmp_path / "ring" / "0000000001.ring").touch()
+    else:
+        shutil.rmtree(tmp_path / "ring")
+    with pytest.raises(RingFilesGone, match="1 of its files were removed or moved"):
+        put(ring, (5, B, 3), at=500)
+    assert (ring.stands(), ring.size) == ((None, {}), 0)
+    put(ring, (5, B, 3), at=500)
+    put(ring, (5, B, 4), at=600)
+    assert read(ring, RingCursor(1)) == [(5, B, 3), (5, B, 4)], "a place in a file that is gone is that of the next"
+    assert ring.size == (tmp_path / "ring" / "0000000002.ring").stat().st_size
+    ring.close()
