@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 from datetime import UTC, datetime
@@ -16,9 +15,11 @@ from k2workers.errors import ConfigError
 from k2workers.logs import log
 from k2workers.recording.commands import need_pyarrow, ready
 from k2workers.recording.exports.sources import FORMATS
+from k2workers.recording.playback_pace import EVER_NS
 from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags, next_endpoint
 
 MAX_TOGETHER_MS = 60_000
+SLOWEST, FASTEST = 0.001, 1_000_000
 """Of a replay."""
 
 
@@ -66,7 +67,7 @@ def replay(
         problems.append(f"'{directory}': no such directory; allowed: one that was recorded to")
     times, from_ns = _speed(speed), _time_ns(start)
     if times == 0:
-        problems.append(f"speed = {speed!r}: allowed: a number above 0, or max (flag --speed)")
+        problems.append(f"speed = {speed!r}: allowed: {SLOWEST} to {FASTEST}, or max (flag --speed)")
     if from_ns < 0:
         problems.append(f"from = {start!r}: allowed: a time such as 2026-11-27T12:00 (flag --from)")
     if not 0 <= together_ms <= MAX_TOGETHER_MS:
@@ -153,15 +154,16 @@ def _speed(word: str) -> float | None:
         speed = float(word)
     except ValueError:
         return 0.0
-    return speed if 0 < speed < math.inf else 0.0
+    return speed if SLOWEST <= speed <= FASTEST else 0.0
 
 
 def _time_ns(word: str) -> int:
-    """The time; 0 without a word, -1 for what is none."""
+    """The time; 0 without a word, -1 for what is none, or later than a file can tell (the year 2262)."""
     if not word:
         return 0
     try:
         time = datetime.fromisoformat(word)
     except ValueError:
         return -1
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * 10**9 + time.microsecond * 1_000
+    time_ns = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * 10**9 + time.microsecond * 1_000
+    return time_ns if time_ns < EVER_NS else -1

@@ -178,7 +178,9 @@ def test_a_joiner_is_given_a_book_and_the_replay_says_that_it_is_one(tmp_path: P
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--speed", "0"], "speed = '0': allowed: a number above 0, or max"),
+        (["--speed", "0"], "speed = '0': allowed: 0.001 to 1000000, or max"),
+        (["--speed", "1e300"], "speed = '1e300': allowed: 0.001 to 1000000, or max"),
+        (["--from", "9999-12-31"], "from = '9999-12-31': allowed: a time such as 2026-11-27T12:00"),
         (["--speed", "fast", "--from", "noon"], "from = 'noon': allowed: a time such as 2026-11-27T12:00"),
         (["--endpoint", "nowhere"], "endpoint = 'nowhere'"),
         (["--together-ms", "-1"], "together_ms = -1: allowed: ≥ 0 and ≤ 60000 (flag --together-ms)"),
