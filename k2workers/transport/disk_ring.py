@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 import structlog
 
 from k2workers.transport import ring_block
 from k2workers.transport.frame_keeper import FrameBlock
 from k2workers.transport.ring_block import BlockPart, rank_in, wants
+from k2workers.transport.ring_places import Positions, RingCursor, RingMoment, RingPiece, RingStart
 from k2workers.transport.ring_segment import SUFFIX, FoundBlock, RingSegment
 
 SEGMENTS = 64
@@ -39,43 +38,6 @@ BLOCKS_A_REPLY = 500
 """Looked at for one answer, also if nothing of them is wanted."""
 
 _log = structlog.get_logger(__name__)
-
-Positions = Mapping[int, Mapping[str, int]]
-"""By epoch: topic → the sequence of the last batch that a reader has."""
-
-
-class RingCursor(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A place in the ring: before a part of the block that begins there in a segment."""
-
-    segment: Annotated[int, msgspec.Meta(ge=0)]
-    at: Annotated[int, msgspec.Meta(ge=0)] = 0
-    part: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-class RingStart(msgspec.Struct, frozen=True, array_like=True):
-    """Where a reader begins: the place, and the lives that the ring holds, the oldest first."""
-
-    cursor: RingCursor
-    epochs: list[int]
-
-
-class RingMoment(msgspec.Struct, frozen=True, array_like=True):
-    """Where a time begins: the place, the lives, the life at that place, and each topic's last sequence of that life before it. Where the ring itself
-    begins, nothing is known of what was before it, and ``epoch`` is 0.
-    """
-
-    cursor: RingCursor
-    epochs: list[int]
-    epoch: int
-    sequences: dict[str, int]
-
-
-class RingPiece(msgspec.Struct, frozen=True):
-    """Frames in the form of ``ring_block.frames_of``, where to go on, and whether that is the end for now."""
-
-    frames: bytes
-    cursor: RingCursor
-    at_end: bool
 
 
 class RingFilesGone(OSError):

@@ -20,9 +20,10 @@ from functools import partial
 
 import msgspec
 
-from k2workers.transport.disk_ring import DiskRing, Positions, RingCursor, RingMoment, RingStart
+from k2workers.transport.disk_ring import DiskRing
 from k2workers.transport.peer import PeerPolicy
 from k2workers.transport.request_port import RequestPort
+from k2workers.transport.ring_places import Positions, RingCursor, RingMoment, RingStart
 from k2workers.transport.sockets import Context
 
 FIND, AT, READ = b"find", b"at", b"read"

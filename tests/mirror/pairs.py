@@ -62,6 +62,7 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "reader_commands.py": ("tests/test_cli.py",),
         "recording/giving_commands.py": ("tests/recording/test_commands.py",),
         "processes/subscriber_figures.py": ("tests/processes/test_aggregator.py",),
+        "transport/ring_places.py": ("tests/transport/test_disk_ring.py",),
         "transport/book_questions.py": ("tests/transport/test_books_server.py",),
         "transport/reader_report.py": ("tests/transport/test_subscriber.py",),
         "transport/published_socket.py": ("tests/transport/test_subscriber.py",),

@@ -344,8 +344,8 @@ async def test_while_it_cannot_write_it_answers_and_then_goes_on(feed: Feed, mon
 
 async def _read_all(feed: Feed) -> list[int]:
     assert feed.keeping is not None
-    from k2workers.transport.disk_ring import RingCursor
     from k2workers.transport.ring_block import frames_of
+    from k2workers.transport.ring_places import RingCursor
 
     return [
         wire.read_header(one).first_id for one in frames_of(feed.keeping.ring.read(["binance."], RingCursor(0)).frames)

@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 
 from k2workers import wire
 from k2workers.transport import disk_ring
-from k2workers.transport.disk_ring import DiskRing, RingCursor, RingFilesGone
+from k2workers.transport.disk_ring import DiskRing, RingFilesGone
 from k2workers.transport.frame_keeper import FrameKeeper
 from k2workers.transport.ring_block import frames_of
+from k2workers.transport.ring_places import RingCursor
 from tests.transport.support import published
 
 A, B = "v.trade.A", "v.trade.B"

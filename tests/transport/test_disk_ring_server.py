@@ -13,9 +13,10 @@ import zmq.asyncio
 from structlog.testing import capture_logs
 
 from k2workers.errors import ConfigError
-from k2workers.transport.disk_ring import DiskRing, RingCursor, RingPiece
+from k2workers.transport.disk_ring import DiskRing
 from k2workers.transport.disk_ring_server import DiskRingServer, pack, unpack_moment, unpack_next, unpack_start
 from k2workers.transport.ring_block import frames_of
+from k2workers.transport.ring_places import RingCursor, RingPiece
 from tests.support.hostile import Hostile, message
 from tests.support.waiting import WAIT_S, until
 from tests.transport.ring_support import A, B, RingOnAPort, frame
