@@ -45,6 +45,7 @@ def record(
     endpoint: str = DEFAULT,
     snapshot_endpoint: str = "",
     books_endpoint: str = "",
+    disk_ring_endpoint: str = "",
     file_minutes: float = 60.0,
     log_format: str = log.FORMATS[0],
 ) -> int:
@@ -62,14 +63,16 @@ def record(
         Where it answers for what was missed; the next port unless given.
     books_endpoint
         Where it gives whole order books; the port after that unless given.
+    disk_ring_endpoint
+        Where it is asked for what was published longer ago, if it keeps a disk ring; the port after that unless given.
     file_minutes
         How long what was taken waits in the journal before it is made into files; 256 MB do not wait.
     log_format
         auto, console or json.
     """
     problems = mistakes_of_flags(
-        topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint
-    )
+        topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint, disk_ring_endpoint=disk_ring_endpoint,
+    )  # fmt: skip
     if not 0.01 <= file_minutes <= 1440:
         problems.append(f"file_minutes = {file_minutes:g}: allowed: ≥ 0.01 and ≤ 1440 (flag --file-minutes)")
     ready(problems, log_format, "record")
@@ -80,7 +83,7 @@ def record(
     return run(
         RecorderSettings(
             to=to, topics=wanted, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint,
-            file_s=60 * file_minutes,
+            disk_ring_endpoint=disk_ring_endpoint, file_s=60 * file_minutes,
         )
     )  # fmt: skip
 

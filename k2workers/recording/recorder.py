@@ -50,6 +50,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     snapshot_endpoint: str
     books_endpoint: str
+    disk_ring_endpoint: str = ""
     file_s: float = 3600.0
     file_bytes: int = 256 * 2**20
     """Of the journal; its files are some tenth of it."""
@@ -122,7 +123,7 @@ class Recorder:
         self._waiting_events = 0
         async with Subscriber(
             settings.topics, settings.endpoint, snapshot_endpoint=settings.snapshot_endpoint, books_endpoint=settings.books_endpoint,
-            position=position, on_feed=_tell_of_feed, name=f"record {settings.to}",
+            disk_ring_endpoint=settings.disk_ring_endpoint, position=position, on_feed=_tell_of_feed, name=f"record {settings.to}",
         ) as subscriber:  # fmt: skip
             following = asyncio.create_task(self._follow(subscriber))
             stopping = asyncio.create_task(self.stopping.wait())

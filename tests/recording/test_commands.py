@@ -28,6 +28,7 @@ CHAINS = 4
         (["record", "--to", "DIR", "a b"], "topic 'a b': allowed is a name without spaces"),
         (["record", "--to", "DIR", "--endpoint", "x", "--file-minutes", "0"], "endpoint = 'x': allowed: tcp://HOST:PORT"),
         (["record", "--to", "DIR", "--endpoint", "x", "--file-minutes", "0"], "file_minutes = 0: allowed: ≥ 0.01 and ≤ 1440 (flag --file-minutes)"),
+        (["record", "--to", "DIR", "--disk-ring-endpoint", "x"], "disk_ring_endpoint = 'x': allowed: tcp://HOST:PORT"),
         (["record", "--to", "DIR", "--file-minutes", "x"], "file-minutes"),
         (["record", "--to", "DIR", "--log-format", "x"], "log_format = 'x': allowed: auto, console, json"),
         (["record", "--to", "FILE"], "cannot be written (File exists)"),
