@@ -13,7 +13,7 @@ import msgspec
 
 from k2workers import venues, wire
 from k2workers.continuity import Continuity, Link, Repair
-from k2workers.events import Gap, GivenUp
+from k2workers.events import COUNTED_TYPES, Event, Gap, GivenUp
 from k2workers.recording import catalog, journal, journal_records
 from k2workers.recording.catalog import Catalog
 from k2workers.recording.id_audit import IdAudit
@@ -33,11 +33,14 @@ SETTLED_NS = 60 * 10**9
 
 
 class Hole(msgspec.Struct):
-    """What one topic lacks in or before one file: ``ids`` belong behind it. ``number`` is that of the file's continuity."""
+    """What one topic lacks in or before one file: ``ids`` belong behind it. ``number`` is that of the file's continuity, ``witness`` the first event of the
+    topic that was recorded, if there is one: who has another in its place is another exchange.
+    """
 
     place: FilePlace
     number: int
     ids: IdRanges
+    witness: Event | None
 
 
 def find(to: Path, now_ns: int) -> Iterator[list[Hole]]:
@@ -65,6 +68,7 @@ def _in_files_until(to: Path, now_ns: int) -> int:
 def _of_topic(places: list[FilePlace], there: Catalog, announced_ns: int, ended_ns: int) -> list[Hole]:
     audit, young, number = IdAudit(None), IdRanges(), NOT_KNOWN
     known: dict[str, tuple[FilePlace, int]] = {}
+    witness: Event | None = None
     for place in places:
         name = f"{place.day}/{place.path.name}"
         try:
@@ -78,6 +82,7 @@ def _of_topic(places: list[FilePlace], there: Catalog, announced_ns: int, ended_
             known[name] = place, number
             for row in reader.rows():
                 audit.take(row, name)
+                witness = witness or _as_witness(row)
                 _follow(young, row, announced_ns)
         except (OSError, RecordingUnreadable):
             continue  # verify names it
@@ -88,12 +93,20 @@ def _of_topic(places: list[FilePlace], there: Catalog, announced_ns: int, ended_
         if audit.continuity is not None and audit.continuity.link is Link.NEXT_BAR:
             ids.remove(ended_ns, HIGHEST_ID)
         if ids:
-            holes.append(Hole(*known[name], ids))
+            holes.append(Hole(*known[name], ids, witness))
     return holes
 
 
 def _can_be_asked_for(continuity: Continuity) -> bool:
     return continuity.repair in (Repair.IDS, Repair.TIME) and (continuity.chained or continuity.link is Link.NEXT_BAR)
+
+
+def _as_witness(row: Row) -> Event | None:
+    """What came live and is never told otherwise; not a bar that goes on."""
+    event = row.event
+    if row.late or not isinstance(event, Event) or type(event) not in COUNTED_TYPES:
+        return None
+    return event if getattr(event, "final", True) else None
 
 
 def _follow(young: IdRanges, row: Row, announced_ns: int) -> None:

@@ -46,7 +46,10 @@ FAILURES = 6
 ROWS_KEPT = 50_000
 """So many rows are in memory at most, then they are written."""
 
-LOOK_S = 0.05
+ALIKE = ("price", "quantity", "open", "high", "low", "close")
+"""What an event has of these is the same wherever the venue tells of it."""
+
+LOOK_S, AGAIN_S = 0.05, 1.0
 TELL_NS = 10 * 10**9
 
 
@@ -111,6 +114,11 @@ class _Refill:
         except KeyError:
             self._fetched.stopped.append(f"{name}: {self._name} is not asked for {kind}")
             return
+        if await self._differs(topic, found[0].witness):
+            self._fetched.stopped.append(
+                f"{name}: {self._name} has something else, or nothing, in the place of what was recorded: is another exchange asked?"
+            )
+            return
         wanted = IdRanges(ids for hole in found for ids in hole.ids)
         while True:
             now_ns = time.monotonic_ns()
@@ -135,6 +143,19 @@ class _Refill:
                 self._take(found, reply.events, voids)
                 for ids in [*findings.found, *voids]:
                     wanted.remove(*ids)
+
+    async def _differs(self, topic: Topic, witness: Event | None) -> bool:
+        """Whether the venue has another event in the place of one that was recorded, or none: what it says of ids is then of another market. Raises like ``_ask``."""
+        if witness is None:
+            return False
+        ids = covered_ids(witness)
+        request = BackfillRequest(0, *ids, Urgency.DEEPER_BOOK, 0)
+        while (reply := await self._ask(topic, request)) is None:
+            await asyncio.sleep(AGAIN_S)
+        for event in reply.events:
+            if covered_ids(event) == ids:
+                return any(getattr(event, name, None) != getattr(witness, name, None) for name in ALIKE)
+        return not any(first <= ids[0] and ids[1] <= last for first, last in reply.unavailable)
 
     async def _ask(self, topic: Topic, request: BackfillRequest) -> Fetched | None:
         """The venue's answer; None if there was none, and it is worth another try. Raises VenueRefused for the topic, VenueError for the venue."""

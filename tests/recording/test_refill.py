@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from k2workers import venues
-from k2workers.events import AggTrade, Backfilled, Event, Gap, GivenUp, Kline, Void
+from k2workers.events import AggTrade, Backfilled, Event, Gap, GivenUp, Kline, Trade, Void
 from k2workers.recording import catalog, layout, refill
 from k2workers.recording.compaction import compact
 from k2workers.recording.conversion import convert
@@ -72,7 +72,12 @@ def recorded(to: Path, *segments: Sequence[Event | Loss], topic: str = TRADE, **
 
 
 def some(first: int, last: int) -> list[Event]:
-    return [trade(number, NOON_NS + number) for number in range(first, last + 1)]
+    return [there(number) for number in range(first, last + 1)]
+
+
+def there(number: int, at_ns: int = NOON_NS) -> Trade:
+    """As the venue has it (``Flow.step``)."""
+    return Trade(number, f"{100 + number % 7}.00000000", "1.00000000", True, 5, 6, at_ns + number)
 
 
 def loss(first: int, last: int, at_ns: int = NOON_NS) -> Loss:
@@ -123,7 +128,7 @@ def test_a_hole_of_many_pages_is_filled_and_another_day_s_where_it_is(tmp_path: 
     next_day_ns = NOON_NS + 12 * 60 * MINUTE_NS
     recorded(to, [loss(3_503, 3_504, next_day_ns), *some(3_505, 3_506)], publish_ns=next_day_ns)
     assert fill(to, venue).rows == 2_500
-    assert len(venue.asked("historicalTrades")) == 4
+    assert len(venue.asked("historicalTrades")) == 1 + 4, "the first is for what was recorded"
     assert verify(to).whole
     assert figures(to)["present"] == 2_506
     assert [name for name in names(to) if "+" in name] == [
@@ -144,6 +149,21 @@ def test_what_was_merged_gets_them_behind_it_and_again(tmp_path: Path, venue: Ve
     assert verify(to).whole
 
 
+@pytest.mark.parametrize("denied", [False, True])
+def test_another_exchange_is_noticed_by_what_was_recorded_and_believed_in_nothing(
+    tmp_path: Path, venue: Venue, denied: bool
+) -> None:
+    first = 9_000_000 if denied else 1_001
+    other = [trade(number, NOON_NS + number) for number in range(first, first + 4)]
+    to = recorded(tmp_path, [*other[:1], loss(first + 1, first + 2), *other[3:]])
+    before, fetched = figures(to), fill(to, venue)
+    assert (fetched.rows, fetched.void) == (0, 0)
+    assert figures(to) == before
+    assert fetched.stopped == [
+        f"{TRADE}: binance has something else, or nothing, in the place of what was recorded: is another exchange asked?"
+    ]
+
+
 def test_ids_that_never_existed_are_written_as_void(tmp_path: Path, venue: Venue) -> None:
     flow = venue.halted["AAAUSDT"]
     last = flow.trade_id
@@ -160,7 +180,7 @@ def test_ids_that_never_existed_are_written_as_void(tmp_path: Path, venue: Venue
 
 def test_aggregates_and_final_bars_too(tmp_path: Path, venue: Venue) -> None:
     def agg(number: int) -> AggTrade:
-        return AggTrade(number, number, number, "1.00000000", "1.00000000", False, 5, 6, NOON_NS)
+        return AggTrade(number, number, number, there(number).price, "1.00000000", False, 5, 6, NOON_NS)
 
     def bar(minute: int) -> Kline:
         opens = LONG_AGO_NS + minute * MINUTE_NS
@@ -190,7 +210,7 @@ def test_aggregates_and_final_bars_too(tmp_path: Path, venue: Venue) -> None:
 
 def test_what_the_feed_may_still_bring_is_left_to_it_and_what_it_gave_up_is_not(tmp_path: Path, venue: Venue) -> None:
     now_ns = time.time_ns()
-    things = [trade(1_001, now_ns), Gap(1_002, 1_003, "x", now_ns), Gap(1_004, 1_005, "x", now_ns), GivenUp(1_004, 1_005, "x", now_ns), trade(1_006, now_ns)]  # fmt: skip
+    things = [there(1_001, now_ns), Gap(1_002, 1_003, "x", now_ns), Gap(1_004, 1_005, "x", now_ns), GivenUp(1_004, 1_005, "x", now_ns), there(1_006, now_ns)]  # fmt: skip
     to = recorded(tmp_path, things, publish_ns=now_ns)
     fill(to, venue)
     assert figures(to)["present"] == 4
@@ -199,7 +219,7 @@ def test_what_the_feed_may_still_bring_is_left_to_it_and_what_it_gave_up_is_not(
 
 def test_an_old_gap_is_left_while_what_came_of_it_may_wait_in_the_journal(tmp_path: Path, venue: Venue) -> None:
     gap = Gap(1_002, 1_003, "x", LONG_AGO_NS)
-    to = recorded(tmp_path, [trade(1_001, NOON_NS), gap, trade(1_004, NOON_NS)])
+    to = recorded(tmp_path, [there(1_001), gap, there(1_004)])
     made = journal_in(to)
     put(made, TRADE, Backfilled(trade(1_002)), publish_ns=LONG_AGO_NS + 10**9)
     made.commit(b"p")
@@ -216,17 +236,21 @@ def test_an_old_gap_is_left_while_what_came_of_it_may_wait_in_the_journal(tmp_pa
 
 def test_a_ban_ends_it_and_what_came_before_stays(tmp_path: Path, venue: Venue) -> None:
     to = recorded(tmp_path, [*some(1_001, 1_002), loss(1_003, 3_500), *some(3_501, 3_502)])
-    recorded(to, [trade(2_001, NOON_NS), loss(2_002, 2_003)], topic=OTHER)
+    recorded(to, [there(2_001), loss(2_002, 2_003)], topic=OTHER)
 
     def ban(path: str, query: dict[str, str]) -> Answer | None:
-        return Answer(418, {"code": -1003, "msg": "banned"}, {"Retry-After": "120"}) if venue.asked(path) else None
+        return (
+            Answer(418, {"code": -1003, "msg": "banned"}, {"Retry-After": "120"})
+            if len(venue.asked(path)) > 1
+            else None
+        )
 
     venue.on_rest = ban
     fetched = fill(to, venue)
     (words,) = fetched.stopped
     assert words.startswith("binance: ")
     assert "418" in words
-    assert (fetched.rows, fetched.requests, len(venue.requests)) == (1_000, 2, 2)
+    assert (fetched.rows, fetched.requests, len(venue.requests)) == (1_000, 3, 3)
     assert figures(to)["named"] == 1_498
     found = verify(to)
     found.fetched = fetched
@@ -245,7 +269,7 @@ def test_a_limit_that_is_reached_is_waited_for(tmp_path: Path, venue: Venue) -> 
 
     venue.on_rest = once
     assert fill(to, venue).rows == 2
-    first, second = venue.asked("historicalTrades")
+    first, second, _ = venue.asked("historicalTrades")
     assert second.at_s - first.at_s >= 0.9
 
 
@@ -256,7 +280,7 @@ def test_it_leaves_half_of_the_share_to_a_feed(tmp_path: Path, venue: Venue, mon
     policy = WeightPolicy(limit=100, window_ns=10**9)  # a page weighs 25
     assert refill.refill(to, lambda _: asked_of(venue.rest_url, policy), told.append).rows == 2_498
     at_s = [request.at_s for request in venue.requests]
-    assert len(at_s) == 3
+    assert len(at_s) == 4
     assert at_s[2] - at_s[0] >= 0.9
     assert "binance: waiting; of the REST weight 50 of 100 is used, which a feed may need" in told
 
