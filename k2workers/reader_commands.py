@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from k2workers.errors import ConfigError
 from k2workers.transport.endpoint import DEFAULT, mistake_in
+from k2workers.written_time import ALLOWED_AGO, time_or_ago_ns
 
 
 def tail(
@@ -11,8 +17,12 @@ def tail(
     endpoint: str = DEFAULT,
     snapshot_endpoint: str = "",
     books_endpoint: str = "",
+    disk_ring_endpoint: str = "",
+    since: str = "",
+    where: Annotated[list[str] | None, Parameter(negative="")] = None,
     count: int | None = None,
     json: bool = False,
+    csv: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Print the events of topics as they come: exact names, or prefixes that end in a dot.
 
@@ -26,14 +36,25 @@ def tail(
         Where it answers for what was missed; the next port unless given.
     books_endpoint
         Where it gives whole order books; the port after that unless given; without either, no book is asked for.
+    disk_ring_endpoint
+        Where it gives what the disk ring keeps, for since; the port after that unless given.
+    since
+        Begin with what was published then: 90s, 10m, 2h or 1d ago, or 2026-11-27T12:00 (UTC unless it says another zone). Needs a feed with a disk ring.
+    where
+        Only events for which this is so, such as 'quantity>=1', symbol=BTCUSDT,ETHUSDT or type!=BookSnapshot; may stand several times, then all of it is so. Losses and gaps are printed whatever prices are wanted.
     count
         Stop after so many events.
     json
-        One JSON object a line.
+        One JSON object a line, with the names of the fields.
+    csv
+        A table with a header, of events of one type; what is lost or missing is told on standard error.
     """
-    from k2workers.processes.tail import follow
+    from k2workers.processes.conditions import conditions
+    from k2workers.processes.tail import Form, TailSettings, follow
 
-    problems = _wrong_with(endpoint, snapshot_endpoint, books_endpoint, count)
+    wanted, wrong = conditions(where or [])
+    since_ns = time_or_ago_ns(since, time.time_ns()) if since else None
+    problems = _wrong_with(endpoint, snapshot_endpoint, books_endpoint, count, disk_ring_endpoint)
     problems += [
         f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot"
         for topic in topics
@@ -43,9 +64,19 @@ def tail(
         problems.append(
             "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
         )
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return follow(topics, endpoint, snapshot_endpoint, books_endpoint, count, as_json=json)
+    if since and since_ns is None:
+        problems.append(f"since = {since!r}: allowed: {ALLOWED_AGO}, none that lies ahead (flag --since)")
+    if json and csv:
+        problems.append("json, csv: allowed: one of them (flags --json, --csv)")
+    if problems or wrong:
+        raise ConfigError("\n".join([*problems, *wrong]))
+    return follow(
+        TailSettings(
+            topics=topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint,
+            disk_ring_endpoint=disk_ring_endpoint, since_ns=since_ns, conditions=wanted, count=count,
+            form=Form.JSON if json else Form.CSV if csv else Form.LINES,
+        )
+    )  # fmt: skip
 
 
 def book(
@@ -85,8 +116,13 @@ def book(
     return show(name[0], endpoint, snapshot_endpoint, books_endpoint, levels, count)
 
 
-def _wrong_with(endpoint: str, snapshot_endpoint: str, books_endpoint: str, count: int | None) -> list[str]:
-    addresses = {"endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint}
+def _wrong_with(
+    endpoint: str, snapshot_endpoint: str, books_endpoint: str, count: int | None, disk_ring_endpoint: str = ""
+) -> list[str]:
+    addresses = {
+        "endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint,
+        "disk_ring_endpoint": disk_ring_endpoint,
+    }  # fmt: skip
     problems = [
         f"{name} = {value!r}: {mistake} (flag --{name.replace('_', '-')})"
         for name, value in addresses.items()

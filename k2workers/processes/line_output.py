@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from k2workers.errors import ConfigError
+from k2workers.errors import ConfigError, K2Error
 from k2workers.transport.subscriber import Subscriber
 
 HINT_S = 5.0
@@ -101,7 +101,10 @@ def words_of_feed(*, speaks: bool, endpoint: str) -> str:
 
 async def hint(subscriber: Subscriber, waiting: set[str], endpoint: str) -> None:
     """Say what is waited for when nothing has come of it for a while, and what does not exist."""
-    await subscriber.wait_subscribed(math.inf)
+    try:
+        await subscriber.wait_subscribed(math.inf)
+    except K2Error:
+        return  # whoever waits for items is told the same
     await asyncio.sleep(HINT_S)
     absent = waiting.intersection(subscriber.absent)
     for topic in sorted(absent):

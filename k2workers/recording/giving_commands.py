@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from k2workers.recording.commands import need_pyarrow, ready
 from k2workers.recording.exports.sources import FORMATS
 from k2workers.recording.playback_pace import EVER_NS
 from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags, next_endpoint
+from k2workers.written_time import time_ns
 
 MAX_TOGETHER_MS = 60_000
 SLOWEST, FASTEST = 0.001, 1_000_000
@@ -159,11 +159,5 @@ def _speed(word: str) -> float | None:
 
 def _time_ns(word: str) -> int:
     """The time; 0 without a word, -1 for what is none, or later than a file can tell (the year 2262)."""
-    if not word:
-        return 0
-    try:
-        time = datetime.fromisoformat(word)
-    except ValueError:
-        return -1
-    time_ns = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * 10**9 + time.microsecond * 1_000
-    return time_ns if time_ns < EVER_NS else -1
+    found = time_ns(word) if word else 0
+    return found if found is not None and found < EVER_NS else -1

@@ -55,6 +55,12 @@ def test_tail_ends_in_words_wherever_its_output_goes() -> None:
     addresses = ["--snapshot-endpoint", f"tcp://127.0.0.1:{replay}"]
     with Venue(["AAAUSDT"]) as venue, feed(venue, shards=1, publish=publish, replay=replay) as program:
         wait_for("somebody who publishes", lambda: program.logged("publishing"))
+        # A time of which the feed keeps nothing.
+        with Program(*words, *addresses, "--disk-ring-endpoint", "tcp://127.0.0.1:9", "--since", "1m") as tail:
+            tail.join()
+            assert tail.process.returncode == 2
+            (said,) = tail.raw
+            assert said.startswith("k2workers: error: since: this feed keeps no disk ring to begin from; allowed with")
         # A full disk.
         full = os.open("/dev/full", os.O_WRONLY)
         with Program(*words, *addresses, output=full, errors=False) as tail:
