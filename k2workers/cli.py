@@ -20,7 +20,7 @@ from k2workers import __version__, early_stop
 from k2workers.command_mistakes import in_words, unexpected
 from k2workers.errors import ConfigError, K2Error, StateError
 from k2workers.every import GAVE_UP
-from k2workers.reader_commands import book, tail
+from k2workers.reader_commands import book, tail, top
 
 if TYPE_CHECKING:
     from k2workers.config import Settings
@@ -36,11 +36,12 @@ python -m k2workers --demo --replay DAY1.gz DAY2.gz --replay-speed 20
 python -m k2workers simulate --port 9443          # the venue's stand-in
 python -m k2workers tail binance.trade.BTCUSDT    # print a topic
 python -m k2workers tail binance.trade.           # all with this prefix
-python -m k2workers book binance.BTCUSDT          # show an order book"""
+python -m k2workers book binance.BTCUSDT          # show an order book
+python -m k2workers top                           # how a running feed is"""
 """Shown by ``--help``, and word for word the commands of ``OPERATING.md``; each line fits 80 columns."""
 
 
-READERS: Mapping[str, Callable[..., int]] = {"tail": tail, "book": book}
+READERS: Mapping[str, Callable[..., int]] = {"tail": tail, "book": book, "top": top}
 
 
 def _as_written(_type: Any, tokens: Sequence[Token]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 FLAG, VARIABLE = "--report", "K2_REPORT"
 OTHER_COMMANDS = frozenset(
-    {"book", "compact", "completion", "doctor", "export", "record", "replay", "simulate", "tail", "verify"}
+    {"book", "compact", "completion", "doctor", "export", "record", "replay", "simulate", "tail", "top", "verify"}
 )
 
 _asked: list[str] = []

@@ -116,6 +116,26 @@ def book(
     return show(name[0], endpoint, snapshot_endpoint, books_endpoint, levels, count)
 
 
+def top(*, url: str = "", json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Show how a running feed is: whether all is well, its shards, rates, latencies, budgets, subscribers. Without a terminal, one snapshot as text.
+
+    Keys: s or the letter of a column sorts by it (again: the other way), / searches for topics, q ends.
+
+    Parameters
+    ----------
+    url
+        Where the feed answers over HTTP, such as http://127.0.0.1:9091; of the one that began last on this machine unless given.
+    json
+        One snapshot as a JSON object.
+    """
+    from k2workers.top.feed_stream import mistake_in as mistake_in_url
+    from k2workers.top.show import show
+
+    if url and (mistake := mistake_in_url(url)):
+        raise ConfigError(f"url = {url!r}: {mistake} (flag --url)")
+    return show(url, json=json)
+
+
 def _wrong_with(
     endpoint: str, snapshot_endpoint: str, books_endpoint: str, count: int | None, disk_ring_endpoint: str = ""
 ) -> list[str]:

@@ -66,9 +66,9 @@ class LineOutput:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, end)
 
-    def write(self, line: str) -> None:
+    def write(self, line: str, end: str = "\n") -> None:
         """Write it, however long that takes. Raises CancelledError if nobody reads and the end is wished for."""
-        data = f"{line}\n".encode(errors="backslashreplace")
+        data = f"{line}{end}".encode(errors="backslashreplace")
         while data:
             if self._room.poll(ENDING_LOOK_MS):
                 # So much fits into a pipe that has room at all, without waiting.

@@ -12,52 +12,25 @@ from http import HTTPStatus
 import msgspec
 
 from k2workers.metrics.http_answers import JSON, HttpAnswer
-from k2workers.page.annals import Ailment, Annals, Holding
+from k2workers.page.annals import Ailment, Annals
 from k2workers.page.line_history import LineHistory
 from k2workers.page.rates import Rates
 from k2workers.page.trail import Columns, Trail
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import AggregatorStatus, WorkerStatus, told
 from k2workers.processes.market_feed import MarketFeed
+from k2workers.processes.page_now import ConnectsShown, Now
 from k2workers.processes.readiness import Reason
-from k2workers.processes.resource_meter import ResourceMeter, Usage
-from k2workers.processes.status import FeedStatus, RunView
+from k2workers.processes.resource_meter import ResourceMeter
+from k2workers.processes.status import RunView
 from k2workers.processes.topic_page import FeedKnows
+from k2workers.processes.worth_a_look import worth_a_look
 from k2workers.rotation.record import RotationRecord
 from k2workers.supervision.child import ChildState
 from k2workers.supervision.supervisor import Supervisor
 from k2workers.venues.topics import topic_of
 
 _encode = msgspec.json.Encoder().encode
-
-
-class ConnectsShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Attempts to connect at one venue: granted in its window, so many allowed in so many seconds, that wait for their turn, and that workers made without asking."""
-
-    granted: int
-    limit: int
-    window_s: float
-    waiting: int
-    alone: int
-
-
-class Now(msgspec.Struct, frozen=True, kw_only=True):
-    """The feed at this moment (wall-clock ms)."""
-
-    at_ms: int
-    since_ms: int
-    """Since when it is ready, or not."""
-    lifetime_s: float
-    """How long a connection lives; of several venues the longest."""
-    status: FeedStatus
-    ailments: list[Holding]
-    rates: dict[str, float]
-    """Events a second by kind."""
-    aggregator: AggregatorStatus | None
-    connects: dict[str, ConnectsShown]
-    """By venue."""
-    usage: dict[str, Usage]
-    """By process."""
 
 
 class PageView:
@@ -134,9 +107,15 @@ class PageView:
 
     def parts(self) -> Mapping[str, bytes]:
         """What viewers are sent, by name."""
-        now = _encode(self._now())
+        now = self._now()
+        happened = self._annals.happened
         # The page is judged when ``now`` comes: what belongs to that moment is there before it.
-        return {"lines": _encode(self._lines.routes), "happened": _encode(self._annals.happened), "now": now}
+        return {
+            "lines": _encode(self._lines.routes),
+            "happened": _encode(happened),
+            "watch": _encode(worth_a_look(now, happened)),
+            "now": _encode(now),
+        }
 
     def trail(self, ask: Callable[[Callable[[], Columns]], Columns]) -> HttpAnswer:
         """The figures of the last minutes, for any thread; ``ask`` asks the loop."""

@@ -48,8 +48,17 @@ class Screen:
         if command == "A":
             self._row = max(0, self._row - int(numbers or 1))
         elif command == "K":
-            assert numbers == "2", f"not known here: CSI {numbers}K"
-            self.rows[self._row] = [" "] * self._columns
+            assert numbers in {"", "2"}, f"not known here: CSI {numbers}K"
+            begin = 0 if numbers else self._column
+            self.rows[self._row][begin:] = [" "] * (self._columns - begin)
+        elif command == "H":
+            assert not numbers, f"not known here: CSI {numbers}H"
+            self._row = self._column = 0
+        elif command == "J":
+            assert not numbers, f"not known here: CSI {numbers}J"
+            self.rows[self._row][self._column :] = [" "] * (self._columns - self._column)
+            for row in range(self._row + 1, len(self.rows)):
+                self.rows[row] = [" "] * self._columns
         else:
             assert command in "mhl", f"not known here: CSI {numbers}{command}"
 

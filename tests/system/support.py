@@ -66,7 +66,7 @@ class Program:
     """``python -m k2workers ARGS…`` as a process, or another ``command``; its log is kept and read as JSON lines.
 
     ``only`` is its whole environment; without it, ours. With ``output`` it writes to that descriptor, and is found under ``url``; nothing of
-    it is read then but, with ``errors`` False, what it writes to its standard error, which otherwise goes the same way.
+    it is read then but, with ``errors`` False, what it writes to its standard error, which otherwise goes the same way. ``keys`` is its standard input.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Program:
         only: Mapping[str, str] | None = None,
         output: int = subprocess.PIPE,
         errors: bool = True,
+        keys: int = subprocess.DEVNULL,
         url: str = "",
         **environment: str,
     ) -> None:
@@ -87,7 +88,7 @@ class Program:
             [*command, *args],
             cwd=folder,
             env={**(os.environ if only is None else only), **environment},
-            stdin=subprocess.DEVNULL,
+            stdin=keys,
             stdout=output,
             stderr=subprocess.STDOUT if errors else subprocess.PIPE,
             text=True,

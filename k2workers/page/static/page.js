@@ -13,6 +13,7 @@ const RATE = "rate ";
 let now = null;
 let lines = [];
 let happened = [];
+let watch = [];
 let loaded = false;
 
 const rates = new Chart(at("rates"), at("rates-legend"), { write: number });
@@ -42,7 +43,7 @@ follow(
       if (!loaded) load();
       at("demo").hidden = !status.demo;
       text(at("whose"), `${status.venue.replaceAll(",", ", ")} · ${status.shards} shards`);
-      verdict(now, happened);
+      verdict(now, watch);
       for (const show of [tables.figures, tables.gaps, tables.budgets, tables.subscribers, tables.shards, tables.processes]) show(now);
       draw(lines, now);
       if (loaded) {
@@ -58,6 +59,9 @@ follow(
     lines(data) {
       lines = data;
       draw(lines, now);
+    },
+    watch(data) {
+      watch = data;
     },
     happened(data) {
       happened = data;
