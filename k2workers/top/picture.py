@@ -15,7 +15,7 @@ from k2workers.top.clean_text import BAD, GOOD, WARN, clean_text
 from k2workers.top.keys import Keys
 from k2workers.top.shard_table import COLUMNS, shard_table
 from k2workers.top.topic_table import topic_table
-from k2workers.top.view import FeedView
+from k2workers.top.view import LATE_S, FeedView
 
 TROUBLES = 4
 """So many of what is wrong, and of what is worth a look, are shown."""
@@ -68,7 +68,9 @@ def _lines(console: Console, *shown: RenderableType) -> list[str]:
 
 def _head(seen: Seen) -> Iterator[Text]:
     now = seen.view.now
-    if seen.silent_s:
+    if now is None and not seen.why and seen.silent_s < LATE_S:
+        yield clean_text(f"asking {seen.url} …", "dim", cut=False)
+    elif seen.silent_s or now is None:
         since = moment(seen.at_ms - int(seen.silent_s * 1e3), seen.at_ms)
         below = " What is below was true then." if now is not None else ""
         why = f": {seen.why}" if seen.why else ""
@@ -76,7 +78,7 @@ def _head(seen: Seen) -> Iterator[Text]:
         yield clean_text(
             f"since {since}, for {duration(seen.silent_s)}{why}.{below} Trying again by itself.", cut=False
         )
-    elif now is not None:
+    else:
         verdict = _verdict(now)
         since = moment(now.since_ms, now.at_ms)
         verdict.append(f", since {since}, for {duration((now.at_ms - now.since_ms) / 1e3)}", "not bold default")

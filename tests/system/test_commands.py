@@ -36,7 +36,8 @@ COMMANDS = {
 ALL = list(dict.fromkeys(command for commands in COMMANDS.values() for command in commands))
 EXCHANGES = [command for command in ALL if "simulate" in command.words]
 READERS = [command for command in ALL if {"tail", "book"} & {*command.words}]
-FEEDS = [command for command in ALL if command not in EXCHANGES + READERS]
+LOOKS = [command for command in ALL if command.words[-1] == "top"]
+FEEDS = [command for command in ALL if command not in EXCHANGES + READERS + LOOKS]
 DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 OWN = Settings().of_venue("binance")
 STAND_IN = """
@@ -236,7 +237,7 @@ def test_any_number_of_shards_serves_the_default_symbols(shards: int, machine: M
 
 
 def test_what_readers_are_told_to_run_reads_the_feed(machine: Machine) -> None:
-    assert READERS
+    assert READERS and LOOKS
     programs = re.findall(r"^```python\n(.*?asyncio\.run.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
     assert programs
     feed = next(command for command in FEEDS if command.words[-2:] == ("--shards", "8"))
@@ -250,6 +251,10 @@ def test_what_readers_are_told_to_run_reads_the_feed(machine: Machine) -> None:
             wait_for(f"events of {topic}", lambda topic=topic, reader=reader: f" {topic}" in "".join(reader.raw))
             reader.process.send_signal(signal.SIGTERM)
             assert_clean_end(reader)
+        for command in LOOKS:
+            with machine.start(command) as look:
+                assert_clean_end(look)
+                assert look.raw[0].startswith("All is well: every stream flows, since "), look.raw
 
 
 @pytest.mark.parametrize("command", EXCHANGES, ids=named)

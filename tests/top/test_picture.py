@@ -143,7 +143,12 @@ def test_a_feed_that_does_not_answer_is_said_first_with_what_was_true_before() -
     )
     assert lines[3].startswith("k2workers  DEMO") and lines[4].startswith("shard")
     assert _drawn(FeedView(0.0), rows=10, keys="", now_s=1.0)[-1].startswith("q: end")
-    assert "for 1 s. Trying again by itself." in _drawn(FeedView(0.0), now_s=1.0)[1]
+    assert _drawn(FeedView(0.0), now_s=1.0) == ["asking http://127.0.0.1:9091 …"]
+    assert (
+        "for 1 s: it says nothing. Trying again by itself."
+        in _drawn(FeedView(0.0), now_s=1.0, why="it says nothing")[1]
+    )
+    assert "for 4 s. Trying again by itself." in _drawn(FeedView(0.0), now_s=4.0)[1]
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 200])
