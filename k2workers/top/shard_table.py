@@ -25,13 +25,14 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """``letter``, one of the title's, sorts by it; of those that have no room the one with the highest ``rank`` goes first. Figures begin with the largest."""
+    """``letter``, one of the title's, sorts by it; of those that have no room the one with the highest ``rank`` goes first. ``falling``: the largest stands first."""
 
     title: str
     letter: str
     rank: int
     cell: Callable[[WorkerRow, FeedView], Cell]
     figures: bool = True
+    falling: bool = True
 
 
 def _state(worker: WorkerRow, view: FeedView) -> Cell:
@@ -84,12 +85,26 @@ def _rotations(worker: WorkerRow) -> float:
 
 
 COLUMNS = (
-    Column("shard", "h", 0, lambda worker, _: Cell(str(worker.figures.shard), worker.figures.shard), figures=False),
-    Column("venue", "v", 11, lambda worker, _: Cell(worker.figures.venue, worker.figures.venue), figures=False),
-    Column("state", "t", 1, _state, figures=False),
+    Column(
+        "shard",
+        "h",
+        0,
+        lambda worker, _: Cell(str(worker.figures.shard), worker.figures.shard),
+        figures=False,
+        falling=False,
+    ),
+    Column(
+        "venue",
+        "v",
+        11,
+        lambda worker, _: Cell(worker.figures.venue, worker.figures.venue),
+        figures=False,
+        falling=False,
+    ),
+    Column("state", "t", 1, _state, figures=False, falling=False),
     Column("events/s", "e", 2, _plain(lambda worker: worker.events_per_s)),
     Column("age", "a", 5, _age),
-    Column("next", "x", 6, _next),
+    Column("next", "x", 6, _next, falling=False),
     Column("rotated", "o", 8, _plain(_rotations)),
     Column("lost", "l", 9, _lost),
     Column("gaps", "g", 3, _gaps),
@@ -114,12 +129,12 @@ def shard_table(
     every = [column for column in COLUMNS if several or column.letter != "v"]
     cells = [[column.cell(worker, view) for column in every] for worker in workers]
     by = next((place for place, column in enumerate(every) if column.letter == sort), 0)
-    cells.sort(key=lambda row: row[by].order, reverse=every[by].figures is not turned)
+    cells.sort(key=lambda row: row[by].order, reverse=every[by].falling is not turned)
     table = Table(box=None, pad_edge=False, padding=(0, _APART, 0, 0), collapse_padding=True, show_edge=False)
     shown = _that_fit(every, cells, width, by)
     for place in shown:
         column = every[place]
-        title = Text(column.title + (("▲" if every[by].figures is turned else "▼") if place == by else ""))
+        title = Text(column.title + (("▲" if every[by].falling is turned else "▼") if place == by else ""))
         title.stylize("bold" if place == by else "dim")
         if letters:
             at = column.title.lower().index(column.letter)

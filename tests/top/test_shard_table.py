@@ -57,7 +57,9 @@ def test_it_has_every_figure_where_there_is_room() -> None:
         ("t", True, "201"),
         ("p", False, "012"),
         ("c", False, "102"),
-        ("x", True, "012"),
+        ("x", False, "012"),
+        ("x", True, "201"),
+        ("a", False, "012"),
         ("v", False, "012"),
     ],
 )
