@@ -39,8 +39,8 @@ async def test_the_page_its_live_parts_and_what_it_asks_for_are_there_while_the_
                 "/metrics", "/healthz", "/readyz", "/status", "/page/", "/events", "/trail", "/topics", "/book/",
             ]  # fmt: skip
         async with client.get(f"{base}/events") as reply:
-            begun = dict(await events_of(reply, 3))
-            assert set(begun) == {"now", "lines", "happened"}
+            begun = dict(await events_of(reply, 4))
+            assert set(begun) == {"lines", "happened", "watch", "now"}
             assert begun["now"]["status"]["demo"] is True
             await until(lambda: parent.view.status().ready and parent.view.status().published > 10)
             await until(lambda: _found(events_of(reply, 1), "lines", 2))

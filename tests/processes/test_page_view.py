@@ -127,6 +127,7 @@ def test_what_a_worker_lost_is_told_once(seen: Seen) -> None:
     seen.tells(0, gaps=2, reconnects=1)
     for _ in range(2):
         seen.page.look()
+    assert [one["word"] for one in seen.part("watch")] == ["connections lost lately", "gaps lately"]
     told = [(one["kind"], one["where"], one["text"]) for one in seen.part("happened")]
     assert told == [
         ("connection lost", "worker-0", "connection lost"),
