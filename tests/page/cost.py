@@ -1,6 +1,6 @@
 """``python -m tests.page.cost``: what the status page costs a feed of eight shards: the CPU of the parent without and with three viewers, in turns, in one run.
 
-A viewer reads the live stream as a browser does, and every other second searches for topics with ``--search``.
+A viewer reads the live stream as a browser does, and every other second searches for topics with ``--search``. With ``--top`` one ``k2workers top`` on a terminal looks instead.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import psutil
 
+from tests.support.screen import Terminal
 from tests.support.waiting import WAIT_S
 from tests.system.support import Program, demo
 
@@ -46,6 +47,16 @@ def looked_at(url: str, searches: bool) -> Iterator[list[int]]:
             thread.join(WAIT_S)
 
 
+@contextlib.contextmanager
+def topped(url: str) -> Iterator[list[int]]:
+    """One ``top``; what it is sent is not counted."""
+    with Terminal(columns=120, rows=40) as terminal:
+        terminal.read_on()
+        with Program("top", "--url", url, output=terminal.theirs, keys=terminal.theirs, TERM="xterm"):
+            time.sleep(2)
+            yield [0]
+
+
 def cpu_of(process: psutil.Process, seconds: float) -> float:
     """The share of a core that it used, in percent."""
     before, begun_s = sum(process.cpu_times()[:2]), time.monotonic()
@@ -53,7 +64,7 @@ def cpu_of(process: psutil.Process, seconds: float) -> float:
     return 100 * (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - begun_s)
 
 
-def measure(program: Program, *, searches: bool) -> None:
+def measure(program: Program, *, searches: bool, top: bool) -> None:
     """Print what was measured."""
     parent = psutil.Process(program.process.pid)
     aggregator = psutil.Process(program.pid_of("aggregator"))
@@ -61,7 +72,7 @@ def measure(program: Program, *, searches: bool) -> None:
     without, with_them = [], []
     for _ in range(TURNS):
         without.append(cpu_of(parent, TURN_S))
-        with looked_at(url, searches) as sent:
+        with topped(url) if top else looked_at(url, searches) as sent:
             time.sleep(1)
             begun = sum(sent)
             with_them.append(cpu_of(parent, TURN_S))
@@ -69,13 +80,14 @@ def measure(program: Program, *, searches: bool) -> None:
     print(f"aggregator now {cpu_of(aggregator, 2.0):.1f} %, {psutil.getloadavg()[0]:.0f} processes want to run")
     rise = [after - before for before, after in zip(without, with_them, strict=True)]
     print(f"parent without viewers: {statistics.median(without):.2f} % of a core {[round(one, 2) for one in without]}")
-    print(f"with {VIEWERS}: {statistics.median(with_them):.2f} % {[round(one, 2) for one in with_them]}")
     print(
-        f"they cost {statistics.median(rise):.2f} % of a core (median of {TURNS} turns of {TURN_S:g} s); each was sent {a_second:,.0f} bytes a second"
+        f"with {'one top' if top else VIEWERS}: {statistics.median(with_them):.2f} % {[round(one, 2) for one in with_them]}"
     )
+    sent_each = "" if top else f"; each was sent {a_second:,.0f} bytes a second"
+    print(f"they cost {statistics.median(rise):.2f} % of a core (median of {TURNS} turns of {TURN_S:g} s){sent_each}")
 
 
 if __name__ == "__main__":
     with demo(shards=8) as running:
         running.wait_ready()
-        measure(running, searches="--search" in sys.argv)
+        measure(running, searches="--search" in sys.argv, top="--top" in sys.argv)
