@@ -8,14 +8,16 @@ A retry loop asks ``error.retryable``; it never lists types. All of them, those 
       StateError           k2workers  no         events, every, feed, sequencing, transport, venues
       BootError            k2workers  no         processes, supervision
       CheckpointUnusable   user       no         files
-      FeedSilent           feed       yes        transport
+      FeedSilent           feed       yes        top, transport
       VenueError           venue      yes        feed, venues
         VenueRefused       venue      no         feed, venues
           EndpointMissing  venue      no         venues
         AddressRefused     venue      yes        venues
         HandshakeRefused   venue      yes        feed
+      RingFilesGone        user       yes        transport
       RecordingUnreadable  user       no         recording
       ApiError             client     no         simulator
+      NotGiven             feed       yes        top
       WireError            feed       no         sequencing, wire
       BlockDamaged         feed       no         transport
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 import httpcore
 import msgspec
 
+from k2workers.errors import K2Error
 from k2workers.processes.topic_page import TopicsFound
 
 AGAIN_S = 1.0
@@ -24,8 +25,11 @@ _WAITS = {"timeout": {"connect": 3.0, "read": DEAD_S, "write": 3.0, "pool": 3.0}
 _EVENTS = b"text/event-stream"
 
 
-class NotGiven(Exception):
+class NotGiven(K2Error):
     """Why nothing comes from there, in words."""
+
+    blame = "feed"
+    retryable = True
 
 
 def mistake_in(url: str) -> str:

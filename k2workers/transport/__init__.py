@@ -12,11 +12,15 @@ Parts, in reading order:
 ``items``, ``batches``         what of it a program has been given: an event or a batch at a time, or in columns (``columns``, ``column_reader``)
 ``book_wait``, ``book_reassembly``  a subscriber's whole books, without which changes of a book are of no use
 ``kept_books``                 the books of a program that wants them kept
-``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``, ``subscriber_sockets``   their sockets
-``levels_client``              one question to the books' port, from any thread
+``bundle_sender``, ``bundle_receiver``, ``publisher``, ``replay_server``, ``books_server``, ``subscriber``, ``subscriber_sockets``, ``published_socket``   their sockets
+``levels_client``, ``topics_client``  one question to the books' port, or to the replay port, from any thread
+``book_questions``             a subscriber's questions for whole books
 ``peer``, ``peer_watch``, ``request_reader``  what anybody who connects may do, and the end of a connection that does harm
 ``public_port``, ``request_port``, ``screen``  where they connect, how requests are served, and what stands before it once one has ended the process
-``readers``                    who reads, and how far behind
+``readers``, ``reader_report`` who reads, and how far behind
+``disk_ring``                  what was published, for hours: files (``ring_segment``) of blocks (``ring_block``), and places in them (``ring_places``); ``disk_ring_server`` answers
+``frame_keeper``               what the disk ring's own process takes: each batch once, in order, holes asked for
+``away``, ``catch_up``, ``past_reassembly``  when a subscriber reads it, how, and what it then is given
 
 ``PROTOCOL.md`` next to this file tells whoever writes a subscriber in another language all that it needs.
 
@@ -48,6 +52,7 @@ SINCE          subscriber, aggregator   batches of a topic from n on, as far as 
 NEWEST         subscriber, aggregator   the newest numbers of topics: what a subscriber did not hear of
 LAST           subscriber, aggregator   the last batch of topics, for one who joins late
 READER         subscriber, aggregator   I am called so, and so much waits for me; told every few seconds, never answered
+DISK           subscriber, aggregator   is there a disk ring? answered with yes or no
 BOOK           subscriber, books        the whole books of topics, each as of batch n of this life: it stands for every batch up to n
 LEVELS         subscriber, books        the best levels of one book as they are now; answered at once or not at all
 =============  =======================  =====================================================================================
@@ -62,6 +67,7 @@ a bundle                    the worker            ACK; beyond the bound the olde
 positions, gaps             the checkpoint file   the next one; it holds a moment two seconds old, so that frames could leave
 open gaps                   worker, aggregator    filled, void or given up; each tells the other after a death (HELLO, WELCOME)
 a frame                     the ring              the bound in bytes or seconds; it dies with the aggregator
+a frame, for hours          the disk ring         its own bounds; after a loss of power its newest seconds may be missing
 a whole book                books                 its process dies; the venue is asked again by the worker that serves the topic
 a subscriber's place        its program           the program saves the next one
 ==========================  ====================  ===========================================================================

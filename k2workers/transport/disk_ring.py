@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from k2workers.errors import K2Error
 from k2workers.transport import ring_block
 from k2workers.transport.frame_keeper import FrameBlock
 from k2workers.transport.ring_block import BlockPart, rank_in, wants
@@ -40,8 +41,11 @@ BLOCKS_A_REPLY = 500
 _log = structlog.get_logger(__name__)
 
 
-class RingFilesGone(OSError):
+class RingFilesGone(K2Error, OSError):
     """Files of the ring were removed or moved, and what they held: it goes on with those that are left, and with new ones."""
+
+    blame = "user"
+    retryable = True
 
 
 class DiskRing:
