@@ -388,6 +388,11 @@ UNIT = re.compile(r"_(s|ms|us|ns|mb|bytes|hours)$")
 OTHERS = {
     ("StandInSettings", "symbols"): "a number of symbols: another thing than the feed's choice of them",
     ("StandInSettings", "replay"): "none is none",
+    ("Diagnosis", "venue"): "which one a finding is about; none for the machine",
+    ("TailSettings", "snapshot_endpoint"): "where a reader asks: the port after what it hears, as Subscriber says",
+    ("TailSettings", "books_endpoint"): "the same",
+    ("TailSettings", "disk_ring_endpoint"): "the same",
+    ("RecorderSettings", "disk_ring_endpoint"): "the same",
     ("FeedSettings", "gather_ns"): "of the profile that is the setting's default: another test holds both together",
 }
 """Fields that are called like a setting and are not it, with the reason."""

@@ -132,7 +132,12 @@ def _kinds(shown: set[str], name: str) -> set[tuple[str, ...]]:
     return {tuple(re.findall(r'(?:shard|kind)="(\w+)"', line)) for line in lines}
 
 
-SHOWN_ALWAYS = {name for name in SHOWN if not name.endswith("_latency_seconds") and name != "k2_peers_cut_total"}
+SHOWN_ALWAYS = {
+    name
+    for name in SHOWN
+    if not name.endswith("_latency_seconds") and name != "k2_peers_cut_total" and not name.startswith("k2_disk_ring_")
+}
+"""Of a feed without a disk ring."""
 
 
 def _files(run_dir: Path) -> list[str]:
