@@ -10,6 +10,7 @@ from tests.chaos import hour
 from tests.chaos.table import TABLE
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_faults_in_random_order_lose_nothing_and_the_report_adds_up() -> None:
     faults = ("messages dropped", "worker killed", "reset of all lines")

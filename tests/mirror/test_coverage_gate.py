@@ -40,6 +40,7 @@ def test_the_pure_modules_are_those_of_the_import_contract(tmp_path: Path) -> No
     assert coverage_gate.pure_modules(tmp_path) == ["k2workers/a/x.py", "k2workers/a/y.py", "k2workers/b.py"]
 
 
+@pytest.mark.long  # it runs nearly half of all tests once more
 @pytest.mark.timeout(900)
 def test_every_pure_module_here_is_covered_by_its_own_tests() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}

@@ -38,7 +38,7 @@ def test_of_each_metric_and_each_alert_it_is_said_what_moves_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shards", "rotations", "kills"), [(3, 20, 6), pytest.param(8, 100, 50, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
+    ("shards", "rotations", "kills"), [(3, 10, 4), pytest.param(8, 100, 50, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
 )  # fmt: skip
 def test_what_prometheus_saw_of_rotations_and_kills_holds_together(
     shards: int, rotations: int, kills: int, tmp_path: Path

@@ -15,8 +15,9 @@ from tests.support.waiting import until
 SYMBOLS = 3
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("venue", ["binance", pytest.param("binance_usdm", marks=pytest.mark.long)])
+@pytest.mark.parametrize("venue", ["binance", "binance_usdm"])
 async def test_what_is_told_is_the_venues_book_however_far_the_market_goes(venue: str, tmp_path: Path) -> None:
     async with Rig(
         tmp_path, shards=1, symbols=SYMBOLS, rate=600, kinds=("depth",), venue=venue, watch_books=True,
