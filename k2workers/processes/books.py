@@ -43,6 +43,7 @@ from k2workers.transport.peer_watch import LOOK_S
 from k2workers.transport.replay_server import POLICY
 from k2workers.transport.sockets import Context, restore_paths
 from k2workers.transport.subscriber import Subscriber
+from k2workers.wanted import meant_by
 
 PLACES_S = 1.0
 SUBSCRIBE_S = 60.0
@@ -179,9 +180,7 @@ class Books:
 
     def topics_under(self, wanted: str) -> list[str]:
         """The topics that match a topic, or a prefix ending in a dot."""
-        if wanted.endswith("."):
-            return [topic for topic in self.books if topic.startswith(wanted)]
-        return [wanted] if wanted in self.books else []
+        return meant_by(wanted, self.books)
 
     def frame_of(self, topic: str) -> bytes | None:
         """The book as a published batch that stands for everything that was published up to it; None if there is no whole one."""

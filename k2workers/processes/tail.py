@@ -15,6 +15,7 @@ from k2workers.processes.line_output import LineOutput, hint, printing, tell, wo
 from k2workers.transport.deliveries import Lost
 from k2workers.transport.items import Message
 from k2workers.transport.subscriber import Subscriber
+from k2workers.wanted import wants
 
 
 class Form(enum.Enum):
@@ -65,7 +66,7 @@ async def _follow(settings: TailSettings) -> None:
         hinting = asyncio.get_running_loop().create_task(hint(subscriber, waiting, endpoint))
         async for item in subscriber:
             if waiting:
-                waiting -= {topic for topic in waiting if item.topic == topic or _under(topic, item.topic)}
+                waiting -= {topic for topic in waiting if wants([topic])(item.topic)}
             if isinstance(item, Message) and not all(condition.holds(item) for condition in settings.conditions):
                 continue
             lines = write(item)
@@ -93,7 +94,3 @@ def _writer(form: Form) -> Callable[[Message | Lost], list[str]]:
         return found
 
     return rows
-
-
-def _under(prefix: str, topic: str) -> bool:
-    return prefix.endswith(".") and topic.startswith(prefix)

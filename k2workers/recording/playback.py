@@ -35,6 +35,7 @@ from k2workers.transport.publisher import Publisher
 from k2workers.transport.replay_server import ReplayServer
 from k2workers.transport.ring import ReplayRing
 from k2workers.transport.sockets import Context
+from k2workers.wanted import meant_by
 
 HEARTBEAT_S = 0.25
 MARK_TOPIC, MARK_S = "status.replay", 10.0
@@ -94,7 +95,9 @@ class Playback:
             setting="endpoint",
         )
         self._snapshots = ReplayServer(self._context, settings.snapshot_endpoint, self._ring, self._sequencer.epoch)
-        self._books_server = BooksServer(self._context, settings.books_endpoint, self._topics_under, self._book_frame)
+        self._books_server = BooksServer(
+            self._context, settings.books_endpoint, lambda wanted: meant_by(wanted, self._books), self._book_frame
+        )
         self._duties = (
             Every(LOOK_S, self._look, "peers", give_up=None),
             Every(HEARTBEAT_S, self._heartbeat, "heartbeat"),
@@ -227,11 +230,6 @@ class Playback:
         }  # fmt: skip
         self._numbers[MARK_TOPIC] = RECORDS.number
         self._put(MARK_TOPIC, [Status("replay", told, time.time_ns())])
-
-    def _topics_under(self, wanted: str) -> list[str]:
-        return [
-            topic for topic in self._books if topic == wanted or (wanted.endswith(".") and topic.startswith(wanted))
-        ]
 
     def _book_frame(self, topic: str) -> bytes | None:
         state, book = self._sequencer.topics.get(topic), self._books[topic]

@@ -18,6 +18,7 @@ from k2workers.recording.playback_pace import EVER_NS
 from k2workers.recording.row import Kept
 from k2workers.recording.row_table import Stretch
 from k2workers.sequencing.coverage import NOT_KNOWN
+from k2workers.wanted import wants
 
 ROWS_IN_MEMORY, FEW_ROWS = 200_000, 256
 """Of all topics together, and of each at least."""
@@ -50,10 +51,11 @@ class Timeline:
         for path, reason in there.unreadable.items():
             _log.warning("manifest_unreadable", path=str(path), error=reason)
         ended = {path: file.last_received_ns for path, file in there.told.items()}
+        matches = wants(topics)
         found = [
             (topic, [place for place in places if (ended.get(place.path) or from_ns) >= from_ns])
             for topic, places in itertools.groupby(there.files, lambda file: file.topic)
-            if not topics or any(topic == each or (each.endswith(".") and topic.startswith(each)) for each in topics)
+            if not topics or matches(topic)
         ]
         rows_at_once = min(max(ROWS_IN_MEMORY // max(len(found), 1), FEW_ROWS), ROWS_AT_ONCE)
         lines = (_Line(topic, places, rows_at_once) for topic, places in found)

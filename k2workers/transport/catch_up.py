@@ -15,8 +15,9 @@ import zmq
 from k2workers import wire
 from k2workers.transport import disk_ring_server
 from k2workers.transport.past_reassembly import PastReassembly
-from k2workers.transport.ring_block import BlockDamaged, frames_of, wants
+from k2workers.transport.ring_block import BlockDamaged, frames_of
 from k2workers.transport.sockets import Socket, readable
+from k2workers.wanted import wants
 
 AGAIN_S = 0.5
 """Without an answer it asks again: a question on a new connection may be passed over, and one that is being answered counts once."""

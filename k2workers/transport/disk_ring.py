@@ -20,9 +20,10 @@ import structlog
 from k2workers.errors import K2Error
 from k2workers.transport import ring_block
 from k2workers.transport.frame_keeper import FrameBlock
-from k2workers.transport.ring_block import BlockPart, rank_in, wants
+from k2workers.transport.ring_block import BlockPart, rank_in
 from k2workers.transport.ring_places import Positions, RingCursor, RingMoment, RingPiece, RingStart
 from k2workers.transport.ring_segment import SUFFIX, FoundBlock, RingSegment
+from k2workers.wanted import wants
 
 SEGMENTS = 64
 """Files that a full ring is divided into."""

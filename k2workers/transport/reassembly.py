@@ -20,6 +20,7 @@ from k2workers.transport.lives import MAX_HELD_BYTES
 from k2workers.transport.plain_batches import PlainBatches
 from k2workers.transport.position import Position, TopicPosition
 from k2workers.transport.standing import Standing, after
+from k2workers.wanted import wants
 
 PATIENCE_NS = 2_000_000_000
 ASK_AGAIN_NS = 400_000_000
@@ -209,7 +210,7 @@ class Reassembly(PlainBatches):
 
     def _begun_since(self, topic: str) -> bool:
         """Whether a topic that is not known has begun since the program joined: then none of its batches was before that."""
-        return any(topic == wanted or (wanted[-1:] == "." and topic.startswith(wanted)) for wanted in self._joined)
+        return wants(self._joined)(topic)
 
     def _begin_anew(self, topic: str, state: Standing, epoch: int) -> None:
         """The topic counts from 1 in a new epoch."""

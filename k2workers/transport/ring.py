@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from k2workers.sequencing.sequencer import Publication
+from k2workers.wanted import meant_by
 
 OVERHEAD_BYTES = 200
 """The bytes that an entry costs in addition to its frame: its entries in two queues, and Python's own objects."""
@@ -101,9 +102,7 @@ class ReplayRing:
         return len(self._order)
 
     def _matching(self, wanted: str) -> list[tuple[str, _TopicFrames]]:
-        if not wanted.endswith("."):
-            return [(wanted, self._topics[wanted])] if wanted in self._topics else []
-        return [(topic, held) for topic, held in self._topics.items() if topic.startswith(wanted)]
+        return [(topic, self._topics[topic]) for topic in meant_by(wanted, self._topics)]
 
     def _drop_oldest(self) -> None:
         topic, _, frame = self._order.popleft()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -120,13 +120,6 @@ def frames_of(content: bytes) -> Iterator[bytes]:
         if at > end:
             raise BlockDamaged("no whole frame")
         yield content[begin:at]
-
-
-def wants(wanted: Sequence[str]) -> Callable[[str], bool]:
-    """What answers whether a topic is one of these, or under one of these prefixes, which end in a dot."""
-    exact = frozenset(name for name in wanted if not name.endswith("."))
-    prefixes = tuple(name for name in wanted if name.endswith("."))
-    return lambda topic: topic in exact or topic.startswith(prefixes)
 
 
 class rank_in:  # noqa: N801 - used as a function

@@ -18,7 +18,6 @@ from k2workers.transport.ring_block import (
     rank_in,
     read_directory,
     read_head,
-    wants,
 )
 
 TOPICS = {b"v.a.X": TopicFrames(1, 2, [b"v.a.X one", b"v.a.X two"]), b"v.b.Y": TopicFrames(7, 7, [b"v.b.Y seven"])}
@@ -67,11 +66,6 @@ def test_the_next_block_is_found_behind_damage() -> None:
     content, _ = encode(5, 10, 20, TOPICS)
     assert next_magic(b"xx" + content, 1) == 2
     assert next_magic(content, 1) == -1
-
-
-def test_topics_and_prefixes() -> None:
-    matches = wants(["a.b", "c."])
-    assert [matches(topic) for topic in ("a.b", "a.b.c", "c.d", "c", "d.c.")] == [True, False, True, False, False]
 
 
 def test_a_life_that_is_not_known_comes_by_its_number() -> None:

@@ -23,6 +23,7 @@ from k2workers.recording.exports.sources import HFTBACKTEST, FileSource
 from k2workers.recording.exports.tardis import TardisLines, is_off_book
 from k2workers.recording.layout import FilePlace
 from k2workers.recording.verification import waiting_bytes
+from k2workers.wanted import wants
 
 SUFFIXES = {HFTBACKTEST: ".npz", sources.TARDIS_CSV: ".csv.gz"}
 
@@ -56,10 +57,11 @@ class _Export:
         for path, reason in there.unreadable.items():
             self._damaged[path] = reason
             tell(f"damaged: {path}: {reason}")
+        matches = wants(settings.topics)
         self._places: dict[str, list[FilePlace]] = {
             topic: list(files)
             for topic, files in itertools.groupby(there.files, attrgetter("topic"))
-            if not settings.topics or any(_fits(topic, wanted) for wanted in settings.topics)
+            if not settings.topics or matches(topic)
         }
 
     def run(self) -> Exported:
@@ -158,10 +160,6 @@ class _Export:
         if self._settings.form == HFTBACKTEST:
             return to / f"{source.venue}_{symbol}_{day}{suffix}"
         return to / f"{_tardis_name(source.venue)}_{source.holds}_{day}_{symbol}{suffix}"
-
-
-def _fits(topic: str, wanted: str) -> bool:
-    return topic == wanted or (wanted.endswith(".") and topic.startswith(wanted))
 
 
 def _tardis_name(venue: str) -> str:
