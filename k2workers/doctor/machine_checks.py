@@ -110,13 +110,7 @@ def _in_use(mistake: str) -> str:
 
 
 def _ports(settings: Settings) -> list[Diagnosis]:
-    endpoints = {
-        "publish_endpoint": settings.publish_endpoint,
-        "snapshot_endpoint": settings.snapshot_endpoint,
-        "books_endpoint": own_places.books_endpoint(settings),
-    }
-    if settings.disk_ring_gb:
-        endpoints["disk_ring_endpoint"] = own_places.disk_ring_endpoint(settings)
+    endpoints = own_places.endpoints(settings)
     found = [
         Diagnosis("ports", Grade.FAILED, mistake) for mistake in [*_http_mistake(settings), *mistakes_in(endpoints)]
     ]

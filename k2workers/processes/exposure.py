@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from k2workers.config import Settings
 from k2workers.network.loopback import is_loopback
-from k2workers.transport.endpoint import is_open_to_others, next_endpoint
+from k2workers.processes import own_places
+from k2workers.transport.endpoint import is_open_to_others
 
 ADVICE = "no port asks who is there: let only a network that you trust reach them (a firewall, or a container's published ports)"
 
 
 def open_to_others(settings: Settings) -> list[str]:
     """The settings, with their values, that let other machines connect."""
-    endpoints = {
-        "publish_endpoint": settings.publish_endpoint,
-        "snapshot_endpoint": settings.snapshot_endpoint,
-        "books_endpoint": settings.books_endpoint or next_endpoint(settings.snapshot_endpoint),
-    }
-    found = [f"{name} = {value!r}" for name, value in endpoints.items() if is_open_to_others(value)]
+    found = [
+        f"{name} = {value!r}" for name, value in own_places.endpoints(settings).items() if is_open_to_others(value)
+    ]
     return found if is_loopback(settings.http_host) else [f"http_host = {settings.http_host!r}", *found]

@@ -18,6 +18,18 @@ def disk_ring_endpoint(settings: Settings) -> str:
     return settings.disk_ring_endpoint or next_endpoint(books_endpoint(settings), "-disk")
 
 
+def endpoints(settings: Settings) -> dict[str, str]:
+    """Everything that it listens at for others, but HTTP, by setting."""
+    found = {
+        "publish_endpoint": settings.publish_endpoint,
+        "snapshot_endpoint": settings.snapshot_endpoint,
+        "books_endpoint": books_endpoint(settings),
+    }
+    if settings.disk_ring_gb:
+        found["disk_ring_endpoint"] = disk_ring_endpoint(settings)
+    return found
+
+
 def checkpoint(settings: Settings, run_dir: Path) -> Path:
     """The file of the checkpoint."""
     return Path(settings.checkpoint) if settings.checkpoint else run_dir / "checkpoint"

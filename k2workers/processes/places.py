@@ -181,17 +181,10 @@ def _try_socket(path: Path) -> None:
 
 def _lock_endpoints(settings: Settings, locks: list[LockFile], sockets: list[Path]) -> list[str]:
     """Lock each path that the feed listens at, and add it to ``sockets``. Returns what is wrong."""
-    endpoints = {
-        "publish_endpoint": settings.publish_endpoint,
-        "snapshot_endpoint": settings.snapshot_endpoint,
-        "books_endpoint": own_places.books_endpoint(settings),
-    }
-    if settings.disk_ring_gb:
-        endpoints["disk_ring_endpoint"] = own_places.disk_ring_endpoint(settings)
     mistakes = []
     host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
     setting_of = {f"tcp://{host}:{settings.http_port}": "http_port"}
-    for setting, endpoint in endpoints.items():
+    for setting, endpoint in own_places.endpoints(settings).items():
         path = path_of(endpoint)
         # A directory may have many names.
         place = str(Path(path).parent.resolve() / Path(path).name) if path else endpoint

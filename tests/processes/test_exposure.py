@@ -28,6 +28,8 @@ from k2workers.processes.exposure import open_to_others
             {"snapshot_endpoint": "tcp://0.0.0.0:7000"},
             ["snapshot_endpoint = 'tcp://0.0.0.0:7000'", "books_endpoint = 'tcp://0.0.0.0:7001'"],
         ),
+        ({"disk_ring_endpoint": "tcp://*:5558"}, []),
+        ({"disk_ring_gb": 1.0, "disk_ring_endpoint": "tcp://*:5558"}, ["disk_ring_endpoint = 'tcp://*:5558'"]),
         (
             {"http_host": "10.0.0.1", "books_endpoint": "tcp://eth0:1"},
             ["http_host = '10.0.0.1'", "books_endpoint = 'tcp://eth0:1'"],
