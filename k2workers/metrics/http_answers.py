@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qs
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
+
+MOST_DIGITS = 5
+"""Of a number in a query: longer ones are not even read."""
 
 
 class HttpAnswer(NamedTuple):
@@ -42,6 +46,14 @@ class HttpQuestion(NamedTuple):
     query: str
     known: str
     accepts: str
+
+
+def number_in(query: str, name: str, usual: int, most: int) -> int | HttpAnswer:
+    """The number from 1 to ``most`` that a query gives this name, or the usual one; the answer to whoever gives something else."""
+    asked = parse_qs(query, keep_blank_values=True).get(name, [str(usual)])[-1]
+    if asked.isascii() and asked.isdecimal() and len(asked) <= MOST_DIGITS and 1 <= int(asked) <= most:
+        return int(asked)
+    return words(HTTPStatus.BAD_REQUEST, f"{name} = {asked!r}; allowed: 1 to {most}")
 
 
 def in_json(data: Any, *, headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:

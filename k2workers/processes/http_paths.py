@@ -51,7 +51,7 @@ class HttpPaths:
             settings.http_port,
             get_status=lambda: view.status().as_data(),
             unhealthy=view.unhealthy,
-            unready=lambda: [reason.line() for reason in view.unready()],
+            unready=view.reasons,
             only_here=lambda: meter.only_here,
             others={
                 "/": files.answer,

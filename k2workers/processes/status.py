@@ -252,6 +252,10 @@ class RunView:
             states.pop(observer, None)  # its users wait for it, the feed does not
         return readiness.unready(self.waiting_for, states, [feed.flow() for feed in self._feeds])
 
+    def reasons(self) -> list[str]:
+        """The same in words."""
+        return [reason.line() for reason in self.unready()]
+
     def _row(self, name: str, figures: WorkerFigures, state: ChildState) -> WorkerRow:
         return WorkerRow(
             figures=figures,

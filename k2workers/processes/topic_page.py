@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -15,7 +14,8 @@ from k2workers import wire
 from k2workers.book_events import STALE
 from k2workers.continuity import Continuity
 from k2workers.events import SCHEMAS, Event, Gap
-from k2workers.metrics.http_answers import JSON, HttpAnswer, HttpQuestion, words
+from k2workers.metrics.http_answers import JSON, HttpAnswer, HttpQuestion, number_in
+from k2workers.processes.asked_process import AskedProcess
 from k2workers.transport.topics_client import TopicsClient
 
 SHOWN, MOST_SHOWN = 50, 200
@@ -26,9 +26,6 @@ FRESH_S = 5.0
 
 FLOWS_S = 60.0
 """A topic that brought something within this time flows; later it is called quiet: were it silent, its worker would say so."""
-
-REST = 3
-"""After an answer was made none is for so many times as long as that took: however many ask, it costs a quarter of one core."""
 
 EVENT_CHARACTERS = 400
 """So much of an event is shown."""
@@ -79,46 +76,23 @@ class TopicPage:
     def __init__(self, prefixes: Sequence[str], knows: Callable[[], FeedKnows]) -> None:
         self._prefixes = prefixes
         self._knows = knows
-        self._client: TopicsClient | None = None
+        self._process = AskedProcess(TopicsClient)
+        self.listening, self.close = self._process.listening, self._process.close
         self._published: tuple[float, frozenset[str]] = (-FRESH_S, frozenset())
         """When the topics were asked for, and those that were published."""
-        self._making = threading.Lock()
-        self._rested_s = 0.0
-
-    def listening(self, endpoint: str) -> None:
-        """The aggregator answers here."""
-        before = self._client
-        if before is not None and before.endpoint == endpoint:
-            return
-        self._client = TopicsClient(endpoint)
-        if before is not None:
-            # A thread that asks there is waited for, and nobody else waits for that.
-            threading.Thread(target=before.close, name="topics", daemon=True).start()
 
     def answer(self, asked: HttpQuestion) -> HttpAnswer:
         """What is asked for. Raises TimeoutError if the aggregator, or the parent's loop, does not answer."""
-        query = parse_qs(asked.query, keep_blank_values=True)
-        limit = query.get("limit", [str(SHOWN)])[-1]
-        if not (limit.isascii() and limit.isdecimal() and len(limit) < 6 and 1 <= int(limit) <= MOST_SHOWN):
-            return words(HTTPStatus.BAD_REQUEST, f"limit = {limit!r}; allowed: 1 to {MOST_SHOWN}")
-        with self._making:
-            time.sleep(max(0.0, self._rested_s - time.monotonic()))
-            worked_s = time.thread_time()
-            try:
-                found = self._find(query.get("search", [""])[-1].lower().split(), int(limit))
-            finally:
-                self._rested_s = time.monotonic() + REST * (time.thread_time() - worked_s)
+        limit = number_in(asked.query, "limit", SHOWN, MOST_SHOWN)
+        if isinstance(limit, HttpAnswer):
+            return limit
+        search = parse_qs(asked.query).get("search", [""])[-1]
+        with self._process.making():
+            found = self._find(search.lower().split(), limit)
         return HttpAnswer(HTTPStatus.OK, JSON, msgspec.json.encode(found), (("Cache-Control", "no-store"),))
 
-    def close(self) -> None:
-        """Ask nobody any longer."""
-        if self._client is not None:
-            self._client.close()
-
     def _find(self, wanted: Sequence[str], limit: int) -> TopicsFound:
-        client = self._client
-        if client is None:
-            raise TimeoutError
+        client = self._process.client
         knows = self._knows()
         if time.monotonic() - self._published[0] >= FRESH_S:
             self._published = time.monotonic(), frozenset(client.newest(self._prefixes))

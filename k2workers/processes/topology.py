@@ -77,7 +77,7 @@ class Topology:
         self.view = RunView(settings, self.supervisor, self._feeds, self._meter)
         self._http = HttpPaths(settings, self.supervisor, self._feeds, self.view, self._meter)
         self._starting = Starting(self.plan, self.supervisor, self._feeds, self._records)
-        self._service = ServiceManager(os.environ, self._reasons)
+        self._service = ServiceManager(os.environ, self.view.reasons)
         # None of these is worth the feed: they are tried for ever.
         self._measuring = Every(METER_S, self._measure, "measure", give_up=None)
         self._others = [
@@ -161,7 +161,7 @@ class Topology:
     async def _finish(self) -> int:
         _log.info("stopping")
         self._service.tell_end()
-        served_s, unready = self.view.age_s, self._reasons()
+        served_s, unready = self.view.age_s, self.view.reasons()
         self._measuring.stop(last_turn=True)
         complaints = (
             [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
@@ -184,10 +184,6 @@ class Topology:
         if demonstration is not None and truth is not None:
             demonstration.tell(truth, self.view.rotated, self._records)
         return 1 if complaints else 0
-
-    def _reasons(self) -> list[str]:
-        """What keeps the run from being ready."""
-        return [reason.line() for reason in self.view.unready()]
 
     def _unserved(self, unready: list[str]) -> list[str]:
         """Of which venues nothing was served, and why."""

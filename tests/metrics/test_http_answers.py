@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from k2workers.metrics.http_answers import JSON, TEXT, HttpAnswer, in_json, tagged, verdict, words
+import pytest
+
+from k2workers.metrics.http_answers import JSON, TEXT, HttpAnswer, in_json, number_in, tagged, verdict, words
 
 
 def test_a_verdict_is_yes_or_no_with_its_reasons() -> None:
@@ -32,3 +34,14 @@ def test_who_has_what_the_tag_names_is_told_that_nothing_has_changed() -> None:
     for known in ('"7"', 'W/"7"', '"6", "7"'):
         told = tagged(answer, '"7"', known)
         assert (told.status, tag in told.headers) == (HTTPStatus.NOT_MODIFIED, True), known
+
+
+@pytest.mark.parametrize(("query", "number"), [("", 20), ("n=1", 1), ("n=5&n=100", 100), ("m=0", 20)])
+def test_a_number_is_that_of_the_query_or_the_usual_one(query: str, number: int) -> None:
+    assert number_in(query, "n", 20, 100) == number
+
+
+@pytest.mark.parametrize("asked", ["0", "101", "x", "", "-1", "1.5", "\u0663", "000001", "9" * 5_000])
+def test_a_number_that_cannot_be_is_named_with_what_is_allowed(asked: str) -> None:
+    answer = number_in(f"n={asked}", "n", 20, 100)
+    assert answer == words(HTTPStatus.BAD_REQUEST, f"n = {asked!r}; allowed: 1 to 100")

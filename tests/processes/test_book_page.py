@@ -113,12 +113,12 @@ async def test_where_no_books_are_kept_that_is_said() -> None:
 async def test_it_asks_the_books_process_that_told_last_where_it_is(kept: Kept) -> None:
     with pytest.raises(TimeoutError):
         BookPage({"v": "v.depth."}, SYMBOLS.__getitem__).answer(HttpQuestion("v/BTCUSDT", "", "", ""))
-    client = kept.page._client
+    client = kept.page._process._client
     kept.page.listening(kept.server.endpoint)
-    assert kept.page._client is client
+    assert kept.page._process._client is client
     kept.server.close()
     kept.server = kept.serve()
-    assert kept.page._client is not client
+    assert kept.page._process._client is not client
     assert (await kept.get("v/BTCUSDT")).status == 200
 
 
