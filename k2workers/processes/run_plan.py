@@ -120,15 +120,7 @@ class RunPlan:
             environment=own.environment,
             logs=self._logs,
         )
-        return child_spec(
-            BOOKS,
-            "k2workers.processes.books:main",
-            settings,
-            StopOrder.SUBSCRIBERS,
-            restart=BESIDE_THE_FEED,
-            vital=False,
-            after_abort=self._screened(settings),
-        )
+        return self._observer(BOOKS, "k2workers.processes.books:main", settings)
 
     def disk_ring(self, endpoint: str, snapshot_endpoint: str) -> ChildSpec | None:
         """The process that keeps what was published on the disk, if there is to be one. The feed goes on without it."""
@@ -147,9 +139,13 @@ class RunPlan:
             environment=own.environment,
             logs=self._logs,
         )
+        return self._observer(DISK_RING, "k2workers.processes.ring_process:main", settings)
+
+    def _observer(self, name: str, target: str, settings: BooksSettings | DiskRingSettings) -> ChildSpec:
+        """A process that the feed goes on without."""
         return child_spec(
-            DISK_RING,
-            "k2workers.processes.ring_process:main",
+            name,
+            target,
             settings,
             StopOrder.SUBSCRIBERS,
             restart=BESIDE_THE_FEED,
