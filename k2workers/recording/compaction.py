@@ -57,9 +57,9 @@ def compact(to: Path, wanted: str = "", but: str = "") -> Compacted:
         raise ConfigError(f"'{to}': no such directory; allowed: one that was recorded to")
     with additions.changing(to):
         there, found = catalog.look(to), Compacted()
-        found.unknown = [_name(to, path) for path in there.unknown]
-        found.damaged = {_name(to, path): reason for path, reason in there.unreadable.items()}
-        found.damaged |= {_name(to, file.path): catalog.NOT_NAMED for file in there.loose}
+        found.unknown = [layout.name_of(to, path) for path in there.unknown]
+        found.damaged = {layout.name_of(to, path): reason for path, reason in there.unreadable.items()}
+        found.damaged |= {layout.name_of(to, file.path): catalog.NOT_NAMED for file in there.loose}
         waiting = journal.segments(journal.folder_of(to))
         for (_, day), places in itertools.groupby(there.files, lambda file: (file.topic, file.day)):
             if wanted in ("", day) and day != but:
@@ -101,7 +101,7 @@ def _part(to: Path, place: FilePlace, told: FileTold, damaged: dict[str, str]) -
         reader = ParquetReader(place.path)
         reader.close()
     except (OSError, RecordingUnreadable) as error:
-        damaged[_name(to, place.path)] = str(error)
+        damaged[layout.name_of(to, place.path)] = str(error)
         return None
     return FilePart(place, told, reader.head.continuity)
 
@@ -117,7 +117,7 @@ def _merge(to: Path, run: Sequence[FilePart], found: Compacted) -> None:
         _compare(path, run, schema)
     except RecordingUnreadable as error:
         path.unlink(missing_ok=True)
-        found.damaged[_name(to, last.path)] = str(error)
+        found.damaged[layout.name_of(to, last.path)] = str(error)
         return
     told = manifest.told_of_merged(path, [part.told for part in run])
     if additions.commit(to, path, told, [part.told for part in run]):
@@ -164,7 +164,3 @@ def _compare(path: Path, run: Sequence[FilePart], schema: pa.Schema) -> None:
         for number, group in enumerate(_groups(run, schema)):
             if not written.read_row_group(number).cast(schema).equals(group):
                 raise RecordingUnreadable(f"{path}: its rows are not those of its parts")
-
-
-def _name(to: Path, path: Path) -> str:
-    return path.relative_to(to).as_posix()

@@ -100,6 +100,11 @@ def files_under(to: Path) -> tuple[list[FilePlace], list[Path], list[Path]]:
     return sorted(files, key=lambda file: file.order), sorted(manifests), sorted(strange)
 
 
+def name_of(to: Path, path: Path) -> str:
+    """What a file is called wherever it is told of."""
+    return path.relative_to(to).as_posix()
+
+
 def newest_segment(to: Path) -> int:
     """The highest number of a segment that is in files; 0 if there are none."""
     return max((file.segment for file in files_under(to)[0]), default=0)

@@ -10,7 +10,7 @@ import msgspec
 
 from k2workers.continuity import Continuity, Repair
 from k2workers.errors import ConfigError
-from k2workers.recording import catalog, journal, journal_records
+from k2workers.recording import catalog, journal, journal_records, layout
 from k2workers.recording.book_audit import BookAudit, BookFigures
 from k2workers.recording.catalog import RowsFound
 from k2workers.recording.id_audit import DayFigures, IdAudit
@@ -58,17 +58,17 @@ def verify(to: Path) -> RecordingFound:
     if not to.is_dir():
         raise ConfigError(f"'{to}': no such directory; allowed: one that was recorded to")
     there = catalog.look(to)
-    damaged = {_name(to, path): reason for path, reason in there.unreadable.items()}
+    damaged = {layout.name_of(to, path): reason for path, reason in there.unreadable.items()}
     folder = journal.folder_of(to)
     topics = [
         _topic_found(to, topic, list(places), there.told, damaged)
         for topic, places in itertools.groupby(there.files, lambda file: file.topic)
     ]
     damaged |= {
-        _name(to, path): "a part of the journal that could be read only in part"
+        layout.name_of(to, path): "a part of the journal that could be read only in part"
         for path in folder.glob(f"*{journal.DAMAGED_SUFFIX}")
     }
-    unknown = [_name(to, path) for path in there.unknown]
+    unknown = [layout.name_of(to, path) for path in there.unknown]
     whole = not damaged and not unknown and all(_is_whole(topic) for topic in topics)
     return RecordingFound(whole, topics, damaged, unknown, waiting_bytes(to))
 
@@ -135,7 +135,7 @@ def _topic_found(
                 if books is not None:
                     books.take(row)
         except (OSError, RecordingUnreadable) as error:
-            damaged[_name(to, place.path)] = str(error)
+            damaged[layout.name_of(to, place.path)] = str(error)
     guarantee = continuity.guarantee.value if continuity is not None else ""
     return TopicFound(topic, guarantee, len(places), dict(ids.days()), books.figures if books is not None else None)
 
@@ -155,7 +155,3 @@ def _waiting(segment: Path) -> int:
 def _is_whole(topic: TopicFound) -> bool:
     books = topic.books or BookFigures()
     return not books.broken and not books.differing and not any(day.missing or day.twice for day in topic.days.values())
-
-
-def _name(to: Path, path: Path) -> str:
-    return path.relative_to(to).as_posix()

@@ -78,7 +78,7 @@ class _Export:
                 files += self._of_source(source)
         except OSError as error:
             raise ConfigError(f"'{error.filename or to}': cannot be written ({error.strerror or error})") from None
-        damaged = {path.relative_to(directory).as_posix(): reason for path, reason in self._damaged.items()}
+        damaged = {layout.name_of(directory, path): reason for path, reason in self._damaged.items()}
         whole = not damaged and not any(file.missing or file.twice for file in files)
         return Exported(whole, files, damaged, left_out, waiting_bytes(directory))
 
