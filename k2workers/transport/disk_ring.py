@@ -149,8 +149,8 @@ class DiskRing:
             oldest = self._segments[0]
             if self.size + room <= self._max_bytes and oldest.summary.last_ns >= now_ns - self._max_age_ns:
                 break
-            self._segments = self._segments[1:]
             oldest.remove()
+            self._segments = self._segments[1:]
 
     def close(self) -> None:
         """Write no more."""
