@@ -27,6 +27,7 @@ def test_a_published_batch_reads_back_as_it_was(trades: list[Trade], epoch: int,
     (batch,) = wire.decode_bundle(wire.encode_bundle([batch]))
     frame = wire.publication(batch, epoch=epoch, sequence=sequence, publish_ns=at_ns)
     header = wire.read_header(frame)
+    assert wire.read_place(frame) == (header.topic.encode(), epoch, sequence, at_ns)
     assert (header.topic, header.epoch, header.sequence) == ("binance.trade.币安人生USDT", epoch, sequence)
     assert (header.count, header.first_id, header.last_id) == (len(trades), trades[0].trade_id, trades[-1].trade_id)
     assert header.publish_ns == at_ns
@@ -122,6 +123,14 @@ def test_a_damaged_batch_is_a_wire_error_or_events(trades: list[Trade], data: st
     frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(wire.WireError):
         wire.decode_events(bytes(frame), wire.read_header(bytes(frame)))
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"t", b" " + bytes(60), b"t " + bytes(20), b"t " + bytes(60), b"t \x98" + bytes(60)]
+)
+def test_what_is_no_batch_has_no_place(frame: bytes) -> None:
+    with pytest.raises(wire.WireError, match="not a batch"):
+        wire.read_place(frame)
 
 
 def test_an_unknown_schema_is_named() -> None:

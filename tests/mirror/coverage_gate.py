@@ -31,12 +31,10 @@ FEW = 20
 
 MISSING: Mapping[str, int] = {
     "k2workers/sequencing/bar_lane.py": 1,
-    "k2workers/sequencing/book_side.py": 1,
     "k2workers/sequencing/topic_state.py": 1,
     "k2workers/transport/book_reassembly.py": 2,
     "k2workers/transport/lives.py": 1,
     "k2workers/transport/reassembly.py": 1,
-    "k2workers/wire.py": 10,
 }
 """Modules that are not covered whole yet, and how many of their lines and branches may be missing: a number here only falls."""
 

@@ -108,6 +108,12 @@ def test_of_two_ways_to_write_a_price_the_later_one_is_in_the_order() -> None:
     assert side.nearest(3) == side.sorted() == [("2", "3")]
 
 
+def test_a_side_that_is_short_enough_is_not_cut_and_stays_known_to_its_end() -> None:
+    side = BookSide(1, [("1", "1"), ("2", "1")])
+    side.cut(2)
+    assert (side.sorted(), side.ends) == ([("1", "1"), ("2", "1")], False)
+
+
 def test_cut_leaves_the_nearest() -> None:
     side = BookSide(-1, [(str(price), "1") for price in range(9)])
     assert side.nearest(1) == [("8", "1")]
