@@ -260,7 +260,8 @@ class BookJudge:
 
     def _settle(self, key: tuple[str, str], publish_ns: int) -> None:
         found = self._breaks.pop(key)
-        if publish_ns < found.healed_ns:
+        # As soon after the break as it need not be told yet, that says nothing, whether this comes before or after what healed it.
+        if found.since_ns + SOON_NS < publish_ns < found.healed_ns:
             self._count(
                 "whole_while_broken", lambda: f"{key}: {(publish_ns - found.since_ns) / 1e6:.0f} ms after a gap"
             )

@@ -100,6 +100,17 @@ def test_a_break_that_is_never_told_and_a_whole_book_after_it_are_found(venue: V
     assert "whole_while_broken 1" in venue.wrong()[1]
 
 
+@pytest.mark.parametrize(("told_ms", "found"), [(1_041, ""), (1_150, "whole_while_broken 1")])
+def test_what_was_told_before_the_healing_and_comes_after_it_is_judged_by_its_time(
+    venue: Venue, told_ms: int, found: str
+) -> None:
+    venue.give("depth", Gap(3, 4, "", 0), at_ms=1_000)
+    venue.give("depth", BookSnapshot(4, venue.set(4, 7, 1).bids, [ASK], 0), at_ms=1_200)
+    venue.top(2, 6, at_ms=told_ms)
+    assert found in venue.wrong()[1]
+    assert bool(found) == ("whole_while_broken" in venue.wrong()[1])
+
+
 def test_a_break_that_is_healed_at_once_need_not_be_told(venue: Venue) -> None:
     venue.give("depth", Gap(3, 3, "", 0), at_ms=1_000)
     levels = [*venue.set(4, 7, 1).bids, (decimal(6 * ONE), decimal(ONE)), (decimal(5 * ONE), decimal(ONE))]
