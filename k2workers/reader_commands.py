@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from k2workers.errors import ConfigError
-from k2workers.transport.endpoint import DEFAULT, mistake_in
+from k2workers.transport.endpoint import DEFAULT, mistakes_of_flags
 from k2workers.written_time import ALLOWED_AGO, time_or_ago_ns
 
 
@@ -54,12 +54,10 @@ def tail(
 
     wanted, wrong = conditions(where or [])
     since_ns = time_or_ago_ns(since, time.time_ns()) if since else None
-    problems = _wrong_with(endpoint, snapshot_endpoint, books_endpoint, count, disk_ring_endpoint)
-    problems += [
-        f"topic {topic!r}: allowed is a name without spaces, or a prefix ending in a dot"
-        for topic in topics
-        if not topic or " " in topic
-    ]
+    problems = mistakes_of_flags(
+        topics, endpoint=endpoint, snapshot_endpoint=snapshot_endpoint, books_endpoint=books_endpoint,
+        disk_ring_endpoint=disk_ring_endpoint,
+    ) + _mistake_in_count(count)  # fmt: skip
     if not topics:
         problems.append(
             "tail: name at least one topic, such as binance.trade.BTCUSDT, or a prefix such as binance.trade."
@@ -106,7 +104,8 @@ def book(
     """
     from k2workers.processes.book_view import show
 
-    problems = _wrong_with(endpoint, snapshot_endpoint, books_endpoint, count)
+    addresses = {"endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint}
+    problems = mistakes_of_flags((), **addresses) + _mistake_in_count(count)
     if len(name) != 1 or " " in name[0] or "" in name[0].split(".") or "." not in name[0]:
         problems.append(f"book {' '.join(name)!r}: allowed is one venue with its symbol, such as binance.BTCUSDT")
     if levels < 1:
@@ -136,18 +135,5 @@ def top(*, url: str = "", json: Annotated[bool, Parameter(negative="")] = False)
     return show(url, json=json)
 
 
-def _wrong_with(
-    endpoint: str, snapshot_endpoint: str, books_endpoint: str, count: int | None, disk_ring_endpoint: str = ""
-) -> list[str]:
-    addresses = {
-        "endpoint": endpoint, "snapshot_endpoint": snapshot_endpoint, "books_endpoint": books_endpoint,
-        "disk_ring_endpoint": disk_ring_endpoint,
-    }  # fmt: skip
-    problems = [
-        f"{name} = {value!r}: {mistake} (flag --{name.replace('_', '-')})"
-        for name, value in addresses.items()
-        if (value or name == "endpoint") and (mistake := mistake_in(value))
-    ]
-    if count is not None and count < 1:
-        problems.append(f"count = {count}: allowed: 1 or more (flag --count)")
-    return problems
+def _mistake_in_count(count: int | None) -> list[str]:
+    return [] if count is None or count >= 1 else [f"count = {count}: allowed: 1 or more (flag --count)"]
