@@ -20,7 +20,7 @@ import structlog
 from k2workers.errors import K2Error
 from k2workers.transport import ring_block
 from k2workers.transport.frame_keeper import FrameBlock
-from k2workers.transport.ring_block import BlockPart, rank_in
+from k2workers.transport.ring_block import BlockPart, EpochOrder
 from k2workers.transport.ring_places import Positions, RingCursor, RingMoment, RingPiece, RingStart
 from k2workers.transport.ring_segment import SUFFIX, FoundBlock, RingSegment
 from k2workers.wanted import wants
@@ -255,7 +255,7 @@ class _After:
 
     def __init__(self, wanted: Sequence[str], positions: Positions, epochs: Sequence[int]) -> None:
         self._matches = wants(wanted)
-        self._rank = rank_in(epochs)
+        self._rank = EpochOrder(epochs)
         self._has = {
             topic: (self._rank(epoch), sequence) for epoch, own in positions.items() for topic, sequence in own.items()
         }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from k2workers import wire
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import ASK_AGAIN_NS, PATIENCE_NS, Reassembly
-from k2workers.transport.ring_block import rank_in
+from k2workers.transport.ring_block import EpochOrder
 from k2workers.transport.standing import Standing
 
 
@@ -21,13 +21,13 @@ class PastReassembly(Reassembly):
     def __init__(self, position: Position | None = None, *, patience_ns: int = PATIENCE_NS) -> None:
         super().__init__(position, patience_ns=patience_ns)
         self.in_past = False
-        self._rank = rank_in(())
+        self._rank = EpochOrder(())
         self._even = False
         """Whether all topics stand in the life that is gone through."""
 
     def begin_past(self, epochs: Sequence[int], now_ns: int) -> None:
         """From now on comes what was published before, in these lives and in their order."""
-        self.in_past, self._rank = True, rank_in(epochs)
+        self.in_past, self._rank = True, EpochOrder(epochs)
         self._look_whether_even()
         oldest = min((self._rank(state.epoch) for state in self._topics.values()), default=0.0)
         for epoch in [epoch for epoch in self._left if self._rank(epoch) >= oldest]:
@@ -63,7 +63,7 @@ class PastReassembly(Reassembly):
 
     def end_past(self, now_ns: int) -> None:
         """What comes from now on is live."""
-        self.in_past, self._rank = False, rank_in(())
+        self.in_past, self._rank = False, EpochOrder(())
         for state in self._waiting.values():
             state.deadline_ns, state.asked_ns = now_ns + self._patience_ns, -ASK_AGAIN_NS
 

@@ -122,7 +122,7 @@ def frames_of(content: bytes) -> Iterator[bytes]:
         yield content[begin:at]
 
 
-class rank_in:  # noqa: N801 - used as a function
+class EpochOrder:
     """The place of an epoch among these, which are in order: one that is not among them comes by its number."""
 
     def __init__(self, epochs: Sequence[int]) -> None:

@@ -141,7 +141,6 @@ def test_the_compose_file_says_what_the_program_does_and_names_files_that_are_th
     )
 
 
-@pytest.mark.skipif(not PROMETHEUS.exists(), reason="there is no scripts/prometheus yet, which finds promtool")
 def test_prometheus_takes_its_settings_and_finds_the_rules() -> None:
     found = ran(PROMETHEUS)
     if found.returncode:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from k2workers.transport.ring_block import (
     HEAD_BYTES,
     BlockDamaged,
+    EpochOrder,
     TopicFrames,
     encode,
     frames_of,
     next_magic,
-    rank_in,
     read_directory,
     read_head,
 )
@@ -69,6 +69,6 @@ def test_the_next_block_is_found_behind_damage() -> None:
 
 
 def test_a_life_that_is_not_known_comes_by_its_number() -> None:
-    rank = rank_in([30, 10, 20])
+    rank = EpochOrder([30, 10, 20])
     assert [rank(epoch) for epoch in (30, 10, 20)] == [0, 1, 2], "known ones by their place, not by their number"
     assert rank(5) < rank(30) and rank(20) < rank(99)
