@@ -14,6 +14,7 @@ from k2workers import __version__, config
 from k2workers.config import Settings
 from tests.support import environments, written
 from tests.support.environments import NotInstalledError
+from tests.support.prometheus import promtool
 from tests.support.waiting import WAIT_S
 from tests.system.support import ROOT
 
@@ -24,7 +25,6 @@ SCHEMAS = ("kubernetes-validate==1.37.0",)
 COMPOSE = ROOT / "config/compose.yaml"
 KUBERNETES = ROOT / "config/kubernetes/k2workers.yaml"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-PROMETHEUS = ROOT / "scripts/prometheus"
 CONTAINER = "k2-binance-stream"
 
 READ = """
@@ -142,11 +142,6 @@ def test_the_compose_file_says_what_the_program_does_and_names_files_that_are_th
 
 
 def test_prometheus_takes_its_settings_and_finds_the_rules() -> None:
-    found = ran(PROMETHEUS)
-    if found.returncode:
-        pytest.skip(found.stdout.strip())
-    judged = ran(
-        Path(found.stdout.strip(), "promtool"), "check", "config", COMPOSE.parent / "prometheus/prometheus.yml"
-    )
+    judged = promtool("check", "config", str(COMPOSE.parent / "prometheus/prometheus.yml"))
     assert judged.returncode == 0, judged.stdout + judged.stderr
     assert "rule files found" in judged.stdout
