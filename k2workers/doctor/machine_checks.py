@@ -117,10 +117,9 @@ def _ports(settings: Settings) -> list[Diagnosis]:
     if not found:
         shown = [_http(settings), *endpoints.values()]
         return [Diagnosis("ports", Grade.OK, f"{', '.join(shown)}: free")]
-    holders = sorted(
-        {holder for endpoint in endpoints.values() for holder in _holders(endpoint)} | {*_holders(_http(settings))}
-    )
-    advice = f"held by {', '.join(holders)}: " if holders else ""
+    pids = {pid for endpoint in [_http(settings), *endpoints.values()] for pid in _holders(endpoint)}
+    holders = ", ".join(described(pid) for pid in sorted(pids) if not pids & {*_ancestors(pid)})
+    advice = f"held by {holders}: " if holders else ""
     return [
         Diagnosis(each.check, each.grade, each.found, f"{advice}stop that, or choose another port") for each in found
     ]
@@ -143,12 +142,18 @@ def _http_mistake(settings: Settings) -> Iterator[str]:
         yield f"http_host = {settings.http_host!r}, http_port = {settings.http_port}: {error.strerror}"
 
 
-def _holders(endpoint: str) -> list[str]:
-    """Who listens at this port, as far as this user may see it."""
+def _holders(endpoint: str) -> list[int]:
+    """The processes that listen at this port, as far as this user may see it."""
     with contextlib.suppress(psutil.Error, ValueError):
         port = split_tcp(endpoint.partition("://")[2])[1]
         listening = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
-        return [described(each.pid) for each in listening if each.pid and each.laddr and each.laddr.port == port]
+        return [each.pid for each in listening if each.pid and each.laddr and each.laddr.port == port]
+    return []
+
+
+def _ancestors(pid: int) -> list[int]:
+    with contextlib.suppress(psutil.Error):
+        return [each.pid for each in psutil.Process(pid).parents()]
     return []
 
 

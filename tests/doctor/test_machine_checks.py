@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -75,6 +76,25 @@ async def test_a_port_that_is_taken_is_told_with_who_holds_it() -> None:
     assert f"http_port = {http}: Address already in use" in first.found
     assert "publish_endpoint" in second.found
     assert all(f"held by pid {os.getpid()} (" in finding.advice for finding in found)
+
+
+async def test_of_a_feed_that_holds_ports_with_many_processes_only_the_first_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        heir = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "input()", stdin=subprocess.PIPE, pass_fds=[other.fileno()]
+        )
+        try:
+            http, publish = one.getsockname()[1], other.getsockname()[1]
+            other.close()
+            settings = settings_with(http_port=http, publish_endpoint=f"tcp://127.0.0.1:{publish}")
+            found = (await examined(settings))["ports"]
+        finally:
+            heir.kill()
+            await heir.wait()
+    assert len(found) == 2
+    for finding in found:
+        assert finding.advice.startswith(f"held by pid {os.getpid()} (")
+        assert f"pid {heir.pid}" not in finding.advice
 
 
 async def test_an_address_that_is_not_this_machines() -> None:
