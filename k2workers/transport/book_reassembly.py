@@ -13,7 +13,7 @@ from k2workers.events import RESET_SCHEMA, SNAPSHOT_SCHEMAS
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.transport.book_wait import BookWait
 from k2workers.transport.lives import MAX_HELD_BYTES
-from k2workers.transport.past_reassembly import PastReassembly
+from k2workers.transport.past_reassembly import NEVER, PastReassembly
 from k2workers.transport.position import Position
 from k2workers.transport.reassembly import PATIENCE_NS
 from k2workers.transport.standing import Standing
@@ -30,9 +30,9 @@ class BookReassembly(PastReassembly):
             if state.by_book and not state.whole:
                 self._begin_wait(topic, state, hold=True).bare = state.last_id != NO_ID
 
-    def begin_past(self, epochs: Sequence[int], now_ns: int) -> None:
+    def begin_past(self, epochs: Sequence[int], now_ns: int, recent_ns: int = NEVER) -> None:
         """A book that is given now is ahead of what comes: that goes on without one, and the book follows at its place."""
-        super().begin_past(epochs, now_ns)
+        super().begin_past(epochs, now_ns, recent_ns)
         for topic, state in list(self._bookless.items()):
             if state.holding:
                 self._go_on(topic, state, now_ns)

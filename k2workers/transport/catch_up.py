@@ -25,6 +25,9 @@ AGAIN_S = 0.5
 GIVE_UP_S = 20.0
 """Without an answer for so long it goes on without the ring, whose process may be gone: one that is restarted is back sooner."""
 
+RECENT_S = 600.0
+"""What was published since then the memory ring may have, if the disk ring lacks it: as a rule it holds 300 s at most (``replay_ring_s``)."""
+
 MOST_WANTED = 200
 """Names in a question; of more, only their kinds are asked for, and what is not wanted is dropped here."""
 
@@ -104,11 +107,11 @@ class CatchUp:
             return  # it came twice
         if word == disk_ring_server.FIND:
             start = disk_ring_server.unpack_start(rest[0])
-            self._reassembly.begin_past(start.epochs, now_ns)
+            self._reassembly.begin_past(start.epochs, now_ns, _recent_ns())
             self._answered(disk_ring_server.pack(start.cursor))
         elif word == disk_ring_server.AT:
             moment = disk_ring_server.unpack_moment(rest[0])
-            self._reassembly.begin_past(moment.epochs, now_ns)
+            self._reassembly.begin_past(moment.epochs, now_ns, _recent_ns())
             if moment.epoch:
                 self._reassembly.join_at(self._topics, moment.epoch, moment.sequences)
             self._answered(disk_ring_server.pack(moment.cursor))
@@ -155,6 +158,10 @@ class CatchUp:
         self.over, self.failed = True, why
         if why:
             _log.error("disk_ring_left", error=why, note="what the memory ring does not have either is lost")
+
+
+def _recent_ns() -> int:
+    return time.time_ns() - int(RECENT_S * 1e9)
 
 
 def _going_on(topics: Sequence[str], reassembly: PastReassembly) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Owns what a subscriber delivers of what was published while it was away, which comes in the order in which it was published. Pure.
 
 Lives that ended are gone through once more, the oldest first; a topic that stands in a later one already waits for that. Nobody has what is missing in
-between: it is lost at once.
+between: it is lost at once. Only of what was published a short while ago in the life that goes on the memory ring may have more: the topic waits, and asks it at the end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from k2workers.transport.reassembly import ASK_AGAIN_NS, PATIENCE_NS, Reassembly
 from k2workers.transport.ring_block import EpochOrder
 from k2workers.transport.standing import Standing
 
+NEVER = 2**64
+
 
 class PastReassembly(Reassembly):
     """Between ``begin_past`` and ``end_past`` give it frames with ``take_past``, and neither live ones nor ticks."""
@@ -22,12 +24,16 @@ class PastReassembly(Reassembly):
         super().__init__(position, patience_ns=patience_ns)
         self.in_past = False
         self._rank = EpochOrder(())
+        self._recent_ns = NEVER
         self._even = False
         """Whether all topics stand in the life that is gone through."""
 
-    def begin_past(self, epochs: Sequence[int], now_ns: int) -> None:
-        """From now on comes what was published before, in these lives and in their order."""
-        self.in_past, self._rank = True, EpochOrder(epochs)
+    def begin_past(self, epochs: Sequence[int], now_ns: int, recent_ns: int = NEVER) -> None:
+        """From now on comes what was published before, in these lives and in their order.
+
+        What is missing before a batch that was published at ``recent_ns`` (since 1970) or later in the last of them, the memory ring may still have.
+        """
+        self.in_past, self._rank, self._recent_ns = True, EpochOrder(epochs), recent_ns
         self._look_whether_even()
         oldest = min((self._rank(state.epoch) for state in self._topics.values()), default=0.0)
         for epoch in [epoch for epoch in self._left if self._rank(epoch) >= oldest]:
@@ -51,7 +57,9 @@ class PastReassembly(Reassembly):
             return
         self.take_other(frame, now_ns)
         state = self._topics.get(header.topic)
-        if state is not None and header.sequence in state.held and not state.holding:
+        if state is None or header.sequence not in state.held or state.holding:
+            return
+        if header.publish_ns < self._recent_ns or not self._rank.is_last(header.epoch):
             self._give_up(header.topic, state, header.sequence - 1)
 
     def pass_by(self, frame: bytes) -> None:

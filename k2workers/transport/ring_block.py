@@ -127,7 +127,12 @@ class EpochOrder:
 
     def __init__(self, epochs: Sequence[int]) -> None:
         self._known = {epoch: float(place) for place, epoch in enumerate(epochs)}
+        self._last = epochs[-1] if epochs else None
 
     def __call__(self, epoch: int) -> float:
         place = self._known.get(epoch)
         return place if place is not None else sum(known < epoch for known in self._known) - 0.5
+
+    def is_last(self, epoch: int) -> bool:
+        """Whether it is the last of these."""
+        return epoch == self._last

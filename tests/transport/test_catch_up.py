@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import zmq
 from structlog.testing import capture_logs
 
 from k2workers.transport import catch_up, disk_ring, disk_ring_server
-from k2workers.transport.catch_up import AGAIN_S, GIVE_UP_S, CatchUp
+from k2workers.transport.catch_up import AGAIN_S, GIVE_UP_S, RECENT_S, CatchUp
 from k2workers.transport.deliveries import Lost
 from k2workers.transport.disk_ring_server import pack
 from k2workers.transport.past_reassembly import PastReassembly
@@ -224,3 +225,16 @@ async def test_answers_that_cannot_be_read_end_it_and_late_ones_do_not_count(
         other.send_multipart([other.recv_multipart()[0], b"find", b"\xc1"])
         await until(lambda: unreadable.take(0, room=True) and unreadable.over, "its end")
     assert "cannot be read" in unreadable.failed
+
+
+async def test_what_was_published_lately_and_lies_there_damaged_is_not_given_up(
+    ring: RingOnAPort, reader: list[Reader]
+) -> None:
+    long_ago_ns, lately_ns = time.time_ns() - int(2 * RECENT_S * 1e9), time.time_ns()
+    ring.put((1, A, 2), at=long_ago_ns)
+    ring.put((1, A, 4), at=long_ago_ns)
+    ring.put((1, A, 6), (1, B, 1), at=lately_ns)
+    reader.append(Reader(ring, frame(1, A, 1)))
+    assert await reader[0].read() == [102, (103, 103), 104, 101]
+    reader[0].reassembly.end_past(0)
+    assert list(reader[0].reassembly.questions(0)) == [(A, 5)]

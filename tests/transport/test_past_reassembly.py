@@ -69,6 +69,23 @@ def test_what_even_the_past_lacks_is_lost_at_once_with_its_ids() -> None:
     assert not state.waiting
 
 
+def test_what_was_published_lately_in_the_life_that_goes_on_the_memory_ring_is_asked_for() -> None:
+    state = PastReassembly(saved(trade(1, 100), trade(1, 500, B)))
+    state.begin_past([1, 2], 0, recent_ns=50)
+    for sequence, number, publish_ns in ((5, 107, 60), (6, 108, 61)):
+        state.take_past(published(sequence, number, topic=A, publish_ns=publish_ns), 0)
+    assert ids(state) == [(101, 106), 107, 108], "the life has ended: nobody has them"
+    for sequence, number, publish_ns in ((2, 110, 48), (4, 112, 49), (7, 115, 50), (8, 116, 51)):
+        state.take_past(published(sequence, number, topic=A, epoch=2, publish_ns=publish_ns), 0)
+    state.take_past(published(1, 501, topic=B, epoch=2, publish_ns=52), 0)
+    assert ids(state) == [(109, 109), 110, (111, 111), 112, 501], "what was published long ago it has no longer"
+    state.end_past(0)
+    assert list(state.questions(0)) == [(A, 5)]
+    state.replayed(A, 2, 6, 8, [published(6, 114, topic=A, epoch=2)], 0)
+    assert ids(state) == [(113, 113), 114, 115, 116], "and what neither has is lost with its ids"
+    assert not state.waiting
+
+
 def test_topics_that_were_given_in_a_later_life_already_are_not_given_again() -> None:
     live = PastReassembly(saved(trade(1, 100), trade(1, 500, B)))
     for frame in (trade(2, 101), trade(1, 501, B, epoch=2), trade(2, 502, B, epoch=2)):

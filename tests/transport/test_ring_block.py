@@ -72,3 +72,5 @@ def test_a_life_that_is_not_known_comes_by_its_number() -> None:
     rank = EpochOrder([30, 10, 20])
     assert [rank(epoch) for epoch in (30, 10, 20)] == [0, 1, 2], "known ones by their place, not by their number"
     assert rank(5) < rank(30) and rank(20) < rank(99)
+    assert [rank.is_last(epoch) for epoch in (30, 20, 99)] == [False, True, False]
+    assert not EpochOrder(()).is_last(0)
