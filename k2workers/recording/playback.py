@@ -1,30 +1,37 @@
 """Owns the publication of a recording: through the sockets and in the format of a feed, at its own pace, a faster one, or as fast as it is taken.
 
-A subscriber finds the same topics, events, ids and times of receiving; the sequence numbers are those of a new life, and ``status.replay`` says that it is none of a venue's. What the recorder lost is
-published as a ``Gap``.
+A subscriber finds the same topics, events, ids and times of receiving; the sequence numbers are those of a new life, and ``status.replay`` says that it is none of a venue's. What the recorder lost, or
+stood in a file that is gone or cannot be read, is published as a ``Gap``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import structlog
 import zmq
 
 from k2workers import event_loop, wire
-from k2workers.continuity import RECORDS, Continuity, Repair, renumbered
-from k2workers.events import HEARTBEAT_TOPIC, BookSnapshot, Event, Gap, Heartbeat, Reset, Status
+from k2workers.continuity import RECORDS, renumbered
+from k2workers.events import (
+    HEARTBEAT_TOPIC,
+    BookSnapshot,
+    Event,
+    Gap,
+    Heartbeat,
+    Reset,
+    Status,
+)
 from k2workers.every import Every
 from k2workers.recording.conversion import follow
 from k2workers.recording.playback_pace import PlaybackPace
-from k2workers.recording.row import Loss, Restart, Row
+from k2workers.recording.played_events import LOST, NOT_RECORDED, OUT_OF_ORDER, by_book, published
+from k2workers.recording.row import Row
 from k2workers.recording.timeline import Run, Timeline
 from k2workers.sequencing.coverage import NO_ID, NOT_KNOWN
 from k2workers.sequencing.order_book import OrderBook
@@ -50,8 +57,6 @@ FRAMES_WAITING = 1_000
 ROOM_CHECK_S = 0.001
 LINGER_MS = 30_000
 """How long the end waits for subscribers to take what was published."""
-
-LOST = "lost by the recorder"
 
 _log = structlog.get_logger(__name__)
 
@@ -151,18 +156,22 @@ class Playback:
 
     def _pass_over(self, run: Run) -> None:
         """Rows before the time from which on they are published: their book counts."""
-        if _by_book(run.continuity):
+        if by_book(run.continuity):
             book = self._books.setdefault(run.topic, OrderBook())
             for of in run.of:
                 follow(book, Row(None, None, of))
 
     def _take(self, run: Run) -> None:
-        events = _published(run)
-        if _by_book(run.continuity):
+        topic, events = run.topic, published(run)
+        if not events and isinstance(run.of[0], BookSnapshot) and self._stands_before(topic, run.of[0].last_id):
+            self._name_missing(topic, run.of[0].last_id, NOT_RECORDED, run.at_ns)
+            events = [run.of[0]]
+        elif events and not isinstance(events[0], OUT_OF_ORDER):
+            self._name_missing(topic, events[0].first_id - 1, NOT_RECORDED, run.at_ns)
+        if by_book(run.continuity):
             self._keep_book(run, published=bool(events))
         if not events:
             return
-        topic = run.topic
         number = self._numbers.get(topic)
         if number is None:
             number = run.continuity if run.continuity != NOT_KNOWN else RECORDS.number
@@ -182,16 +191,21 @@ class Playback:
             self._numbers[topic] = run.continuity
             self._put(topic, [book.snapshot()])
         if published and isinstance(run.of[0], BookSnapshot):
-            self._name_what_a_book_stands_for(topic, run.of[0])
+            # A recorder that lost changes went on with a book that it asked for: those up to it are in no row.
+            self._name_missing(topic, run.of[0].last_id, LOST, run.of[0].received_ns)
         if published or not book.whole:
             for of in run.of:
                 follow(book, Row(None, None, of))
 
-    def _name_what_a_book_stands_for(self, topic: str, book: BookSnapshot) -> None:
-        """A recorder that lost changes went on with a book that it asked for: those up to it are in no row."""
+    def _stands_before(self, topic: str, last_id: int) -> bool:
+        """Whether the topic has ids without a break, and was published up to one before this."""
         state = self._sequencer.topics.get(topic)
-        if state is not None and NO_ID != state.last_id < book.last_id:
-            self._put(topic, [Gap(state.last_id + 1, book.last_id, LOST, book.received_ns)])
+        return state is not None and state.chained and NO_ID != state.last_id < last_id
+
+    def _name_missing(self, topic: str, last_id: int, cause: str, at_ns: int) -> None:
+        """Publish that what lies between the last published id and this one is missing."""
+        if self._stands_before(topic, last_id):
+            self._put(topic, [Gap(self._sequencer.topics[topic].last_id + 1, last_id, cause, at_ns)])
 
     def _put(self, topic: str, events: list[Event]) -> None:
         """Number what comes next of a topic."""
@@ -237,26 +251,6 @@ class Playback:
             return None
         batch = wire.batch_of(topic, [book.snapshot()], state.continuity_number)
         return wire.publication(batch, epoch=self._sequencer.epoch, sequence=state.sequence, publish_ns=time.time_ns())
-
-
-def _published(run: Run) -> list[Event]:
-    """What a feed would publish for these rows."""
-    first = run.of[0]
-    if isinstance(first, Loss):
-        known = [loss for loss in run.of if isinstance(loss, Loss)] if run.continuity != NOT_KNOWN else []
-        return [
-            Gap(loss.first_id, loss.last_id, LOST, loss.at_ns)
-            for loss in known
-            if loss.first_id is not None and loss.last_id is not None
-        ]
-    if isinstance(first, Restart) or (isinstance(first, BookSnapshot) and run.own):
-        return []
-    return cast("list[Event]", run.of)
-
-
-@functools.cache
-def _by_book(continuity: int) -> bool:
-    return continuity != NOT_KNOWN and Continuity.of(continuity).repair is Repair.BOOK
 
 
 def play(settings: PlaybackSettings) -> int:

@@ -148,6 +148,30 @@ def test_what_a_book_stands_for_after_a_loss_is_named(tmp_path: Path) -> None:
     assert [item.event for item in found] == [book, change(10, 10), *named, later, change(21, 21)]
 
 
+def test_what_stood_in_a_file_that_is_gone_is_named_and_changes_go_on_from_the_next_files_book(tmp_path: Path) -> None:
+    made, publish = journal_in(tmp_path), free_port()
+    book = BookSnapshot(9, [("1.00", "5")], [], at(0.1))
+    put(made, BOOK, book, change(10, 10, ("1.10", "2")), continuity=CHANGES)
+    put(made, TRADE, trade(1, at(0)), trade(2, at(0.2)))
+    for number in (3, 4):
+        made.roll(b"")
+        put(made, BOOK, change(number + 8, number + 8, ("1.00", "0")), continuity=CHANGES)
+        put(made, TRADE, trade(number, at(number)), sequence=10 * number)
+    made.roll(b"")
+    convert(tmp_path, made.number)
+    gone = list(tmp_path.rglob("*.00000002.parquet"))
+    assert len(gone) == 2
+    for path in gone:
+        path.unlink()
+    with replay(tmp_path, publish, "--speed", "max"):
+        found = heard(publish, "venue.", TRADE)
+    trades = [item.event for item in found if item.topic == TRADE]
+    assert trades == [trade(1, at(0)), trade(2, at(0.2)), Gap(3, 3, "not in the recording", at(4)), trade(4, at(4))]
+    *_, missing, head, last = [item.event for item in found if item.topic == BOOK]
+    assert (missing.first_missing_id, missing.last_missing_id, missing.cause) == (11, 11, "not in the recording")
+    assert (head.last_update_id, head.bids, last) == (11, [("1.10", "2")], change(12, 12, ("1.00", "0")))
+
+
 def test_a_joiner_is_given_a_book_and_the_replay_says_that_it_is_one(tmp_path: Path) -> None:
     made = journal_in(tmp_path)
     book = BookSnapshot(9, [("1.00", "5")], [], at(0))
