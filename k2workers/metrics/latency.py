@@ -32,7 +32,7 @@ class LatencyHistogram:
         self.sum_ns += latency_ns
 
     def quantile_us(self, quantile: float) -> float | None:
-        """The upper bound, in µs, of the bucket that holds this quantile; None without data or beyond the last bound."""
+        """The upper bound, in µs, of the bucket that holds this quantile, or the last bound, if it lies beyond; None without data."""
         return _quantile_us(self.counts, quantile)
 
 
@@ -55,10 +55,12 @@ class RecentLatency:
 
 
 def _quantile_us(counts: Sequence[int], quantile: float) -> float | None:
-    wanted = quantile * sum(counts)
+    every = sum(counts)
+    if not every:
+        return None
     reached = 0
     for bound_ns, count in zip(LATENCY_BOUNDS_NS, counts, strict=False):
         reached += count
-        if count and reached >= wanted:
+        if count and reached >= quantile * every:
             return bound_ns / 1000
-    return None
+    return LATENCY_BOUNDS_NS[-1] / 1000

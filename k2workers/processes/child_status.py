@@ -34,8 +34,8 @@ QUANTILES = (0.5, 0.99, 0.999)
 
 
 class LatencyUs(msgspec.Struct, frozen=True):
-    """A latency in µs, for so many of a hundred or a thousand: the upper bound of where it lies in the histogram; None if nothing was
-    measured, or beyond the last bound."""
+    """A latency in µs, for so many of a hundred or a thousand: the upper bound of where it lies in the histogram, or the last bound (5 s), if it
+    lies beyond; None if nothing was measured."""
 
     p50: float | None
     p99: float | None
