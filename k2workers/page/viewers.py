@@ -5,7 +5,9 @@ It is sent as server-sent events. Every part of it has a name, and goes to a vie
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
@@ -15,7 +17,7 @@ from k2workers.metrics.http_answers import HttpAnswer, HttpQuestion, HttpStream,
 MAX_VIEWERS = 16
 
 PERIOD_S = 1.0
-"""How often it is made."""
+"""How often it is made. What is no older is sent to whoever comes at once: nothing is made for one alone."""
 
 IDLE_S = 5.0
 """If nothing was made for so long, something that says nothing is sent: whoever has gone is noticed."""
@@ -35,6 +37,8 @@ class Viewers:
         self._parts: Mapping[str, bytes] = {}
         self._made = 0
         """How often it was made so far."""
+        self._made_s = -math.inf
+        """When it was made last."""
         self._count = 0
         self._closed = False
         # A page is not worth the feed: it is tried for ever.
@@ -66,8 +70,10 @@ class Viewers:
                     HTTPStatus.SERVICE_UNAVAILABLE, f"{self._count} others look at the live page; {MAX_VIEWERS} may"
                 )
             self._count += 1
-            seen = self._made
-        self._soon()
+            is_new = time.monotonic() - self._made_s < PERIOD_S
+            seen = self._made - is_new
+        if not is_new:
+            self._soon()
         return HttpStream(EVENTS, View(self, seen), NOT_KEPT)
 
     def _turn(self) -> None:
@@ -76,7 +82,7 @@ class Viewers:
         parts = self._make()
         with self._changed:
             self._parts = parts
-            self._made += 1
+            self._made, self._made_s = self._made + 1, time.monotonic()
             self._changed.notify_all()
 
     def next_parts(self, seen: int) -> tuple[int, Mapping[str, bytes]] | None:
@@ -94,7 +100,7 @@ class Viewers:
 
 
 class View:
-    """What one viewer is sent, from what is made after it came."""
+    """What one viewer is sent of what is made: not the first ``seen`` times."""
 
     def __init__(self, viewers: Viewers, seen: int) -> None:
         self._viewers = viewers

@@ -101,6 +101,19 @@ async def test_a_new_viewer_need_not_wait_for_the_next_turn(monkeypatch: pytest.
         viewers.stop()
 
 
+async def test_for_whoever_comes_again_and_again_nothing_is_made_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "PERIOD_S", 3_600.0)
+    made = Made()
+    viewers = Viewers(made)
+    viewers.start(asyncio.get_running_loop().call_soon_threadsafe)
+    for _ in range(20):
+        parts = seen_by(viewers)
+        assert await next_of(parts) == b"event: now\ndata: 1\n\nevent: lines\ndata: []\n\n"
+        parts.close()
+    assert made.count == 1
+    viewers.stop()
+
+
 async def test_while_nothing_is_made_something_is_sent_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(under_test, "IDLE_S", 0.01)
     viewers = Viewers(Made())
