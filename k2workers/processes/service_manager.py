@@ -28,6 +28,7 @@ class ServiceManager:
         self._address = environ.get("NOTIFY_SOCKET", "")
         self._unready = unready
         self._ready = False
+        self._ending = False
         self._watchdog_s = _watchdog_s(environ)
 
     @property
@@ -41,7 +42,11 @@ class ServiceManager:
         return min(TELL_S, self._watchdog_s / 3) if self._watchdog_s else TELL_S
 
     def tell(self) -> None:
-        """Say how the run is now."""
+        """Say how the run is now; of one that ends only that it lives."""
+        watched = ["WATCHDOG=1"] if self._watchdog_s else []
+        if self._ending:
+            self._send(watched)
+            return
         reasons = self._unready()
         if not reasons:
             told = ["READY=1", "STATUS=ready: every stream flows"]
@@ -49,18 +54,19 @@ class ServiceManager:
             told = [f"STATUS=not ready: {'; '.join(reasons)}"[:WORDS]]
             if not self._ready:
                 told.append(f"EXTEND_TIMEOUT_USEC={MORE_TIME_S * 1_000_000}")
-        if self._watchdog_s:
-            told.append("WATCHDOG=1")
-        if self._send(told):
+        if self._send([*told, *watched]):
             self._ready = self._ready or not reasons
 
     def tell_end(self) -> None:
-        """Say that the run is about to end."""
+        """Say that the run is about to end. From then on no more time is asked for: the manager's own limit for an end holds."""
+        self._ending = True
         if self.listens:
             self._send(["STOPPING=1", "STATUS=ending: what was received is being published"])
 
     def _send(self, told: Sequence[str]) -> bool:
         """Whether it was taken. One that is busy or gone gets the next."""
+        if not told:
+            return False
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         with (
             contextlib.suppress(OSError),

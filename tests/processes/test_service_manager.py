@@ -48,6 +48,23 @@ def test_ready_is_told_once_every_stream_flows_and_what_is_wrong_later_takes_it_
     assert manager.heard()[0] == "STOPPING=1"
 
 
+@pytest.mark.parametrize("reasons", [[], ["process_down: worker-0"]])
+def test_of_a_run_that_ends_only_its_life_is_told(manager: Manager, reasons: list[str]) -> None:
+    watched = {**manager.environ, "WATCHDOG_USEC": "1000000"}
+    service = ServiceManager(watched, lambda: reasons)
+    service.tell_end()
+    assert manager.heard()[0] == "STOPPING=1"
+    service.tell()
+    assert manager.heard() == ["WATCHDOG=1"]
+    unwatched = ServiceManager(manager.environ, lambda: reasons)
+    unwatched.tell_end()
+    manager.heard()
+    unwatched.tell()
+    manager.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.heard()
+
+
 def test_a_watchdog_hears_us_well_before_it_bites(manager: Manager) -> None:
     watched = {**manager.environ, "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid())}
     service = ServiceManager(watched, lambda: ["starting"])
