@@ -17,16 +17,17 @@ from k2workers.page.line_history import LineHistory
 from k2workers.page.rates import Rates
 from k2workers.page.trail import Columns, Trail
 from k2workers.processes import run_plan
-from k2workers.processes.child_status import AggregatorStatus, WorkerStatus, told
+from k2workers.processes.child_status import AggregatorStatus, LatencyUs, WorkerStatus, told
 from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.page_now import ConnectsShown, Now
-from k2workers.processes.readiness import Reason
+from k2workers.processes.readiness import BEAT_FRESH_S, Reason
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.status import RunView
 from k2workers.processes.topic_page import FeedKnows
 from k2workers.processes.worth_a_look import worth_a_look
 from k2workers.rotation.record import RotationRecord
 from k2workers.supervision.child import ChildState
+from k2workers.supervision.control_messages import Beat
 from k2workers.supervision.supervisor import Supervisor
 from k2workers.venues.topics import topic_of
 
@@ -61,8 +62,7 @@ class PageView:
         for feed in self._feeds:
             for name in feed.shards:
                 self._look_at(feed, name, states[name], now_ms, worst)
-        aggregator = self._aggregator()
-        latency = aggregator.latency_us if aggregator is not None else None
+        latency = self._publish_latency(states.get(run_plan.AGGREGATOR))
         figures = {f"rate {kind}": rate for kind, rate in self._rates.a_second().items()}
         self._trail.add(
             now_ms,
@@ -78,14 +78,22 @@ class PageView:
         ailments = [Ailment(reason.word.value, reason.where, reason.text) for reason in unready]
         self._annals.look(ailments, now_ms)
 
-    def _look_at(self, feed: MarketFeed, name: str, state: ChildState, now_ms: int, worst: list[float]) -> None:
+    def _of_this_life(self, name: str, state: ChildState) -> Beat | None:
+        """What a child that runs told last: a process before this one says nothing of it."""
         beat = self._supervisor.beat(name)
-        if beat is None or not state.alive or beat.pid != state.pid:  # a process before this one says nothing of it
+        return beat if beat is not None and state.alive and beat.pid == state.pid else None
+
+    def _publish_latency(self, state: ChildState | None) -> LatencyUs | None:
+        beat = self._of_this_life(run_plan.AGGREGATOR, state) if state is not None and _is_heard(state) else None
+        return msgspec.convert(beat.status, AggregatorStatus).latency_us if beat is not None else None
+
+    def _look_at(self, feed: MarketFeed, name: str, state: ChildState, now_ms: int, worst: list[float]) -> None:
+        beat = self._of_this_life(name, state)
+        if beat is None:
             self._lines.gone(name, now_ms)
             self._rates.gone(name)
             return
         worker = msgspec.convert(beat.status, WorkerStatus)
-        self._rates.told(name, beat.pid, worker.received, beat.at_ns)
         told_ms = now_ms - (time.monotonic_ns() - beat.at_ns) // 1_000_000
         for line in worker.lines:
             age_s = line.age_s if line.live else None
@@ -95,6 +103,10 @@ class PageView:
         counted = self._supervisor.counted(name)
         self._annals.count("gap", {name: counted.get("gaps", 0)}, "gap announced", now_ms)
         self._annals.count("connection lost", {name: worker.reconnects}, "connection lost", now_ms)
+        if not _is_heard(state):
+            self._rates.gone(name)
+            return
+        self._rates.told(name, beat.pid, worker.received, beat.at_ns)
         if worker.latency_us.p99 is not None:
             worst.append(worker.latency_us.p99)
 
@@ -160,6 +172,11 @@ class PageView:
 
     def _aggregator(self) -> AggregatorStatus | None:
         return told(self._supervisor.beat(run_plan.AGGREGATOR), AggregatorStatus)
+
+
+def _is_heard(state: ChildState) -> bool:
+    """Whether what a child told last is still a word of now."""
+    return state.last_beat_s is not None and state.last_beat_s <= BEAT_FRESH_S
 
 
 def _connects(feed: MarketFeed, now_ns: int) -> ConnectsShown:

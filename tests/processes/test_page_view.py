@@ -16,6 +16,7 @@ from k2workers.page.line_history import GONE
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import LatencyUs, LineStatus
 from k2workers.processes.page_view import PageView
+from k2workers.processes.readiness import BEAT_FRESH_S
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.supervision.control_messages import Beat
 from tests.processes.test_status import Watched
@@ -150,6 +151,27 @@ def test_of_a_worker_that_died_nothing_goes_on_and_its_next_life_is_another(seen
     seen.page.look()
     assert [bar["end"] for bar in seen.part("lines")[0]["spans"]] == [GONE, ""]
     assert [one["kind"] for one in seen.part("happened")][:2] == ["ready", "over"]
+
+
+def test_of_a_process_that_stands_still_no_rate_and_no_latency_goes_on(seen: Seen) -> None:
+    told = msgspec.to_builtins(aggregator_status(latency_us=LatencyUs(50.0, 100.0, None)))
+    seen.feed.supervisor.beats[run_plan.AGGREGATOR] = Beat(run_plan.AGGREGATOR, 0, {}, told, 1)
+    seen.tells(0, ago_s=2.0, received={"trade": 0})
+    seen.page.look()
+    seen.tells(0, ago_s=1.0, received={"trade": 50})
+    seen.page.look()
+    for name in ("worker-0", "worker-1", run_plan.AGGREGATOR):
+        seen.feed.changes(name, last_beat_s=BEAT_FRESH_S + 0.1)
+    seen.page.look()
+    assert seen.trail["rate trade"] == [None, 50.0, None]
+    assert seen.trail["read p99"] == [200.0, 200.0, None]
+    assert seen.trail["publish p99"] == [100.0, 100.0, None]
+    assert [route["spans"][0]["ended_ms"] for route in seen.part("lines")] == [None, None], (
+        "its connection may well live"
+    )
+    seen.feed.changes(run_plan.AGGREGATOR, last_beat_s=0.1, pid=7)
+    seen.page.look()
+    assert seen.trail["publish p99"][-1] is None, "told by a process before this one"
 
 
 def test_topics_are_those_that_are_asked_for_with_what_is_known_of_them(seen: Seen) -> None:
