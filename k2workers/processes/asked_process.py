@@ -10,6 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 from k2workers.metrics.shared_answer import REST
 
+PATIENCE_S = 5.0
+"""So long who asks waits for its turn. Without an end, threads would gather behind a process that hangs: their clients are let go sooner than they."""
+
 
 class AskingClient(Protocol):
     """What asks at one endpoint. ``close`` waits for a thread that asks there."""
@@ -51,14 +54,21 @@ class AskedProcess(Generic[C]):
 
     @contextlib.contextmanager
     def making(self, worked_s: float = 0.0) -> Iterator[None]:
-        """One answer after the other; none for ``REST`` times the CPU time that the one before took, with what went on it before (``worked_s``)."""
-        with self._making:
+        """One answer after the other; none for ``REST`` times the CPU time that the one before took, with what went on it before (``worked_s``).
+
+        Raises TimeoutError if its turn does not come.
+        """
+        if not self._making.acquire(timeout=PATIENCE_S):
+            raise TimeoutError
+        try:
             time.sleep(max(0.0, self._rested_s - time.monotonic()))
             began_s = time.thread_time() - worked_s
             try:
                 yield
             finally:
                 self._rested_s = time.monotonic() + REST * (time.thread_time() - began_s)
+        finally:
+            self._making.release()
 
     def close(self) -> None:
         """Ask no longer."""

@@ -88,10 +88,10 @@ class TopicPage:
             return limit
         search = parse_qs(asked.query).get("search", [""])[-1]
         with self._process.making():
-            found = self._find(search.lower().split(), limit)
+            found = self._find(frozenset(search.lower().split()), limit)
         return HttpAnswer(HTTPStatus.OK, JSON, msgspec.json.encode(found), (("Cache-Control", "no-store"),))
 
-    def _find(self, wanted: Sequence[str], limit: int) -> TopicsFound:
+    def _find(self, wanted: frozenset[str], limit: int) -> TopicsFound:
         client = self._process.client
         knows = self._knows()
         if time.monotonic() - self._published[0] >= FRESH_S:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from k2workers.metrics.shared_answer import REST
+from k2workers.processes import asked_process
 from k2workers.processes.asked_process import AskedProcess
 from tests.support.waiting import wait_for
 
@@ -48,3 +49,14 @@ def test_after_an_answer_it_rests_for_as_long_as_that_took_several_times_also_if
     with asked.making():
         rested_s = time.monotonic() - began_s
     assert rested_s >= REST * 0.05 * 0.9
+
+
+def test_who_waits_for_its_turn_waits_no_longer_than_that_and_the_next_one_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asked_process, "PATIENCE_S", 0.05)
+    asked = AskedProcess(Client)
+    with asked.making(), pytest.raises(TimeoutError), asked.making():
+        pytest.fail("two at a time")
+    with asked.making():
+        pass
