@@ -74,7 +74,7 @@ class FeedStream:
 
     async def _read(self, pool: httpcore.AsyncConnectionPool) -> None:
         async with pool.stream("GET", f"{self.url}/events", extensions=_WAITS) as response:
-            kind = dict(response.headers).get(b"Content-Type", b"")
+            kind = {name.lower(): value for name, value in response.headers}.get(b"content-type", b"")
             if response.status != 200:
                 raise NotGiven(_refusal(response.status, await response.aread()))
             if not kind.startswith(_EVENTS):

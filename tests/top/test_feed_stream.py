@@ -31,10 +31,11 @@ async def _server(answer: bytes, port: int | None = None) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
-async def test_each_part_is_heard_with_its_name_however_it_is_cut() -> None:
+@pytest.mark.parametrize("head", [HEAD, HEAD.replace(b"Content-Type", b"content-type")])
+async def test_each_part_is_heard_with_its_name_however_it_is_cut(head: bytes) -> None:
     heard: list[tuple[str, bytes]] = []
     body = b'event: now\ndata: {"a": 1}\n\n:\n\nevent: watch\ndata: []\n\nevent: big\ndata: ' + b"x" * 500_000 + b"\n\n"
-    async with _server(HEAD + body + b"event: half\ndata: ") as url:
+    async with _server(head + body + b"event: half\ndata: ") as url:
         stream = FeedStream(lambda: url, lambda name, data: heard.append((name, data)))
         await stream.once()
     assert heard == [("now", b'{"a": 1}'), ("watch", b"[]"), ("big", b"x" * 500_000)]
