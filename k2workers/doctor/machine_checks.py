@@ -126,8 +126,7 @@ def _ports(settings: Settings) -> list[Diagnosis]:
 
 
 def _http(settings: Settings) -> str:
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    return f"http://{host}:{settings.http_port}"
+    return f"http://{own_places.http_address(settings)}"
 
 
 def _http_mistake(settings: Settings) -> Iterator[str]:

@@ -22,9 +22,6 @@ from k2workers.rotation.record import RotationRecord
 from k2workers.supervision.control_messages import Record
 from k2workers.supervision.supervisor import Supervisor
 
-STATUS = "status."
-"""The prefix of the topics that are of no venue."""
-
 
 class HttpPaths:
     """The HTTP port of one run, from ``start`` to ``stop``. ``heard`` is told every record of the children, ``look`` is called about once a second."""
@@ -43,7 +40,8 @@ class HttpPaths:
         self._view = PageView(view, supervisor, feeds, meter)
         self._viewers = Viewers(self._view.parts)
         self._topics = TopicPage(
-            [*(f"{feed.plan.name}." for feed in feeds), STATUS], lambda: self._server.ask(self._view.knows)
+            [*(f"{feed.plan.name}." for feed in feeds), run_plan.STATUS_PREFIX],
+            lambda: self._server.ask(self._view.knows),
         )
         files = PageFiles()
         self._server = MetricsServer(

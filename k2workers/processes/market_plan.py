@@ -21,7 +21,7 @@ from k2workers.logs.log import LogSettings
 from k2workers.network.tls import client_context
 from k2workers.processes import sharding
 from k2workers.processes.child_settings import WorkerSettings
-from k2workers.processes.shard_numbers import Numbers, ShardNumbers
+from k2workers.processes.shard_numbers import Numbers, ShardNumbers, worker_name
 from k2workers.rotation import schedule
 from k2workers.setting import default
 from k2workers.supervision.child import ChildSpec
@@ -213,7 +213,7 @@ class MarketPlan:
             logs=self._run.logs,
         )
         target = "k2workers.processes.worker:main"
-        return child_spec(f"worker-{feed.shard}", target, settings, StopOrder.WORKERS, connects_to=self.name)
+        return child_spec(worker_name(feed.shard), target, settings, StopOrder.WORKERS, connects_to=self.name)
 
 
 def child_spec(name: str, target: str, settings: Any, stop_order: StopOrder, **others: Any) -> ChildSpec:

@@ -8,6 +8,12 @@ from k2workers.config import Settings
 from k2workers.transport.endpoint import next_endpoint
 
 
+def http_address(settings: Settings) -> str:
+    """Host and port at which HTTP is answered."""
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return f"{host}:{settings.http_port}"
+
+
 def books_endpoint(settings: Settings) -> str:
     """Where whole books are asked for."""
     return settings.books_endpoint or next_endpoint(settings.snapshot_endpoint)

@@ -182,8 +182,7 @@ def _try_socket(path: Path) -> None:
 def _lock_endpoints(settings: Settings, locks: list[LockFile], sockets: list[Path]) -> list[str]:
     """Lock each path that the feed listens at, and add it to ``sockets``. Returns what is wrong."""
     mistakes = []
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    setting_of = {f"tcp://{host}:{settings.http_port}": "http_port"}
+    setting_of = {f"tcp://{own_places.http_address(settings)}": "http_port"}
     for setting, endpoint in own_places.endpoints(settings).items():
         path = path_of(endpoint)
         # A directory may have many names.

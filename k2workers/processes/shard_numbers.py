@@ -1,4 +1,4 @@
-"""Owns which numbers the shards of each venue have in a run, and which slots to rotate. Pure.
+"""Owns which numbers the shards of each venue have in a run, what their workers are called, and which slots to rotate. Pure.
 
 Both are those of the whole run: no two workers have the same name, and no two that live equally long are ever due together. Venues begin when
 they have said which symbols there are, one sooner than another; what the others will need is kept free for them until then.
@@ -7,6 +7,11 @@ they have said which symbols there are, one sooner than another; what the others
 from __future__ import annotations
 
 import msgspec
+
+
+def worker_name(shard: int) -> str:
+    """Of the process that serves this shard."""
+    return f"worker-{shard}"
 
 
 class Numbers(msgspec.Struct, frozen=True):

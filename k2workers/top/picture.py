@@ -11,6 +11,7 @@ from rich.text import Text
 
 from k2workers.page.words import NONE, duration, latency, moment, number, plural, size
 from k2workers.processes.page_now import Now
+from k2workers.processes.shard_numbers import worker_name
 from k2workers.top.clean_text import BAD, GOOD, WARN, clean_text
 from k2workers.top.keys import Keys
 from k2workers.top.shard_table import COLUMNS, shard_table
@@ -237,8 +238,9 @@ def _budgets(now: Now) -> Iterator[tuple[str, Text]]:
 
 def _processes(view: FeedView, now: Now) -> Text:
     text = clean_text("", cut=False)
+    in_the_table = {worker_name(worker.figures.shard) for worker in now.status.workers}
     for name, usage in now.usage.items():
-        if name.startswith("worker-"):
+        if name in in_the_table:
             continue
         child = now.status.children.get(name)
         state = "" if child is None or child.ready else "starting " if child.alive else "down "

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from k2workers.page.words import NONE, duration, latency, number, size
+from k2workers.processes.shard_numbers import worker_name
 from k2workers.processes.status import WorkerRow
 from k2workers.top.clean_text import BAD, GOOD, WARN
 from k2workers.top.view import FeedView
@@ -68,7 +69,7 @@ def _p99(worker: WorkerRow, _: FeedView) -> Cell:
 
 
 def _cpu(worker: WorkerRow, view: FeedView) -> Cell:
-    share = view.cpu.get(f"worker-{worker.figures.shard}")
+    share = view.cpu.get(worker_name(worker.figures.shard))
     return Cell(NONE, -1.0) if share is None else Cell(f"{100 * share:.1f} %", share)
 
 

@@ -17,6 +17,7 @@ from k2workers import health
 from k2workers.errors import ConfigError, FeedSilent
 from k2workers.files.directories import have_temporary
 from k2workers.processes.line_output import LineOutput, printing
+from k2workers.processes.topic_page import MOST_SHOWN
 from k2workers.top.feed_stream import AGAIN_S, FeedStream, NotGiven
 from k2workers.top.keys import Keys
 from k2workers.top.picture import Seen, picture
@@ -130,7 +131,7 @@ class Top:
             wanted = self._keys.search
             if wanted:
                 with contextlib.suppress(NotGiven):  # the verdict says that it does not answer
-                    found = await self._stream.topics(wanted, min(200, max(1, self._rows)))
+                    found = await self._stream.topics(wanted, min(MOST_SHOWN, max(1, self._rows)))
                     if wanted == self._keys.search:
                         self._view.found = found
                         self._changed.set()

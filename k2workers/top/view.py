@@ -7,6 +7,7 @@ import msgspec
 from k2workers.page.annals import Happening
 from k2workers.processes.page_now import Now
 from k2workers.processes.readiness import BEAT_FRESH_S
+from k2workers.processes.shard_numbers import worker_name
 from k2workers.processes.status import WorkerRow
 from k2workers.processes.topic_page import TopicsFound
 from k2workers.processes.worth_a_look import WorthALook
@@ -62,7 +63,7 @@ class FeedView:
         told = worker.told
         if not worker.alive:
             return "down", False
-        child = self.now.status.children.get(f"worker-{worker.figures.shard}") if self.now is not None else None
+        child = self.now.status.children.get(worker_name(worker.figures.shard)) if self.now is not None else None
         if child is not None and child.last_beat_s is not None and child.last_beat_s > BEAT_FRESH_S:
             return "not heard", False
         return (told.state, told.live) if told is not None else ("starting", False)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from k2workers.processes.shard_numbers import Numbers, ShardNumbers
+from k2workers.processes.shard_numbers import Numbers, ShardNumbers, worker_name
 
 
 def made(*needed: tuple[str, int, int]) -> ShardNumbers:
@@ -39,3 +39,7 @@ def test_how_many_slots_there_are_stays_once_somebody_runs_with_them() -> None:
     numbers = made(("a", 4, 100), ("b", 4, 100))
     assert numbers.begin("b", 1) == Numbers(first_shard=4, first_slot=4, slots=5)
     assert numbers.begin("a", 2) == Numbers(first_shard=0, first_slot=0, slots=5), "fewer leave some of theirs free"
+
+
+def test_a_worker_is_called_by_its_shard() -> None:
+    assert worker_name(3) == "worker-3"
