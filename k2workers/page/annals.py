@@ -24,7 +24,7 @@ class Ailment(NamedTuple):
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """A ailment that holds, and since when."""
+    """An ailment that holds, and since when."""
 
     word: str
     where: str
