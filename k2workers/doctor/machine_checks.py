@@ -91,18 +91,39 @@ def _open_files(plan: RunPlan) -> list[Diagnosis]:
 
 def _places(settings: Settings) -> list[Diagnosis]:
     """Whether a run could have its directory, checkpoint and paths now, by the rule of the start itself."""
-    named = Path(settings.run_dir) if settings.run_dir else None
-    was_there = named is None or named.exists()
+    with _as_before(settings):
+        try:
+            with places.held(settings) as held:
+                words = f"run directory {held.path if settings.run_dir else held.path.parent}"
+                free = Diagnosis("places", Grade.OK, f"{words}, checkpoint {settings.checkpoint or 'in it'}: free")
+                return [free, *_place_of_ring(settings, held.path)]
+        except ConfigError as error:
+            return [Diagnosis("places", Grade.FAILED, mistake, _in_use(mistake)) for mistake in str(error).splitlines()]
+
+
+@contextlib.contextmanager
+def _as_before(settings: Settings) -> Iterator[None]:
+    """The directories that are made within it are not there afterwards."""
+    named = [Path(settings.run_dir)] if settings.run_dir else []
+    if settings.disk_ring_gb:
+        named.append(own_places.disk_ring(settings, Path(settings.run_dir)))
+    ways = [each for path in named for each in (path.absolute(), *path.absolute().parents)]
+    made = sorted({each for each in ways if not each.exists()}, key=lambda each: -len(each.parts))
     try:
-        with places.held(settings) as held:
-            words = f"run directory {held.path if settings.run_dir else held.path.parent}"
-            return [Diagnosis("places", Grade.OK, f"{words}, checkpoint {settings.checkpoint or 'in it'}: free")]
-    except ConfigError as error:
-        return [Diagnosis("places", Grade.FAILED, mistake, _in_use(mistake)) for mistake in str(error).splitlines()]
+        yield
     finally:
-        if named is not None and not was_there:
+        for each in made:
             with contextlib.suppress(OSError):  # another feed has begun in it
-                named.rmdir()
+                each.rmdir()
+
+
+def _place_of_ring(settings: Settings, run_dir: Path) -> Iterator[Diagnosis]:
+    folder = own_places.disk_ring(settings, run_dir)
+    if settings.disk_ring_gb and not os.access(folder, os.W_OK | os.X_OK):
+        advice = (
+            "the feed would run without its disk ring: name another one (disk_ring_dir), or let this user write there"
+        )
+        yield Diagnosis("places", Grade.WARNING, f"disk_ring_dir = '{folder}': cannot be written", advice)
 
 
 def _in_use(mistake: str) -> str:
@@ -178,7 +199,7 @@ def _shared_memory() -> list[Diagnosis]:
 
 
 def _room(settings: Settings) -> list[Diagnosis]:
-    """Of the file systems of the run directory and of the checkpoint."""
+    """Of the file systems of the run directory, of the checkpoint and of the disk ring."""
     runs = [Path(settings.run_dir)] if settings.run_dir else [path for path, _ in for_runs(os.environ)][:1]
     wanted = [*runs, *([Path(settings.checkpoint).absolute().parent] if settings.checkpoint else [])]
     found = []
@@ -190,12 +211,24 @@ def _room(settings: Settings) -> list[Diagnosis]:
             found.append(Diagnosis("room", Grade.WARNING, f"{words}, {files:,} files", advice))
         else:
             found.append(Diagnosis("room", Grade.OK, words))
-    return found
+    return found + ([_room_of_ring(settings, runs[0])] if settings.disk_ring_gb else [])
+
+
+def _room_of_ring(settings: Settings, run_dir: Path) -> Diagnosis:
+    folder = own_places.disk_ring(settings, run_dir)
+    path, system = _nearest(folder)
+    has = sum(file.stat().st_size for file in folder.glob("*")) if path == folder.absolute() else 0
+    wants_mb, free_mb = (int(settings.disk_ring_gb * 1e9) - has) // 2**20, system.f_bavail * system.f_frsize // 2**20
+    words = f"{path}: {free_mb:,} MB free, of which the disk ring may come to take {max(0, wants_mb):,} MB"
+    if wants_mb + ROOM_MB <= free_mb:
+        return Diagnosis("room", Grade.OK, words)
+    advice = "make room, or give it less (disk_ring_gb): on a full file system the disk ring lacks what comes then"
+    return Diagnosis("room", Grade.WARNING, words, advice)
 
 
 def _nearest(path: Path) -> tuple[Path, os.statvfs_result]:
     """It, or what is there of the way to it, and its file system: another check may have it made and removed meanwhile."""
     for each in (path.absolute(), *path.absolute().parents):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             return each, os.statvfs(each)
     raise FileNotFoundError(path)

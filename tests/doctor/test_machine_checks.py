@@ -52,6 +52,23 @@ async def test_where_a_feed_could_run_nothing_fails_and_nothing_is_left_behind(t
     assert "pyzmq" in found["versions"][0].found and "libzmq 4." in found["versions"][0].found
 
 
+@pytest.mark.parametrize("own", [{}, {"disk_ring_dir": "there/is/none"}])
+async def test_of_the_directories_of_a_disk_ring_nothing_is_left_either(
+    own: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = await examined(settings_with(run_dir=str(tmp_path / "run"), disk_ring_gb=0.1, **own))
+    assert [finding.grade for finding in found["places"]] == [Grade.OK]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_disk_ring_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    settings = settings_with(run_dir=str(tmp_path / "run"), disk_ring_gb=0.1, disk_ring_dir="/proc/none")
+    free, ring = (await examined(settings))["places"]
+    assert (free.grade, ring.grade) == (Grade.OK, Grade.WARNING)
+    assert "'/proc/none': cannot be written" in ring.found
+
+
 async def test_a_directory_that_was_there_stays(tmp_path: Path) -> None:
     assert (await examined(settings_with(run_dir=str(tmp_path))))["places"][0].grade is Grade.OK
     assert tmp_path.is_dir()
@@ -145,6 +162,22 @@ def test_a_low_limit_of_open_files_is_told_with_the_one_that_would_do() -> None:
 def test_a_small_file_system_is_told_with_what_is_free(tmp_path: Path) -> None:
     found = told(*on_small_file_system(tmp_path), K2_RUN_DIR=str(tmp_path))["room"]
     assert (found["grade"], f"{tmp_path}: 1 MB free" in found["found"]) == ("warning", True)
+
+
+async def test_a_disk_ring_that_may_outgrow_its_disk_is_a_warning(tmp_path: Path) -> None:
+    folder = tmp_path / "ring"
+    places_of_it = {
+        "run_dir": str(tmp_path / "run"),
+        "checkpoint": str(tmp_path / "checkpoint"),
+        "disk_ring_dir": str(folder),
+    }
+    ring = (await examined(settings_with(disk_ring_gb=0.1, **places_of_it)))["room"][-1]
+    assert (ring.grade, "take 95 MB" in ring.found) == (Grade.OK, True)
+    assert (await examined(settings_with(disk_ring_gb=100_000, **places_of_it)))["room"][-1].grade is Grade.WARNING
+    folder.mkdir()
+    with (folder / "part").open("wb") as held:
+        held.truncate(100_000_000)
+    assert "take 0 MB" in (await examined(settings_with(disk_ring_gb=0.1, **places_of_it)))["room"][-1].found
 
 
 def test_a_machine_where_nothing_can_be_written_is_told_of_in_words() -> None:
