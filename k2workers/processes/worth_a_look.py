@@ -16,11 +16,12 @@ LATELY_MS = 600_000
 NEAR = 0.8
 """So much of a budget is near its limit."""
 
-OVERDUE, OVERDUE_S = 1.2, 90.0
-"""A connection is overdue for its rotation that is older than so many lifetimes and so many seconds."""
+OVERDUE, OVERDUE_S, OVERDUE_MOST_S = 0.2, 90.0, 900.0
+"""A connection is overdue for its rotation that outlives its lifetime by so much of it and so many seconds, but at the latest by so many, as for the alert."""
 
-SKEW_S = 1.0
-SLOW_US = 1e6
+SKEW_S = 0.5
+SLOW_US = 250e3
+"""These, and ``NEAR``, are where the alerts of ``config/prometheus`` fire too: who was woken finds the reason on the page."""
 
 _LATELY = {"restart": "restarts lately", "connection lost": "connections lost lately", "gap": "gaps lately"}
 
@@ -77,7 +78,7 @@ def _of_worker(worker: WorkerRow, lifetime_s: float) -> Iterator[WorthALook]:
     name, told = f"shard {worker.figures.shard}", worker.told
     if told is None:
         return
-    if told.connection_age_s > OVERDUE * lifetime_s + OVERDUE_S:
+    if told.connection_age_s > lifetime_s + min(OVERDUE * lifetime_s + OVERDUE_S, OVERDUE_MOST_S):
         text = f"its connection is {duration(told.connection_age_s)} old, a lifetime is {duration(lifetime_s)}"
         yield WorthALook("rotation overdue", f"{name}: {text}")
     if told.clock_ahead_s > SKEW_S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from k2workers.processes.child_status import GapFigures, LatencyUs, SubscriberBe
 from k2workers.processes.observers import BooksShown, DiskRingShown
 from k2workers.processes.page_now import ConnectsShown, Now
 from k2workers.processes.status import VenueStatus
-from k2workers.processes.worth_a_look import worth_a_look
+from k2workers.processes.worth_a_look import NEAR, SKEW_S, SLOW_US, worth_a_look
 from k2workers.supervision.permissions import RestWeight, ServiceState
+from tests.support.prometheus import RULES
 from tests.support.told import aggregator_status, seen, worker_row, worker_status
 
 AT_MS = 1_795_780_800_000
@@ -99,12 +101,31 @@ def test_each_kind_is_told_with_where_it_is(moment: Now, word: str, text: str) -
         now(status=seen(workers=[worker_row()])),
         now(connects={"binance": msgspec.structs.replace(CONNECTS, granted=216)}),
         _venue(3840, rest=ServiceState(0.0, 429, 3)),
-        _worker(connection_age_s=210.0, clock_ahead_s=1.0),
+        _worker(connection_age_s=210.0, clock_ahead_s=SKEW_S),
         now(aggregator=aggregator_status(latency_us=LatencyUs(None, None, None))),
     ],
 )
 def test_up_to_each_limit_nothing_is(moment: Now) -> None:
     assert worth_a_look(moment, []) == []
+
+
+def test_a_connection_of_hours_is_overdue_a_quarter_of_an_hour_after_its_time() -> None:
+    hours = {"lifetime_s": 14_400.0}
+    for age_s, found in ((15_300.0, []), (15_300.1, ["rotation overdue"])):
+        moment = now(status=seen(workers=[worker_row(worker_status(connection_age_s=age_s))]), **hours)
+        assert [one.word for one in worth_a_look(moment, [])] == found
+
+
+@pytest.mark.parametrize(
+    ("fires", "limit"),
+    [
+        ("k2_venue_clock_ahead_seconds > ", SKEW_S),
+        ("k2:publish_latency_seconds:p99_5m > ", SLOW_US / 1e6),
+        ("k2:connects:used_ratio > ", NEAR),
+    ],
+)
+def test_what_an_alert_fires_for_is_worth_a_look_too(fires: str, limit: float) -> None:
+    assert [float(found) for found in re.findall(rf"expr: {fires}(.*)", RULES.read_text(encoding="utf-8"))] == [limit]
 
 
 def test_what_happened_lately_is_told_once_a_kind_with_where_and_how_long_ago() -> None:
