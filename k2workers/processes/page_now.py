@@ -26,8 +26,8 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     since_ms: int
     """Since when it is ready, or not."""
-    lifetime_s: float
-    """How long a connection lives; of several venues the longest."""
+    lifetimes_s: dict[str, float]
+    """How long a connection lives, by venue."""
     status: FeedStatus
     ailments: list[Holding]
     rates: dict[str, float]

@@ -161,7 +161,7 @@ class PageView:
         return Now(
             at_ms=now_ms,
             since_ms=self._annals.since_ms,
-            lifetime_s=max(feed.plan.lifetime_s for feed in self._feeds),
+            lifetimes_s={feed.plan.name: feed.plan.lifetime_s for feed in self._feeds},
             status=status,
             ailments=self._annals.holding,
             rates=self._rates.a_second(),

@@ -38,7 +38,11 @@ def worth_a_look(now: Now, happened: Sequence[Happening]) -> list[WorthALook]:
     return [
         *_of_aggregator(now.aggregator),
         *_of_budgets(now),
-        *(notice for worker in now.status.workers for notice in _of_worker(worker, now.lifetime_s)),
+        *(
+            notice
+            for worker in now.status.workers
+            for notice in _of_worker(worker, now.lifetimes_s[worker.figures.venue])
+        ),
         *_of_observers(now),
         *_lately(now.at_ms, happened),
     ]

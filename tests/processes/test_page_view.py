@@ -71,7 +71,7 @@ def test_what_is_live_holds_the_status_and_what_else_the_parent_knows(seen: Seen
     assert [worker["figures"]["shard"] for worker in now["status"]["workers"]] == [0, 1]
     assert now["aggregator"]["missing"] == {"binance.trade.X": 2}
     assert now["connects"] == {"binance": {"granted": 0, "limit": 270, "window_s": 300.0, "waiting": 0, "alone": 0}}
-    assert now["lifetime_s"] == 4 * 3_600
+    assert now["lifetimes_s"] == {"binance": 4 * 3_600}
     assert set(now["usage"]) == {"parent", "aggregator", "books", "disk-ring", "worker-0", "worker-1"}
     assert (now["ailments"], now["rates"]) == ([], {})
     assert abs(now["at_ms"] - time.time() * 1_000) < 60_000

@@ -25,7 +25,7 @@ CONNECTS = ConnectsShown(granted=6, limit=270, window_s=300.0, waiting=0, alone=
 def now(**changes: Any) -> Now:
     """A moment in which all is well but for these."""
     usual: dict[str, Any] = {
-        "at_ms": AT_MS, "since_ms": AT_MS - 60_000, "lifetime_s": 100.0, "status": seen(workers=[worker_row(worker_status())]),
+        "at_ms": AT_MS, "since_ms": AT_MS - 60_000, "lifetimes_s": {"binance": 100.0, "slow": 14_400.0}, "status": seen(workers=[worker_row(worker_status())]),
         "ailments": [], "rates": {"trade": 5.0}, "aggregator": aggregator_status(), "connects": {"binance": CONNECTS}, "usage": {},
     }  # fmt: skip
     return Now(**usual | changes)
@@ -109,11 +109,10 @@ def test_up_to_each_limit_nothing_is(moment: Now) -> None:
     assert worth_a_look(moment, []) == []
 
 
-def test_a_connection_of_hours_is_overdue_a_quarter_of_an_hour_after_its_time() -> None:
-    hours = {"lifetime_s": 14_400.0}
+def test_a_connection_of_hours_is_overdue_a_quarter_of_an_hour_after_its_time_whatever_another_venues_live() -> None:
     for age_s, found in ((15_300.0, []), (15_300.1, ["rotation overdue"])):
-        moment = now(status=seen(workers=[worker_row(worker_status(connection_age_s=age_s))]), **hours)
-        assert [one.word for one in worth_a_look(moment, [])] == found
+        worker = worker_row(worker_status(connection_age_s=age_s), venue="slow")
+        assert [one.word for one in worth_a_look(now(status=seen(workers=[worker])), [])] == found
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ export function draw(lines, now) {
   const several = !narrow && new Set(lines.map((own) => own.venue)).size > 1;
   const left = narrow ? 72 : several ? 200 : 118;
   const lives = Object.fromEntries(now.status.workers.map((worker) => [worker.figures.shard, worker]));
-  const life = now.lifetime_s * 1000;
+  const life = Math.max(...Object.values(now.lifetimes_s)) * 1000;
   const from = now.at_ms - 2 * life;
   const until = now.at_ms + 1.1 * life;
   const x = (ms) => Math.round((left + ((Math.min(Math.max(ms, from), until) - from) / (until - from)) * (width - left - 8)) * 10) / 10;
