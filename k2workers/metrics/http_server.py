@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import socketserver
 import threading
 import time
+from http.client import LineTooLong
 from typing import TYPE_CHECKING, Any, NamedTuple
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -26,6 +28,9 @@ MAX_CLIENTS = 50
 ``GRACE_S``; if all of them wait for us, so does the new one, for ``PLACE_S``, and is refused. Those that stay are not among them while nothing is sent."""
 
 GRACE_S, PLACE_S = 0.1, 0.5
+
+HEAD_BYTES = 128 * 1024
+"""Of a request: browsers send some kB, and the library would take 6 MB from each client."""
 
 PACE_S = 0.002
 """One client is taken in so long: parsing requests alone could use a whole core, and the lock that the loop needs."""
@@ -66,11 +71,30 @@ class HttpClient:
         self._server.is_sent(self._connection)
 
 
+class _Request(io.BufferedReader):
+    """What a client sends, of which no more than ``HEAD_BYTES`` and one line are taken in lines. Raises LineTooLong for more, which the library answers with 431."""
+
+    _left = HEAD_BYTES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(-1 if size is None else size)
+        self._left -= len(line)
+        if self._left < 0:
+            raise LineTooLong("head")
+        return line
+
+
 class HttpHandler(WSGIRequestHandler):
     """One client's request."""
 
     timeout = PATIENCE_S
     server: HttpServer
+
+    def setup(self) -> None:
+        """Take no more from the client than a request is."""
+        super().setup()
+        assert isinstance(self.rfile, io.BufferedReader)
+        self.rfile = _Request(self.rfile.detach())
 
     def parse_request(self) -> bool:
         """Whether it is a request; then the client waits for us."""

@@ -125,6 +125,18 @@ async def test_what_is_no_request_is_let_go_and_the_next_client_served(
     assert capfd.readouterr().err == ""
 
 
+async def test_a_head_that_grows_and_grows_is_refused_before_it_takes_much_memory(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    lines = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 50_000) for number in range(3))
+    async with serving() as (server, client):
+        with connected(server, b"GET /status HTTP/1.0\r\n" + lines) as growing:
+            assert (await asyncio.to_thread(read_all, growing)).startswith(b"HTTP/1.0 431 ")
+        async with client.get("/status", headers={"X-Long": "x" * 8_000}) as reply:
+            assert reply.status == 200
+    assert capfd.readouterr().err == ""
+
+
 async def test_a_client_that_says_nothing_is_let_go_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server.HttpHandler, "timeout", 0.1)
     async with serving() as (server, _):
