@@ -7,7 +7,7 @@ import msgspec
 from k2workers.rotation.record import RotationRecord
 
 KEPT = 40
-"""Connections of one route that are remembered: a week at the usual lifetime."""
+"""Connections of one route that are remembered at most: a week at the usual lifetime."""
 
 LOST, GONE = "connection lost", "process ended"
 """How a connection ended, where no rotation ended it."""
@@ -57,8 +57,10 @@ class _Watched:
 
     def begin(self, bar: LineSpan) -> None:
         """This one carries the feed from now on, or did until the next one."""
-        self.shown.spans.append(bar)
-        del self.shown.spans[: -self._kept]
+        spans = self.shown.spans
+        spans.append(bar)
+        if len(spans) > self._kept:
+            del spans[:2]  # the page draws every second one below the others: it stays there
 
     def end(self, at_ms: int, end: str) -> None:
         """Its connection has ended, by no rotation."""

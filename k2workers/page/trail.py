@@ -25,7 +25,9 @@ class Trail:
         self._points: deque[tuple[int, dict[str, float | None]]] = deque(maxlen=points)
 
     def add(self, at_ms: int, figures: Mapping[str, float | None]) -> None:
-        """Note all figures of this moment."""
+        """Note all figures of this moment; later ones are there if the clock was set back."""
+        while self._points and self._points[-1][0] > at_ms:
+            self._points.pop()
         self._points.append((at_ms, dict(figures)))
 
     def columns(self) -> Columns:

@@ -143,6 +143,7 @@ APART: Mapping[str, str] = {
     "tests/support/": "stand-ins that only tests use",
     "tests/system/": "whole programs",
     "tests/observing/": "what watches a feed, a real Prometheus among it",
+    "tests/page/test_open_tab.py": "the status page in a tab that stays open",
     "tests/page/test_page.py": "the status page in a real browser",
     "tests/simulator/test_memory.py": "a long-lived exchange as a whole",
     "tests/test_names.py": "the names of all modules and classes",

@@ -10,7 +10,12 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
+from tests.support.waiting import WAIT_S, wait_for
+from tests.system.support import Program
+
 CHROMIUM = shutil.which("chromium") or ""
+
+MS = WAIT_S * 1_000
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -55,3 +60,13 @@ class Tab:
         self.asked.append(asked.path)
         if (asked.scheme, asked.netloc) != (own.scheme, own.netloc):
             self.outside.append(request.url)
+
+
+def address(program: Program) -> str:
+    """Where this feed answers HTTP."""
+    return str(wait_for("the HTTP address in the log", lambda: program.logged("started"))[0]["http"])
+
+
+def text(page: Page, selector: str) -> str:
+    """What is read there."""
+    return page.inner_text(selector)

@@ -130,3 +130,13 @@ def test_only_the_newest_connections_are_kept() -> None:
     for number in range(5):
         watched.seen(10 * number + 1, 0.5)
     assert [bar[0] for bar in watched.bars] == [20.5, 30.5, 40.5]
+
+
+def test_a_connection_keeps_an_even_or_an_odd_place_while_it_is_remembered() -> None:
+    watched = Watched(kept=5)
+    places: dict[float, int] = {}
+    for number in range(20):
+        watched.seen(10 * number + 1, 0.5)
+        for place, bar in enumerate(watched.bars):
+            assert places.setdefault(bar[0], place % 2) == place % 2
+    assert len(places) == 20

@@ -1,58 +1,21 @@
-"""The status page in a real browser, of a feed that runs: what is read there, what moves, and what becomes of it when the feed is gone."""
+"""The status page in a real browser, of a feed that runs: what is read there, and what moves."""
 
 from __future__ import annotations
 
 import json
 import re
-import signal
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.page.browser import CHROMIUM, PHONE, Tab, chromium
+from tests.page.browser import CHROMIUM, MS, PHONE, Tab, address, text
 from tests.support.waiting import WAIT_S, wait_for
-from tests.system.support import Program, demo, free_port
+from tests.system.support import Program
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here (apt-get install chromium)")
-
-MS = WAIT_S * 1_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Program]:
-    """A demonstration whose connections live for some seconds; one of its streams loses trades for a while, later."""
-    with demo("--rotation-lifetime", "8", "--symbols", "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT", shards=2) as running:
-        running.wait_ready()
-        yield running
-
-
-@pytest.fixture
-def tab(browser: Browser, program: Program) -> Iterator[Tab]:
-    """The page of that feed, opened; whatever it is looked at for, it complains of nothing and asks nobody else."""
-    opened = Tab(browser, f"{_address(program)}/")
-    opened.open()
-    opened.page.wait_for_selector("[data-state=ready]", timeout=MS)
-    yield opened
-    assert (opened.complaints, opened.outside) == ([], [])
-    opened.context.close()
-
-
-def _address(program: Program) -> str:
-    return str(wait_for("the HTTP address in the log", lambda: program.logged("started"))[0]["http"])
-
-
-def _text(page: Page, selector: str) -> str:
-    return page.inner_text(selector)
 
 
 def _number(words: str) -> int:
@@ -68,8 +31,8 @@ def _tell_exchange(program: Program, what: str, **body: Any) -> None:
     exchange = psutil.Process(program.pid_of("exchange"))
     for held in exchange.net_connections("tcp"):
         if held.status == psutil.CONN_LISTEN:
-            address = f"http://127.0.0.1:{held.laddr.port}/_exchange/{what}"
-            request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            control = f"http://127.0.0.1:{held.laddr.port}/_exchange/{what}"
+            request = urllib.request.Request(control, json.dumps(body).encode(), {"Content-Type": "application/json"})
             urllib.request.urlopen(request, timeout=WAIT_S).close()
             return
     raise AssertionError("the exchange does not listen")
@@ -77,17 +40,17 @@ def _tell_exchange(program: Program, what: str, **body: Any) -> None:
 
 def test_at_first_sight_it_says_whether_all_is_well_and_that_it_is_a_demonstration(tab: Tab) -> None:
     page = tab.page
-    assert _text(page, "#verdict-words") == "All is well: every stream flows"
-    assert re.match(r"since \d\d:\d\d:\d\d, for ", _text(page, "#verdict-since"))
-    assert _text(page, "#demo").startswith("DEMO")
+    assert text(page, "#verdict-words") == "All is well: every stream flows"
+    assert re.match(r"since \d\d:\d\d:\d\d, for ", text(page, "#verdict-since"))
+    assert text(page, "#demo").startswith("DEMO")
     assert page.title() == "✓ k2workers DEMO"
-    assert _text(page, "#whose") == "binance · 2 shards"
+    assert text(page, "#whose") == "binance · 2 shards"
     assert page.locator("#shards tr").count() == 2
     assert set(page.locator("#processes td:first-child").all_inner_texts()) == {
         "parent", "aggregator", "exchange", "books", "witness",
     }  # fmt: skip
-    assert "connections: " in _text(page, "#budgets")
-    assert "witness" in _text(page, "#subscribers")
+    assert "connections: " in text(page, "#budgets")
+    assert "witness" in text(page, "#subscribers")
 
 
 def test_figures_move_by_themselves_and_a_rotation_is_seen_happening(tab: Tab) -> None:
@@ -119,21 +82,21 @@ def test_topics_are_found_by_parts_of_their_names_with_their_last_event(tab: Tab
     assert '"trade_id"' in event
     wait_for("a newer event", lambda: row.nth(3).inner_text() != sequence and row.nth(4).inner_text() != last_id)
     page.fill("#search", "no such")
-    wait_for("none", lambda: _text(page, "#topics-count").startswith("0 of "))
+    wait_for("none", lambda: text(page, "#topics-count").startswith("0 of "))
     page.fill("#search", "<img src=x>")
-    wait_for("none again", lambda: _text(page, "#topics-count").startswith("0 of "))
+    wait_for("none again", lambda: text(page, "#topics-count").startswith("0 of "))
 
 
 def test_a_gap_is_seen_happening_and_ending(tab: Tab, program: Program) -> None:
     page = tab.page
     _tell_exchange(program, "fault", kind="rest_5xx")
     _tell_exchange(program, "fault", kind="drop", stream="btcusdt@trade", count=3, everywhere=True)
-    wait_for("the gap in words", lambda: "gaps open" in _text(page, "#verdict"))
-    wait_for("the topic that lacks something", lambda: "binance.trade.BTCUSDT" in _text(page, "#gaps"))
+    wait_for("the gap in words", lambda: "gaps open" in text(page, "#verdict"))
+    wait_for("the topic that lacks something", lambda: "binance.trade.BTCUSDT" in text(page, "#gaps"))
     _tell_exchange(program, "clear_faults")
     wait_for("all well again", lambda: page.get_attribute("body", "data-state") == "ready")
-    wait_for("the gap among what happened", lambda: "gap announced" in _text(page, "#happened"))
-    wait_for("what was lacking came", lambda: "ids repaired\n0" not in _text(page, "#gaps"))
+    wait_for("the gap among what happened", lambda: "gap announced" in text(page, "#happened"))
+    wait_for("what was lacking came", lambda: "ids repaired\n0" not in text(page, "#gaps"))
     # The venue's refusals are faults of the test: the feed is as before for whoever looks next.
     wait_for("ready", lambda: program.http("/readyz")[0] == 200)
 
@@ -144,13 +107,13 @@ def test_a_worker_that_dies_is_seen_at_once_and_its_return_too(tab: Tab, program
     worker.suspend()  # or it would be there again before anybody had seen that
     page.wait_for_selector("[data-state=unready]", timeout=MS)
     assert page.title().startswith("✗ not ready")
-    assert "worker-1" in _text(page, "#ailments")
-    assert " · since " in _text(page, "#ailments")
+    assert "worker-1" in text(page, "#ailments")
+    assert " · since " in text(page, "#ailments")
     worker.kill()
     page.wait_for_selector("[data-state=ready]", timeout=MS)
-    wait_for("the restart", lambda: "was started anew" in _text(page, "#happened"))
+    wait_for("the restart", lambda: "was started anew" in text(page, "#happened"))
     wait_for("an end that was not planned", lambda: page.locator("#lines path.lost").count())
-    wait_for("a word of it where it is read first", lambda: "restarts lately" in _text(page, "#watch"))
+    wait_for("a word of it where it is read first", lambda: "restarts lately" in text(page, "#watch"))
 
 
 def test_all_that_can_be_used_is_reached_by_the_keyboard_and_shows_it(tab: Tab) -> None:
@@ -175,13 +138,17 @@ def test_all_that_can_be_used_is_reached_by_the_keyboard_and_shows_it(tab: Tab) 
 def test_it_is_made_for_who_cannot_see_it(tab: Tab) -> None:
     page = tab.page
     assert page.get_attribute("html", "lang") == "en"
-    assert page.locator("[role=status]").count() == 2, "only what is worth interrupting for"
+    assert page.locator("[role=status], [aria-live]").count() == 2, "only what is worth interrupting for"
+    assert page.get_attribute("#topics-count", "aria-live") == "off"
+    page.fill("#search", "trade")
+    page.wait_for_selector("#topics-count[aria-live=polite]", timeout=MS)
     unnamed = page.evaluate(
         """[...document.querySelectorAll("section, [role=region], svg, meter, input")].filter((node) => !(node.ariaLabel || node.labels?.length
             || node.getAttribute("aria-labelledby"))).map((node) => node.outerHTML.slice(0, 80))"""
     )
     assert unnamed == []
     assert page.locator("h1").count() == 1
+    assert page.get_by_role("heading", name="All is well").count() == 1
     assert page.locator("main, header, footer nav").count() == 3
     assert page.evaluate("[...document.querySelectorAll('th')].every((cell) => cell.scope)")
 
@@ -213,7 +180,7 @@ CONTRAST = """() => {
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, program: Program) -> None:
-    opened = Tab(browser, f"{_address(program)}/", viewport=PHONE, has_touch=True)
+    opened = Tab(browser, f"{address(program)}/", viewport=PHONE, has_touch=True)
     page = opened.open()
     page.wait_for_selector("[data-state=ready]", timeout=MS)
     page.fill("#search", "binance")
@@ -222,48 +189,4 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, program: 
         page.set_viewport_size({"width": width, "height": 700})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     assert opened.complaints == []
-    opened.context.close()
-
-
-def test_a_feed_that_stands_still_does_not_answer_and_the_page_says_so_until_it_does(
-    browser: Browser, program: Program
-) -> None:
-    opened = Tab(browser, f"{_address(program)}/")
-    page = opened.open()
-    page.wait_for_selector("[data-state=ready]", timeout=MS)
-    program.process.send_signal(signal.SIGSTOP)
-    try:
-        page.wait_for_selector("[data-state=gone]", timeout=MS)
-        assert _text(page, "#verdict-words") == "The feed does not answer"
-        assert re.search(r"since \d\d:\d\d:\d\d, for \d+ s", _text(page, "#verdict-since"))
-        assert page.title() == "✗ no answer · k2workers"
-    finally:
-        program.process.send_signal(signal.SIGCONT)
-    page.wait_for_selector("[data-state=ready]", timeout=MS)
-    assert opened.outside == []
-    opened.context.close()
-
-
-def _single(http_port: int) -> Program:
-    """A small demonstration at this port."""
-    ports = [f"--{name}-endpoint=tcp://127.0.0.1:{free_port()}" for name in ("publish", "snapshot", "books")]
-    return Program(
-        "--demo", "--shards", "1", "--symbols", "BTCUSDT", "--log-format", "json", "--http-port", str(http_port), *ports
-    )
-
-
-@pytest.mark.long
-def test_a_page_whose_feed_has_ended_goes_on_with_the_next_one(browser: Browser) -> None:
-    port = free_port()
-    with _single(port) as first:
-        first.wait_ready()
-        opened = Tab(browser, f"{_address(first)}/")
-        page = opened.open()
-        page.wait_for_selector("[data-state=ready]", timeout=MS)
-        first.stop()
-        page.wait_for_selector("[data-state=gone]", timeout=MS)
-        wait_for("why", lambda: "nobody listens there" in _text(page, "#verdict-since"))
-    with _single(port):
-        page.wait_for_selector("[data-state=ready]", timeout=MS)
-    assert opened.outside == []
     opened.context.close()

@@ -6,6 +6,8 @@ import { time } from "./words.js";
 const SPAN_MS = 600000;
 const LEFT = 54;
 const BOTTOM = 18;
+const COLOURS = 7;
+const look = (index) => `c${index % COLOURS}${index < COLOURS ? "" : " again"}`; // more lines than colours: these are dashed
 
 export class Chart {
   constructor(svg, legend, { write, logarithmic = false, name = (key) => key }) {
@@ -21,10 +23,9 @@ export class Chart {
   }
 
   add(at_ms, values) {
-    const last = this.points.at(-1);
-    if (last && at_ms <= last.at_ms) return;
+    // Later ones than the newest are there if the feed's clock was set back.
+    this.points = this.points.filter((one) => one.at_ms >= at_ms - SPAN_MS && one.at_ms < at_ms);
     this.points.push({ at_ms, values });
-    while (this.points[0].at_ms < at_ms - SPAN_MS) this.points.shift();
     for (const key of Object.keys(values)) if (!this.keys.includes(key)) this.keys = [...this.keys, key].sort();
     this.draw();
   }
@@ -58,7 +59,7 @@ export class Chart {
           pen = "L";
         }
       }
-      drawn.push(["path", { class: `line c${index % 7}`, d: path || "M0,0" }]);
+      drawn.push(["path", { class: `line ${look(index)}`, d: path || "M0,0" }]);
     });
     let chosen = this.points.at(-1);
     if (this.cursor != null) {
@@ -68,7 +69,7 @@ export class Chart {
     shapes(this.svg, drawn);
     each(this.legend, "li", this.keys, (item, key, index) => {
       if (!item.firstChild) item.append(document.createElement("i"), document.createElement("span"));
-      item.firstChild.className = `c${index % 7}`;
+      item.firstChild.className = look(index);
       text(item.lastChild, `${this.name(key)} ${this.write(chosen.values[key])}${this.cursor != null ? ` at ${time(chosen.at_ms)}` : ""}`);
     });
   }

@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { at, text } from "./dom.js";
 import { draw } from "./lines.js";
-import { follow } from "./stream.js";
+import { follow, PATIENCE_MS } from "./stream.js";
 import * as tables from "./tables.js";
 import * as topics from "./topics.js";
 import { gone, verdict } from "./verdict.js";
@@ -23,7 +23,7 @@ const latencies = new Chart(at("latency"), at("latency-legend"), { write: latenc
 async function load() {
   loaded = true;
   try {
-    const { at_ms, figures } = await (await fetch("trail", { cache: "no-store" })).json();
+    const { at_ms, figures } = await (await fetch("trail", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) })).json();
     const names = Object.keys(figures);
     const pick = (wanted, name) => at_ms.map((ms, index) => ({ at_ms: ms, values: Object.fromEntries(wanted.map((key) => [name(key), figures[key][index]])) }));
     rates.load(pick(names.filter((name) => name.startsWith(RATE)), (key) => key.slice(RATE.length)));
@@ -46,6 +46,7 @@ follow(
       verdict(now, watch);
       for (const show of [tables.figures, tables.gaps, tables.budgets, tables.subscribers, tables.shards, tables.processes]) show(now);
       draw(lines, now);
+      tables.happened(happened, now.at_ms); // what was today is yesterday's once it is midnight
       if (loaded) {
         rates.add(now.at_ms, now.rates);
         latencies.add(now.at_ms, {
@@ -65,7 +66,6 @@ follow(
     },
     happened(data) {
       happened = data;
-      tables.happened(happened, now?.at_ms ?? Date.now());
     },
   },
   (ms, why) => {

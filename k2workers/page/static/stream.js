@@ -3,6 +3,7 @@
 const LATE_MS = 3500; // something comes every second
 const DEAD_MS = 10000; // a connection that says nothing for so long is given up: its other end may be gone without a word
 const AGAIN_MS = 1500;
+export const PATIENCE_MS = 5000; // a question without an answer is given up: a browser keeps only a few open to one address, and the stream needs one of them
 
 /** Calls hear[name](data) for each part that comes, and silent(ms, why) while nothing does. */
 export function follow(hear, silent) {
@@ -28,9 +29,9 @@ export function follow(hear, silent) {
   function close() {
     source?.close();
     source = null;
-    fetch("events", { method: "HEAD", cache: "no-store" })
+    fetch("events", { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) })
       .then(async (reply) => { why = reply.ok ? "" : reply.status === 503 ? "too many look at this page, or the feed has much to do" : `it answers ${reply.status}`; })
-      .catch(() => { why = "nobody listens there"; });
+      .catch((error) => { why = error.name === "TimeoutError" ? "" : "nobody listens there"; });
     setTimeout(open, AGAIN_MS);
   }
 

@@ -1,6 +1,7 @@
 // Owns the search for topics: asked for only while there is something in the field, and while the page is looked at.
 
 import { at, rows, text } from "./dom.js";
+import { PATIENCE_MS } from "./stream.js";
 import { duration, number, plural } from "./words.js";
 
 const AGAIN_MS = 2000;
@@ -33,17 +34,18 @@ function soon(ms) {
 async function ask() {
   const wanted = at("search").value.trim();
   at("topics-found").hidden = !wanted;
+  at("topics-count").setAttribute("aria-live", wanted ? "polite" : "off"); // of a quiet market there are more and more for hours, which nobody has asked for
   asking?.abort();
   if (!wanted || document.hidden) return;
   asking = new AbortController();
   const { signal } = asking;
   try {
-    const reply = await fetch(`topics?search=${encodeURIComponent(wanted)}`, { signal, cache: "no-store" });
-    if (!reply.ok) throw new Error(reply.status === 503 ? "the aggregator does not answer" : `answered with ${reply.status}`);
+    const reply = await fetch(`topics?search=${encodeURIComponent(wanted)}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]), cache: "no-store" });
+    if (!reply.ok) throw new Error(reply.status === 503 ? "the aggregator does not answer" : `it answers ${reply.status}`);
     show(await reply.json());
   } catch (error) {
     if (signal.aborted) return;
-    text(at("topics-count"), `not found: ${error.message}`);
+    text(at("topics-count"), `not known now: ${error.message}`);
   }
   soon(AGAIN_MS);
 }

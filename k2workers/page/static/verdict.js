@@ -26,7 +26,7 @@ export function gone(forMs, why, last) {
   state("gone");
   text(at("verdict-words"), "The feed does not answer");
   document.title = "✗ no answer · k2workers";
-  const since = moment(Date.now() - forMs, Date.now());
+  const since = last ? moment(last.at_ms, last.at_ms + forMs) : moment(Date.now() - forMs, Date.now()); // by the feed's clock, as its log has it
   text(at("verdict-since"), `since ${since}, for ${duration(forMs / 1000)}${why ? `: ${why}` : ""}. ${last ? "What is below was true then. " : ""}Trying again by itself.`);
   list(at("ailments"), []);
   list(at("watch"), []);
@@ -34,9 +34,13 @@ export function gone(forMs, why, last) {
 
 const kinds = (ailments) => [...new Set(ailments.map((one) => one.word.replaceAll("_", " ")))].join(", ") || "…";
 
-const list = (node, items) =>
-  each(node, "li", items.slice(0, 12), (item, [word, more]) => {
+const MOST = 12;
+
+const list = (node, items) => {
+  const rest = items.length - MOST;
+  each(node, "li", rest > 1 ? [...items.slice(0, MOST), ["and", `${rest} more`]] : items, (item, [word, more]) => {
     if (!item.firstChild) item.append(document.createElement("strong"), " ", document.createElement("span"));
     text(item.firstChild, word);
     text(item.lastChild, more);
   });
+};
