@@ -7,11 +7,13 @@ import fcntl
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
+import psutil
 
 from tests.support.waiting import wait_for
 from tests.system.support import Program, demo, free_port
@@ -97,6 +99,17 @@ def _log_not_read() -> Iterator[str]:
             killing.join()
 
 
+@contextmanager
+def _ring_disk_is_full() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        keeps = ("--disk-ring-gb", "1", "--disk-ring-dir", folder)
+        with demo(*keeps, "--disk-ring-endpoint", f"tcp://127.0.0.1:{free_port()}") as program:
+            program.wait_ready()
+            wait_for("something on the disk", lambda: program.status()["disk_ring"].get("bytes"))
+            psutil.Process(program.pid_of("disk-ring")).rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
+            yield _address(program)
+
+
 OWN_FEEDS: Mapping[str, OwnFeed] = {
     "the exchange's clock is 2 s ahead": OwnFeed(lambda: _clock(2.0), ("K2ClockSkew",)),
     "the exchange's clock is 3 s behind": OwnFeed(lambda: _clock(-3.0), ("K2ReceiveLatencyHigh",)),
@@ -105,6 +118,7 @@ OWN_FEEDS: Mapping[str, OwnFeed] = {
         ("K2ConnectsHigh", "K2RotationOverdue"),
     ),
     "a duty has a defect": OwnFeed(lambda: _of(with_defect("ResourceMeter.flush_venue")), ("K2DutyFailures",)),
+    "there is no room for the disk ring": OwnFeed(_ring_disk_is_full, ("K2DiskRingNotWritten",)),
     "nobody reads the log, and there is room for little": OwnFeed(_log_not_read, ("K2LogLinesDropped",)),
 }
 """By the name that the report shows."""

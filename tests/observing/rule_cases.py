@@ -81,7 +81,7 @@ CASES: Mapping[str, Case] = {
     "K2Refused": Case(
         10,
         {'k2_venue_paused_seconds{service="rest"}': "0x5 30x10"},
-        {'k2_venue_paused_seconds{service="rest"}': "0x5 2 0 2 0 2"},
+        {'k2_venue_paused_seconds{service="rest"}': "0x5 30 0 0 2 0"},
     ),
     "K2RestWeightHigh": Case(
         30,
@@ -120,6 +120,11 @@ CASES: Mapping[str, Case] = {
     "K2CheckpointFailures": Case(
         20, {"k2_checkpoint_failures_total": "0x9 1x20"}, {"k2_checkpoint_failures_total": "1x30"}
     ),
+    "K2DiskRingNotWritten": Case(
+        10,
+        {"k2_disk_ring_write_failures_total": "0x2 0+120x10"},
+        {"k2_disk_ring_write_failures_total": "0x7 1x10"},
+    ),
     "K2SubscriberSlow": Case(
         10,
         {"k2_subscribers_behind": "0x20", "k2_subscribers_most_waiting_batches": "0x5 20000x20"},
@@ -157,9 +162,55 @@ def given(rules: str) -> dict[str, Any]:
         }
         for alert, case, fires in feeds
     ]
+    side_by_side = {"interval": "1m", "input_series": series, "promql_expr_test": expected}
+    return {"rule_files": [rules], "tests": [side_by_side, _not_reached(), *(_down(*case) for case in NO_FEEDS)]}
+
+
+def _not_reached() -> dict[str, Any]:
+    """A venue that answers nobody: pauses of 30 s and attempts of ten, as scraped every five seconds; each other time that the rules are looked at falls into an attempt."""
+    values = " ".join(["15 10 5 0 0 30 25 20"] * 40)
     return {
-        "rule_files": [rules],
-        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": expected}],
+        "interval": "5s",
+        "input_series": [{"series": 'k2_venue_paused_seconds{service="rest"}', "values": values}],
+        "promql_expr_test": [
+            {
+                "expr": 'count(ALERTS{alertname="K2Refused",alertstate="firing"})',
+                "eval_time": "10m",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            }
+        ],
+    }
+
+
+NO_FEEDS: tuple[tuple[Series, list[str]], ...] = (
+    ({}, ["Prometheus knows of no feed"]),
+    ({'up{job="other",instance="x"}': "1x20"}, ["Prometheus knows of no feed"]),
+    # One that is down is told of once, by its name.
+    ({'up{job="k2workers",instance="a"}': "0x20"}, ["a does not answer Prometheus"]),
+    # In a job of another name only its end shows.
+    ({'up{job="pods",instance="a"}': "1x20", 'k2_ready{job="pods",instance="a"}': "0x20"}, []),
+    ({'up{job="pods",instance="a"}': "1x5 0x15", 'k2_ready{job="pods",instance="a"}': "1x5 stale"}, ["Prometheus knows of no feed"]),
+    (
+        {'up{job="k2workers",instance="a"}': "0x20", 'up{job="k2workers",instance="b"}': "1x20", 'k2_ready{job="k2workers",instance="b"}': "1x20"},
+        ["a does not answer Prometheus"],
+    ),
+)  # fmt: skip
+"""All series that there are, and what K2Down says of them."""
+
+
+def _down(series: Series, summaries: list[str]) -> dict[str, Any]:
+    """A Prometheus that has nothing else."""
+    alerts = [
+        {
+            "exp_labels": {"severity": "critical"} | ({"job": "k2workers", "instance": "a"} if said[0] == "a" else {}),
+            "exp_annotations": {"summary": said, "runbook_url": "k2workers/RUNBOOK.md#k2down"},
+        }
+        for said in summaries
+    ]
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [{"eval_time": "15m", "alertname": "K2Down", "exp_alerts": alerts}],
     }
 
 

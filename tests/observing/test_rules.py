@@ -6,13 +6,30 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
+
+from k2workers.config import SETTINGS
+from k2workers.feed.dropped_messages import CAUSES
 from k2workers.metrics.__main__ import names
+from k2workers.processes import child_status, status
+from k2workers.rotation import record
+from k2workers.supervision import permissions
 from tests.observing.rule_cases import CASES, given
 from tests.support.prometheus import RULES, named_in, promtool
 from tests.system.support import ROOT
 
 ALERTS = re.findall(r"- alert: (\w+)", RULES.read_text(encoding="utf-8"))
 RECORDS = set(re.findall(r"- record: (\S+)", RULES.read_text(encoding="utf-8")))
+SHOWN = {
+    field
+    for module in (child_status, permissions, record, status)
+    for shape in vars(module).values()
+    if isinstance(shape, type) and issubclass(shape, msgspec.Struct)
+    for field in shape.__struct_fields__
+}
+"""Keys of /status and of the report."""
+TOOLS = {"dmesg", "timedatectl"}
+"""Of the machine."""
 RUNBOOK = (ROOT / "k2workers" / "RUNBOOK.md").read_text(encoding="utf-8")
 
 
@@ -61,3 +78,5 @@ def test_rules_and_runbook_name_only_metrics_log_events_and_settings_that_there_
     events = {event for group in told for event in re.findall(r"`(\w+)`", group)}
     assert len(events) > 10
     assert {event for event in events if f'"{event}"' not in sources} == set()
+    known = {*SETTINGS, *SHOWN, *TOOLS, *CAUSES, *re.findall(r'"([a-z_]+)"', sources)}
+    assert set(re.findall(r"`([a-z_]+)`", RUNBOOK)) - known == set()

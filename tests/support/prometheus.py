@@ -125,7 +125,7 @@ def prometheus(
 def impatient(rules: str, longest_for: str = "2s", window: str = "") -> str:
     """The rules for one who cannot wait: no alert must last longer than that, and figures of minutes are of ``window``, if one is given."""
     quick = re.sub(r"(?m)^( +for: )\d+\w+$", rf"\g<1>{longest_for}", rules)
-    return re.sub(r"(?<=\[)\d+m(?=\])|(?<=offset )\d+m", window, quick) if window else quick
+    return re.sub(r"(?<=\[)\d+m(?=[\]:])|(?<=offset )\d+m", window, quick) if window else quick
 
 
 def named_in(text: str) -> set[str]:
