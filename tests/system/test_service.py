@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 from k2workers.processes.service_manager import MORE_TIME_S
 from tests.support.waiting import WAIT_S, wait_for
 from tests.system.support import PROGRAM, ROOT, Program
+from tests.system.test_setup import fresh
 
 UNIT = ROOT / "config/k2workers.service"
 LINES = [
@@ -66,6 +68,21 @@ def test_the_unit_and_the_program_agree() -> None:
     assert values("TimeoutStartSec") == [str(MORE_TIME_S)]
     assert values("RestartPreventExitStatus") == ["2"]  # a mistake of the user's, see cli.main
     assert values("ExecStart") == [f"{INSTALLED}/.venv/bin/python -m k2workers"]
+
+
+def test_the_first_command_in_front_of_the_unit_makes_what_it_starts(tmp_path: Path) -> None:
+    there = fresh(tmp_path / "checkout")
+    (first,) = re.findall(rf"(?m)^#   (cd {INSTALLED} && .*)$", UNIT.read_text(encoding="utf-8"))
+    subprocess.run(
+        ["sh", "-ec", first.replace(INSTALLED, str(there))], check=True, timeout=2 * WAIT_S, capture_output=True
+    )
+    (started,) = values("ExecStart")
+    said = subprocess.run(
+        [*started.replace(INSTALLED, str(there)).split(), "--shards", "2"],
+        cwd=there, check=True, timeout=WAIT_S, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout == "--shards 2\n"
+    assert [*there.glob("k2workers/__pycache__/*.pyc")]
 
 
 SANDBOXED = """
