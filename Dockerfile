@@ -42,7 +42,7 @@ ENV PYTHONPATH=/srv \
     K2_CHECKPOINT=/var/lib/k2workers/state/checkpoint
 # With a volume here, the feed continues after the container is replaced. Nothing else need be written: sockets and metrics find room in /tmp or /dev/shm.
 VOLUME /var/lib/k2workers/state
-EXPOSE 9091 5555 5556 5557
+EXPOSE 9091 5555 5556 5557 5558
 STOPSIGNAL SIGTERM
 # Asks where the feed really listens, whatever port it was given.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from k2workers import __version__, config
 from k2workers.config import Settings
+from k2workers.processes import own_places
 from tests.support import environments, written
 from tests.support.environments import NotInstalledError
 from tests.support.prometheus import promtool
@@ -100,13 +103,27 @@ def settings_of(environment: dict[str, str]) -> Settings:
     return config.load({}, ROOT / "config/k2workers.toml", {**own, **environment})
 
 
+def ports_of(settings: Settings) -> dict[str, int]:
+    """All that it can listen at for others: what is asked for by a setting must not need another file."""
+    found = own_places.endpoints(msgspec.structs.replace(settings, disk_ring_gb=1.0))
+    named = {
+        name.removesuffix("_endpoint").replace("_", "-"): int(each.rpartition(":")[2]) for name, each in found.items()
+    }
+    return {"http": settings.http_port, **named}
+
+
+def test_the_image_names_all_ports_of_the_program() -> None:
+    (exposed,) = re.findall(r"(?m)^EXPOSE (.*)$", DOCKERFILE)
+    assert {int(port) for port in exposed.split()} == {*ports_of(settings_of({})).values()}
+
+
 def test_the_deployment_says_what_the_program_does(tools: Path) -> None:
     of_kind = {document["kind"]: document for document in documents(tools, KUBERNETES)}
     settings = settings_of(of_kind["ConfigMap"]["data"])
     pod = of_kind["Deployment"]["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {"http": settings.http_port, "publish": 5555, "snapshot": 5556, "books": 5557}
+    assert ports == ports_of(settings)
     assert {port["name"]: port["port"] for port in of_kind["Service"]["spec"]["ports"]} == ports
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(settings.http_port)
     assert container["image"] == f"k2workers:{__version__}"
@@ -127,6 +144,7 @@ def test_the_compose_file_says_what_the_program_does_and_names_files_that_are_th
     settings = settings_of(defaults)
     assert (settings.demo, settings.environment) == (False, "prod")
     assert settings_of({**defaults, "K2_DEMO": "true"}).demo
+    assert {*feed["ports"]} == {f"127.0.0.1:{port}:{port}" for port in ports_of(settings).values()}
     ours = [port for service in composed["services"].values() for port in service["ports"]]
     assert all(port.startswith("127.0.0.1:") for port in ours)
     for service in composed["services"].values():
