@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 from k2workers.events import BookSnapshot, Event, Gap
-from k2workers.recording.playback import LOST
+from k2workers.recording.played_events import LOST
 from k2workers.recording.row import Loss, Row
 from k2workers.recording.verification import verify
 from tests.chaos.ledger import Ledger, compare_bars, compare_books, compare_chains
