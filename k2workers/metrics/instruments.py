@@ -116,7 +116,11 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_void_ids": MetricRow(
         Counter, "Ids that the venue confirmed never to have existed; among bars one for each Void"
     ),
-    "k2_gaps_given_up": MetricRow(Counter, "Gaps, or parts of them, that are not asked for any longer"),
+    "k2_gaps_given_up": MetricRow(
+        Counter,
+        "Gaps, or parts of them, that are not asked for any longer; of topics whose ids prove a loss, and of others",
+        "proven",
+    ),
     "k2_resets": MetricRow(Counter, "Topics whose ids began anew"),
     "k2_replay_ring_bytes": MetricRow(Gauge, "Bytes of published batches kept for subscribers that missed some"),
     "k2_replayed_batches": MetricRow(Counter, "Batches given again to subscribers that missed them"),

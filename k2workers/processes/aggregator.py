@@ -268,7 +268,10 @@ def _flush(aggregator: Aggregator, instruments: Instruments) -> None:
             "k2_gaps_open": sequencer.gaps_open,
             "k2_repaired_ids": sequencer.repaired_ids,
             "k2_void_ids": sequencer.void_ids,
-            "k2_gaps_given_up": sequencer.gaps_given_up,
+            "k2_gaps_given_up": {
+                "yes": sequencer.gaps_given_up - sequencer.unproven_gaps_given_up,
+                "no": sequencer.unproven_gaps_given_up,
+            },
             "k2_resets": sequencer.resets,
             "k2_replay_ring_bytes": aggregator.ring.bytes,
             "k2_replayed_batches": aggregator.snapshots.replayed,

@@ -144,13 +144,14 @@ class Subscribers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GapFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of what was missing, in all lives of the aggregator: gaps that were announced (``gaps``), given up, and open now; ids that came late, and that never existed; topics whose
-    ids began anew; events that had been published before.
+    """What became of what was missing, in all lives of the aggregator: gaps that were announced (``gaps``), given up (of these ``unproven``: their ids may never have existed), and open now; ids
+    that came late, and that never existed; topics whose ids began anew; events that had been published before.
     """
 
     gaps: int
     gaps_open: int
     gaps_given_up: int
+    unproven_gaps_given_up: int
     repaired_ids: int
     void_ids: int
     resets: int
@@ -190,6 +191,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     events_published: int = 0
     gaps: int = 0
     gaps_given_up: int = 0
+    unproven_gaps_given_up: int = 0
     repaired_ids: int = 0
     void_ids: int = 0
     resets: int = 0

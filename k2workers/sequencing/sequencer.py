@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from k2workers import wire
-from k2workers.continuity import RECORDS, numberings_ahead, renumbered
+from k2workers.continuity import RECORDS, Guarantee, numberings_ahead, renumbered
 from k2workers.events import (
     ANNOUNCEMENT_SCHEMAS,
     COUNTED_SCHEMAS,
@@ -63,6 +63,7 @@ class Sequencer:
         self.gaps = 0
         self.void_ids = 0
         self.gaps_given_up = 0
+        self.unproven_gaps_given_up = 0
         self.resets = 0
         self.old_events = 0
         self.plain_bundles = 0
@@ -233,7 +234,9 @@ class Sequencer:
 
     def _count(self, announcement: Event, state: TopicState) -> None:
         self.gaps += isinstance(announcement, Gap)
-        self.gaps_given_up += isinstance(announcement, GivenUp)
+        if isinstance(announcement, GivenUp):
+            self.gaps_given_up += 1
+            self.unproven_gaps_given_up += state.continuity.guarantee is Guarantee.CHAINED
         if isinstance(announcement, Void):
             # Among bars ids are times.
             self.void_ids += 1 if state.bars else announcement.last_id - announcement.first_id + 1

@@ -15,6 +15,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     gaps: int = 0
     gaps_given_up: int = 0
+    unproven_gaps_given_up: int = 0
+    """Those of them whose ids may never have existed: their topic's guarantee is only that what is missing is noticed."""
     repaired_ids: int = 0
     void_ids: int = 0
     resets: int = 0

@@ -48,7 +48,11 @@ CASES: Mapping[str, Case] = {
     ),
     "K2StreamsRefused": Case(20, {"k2_streams_refused": "1x30"}, {"k2_streams_refused": "1x9 0 1x30"}),
     "K2GapOpen": Case(20, {"k2_gaps_open": "0x9 2x20"}, {"k2_gaps_open": "2x14 0 2x20"}),
-    "K2GapsGivenUp": Case(20, {"k2_gaps_given_up_total": "0x9 1x20"}, {"k2_gaps_given_up_total": "3x30"}),
+    "K2GapsGivenUp": Case(
+        20,
+        {'k2_gaps_given_up_total{proven="yes"}': "0x9 1x20"},
+        {'k2_gaps_given_up_total{proven="yes"}': "3x30", 'k2_gaps_given_up_total{proven="no"}': "0+1x30"},
+    ),
     "K2BooksAwaited": Case(
         20,
         {'k2_books{state="awaited"}': "1x30"},

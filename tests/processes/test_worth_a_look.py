@@ -43,7 +43,16 @@ def _venue(used: int = 0, **refusals: ServiceState) -> Now:
 
 
 def _gaps(count: int, **missing: int) -> Now:
-    figures = GapFigures(gaps=9, gaps_open=count, gaps_given_up=0, repaired_ids=0, void_ids=0, resets=0, old_events=0)
+    figures = GapFigures(
+        gaps=9,
+        gaps_open=count,
+        gaps_given_up=0,
+        unproven_gaps_given_up=0,
+        repaired_ids=0,
+        void_ids=0,
+        resets=0,
+        old_events=0,
+    )
     return now(aggregator=aggregator_status(gaps=figures, missing=missing))
 
 

@@ -26,6 +26,7 @@ from k2workers.events import (
 )
 from k2workers.sequencing.coverage import MAX_CLOSED, NO_ID, PublishedPosition
 from k2workers.sequencing.sequencer import Sequencer
+from k2workers.venues.binance.futures_streams import NEWEST_TRADES
 from k2workers.venues.binance.streams import BAR, BOOK, CHAIN, KINDS
 from tests.support.batches import batch_of
 
@@ -360,6 +361,14 @@ def test_the_latest_value_may_come_with_a_lower_id_once_ids_began_anew() -> None
     assert taken(sequencer, renumbered(latest), ticker) == [Reset(900, 3, 9), ticker]
 
 
+def test_ids_that_may_never_have_existed_are_counted_apart_when_they_are_given_up() -> None:
+    sequencer, number = Sequencer(1), NEWEST_TRADES.number
+    taken(sequencer, number, trade(1))
+    taken(sequencer, number, Gap(2, 9, "", 0))
+    taken(sequencer, number, GivenUp(2, 9, "", 0))
+    assert (sequencer.tally().gaps_given_up, sequencer.tally().unproven_gaps_given_up) == (1, 1)
+
+
 def test_ids_that_are_given_up_are_missing_no_longer_and_still_come_late() -> None:
     sequencer = Sequencer(1)
     taken(sequencer, OLD, trade(1))
@@ -368,6 +377,7 @@ def test_ids_that_are_given_up_are_missing_no_longer_and_still_come_late() -> No
     assert taken(sequencer, OLD, given_up) == [given_up]
     assert taken(sequencer, OLD, given_up) == []
     assert (sequencer.gaps_given_up, list(sequencer.topics["t"].open)) == (1, [(2, 3)])
+    assert (sequencer.tally().gaps_given_up, sequencer.tally().unproven_gaps_given_up) == (1, 0)
     second = Sequencer(2)
     second.restore(sequencer.positions())
     assert taken(second, OLD, Backfilled(trade(5))) == [Backfilled(trade(5))]

@@ -41,7 +41,7 @@ def aggregator_status(**changes: Any) -> AggregatorStatus:
     """What the aggregator tells if all is well but for these."""
     usual: dict[str, Any] = {
         "events_published": 1, "subscribers": Subscribers(connected=0, behind=[], readers=[], cut=0, newest_cuts=[]),
-        "gaps": GapFigures(gaps=0, gaps_open=0, gaps_given_up=0, repaired_ids=0, void_ids=0, resets=0, old_events=0), "missing": {},
+        "gaps": GapFigures(gaps=0, gaps_open=0, gaps_given_up=0, unproven_gaps_given_up=0, repaired_ids=0, void_ids=0, resets=0, old_events=0), "missing": {},
         "topics": 1, "ring_bytes": 0, "latency_us": LatencyUs(100.0, 200.0, 500.0),
     }  # fmt: skip
     return AggregatorStatus(**usual | changes)

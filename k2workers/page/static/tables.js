@@ -42,7 +42,7 @@ export function gaps({ aggregator, status }) {
     ["ids that never existed", number(all.void_ids)],
     ["doubted by the venue", number(doubted), doubted ? "warn" : ""],
     ["waiting for a request", number(waiting)],
-    ["given up", number(all.gaps_given_up), all.gaps_given_up ? "warn" : ""],
+    ["given up", number(all.gaps_given_up), all.gaps_given_up > all.unproven_gaps_given_up ? "warn" : ""],
     ["topics whose ids began anew", number(all.resets)],
   ]);
 }
