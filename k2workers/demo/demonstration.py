@@ -46,12 +46,12 @@ class Demonstration:
         self._exchanges = {venue: "-".join(filter(None, (EXCHANGE, settings.apart(venue)))) for venue in settings.venue}
         """The name of each venue's process."""
 
-    def exchange(self, venue: str) -> ChildSpec:
-        """The process of the embedded exchange that plays this venue, on a free port."""
+    def exchange(self, venue: str, port: int = 0) -> ChildSpec:
+        """The process of the embedded exchange that plays this venue, on a free port; on this one when it is started anew, for the feed looks for it there."""
         own = self._settings
         made: Callable[..., StandInSettings] = settings_struct(venue)  # which has a default for each rule of the venue
         simulator = made(
-            port=0,
+            port=port,
             rate=own.demo_rate,
             replay=tuple(own.replay),
             replay_speed=own.replay_speed,

@@ -69,8 +69,9 @@ class Starting:
         """Start the feed of one venue, as soon as that one and the aggregator are there."""
         if self._plan.demonstration is not None:
             await self._begun(exchange := self._plan.demonstration.exchange(feed.plan.name))
-            addresses = self._plan.demonstration.addresses(await self.record(exchange.name, "listening"))
-            feed.plan.point_to(*addresses)
+            listening = await self.record(exchange.name, "listening")
+            self._supervisor.respec(self._plan.demonstration.exchange(feed.plan.name, listening["ws_port"]))
+            feed.plan.point_to(*self._plan.demonstration.addresses(listening))
         specs = await self._chosen(feed)
         feed.waiting_for = "aggregator"
         await publishing

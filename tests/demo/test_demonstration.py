@@ -43,6 +43,7 @@ def test_its_exchange_takes_any_port_and_as_many_events_as_were_asked_for() -> N
     spec = made(demo_rate=250.0).exchange("binance")
     assert spec.name == EXCHANGE
     assert (spec.settings.simulator.port, spec.settings.simulator.rate) == (0, 250.0)
+    assert made().exchange("binance", 4711).settings.simulator.port == 4711, "where it listened before"
     assert Demonstration.addresses({"ws_port": 81, "rest_port": 82}) == ("ws://127.0.0.1:81", "http://127.0.0.1:82")
 
 

@@ -148,15 +148,16 @@ def spread_s(due: dict[int, list[float]], lifetime_s: float = 8.0) -> float:
     return min(later - earlier for earlier, later in itertools.pairwise(slots))
 
 
-def test_an_exchange_that_dies_is_named_and_the_other_venue_flows_on() -> None:
+def test_an_exchange_that_dies_is_found_again_where_it_was_and_the_other_venue_flows_on() -> None:
     with demo(*BOTH, "--demo-rate", "200", shards=1) as program:
         program.wait_ready()
         psutil.Process(program.pid_of("exchange-binance_us")).kill()
-        named = wait_for("the reason", lambda: [line for line in reasons(program) if line.startswith("no_connection")])
-        assert named == ["no_connection: worker-1 (binance_us) lacks one"]
         wait_flowing(program, "binance")
-        assert all("binance_us" in line for line in reasons(program))
-        assert program.http("/healthz")[0] == 200 or "exchange-binance_us" in program.http("/healthz")[1]
+        wait_for("a new connection", lambda: program.status()["workers"][1].get("reconnects", 0) > 0)
+        wait_flowing(program, "binance_us")
+        program.wait_ready()
+        assert {line["child"] for line in program.logged("child_died")} == {"exchange-binance_us"}
+        assert not [line for line in program.logged("connection_lost") if line["process"] == "worker-0"]
 
 
 def test_a_venue_that_cannot_be_reached_at_the_start_is_named_and_joins_when_it_answers() -> None:
