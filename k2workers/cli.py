@@ -70,11 +70,19 @@ for _name, _module in RECORDINGS.items():
     app.command(f"k2workers.recording.{_module}:{_name}", name=_name, help_epilogue="")
 
 
+COMPLETE_AT_ONCE = """
+if (( ${+compstate} )); then _cyclopts_k2workers "$@"; else compdef _cyclopts_k2workers k2workers; fi
+"""
+"""What cyclopts' script for zsh lacks: without it nothing is completed unless the file has the name of that function, or if it is sourced."""
+
+
 @app.command(help_epilogue="")
 def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
     """Print a script that lets this shell complete commands and flags: k2workers completion bash > FILE, where the shell looks for such files."""
     _register_flags()
-    print(app.generate_completion(shell=shell))
+    from k2workers.processes.line_output import print_whole
+
+    print_whole("completion", f"{app.generate_completion(shell=shell)}{COMPLETE_AT_ONCE if shell == 'zsh' else ''}")
     return 0
 
 
@@ -130,9 +138,9 @@ def _flags(settings: Mapping[str, Setting]) -> list[inspect.Parameter]:
 
 def _flag(name: str, hint: Any, parameter: Parameter) -> inspect.Parameter:
     # None is what was not given; words are judged together with all other settings, which tells every mistake at once.
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[hint | None, parameter]
-    )
+    # A switch of type ``bool | None`` would be completed as one that takes a value.
+    kind = hint if hint is bool else hint | None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, parameter])
 
 
 def _by_name(settings: Mapping[str, Setting], flags: Mapping[str, Any]) -> dict[str, Any]:

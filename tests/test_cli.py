@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +15,7 @@ import pytest
 
 from k2workers import venues
 from k2workers.config import SETTINGS
-from tests.support.waiting import WAIT_S
+from tests.support.waiting import WAIT_S, wait_for
 from tests.system.support import ROOT, run_briefly
 
 
@@ -132,6 +136,7 @@ source "$1"
 COMP_WORDS=(k2workers doc) COMP_CWORD=1; _k2workers; echo "${COMPREPLY[@]}"
 COMP_WORDS=(k2workers doctor --http-p) COMP_CWORD=2; _k2workers; echo "${COMPREPLY[@]}"
 COMP_WORDS=(k2workers --binance-us-rest-u) COMP_CWORD=1; _k2workers; echo "${COMPREPLY[@]}"
+COMP_WORDS=(k2workers --demo ta) COMP_CWORD=2; _k2workers; echo "${COMPREPLY[@]}"
 """
 
 
@@ -139,8 +144,38 @@ def test_a_shell_completes_commands_and_their_flags(tmp_path: Path) -> None:
     script = tmp_path / "k2workers"
     script.write_text(run_briefly("completion", "bash").stdout, encoding="utf-8")
     told = subprocess.run(["bash", "-c", COMPLETED, "bash", script], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["doctor", "--http-port", "--binance-us-rest-url"]
-    assert run_briefly("completion", "zsh").stdout.startswith("#compdef k2workers")
+    assert told.stdout.split() == ["doctor", "--http-port", "--binance-us-rest-url", "tail"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+@pytest.mark.parametrize(
+    "setup", ["fpath=({here} $fpath); autoload -U compinit; compinit -D -u", "autoload -U compinit; compinit -D -u; source {here}/_k2workers"]
+)  # fmt: skip
+def test_zsh_completes_whether_the_script_is_found_or_sourced(tmp_path: Path, setup: str) -> None:
+    (tmp_path / "_k2workers").write_text(run_briefly("completion", "zsh").stdout, encoding="utf-8")
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    heard = bytearray()
+
+    def says(words: bytes) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            heard.extend(os.read(ours, 65_536))
+        return words in heard
+
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={"PATH": os.environ["PATH"], "TERM": "dumb", "COLUMNS": "200"},
+    )  # fmt: skip
+    try:
+        os.write(ours, f"{setup.format(here=tmp_path)}; echo loa''ded\n".encode())
+        wait_for("the script", lambda: says(b"loaded"))
+        os.write(ours, b"k2workers --demo --sha\t")
+        wait_for("the whole flag", lambda: says(b"rds"))
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_command_imports_only_what_it_needs() -> None:

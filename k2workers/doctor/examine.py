@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -14,22 +13,23 @@ from k2workers.doctor import machine_checks, venue_checks
 from k2workers.doctor.diagnosis import Diagnosis, Grade, as_data, as_lines, sound
 from k2workers.doctor.examination import Check, examine_all
 from k2workers.logs import log
+from k2workers.processes.line_output import need_output, print_whole
 from k2workers.processes.run_plan import RunPlan
 
 
 def examine(settings: Settings, *, json: bool) -> int:
     """Look at everything that a feed with these settings needs, print what was found, and return the exit code: 1 if something failed.
 
-    Raises ConfigError for settings with which no feed would start anywhere.
+    Raises ConfigError for settings with which no feed would start anywhere, and where nothing can be printed.
     """
+    need_output("doctor")
     log.configure("error", settings.log_format, process="doctor")
     plan = RunPlan(settings, Path(), origin_ns=time.monotonic_ns())
     found = event_loop.run(examine_all(_checks(plan)))
-    if json:
-        print(msgspec.json.format(msgspec.json.encode(as_data(found, __version__))).decode())
-    else:
-        print("\n".join(as_lines(found)))
-    sys.stdout.flush()
+    data = as_data(found, __version__)
+    print_whole(
+        "doctor", msgspec.json.format(msgspec.json.encode(data)).decode() if json else "\n".join(as_lines(found))
+    )
     return 0 if sound(found) else 1
 
 

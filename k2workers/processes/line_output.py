@@ -23,19 +23,40 @@ ENDING_LOOK_MS = 200
 
 def printing(command: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Do the work of this command until its end, Ctrl-C, SIGTERM, SIGHUP or a closed pipe; the exit code. Raises ConfigError without a standard output."""
-    if sys.stdout is None:
-        raise ConfigError(f"{command}: standard output is closed, and events are printed there")
+    need_output(command)
     try:
         asyncio.run(work())
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     except BrokenPipeError:
-        # The reader (such as head) has enough; nothing may be flushed into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
     except _NotWritten as error:
         tell(f"k2workers: error: standard output cannot be written ({error})")
         return 1
     return 0
+
+
+def need_output(command: str) -> None:
+    """Raises ConfigError without a standard output. Ask before there is an event loop: its descriptors would take the place."""
+    if sys.stdout is None:
+        raise ConfigError(f"{command}: standard output is closed, and what it tells is printed there")
+
+
+def print_whole(command: str, text: str) -> None:
+    """Print all that a command tells, at once; a reader may have enough of it. Raises ConfigError if it cannot be written."""
+    need_output(command)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _give_up_output()
+    except OSError as error:
+        _give_up_output()
+        raise ConfigError(f"{command}: standard output cannot be written ({error.strerror})") from None
+
+
+def _give_up_output() -> None:
+    """The reader (such as head) has enough, or there is no room: nothing may be flushed into it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _NotWritten(Exception):

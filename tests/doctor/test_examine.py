@@ -32,6 +32,22 @@ def test_each_venue_is_looked_at_where_the_settings_say_it_is() -> None:
     assert of_venue == ["dns", "rest", "clock", "stream", "stream"]  # one a route
 
 
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        (">/dev/full", 2, "k2workers: error: doctor: standard output cannot be written (No space left on device)\n"),
+        (">&-", 2, "k2workers: error: doctor: standard output is closed, and what it tells is printed there\n"),
+        ("| true", 0, ""),
+    ],
+)
+def test_it_ends_in_words_wherever_its_output_goes(output: str, code: int, said: str) -> None:
+    line = f'set -o pipefail; "$@" doctor --demo {" ".join(ANY_PORTS)} {output}'
+    ended = subprocess.run(
+        ["bash", "-c", line, "bash", *PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (code, said)
+
+
 @pytest.mark.long  # what it rests on is tested in test_machine_checks
 def test_beside_a_feed_that_runs_it_names_the_feed() -> None:
     publish = free_port()

@@ -72,7 +72,9 @@ def test_tail_ends_in_words_wherever_its_output_goes() -> None:
         with Program(*words, *addresses, command=closed, output=full, errors=False) as tail:
             tail.join()
             assert tail.process.returncode == 2
-            assert tail.raw == ["k2workers: error: tail: standard output is closed, and events are printed there\n"]
+            assert tail.raw == [
+                "k2workers: error: tail: standard output is closed, and what it tells is printed there\n"
+            ]
         os.close(full)
         # A pipe that nobody reads.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
