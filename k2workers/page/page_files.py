@@ -33,7 +33,7 @@ HEADERS = (
 
 
 class PageFiles:
-    """They are read once. ``answer`` is for any thread."""
+    """They are read once. ``page`` and ``answer`` are for any thread."""
 
     def __init__(self, folder: Path = FILES) -> None:
         self._answers = {
@@ -42,9 +42,18 @@ class PageFiles:
             if path.suffix in TYPES
         }
 
+    def page(self, asked: HttpQuestion) -> HttpAnswer:
+        """The page itself."""
+        return self._found(FIRST, asked)
+
     def answer(self, asked: HttpQuestion) -> HttpAnswer:
-        """The file of this name; the page itself without one."""
-        found = self._answers.get(asked.name or FIRST)
+        """The file of this name. Who names none is sent to the page: it finds its files from where it is."""
+        if not asked.name:
+            return words(HTTPStatus.SEE_OTHER, headers=(("Location", "../"),))
+        return self._found(asked.name, asked)
+
+    def _found(self, name: str, asked: HttpQuestion) -> HttpAnswer:
+        found = self._answers.get(name)
         if found is None:
             return words(HTTPStatus.NOT_FOUND)
         return tagged(found, f'"{hashlib.sha256(found.body).hexdigest()[:16]}"', asked.known)

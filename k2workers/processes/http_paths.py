@@ -52,7 +52,7 @@ class HttpPaths:
             unready=view.reasons,
             only_here=lambda: meter.only_here,
             others={
-                "/": files.answer,
+                "/": files.page,
                 "/page/": files.answer,
                 "/events": self._viewers.answer,
                 "/trail": alike(lambda: self._view.trail(self._server.ask)),

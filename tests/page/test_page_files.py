@@ -15,8 +15,13 @@ def asked(name: str, known: str = "") -> HttpQuestion:
     return HttpQuestion(name, "", known, "")
 
 
-def test_the_page_is_what_is_given_without_a_name_and_everything_is_allowed_only_from_here() -> None:
+def test_who_names_no_file_is_sent_to_the_page_whose_files_are_below_it() -> None:
     answer = PageFiles().answer(asked(""))
+    assert (answer.status, dict(answer.headers)["Location"]) == (HTTPStatus.SEE_OTHER, "../")
+
+
+def test_the_page_is_given_and_everything_is_allowed_only_from_here() -> None:
+    answer = PageFiles().page(asked(""))
     assert (answer.status, answer.content_type) == (HTTPStatus.OK, "text/html; charset=utf-8")
     policy = dict(answer.headers)["Content-Security-Policy"].split("; ")
     assert "default-src 'none'" in policy
