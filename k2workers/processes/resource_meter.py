@@ -18,6 +18,9 @@ from k2workers.metrics.instruments import PARENT
 from k2workers.network.venue_answers import Service
 from k2workers.supervision.permissions import Permissions
 
+TOLD_NS = 3 * 10**9
+"""A total that was told longer ago says nothing of how it grows now."""
+
 
 class Usage(msgspec.Struct, frozen=True):
     """What a process used when last looked at."""
@@ -35,7 +38,7 @@ class ResourceMeter:
         self._usage: dict[str, Usage] = {}
         self._cpu_before_s: dict[str, float] = {}
         """What the earlier lives of a process used."""
-        self._counts: dict[str, tuple[float, float]] = {}
+        self._counts: dict[str, tuple[int, float]] = {}
         self._rates: dict[str, float] = {}
 
     @property
@@ -68,17 +71,20 @@ class ResourceMeter:
         """The last reading of a process."""
         return self._usage.get(name, Usage())
 
-    def count(self, name: str, total: float) -> None:
-        """Note a rising total; ``rate`` is then its growth a second. A total that fell has begun anew."""
-        now_s = time.monotonic()
-        before_s, before = self._counts.get(name, (now_s, total))
-        if now_s > before_s:
-            self._rates[name] = round(max(0.0, total - before) / (now_s - before_s), 1)
-        self._counts[name] = (now_s, total)
+    def count(self, name: str, total: float, at_ns: int) -> None:
+        """Note a rising total that was told at this time (monotonic); ``rate`` is then its growth a second. A total that fell has begun anew.
+
+        The time is the teller's: between two looks of ours it may have told twice, or not at all.
+        """
+        before_ns, before = self._counts.get(name, (at_ns, total))
+        if at_ns > before_ns:
+            self._rates[name] = round(max(0.0, total - before) / ((at_ns - before_ns) / 1e9), 1)
+        self._counts[name] = (at_ns, total)
 
     def rate(self, name: str) -> float:
-        """Growth a second at the last look."""
-        return self._rates.get(name, 0.0)
+        """Growth a second between the last two times that it was told; nothing if that is long ago."""
+        told_ns, _ = self._counts.get(name, (0, 0.0))
+        return self._rates.get(name, 0.0) if time.monotonic_ns() - told_ns <= TOLD_NS else 0.0
 
     def flush_readiness(self, unready: Mapping[str, int]) -> None:
         """Bring the metrics of readiness up to date: how much of each reason holds."""

@@ -225,7 +225,8 @@ class Topology:
     def _measure(self) -> None:
         self._meter.measure({"parent": os.getpid(), **self.supervisor.pids()})
         for name in self.view.workers:
-            self._meter.count(name, self.supervisor.counted(name).get("events_received", 0))
+            if (beat := self.supervisor.beat(name)) is not None:
+                self._meter.count(name, self.supervisor.counted(name).get("events_received", 0), beat.at_ns)
         states = self.supervisor.states()
         self._meter.flush({name: state.restarts for name, state in states.items()}, self._overlaps.count)
         for feed in self._feeds:

@@ -7,6 +7,9 @@ import msgspec
 BEHIND_BYTES = 128 * 1024
 """With so much in the kernel's queue, more waits behind it in ZeroMQ: then what is owed is counted."""
 
+SHORT_BYTES, SHORT_HEAD, HEAD = 255, 2, 9
+"""ZeroMQ writes so many bytes in front of a frame, fewer in front of a short one: the kernel counts them too."""
+
 MAX_TOPICS_KNOWN = 20_000
 """Topics of which it is remembered whether they go to a peer that is behind."""
 
@@ -117,7 +120,8 @@ class Peer:
             return True
         if not self.behind:
             self.behind, self._handed, self._acked = True, queued, acked
-        self.owed = self._handed - (acked - self._acked) - queued
+        # What was handed over just before it was first seen to be behind was not counted, and may go out later.
+        self.owed = max(0, self._handed - (acked - self._acked) - queued)
         return self.owed <= self.policy.owed_bytes
 
     def hand(self, frame: bytes) -> None:
@@ -130,4 +134,4 @@ class Peer:
                 self._matching.clear()
             wanted = self._matching[topic] = frame.startswith(self._starts)
         if wanted:
-            self._handed += len(frame)
+            self._handed += len(frame) + (SHORT_HEAD if len(frame) <= SHORT_BYTES else HEAD)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from k2workers import metrics
-from k2workers.processes.resource_meter import ResourceMeter, Usage
+from k2workers.processes.resource_meter import TOLD_NS, ResourceMeter, Usage
 
 
 @pytest.fixture
@@ -41,12 +41,25 @@ def test_a_rate_is_the_growth_of_a_total_and_one_that_fell_has_begun_anew(
     meter: ResourceMeter, totals: tuple[int, int], *, rises: bool
 ) -> None:
     assert meter.rate("worker-0") == 0.0
-    for total in totals:
-        meter.count("worker-0", total)
-        begun_s = time.monotonic()
-        while time.monotonic() == begun_s:
-            pass  # until the clock has moved
+    now_ns = time.monotonic_ns()
+    for at_ns, total in zip((now_ns - 10**9, now_ns), totals, strict=True):
+        meter.count("worker-0", total, at_ns)
     assert (meter.rate("worker-0") > 0) is rises
+
+
+def test_a_rate_is_as_it_was_told_however_often_it_is_looked_at(meter: ResourceMeter) -> None:
+    now_ns = time.monotonic_ns()
+    meter.count("worker-0", 1_000, now_ns - 2 * 10**9)
+    for _ in range(3):
+        meter.count("worker-0", 5_000, now_ns)
+    assert meter.rate("worker-0") == 2_000.0
+
+
+def test_a_rate_that_was_told_long_ago_is_none_of_now(meter: ResourceMeter) -> None:
+    now_ns = time.monotonic_ns()
+    meter.count("worker-0", 1_000, now_ns - TOLD_NS - 10**9)
+    meter.count("worker-0", 5_000, now_ns - TOLD_NS)
+    assert meter.rate("worker-0") == 0.0
 
 
 def test_the_processor_time_of_a_name_goes_on_in_its_next_life(meter: ResourceMeter) -> None:

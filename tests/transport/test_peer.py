@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from k2workers.transport import peer as peer_module
-from k2workers.transport.peer import BEHIND_BYTES, Peer, PeerPolicy
+from k2workers.transport.peer import BEHIND_BYTES, HEAD, SHORT_HEAD, Peer, PeerPolicy
 
 S = 10**9
 POLICY = PeerPolicy(burst_bytes=100, bytes_per_s=10, again_bytes=50, topics=3, topic_bytes=20, owed_bytes=1_000_000)
@@ -59,15 +59,26 @@ def test_what_it_is_owed_counts_from_when_the_kernel_takes_no_more() -> None:
     one.hand(b"t.a " + bytes(996))
     one.hand(b"other " + bytes(996))
     assert one.look(BEHIND_BYTES, 1_000)
-    assert one.owed == 2_000
+    assert one.owed == 2 * (1_000 + HEAD)
     assert one.look(BEHIND_BYTES + 500, 1_500)
-    assert one.owed == 1_000
+    assert one.owed == 1_000 + 2 * HEAD
     one.hand(b"t.b " + bytes(1_000_000))
     assert not one.look(BEHIND_BYTES, 1_500)
     assert one.look(BEHIND_BYTES, 10_000)
     assert one.look(0, 10_000)
     assert not one.behind
     assert one.owed == 0
+
+
+def test_nobody_is_owed_less_than_nothing() -> None:
+    one = peer()
+    one.subscribe(b"")
+    assert one.look(BEHIND_BYTES, 0)
+    assert one.look(BEHIND_BYTES + 500, 0), "what ZeroMQ had before it was first seen to be behind"
+    assert one.owed == 0
+    one.hand(bytes(498))
+    assert one.look(BEHIND_BYTES + 500, 0)
+    assert one.owed == 498 + HEAD - 500
 
 
 def test_topics_that_change_while_it_is_behind_count_from_then_on() -> None:
@@ -79,7 +90,7 @@ def test_topics_that_change_while_it_is_behind_count_from_then_on() -> None:
     one.unsubscribe(b"t.")
     one.hand(b"t.a xxxx")
     assert one.look(BEHIND_BYTES, 0)
-    assert one.owed == 8
+    assert one.owed == 8 + SHORT_HEAD
 
 
 def test_topics_that_are_known_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +102,7 @@ def test_topics_that_are_known_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         one.hand(b"%d x" % number)
         assert len(one._matching) <= 2
     assert one.look(BEHIND_BYTES, 0)
-    assert one.owed == 15
+    assert one.owed == 5 * (3 + SHORT_HEAD)
 
 
 def test_where_nothing_is_counted_one_whose_messages_never_end_shows_by_what_waits() -> None:
