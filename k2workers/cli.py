@@ -65,7 +65,7 @@ RECORDINGS = {
     "record": "commands", "verify": "commands", "compact": "commands",
     "replay": "giving_commands", "export": "giving_commands",
 }  # fmt: skip
-"""Commands, and in which module of ``recording`` each is: it is imported when it is asked for."""
+"""Commands, and in which module of ``recording`` each is. It is imported when the command or the list of commands is asked for."""
 for _name, _module in RECORDINGS.items():
     app.command(f"k2workers.recording.{_module}:{_name}", name=_name, help_epilogue="")
 
@@ -78,7 +78,7 @@ if (( ${+compstate} )); then _cyclopts_k2workers "$@"; else compdef _cyclopts_k2
 
 @app.command(help_epilogue="")
 def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
-    """Print a script that lets this shell complete commands and flags: k2workers completion bash > FILE, where the shell looks for such files."""
+    """Print a script that lets this shell complete commands and flags. Save it where the shell looks for such files: k2workers completion bash > FILE."""
     _register_flags()
     from k2workers.processes.line_output import print_whole
 
@@ -150,9 +150,9 @@ def _by_name(settings: Mapping[str, Setting], flags: Mapping[str, Any]) -> dict[
 
 
 def doctor(**flags: Any) -> int:
-    """Say whether a feed with these settings could run here, and what to do where it could not; the exit code is 1 if something failed.
+    """Check whether a feed with these settings could run here, and say what to do where it could not. The exit code is 1 if a check failed.
 
-    Looks at the way to the venue (names, TLS, refusals, clock), and at this machine (files, ports, places, versions). It takes the flags of a run.
+    It checks the connection to the venue (names, TLS, refusals, clock) and this machine (files, ports, directories, versions). It takes the flags of a run.
     """
     return _examine(flags, [])
 
@@ -197,11 +197,11 @@ def _settings(flags: dict[str, Any], problems: list[str]) -> tuple[Settings, Pat
 def simulate(**flags: Any) -> int:
     """Run the exchange stand-in alone, for any client: WebSocket streams and REST on one port.
 
-    For REST it remembers of each symbol the last 20,000 trades and aggregate trades, none older than 15 minutes (or what
-    --history and --history-s say), and the last 1,000 bars of each interval, none older than 8 days: some 200 MB after
-    hours, 300 MB after days. A replay remembers of all symbols together the last 200,000 trades and as many aggregate
-    trades, none older than a day of the recording: some 130 MB, and up to 3 MB of bars for each symbol. What is held, and
-    its bounds, stand in /_exchange/status.
+    For REST it keeps, per symbol, the last 20,000 trades and aggregate trades, none older than 15 minutes (--history and
+    --history-s change that), and the last 1,000 bars of each interval, none older than 8 days. That takes some 200 MB after
+    hours, 300 MB after days. A replay keeps, for all symbols together, the last 200,000 trades and as many aggregate trades,
+    none older than a day of the recording: some 130 MB, and up to 3 MB of bars per symbol. /_exchange/status shows what is
+    held, and its bounds.
     """
     return _serve(flags, [])
 
@@ -239,6 +239,8 @@ def _called(words: Sequence[str]) -> object:
     """Do what the command line says."""
     if not {*words[:1]} & {*READERS, *RECORDINGS, "completion", "--version"}:
         _register_flags()
+    if {*words} & {*app.help_flags}:
+        app.resolved_commands()  # imports them: the list takes their words from their docstrings
     command, bound, unused, _ = app.parse_known_args(words)
     flags = [f"--{name.replace('_', '-')}" for name in inspect.signature(command).parameters]
     problems = unexpected(unused, flags)

@@ -24,7 +24,7 @@ def tail(
     json: bool = False,
     csv: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Print the events of topics as they come: exact names, or prefixes that end in a dot.
+    """Print the events of topics as they arrive. A topic is an exact name, or a prefix that ends in a dot.
 
     Parameters
     ----------
@@ -33,21 +33,21 @@ def tail(
     endpoint
         Where the feed publishes.
     snapshot_endpoint
-        Where it answers for what was missed; the next port unless given.
+        Where it replays what was missed. By default the next port.
     books_endpoint
-        Where it gives whole order books; the port after that unless given; without either, no book is asked for.
+        Where it answers with whole order books. By default the port after that; if there is none, no book is requested.
     disk_ring_endpoint
-        Where it gives what the disk ring keeps, for since; the port after that unless given.
+        Where its disk ring answers, for --since. By default the port after that.
     since
-        Begin with what was published then: 90s, 10m, 2h or 1d ago, or 2026-11-27T12:00 (UTC unless it says another zone). Needs a feed with a disk ring.
+        Begin with what was published at that time: 90s, 10m, 2h or 1d ago, or 2026-11-27T12:00 (UTC unless it names another zone). Needs a feed with a disk ring.
     where
-        Only events for which this is so, such as 'quantity>=1', symbol=BTCUSDT,ETHUSDT or type!=BookSnapshot; may stand several times, then all of it is so. Losses and gaps are printed whatever prices are wanted.
+        Print only events that meet this condition, such as 'quantity>=1', symbol=BTCUSDT,ETHUSDT or type!=BookSnapshot. Repeat it for more: all must be met. Conditions on prices do not hide losses and gaps.
     count
-        Stop after so many events.
+        Stop after this many events.
     json
-        One JSON object a line, with the names of the fields.
+        Print one JSON object per line, with the names of the fields.
     csv
-        A table with a header, of events of one type; what is lost or missing is told on standard error.
+        Print a table with a header, of events of one type. What is lost or missing is reported on standard error.
     """
     from k2workers.processes.conditions import conditions
     from k2workers.processes.tail import Form, TailSettings, follow
@@ -85,7 +85,7 @@ def book(
     levels: int = 10,
     count: int | None = None,
 ) -> int:
-    """Show an order book as it changes: a ladder on a terminal, elsewhere a line for each change of the best prices.
+    """Show an order book as it changes: on a terminal a ladder, elsewhere a line for each change of the best prices.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ def book(
     endpoint
         Where the feed publishes.
     snapshot_endpoint
-        Where it answers for what was missed; the next port unless given.
+        Where it replays what was missed. By default the next port.
     books_endpoint
-        Where it gives whole order books; the port after that unless given.
+        Where it answers with whole order books. By default the port after that.
     levels
-        So many of each side, as far as the terminal has room.
+        How many levels of each side to show, as far as the terminal has room.
     count
-        Stop after so many pictures or lines.
+        Stop after this many pictures or lines.
     """
     from k2workers.processes.book_view import show
 
@@ -116,16 +116,16 @@ def book(
 
 
 def top(*, url: str = "", json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Show how a running feed is: whether all is well, its shards, rates, latencies, budgets, subscribers. Without a terminal, one snapshot as text.
+    """Show the state of a running feed: whether all is well, its shards, rates, latencies, budgets, subscribers. Without a terminal, print one snapshot as text.
 
-    Keys: s or the letter of a column sorts by it (again: the other way), / searches for topics, q ends.
+    Keys: s or the letter of a column sorts by it (again: in reverse), / searches for topics, q quits.
 
     Parameters
     ----------
     url
-        Where the feed answers over HTTP, such as http://127.0.0.1:9091; of the one that began last on this machine unless given.
+        Where the feed answers over HTTP, such as http://127.0.0.1:9091. By default the feed that started last on this machine.
     json
-        One snapshot as a JSON object.
+        Print one snapshot as a JSON object.
     """
     from k2workers.top.feed_stream import mistake_in as mistake_in_url
     from k2workers.top.show import show

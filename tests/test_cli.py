@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from k2workers import venues
+from k2workers import cli, venues
 from k2workers.config import SETTINGS
 from tests.support.waiting import WAIT_S, wait_for
 from tests.system.support import ROOT, run_briefly
@@ -125,6 +125,13 @@ def test_help_has_every_setting_and_fits_a_narrow_terminal() -> None:
         found = re.search(rf"^│ {setting.flag[:26]}", shown, re.MULTILINE)
         assert found is not None, setting.flag
         assert setting.sentence.split()[0] in shown[found.end() :].splitlines()[0]
+
+
+def test_help_says_of_every_command_what_it_does() -> None:
+    shown = run_briefly("--help", COLUMNS="80").stdout
+    listed = dict(re.findall(r"^│ (\w+) +([^│]*?) *│$", shown.partition("─ Parameters ─")[0], re.MULTILINE))
+    for command in (*cli.READERS, *cli.RECORDINGS, "completion", "doctor", "simulate"):
+        assert listed[command].split()[0].istitle(), command
 
 
 def test_version_is_there() -> None:

@@ -49,24 +49,24 @@ def record(
     file_minutes: float = 60.0,
     log_format: str = log.FORMATS[0],
 ) -> int:
-    """Write topics to Parquet files, each event once, whatever ends the program; what a file does not hold it names.
+    """Write topics to Parquet files, each event once, however the program ends. The files name what they lack.
 
     Parameters
     ----------
     topics
-        Exact names, or prefixes that end in a dot; everything of all venues unless given.
+        Exact names, or prefixes that end in a dot. By default everything of all venues.
     to
-        The directory; one recorder a directory.
+        The directory to write to. Each recorder needs its own.
     endpoint
         Where the feed publishes.
     snapshot_endpoint
-        Where it answers for what was missed; the next port unless given.
+        Where it replays what was missed. By default the next port.
     books_endpoint
-        Where it gives whole order books; the port after that unless given.
+        Where it answers with whole order books. By default the port after that.
     disk_ring_endpoint
-        Where it is asked for what was published longer ago, if it keeps a disk ring; the port after that unless given.
+        Where its disk ring answers, if it keeps one. By default the port after that.
     file_minutes
-        How long what was taken waits in the journal before it is made into files; 256 MB do not wait.
+        How long events stay in the journal before they are written to files. 256 MB are written at once.
     log_format
         auto, console or json.
     """
@@ -89,20 +89,20 @@ def record(
 
 
 def verify(directory: Path, /, *, against: str = "", config: str = "", json: bool = False) -> int:
-    """Prove what a recording holds: of each topic and day the ids expected, present, missing and twice; books replayed; damaged files named.
+    """Prove what a recording holds: for each topic and day, the ids expected, present, missing and twice. It replays books and names damaged files.
 
-    The exit code is 0 if nothing is missing that no row names, nothing is there twice, every book continues and every file could be read; else 1.
+    The exit code is 0 if rows name everything that is missing, nothing is there twice, every book continues and every file could be read; else 1.
 
     Parameters
     ----------
     directory
-        What was recorded to.
+        The directory of the recording.
     against
-        REST: before that, ask the venues for the trades, aggregate trades and final bars that are named or missing, and write what comes behind the files that lack them.
+        REST: first ask the venues for trades, aggregate trades and final bars that are named or missing, and write what they return behind the files that lack them.
     config
-        Settings file (TOML) of the venues' addresses, with against only; config/k2workers.toml if it exists. The environment (K2_BINANCE_REST_URL, ...) goes before it.
+        Settings file (TOML) with the venues' addresses, only together with --against. By default config/k2workers.toml if it exists. The environment (K2_BINANCE_REST_URL, ...) wins over it.
     json
-        One JSON object.
+        Print one JSON object.
     """
     if against not in ("", "REST"):
         raise ConfigError(f"against = {against!r}: allowed: REST (flag --against)")
@@ -143,18 +143,18 @@ def _refill(directory: Path, config: Path | None) -> RestFetched:
 
 
 def compact(directory: Path, /, *, day: str = "", json: bool = False) -> int:
-    """Merge the files of each topic and day into one: the same rows in the same order. Also while it is recorded to, or replayed.
+    """Merge the files of each topic and day into one, with the same rows in the same order. It may run during a recording or a replay.
 
-    The exit code is 1 if files were left as they are because they are damaged or unknown.
+    The exit code is 1 if damaged or unknown files were left unmerged.
 
     Parameters
     ----------
     directory
-        What was recorded to.
+        The directory of the recording.
     day
-        One day, such as 2026-11-27; all but today (UTC) unless given.
+        One day, such as 2026-11-27. By default all days but today (UTC).
     json
-        One JSON object.
+        Print one JSON object.
     """
     if day and not _is_day(day):
         raise ConfigError(f"day = {day!r}: allowed: a day such as 2026-11-27 (flag --day)")

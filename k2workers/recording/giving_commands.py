@@ -35,26 +35,26 @@ def replay(
     books_endpoint: str = "",
     log_format: str = log.FORMATS[0],
 ) -> int:
-    """Publish a recording as a feed does, from when the first subscriber is there; status.replay says that it is one.
+    """Publish a recording as a feed does. It starts when the first subscriber is there; status.replay says that it is a replay.
 
     Parameters
     ----------
     directory
-        What was recorded to.
+        The directory of the recording.
     topics
-        Exact names, or prefixes that end in a dot; everything unless given.
+        Exact names, or prefixes that end in a dot. By default everything.
     speed
-        How many times faster than it was recorded; max is as fast as subscribers take it.
+        How many times as fast as it was recorded; max: as fast as subscribers receive.
     start
-        From which time on, such as 2026-11-27T12:00 (UTC unless it says another zone).
+        The time to begin at, such as 2026-11-27T12:00 (UTC unless it names another zone).
     together_ms
-        Events of one topic that were recorded within so many ms, and are due, are published together; with 0 those of all topics come in their exact order.
+        Events of one topic that were recorded within so many ms, and are due, are published together. With 0, events of all topics come in their exact order.
     endpoint
         Where to publish.
     snapshot_endpoint
-        Where to answer for what was missed; the next port unless given.
+        Where to replay what subscribers missed. By default the next port.
     books_endpoint
-        Where to give whole order books; the port after that unless given.
+        Where to answer with whole order books. By default the port after that.
     log_format
         auto, console or json.
     """
@@ -94,28 +94,28 @@ def export(
     replace: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Write a recording as files of other people's tools, one a day for each symbol, and tell what they lack.
+    """Write a recording as files for other people's tools, one per symbol and day, and report what they lack.
 
-    The exit code is 0 if every file of the recording could be read and nothing is missing that no row names, nor there twice; else 1.
+    The exit code is 0 if every file of the recording could be read, rows name everything that is missing, and nothing is there twice; else 1.
 
     Parameters
     ----------
     directory
-        What was recorded to.
+        The directory of the recording.
     topics
-        Exact names, or prefixes that end in a dot; everything that the format has a place for unless given.
+        Exact names, or prefixes that end in a dot. By default everything that the format has a place for.
     to
         The directory to write to.
     form
         hftbacktest (trades and book of a symbol in one .npz), or tardis-csv (CSV with gzip in the columns of Tardis.dev).
     start
-        From which time on, such as 2026-11-27T12:00 (UTC unless it says another zone); a book is whole then.
+        The time to begin at, such as 2026-11-27T12:00 (UTC unless it names another zone). Books are whole from there on.
     until
-        Up to which time, which is not in it.
+        The time to end before.
     replace
-        Write files that are there already anew.
+        Overwrite existing files.
     json
-        One JSON object.
+        Print one JSON object.
     """
     problems = mistakes_of_flags(topics, endpoint=DEFAULT)
     if not directory.is_dir():
