@@ -32,7 +32,10 @@ from tests.support.venue import Venue
 from tests.support.waiting import WAIT_S
 from tests.system.support import Program, feed, free_port, wait_for
 
-MOST_BYTES = 100 * 2**20
+MOST_BYTES = 250 * 2**20
+"""Three times what was seen on a machine with little else to do (79 MB, behind a screen): how much comes in before a look cuts
+the peer depends on when that look is. Without looks it was 870 MB.
+"""
 MOST_PAUSE_S = 6.0
 """On a machine that has much else to do; a feed that is killed as hung needs ten."""
 
