@@ -45,13 +45,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         list[str],
         About(
             text=f"the market to feed from, or several: {', '.join(venues.NAMES)}",
-            more="names of metrics and logs that hold a market's name stay for all of its kind; the label `exchange` tells them apart",
+            more="metrics and log events with a market in their name keep it for every market; the label `exchange` says which market it is",
         ),
     ] = msgspec.field(default_factory=lambda: [venues.DEFAULT])
     shards: Annotated[
         int,
         About(
-            text="worker processes of each venue, each with a connection for each of its routes, usually one",
+            text="worker processes per venue; each has a connection for each route of the venue, usually one",
             ge=1,
             le=256,
         ),
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     symbols: Annotated[
         list[str] | None,
         About(
-            text="names, patterns such as *USDT, or file:PATH with one of these a line; the venue's usual ones if not set, with demo: *",
+            text="names, patterns such as *USDT, or file:PATH with one of these per line; the venue's usual ones if not set, with demo: *",
             filled=True,
             more=_usual("usual_symbols"),
         ),
@@ -74,9 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     demo: Annotated[bool, About(text="feed from the embedded exchange instead of the venue: no network needed")] = False
     demo_rate: Annotated[float, About(text="events a second of each embedded exchange", gt=0, le=200_000)] = 4000.0
-    duration_s: Annotated[float | None, About(text="stop after so many seconds", gt=0, le=MOST_S, flag="duration")] = (
-        None
-    )
+    duration_s: Annotated[
+        float | None, About(text="stop after this many seconds", gt=0, le=MOST_S, flag="duration")
+    ] = None
     report: Annotated[str, About(text="write what happened to this JSON file at the end")] = ""
     replay: Annotated[
         list[str], About(text="recorded files for the embedded exchange, with demo and one venue only", several=True)
@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rotation_lifetime_s: Annotated[
         float | None,
         About(
-            text=f"the lifetime in seconds, with demo only ({DEMO_LIFETIME_S:g} if not set)",
+            text=f"lifetime of a connection in seconds, with demo only ({DEMO_LIFETIME_S:g} if not set)",
             ge=2,
             le=86_400,
             flag="rotation_lifetime",
@@ -98,88 +98,88 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         default(FeedSettings, "stale_after_ns") / 1e9
     )
     connect_timeout_s: Annotated[
-        float, About(text="for making a connection, and as long again for its handshakes", gt=0, le=120)
+        float, About(text="seconds for making a connection, and as many again for its handshakes", gt=0, le=120)
     ] = default(FeedSettings, "connect_timeout_s")
     publish_endpoint: Annotated[str, About(text="where subscribers connect", more=endpoint.ALLOWED)] = endpoint.DEFAULT
     snapshot_endpoint: Annotated[
-        str, About(text="where they ask for last values and for what they missed", more=endpoint.ALLOWED)
+        str, About(text="where subscribers ask for last values and for what they missed", more=endpoint.ALLOWED)
     ] = endpoint.next_port(endpoint.DEFAULT)
     books_endpoint: Annotated[
         str,
         About(
-            text="where they ask for whole order books; if empty, the next port of snapshot_endpoint, or ipc://PATH-books",
-            more="any free port if that of snapshot_endpoint is 65535 or `*` (log: `keeping_books`); beside `ipc://PATH` it is `ipc://PATH-books`",
+            text="where subscribers ask for whole order books; if empty, the next port of snapshot_endpoint, or ipc://PATH-books",
+            more="any free port if that of snapshot_endpoint is 65535 or `*` (log: `keeping_books`)",
         ),
     ] = ""
     book_topics: Annotated[
         list[str],
         About(
-            text="topics made of the order books that are kept: book_top, the best prices, and book_20 (or another number), the best levels",
-            more="of each venue from the first of its kinds of book changes (`depth` …) that is asked for; none unless they are named here",
+            text="topics made from the order books: book_top, the best prices, and book_20 (or another number), the best levels",
+            more="of each venue, from the first of its kinds of book changes (`depth` …) that is subscribed to; none unless named here",
         ),
     ] = msgspec.field(default_factory=list)
     book_pace_ms: Annotated[
         float,
         About(
-            text="of one symbol the best levels come no more often than this, and only when changed", ge=0, le=60_000
+            text="least ms between two events of a symbol's best levels; they come only when changed", ge=0, le=60_000
         ),
     ] = 250.0
     hold_back_s: Annotated[
         float,
-        About(text="how long a topic waits for missing ids before it announces the gap and goes on", ge=0, le=60),
+        About(text="how long a topic waits for missing ids before it announces the gap and continues", ge=0, le=60),
     ] = default(FeedSettings, "hold_ns") / 1e9
     gather: Annotated[
         Literal["fast", "balanced", "cheap"],
         About(
-            text="for how long a busy worker lets events gather before it reads again: fast, not at all; balanced, 500 us; cheap, 10 ms",
-            more="fewer wake-ups, at most so much later; a quiet feed is read at once",
+            text="how long a busy worker waits before it reads again, so that events gather: fast, not at all; balanced, 500 us; cheap, 10 ms",
+            more="a longer wait means fewer wake-ups, and events that come later by that much at most; a quiet feed is read at once",
         ),
     ] = "balanced"
     gather_us: Annotated[int | None, About(text="the same in microseconds, in place of gather", ge=0, le=10_000)] = None
     native: Annotated[
         Literal["auto", "off"],
         About(
-            text="auto: what is plain is read and published natively, where that is built; off: Python does all of it"
+            text="auto: compiled code reads and publishes plain messages, if it is built; off: Python does everything"
         ),
     ] = default(FeedSettings, "native")
     symbol_check_s: Annotated[
-        float, About(text="seconds between looks at what the venue lists: new symbols, changed ones", ge=1, le=86_400)
+        float, About(text="seconds between checks of the venue's list for new and changed symbols", ge=1, le=86_400)
     ] = 300.0
     checkpoint: Annotated[
         str,
         About(
-            text="file from which a restart continues; in run_dir if empty (then only single processes continue)",
-            more="give it a lasting place",
+            text="file from which a restart continues; in run_dir if empty (then only restarts of single processes continue)",
+            more="choose a place that outlives the run",
         ),
     ] = ""
-    checkpoint_max_age_s: Annotated[float, About(text="an older checkpoint is not continued from", gt=0, le=MOST_S)] = (
-        3600.0
-    )
+    checkpoint_max_age_s: Annotated[
+        float, About(text="a checkpoint older than this many seconds is not used", gt=0, le=MOST_S)
+    ] = 3600.0
     replay_ring_mb: Annotated[
-        float, About(text="megabytes of published batches kept for subscribers that missed some", gt=0, le=65_536)
+        float, About(text="megabytes of batches in the replay ring, for subscribers that missed some", gt=0, le=65_536)
     ] = 64.0
-    replay_ring_s: Annotated[float, About(text="seconds for which they are kept at most", gt=0, le=MOST_S)] = 300.0
+    replay_ring_s: Annotated[float, About(text="most seconds a batch stays in that ring", gt=0, le=MOST_S)] = 300.0
     disk_ring_gb: Annotated[
         float,
         About(text="gigabytes of published batches kept on the disk for long absences; 0: none", ge=0, le=100_000),
     ] = 0.0
-    disk_ring_hours: Annotated[float, About(text="hours for which they are kept at most", gt=0, le=10_000)] = 24.0
+    disk_ring_hours: Annotated[float, About(text="most hours a batch stays in the disk ring", gt=0, le=10_000)] = 24.0
     disk_ring_dir: Annotated[
-        str, About(text="their directory; if empty, next to the checkpoint, with its name and `-ring` behind it")
+        str, About(text="directory of the disk ring; if empty, the checkpoint's path with `-ring` appended")
     ] = ""
     disk_ring_endpoint: Annotated[
         str,
         About(
-            text="where they are asked for; if empty, the next port of books_endpoint, or ipc://PATH-disk",
+            text="where subscribers ask for the disk ring; if empty, the next port of books_endpoint, or ipc://PATH-disk",
             more="any free port if that of books_endpoint is 65535 or `*` (log: `keeping_disk_ring`)",
         ),
     ] = ""
     run_dir: Annotated[
         str,
         About(
-            text="directory for sockets, metric files and the checkpoint; a new one of the run if empty",
-            more="that is made in `RUNTIME_DIRECTORY`, else in `~/.local/state/k2workers` (or under `XDG_STATE_HOME`), else in the "
-            "temporary directory; what dead runs left there is removed",
+            text="directory for sockets, metric files and the checkpoint; if empty, a new one for this run",
+            more="the new one is made in `RUNTIME_DIRECTORY`, else in `~/.local/state/k2workers` (or under `XDG_STATE_HOME`), else in the "
+            "temporary directory; what ended runs left there is removed",
         ),
     ] = ""
     http_host: Annotated[
@@ -190,9 +190,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             more="IPv6 without brackets: `::1`, `::`",
         ),
     ] = "127.0.0.1"
-    http_port: Annotated[int, About(text="its port; 0: any free one", ge=0, le=65_535)] = 9091
+    http_port: Annotated[int, About(text="port of the HTTP server; 0: any free one", ge=0, le=65_535)] = 9091
     environment: Annotated[str, About(text="label of all metrics", filled=True)] = "dev"
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], About(text="least level that is logged")] = (
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], About(text="lowest level that is logged")] = (
         "info"
     )
     log_format: Annotated[

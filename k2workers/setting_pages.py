@@ -1,6 +1,6 @@
 """Owns what ``config/`` says of the settings: the file with all defaults, and the table. Both are made from the one list.
 
-``python -m k2workers.setting_pages`` writes them anew in a checkout; a test compares.
+``python -m k2workers.setting_pages`` rewrites them in a checkout; a test compares.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ TABLE_HEAD = """# Settings
 
 Made by `python -m k2workers.setting_pages` from `Settings` in `k2workers/config.py`, and for venues from {homes}: change them there.
 
-A flag wins over the environment, which wins over the file ([`k2workers.toml`](k2workers.toml) here, or the one that `--config` names),
-which wins over the default. An empty environment variable counts as not set. Lists are words between commas; those of a file are TOML's. A
-flag of a switch has no value.
+- A flag wins over the environment, the environment over the file, and the file over the default. The file is
+  [`k2workers.toml`](k2workers.toml) here, or the one that `--config` names.
+- An empty environment variable counts as not set.
+- A list is written with commas; in the file it is a TOML list.
+- The flag of a true-or-false setting has no value.
+- A venue's own settings begin with its name. In the file they are in the venue's table, without that name
+  (`[{venue}]`, and below it `rest_url = …`), or above all tables, with it. They count only while that venue runs, so
+  several venues may share one file.
 
-A venue's own settings begin with its name; in the file they stand in its table and without it (`[{venue}]`, and below it `rest_url = …`), or with it above all tables.
-They count while that venue runs: several may share one file.
-
-| setting | flag | environment variable | default | sort or bounds | what it is |
+| setting | flag | environment variable | default | type or bounds | what it is |
 |---|---|---|---|---|---|
 """
 
 FILE_HEAD = """# Every setting with its default. Flags and the environment (K2_ and the name in capitals) win over this file.
-# A line begins to count when its leading # is removed; that of a venue together with its [table]. Made by python -m k2workers.setting_pages.
+# Remove the leading # to make a line count; for a venue's setting, also that of its [table]. Made by python -m k2workers.setting_pages.
 """
 
 

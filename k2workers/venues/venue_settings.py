@@ -25,21 +25,23 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     tardis_name: ClassVar[str] = ""
     """What the market is called in files of Tardis.dev; empty if it has no name there."""
 
-    symbols: Annotated[list[str] | None, About(text="symbols here; those of all venues if not set", filled=True)] = None
+    symbols: Annotated[
+        list[str] | None, About(text="symbols of this venue; those of all venues if not set", filled=True)
+    ] = None
     streams: Annotated[
-        list[str] | None, About(text="kinds of streams here; those of all venues if not set", filled=True)
+        list[str] | None, About(text="kinds of streams of this venue; those of all venues if not set", filled=True)
     ] = None
     shards: Annotated[
-        int | None, About(text="worker processes here; as many as elsewhere if not set", ge=1, le=256)
+        int | None, About(text="worker processes of this venue; as many as shards says if not set", ge=1, le=256)
     ] = None
     websocket_url: WebsocketUrl
     rest_url: RestUrl
-    ca_bundle: Annotated[str, About(text="PEM file with further certificate authorities to trust")] = ""
+    ca_bundle: Annotated[str, About(text="PEM file with additional certificate authorities to trust")] = ""
     connection_max_lifetime_hours: float
     book_levels: int
     rest_weight_share: Annotated[
         float,
-        About(text="share of the venue's REST weight per minute that repairs and looks at the symbols use", gt=0, le=1),
+        About(text="share of the venue's REST weight per minute that repairs and symbol checks may use", gt=0, le=1),
     ] = 0.8
 
 

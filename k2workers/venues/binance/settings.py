@@ -25,14 +25,14 @@ class SpotSettings(VenueSettings, frozen=True, kw_only=True):
             text="hours after which a connection is replaced, make before break",
             ge=1,
             le=24,
-            more="at 24, ten minutes less: the venue cuts there",
+            more="24 means ten minutes less, because the venue cuts connections then",
         ),
     ] = 4.0
     book_levels: Annotated[
         Literal[100, 500, 1000, 5000],  # between them the price of a request is the same
         About(
             text="levels of each side in a book snapshot",
-            more="that is what a snapshot costs: the first one after none has 100, one with all of them follows when there is time",
+            more="more levels cost more REST weight: without a book, the first snapshot has 100, and one with all levels follows when there is time",
         ),
     ] = 1000
 
@@ -49,7 +49,7 @@ class UsdmSettings(SpotSettings, frozen=True, kw_only=True):
         Literal[100, 500, 1000],
         About(
             text="levels of each side in a book snapshot",
-            more="that is what a snapshot costs: the first one after none has 50, one with all of them follows when there is time",
+            more="more levels cost more REST weight: without a book, the first snapshot has 50, and one with all levels follows when there is time",
         ),
     ] = 1000
 
