@@ -60,6 +60,8 @@ class Lines:
         self.names = [spec.name for spec in route.specs]
         self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
         self.replies = 0
+        self.failure = ""
+        """Why the newest attempt to make one failed; empty if it did not."""
         """Messages that answered requests of ours."""
         self.audit_due_ns = 0
         self._settings = settings
@@ -175,13 +177,15 @@ class Lines:
             self._count()
             all_taken = await self.subscriptions.begin(line, self.names, lambda: self._report(Advanced(number)))
         except VenueError as error:
-            _log.warning("connection_failed", line=number, error=str(error), attempt=attempt)
+            self.failure = str(error)
+            _log.warning("connection_failed", line=number, error=self.failure, attempt=attempt)
             self.drop(number)
             self._report(Failed(number))
             return
         finally:
             if grant is not None:
                 grant.done()
+        self.failure = ""
         self._report(Opened(number))
         if all_taken and self._connected.get(number) is line:
             await self.subscriptions.try_refused(line)

@@ -50,6 +50,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     age_s: float
     next_rotation_s: float
+    failure: str = ""
+    """Why the newest attempt to make one failed; empty if it did not."""
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -77,6 +77,8 @@ class VenueStatus(msgspec.Struct, frozen=True, kw_only=True):
     venue_refusals: dict[str, ServiceState]
     """By service: ``connect`` and ``rest``."""
     rest_weight: RestWeight
+    failure: str = ""
+    """Why its symbols, for which the start waits, could not be asked for."""
 
 
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,6 +276,7 @@ def _of_venue(feed: MarketFeed) -> VenueStatus:
         symbol_states=feed.symbols.status(),
         venue_refusals=feed.permissions.status(time.monotonic_ns()),
         rest_weight=feed.rest_weight(),
+        failure=feed.symbols.failure,
     )
 
 

@@ -274,6 +274,7 @@ def _line(driver: Driver) -> LineStatus:
         live=driver.live,
         age_s=round(driver.lifetime_s, 1),
         next_rotation_s=round(driver.next_rotation_s, 1),
+        failure=driver.lines.failure,
     )
 
 

@@ -38,6 +38,7 @@ def worth_a_look(now: Now, happened: Sequence[Happening]) -> list[WorthALook]:
     return [
         *_of_aggregator(now.aggregator),
         *_of_budgets(now),
+        *_of_connections(now.status.workers),
         *(
             notice
             for worker in now.status.workers
@@ -74,8 +75,24 @@ def _of_budgets(now: Now) -> Iterator[WorthALook]:
             yield WorthALook("REST weight near the limit", f"{venue}: {number(weight.used)} of {number(weight.limit)}")
         for service, refusal in own.venue_refusals.items():
             if refusal.paused_s:
-                text = f"with {refusal.refused_with or 'no answer'}; kept away from for {duration(refusal.paused_s)}"
-                yield WorthALook(f"{venue} refuses {service}", text)
+                away = f"kept away from for {duration(refusal.paused_s)}"
+                if refusal.refused_with:
+                    yield WorthALook(f"{venue} refuses {service}", f"with {refusal.refused_with}; {away}")
+                else:
+                    yield WorthALook(f"{venue} does not answer {service}", away)
+        if own.failure:
+            yield WorthALook(f"no symbols of {venue}", own.failure)
+
+
+def _of_connections(workers: Sequence[WorkerRow]) -> Iterator[WorthALook]:
+    shards: dict[str, list[int]] = {}
+    for worker in workers:
+        for line in worker.told.lines if worker.told is not None and worker.alive else ():
+            if line.failure:
+                shards.setdefault(line.failure, []).append(worker.figures.shard)
+    for failure, those in shards.items():
+        where = f"shard{'s' if len(those) > 1 else ''} {', '.join(map(str, dict.fromkeys(those)))}"
+        yield WorthALook("connecting fails", f"{where}: {failure}")
 
 
 def _of_worker(worker: WorkerRow, lifetime_s: float) -> Iterator[WorthALook]:

@@ -113,7 +113,7 @@ def _troubles(seen: Seen, now: Now, most: int) -> Iterator[Text]:
     worth = [(one.word, one.text, WARN) for one in seen.view.watch]
     for kind in (wrong, worth):
         for word, text, style in kind[:most]:
-            line = clean_text(f"  {word}  ", style)
+            line = clean_text(f"  {word}  ", style, cut=False)  # a reason often says at its end what is wrong
             line.append_text(clean_text(text))
             yield line
         if len(kind) > most:

@@ -561,6 +561,17 @@ async def test_a_refused_handshake_is_a_failed_attempt_and_teaches_the_parent() 
     assert (refused.status, refused.retry_after_s, let_in) == (429, 7, None)
 
 
+async def test_why_no_line_can_be_made_is_known_until_one_is() -> None:
+    with Venue(["BTCUSDT"], every_s=0.01) as venue:
+        async with fed(venue.ws_url, ["BTCUSDT"]) as feed:
+            assert not feed.driver.lines.failure
+            venue.on_handshake = lambda: Answer(503)
+            venue.reset_all()
+            await until(lambda: "503" in feed.driver.lines.failure)
+            venue.on_handshake = lambda: None
+            await until(lambda: not feed.driver.lines.failure)
+
+
 async def test_a_book_waits_for_the_other_line_as_long_as_that_is_open() -> None:
     with Venue(["BTCUSDT"], every_s=0.01) as venue:
         async with fed(venue.ws_url, ["BTCUSDT"], close_timeout_s=NEVER_S, kinds=("depth",)) as feed:

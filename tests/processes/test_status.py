@@ -49,7 +49,7 @@ WORKER = {
     "clock_ahead_s": 0.0, "kinds_unreadable": ["depth"], "streams_silent": 0, "streams_unproven": 0, "streams_quiet": 0,
     "streams_learned": 0, "data_expected": False, "market_quiet": False, "look_wanted": 0, "streams": 1, "streams_refused_count": 0,
     "streams_refused": {"x": "no"}, "streams_seen": 1,
-    "lines": [{"route": "", "state": "live", "live": True, "age_s": 1.5, "next_rotation_s": 13.5}], "received": {"trade": 7},
+    "lines": [{"route": "", "state": "live", "live": True, "age_s": 1.5, "next_rotation_s": 13.5, "failure": ""}], "received": {"trade": 7},
     "latency_us": {"p50": 100.0, "p99": 200.0, "p999": 500.0}, "topics_unserved": {}, "events_per_s": 1.0, "alive": True,
 }  # fmt: skip
 WHOLE: dict[str, Any] = {
@@ -75,6 +75,7 @@ WHOLE: dict[str, Any] = {
             "symbol_states": {"count": {"trading": 3}, "not_trading": {}, "unknown_nearest": {}, "left_out": {}, "no_room": []},
             "venue_refusals": {},
             "rest_weight": {"used": 50, "limit": 4800, "wanted": 0, "wait_s": 0.0},
+            "failure": "no name server",
         },
     },
     "children": {
@@ -112,7 +113,7 @@ def test_every_key_of_the_json_is_there_and_in_its_place() -> None:
             "binance": VenueStatus(
                 symbols=3,
                 symbol_states=SymbolStates(count={"trading": 3}, not_trading={}, unknown_nearest={}, left_out={}, no_room=[]),
-                venue_refusals={}, rest_weight=RestWeight(50, 4800, 0, 0.0),
+                venue_refusals={}, rest_weight=RestWeight(50, 4800, 0, 0.0), failure="no name server",
             ),
         },
         children={

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from k2workers.page.annals import Happening
-from k2workers.processes.child_status import GapFigures, LatencyUs, SubscriberBehind, Subscribers
+from k2workers.processes.child_status import GapFigures, LatencyUs, LineStatus, SubscriberBehind, Subscribers
 from k2workers.processes.observers import BooksShown, DiskRingShown
 from k2workers.processes.page_now import ConnectsShown, Now
 from k2workers.processes.status import VenueStatus
@@ -35,11 +35,21 @@ def _worker(**changes: Any) -> Now:
     return now(status=seen(workers=[worker_row(worker_status(**changes), shard=3)]))
 
 
-def _venue(used: int = 0, **refusals: ServiceState) -> Now:
+def _venue(used: int = 0, failure: str = "", **refusals: ServiceState) -> Now:
     of_venue = VenueStatus(
-        symbols=1, symbol_states=seen().symbol_states, venue_refusals=refusals, rest_weight=RestWeight(used, 4800, 0, 0.0)
+        symbols=1, symbol_states=seen().symbol_states, venue_refusals=refusals, rest_weight=RestWeight(used, 4800, 0, 0.0),
+        failure=failure,
     )  # fmt: skip
     return now(status=seen(venues={"binance": of_venue}))
+
+
+def _connecting(*failures: str) -> Now:
+    lines = [
+        LineStatus(route="", state="", live=False, age_s=0.0, next_rotation_s=0.0, failure=each) for each in failures
+    ]
+    return now(
+        status=seen(workers=[worker_row(worker_status(lines=[line]), shard=3 + at) for at, line in enumerate(lines)])
+    )
 
 
 def _gaps(count: int, **missing: int) -> Now:
@@ -79,9 +89,12 @@ BEHIND = Subscribers(connected=1, behind=[SubscriberBehind("10.0.0.1:5", 2_500_0
         (_venue(rest=ServiceState(61.0, 418, 2)), "binance refuses rest", "with 418; kept away from for 1 min 1 s"),
         (
             _venue(connect=ServiceState(5.0, 0, 2)),
-            "binance refuses connect",
-            "with no answer; kept away from for 5 s",
+            "binance does not answer connect",
+            "kept away from for 5 s",
         ),
+        (_venue(failure="its name is not found"), "no symbols of binance", "its name is not found"),
+        (_connecting("refused"), "connecting fails", "shard 3: refused"),
+        (_connecting("refused", "refused", ""), "connecting fails", "shards 3, 4: refused"),
         (
             _worker(connection_age_s=210.1),
             "rotation overdue",

@@ -125,6 +125,12 @@ def test_what_is_wrong_and_what_is_worth_a_look_follow_as_far_as_there_is_room()
     assert [small[4], small[7]] == ["  … 4 more", "  … 3 more"]
 
 
+def test_a_reason_is_told_to_its_end_over_as_many_lines_as_it_takes() -> None:
+    view = _view()
+    view.watch = [WorthALook("connecting fails", f"{'a long way ' * 12}and why it is not found")]
+    assert "and why it is not found" in " ".join(line.strip() for line in _drawn(view))
+
+
 def test_before_anything_is_told_what_is_not_known_is_not_said() -> None:
     lines = _drawn(_view(status={"workers": [worker_row()]}, aggregator=None, rates={}, connects={"other": ConnectsShown(granted=0, limit=1, window_s=1.0, waiting=0, alone=0)}))  # fmt: skip
     whole = "\n".join(lines)
