@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 NONE = "–"
@@ -49,6 +49,14 @@ def moment(at_ms: int, now_ms: int) -> str:
     """The time of day here, with the day unless it is today's."""
     at, now = datetime.fromtimestamp(at_ms / 1e3).astimezone(), datetime.fromtimestamp(now_ms / 1e3).astimezone()
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
+
+
+def zone(at_ms: int) -> str:
+    """The time zone of this machine, in which all times are shown; the log is written in UTC."""
+    offset = datetime.fromtimestamp(at_ms / 1e3).astimezone().utcoffset() or timedelta()
+    minutes = offset // timedelta(minutes=1)
+    whole, rest = divmod(abs(minutes), 60)
+    return f"UTC{'−' if minutes < 0 else '+'}{whole}{f':{rest:02}' if rest else ''}" if minutes else "UTC"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from k2workers.page.words import NONE, duration, latency, moment, number, plural, size
+from k2workers.page.words import NONE, duration, latency, moment, number, plural, size, zone
 from k2workers.processes.page_now import Now
 from k2workers.processes.shard_numbers import worker_name
 from k2workers.top.clean_text import BAD, GOOD, WARN, clean_text
@@ -89,7 +89,7 @@ def _head(seen: Seen) -> Iterator[Text]:
         demo = "DEMO (embedded exchange)  " if status.demo else ""
         yield clean_text(
             f"k2workers  {demo}{status.venue}  up {duration(status.uptime_s)}  {number(status.events_per_s)} events/s  "
-            f"{plural(status.symbols, 'symbol')}  {plural(status.rotations, 'rotation')}"
+            f"{plural(status.symbols, 'symbol')}  {plural(status.rotations, 'rotation')}  times in {zone(now.at_ms)}"
         )
 
 

@@ -44,7 +44,9 @@ class Tab:
         self.complaints: list[str] = []
         self.outside: list[str] = []
         self.asked: list[str] = []
-        self.context: BrowserContext = browser.new_context(**{"viewport": DESKTOP, **options})
+        self.context: BrowserContext = browser.new_context(
+            **{"viewport": DESKTOP, "timezone_id": "Asia/Kolkata", **options}
+        )
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))

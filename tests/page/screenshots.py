@@ -28,7 +28,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 
 def take(browser: Browser, url: str, path: Path, *, state: str = "ready", whole: bool = False, **options: Any) -> None:
     """One picture; what stands in the console is told."""
-    tab = Tab(browser, url, **options)
+    tab = Tab(browser, url, timezone_id="UTC", **options)
     page = tab.open()
     page.wait_for_selector(f"[data-state={state}]", timeout=WAIT_S * 1_000)
     page.wait_for_selector("#latency path.line", timeout=WAIT_S * 1_000, state="attached")

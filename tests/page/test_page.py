@@ -44,7 +44,7 @@ def test_at_first_sight_it_says_whether_all_is_well_and_that_it_is_a_demonstrati
     assert re.match(r"since \d\d:\d\d:\d\d, for ", text(page, "#verdict-since"))
     assert text(page, "#demo").startswith("DEMO")
     assert page.title() == "✓ k2workers DEMO"
-    assert text(page, "#whose") == "binance · 2 shards"
+    assert text(page, "#whose") == "binance · 2 shards · times in UTC+5:30"
     assert page.locator("#shards tr").count() == 2
     assert set(page.locator("#processes td:first-child").all_inner_texts()) == {
         "parent", "aggregator", "exchange", "books", "witness",

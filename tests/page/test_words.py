@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from k2workers.page.words import duration, latency, moment, number, plural, size
+from k2workers.page.words import duration, latency, moment, number, plural, size, zone
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,18 @@ def test_figures_are_written_for_who_reads_them(write: Callable[[Any], str], val
 
 def test_a_noun_follows_its_number() -> None:
     assert [plural(1, "gap"), plural(2, "gap"), plural(0, "batch", "batches")] == ["1 gap", "2 gaps", "0 batches"]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("UTC", "UTC"), ("Europe/Berlin", "UTC+1"), ("Asia/Kolkata", "UTC+5:30"), ("America/St_Johns", "UTC−3:30")],
+)
+def test_the_time_zone_is_told(monkeypatch: pytest.MonkeyPatch, place: str, words: str) -> None:
+    monkeypatch.setenv("TZ", place)
+    time.tzset()
+    assert zone(1_795_780_800_000) == words
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import { follow, PATIENCE_MS } from "./stream.js";
 import * as tables from "./tables.js";
 import * as topics from "./topics.js";
 import { gone, verdict } from "./verdict.js";
-import { latency, number } from "./words.js";
+import { latency, number, zone } from "./words.js";
 
 const RATE = "rate ";
 let now = null;
@@ -42,7 +42,7 @@ follow(
       const { status, aggregator } = now;
       if (!loaded) load();
       at("demo").hidden = !status.demo;
-      text(at("whose"), `${status.venue.replaceAll(",", ", ")} · ${status.shards} shards`);
+      text(at("whose"), `${status.venue.replaceAll(",", ", ")} · ${status.shards} shards · times in ${zone(now.at_ms)}`);
       verdict(now, watch);
       for (const show of [tables.figures, tables.gaps, tables.budgets, tables.subscribers, tables.shards, tables.processes]) show(now);
       draw(lines, now);

@@ -31,4 +31,11 @@ export const time = (ms) => clock.format(ms);
 /** With the day, unless it is today's. */
 export const moment = (ms, now) => (new Date(ms).toDateString() === new Date(now).toDateString() ? time(ms) : `${day.format(ms)} ${time(ms)}`);
 
+/** The time zone of this machine, in which all times are shown; the log is written in UTC. */
+export function zone(ms) {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  const [whole, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return minutes ? `UTC${minutes < 0 ? "−" : "+"}${whole}${rest ? `:${String(rest).padStart(2, "0")}` : ""}` : "UTC";
+}
+
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
