@@ -20,8 +20,9 @@ from k2workers.metrics.instruments import (
 
 HEAD = f"""# All metrics
 
-Printed from the table in `instruments.py` by `python -m k2workers.metrics`; a test compares. Which of them to watch, and what they mean for an operator, stands in
-[Operating](../OPERATING.md#metrics-and-health). All of them carry {", ".join(f"`{label}`" for label in BASE_LABELS)}; some one label more.
+Generated from the table in `instruments.py` by `python -m k2workers.metrics`; a test compares. Which of them to watch,
+and what they mean for an operator, is in [Health and metrics](../HEALTH.md#metrics-to-watch). All of them carry
+{", ".join(f"`{label}`" for label in BASE_LABELS)}; some have further labels.
 """
 
 OF = {

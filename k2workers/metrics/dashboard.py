@@ -69,7 +69,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         Panel("Subscribers", "Connections.", {"": "sum(k2_subscribers@)"}, kind="stat", width=3, height=4),
         Panel("Refusal", "HTTP status of the venue's last refusal; 418 is a ban.", {"{{exchange}} {{service}}": "max by (exchange, service) (k2_venue_refusal_status@)"}, kind="stat", width=3, height=4),
         Panel("Version", "Of the program and of Python.", {"{{version}}, Python {{python}}": "max by (version, python) (k2_build_info@)"}, kind="stat", width=3, height=4),
-        Panel("Why not ready", "How much there is of each reason; the words are in k2workers/OPERATING.md.", {"{{reason}}": "sum by (reason) (k2_unready@)"}, width=24, height=6),
+        Panel("Why not ready", "How much there is of each reason; the words are in k2workers/HEALTH.md.", {"{{reason}}": "sum by (reason) (k2_unready@)"}, width=24, height=6),
     ),
     "Events": (
         Panel("Events by kind", "Received a second.", _rate("k2_events_received_total", "kind")),

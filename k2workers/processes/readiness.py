@@ -36,17 +36,17 @@ class Word(enum.Enum):
 
 
 MEANING = {
-    Word.STARTING: "a process has not begun to serve, or the program waits for something before it starts the next one",
-    Word.PROCESS_DOWN: "a process is not there, or what it told last is older than 3 s",
-    Word.NO_CONNECTION: "a shard lacks a connection that carries the feed (it has one for each route of the venue)",
-    Word.STALE_CONNECTION: "nothing at all was heard lately on a connection of a shard, or, where data can be expected, the process stood still and has not yet read what waited meanwhile",
-    Word.STREAMS_REFUSED: "the venue refuses to subscribe these streams; all others are served, and these are tried again",
-    Word.STREAMS_UNPROVEN: "of these streams no event has come: none at all, none for a minute and a half, or on a new connection none in 12 s or while the market moved; and the venue has not said since that there was none",
-    Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered, or they fell silent and it has not been asked yet",
-    Word.KIND_UNREADABLE: "messages of this kind come, and none of them can be read",
-    Word.GAPS_OPEN: "ids of symbols that trade were announced as missing, and are neither filled nor denied by the venue; those of a book count as `books_missing`",
-    Word.BOOKS_MISSING: "depth streams whose book has not come from the venue",
-    Word.WAITING_FOR_WEIGHT: "what would end one of the others waits for the venue's REST weight: so many seconds",
+    Word.STARTING: "a process does not serve yet, or the program waits for something before it starts the next process",
+    Word.PROCESS_DOWN: "a process is not running, or its last report is older than 3 s",
+    Word.NO_CONNECTION: "a shard lacks a connection that carries the feed (it needs one for each route of the venue)",
+    Word.STALE_CONNECTION: "nothing at all has arrived lately on a connection of a shard; or data could be expected, but the process was suspended and has not yet read what arrived meanwhile",
+    Word.STREAMS_REFUSED: "the venue refuses subscriptions to these streams; all others are served, and these are tried again",
+    Word.STREAMS_UNPROVEN: "no event of these streams has arrived: none ever, none for 90 s, or on a new connection none in 12 s or while the market moved; and the venue has not confirmed since that there was none",
+    Word.STREAMS_SILENT: "the venue has events of these streams that no connection delivered; or they fell silent, and the venue has not been asked yet",
+    Word.KIND_UNREADABLE: "messages of this kind arrive, and none of them can be read",
+    Word.GAPS_OPEN: "missing ids of trading symbols were announced, and the venue has neither delivered nor denied them (those of a book count as `books_missing`)",
+    Word.BOOKS_MISSING: "depth streams whose book the venue has not delivered yet",
+    Word.WAITING_FOR_WEIGHT: "what would end another reason waits for the venue's REST weight: for about this many seconds",
 }
 """What each word tells an operator."""
 

@@ -273,7 +273,7 @@ def test_the_page_of_all_metrics_is_what_the_table_says() -> None:
 
 
 def test_every_metric_that_operators_are_told_to_watch_exists() -> None:
-    rows = re.findall(r"^\| (`k2_[^|]*) \|", (PACKAGE / "OPERATING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| (`k2_[^|]*) \|", (PACKAGE / "HEALTH.md").read_text(encoding="utf-8"), re.MULTILINE)
     told = [name for row in rows for name in re.findall(r"`(\S+)`", row)]
     assert len(told) > 50
     assert set(told) <= set(names())

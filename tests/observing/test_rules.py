@@ -48,7 +48,7 @@ def test_each_alert_fires_with_what_it_is_for_and_is_quiet_with_what_just_is_not
 
 
 def test_the_configuration_on_the_page_is_one_that_prometheus_takes(tmp_path: Path) -> None:
-    page = (ROOT / "k2workers" / "OPERATING.md").read_text(encoding="utf-8")
+    page = (ROOT / "k2workers" / "HEALTH.md").read_text(encoding="utf-8")
     (written,) = re.findall(r"(?s)```yaml\n(rule_files:.*?)```", page)
     (tmp_path / RULES.name).write_text(RULES.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "prometheus.yml").write_text(written, encoding="utf-8")

@@ -106,8 +106,8 @@ def test_every_word_is_counted_also_those_that_do_not_hold() -> None:
     }  # fmt: skip
 
 
-def test_the_operating_page_explains_every_word_in_one_table() -> None:
-    page = (Path(__file__).parents[2] / "k2workers" / "OPERATING.md").read_text(encoding="utf-8")
+def test_the_page_of_health_explains_every_word_in_one_table() -> None:
+    page = (Path(__file__).parents[2] / "k2workers" / "HEALTH.md").read_text(encoding="utf-8")
     rows = [f"| `{word.value}` | {meaning} |" for word, meaning in MEANING.items()]
     assert "\n".join(rows) in page
     assert list(MEANING) == list(Word)

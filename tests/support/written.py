@@ -1,4 +1,4 @@
-"""Reads the commands that stand in README, OPERATING.md, the Dockerfile and the help, so that tests can run what users are told to run.
+"""Reads the commands in README, OPERATING.md, DEPLOYING.md, the Dockerfile and the help, so that tests can run what users are told to run.
 
 What looks like a command and is not understood raises ValueError: a new kind of line wants a new rule here.
 """

@@ -1,4 +1,4 @@
-"""Every command that README, OPERATING.md, the Dockerfile and the help tell users to run, run as written: default ports, default addresses.
+"""Every command that README, OPERATING.md, DEPLOYING.md, the Dockerfile and the help tell users to run, run as written: default ports, default addresses.
 
 They run in a network of their own, in which the venue's names lead to the stand-in, over TLS with certificates of a test's authority.
 """
@@ -31,6 +31,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMMANDS = {
     "README": written.in_text(README),
     "OPERATING": written.in_text(OPERATING),
+    "DEPLOYING": written.in_text((ROOT / "k2workers" / "DEPLOYING.md").read_text(encoding="utf-8")),
     "Dockerfile": written.in_dockerfile(DOCKERFILE),
 }
 ALL = list(dict.fromkeys(command for commands in COMMANDS.values() for command in commands))
