@@ -53,6 +53,7 @@ class Careless:
         self.sent: list[tuple[str, AnyControlMessage]] = []
         self.permissions = {venue: Permissions(Allowance(venue=venue), self.send) for venue in venues.NAMES}
         self.children: dict[str, ChildState] = {}
+        self.stopping = False
 
     def states(self) -> dict[str, ChildState]:
         return dict(self.children)

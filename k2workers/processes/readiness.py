@@ -23,6 +23,7 @@ class Word(enum.Enum):
     """Why the feed is not ready. The first word of each reason of /readyz, and the label of ``k2_unready``."""
 
     STARTING = "starting"
+    STOPPING = "stopping"
     PROCESS_DOWN = "process_down"
     NO_CONNECTION = "no_connection"
     STALE_CONNECTION = "stale_connection"
@@ -37,6 +38,7 @@ class Word(enum.Enum):
 
 MEANING = {
     Word.STARTING: "a process does not serve yet, or the program waits for something before it starts the next process",
+    Word.STOPPING: "the run was told to end: its processes end one after the other",
     Word.PROCESS_DOWN: "a process is not running, or its last report is older than 3 s",
     Word.NO_CONNECTION: "a shard lacks a connection that carries the feed (it needs one for each route of the venue)",
     Word.STALE_CONNECTION: "nothing at all has arrived lately on a connection of a shard; or data could be expected, but the process was suspended and has not yet read what arrived meanwhile",
@@ -102,6 +104,10 @@ def _of_venue(flow: VenueFlow, called: Mapping[str, str], named: Collection[str]
         text = f"about {wait_s:.0f} s at {whose}'s weight, {flow.rest_weight.wanted} wanted"
         found.append(Reason(Word.WAITING_FOR_WEIGHT, flow.apart, max(1, round(wait_s)), text))
     return found
+
+
+ENDING = Reason(Word.STOPPING, "", 1, "the run was told to end, and publishes what it has received")
+"""The one reason from then on."""
 
 
 def counts(reasons: list[Reason]) -> dict[str, int]:

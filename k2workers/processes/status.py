@@ -249,6 +249,8 @@ class RunView:
 
     def unready(self) -> list[Reason]:
         """Why the feed is not ready: what /readyz says."""
+        if self._supervisor.stopping:
+            return [readiness.ENDING]
         states = self._supervisor.states()
         for observer in run_plan.OBSERVERS:
             states.pop(observer, None)  # its users wait for it, the feed does not

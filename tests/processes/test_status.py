@@ -250,6 +250,14 @@ def test_the_venue_that_does_not_flow_is_named_where_there_are_others(several: W
     assert several.view.unready()[0].line() == "starting: waiting for symbols"
 
 
+def test_a_run_that_was_told_to_end_says_so_and_not_that_its_processes_are_down(watched: Watched) -> None:
+    watched.changes("worker-0", alive=False)
+    watched.supervisor.stopping = True
+    assert [reason.line() for reason in watched.view.unready()] == [
+        "stopping: the run was told to end, and publishes what it has received"
+    ]
+
+
 def test_symbols_of_several_venues_add_up() -> None:
     one, two = (
         SymbolStates(count={"trading": number}, not_trading={name: "HALT"}, unknown_nearest={}, left_out={}, no_room=[name])
