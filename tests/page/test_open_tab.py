@@ -1,16 +1,24 @@
-"""The status page in a tab that stays open: past midnight, with a clock that is set, with more trouble than fits, and while the feed does not answer."""
+"""The status page in a tab that stays open: past midnight, with a clock that is set, with more trouble than fits, while the feed does not answer, and when it is of another version."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import signal
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
 
+from k2workers.page.page_files import FILES, FIRST, TYPES
 from tests.page.browser import CHROMIUM, MS, Tab, address, text
-from tests.support.waiting import wait_for
+from tests.support.waiting import WAIT_S, wait_for
 from tests.system.support import Program, free_port
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium here (apt-get install chromium)")
@@ -120,3 +128,43 @@ def test_a_page_whose_feed_has_ended_goes_on_with_the_next_one(browser: Browser)
         page.wait_for_selector("[data-state=ready]", timeout=MS)
     assert opened.outside == []
     opened.context.close()
+
+
+class OtherVersion(BaseHTTPRequestHandler):
+    """Gives the page of today, and says the same again and again, of which a part is no longer there."""
+
+    now: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        name = urlsplit(self.path).path.removeprefix("/page").removeprefix("/")
+        self.send_response(200 if name in {"", "events"} or (FILES / name).exists() else 404)
+        self.send_header(
+            "Content-Type", "text/event-stream" if name == "events" else TYPES.get(Path(name).suffix, "text/html")
+        )
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while name == "events":
+                self.wfile.write(b"event: now\ndata: " + self.now + b"\n\n")
+                threading.Event().wait(0.2)
+            if (FILES / (name or FIRST)).exists():
+                self.wfile.write((FILES / (name or FIRST)).read_bytes())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_what_a_feed_of_another_version_tells_is_not_taken_for_well(browser: Browser, program: Program) -> None:
+    with urllib.request.urlopen(f"{address(program)}/events", timeout=WAIT_S) as stream:
+        told = next(line for line in stream if line.startswith(b'data: {"at_ms"'))
+    changed = json.loads(told.removeprefix(b"data: "))
+    assert changed.pop("connects")
+    OtherVersion.now = json.dumps(changed).encode()
+    with ThreadingHTTPServer(("127.0.0.1", 0), OtherVersion) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        opened = Tab(browser, f"http://127.0.0.1:{server.server_port}/")
+        page = opened.open()
+        page.wait_for_selector("[data-state=gone]", timeout=MS)
+        assert "is it of another version? Load this page anew" in text(page, "#verdict-since")
+        opened.context.close()
+        server.shutdown()

@@ -43,7 +43,6 @@ follow(
       if (!loaded) load();
       at("demo").hidden = !status.demo;
       text(at("whose"), `${status.venue.replaceAll(",", ", ")} · ${status.shards} shards · times in ${zone(now.at_ms)}`);
-      verdict(now, watch);
       for (const show of [tables.figures, tables.gaps, tables.budgets, tables.subscribers, tables.shards, tables.processes]) show(now);
       draw(lines, now);
       tables.happened(happened, now.at_ms); // what was today is yesterday's once it is midnight
@@ -56,6 +55,7 @@ follow(
         });
       }
       topics.count(aggregator?.topics ?? 0);
+      verdict(now, watch); // last: all is well only if all of it was understood
     },
     lines(data) {
       lines = data;

@@ -11,15 +11,23 @@ export function follow(hear, silent) {
   let heard = performance.now();
   let opened = heard;
   let why = "";
+  const strange = new Set(); // parts that this page does not understand: then nothing that it shows is of now
 
   function open() {
     opened = performance.now();
     source = new EventSource("events");
     for (const [name, take] of Object.entries(hear))
       source.addEventListener(name, (event) => {
+        try {
+          take(JSON.parse(event.data));
+          strange.delete(name);
+        } catch (error) {
+          strange.add(name);
+          console.error(error);
+        }
+        if (strange.size) return;
         heard = performance.now();
         why = "";
-        take(JSON.parse(event.data));
       });
     source.onerror = () => {
       if (source?.readyState === EventSource.CLOSED) close(); // it was refused: a browser does not try that again
@@ -37,7 +45,7 @@ export function follow(hear, silent) {
 
   setInterval(() => {
     const now = performance.now();
-    if (now - heard > LATE_MS) silent(now - heard, why);
+    if (now - heard > LATE_MS) silent(now - heard, strange.size ? "what it tells is not understood; is it of another version? Load this page anew" : why);
     if (source && now - Math.max(heard, opened) > DEAD_MS) close();
   }, 500);
   open();
