@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -22,6 +22,12 @@ FIELDS = frozenset(
     field.name for row in TABLE for field in msgspec.structs.fields(row.type) if field.type in _PLAIN
 ).union(_ABOUT)
 """Fields of events that have one value, and what is a fact about any event."""
+
+_TEXTS = frozenset({"topic", "symbol", "type"})
+"""These have no order."""
+
+TYPES = frozenset(row.type.__name__ for row in TABLE) | {Backfilled.__name__}
+"""What ``type`` may be."""
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
@@ -59,23 +65,36 @@ def conditions(words: Sequence[str]) -> tuple[list[Condition], list[str]]:
     read, problems = [], []
     for word in words:
         parts = re.fullmatch(r"\s*(\w+)\s*(>=|<=|!=|=|>|<)\s*(.*?)\s*", word)
-        if parts is None:
-            problems.append(f"where = {word!r}: allowed: {ALLOWED} (flag --where)")
-        elif parts[1] not in FIELDS:
-            problems.append(f"where = {word!r}: no event has a field {parts[1]!r} to compare; {_near(parts[1])}")
-        elif parts[2] in _ORDERS and _number(parts[3]) is None:
-            problems.append(f"where = {word!r}: {parts[3]!r} is not a number; allowed: {ALLOWED} (flag --where)")
+        mistake = _mistake_in(*parts.groups()) if parts is not None else f"allowed: {ALLOWED}"
+        if parts is None or mistake:
+            problems.append(f"where = {word!r}: {mistake} (flag --where)")
         else:
-            values = (parts[3],) if parts[2] in _ORDERS else tuple(one.strip() for one in parts[3].split(","))
-            read.append(Condition(parts[1], parts[2], values))
+            read.append(Condition(parts[1], parts[2], _values_in(parts[2], parts[3])))
     return read, problems
 
 
-def _near(name: str) -> str:
+def _values_in(compare: str, text: str) -> tuple[str, ...]:
+    return (text,) if compare in _ORDERS else tuple(one.strip() for one in text.split(","))
+
+
+def _mistake_in(field: str, compare: str, text: str) -> str:
+    """What is wrong with what could be a condition; empty if nothing is."""
+    if field not in FIELDS:
+        return f"no event has a field {field!r} to compare; {_near(field, FIELDS, 'price, quantity, symbol, type')}"
+    if compare in _ORDERS:
+        if field in _TEXTS:
+            return f"{field!r} is no number; allowed: {field}=VALUE or {field}!=VALUE"
+        return "" if _number(text) is not None else f"{text!r} is not a number; allowed: {ALLOWED}"
+    strange = sorted({*_values_in(compare, text)} - TYPES) if field == "type" else []
+    return f"no event is of type {strange[0]!r}; {_near(strange[0], TYPES, 'Trade, BookTicker')}" if strange else ""
+
+
+def _near(name: str, among: Collection[str], usual: str) -> str:
     import difflib  # only a mistake pays for it
 
-    near = difflib.get_close_matches(name, sorted(FIELDS), n=3) or ["price", "quantity", "symbol", "type"]
-    return f"there are {', '.join(near)} … (flag --where)"
+    by_small = {one.lower(): one for one in among}
+    near = [by_small[one] for one in difflib.get_close_matches(name.lower(), sorted(by_small), n=3)]
+    return f"there are {', '.join(near) or usual} …"
 
 
 def _values(message: Message, field: str) -> list[object]:

@@ -86,7 +86,7 @@ class CsvTable:
             first, other = self._type.__name__, type(event).__name__
             raise ConfigError(
                 f"csv: {item.topic} brings {other} into a table of {first}; allowed: topics of one kind, or only one type: "
-                f"--where type={first} (flag --csv)"
+                f"--where type={first}, or type={other} (flag --csv)"
             )
         about = [item.topic, str(item.sequence), str(item.publish_ns), type(item.event).__name__]
         return [*head, _csv([*about, *map(_cell, fields.values())])]

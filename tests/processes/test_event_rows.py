@@ -67,7 +67,8 @@ def test_a_table_has_one_header_and_a_row_an_event() -> None:
         f"v.trade.X,5,{AT_NS},Backfilled,{2**53 + 1},100.50,1.00,true,{AT_NS},2,3",
     ]
     with pytest.raises(
-        ConfigError, match=r"csv: v\.trade\.X brings BookSnapshot into a table of Trade; allowed: .* --where type=Trade"
+        ConfigError,
+        match=r"csv: v\.trade\.X brings BookSnapshot into a table of Trade; allowed: .* --where type=Trade, or type=BookSnapshot",
     ):
         table.rows(_message(BookSnapshot(1, [], [], 2)))
 
