@@ -139,7 +139,7 @@ def _requests(market: MarketPlan) -> Check:
             shown_ns = await market.venue.clock_ns(market.rest_url, market.rest_context())
         except VenueError as error:
             unknown = Diagnosis("clock", Grade.SKIPPED, "the venue did not tell its time", venue=market.name)
-            return [_refusal("rest", market, error), unknown]
+            return [_refusal("rest", market, market.rest_url, error), unknown]
         took_ns = time.monotonic_ns() - begun
         answered = Diagnosis(
             "rest", Grade.OK, f"{market.rest_url} answered in {took_ns / 1e6:.0f} ms", venue=market.name
@@ -184,14 +184,17 @@ async def _connect(market: MarketPlan, route: Route) -> list[Diagnosis]:
             ca_setting=market.venue.ca_bundle_setting,
         )
     except VenueError as error:
-        return [_refusal("stream", market, error)]
+        return [_refusal("stream", market, url, error)]
     took_ms = (time.monotonic_ns() - begun) / 1e6
     await line.close(CLOSE_CODE, "")
     return [Diagnosis("stream", Grade.OK, f"{_host(url)} took a connection in {took_ms:.0f} ms", venue=market.name)]
 
 
-def _refusal(check: str, market: MarketPlan, error: VenueError) -> Diagnosis:
-    return Diagnosis(check, Grade.FAILED, str(error), refused.advice(error.status, error.retry_after_s), market.name)
+def _refusal(check: str, market: MarketPlan, url: str, error: VenueError) -> Diagnosis:
+    advice, proxy = refused.advice(error.status, error.retry_after_s), proxy_for(url)
+    if proxy is not None and not error.status:
+        advice = f"the way leads through the proxy of {proxy.variable}, {proxy.address}: is it there, and does it let the feed through?"
+    return Diagnosis(check, Grade.FAILED, str(error), advice, market.name)
 
 
 def _host(url: str) -> str:

@@ -189,7 +189,7 @@ class RunView:
             symbols=sum(venue.symbols for venue in venues.values()),
             symbol_states=together([venue.symbol_states for venue in venues.values()]),
             rotations=self.rotated,
-            events_per_s=sum(self._meter.rate(name) for name in self.workers),
+            events_per_s=round(sum(self._meter.rate(name) for name in self.workers), 1),
             published=aggregator.events_published if aggregator is not None else 0,
             subscribers=aggregator.subscribers if aggregator is not None else None,
             books=books_shown(self._told(run_plan.BOOKS, BooksStatus), self.books_refused),

@@ -176,6 +176,13 @@ async def test_a_proxy_is_used_as_the_feed_uses_it(monkeypatch: pytest.MonkeyPat
     assert "p@ss" not in str(found) and "p%40ss" not in str(found)
 
 
+async def test_where_the_way_leads_through_a_proxy_that_is_the_one_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    found = await examined("wss://stream.example", "https://api.example")
+    for check in ("rest", "stream"):
+        assert "the proxy of https_proxy, http://127.0.0.1:1: is it there" in found[check][0].advice
+
+
 async def test_a_proxy_that_is_none_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "ftp://nowhere")
     found = await examined("wss://stream.example", "https://api.example")
