@@ -62,7 +62,7 @@ class Peer:
         self.behind = False
         """Whether more waits for it than the kernel takes."""
         self.owed = 0
-        """How many bytes wait in ZeroMQ, at the last look."""
+        """How many bytes had not reached it at the last look, in ZeroMQ and in the kernel's queue; nothing while it is not behind."""
         self._burst = policy.again_bytes if again else policy.burst_bytes
         self._endless = 0
         self._endless_looks = 1 if again else policy.endless_looks
@@ -121,8 +121,9 @@ class Peer:
         if not self.behind:
             self.behind, self._handed, self._acked = True, queued, acked
         # What was handed over just before it was first seen to be behind was not counted, and may go out later.
-        self.owed = max(0, self._handed - (acked - self._acked) - queued)
-        return self.owed <= self.policy.owed_bytes
+        waiting = max(0, self._handed - (acked - self._acked) - queued)
+        self.owed = waiting + queued
+        return waiting <= self.policy.owed_bytes
 
     def hand(self, frame: bytes) -> None:
         """This was published while it is behind."""
