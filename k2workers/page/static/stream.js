@@ -15,6 +15,7 @@ export function follow(hear, silent) {
 
   function open() {
     opened = performance.now();
+    strange.clear();
     source = new EventSource("events");
     for (const [name, take] of Object.entries(hear))
       source.addEventListener(name, (event) => {
