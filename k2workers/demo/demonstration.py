@@ -81,8 +81,13 @@ class Demonstration:
             name=WITNESS, target="k2workers.demo.witness:main", settings=settings, stop_order=StopOrder.SUBSCRIBERS
         )
 
-    def truth(self, records: Records, streams: Mapping[str, Iterable[StreamSpec]]) -> dict[str, Any]:
-        """What the exchanges emitted against what the witness received, of these streams of each venue, each of a single symbol."""
+    def truth(
+        self, records: Records, streams: Mapping[str, Iterable[StreamSpec]], restarts: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """What the exchanges emitted against what the witness received, of these streams of each venue, each of a single symbol.
+
+        ``restarts`` of all processes, by name: what an exchange or the witness had counted before its last one is not in the figures.
+        """
         from k2workers.demo.witness import compare  # what it runs on is not for the parent before its end
 
         by_topic: dict[str, Any] = {}
@@ -92,7 +97,12 @@ class Demonstration:
             by_topic |= _by_topic(venue, emitted.get("topics", {}), streams.get(venue, ()))
             left_out.update(emitted.get("left_out", {}))
         received = records.get((WITNESS, "received"), {}).get("topics", {})
-        return {**compare(by_topic, received), "left_out": dict(left_out)}
+        counting = [*self._exchanges.values(), WITNESS]
+        return {
+            **compare(by_topic, received),
+            "left_out": dict(left_out),
+            "restarts": sum(restarts.get(name, 0) for name in counting),
+        }
 
     def tell(self, truth: Mapping[str, Any], rotations: int, records: Records) -> None:
         """Show the user what was proven, if the witness came to its end."""
@@ -102,7 +112,7 @@ class Demonstration:
         if terminal is not None:
             terminal.write(f"{proof(truth, rotations)}\n")
         else:
-            names = ("emitted", "received", "lost", "unannounced", "duplicated", "reordered")
+            names = ("emitted", "received", "lost", "unannounced", "duplicated", "reordered", "restarts")
             _log.info("demonstrated", **{name: truth[name] for name in names}, rotations=rotations)
 
 
@@ -114,7 +124,12 @@ def _by_topic(venue: str, emitted: Mapping[str, Any], streams: Iterable[StreamSp
 def proof(truth: Mapping[str, Any], rotations: int) -> str:
     """What a demonstration has shown, in plain words."""
     lost = f"lost {truth['lost']:,}" + (f" ({truth['unannounced']:,} of them unannounced)" if truth["lost"] else "")
+    doubt = (
+        "\nThe exchange or the reader was restarted meanwhile and counted from zero: these figures prove nothing."
+        if truth["restarts"]
+        else ""
+    )
     return (
         f"The exchange emitted {truth['emitted']:,} events across {rotations:,} rotation{'s' * (rotations != 1)}.\n"
-        f"An independent reader received {truth['received']:,}: {lost}, repeated {truth['duplicated']:,}, out of order {truth['reordered']:,}."
+        f"An independent reader received {truth['received']:,}: {lost}, repeated {truth['duplicated']:,}, out of order {truth['reordered']:,}.{doubt}"
     )

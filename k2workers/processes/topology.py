@@ -163,13 +163,14 @@ class Topology:
         self._service.tell_end()
         served_s, unready = self.view.age_s, self.view.reasons()
         self._measuring.stop(last_turn=True)
+        restarts = {name: state.restarts for name, state in self.supervisor.states().items()}
         complaints = (
             [] if await self.supervisor.stop() else ["a process was killed or failed while it ended: see the log"]
         )
         demonstration, truth = self.plan.demonstration, None
         if demonstration is not None:
             streams = {feed.plan.name: feed.plan.streams_of(feed.symbols.symbols) for feed in self._feeds}
-            truth = demonstration.truth(self._records, streams)
+            truth = demonstration.truth(self._records, streams, restarts)
         if self._fatal is not None:
             complaints.append(str(self._fatal))
         complaints += self._unserved(unready) if self._time_over else []

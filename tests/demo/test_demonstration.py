@@ -69,7 +69,7 @@ def test_the_truth_of_several_venues_is_of_all_their_topics() -> None:
         for number, venue in enumerate(SEVERAL, 1)
     }  # fmt: skip
     records[WITNESS, "received"] = {"topics": {"binance_us.trade.BTCUSDT": {"received": 1, "ranges": [[2, 2]]}}}
-    truth = demonstration.truth(records, streams)
+    truth = demonstration.truth(records, streams, {})
     assert (truth["emitted"], truth["received"], truth["lost"], truth["left_out"]) == (2, 1, 1, {"x": 3})
 
 
@@ -82,14 +82,15 @@ def test_the_truth_is_of_the_streams_of_single_symbols_by_topic() -> None:
         (EXCHANGE, "emitted"): {"topics": emitted, "left_out": {"x": 2}},
         (WITNESS, "received"): {"topics": received},
     }
-    truth = made().truth(records, {"binance": streams})
+    truth = made().truth(records, {"binance": streams}, {"worker-0": 4})
     assert (truth["emitted"], truth["received"], truth["lost"], truth["left_out"]) == (2, 1, 1, {"x": 2})
+    assert truth["restarts"] == 0, "of others"
     assert truth["by_kind"].keys() == {"trade", "depth"}
-    assert made().truth({}, {"binance": streams})["emitted"] == 0
+    assert made().truth({}, {"binance": streams}, {})["emitted"] == 0
 
 
 def test_nothing_is_claimed_of_what_the_witness_did_not_come_to_tell() -> None:
-    truth = made().truth({}, {})
+    truth = made().truth({}, {}, {})
     with capture_logs() as logs:
         made().tell(truth, 3, {})
         assert logs == []
@@ -98,7 +99,15 @@ def test_nothing_is_claimed_of_what_the_witness_did_not_come_to_tell() -> None:
 
 
 def test_a_demonstration_proves_itself_in_plain_words() -> None:
-    truth = {"emitted": 246_384, "received": 246_384, "lost": 0, "unannounced": 0, "duplicated": 0, "reordered": 0}
+    truth = {
+        "emitted": 246_384,
+        "received": 246_384,
+        "lost": 0,
+        "unannounced": 0,
+        "duplicated": 0,
+        "reordered": 0,
+        "restarts": 0,
+    }
     assert proof(truth, 118) == (
         "The exchange emitted 246,384 events across 118 rotations.\n"
         "An independent reader received 246,384: lost 0, repeated 0, out of order 0."
@@ -107,6 +116,14 @@ def test_a_demonstration_proves_itself_in_plain_words() -> None:
     assert proof(truth, 1) == (
         "The exchange emitted 246,384 events across 1 rotation.\n"
         "An independent reader received 246,370: lost 1,014 (7 of them unannounced), repeated 1,000, out of order 0."
+    )
+
+
+def test_a_demonstration_whose_exchange_or_reader_was_restarted_claims_nothing() -> None:
+    truth = made().truth({}, {}, {EXCHANGE: 1, WITNESS: 2})
+    assert truth["restarts"] == 3
+    assert proof(truth, 1).splitlines()[-1] == (
+        "The exchange or the reader was restarted meanwhile and counted from zero: these figures prove nothing."
     )
 
 
