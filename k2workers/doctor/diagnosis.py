@@ -51,4 +51,4 @@ def as_lines(findings: Sequence[Diagnosis]) -> list[str]:
             lines.append(f"{'':<8}→ {each.advice}")
     count = {grade: sum(each.grade is grade for each in findings) for grade in (Grade.FAILED, Grade.WARNING)}
     words = ", ".join(f"{number} {grade}" for grade, number in count.items() if number)
-    return [*lines, f"doctor: {words or 'nothing found that would keep the feed from its work'}"]
+    return [*lines, f"doctor: {words or 'found nothing that would prevent the feed from working'}"]

@@ -41,4 +41,4 @@ def _checks(plan: RunPlan) -> list[Check]:
 
 
 async def _nothing_to_reach() -> list[Diagnosis]:
-    return [Diagnosis("venue", Grade.SKIPPED, "a demonstration needs none")]
+    return [Diagnosis("venue", Grade.SKIPPED, "not needed: a demonstration has its own exchange")]

@@ -41,7 +41,7 @@ ROOM_MB = 256
 def checks(plan: RunPlan) -> list[Check]:
     """All of them."""
     settings = plan.settings
-    slow = "a file system does not answer: a server of files that has gone?"
+    slow = "a file system does not respond: has a network file server failed?"
     looks: dict[str, Callable[[], Sequence[Diagnosis]]] = {
         "versions": _versions,
         "native": lambda: _native(settings),
@@ -72,17 +72,17 @@ def _native(settings: Settings) -> list[Diagnosis]:
         return [Diagnosis("native", Grade.OK, "plain messages are read and published natively")]
     if settings.native == "off":
         return [Diagnosis("native", Grade.SKIPPED, told["reason"])]
-    advice = "a worker takes several times the CPU without: install a C compiler and Python's headers (gcc, python3-dev), then scripts/setup run"
+    advice = "without it a worker takes several times the CPU: install a C compiler and Python's headers (gcc, python3-dev), then run scripts/setup run"
     return [Diagnosis("native", Grade.WARNING, f"Python does all of the work: {told['reason']}", advice)]
 
 
 def _open_files(plan: RunPlan) -> list[Diagnosis]:
     open_files.raise_limit()
-    words = f"{open_files.limit()} may be open, {plan.connections} peers can connect to each port"
+    words = f"{open_files.limit()} files may be open, {plan.connections} peers can connect to each port"
     if plan.connections >= MOST_CONNECTIONS:
         return [Diagnosis("files", Grade.OK, words)]
     wanted = open_files.OWN + open_files.SPARE + plan.shards + open_files.PORTS * MOST_CONNECTIONS
-    advice = f"{MOST_CONNECTIONS} could with a hard limit of {wanted}: ulimit -Hn, LimitNOFILE= of systemd, docker run --ulimit nofile={wanted}"
+    advice = f"for {MOST_CONNECTIONS} peers raise the hard limit to {wanted}: ulimit -Hn, LimitNOFILE= of systemd, docker run --ulimit nofile={wanted}"
     return [Diagnosis("files", Grade.WARNING, words, advice)]
 
 
@@ -120,14 +120,12 @@ def _as_before(settings: Settings) -> Iterator[None]:
 def _place_of_ring(settings: Settings, run_dir: Path) -> Iterator[Diagnosis]:
     folder = own_places.disk_ring(settings, run_dir)
     if settings.disk_ring_gb and not os.access(folder, os.W_OK | os.X_OK):
-        advice = (
-            "the feed would run without its disk ring: name another one (disk_ring_dir), or let this user write there"
-        )
+        advice = "the feed would run without its disk ring: choose another directory (disk_ring_dir), or permit this user to write there"
         yield Diagnosis("places", Grade.WARNING, f"disk_ring_dir = '{folder}': cannot be written", advice)
 
 
 def _in_use(mistake: str) -> str:
-    return "is that the feed that you meant to start? Then it runs already" if "in use" in mistake else ""
+    return "if that is the feed that you want to start, it runs already" if "in use" in mistake else ""
 
 
 def _ports(settings: Settings) -> list[Diagnosis]:
@@ -142,7 +140,8 @@ def _ports(settings: Settings) -> list[Diagnosis]:
     holders = ", ".join(described(pid) for pid in sorted(pids) if not pids & {*_ancestors(pid)})
     advice = f"held by {holders}: " if holders else ""
     return [
-        Diagnosis(each.check, each.grade, each.found, f"{advice}stop that, or choose another port") for each in found
+        Diagnosis(each.check, each.grade, each.found, f"{advice}stop the process that uses it, or choose another port")
+        for each in found
     ]
 
 
@@ -193,7 +192,7 @@ def _shared_memory() -> list[Diagnosis]:
             tried.write(b"x")
         free_mb = shutil.disk_usage(MEMORY).free // 2**20
     except OSError as error:
-        advice = "needed only where no other directory can be written (as with a read-only root): mount a tmpfs there, or on /tmp"
+        advice = "needed only if no other directory can be written (as with a read-only root): mount a tmpfs there, or on /tmp"
         return [Diagnosis("shared_memory", Grade.WARNING, f"{MEMORY}: {error.strerror}", advice)]
     return [Diagnosis("shared_memory", Grade.OK, f"{MEMORY} can be written, {free_mb:,} MB are free")]
 
@@ -207,7 +206,9 @@ def _room(settings: Settings) -> list[Diagnosis]:
         free_mb, files = system.f_bavail * system.f_frsize // 2**20, system.f_favail
         words = f"{path}: {free_mb:,} MB free"
         if free_mb < ROOM_MB or (system.f_files > 0 and files < ROOM_MB):
-            advice = "make room: a full file system costs metrics and the checkpoint, though not the feed"
+            advice = (
+                "make room: on a full file system the feed runs on, but metrics and the checkpoint cannot be written"
+            )
             found.append(Diagnosis("room", Grade.WARNING, f"{words}, {files:,} files", advice))
         else:
             found.append(Diagnosis("room", Grade.OK, words))
@@ -219,10 +220,10 @@ def _room_of_ring(settings: Settings, run_dir: Path) -> Diagnosis:
     path, system = _nearest(folder)
     has = sum(file.stat().st_size for file in folder.glob("*")) if path == folder.absolute() else 0
     wants_mb, free_mb = (int(settings.disk_ring_gb * 1e9) - has) // 2**20, system.f_bavail * system.f_frsize // 2**20
-    words = f"{path}: {free_mb:,} MB free, of which the disk ring may come to take {max(0, wants_mb):,} MB"
+    words = f"{path}: {free_mb:,} MB free, of which the disk ring may still take {max(0, wants_mb):,} MB"
     if wants_mb + ROOM_MB <= free_mb:
         return Diagnosis("room", Grade.OK, words)
-    advice = "make room, or give it less (disk_ring_gb): on a full file system the disk ring lacks what comes then"
+    advice = "make room, or lower disk_ring_gb: on a full file system the disk ring misses what is published then"
     return Diagnosis("room", Grade.WARNING, words, advice)
 
 

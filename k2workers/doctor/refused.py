@@ -6,19 +6,19 @@ What the feed itself does about it stands in each venue's table of pauses.
 from __future__ import annotations
 
 _WORDS = {
-    451: "the venue does not serve the place that this address is in (region block): run the feed elsewhere, or through a proxy that may (https_proxy)",
+    451: "the venue does not serve the region of this address (region block): run the feed in another region, or through a proxy there (https_proxy)",
     403: "a firewall in front of the venue refuses this address (region, cloud provider or too many requests): from another address, or {again}",
-    418: "this address is banned for having gone on after 429: keep every program on it quiet, and {again}",
-    429: "this address has used up its limit: which other programs use it? Otherwise {again}",
+    418: "this address is banned, because it went on asking after 429: stop every program that uses it, and {again}",
+    429: "this address has used up its limit: stop other programs that use it, or {again}",
 }
 
 _OF_HUNDREDS = {
-    5: "the venue is ill or under maintenance: {again}; the feed would wait by itself",
-    4: "what answers there does not know what the feed asks: is the address right, and is a proxy in between?",
-    0: "is the address right and this machine connected? Where only a proxy leads out, name it by https_proxy",
+    5: "the venue is ill or under maintenance: {again}; the feed itself would wait",
+    4: "the server there does not know what the feed asks: is the address right, or is a proxy in between?",
+    0: "is the address right, and is this machine connected? If only a proxy leads out, set https_proxy",
 }
 
-_ANY_OTHER = "it is not the venue that answers there: a proxy, or a page to log in to the network?"
+_ANY_OTHER = "something other than the venue answers there: a proxy, or a page to log in to the network?"
 
 
 def advice(status: int, retry_after_s: float) -> str:

@@ -35,7 +35,7 @@ CLOCK_S = 0.5
 
 FEW_DAYS = 14
 
-FIREWALL = "something between drops the connection: a firewall? Does it let this port out?"
+FIREWALL = "something on the way drops the connection: does a firewall block this port?"
 
 NO_LIMIT_S = 10 * LIMIT_S
 """For what has a limit of its own: the check's is shorter, and says what it means."""
@@ -81,7 +81,7 @@ async def _look_up(of: str, url: str) -> Diagnosis:
     try:
         rows = await asyncio.get_running_loop().getaddrinfo(host, None, type=1)
     except (OSError, UnicodeError) as error:
-        advice = "is the name right, and this machine connected? See /etc/resolv.conf; some networks hide the names of exchanges"
+        advice = "is the name right, and is this machine connected? See /etc/resolv.conf. Some networks block the names of exchanges"
         return found(Grade.FAILED, f"{way}{host} is not found: {getattr(error, 'strerror', None) or error}", advice)
     addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
     return found(Grade.OK, f"{way}{host} is {', '.join(addresses[:4])}{' …' if len(addresses) > 4 else ''}")
@@ -101,7 +101,9 @@ async def _shake(market: MarketPlan, url: str) -> list[Diagnosis]:
     found, target = functools.partial(Diagnosis, "tls", venue=market.name), urlsplit(url)
     proxy = proxy_for(url)
     if proxy is not None:
-        return [found(Grade.SKIPPED, f"{target.netloc} is reached through {proxy.address}: rest and stream tell of it")]
+        return [
+            found(Grade.SKIPPED, f"{target.netloc} is reached through {proxy.address}: see the checks rest and stream")
+        ]
     context = tls.client_context(market.own.ca_bundle, market.venue.ca_bundle_setting)
     try:
         way = await dialing.way_to(f"{SECURE[target.scheme]}://{_netloc(url)}", None, NO_LIMIT_S)
@@ -117,7 +119,7 @@ async def _shake(market: MarketPlan, url: str) -> list[Diagnosis]:
     days = int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // 86_400)
     words = f"{target.netloc}: {session.version()}, certificate for {days} more days"
     if days < FEW_DAYS:
-        return [found(Grade.WARNING, words, "whoever runs that server will have to renew it")]
+        return [found(Grade.WARNING, words, "its operator must renew it")]
     return [found(Grade.OK, words)]
 
 
@@ -125,8 +127,8 @@ def _tls_advice(why: str, market: MarketPlan) -> str:
     if "clock" in why:
         return "compare `date -u` with a clock that is right; keep it right with chrony or systemd-timesyncd"
     if why.startswith("TLS:"):
-        return f"a proxy or a firewall between that shows its own certificate? Give its CA with {market.venue.ca_bundle_setting}"
-    return "is the address right, and does the firewall let this port out?"
+        return f"does a proxy or a firewall on the way show its own certificate? Then set its CA with {market.venue.ca_bundle_setting}"
+    return "is the address right, and does a firewall block this port?"
 
 
 # ── requests, and the clock ─────────────────────────────────────────────────────────────────────────────────
@@ -138,7 +140,7 @@ def _requests(market: MarketPlan) -> Check:
         try:
             shown_ns = await market.venue.clock_ns(market.rest_url, market.rest_context())
         except VenueError as error:
-            unknown = Diagnosis("clock", Grade.SKIPPED, "the venue did not tell its time", venue=market.name)
+            unknown = Diagnosis("clock", Grade.SKIPPED, "the venue did not report its time", venue=market.name)
             return [_refusal("rest", market, market.rest_url, error), unknown]
         took_ns = time.monotonic_ns() - begun
         answered = Diagnosis(
@@ -147,16 +149,19 @@ def _requests(market: MarketPlan) -> Check:
         return [answered, _compared(market.name, shown_ns - begun_ns - took_ns // 2, took_ns // 2)]
 
     return _check(
-        market, "rest", look, "something between drops the connection: a firewall? A proxy is named by https_proxy"
+        market,
+        "rest",
+        look,
+        "something on the way drops the connection: a firewall? If a proxy is needed, set https_proxy",
     )
 
 
 def _compared(of: str, ahead_ns: int, doubt_ns: int) -> Diagnosis:
     """What a venue's clock that is ``ahead_ns`` of ours, give or take ``doubt_ns``, means."""
-    words = f"the venue's is {abs(ahead_ns) / 1e9:.3f} s {'ahead of' if ahead_ns >= 0 else 'behind'} ours (±{doubt_ns / 1e9:.3f})"
+    words = f"the venue's clock is {abs(ahead_ns) / 1e9:.3f} s {'ahead of' if ahead_ns >= 0 else 'behind'} ours (±{doubt_ns / 1e9:.3f})"
     if abs(ahead_ns) - doubt_ns <= CLOCK_S * 1e9:
         return Diagnosis("clock", Grade.OK, words, venue=of)
-    advice = "set this machine's clock (chrony, systemd-timesyncd): latencies are wrong by as much"
+    advice = "set this machine's clock (chrony, systemd-timesyncd): latencies are wrong by that much"
     return Diagnosis("clock", Grade.WARNING, words, advice, of)
 
 
@@ -187,7 +192,7 @@ async def _connect(market: MarketPlan, route: Route) -> list[Diagnosis]:
         return [_refusal("stream", market, url, error)]
     took_ms = (time.monotonic_ns() - begun) / 1e6
     await line.close(CLOSE_CODE, "")
-    return [Diagnosis("stream", Grade.OK, f"{_host(url)} took a connection in {took_ms:.0f} ms", venue=market.name)]
+    return [Diagnosis("stream", Grade.OK, f"{_host(url)} accepted a connection in {took_ms:.0f} ms", venue=market.name)]
 
 
 def _refusal(check: str, market: MarketPlan, url: str, error: VenueError) -> Diagnosis:

@@ -7,7 +7,7 @@ from k2workers.network.loopback import is_loopback
 from k2workers.processes import own_places
 from k2workers.transport.endpoint import is_open_to_others
 
-ADVICE = "no port asks who is there: let only a network that you trust reach them (a firewall, or a container's published ports)"
+ADVICE = "the ports have no authentication: let only a network that you trust reach them (a firewall, or a container's published ports)"
 
 
 def open_to_others(settings: Settings) -> list[str]:

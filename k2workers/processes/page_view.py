@@ -57,7 +57,7 @@ class PageView:
         self._judge(self._view.unready(), now_ms)
         states = self._supervisor.states()
         restarts = {name: state.restarts for name, state in states.items()}
-        self._annals.count("restart", restarts, "was started anew", now_ms)
+        self._annals.count("restart", restarts, "was restarted", now_ms)
         worst: list[float] = []
         for feed in self._feeds:
             for name in feed.shards:

@@ -101,7 +101,7 @@ def _of_venue(flow: VenueFlow, called: Mapping[str, str], named: Collection[str]
     wait_s = flow.rest_weight.wait_s
     if wait_s and any(reason.word in ENDED_BY_REST for reason in found):
         whose = flow.apart or "the venue"
-        text = f"about {wait_s:.0f} s at {whose}'s weight, {flow.rest_weight.wanted} wanted"
+        text = f"about {wait_s:.0f} s until {whose}'s limit allows the {flow.rest_weight.wanted} that are wanted"
         found.append(Reason(Word.WAITING_FOR_WEIGHT, flow.apart, max(1, round(wait_s)), text))
     return found
 
@@ -125,7 +125,7 @@ def _of_child(name: str, called: str, state: ChildState) -> Iterator[Reason]:
     elif not state.ready or heard_s is None:
         yield Reason(Word.STARTING, name, 1, f"{called} does not serve yet")
     elif heard_s > BEAT_FRESH_S:
-        yield Reason(Word.PROCESS_DOWN, name, 1, f"{called} was not heard for {heard_s:.0f} s")
+        yield Reason(Word.PROCESS_DOWN, name, 1, f"{called} has not reported for {heard_s:.0f} s")
 
 
 def _of_worker(name: str, called: str, status: WorkerStatus | None) -> Iterator[Reason]:
@@ -133,12 +133,16 @@ def _of_worker(name: str, called: str, status: WorkerStatus | None) -> Iterator[
         yield Reason(Word.STARTING, name, 1, f"{called} has not reported yet")
         return
     if not status.live:
-        yield Reason(Word.NO_CONNECTION, name, 1, f"{called} lacks one")
+        yield Reason(Word.NO_CONNECTION, name, 1, f"{called} lacks a connection")
     elif not status.fresh:
-        yield Reason(Word.STALE_CONNECTION, name, 1, f"{called} heard nothing on its own lately")
+        yield Reason(Word.STALE_CONNECTION, name, 1, f"{called} has received nothing on its connection lately")
     for word, count, text in (
-        (Word.STREAMS_REFUSED, status.streams_refused_count, "{name} is refused {count} of its streams"),
-        (Word.STREAMS_UNPROVEN, status.streams_unproven, "{name} has {count} without an event, not asked for yet"),
+        (Word.STREAMS_REFUSED, status.streams_refused_count, "the venue refuses {count} streams of {name}"),
+        (
+            Word.STREAMS_UNPROVEN,
+            status.streams_unproven,
+            "{name} has {count} without an event, and the venue was not asked yet",
+        ),
         (Word.STREAMS_SILENT, status.streams_silent, "{name} has {count}"),
         (Word.GAPS_OPEN, status.gaps_open, "{name} has {count}"),
     ):
@@ -146,6 +150,8 @@ def _of_worker(name: str, called: str, status: WorkerStatus | None) -> Iterator[
             yield Reason(word, name, count, text.format(name=called, count=count))
     kinds = status.kinds_unreadable
     if kinds:
-        yield Reason(Word.KIND_UNREADABLE, name, len(kinds), f"{called} can read none of {', '.join(sorted(kinds))}")
+        yield Reason(
+            Word.KIND_UNREADABLE, name, len(kinds), f"{called} cannot read messages of {', '.join(sorted(kinds))}"
+        )
     if missing := status.books_missing:
         yield Reason(Word.BOOKS_MISSING, name, missing, f"{called} lacks {missing} of {status.books} books")

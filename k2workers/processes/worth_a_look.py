@@ -56,10 +56,15 @@ def _of_aggregator(aggregator: AggregatorStatus | None) -> Iterator[WorthALook]:
         where = ", ".join(f"{topic} ({plural(ids, 'id')})" for topic, ids in list(aggregator.missing.items())[:4])
         yield WorthALook("gaps open", f"{plural(gaps, 'gap')}: {where}" if where else plural(gaps, "gap"))
     if behind := aggregator.subscribers.behind:
-        yield WorthALook("subscribers behind", ", ".join(f"{one.peer} is owed {size(one.bytes)}" for one in behind[:3]))
+        yield WorthALook(
+            "subscribers behind",
+            ", ".join(f"{one.peer} does not read: {size(one.bytes)} waiting" for one in behind[:3]),
+        )
     p99 = aggregator.latency_us.p99
     if p99 is not None and p99 > SLOW_US:
-        yield WorthALook("slow", f"one event in a hundred takes {latency(p99)} from our read to its publication")
+        yield WorthALook(
+            "slow", f"one event in a hundred takes {latency(p99)} or more from our read to its publication"
+        )
 
 
 def _of_budgets(now: Now) -> Iterator[WorthALook]:
@@ -75,9 +80,9 @@ def _of_budgets(now: Now) -> Iterator[WorthALook]:
             yield WorthALook("REST weight near the limit", f"{venue}: {number(weight.used)} of {number(weight.limit)}")
         for service, refusal in own.venue_refusals.items():
             if refusal.paused_s:
-                away = f"kept away from for {duration(refusal.paused_s)}"
+                away = f"next attempt in {duration(refusal.paused_s)}"
                 if refusal.refused_with:
-                    yield WorthALook(f"{venue} refuses {service}", f"with {refusal.refused_with}; {away}")
+                    yield WorthALook(f"{venue} refuses {service}", f"HTTP {refusal.refused_with}; {away}")
                 else:
                     yield WorthALook(f"{venue} does not answer {service}", away)
         if own.failure:
@@ -100,19 +105,21 @@ def _of_worker(worker: WorkerRow, lifetime_s: float) -> Iterator[WorthALook]:
     if told is None:
         return
     if told.connection_age_s > lifetime_s + min(OVERDUE * lifetime_s + OVERDUE_S, OVERDUE_MOST_S):
-        text = f"its connection is {duration(told.connection_age_s)} old, a lifetime is {duration(lifetime_s)}"
+        text = f"its connection is {duration(told.connection_age_s)} old, and should be replaced after {duration(lifetime_s)}"
         yield WorthALook("rotation overdue", f"{name}: {text}")
     if told.clock_ahead_s > SKEW_S:
         yield WorthALook("clock skew", f"{name}: the venue's clock is {told.clock_ahead_s:.1f} s ahead of ours")
     if told.gaps_doubted:
-        yield WorthALook("gaps doubted", f"{name}: the venue denied {plural(told.gaps_doubted, 'gap')} once")
+        yield WorthALook(
+            "gaps doubted", f"{name}: the venue has denied the ids of {plural(told.gaps_doubted, 'gap')} once"
+        )
     if told.streams_refused_count:
         yield WorthALook("streams refused", f"{name}: {', '.join(list(told.streams_refused)[:3])}")
 
 
 def _of_observers(now: Now) -> Iterator[WorthALook]:
     if error := now.status.books.error:
-        yield WorthALook("no books are kept", error)
+        yield WorthALook("order books are not kept", error)
     if error := now.status.disk_ring.error:
         yield WorthALook("the disk ring is not written", error)
 

@@ -73,12 +73,10 @@ def _head(seen: Seen) -> Iterator[Text]:
         yield clean_text(f"asking {seen.url} …", "dim", cut=False)
     elif seen.silent_s or now is None:
         since = moment(seen.at_ms - int(seen.silent_s * 1e3), seen.at_ms)
-        below = " What is below was true then." if now is not None else ""
+        below = " Below is its last report." if now is not None else ""
         why = f": {seen.why}" if seen.why else ""
         yield clean_text(f"The feed does not answer at {seen.url}", BAD, cut=False)
-        yield clean_text(
-            f"since {since}, for {duration(seen.silent_s)}{why}.{below} Trying again by itself.", cut=False
-        )
+        yield clean_text(f"since {since}, for {duration(seen.silent_s)}{why}.{below} Retrying.", cut=False)
     else:
         verdict = _verdict(now)
         since = moment(now.since_ms, now.at_ms)
@@ -190,8 +188,8 @@ def _gaps(now: Now) -> Text:
     text.append(f"open {number(every.gaps_open)}", BAD if every.gaps_open else "")
     for words, count in (
         ("ids repaired", every.repaired_ids), ("ids that never existed", every.void_ids),
-        ("doubted", sum(one.gaps_doubted for one in told)), ("waiting for a request", sum(one.repairs_waiting for one in told)),
-        ("given up", every.gaps_given_up), ("ids begun anew", every.resets),
+        ("denied once by the venue", sum(one.gaps_doubted for one in told)), ("waiting for repair", sum(one.repairs_waiting for one in told)),
+        ("given up", every.gaps_given_up), ("topics whose ids restarted", every.resets),
     ):  # fmt: skip
         text.append(f", {words} {number(count)}")
     for topic, ids in list(now.aggregator.missing.items())[:8]:
@@ -208,17 +206,18 @@ def _subscribers(now: Now) -> Iterator[tuple[str, Text]]:
     yield (
         "subscribers",
         clean_text(
-            f"{number(every.connected)} connected, {number(every.cut)} cut loose; {kept} kept for replay", cut=False
+            f"{number(every.connected)} connected, {number(every.cut)} disconnected by the feed; {kept} kept for replay",
+            cut=False,
         ),
     )
     for one in every.readers:
         lost = f", {number(one.lost)} lost" if one.lost else ""
         yield (
             "",
-            clean_text(f"{one.name}: {plural(one.waiting, 'batch', 'batches')} wait{lost}", BAD if one.lost else ""),
+            clean_text(f"{one.name}: {plural(one.waiting, 'batch', 'batches')} waiting{lost}", BAD if one.lost else ""),
         )
     for behind in every.behind:
-        yield "", clean_text(f"{behind.peer} does not read: owed {size(behind.bytes)}", BAD)
+        yield "", clean_text(f"{behind.peer} does not read: {size(behind.bytes)} waiting", BAD)
 
 
 def _budgets(now: Now) -> Iterator[tuple[str, Text]]:
@@ -226,14 +225,14 @@ def _budgets(now: Now) -> Iterator[tuple[str, Text]]:
         words = (
             f"{venue}: {number(budget.granted)} of {number(budget.limit)} connections in {duration(budget.window_s)}"
         )
-        words += f", {number(budget.waiting)} wait" if budget.waiting else ""
-        words += f", {number(budget.alone)} alone" if budget.alone else ""
+        words += f", {number(budget.waiting)} waiting" if budget.waiting else ""
+        words += f", {number(budget.alone)} without permission" if budget.alone else ""
         if (own := now.status.venues.get(venue)) is not None:
             weight = own.rest_weight
             words += f"; REST weight {number(weight.used)} of {number(weight.limit)} in a minute"
             refused = sum(one.refusals for one in own.venue_refusals.values())
             words += f"; {plural(refused, 'refusal')}" if refused else "; no refusal so far"
-        yield "" if place else "budgets", clean_text(words, cut=False)
+        yield "" if place else "limits", clean_text(words, cut=False)
 
 
 def _processes(view: FeedView, now: Now) -> Text:

@@ -65,5 +65,5 @@ class FeedView:
             return "down", False
         child = self.now.status.children.get(worker_name(worker.figures.shard)) if self.now is not None else None
         if child is not None and child.last_beat_s is not None and child.last_beat_s > BEAT_FRESH_S:
-            return "not heard", False
+            return "no report", False
         return (told.state, told.live) if told is not None else ("starting", False)

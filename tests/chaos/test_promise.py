@@ -59,7 +59,7 @@ def test_what_was_sent_before_the_beginning_or_while_the_subscriber_was_away_is_
 
 def test_not_being_ready_must_end_unless_the_weight_forbids_it() -> None:
     promise = promised()
-    weight = "waiting_for_weight: about 40 s at the venue's weight, 50 wanted"
+    weight = "waiting_for_weight: about 40 s until the venue's limit allows the 50 that are wanted"
     for second, reasons in enumerate([[], ["gaps_open: worker-0 has 1"], ["gaps_open: worker-0 has 1", weight]]):
         promise.sample(float(second), reasons, {}, {})
     assert promise.wrong() == []

@@ -24,7 +24,7 @@ def test_a_reader_sees_each_finding_with_what_to_do_below_it_and_a_verdict() -> 
         "        → stop that",
         "doctor: 1 failed, 1 warning",
     ]
-    assert as_lines([FINE, NOTHING])[-1] == "doctor: nothing found that would keep the feed from its work"
+    assert as_lines([FINE, NOTHING])[-1] == "doctor: found nothing that would prevent the feed from working"
 
 
 def test_a_program_sees_the_same_by_name() -> None:

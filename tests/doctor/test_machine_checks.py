@@ -155,7 +155,7 @@ def test_a_low_limit_of_open_files_is_told_with_the_one_that_would_do() -> None:
     limited = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300)); os.execvp(sys.argv[1], sys.argv[1:])"
     found = told(sys.executable, "-c", limited)["files"]
     assert found["grade"] == "warning"
-    assert found["found"] == "300 may be open, 84 peers can connect to each port"
+    assert found["found"] == "300 files may be open, 84 peers can connect to each port"
     assert "LimitNOFILE=" in found["advice"] and "932" in found["advice"]
 
 

@@ -50,9 +50,9 @@ def test_many_of_one_word_that_come_together_are_told_as_one() -> None:
 def test_of_a_total_what_it_rose_by_is_told_and_a_fall_is_a_new_life() -> None:
     annals = Annals(0)
     for at_ms, total in ((1, 0), (2, 1), (3, 1), (4, 4), (5, 0), (6, 1)):
-        annals.count("restart", {"books": total}, "was started anew", at_ms)
+        annals.count("restart", {"books": total}, "was restarted", at_ms)
     assert [(one.at_ms, one.text) for one in annals.happened] == [
-        (6, "was started anew"), (4, "was started anew ×3"), (2, "was started anew"),
+        (6, "was restarted"), (4, "was restarted ×3"), (2, "was restarted"),
     ]  # fmt: skip
     assert {(one.kind, one.where) for one in annals.happened} == {("restart", "books")}
 

@@ -111,7 +111,7 @@ def test_a_worker_that_dies_is_seen_at_once_and_its_return_too(tab: Tab, program
     assert " · since " in text(page, "#ailments")
     worker.kill()
     page.wait_for_selector("[data-state=ready]", timeout=MS)
-    wait_for("the restart", lambda: "was started anew" in text(page, "#happened"))
+    wait_for("the restart", lambda: "was restarted" in text(page, "#happened"))
     wait_for("an end that was not planned", lambda: page.locator("#lines path.lost").count())
     wait_for("a word of it where it is read first", lambda: "restarts lately" in text(page, "#watch"))
 

@@ -46,13 +46,13 @@ def test_a_feed_that_flows_is_ready() -> None:
         ({"child": {"ready": False}}, "starting: worker-0 does not serve yet"),
         ({"child": {"last_beat_s": None}}, "starting: worker-0 does not serve yet"),
         ({"child": {"alive": False}}, "process_down: worker-0 is not running"),
-        ({"child": {"last_beat_s": 5.2}}, "process_down: worker-0 was not heard for 5 s"),
-        ({"worker": {"live": False}}, "no_connection: worker-0 lacks one"),
-        ({"worker": {"fresh": False}}, "stale_connection: worker-0 heard nothing on its own lately"),
-        ({"worker": {"streams_refused_count": 2}}, "streams_refused: worker-0 is refused 2 of its streams"),
-        ({"worker": {"streams_unproven": 3}}, "streams_unproven: worker-0 has 3 without an event, not asked for yet"),
+        ({"child": {"last_beat_s": 5.2}}, "process_down: worker-0 has not reported for 5 s"),
+        ({"worker": {"live": False}}, "no_connection: worker-0 lacks a connection"),
+        ({"worker": {"fresh": False}}, "stale_connection: worker-0 has received nothing on its connection lately"),
+        ({"worker": {"streams_refused_count": 2}}, "streams_refused: the venue refuses 2 streams of worker-0"),
+        ({"worker": {"streams_unproven": 3}}, "streams_unproven: worker-0 has 3 without an event, and the venue was not asked yet"),
         ({"worker": {"streams_silent": 2}}, "streams_silent: worker-0 has 2"),
-        ({"worker": {"kinds_unreadable": ["trade", "depth"]}}, "kind_unreadable: worker-0 can read none of depth, trade"),
+        ({"worker": {"kinds_unreadable": ["trade", "depth"]}}, "kind_unreadable: worker-0 cannot read messages of depth, trade"),
         ({"worker": {"gaps_open": 4}}, "gaps_open: worker-0 has 4"),
         ({"worker": {"books_missing": 274, "books": 300}}, "books_missing: worker-0 lacks 274 of 300 books"),
     ],
@@ -72,8 +72,8 @@ def test_a_worker_that_serves_is_not_believed_before_it_has_reported() -> None:
 
 def test_the_wait_for_weight_is_a_reason_only_beside_one_that_it_would_end() -> None:
     assert told(wait_s=40) == []
-    assert told(wait_s=40, worker={"live": False}) == ["no_connection: worker-0 lacks one"]
-    waits = "waiting_for_weight: about 190 s at the venue's weight, 30 wanted"
+    assert told(wait_s=40, worker={"live": False}) == ["no_connection: worker-0 lacks a connection"]
+    waits = "waiting_for_weight: about 190 s until the venue's limit allows the 30 that are wanted"
     assert told(wait_s=189.6, worker={"books_missing": 5})[1:] == [waits]
     assert told(wait_s=189.6, worker={"gaps_open": 1})[1:] == [waits]
 
@@ -86,10 +86,10 @@ def test_of_several_venues_the_one_that_does_not_flow_is_named_and_only_its_own_
     ]
     children = {"worker-0": UP, "worker-1": replace(UP, last_beat_s=5.0), "exchange-there": replace(UP, alive=False)}
     assert [(reason.where, reason.line()) for reason in readiness.unready("", children, flows)] == [
-        ("worker-1", "process_down: worker-1 (here) was not heard for 5 s"),
+        ("worker-1", "process_down: worker-1 (here) has not reported for 5 s"),
         ("exchange-there", "process_down: exchange-there is not running"),
         ("worker-2", "gaps_open: worker-2 (there) has 4"),
-        ("there", "waiting_for_weight: about 40 s at there's weight, 30 wanted"),
+        ("there", "waiting_for_weight: about 40 s until there's limit allows the 30 that are wanted"),
     ]
 
 

@@ -239,7 +239,9 @@ def test_of_several_venues_each_has_its_own_figures_and_the_whole_is_all_of_them
 
 def test_the_venue_that_does_not_flow_is_named_where_there_are_others(several: Watched) -> None:
     several.tells("worker-1", worker_status(shard=1, live=False))
-    assert [reason.line() for reason in several.view.unready()] == ["no_connection: worker-1 (binance_us) lacks one"]
+    assert [reason.line() for reason in several.view.unready()] == [
+        "no_connection: worker-1 (binance_us) lacks a connection"
+    ]
     several.changes("worker-1", alive=False)
     assert [reason.line() for reason in several.view.unready()] == [
         "process_down: worker-1 (binance_us) is not running"

@@ -74,11 +74,15 @@ BEHIND = Subscribers(connected=1, behind=[SubscriberBehind("10.0.0.1:5", 2_500_0
     [
         (_gaps(2, t=1, u=3), "gaps open", "2 gaps: t (1 id), u (3 ids)"),
         (_gaps(1), "gaps open", "1 gap"),
-        (now(aggregator=aggregator_status(subscribers=BEHIND)), "subscribers behind", "10.0.0.1:5 is owed 2.5 MB"),
+        (
+            now(aggregator=aggregator_status(subscribers=BEHIND)),
+            "subscribers behind",
+            "10.0.0.1:5 does not read: 2.5 MB waiting",
+        ),
         (
             now(aggregator=aggregator_status(latency_us=LatencyUs(1.0, 2e6, None))),
             "slow",
-            "one event in a hundred takes 2 s from our read to its publication",
+            "one event in a hundred takes 2 s or more from our read to its publication",
         ),
         (
             now(connects={"binance": msgspec.structs.replace(CONNECTS, granted=217)}),
@@ -86,11 +90,11 @@ BEHIND = Subscribers(connected=1, behind=[SubscriberBehind("10.0.0.1:5", 2_500_0
             "binance: 217 of 270 in 5 min",
         ),
         (_venue(3841), "REST weight near the limit", "binance: 3,841 of 4,800"),
-        (_venue(rest=ServiceState(61.0, 418, 2)), "binance refuses rest", "with 418; kept away from for 1 min 1 s"),
+        (_venue(rest=ServiceState(61.0, 418, 2)), "binance refuses rest", "HTTP 418; next attempt in 1 min 1 s"),
         (
             _venue(connect=ServiceState(5.0, 0, 2)),
             "binance does not answer connect",
-            "kept away from for 5 s",
+            "next attempt in 5 s",
         ),
         (_venue(failure="its name is not found"), "no symbols of binance", "its name is not found"),
         (_connecting("refused"), "connecting fails", "shard 3: refused"),
@@ -98,16 +102,16 @@ BEHIND = Subscribers(connected=1, behind=[SubscriberBehind("10.0.0.1:5", 2_500_0
         (
             _worker(connection_age_s=210.1),
             "rotation overdue",
-            "shard 3: its connection is 3 min 30 s old, a lifetime is 1 min 40 s",
+            "shard 3: its connection is 3 min 30 s old, and should be replaced after 1 min 40 s",
         ),
         (_worker(clock_ahead_s=1.26), "clock skew", "shard 3: the venue's clock is 1.3 s ahead of ours"),
-        (_worker(gaps_doubted=1), "gaps doubted", "shard 3: the venue denied 1 gap once"),
+        (_worker(gaps_doubted=1), "gaps doubted", "shard 3: the venue has denied the ids of 1 gap once"),
         (
             _worker(streams_refused_count=9, streams_refused={"a": "", "b": "", "c": "", "d": ""}),
             "streams refused",
             "shard 3: a, b, c",
         ),
-        (now(status=seen(books=BooksShown(error="no room"))), "no books are kept", "no room"),
+        (now(status=seen(books=BooksShown(error="no room"))), "order books are not kept", "no room"),
         (now(status=seen(disk_ring=DiskRingShown(error="full"))), "the disk ring is not written", "full"),
     ],
 )
@@ -155,7 +159,7 @@ def test_what_happened_lately_is_told_once_a_kind_with_where_and_how_long_ago() 
         Happening(AT_MS - 6_000, "ready", "", "every stream flows"),
         Happening(AT_MS - 65_000, "gap", "worker-0", "gap announced"),
         Happening(AT_MS - 70_000, "gap", "worker-1", "gap announced"),
-        Happening(AT_MS - 600_000, "restart", "worker-9", "was started anew"),
+        Happening(AT_MS - 600_000, "restart", "worker-9", "was restarted"),
     ]
     assert [(one.word, one.text) for one in worth_a_look(now(), happened)] == [
         ("gaps lately", "worker-1, worker-0; last 5 s ago")

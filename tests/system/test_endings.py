@@ -67,7 +67,7 @@ def test_a_limit_in_time_holds_while_workers_get_no_connection(tmp_path: Path) -
             program.join()
     assert program.process.returncode == 1, "".join(program.raw)
     (why,) = figures(report)["complaints"]
-    assert "no_connection: worker-0 lacks one" in why
+    assert "no_connection: worker-0 lacks a connection" in why
     assert "the venue answers connect with 503" in why
 
 

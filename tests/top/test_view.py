@@ -61,7 +61,7 @@ def test_what_a_process_uses_is_known_from_its_second_moment_on_of_each_life() -
         (worker_row(worker_status()), None, ("live", True)),
         (worker_row(worker_status(state="connecting", live=False)), 0.1, ("connecting", False)),
         (worker_row(), 0.1, ("starting", False)),
-        (worker_row(worker_status()), 3.1, ("not heard", False)),
+        (worker_row(worker_status()), 3.1, ("no report", False)),
         (worker_row(worker_status(), alive=False), 3.1, ("down", False)),
         (worker_row(worker_status(), shard=1), 3.1, ("live", True)),
     ],

@@ -12,7 +12,7 @@ const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400
 export function stateOf(worker, status, told = worker.told) {
   if (!worker.alive) return "down";
   const silent_s = status.children[`worker-${worker.figures.shard}`]?.last_beat_s;
-  return silent_s > UNHEARD_S ? "not heard" : (told?.state ?? "starting");
+  return silent_s > UNHEARD_S ? "no report" : (told?.state ?? "starting");
 }
 
 export function draw(lines, now) {

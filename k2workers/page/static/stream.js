@@ -39,7 +39,7 @@ export function follow(hear, silent) {
     source?.close();
     source = null;
     fetch("events", { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) })
-      .then(async (reply) => { why = reply.ok ? "" : reply.status === 503 ? "too many look at this page, or the feed has much to do" : `it answers ${reply.status}`; })
+      .then(async (reply) => { why = reply.ok ? "" : reply.status === 503 ? "too many viewers, or the feed is overloaded" : `it answers ${reply.status}`; })
       .catch((error) => { why = error.name === "TimeoutError" ? "" : "nobody listens there"; });
     setTimeout(open, AGAIN_MS);
   }

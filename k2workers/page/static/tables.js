@@ -40,10 +40,10 @@ export function gaps({ aggregator, status }) {
     ...Object.entries(missing).slice(0, 8).map(([topic, ids]) => [`· ${topic}`, plural(ids, "id"), "bad"]),
     ["ids repaired", number(all.repaired_ids)],
     ["ids that never existed", number(all.void_ids)],
-    ["doubted by the venue", number(doubted), doubted ? "warn" : ""],
-    ["waiting for a request", number(waiting)],
+    ["denied once by the venue", number(doubted), doubted ? "warn" : ""],
+    ["waiting for repair", number(waiting)],
     ["given up", number(all.gaps_given_up), all.gaps_given_up > all.unproven_gaps_given_up ? "warn" : ""],
-    ["topics whose ids began anew", number(all.resets)],
+    ["topics whose ids restarted", number(all.resets)],
   ]);
 }
 
@@ -52,8 +52,8 @@ export function budgets({ connects, status }) {
     const own = status.venues[venue];
     const refused = Object.values(own.venue_refusals).reduce((sum, one) => sum + one.refusals, 0);
     const lines = [
-      ["connections", budget.granted, budget.limit, `in ${duration(budget.window_s)}${budget.waiting ? `, ${number(budget.waiting)} wait` : ""}${budget.alone ? `, ${number(budget.alone)} alone` : ""}`],
-      ["REST weight", own.rest_weight.used, own.rest_weight.limit, `in a minute${own.rest_weight.wait_s ? `, ${duration(own.rest_weight.wait_s)} to wait` : ""}`],
+      ["connections", budget.granted, budget.limit, `in ${duration(budget.window_s)}${budget.waiting ? `, ${number(budget.waiting)} waiting` : ""}${budget.alone ? `, ${number(budget.alone)} without permission` : ""}`],
+      ["REST weight", own.rest_weight.used, own.rest_weight.limit, `in a minute${own.rest_weight.wait_s ? `, ${duration(own.rest_weight.wait_s)} until there is enough` : ""}`],
     ];
     if (!box.firstChild) {
       box.className = "budget";
@@ -74,9 +74,9 @@ export function subscribers({ aggregator }) {
   if (!all) return;
   pairs(at("subscribers"), [
     ["connected", number(all.connected)],
-    ...all.readers.map((one) => [one.name, `${plural(one.waiting, "batch", "batches")} wait${one.lost ? `, ${number(one.lost)} lost` : ""}`, one.lost ? "bad" : ""]),
-    ...all.behind.map((one) => [`${one.peer} does not read`, `owed ${bytes(one.bytes)}`, "bad"]),
-    ["cut loose", number(all.cut), all.cut ? "warn" : ""],
+    ...all.readers.map((one) => [one.name, `${plural(one.waiting, "batch", "batches")} waiting${one.lost ? `, ${number(one.lost)} lost` : ""}`, one.lost ? "bad" : ""]),
+    ...all.behind.map((one) => [`${one.peer} does not read`, `${bytes(one.bytes)} waiting`, "bad"]),
+    ["disconnected by the feed", number(all.cut), all.cut ? "warn" : ""],
     ...all.newest_cuts.slice(-3).map((one) => [`· ${one.peer}`, one.cause]),
     ["kept for replay", bytes(aggregator.ring_bytes)],
   ]);

@@ -45,7 +45,7 @@ async function ask() {
     show(await reply.json());
   } catch (error) {
     if (signal.aborted) return;
-    text(at("topics-count"), `not known now: ${error.message}`);
+    text(at("topics-count"), `search failed: ${error.message}`);
   }
   soon(AGAIN_MS);
 }

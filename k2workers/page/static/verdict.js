@@ -27,7 +27,7 @@ export function gone(forMs, why, last) {
   text(at("verdict-words"), "The feed does not answer");
   document.title = "✗ no answer · k2workers";
   const since = last ? moment(last.at_ms, last.at_ms + forMs) : moment(Date.now() - forMs, Date.now()); // by the feed's clock, as its log has it
-  text(at("verdict-since"), `since ${since}, for ${duration(forMs / 1000)}${why ? `: ${why}` : ""}. ${last ? "What is below was true then. " : ""}Trying again by itself.`);
+  text(at("verdict-since"), `since ${since}, for ${duration(forMs / 1000)}${why ? `: ${why}` : ""}. ${last ? "Below is its last report. " : ""}Retrying.`);
   list(at("ailments"), []);
   list(at("watch"), []);
 }
