@@ -61,7 +61,7 @@ class BuiltImage:
         self._buildah = ["buildah", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
         self._make_base(folder)
         bases = [f"--build-arg={name}={BASE}" for name in ("BUILD_BASE", "BASE")]
-        way = ["--isolation=chroot", "--network=host", *(f"--volume={path}:{path}:ro" for path in _ways_of_pip())]
+        way = ["--isolation=chroot", "--network=host", *(f"--volume={path}:{path}:ro" for path in ways_of_pip())]
         self._run("bud", "--quiet", "--format=docker", "--pull-never", *bases, *way, "--tag=k2workers", str(ROOT))
         self.config: dict[str, Any] = json.loads(self._run("inspect", "--type=image", "k2workers"))["Docker"]["config"]
         self._container = self._run("from", "--pull-never", "k2workers")
@@ -124,7 +124,7 @@ def inside(first: int, environment: Mapping[str, str], words: Sequence[str]) -> 
     )  # fmt: skip
 
 
-def _ways_of_pip() -> list[str]:
+def ways_of_pip() -> list[str]:
     """What of this machine pip needs in there to find packages as it does here: its settings, and the files that they name."""
     told = subprocess.run(
         [sys.executable, "-m", "pip", "config", "debug"], capture_output=True, text=True, check=True
