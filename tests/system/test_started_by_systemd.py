@@ -39,6 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         setup, *others = HEAD
         made.run(setup, network=True)
         made.run(VENUE)
+        wait_for("the venue", lambda: made.tried("curl --fail --silent 127.0.0.1:9443/api/v3/ping").returncode == 0)
         for command in others:
             made.run(command)
         yield made
