@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 TELL_S = 1.0
 
-MORE_TIME_S = 60
-"""So long a start that is not ready yet may be without a word. The unit's ``TimeoutStartSec`` is as long, for the first one."""
+MORE_TIME_S = 180
+"""So long a start that is not ready yet may be without a word, however slow the machine: one that was ended for its slowness would never come to its end. The
+unit's ``TimeoutStartSec`` is as long, for the first one."""
 
 WORDS = 500
 """The most of a status: systemd shows one line."""

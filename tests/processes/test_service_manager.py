@@ -37,7 +37,7 @@ def test_ready_is_told_once_every_stream_flows_and_what_is_wrong_later_takes_it_
     service = ServiceManager(manager.environ, lambda: reasons)
     assert service.listens
     service.tell()
-    assert manager.heard() == ["STATUS=not ready: starting: waiting for symbols", "EXTEND_TIMEOUT_USEC=60000000"]
+    assert manager.heard() == ["STATUS=not ready: starting: waiting for symbols", "EXTEND_TIMEOUT_USEC=180000000"]
     reasons.clear()
     service.tell()
     assert manager.heard() == ["READY=1", "STATUS=ready: every stream flows"]

@@ -137,7 +137,9 @@ def test_a_feed_in_the_sandbox_tells_when_it_is_ready_that_it_lives_and_that_it_
         assert program.http("/readyz")[0] == 200
         before = heard[:-1]
         assert before
-        assert all("EXTEND_TIMEOUT_USEC=60000000" in each and "STATUS=not ready: " in each[0] for each in before)
+        assert all(
+            f"EXTEND_TIMEOUT_USEC={MORE_TIME_S}000000" in each and "STATUS=not ready: " in each[0] for each in before
+        )
         program.process.send_signal(signal.SIGTERM)
         wait_for("the word that it ends", lambda: hear("STOPPING=1"))
         assert all("WATCHDOG=1" in each for each in heard[:-1])
