@@ -218,13 +218,22 @@ def _room(settings: Settings) -> list[Diagnosis]:
 def _room_of_ring(settings: Settings, run_dir: Path) -> Diagnosis:
     folder = own_places.disk_ring(settings, run_dir)
     path, system = _nearest(folder)
-    has = sum(file.stat().st_size for file in folder.glob("*")) if path == folder.absolute() else 0
+    has = _bytes_in(folder) if path == folder.absolute() else 0
     wants_mb, free_mb = (int(settings.disk_ring_gb * 1e9) - has) // 2**20, system.f_bavail * system.f_frsize // 2**20
     words = f"{path}: {free_mb:,} MB free, of which the disk ring may still take {max(0, wants_mb):,} MB"
     if wants_mb + ROOM_MB <= free_mb:
         return Diagnosis("room", Grade.OK, words)
     advice = "make room, or lower disk_ring_gb: on a full file system the disk ring misses what is published then"
     return Diagnosis("room", Grade.WARNING, words, advice)
+
+
+def _bytes_in(folder: Path) -> int:
+    """What its files hold. The feed or another check may remove one meanwhile."""
+    total = 0
+    for file in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
 
 
 def _nearest(path: Path) -> tuple[Path, os.statvfs_result]:

@@ -161,7 +161,9 @@ def test_a_low_limit_of_open_files_is_told_with_the_one_that_would_do() -> None:
 
 def test_a_small_file_system_is_told_with_what_is_free(tmp_path: Path) -> None:
     found = told(*on_small_file_system(tmp_path), K2_RUN_DIR=str(tmp_path))["room"]
-    assert (found["grade"], f"{tmp_path}: 1 MB free" in found["found"]) == ("warning", True)
+    # A little less than its megabyte while another check has its lock there.
+    assert found["found"].startswith((f"{tmp_path}: 1 MB free", f"{tmp_path}: 0 MB free"))
+    assert found["grade"] == "warning"
 
 
 async def test_a_disk_ring_that_may_outgrow_its_disk_is_a_warning(tmp_path: Path) -> None:
@@ -177,6 +179,7 @@ async def test_a_disk_ring_that_may_outgrow_its_disk_is_a_warning(tmp_path: Path
     folder.mkdir()
     with (folder / "part").open("wb") as held:
         held.truncate(100_000_000)
+    (folder / "removed").symlink_to("nowhere")  # as a file that the feed, or another check, has just removed
     assert "take 0 MB" in (await examined(settings_with(disk_ring_gb=0.1, **places_of_it)))["room"][-1].found
 
 
