@@ -198,7 +198,7 @@ async def _connect(market: MarketPlan, route: Route) -> list[Diagnosis]:
 def _refusal(check: str, market: MarketPlan, url: str, error: VenueError) -> Diagnosis:
     advice, proxy = refused.advice(error.status, error.retry_after_s), proxy_for(url)
     if proxy is not None and not error.status:
-        advice = f"the way leads through the proxy of {proxy.variable}, {proxy.address}: is it there, and does it let the feed through?"
+        advice = f"the way leads through the proxy of {proxy.variable}, {proxy.address}: is it running, and does it permit this connection?"
     return Diagnosis(check, Grade.FAILED, str(error), advice, market.name)
 
 

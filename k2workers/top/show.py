@@ -56,7 +56,7 @@ class Top:
         try:
             self._view.take(name, data, time.monotonic())
         except msgspec.MsgspecError as error:
-            raise NotGiven(f"what it tells is not understood; is it of another version? ({error})") from None
+            raise NotGiven(f"its messages are not understood; is it another version? ({error})") from None
         if name == "now":
             self._changed.set()
 

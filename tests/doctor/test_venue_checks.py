@@ -180,7 +180,7 @@ async def test_where_the_way_leads_through_a_proxy_that_is_the_one_to_look_at(mo
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     found = await examined("wss://stream.example", "https://api.example")
     for check in ("rest", "stream"):
-        assert "the proxy of https_proxy, http://127.0.0.1:1: is it there" in found[check][0].advice
+        assert "the proxy of https_proxy, http://127.0.0.1:1: is it running" in found[check][0].advice
 
 
 async def test_a_proxy_that_is_none_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,6 @@ def test_what_a_feed_of_another_version_tells_is_not_taken_for_well(browser: Bro
         opened = Tab(browser, f"http://127.0.0.1:{server.server_port}/")
         page = opened.open()
         page.wait_for_selector("[data-state=gone]", timeout=MS)
-        assert "is it of another version? Load this page anew" in text(page, "#verdict-since")
+        assert "is it another version? Reload the page" in text(page, "#verdict-since")
         opened.context.close()
         server.shutdown()

@@ -46,7 +46,7 @@ export function follow(hear, silent) {
 
   setInterval(() => {
     const now = performance.now();
-    if (now - heard > LATE_MS) silent(now - heard, strange.size ? "what it tells is not understood; is it of another version? Load this page anew" : why);
+    if (now - heard > LATE_MS) silent(now - heard, strange.size ? "this page does not understand its messages; is it another version? Reload the page" : why);
     if (source && now - Math.max(heard, opened) > DEAD_MS) close();
   }, 500);
   open();
