@@ -71,12 +71,12 @@ WORKER = ANY_PROCESS | {
         Counter, "Messages, or elements of one, that were no event, reply or notice", "cause"
     ),
     "k2_messages_unreadable": MetricRow(
-        Counter, "The same by the kind of their stream; unknown where it cannot be told", "kind"
+        Counter, "The same by the kind of their stream; unknown: the kind could not be determined", "kind"
     ),
     "k2_native_messages": MetricRow(Counter, "Messages that the native lane took", "kind"),
     "k2_native_fallbacks": MetricRow(
         Counter,
-        "Messages that it left to Python, by what kept it from taking them; unknown is all without a shape",
+        "Messages that it left to Python, by reason; unknown: all without a known shape",
         "kind why",
     ),
     "k2_bytes_received": MetricRow(Counter, "Bytes read from connections"),
@@ -87,7 +87,7 @@ WORKER = ANY_PROCESS | {
     "k2_push_kept_bytes": MetricRow(Gauge, "Bytes kept until the aggregator has them safe"),
     "k2_push_resent": MetricRow(Counter, "Bundles sent again to a new aggregator"),
     "k2_push_forgotten": MetricRow(
-        Counter, "Bundles dropped before the aggregator had them safe, because too many were kept"
+        Counter, "Bundles dropped before the aggregator had saved them, because too many were kept"
     ),
     "k2_topics": MetricRow(Gauge, "Topics with data"),
     "k2_receive_latency_seconds": MetricRow(
@@ -130,13 +130,13 @@ AGGREGATOR = ANY_PROCESS | {
     "k2_native_bundles": MetricRow(Counter, "Bundles that went natively from their bytes to publications"),
     "k2_native_bundle_fallbacks": MetricRow(
         Counter,
-        "Bundles that were left to Python, by what kept them from that; turn: another one of the same turn",
+        "Bundles that were left to Python, by reason; turn: because of another one of the same turn",
         "why",
     ),
     "k2_published_topics": MetricRow(Gauge, "Topics published so far"),
     "k2_publish_latency_seconds": MetricRow(Histogram, "Our socket read to publication"),
     "k2_subscribers": MetricRow(Gauge, "Connections of subscribers"),
-    "k2_subscribers_behind": MetricRow(Gauge, "Those of them that do not take what they are owed as fast as it comes"),
+    "k2_subscribers_behind": MetricRow(Gauge, "Those of them that take their batches more slowly than they arrive"),
     "k2_subscribers_most_owed_bytes": MetricRow(Gauge, "What the one of them is owed that is owed most"),
     "k2_subscribers_most_waiting_batches": MetricRow(
         Gauge, "Batches that wait for the program of the subscriber where most do, as it says itself"
@@ -159,14 +159,18 @@ BOOKS = ANY_PROCESS | {
         Counter,
         "Times that a book's best bid was not below its best ask: it counts as not whole, and another is awaited",
     ),
-    "k2_books_ran_short": MetricRow(Counter, "Times that the market had left most levels that a book came with"),
+    "k2_books_ran_short": MetricRow(
+        Counter, "Times that the market had moved beyond most levels that a book began with"
+    ),
     "k2_books_compared": MetricRow(
         Counter,
-        "Books that came anew at the very change that the one kept had come to, by outcome of the comparison",
+        "Books that arrived again at exactly the change that ours had reached, by outcome of the comparison",
         "outcome",
     ),
-    "k2_book_events_told": MetricRow(Counter, "Events told of books on topics of their own"),
-    "k2_book_bundles_refused": MetricRow(Counter, "Bundles of these that found no room; what they held is told anew"),
+    "k2_book_events_told": MetricRow(Counter, "Events of books published on topics of their own"),
+    "k2_book_bundles_refused": MetricRow(
+        Counter, "Bundles of these that found no room; the state at a later moment is published instead"
+    ),
     "k2_peers_cut": PEERS_CUT,
 }
 """Metrics of the books process."""
