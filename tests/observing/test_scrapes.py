@@ -57,7 +57,7 @@ def test_what_prometheus_saw_of_rotations_and_kills_holds_together(
             for name in victims:
                 _kill(program, name)
             alerts = wait_for("the alert", lambda: watch.firing().get("K2ChildRestarted"))
-            assert alerts[0]["annotations"]["summary"].endswith(" ended and was started again")
+            assert alerts[0]["annotations"]["summary"].endswith(" ended and was restarted")
             series, files = _series(program), _files(Path(started["run_dir"]))
             for number in range(len(victims), kills):
                 _kill(program, victims[number % len(victims)])

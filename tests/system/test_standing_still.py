@@ -89,7 +89,7 @@ def test_a_parent_that_stood_still_does_not_answer_from_what_its_children_told_b
         parent.resume()
 
         def others_are_heard() -> bool:
-            return [reason.partition(" was ")[0] for reason in unready(program)] == ["process_down: worker-0"]
+            return [reason.partition(" has ")[0] for reason in unready(program)] == ["process_down: worker-0"]
 
         wait_for("a word of all others", others_are_heard)
         assert program.status()["children"]["worker-0"]["last_beat_s"] >= OLD_S
@@ -108,7 +108,7 @@ def test_a_feed_that_was_frozen_is_not_ready_before_something_has_flowed_since()
         all_has_come(program)
         stand_still(psutil.Process(program.process.pid), *program.remember_family().values(), seconds=OLD_S)
         stale = {f"{Word.STALE_CONNECTION.value}: worker-{shard}" for shard in range(2)}
-        wait_for("a word of both", lambda: stale <= {reason.partition(" heard ")[0] for reason in unready(program)})
+        wait_for("a word of both", lambda: stale <= {reason.partition(" has ")[0] for reason in unready(program)})
         venue.withholds = lambda _connection, _stream: False
         goes_on(program)
 
