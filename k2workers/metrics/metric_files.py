@@ -32,6 +32,9 @@ SUMMED = ("counter", "histogram")
 
 KINDS = (*SUMMED, "gauge_livemostrecent")
 
+RESERVED = ".reserved"
+"""How the name of a file ends until it has its size."""
+
 _changing = threading.Lock()
 """Held while the files of the dead are gathered, and while all are read: else one would count twice, or not at all."""
 
@@ -151,6 +154,8 @@ def bury_all() -> None:
             mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has no types here
             for kind in SUMMED:
                 _gather(there / f"{kind}_{pid}.db", there / f"{kind}_dead.db")
+            for kind in KINDS:
+                (there / f"{kind}_{pid}.db").with_suffix(RESERVED).unlink(missing_ok=True)
             _unburied.discard(pid)
 
 
@@ -173,9 +178,17 @@ def _gather(dead: Path, into: Path) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """See that a file has this size. One that is new has it from the beginning: the library reads no empty file, and its process may be killed at any moment."""
+    made = path if path.exists() else path.with_suffix(RESERVED)
+    descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if os.fstat(descriptor).st_size < size:
             os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        if made != path:
+            made.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
+    if made != path:
+        made.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,31 @@ flush(1_000)
 assert instruments.only_here is None
 """
 """One process' figures become more while there is no room, and again when there is."""
+
+
+KILLED = """
+import os, signal
+os.posix_fallocate = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from k2workers.metrics.metric_files import OwnFiles
+OwnFiles().renew()
+"""
+BURIED = """
+import sys
+from k2workers.metrics.exporter import render
+from k2workers.metrics.metric_files import bury
+render()
+bury(int(sys.argv[1]))
+"""
+
+
+def test_a_process_that_is_killed_while_it_makes_its_files_does_no_harm_to_who_reads_them(tmp_path: Path) -> None:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", KILLED], cwd=ROOT, env=environment) as killed:
+        assert killed.wait(WAIT_S) == -signal.SIGKILL
+    assert [path.suffix for path in tmp_path.iterdir()] == [".reserved"]
+    buried = [sys.executable, "-c", BURIED, str(killed.pid)]
+    subprocess.run(buried, cwd=ROOT, env=environment, timeout=WAIT_S, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["k2_process_resident_memory_bytes", "k2_child_restarts"])
