@@ -71,6 +71,16 @@ def client(books: Books, **options: int) -> zmq.asyncio.Socket:
     return socket
 
 
+async def known(books: Books, connections: int = 1) -> None:
+    """Wait until the port knows of so many: a request of one of which it does not is passed over, and a subscriber asks again."""
+
+    def met() -> bool:
+        books.server.watch.meet()
+        return len(books.server.watch.peers) >= connections
+
+    await until(met, "the connections")
+
+
 async def receive(socket: zmq.asyncio.Socket, count: int) -> list[list[bytes]]:
     async with asyncio.timeout(WAIT_S):
         return [await socket.recv_multipart() for _ in range(count)]
@@ -79,6 +89,7 @@ async def receive(socket: zmq.asyncio.Socket, count: int) -> list[list[bytes]]:
 async def test_each_matching_topic_with_a_book_is_given_and_then_the_end(books: Books) -> None:
     books.server.start()
     with client(books) as asking:
+        await known(books)
         await asking.send_multipart([b"book", b"d."])
         assert await receive(asking, 3) == [[b"book", b"d.a"], [b"book", b"d.b"], [b"end", b"d."]]
         books.frames["d.a"] = None
@@ -110,6 +121,7 @@ async def test_a_client_that_does_not_read_keeps_nobody_waiting_and_gets_everyth
     books.frames = {topic: topic.encode() + bytes(200_000) for topic in many}
     books.server.start()
     with client(books, RCVHWM=BOOKS_WAITING, RCVBUF=10_000) as sleeper, client(books) as reader:
+        await known(books, 2)
         await sleeper.send_multipart([b"book", b"d."])
         await until(lambda: books.server.port._timer is not None, "the sleeper's queue is full")
         made = len(books.made)
@@ -128,6 +140,7 @@ async def test_a_client_that_has_gone_is_forgotten() -> None:
     books.frames = {topic: bytes(200_000) for topic in many}
     books.server.start()
     asking = client(books, RCVHWM=1, RCVBUF=10_000)
+    await known(books)
     await asking.send_multipart([b"book", b"d."])
     await until(lambda: books.server.port._timer is not None, "the queue is full")
     asking.close()
