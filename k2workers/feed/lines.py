@@ -60,9 +60,9 @@ class Lines:
         self.names = [spec.name for spec in route.specs]
         self.subscriptions = Subscriptions(venue, settings.connect_timeout_s)
         self.replies = 0
+        """Messages that answered requests of ours."""
         self.failure = ""
         """Why the newest attempt to make one failed; empty if it did not."""
-        """Messages that answered requests of ours."""
         self.audit_due_ns = 0
         self._settings = settings
         self._venue = venue
