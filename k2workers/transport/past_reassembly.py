@@ -15,6 +15,7 @@ from k2workers.transport.ring_block import EpochOrder
 from k2workers.transport.standing import Standing
 
 NEVER = 2**64
+"""Later than any time of publication: then nothing counts as recent."""
 
 
 class PastReassembly(Reassembly):
