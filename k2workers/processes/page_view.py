@@ -20,14 +20,14 @@ from k2workers.processes import run_plan
 from k2workers.processes.child_status import AggregatorStatus, LatencyUs, WorkerStatus, told
 from k2workers.processes.market_feed import MarketFeed
 from k2workers.processes.page_now import ConnectsShown, Now
-from k2workers.processes.readiness import BEAT_FRESH_S, Reason
+from k2workers.processes.readiness import Reason
 from k2workers.processes.resource_meter import ResourceMeter
 from k2workers.processes.status import RunView
 from k2workers.processes.topic_page import FeedKnows
 from k2workers.processes.worth_a_look import worth_a_look
 from k2workers.rotation.record import RotationRecord
 from k2workers.supervision.child import ChildState
-from k2workers.supervision.control_messages import Beat
+from k2workers.supervision.control_messages import BEAT_FRESH_S, Beat
 from k2workers.supervision.supervisor import Supervisor
 from k2workers.venues.topics import topic_of
 

@@ -13,10 +13,8 @@ import msgspec
 
 from k2workers.processes.child_status import WorkerStatus
 from k2workers.supervision.child import ChildState
+from k2workers.supervision.control_messages import BEAT_FRESH_S
 from k2workers.supervision.permissions import RestWeight
-
-BEAT_FRESH_S = 3.0
-"""A process whose last word is older counts as down, also if it could not be heard meanwhile: what it said then is no word of now."""
 
 
 class Word(enum.Enum):

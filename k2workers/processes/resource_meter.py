@@ -16,9 +16,10 @@ from k2workers.metrics import metric_files
 from k2workers.metrics.flushing import Instruments
 from k2workers.metrics.instruments import PARENT
 from k2workers.network.venue_answers import Service
+from k2workers.supervision.control_messages import BEAT_FRESH_S
 from k2workers.supervision.permissions import Permissions
 
-TOLD_NS = 3 * 10**9
+TOLD_NS = int(BEAT_FRESH_S * 1e9)
 """A total that was told longer ago says nothing of how it grows now."""
 
 

@@ -26,6 +26,10 @@ class Ready(ControlMessage, frozen=True):
     name: str
 
 
+BEAT_FRESH_S = 3.0
+"""A process whose last word is older counts as down, also if it could not be heard meanwhile: what it said then is no word of now."""
+
+
 class Beat(ControlMessage, frozen=True):
     """The child's loop turned at this time (monotonic). ``counters`` only rise; ``status`` is a Struct of the child's kind, plain data on this channel."""
 

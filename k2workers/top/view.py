@@ -6,11 +6,11 @@ import msgspec
 
 from k2workers.page.annals import Happening
 from k2workers.processes.page_now import Now
-from k2workers.processes.readiness import BEAT_FRESH_S
 from k2workers.processes.shard_numbers import worker_name
 from k2workers.processes.status import WorkerRow
 from k2workers.processes.topic_page import TopicsFound
 from k2workers.processes.worth_a_look import WorthALook
+from k2workers.supervision.control_messages import BEAT_FRESH_S
 
 LATE_S = 3.5
 """Something comes every second: after so long without, the feed does not answer."""

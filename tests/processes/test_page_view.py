@@ -16,9 +16,8 @@ from k2workers.page.line_history import GONE
 from k2workers.processes import run_plan
 from k2workers.processes.child_status import LatencyUs, LineStatus
 from k2workers.processes.page_view import PageView
-from k2workers.processes.readiness import BEAT_FRESH_S
 from k2workers.processes.resource_meter import ResourceMeter
-from k2workers.supervision.control_messages import Beat
+from k2workers.supervision.control_messages import BEAT_FRESH_S, Beat
 from tests.processes.test_status import Watched
 from tests.support.told import aggregator_status, rotated, worker_status
 

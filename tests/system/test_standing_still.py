@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from k2workers.processes.readiness import BEAT_FRESH_S, Word
+from k2workers.processes.readiness import Word
+from k2workers.supervision.control_messages import BEAT_FRESH_S
 from k2workers.supervision.signs_of_life import SilenceLimits
 from tests.support.venue import Venue
 from tests.support.waiting import wait_for
